@@ -1,0 +1,43 @@
+# Everything a newcomer or CI needs; each target works on a fresh clone.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: install dev lint test bench bench-growth clean requirements
+
+install: .venv/installed
+
+.venv/installed: requirements-dev.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . 2>/dev/null
+	touch $@
+
+dev: install
+	$(BIN)/secaplane dev
+
+lint: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: install
+	$(BIN)/python -m pytest
+
+bench: install
+	$(BIN)/python -m tests.bench
+
+bench-growth: install
+	$(BIN)/python -m tests.bench growth
+
+# Pins every dependency with hashes, without naming where they come from. Needs pip-tools.
+requirements:
+	$(BIN)/pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+		--strip-extras --no-header --allow-unsafe --extra embedded -o requirements.txt pyproject.toml
+	$(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+		--strip-extras --no-header --allow-unsafe --extra embedded --extra dev \
+		-c requirements.txt -o requirements-dev.txt pyproject.toml
+
+clean:
+	rm -rf .venv .secaplane build dist *.egg-info
