@@ -1,0 +1,1 @@
+"""The language of the house: shapes, addresses, events, and how events become a resource. Pure."""

@@ -1,0 +1,71 @@
+"""A resource as the API shows it (digest, section 5; CONTRACT: Answers). Pure."""
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from model.kind import Kind
+from model.shape import Json, Resource
+
+
+def document(kind: Kind, resource: Resource, *, region: str, verb: str = "GET") -> Json:
+    """The whole of one resource as JSON values; `region` is the one this house serves."""
+    shown: Json = {}
+    for part in ("labels", "annotations", "extensions"):
+        value = getattr(resource, part)
+        if value is not UNSET:
+            shown[part] = value
+    shown["metadata"] = metadata(kind, resource, region=region, verb=verb)
+    shown["spec"] = resource.spec
+    if not kind.offered:
+        shown["status"] = status(kind, resource)
+    return shown
+
+
+def metadata(kind: Kind, resource: Resource, *, region: str, verb: str) -> Json:
+    path = resource.ref.path
+    steps = path.split("/")
+    shown: Json = {
+        "name": steps[-1],
+        "provider": kind.provider.joined,
+        "resource": "/".join(steps[kind.lead :]),
+        "verb": verb,
+        "apiVersion": kind.provider.version,
+        "kind": kind.name,
+        "ref": kind.urn(resource.ref),
+    }
+    for index, field in kind.shown:
+        shown[field] = steps[index]
+    if kind.provider.regional:
+        shown["region"] = region
+    if not kind.offered or not kind.shown:
+        shown |= _modification(resource)
+    return shown
+
+
+def _modification(resource: Resource) -> Json:
+    """Absent from SKUs, whose metadata class has neither times nor version."""
+    shown: dict[str, Any] = {
+        "createdAt": resource.created_at,
+        "lastModifiedAt": resource.modified_at,
+        "resourceVersion": resource.version,
+    }
+    if resource.deleted_at is not None:
+        shown["deletedAt"] = resource.deleted_at
+    return shown
+
+
+def status(kind: Kind, resource: Resource) -> Json:
+    shown: Json = {
+        "state": resource.state,
+        "conditions": resource.conditions,
+        **kind.first(resource.spec),
+        **resource.found,
+    }
+    if resource.power.since is not None:
+        shown["powerStateSince"] = resource.power.since
+    return shown
+
+
+encode = msgspec.json.Encoder().encode
