@@ -1,0 +1,37 @@
+"""A role assignment: who holds which roles, and where."""
+
+from typing import Annotated
+
+from msgspec import UNSET, Meta, UnsetType
+
+from kinds.authorization import PROVIDER
+from model.kind import Kind
+from model.shape import Wire
+
+Id = Annotated[str, Meta(min_length=1, max_length=64)]
+Sub = Annotated[str, Meta(min_length=1, max_length=128)]
+
+
+class Scope(Wire, frozen=True):
+    """A missing dimension means: this tenant, all regions, all workspaces."""
+
+    tenants: Annotated[tuple[Id, ...], Meta(max_length=64)] | UnsetType = UNSET
+    regions: Annotated[tuple[Id, ...], Meta(max_length=64)] | UnsetType = UNSET
+    workspaces: Annotated[tuple[Id, ...], Meta(max_length=256)] | UnsetType = UNSET
+
+
+class RoleAssignmentSpec(Wire, frozen=True):
+    subs: Annotated[tuple[Sub, ...], Meta(min_length=1, max_length=256)]
+    roles: Annotated[tuple[Id, ...], Meta(min_length=1, max_length=32)]
+    """Names, not references."""
+    scopes: Annotated[tuple[Scope, ...], Meta(min_length=1, max_length=256)]
+
+
+KIND = Kind(
+    provider=PROVIDER,
+    name="role-assignment",
+    title="RoleAssignment",
+    collection="tenants/{tenant}/role-assignments",
+    spec=RoleAssignmentSpec,
+    by_plugin=False,
+)

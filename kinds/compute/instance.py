@@ -1,0 +1,50 @@
+"""A virtual machine. Power is not part of its spec: actions ask for it."""
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, UnsetType
+
+from kinds.compute import PROVIDER
+from model.kind import Kind
+from model.shape import PowerState, Reference, Status, Wire, Zone
+
+
+class VolumeReference(Wire, frozen=True):
+    device_ref: Reference
+    type: Literal["virtio"] = "virtio"
+
+
+class InstanceSpec(Wire, frozen=True):
+    sku_ref: Reference
+    zone: Zone
+    boot_volume: VolumeReference
+    data_volumes: Annotated[tuple[VolumeReference, ...], Meta(max_length=64)] | UnsetType = UNSET
+    primary_nic_ref: Reference | UnsetType = UNSET
+    additional_nic_refs: Annotated[tuple[Reference, ...], Meta(max_length=16)] | UnsetType = UNSET
+    security_group_ref: Reference | UnsetType = UNSET
+    anti_affinity_group: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET
+    ssh_keys: (
+        Annotated[
+            tuple[Annotated[str, Meta(min_length=1, max_length=4096)], ...], Meta(max_length=32)
+        ]
+        | UnsetType
+    ) = UNSET
+    user_data: Annotated[str, Meta(max_length=65536)] | UnsetType = UNSET
+
+
+class InstanceStatus(Status, frozen=True):
+    power_state: PowerState
+
+
+KIND = Kind(
+    provider=PROVIDER,
+    name="instance",
+    title="Instance",
+    collection="tenants/{tenant}/workspaces/{workspace}/instances",
+    spec=InstanceSpec,
+    status=InstanceStatus,
+    immutable=("/skuRef", "/zone"),
+    secret=("/userData",),
+    actions=("start", "stop", "restart"),
+    first=lambda spec: {"powerState": "off"},
+)

@@ -1,0 +1,35 @@
+"""A sort of virtual machine on offer: its cores, its memory, its GPUs."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from kinds.compute import PROVIDER
+from model.kind import Kind
+from model.shape import Wire
+
+
+class Gpu(Wire, frozen=True):
+    count: Annotated[int, Meta(ge=1, le=16)]
+    vendor: Literal["nvidia", "amd", "intel"]
+    model: Annotated[str, Meta(min_length=1, max_length=64)]
+    ram: Annotated[int, Meta(ge=1, le=256)]
+    """GB for each GPU."""
+
+
+class InstanceSkuSpec(Wire, frozen=True):
+    v_cpu: Annotated[int, Meta(ge=1, le=60)] = msgspec.field(name="vCPU")
+    ram: Annotated[int, Meta(ge=1, le=65536)]
+    """GB."""
+    gpu: Gpu | UnsetType = UNSET
+
+
+KIND = Kind(
+    provider=PROVIDER,
+    name="instance-sku",
+    title="Sku",
+    collection="tenants/{tenant}/skus",
+    spec=InstanceSkuSpec,
+    offered=True,
+)

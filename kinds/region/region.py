@@ -1,0 +1,30 @@
+"""A region: its zones, and the providers that serve it."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from kinds.region import PROVIDER
+from model.kind import Kind
+from model.shape import Wire, Zone
+
+
+class ProviderEntry(Wire, frozen=True):
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    version: Annotated[str, Meta(min_length=1, max_length=16)]
+    url: Annotated[str, Meta(min_length=1, max_length=4000)]
+
+
+class RegionSpec(Wire, frozen=True):
+    available_zones: Annotated[tuple[Zone, ...], Meta(min_length=1, max_length=32)]
+    providers: Annotated[tuple[ProviderEntry, ...], Meta(min_length=1, max_length=64)]
+
+
+KIND = Kind(
+    provider=PROVIDER,
+    name="region",
+    title="Region",
+    collection="regions",
+    spec=RegionSpec,
+    offered=True,
+)

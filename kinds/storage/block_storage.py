@@ -1,0 +1,45 @@
+"""A volume."""
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from kinds.storage import PROVIDER
+from model.errors import Broken
+from model.kind import Kind
+from model.shape import Json, Reference, Status, Wire
+
+GIGABYTES_MAX = 1_000_000
+
+
+class BlockStorageSpec(Wire, frozen=True):
+    size_gb: Annotated[int, Meta(ge=1, le=GIGABYTES_MAX)] = msgspec.field(name="sizeGB")
+    sku_ref: Reference
+    source_image_ref: Reference | UnsetType = UNSET
+
+
+class BlockStorageStatus(Status, frozen=True):
+    size_gb: Annotated[int, Meta(le=GIGABYTES_MAX)] = msgspec.field(name="sizeGB")
+    attached_to: Reference | UnsetType = UNSET
+
+
+def sizes_only_grow(old: Json | None, new: Json) -> Iterable[Broken]:
+    if old and new["sizeGB"] < old["sizeGB"]:
+        yield Broken(
+            f"is {old['sizeGB']} GB and can only grow; ask for at least that", "/spec/sizeGB"
+        )
+
+
+KIND = Kind(
+    provider=PROVIDER,
+    name="block-storage",
+    title="BlockStorage",
+    collection="tenants/{tenant}/workspaces/{workspace}/block-storages",
+    spec=BlockStorageSpec,
+    status=BlockStorageStatus,
+    immutable=("/skuRef",),
+    check=sizes_only_grow,
+    first=lambda spec: {"sizeGB": spec["sizeGB"]},
+)

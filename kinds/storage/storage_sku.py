@@ -1,0 +1,26 @@
+"""A sort of volume on offer: how fast, how durable."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from kinds.storage import PROVIDER
+from model.kind import Kind
+from model.shape import Wire
+
+
+class StorageSkuSpec(Wire, frozen=True):
+    iops: Annotated[int, Meta(ge=1, le=45000)]
+    type: Literal["local-ephemeral", "local-durable", "remote-durable"]
+    min_volume_size: Annotated[int, Meta(ge=1)]
+    """GB; the smallest size with the promised performance, not a lower limit of the size."""
+
+
+KIND = Kind(
+    provider=PROVIDER,
+    name="storage-sku",
+    title="Sku",
+    collection="tenants/{tenant}/skus",
+    spec=StorageSkuSpec,
+    offered=True,
+)
