@@ -1,0 +1,59 @@
+"""Resources as this process last saw them, brought up to date by as few events as possible."""
+
+from collections import OrderedDict
+
+from eventlog.log import Log
+from eventlog.snapshots import EVERY_EVENTS, Snapshots
+from model.evolve import evolve, fold
+from model.shape import NOWHERE, Position, Ref, Resource
+
+KEPT_MAX = 4096
+
+
+class Folds:
+    def __init__(self, log: Log, snapshots: Snapshots) -> None:
+        self._log, self._snapshots = log, snapshots
+        self._kept: OrderedDict[Ref, Resource] = OrderedDict()
+
+    def known(self, ref: Ref) -> Resource | None:
+        """What this process saw last, which may be old."""
+        return self._kept.get(ref)
+
+    async def fresh(self, ref: Ref) -> Resource | None:
+        """The resource, gone or not, at the position the leader names last.
+
+        Raises:
+            Unanswered: the leader, or the history up to that position, could not be had.
+        """
+        latest = await self._log.latest(ref)
+        if latest is None:
+            return None
+        last = latest.position
+        here = self._kept.get(ref)
+        if here is not None and here.position == last:
+            self._kept.move_to_end(ref)
+            return here
+        if latest.before == (here.position if here else NOWHERE):
+            resource = evolve(here, latest)
+        else:
+            here = here or await self._snapshot(ref, last)
+            after = here.position if here else NOWHERE
+            found = fold(await self._log.read(ref, after=after, up_to=last), here)
+            assert found is not None, f"{ref} has a last event and no history"
+            resource = found
+        await self.keep(resource, before=here)
+        return resource
+
+    async def _snapshot(self, ref: Ref, last: Position) -> Resource | None:
+        """One that is newer than the log is of another log, or of one restored from a backup."""
+        found = await self._snapshots.load(ref)
+        return found if found is not None and found.position <= last else None
+
+    async def keep(self, resource: Resource, *, before: Resource | None) -> None:
+        """Remember, and every so many events take a snapshot."""
+        self._kept[resource.ref] = resource
+        self._kept.move_to_end(resource.ref)
+        while len(self._kept) > KEPT_MAX:
+            self._kept.popitem(last=False)
+        if resource.events // EVERY_EVENTS > (before.events if before else 0) // EVERY_EVENTS:
+            await self._snapshots.save(resource)

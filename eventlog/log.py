@@ -1,0 +1,108 @@
+"""What the rest of the house may ask of the log."""
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Protocol
+
+import msgspec
+
+from eventlog.codec import Page
+from model.events import RecordedEvent
+from model.shape import NOWHERE, Position, Ref
+
+
+class Raced(Exception):
+    """Someone appended first; look again and decide again."""
+
+
+class Unanswered(Exception):
+    """The log did not answer. What was asked of it may have happened, or not."""
+
+
+class Guard(msgspec.Struct, frozen=True):
+    """An expectation about everything that lies in a resource: nothing after this position."""
+
+    around: Ref
+    after: Position
+
+
+class Blank(msgspec.Struct, frozen=True):
+    """A place in the log whose event cannot be read: its address is all that is known."""
+
+    ref: Ref
+    position: Position
+    reason: str
+
+
+Followed = RecordedEvent | Blank
+
+
+class Log(Protocol):
+    async def append(
+        self, page: Page, *, after: Position, guard: Guard | None = None
+    ) -> RecordedEvent:
+        """Write one event, provided nothing happened to its resource after `after` (with a guard:
+        to anything that lies in `guard.around` after `guard.after`).
+
+        Raises:
+            Raced: something did happen.
+            Unanswered: no answer came; the event may be in the log.
+        """
+        ...
+
+    async def last(self, ref: Ref) -> Position:
+        """The resource's last position as the leader knows it, 0 if it never was.
+
+        Raises:
+            Unanswered: the leader did not say.
+        """
+        ...
+
+    async def latest(self, ref: Ref) -> RecordedEvent | None:
+        """The resource's last event as the leader knows it, None if it never was.
+
+        Raises:
+            Unanswered: the leader did not say.
+            Unreadable: it is no event that this house can read.
+        """
+        ...
+
+    async def last_within(self, ref: Ref) -> Position:
+        """The last position of anything that lies in this resource, itself included."""
+        ...
+
+    async def last_of(self, kind: str) -> Position:
+        """The last position of any resource of this kind."""
+        ...
+
+    async def end(self) -> Position:
+        """The last position of all."""
+        ...
+
+    async def read(
+        self, ref: Ref, *, after: Position = NOWHERE, up_to: Position | None = None
+    ) -> tuple[RecordedEvent, ...]:
+        """A resource's history after a position, up to another.
+
+        Raises:
+            Unanswered: the log did not answer, or answered with less than `up_to`.
+            Unreadable: an event in it cannot be read.
+        """
+        ...
+
+    async def read_within(
+        self, ref: Ref, *, after: Position, up_to: Position
+    ) -> tuple[RecordedEvent, ...]:
+        """What happened to anything that lies in this resource, itself included."""
+        ...
+
+    async def read_of(
+        self, kind: str, *, after: Position, up_to: Position
+    ) -> tuple[RecordedEvent, ...]:
+        """What happened to any resource of this kind."""
+        ...
+
+    def follow(self, *, after: Position) -> AsyncGenerator[Sequence[Followed], None]:
+        """Everything after a position, in order, in batches of whatever has arrived; without end.
+        An empty batch says that nothing came for a while. Positions may skip only where the log
+        lost something: the follower checks."""
+        ...

@@ -1,0 +1,80 @@
+"""Folds kept beside the log, so that a cold read of a long history stays short. Disposable.
+
+A snapshot is only ever a head start: whoever loads one reads the events after it from the log.
+"""
+
+from typing import Protocol
+
+import msgspec
+from nats import errors
+from nats.aio.client import Client
+
+from eventlog.log import Unanswered
+from eventlog.subjects import subject
+from model.shape import Ref, Resource
+
+EVERY_EVENTS = 100
+FORMAT = 1
+"""Counts up when `Resource` or `evolve` changes: older snapshots are then not found any more."""
+ANSWER_S_MAX = 2.0
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Resource).decode
+
+
+class Snapshots(Protocol):
+    async def load(self, ref: Ref) -> Resource | None: ...
+
+    async def save(self, resource: Resource) -> None: ...
+
+
+class MemorySnapshots:
+    """For tests: writes and reads bytes as the real ones do."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Ref, bytes] = {}
+
+    async def load(self, ref: Ref) -> Resource | None:
+        return _decode(self._kept[ref]) if ref in self._kept else None
+
+    async def save(self, resource: Resource) -> None:
+        self._kept[resource.ref] = _encode(resource)
+
+
+class KeyValueSnapshots:
+    """In a NATS key-value bucket of their own."""
+
+    def __init__(self, nats: Client, *, stream: str, region: str, writes: bool = True) -> None:
+        self._nats, self._region, self._writes = nats, region, writes
+        self._bucket = f"{stream}-snapshots-{FORMAT}"
+
+    async def prepare(self, *, replicas: int = 1) -> None:
+        await self._nats.jetstream().create_key_value(
+            bucket=self._bucket, history=1, replicas=replicas, direct=True
+        )
+
+    async def load(self, ref: Ref) -> Resource | None:
+        """Raises Unanswered where the bucket does not answer; a spoilt snapshot is none."""
+        key = self._key(ref)
+        try:
+            answer = await self._nats.request(
+                f"$JS.API.DIRECT.GET.KV_{self._bucket}.{key}", b"", ANSWER_S_MAX
+            )
+        except (errors.Error, OSError) as error:
+            raise Unanswered("the snapshots did not answer") from error
+        if not answer.data:
+            return None
+        try:
+            found = _decode(answer.data)
+        except msgspec.DecodeError:
+            return None
+        return found if found.ref == ref else None
+
+    async def save(self, resource: Resource) -> None:
+        """A snapshot that cannot be kept is no loss, so nobody waits for it to be stored; and who
+        may only read takes none."""
+        if self._writes:
+            await self._nats.publish(self._key(resource.ref), _encode(resource))
+
+    def _key(self, ref: Ref) -> str:
+        return f"$KV.{self._bucket}.{subject(ref, self._region)}"
