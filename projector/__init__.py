@@ -1,0 +1,1 @@
+"""The read side's writer: follow the log, turn events into rows."""

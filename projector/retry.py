@@ -1,0 +1,44 @@
+"""Take what is in quarantine through the projections again, after a release that can read it."""
+
+from asyncpg import Pool
+
+from eventlog.codec import Unreadable
+from eventlog.log import Log
+from model.shape import Position, Ref
+from projector import resources, statement
+from projector.statement import PROJECTIONS
+from readmodel import questions
+from readmodel.tables import Tx
+
+
+async def retry(pool: Pool, log: Log, *, stream: str, region: str) -> dict[Ref, str]:
+    """Every address in quarantine, made again from its whole history; answers what still fails.
+
+    Each in one transaction, under a lock on the checkpoint, which begins another epoch: a projector
+    that is running sees that, and neither misses an event nor applies one twice.
+    """
+    still: dict[Ref, str] = {}
+    for ref in await questions.quarantine(pool):
+        try:
+            async with pool.acquire() as connection, connection.transaction():
+                await _made_again(connection, log, ref, stream=stream, region=region)
+        except (Unreadable, AssertionError, ValueError, TypeError, KeyError) as error:
+            still[ref] = f"{type(error).__name__}: {error}"
+    return still
+
+
+async def _made_again(tx: Tx, log: Log, ref: Ref, *, stream: str, region: str) -> None:
+    checkpoint = Position(
+        await tx.fetchval(
+            "with locked as (update checkpoints set epoch = epoch + 1 where stream = $1"
+            " returning position) select min(position) from locked",
+            stream,
+        )
+    )
+    events = [each for each in await log.read(ref) if each.position <= checkpoint]
+    for table in ("resources", "history", "quarantine"):
+        await tx.execute(f"delete from {table} where kind = $1 and path = $2", ref.kind, ref.path)
+    folded = resources.fold({}, events, region)
+    for projection in PROJECTIONS:
+        arguments = statement.insert_arguments(projection, folded)
+        await tx.execute(statement.insert(projection), *arguments)

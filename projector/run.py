@@ -1,0 +1,237 @@
+"""Follow the log and keep every projection where the checkpoint says it is.
+
+Rows and checkpoints move in one statement, so a batch seen twice lands once. One event cannot
+stop the house: a batch that cannot be applied is halved until the event is alone, and its address
+goes into quarantine. A missing position does stop it: what comes after a gap is not history.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+import asyncpg
+from asyncpg import Pool
+
+from eventlog.log import Followed, Log, Unanswered
+from eventlog.progress import ANNOUNCE_EVERY_S, Announcer
+from model.events import RecordedEvent
+from model.shape import NOWHERE, Position, Ref, Resource
+from projector import resources, statement
+from projector.statement import PROJECTIONS
+from readmodel import questions
+
+KNOWN_MAX = 4096
+"""Resources kept in memory between batches, so that most batches need not read their rows."""
+REASON_LENGTH_MAX = 1000
+RETRY_S = 0.5
+log = logging.getLogger("secaplane.projector")
+
+AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+"""The database's trouble, not an event's: the same batch is tried again."""
+
+
+class Gap(Exception):
+    """The log skipped a position."""
+
+
+@dataclass
+class Projector:
+    """One projector of one stream; `position`, `trouble` and `quarantined` are for onlookers."""
+
+    pool: Pool
+    events: Log
+    announcer: Announcer
+    stream: str
+    region: str
+    position: Position = NOWHERE
+    trouble: str = ""
+    started: asyncio.Event = field(default_factory=asyncio.Event)
+    _epoch: int = 0
+    _sick: frozenset[Ref] = frozenset()
+    _known: dict[Ref, Resource] = field(default_factory=dict)
+    _advanced: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow())
+            group.create_task(self._announce())
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                await self.begin()
+                await self._refuse_younger_log()
+                self.trouble = ""
+                self.started.set()
+                async for batch in self.events.follow(after=self.position):
+                    if batch:
+                        await self.project(batch)
+                        self._advanced.set()
+            except Gap as gap:
+                self.trouble = str(gap)
+                log.critical("the log has a gap", extra={"reason": str(gap)})
+            except Unanswered as error:
+                self.trouble = f"the log is away: {error}"
+            except AWAY as error:
+                self.trouble = f"the database is away: {type(error).__name__}"
+                log.warning("the database is away", extra={"reason": repr(error)})
+            await asyncio.sleep(RETRY_S)
+
+    async def _announce(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(ANNOUNCE_EVERY_S):
+                    await self._advanced.wait()
+            except TimeoutError:
+                pass
+            self._advanced.clear()
+            if self.started.is_set():
+                await self.announcer.announce(self.position)
+
+    async def _refuse_younger_log(self) -> None:
+        """Rows that know more than the log: it was restored from a backup, or it is another."""
+        end = await self.events.end()
+        if end < self.position:
+            raise Gap(f"the log ends at {end}, and the rows are at {self.position}; rebuild them")
+
+    async def begin(self) -> Position:
+        """Make the checkpoints, where there are none; answers where to go on."""
+        for projection in PROJECTIONS:
+            await self.pool.execute(
+                "insert into checkpoints (projection, stream) values ($1, $2)"
+                " on conflict do nothing",
+                projection.NAME,
+                self.stream,
+            )
+        await self._catch_up()
+        return self.position
+
+    async def project(self, batch: Sequence[Followed]) -> Position:
+        """Take a batch to the rows; answers the checkpoint reached.
+
+        Raises:
+            Gap: the batch does not begin where the checkpoint ends.
+        """
+        for readable, some in groupby(batch, lambda each: isinstance(each, RecordedEvent)):
+            if readable:
+                await self._project([each for each in some if isinstance(each, RecordedEvent)])
+            else:
+                for blank in some:
+                    await self._quarantine(blank, getattr(blank, "reason", ""))
+        return self.position
+
+    async def _project(self, events: Sequence[RecordedEvent]) -> None:
+        try:
+            while not await self._write(events):
+                await self._catch_up()  # another projector of this stream was faster
+        except (Gap, *AWAY):
+            raise
+        except Exception as error:  # whatever one event breaks must not stop the others
+            await self._catch_up()
+            if len(events) > 1:
+                middle = len(events) // 2
+                await self._project(events[:middle])
+                await self._project(events[middle:])
+            else:
+                await self._quarantine(events[0], f"{type(error).__name__}: {error}")
+
+    async def _write(self, events: Sequence[RecordedEvent]) -> bool:
+        """False when the checkpoint was not where it was left: then nothing was written."""
+        fresh = [each for each in events if each.position > self.position]
+        if not fresh:
+            return True
+        _refuse_gaps(self.position, fresh)
+        readable = [each for each in fresh if each.ref not in self._sick]
+        folded = resources.fold(await self._before(readable), readable, self.region)
+        end = fresh[-1].position
+        moved = await self.pool.fetchval(
+            statement.write(),
+            self.stream,
+            self.position,
+            end,
+            self._epoch,
+            *statement.arguments(folded),
+        )
+        if not moved:
+            return False
+        self._remember(folded)
+        self.position = end
+        return True
+
+    async def _before(self, events: Sequence[RecordedEvent]) -> dict[Ref, Resource]:
+        """The resources as they were before a batch; rows are read only of those that had a life
+        before and are not remembered."""
+        first = {each.ref: each for each in reversed(events)}
+        known = {ref: self._known[ref] for ref in first if ref in self._known}
+        older = [ref for ref, each in first.items() if each.before != NOWHERE]
+        unknown = [ref for ref in older if ref not in known]
+        return known | (await resources.latest(self.pool, unknown) if unknown else {})
+
+    def _remember(self, folded: Sequence[resources.Folded]) -> None:
+        if len(self._known) > KNOWN_MAX:
+            self._known.clear()
+        for each in folded:
+            self._known[each.event.ref] = each.resource
+
+    async def _catch_up(self) -> None:
+        """See how things are, and forget how they were."""
+        self._known.clear()
+        row = await self.pool.fetchrow(
+            "select position, epoch from checkpoints where projection = $1 and stream = $2",
+            resources.NAME,
+            self.stream,
+        )
+        assert row is not None, "the checkpoints are made before anything is projected"
+        self.position, self._epoch = Position(row[0]), row[1]
+        self._sick = frozenset(await questions.quarantine(self.pool))
+
+    @property
+    def quarantined(self) -> int:
+        return len(self._sick)
+
+    async def _quarantine(self, culprit: Followed, reason: str) -> None:
+        """Its address answers an error from now on; everybody else goes on."""
+        ref = culprit.ref
+        said = {"ref": f"{ref.kind} {ref.path}", "position": culprit.position, "reason": reason}
+        async with self.pool.acquire() as connection, connection.transaction():
+            moved = await connection.execute(
+                "update checkpoints set position = $3, epoch = epoch + 1"
+                " where stream = $1 and position = $2",
+                self.stream,
+                culprit.position - 1,
+                culprit.position,
+            )
+            if moved != "UPDATE 0":
+                log.error("quarantined", extra=said)
+                await connection.execute(
+                    "insert into quarantine values ($1, $2, $3, $4) on conflict do nothing",
+                    ref.kind,
+                    ref.path,
+                    culprit.position,
+                    reason[:REASON_LENGTH_MAX].replace("\0", ""),
+                )
+                await connection.execute(
+                    "update resources set quarantined = true where kind = $1 and path = $2",
+                    ref.kind,
+                    ref.path,
+                )
+        await self._catch_up()
+        if self.position < culprit.position:
+            _refuse_gaps(self.position, [culprit])
+
+
+def _refuse_gaps(checkpoint: Position, fresh: Sequence[Followed]) -> None:
+    for expected, each in enumerate(fresh, start=checkpoint + 1):
+        if each.position != expected:
+            raise Gap(f"position {expected} is missing; the log went on at {each.position}")

@@ -1,0 +1,1 @@
+"""What the tables are, and the few questions asked of them."""
