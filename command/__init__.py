@@ -1,0 +1,1 @@
+"""The write side: a request becomes a command, a command becomes at most one event."""

@@ -1,0 +1,39 @@
+"""Second events that a caller must find at once, appended before the answer.
+
+If this process dies in between, the resource's reconciler does it before the resource becomes
+active. What ever existed in this life is never made again: whoever removed it meant it.
+"""
+
+from command.commands import Put
+from command.handle import Door, Handled, handle
+from kinds import KINDS
+from model.errors import Outdated
+from model.events import SYSTEM
+from model.shape import Ref, Resource
+
+
+async def accompany(door: Door, resource: Resource, *, request: str) -> Handled | None:
+    """Make the companion of a resource, if its kind has one and this life never had it.
+
+    Raises:
+        Refusal: as `handle`.
+    """
+    companion = KINDS[resource.ref.kind].companion
+    if companion is None:
+        return None
+    kind, path, spec = companion(resource.ref, resource.spec)
+    ref = Ref(kind, path)
+    former = await door.folds.fresh(ref)
+    if former is not None and former.life > resource.life:
+        return None
+    try:
+        return await handle(
+            door,
+            ref,
+            Put(spec=spec, expected=0),
+            by=SYSTEM,
+            request=f"{request}.companion",
+            cause=resource.life,
+        )
+    except Outdated:
+        return None  # somebody made it meanwhile

@@ -1,0 +1,179 @@
+"""The body of a PUT: a whole resource, of which the caller's parts are taken.
+
+The good case is decoded by msgspec at full speed. When it refuses, the JSON Schema made from the
+same types goes to a JSON Schema library, which lists every broken rule of the body at once.
+"""
+
+from collections.abc import Iterable, Iterator
+from functools import cache, lru_cache
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from kinds import KINDS
+from model.document import encode
+from model.errors import Broken, Invalid, Malformed, refuse_broken
+from model.kind import Kind
+from model.pointer import at, spelled
+from model.shape import Annotations, Extensions, Json, Labels, Wire
+
+PARTS_MAX = 64
+KEY_LENGTH_MAX = 128
+BROKEN_MAX = 100
+MESSAGE_LENGTH_MAX = 300
+
+Key = Annotated[str, Meta(max_length=KEY_LENGTH_MAX)]
+
+
+_plain = msgspec.json.Decoder(Json).decode
+
+
+class Wanted(Wire, frozen=True):
+    """What a caller wishes: the parts of a resource that are the caller's to write."""
+
+    spec: Json
+    labels: Labels | UnsetType = UNSET
+    annotations: Annotations | UnsetType = UNSET
+    extensions: Extensions | UnsetType = UNSET
+
+
+class Bodies:
+    """Reads bodies for one region; `extensions` are the keys of extensions that it understands."""
+
+    def __init__(self, *, region: str, extensions: Iterable[str] = ()) -> None:
+        self._region, self._extensions = region, frozenset(extensions)
+
+    def read(self, kind: Kind, sent: Any) -> Wanted:
+        """The caller's parts of a body, the defaults that the schema states filled in.
+
+        Raises:
+            Malformed: no object, or more parts than anybody may send.
+            Invalid: with a pointer for every rule that it breaks.
+        """
+        if not isinstance(sent, dict):
+            raise Malformed("the body is a JSON object: a resource with its spec")
+        _refuse_crowds(sent)
+        refuse_broken(self._foreign(kind, sent))
+        mine = {key: value for key, value in sent.items() if key not in ("metadata", "status")}
+        if kind.spec_optional and mine.get("spec") is None:
+            mine["spec"] = {}
+        try:
+            found = msgspec.convert(mine, _body(kind.name))
+        except msgspec.ValidationError as error:
+            raise _every_broken_rule(kind, mine, error) from error
+        return Wanted(
+            spec=_plain(encode(found.spec)),
+            labels=found.labels,
+            annotations=found.annotations,
+            extensions=found.extensions,
+        )
+
+    def _foreign(self, kind: Kind, sent: Json) -> list[Broken]:
+        """What another house would take: extensions we do not know, another region's resources."""
+        broken = []
+        extensions = sent.get("extensions")
+        if isinstance(extensions, dict):
+            broken += [
+                Broken("is no extension that this provider knows", spelled(("extensions", key)))
+                for key in extensions
+                if key not in self._extensions
+            ]
+        region = at(sent, "/metadata/region")
+        if kind.provider.regional and region and region != self._region:
+            broken.append(Broken(f"this is region {self._region}", "/metadata/region"))
+        return broken
+
+
+@cache
+def _body(kind_name: str) -> Any:
+    """The type of a kind's whole body."""
+    return msgspec.defstruct(
+        f"{KINDS[kind_name].title}Body",
+        [
+            ("spec", KINDS[kind_name].spec),
+            ("labels", Labels | UnsetType, UNSET),
+            ("annotations", Annotations | UnsetType, UNSET),
+            ("extensions", Extensions | UnsetType, UNSET),
+        ],
+        bases=(Wire,),
+        kw_only=True,
+        frozen=True,
+    )
+
+
+def _refuse_crowds(sent: Json) -> None:
+    broken = []
+    for part in ("labels", "annotations", "extensions"):
+        value = sent.get(part)
+        if not isinstance(value, dict):
+            continue
+        if len(value) > PARTS_MAX:
+            broken.append((f"at most {PARTS_MAX} {part}", f"/{part}"))
+        broken += [
+            (f"a key has at most {KEY_LENGTH_MAX} characters", f"/{part}")
+            for key in value
+            if len(key) > KEY_LENGTH_MAX
+        ]
+    if broken:
+        detail, pointer = broken[0]
+        raise Malformed(f"{pointer}: {detail}", pointer=pointer)
+
+
+@lru_cache(maxsize=64)
+def _validator(kind_name: str) -> Any:
+    """Imported only when somebody is refused: it costs memory that a quiet process need not
+    have."""
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(msgspec.json.schema(_body(kind_name)))
+
+
+def _every_broken_rule(kind: Kind, sent: Json, error: msgspec.ValidationError) -> Invalid:
+    found = _listed(_validator(kind.name).iter_errors(sent))
+    broken = list(dict.fromkeys(found))[:BROKEN_MAX]
+    if not broken:  # the two readers disagree, so the one that refused has the word
+        message, _, path = str(error).partition(" - at `$")
+        pointer = path.rstrip("`").replace("[", "/").replace("]", "").replace(".", "/")
+        broken = [Broken(message, pointer)]
+    try:
+        refuse_broken(broken)
+    except Invalid as refusal:
+        return refusal
+    raise AssertionError("a broken rule refuses")
+
+
+def _listed(errors: Iterable[Any]) -> Iterator[Broken]:
+    """Each error where it lies; of alternatives, those of the one that comes nearest."""
+    for error in errors:
+        path = list(error.absolute_path)
+        if error.validator in ("anyOf", "oneOf") and error.context:
+            deepest = max(error.context, key=lambda inner: len(inner.absolute_path))
+            yield from _listed([deepest])
+        elif error.validator == "required":
+            missing = [key for key in error.validator_value if key not in error.instance]
+            yield from (Broken("is required", spelled([*path, key])) for key in missing)
+        elif error.validator == "additionalProperties" and isinstance(error.validator_value, bool):
+            known = error.schema.get("properties", {})
+            unknown = [key for key in error.instance if key not in known]
+            yield from (Broken("is not known here", spelled([*path, key])) for key in unknown)
+        else:
+            yield Broken(_worded(error), spelled(path))
+
+
+def _worded(error: Any) -> str:
+    """The library repeats the value that was sent, which may be long, or secret."""
+    rule, limit = error.validator, error.validator_value
+    words = {
+        "minLength": f"takes at least {limit} characters",
+        "maxLength": f"takes at most {limit} characters",
+        "minItems": f"takes at least {limit} items",
+        "maxItems": f"takes at most {limit} items",
+        "minimum": f"takes {limit} or more",
+        "maximum": f"takes {limit} or less",
+        "type": f"takes a value of type {limit}",
+        "enum": f"takes one of {limit}",
+        "const": f"takes {limit}",
+        "pattern": f"takes text of the form {limit}",
+    }
+    return str(words.get(rule, f"breaks the rule {rule} {limit}"))[:MESSAGE_LENGTH_MAX]

@@ -1,0 +1,166 @@
+"""PUT, DELETE and POST routes, made from the catalogue."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from litestar import MediaType, Request, delete, post, put
+from litestar.handlers import HTTPRouteHandler
+from litestar.response.base import ASGIResponse
+
+from command.accompany import accompany
+from command.body import Bodies
+from command.commands import Act, Command, Delete, Put
+from command.handle import Door, Handled, handle
+from edge import reading
+from edge.guard import Guard
+from edge.paths import refuse_names, template
+from edge.visit import Visit, new_id, visit_of
+from eventlog.sealing import Sealer
+from kinds import KINDS
+from model.document import document, encode
+from model.events import By, Created
+from model.kind import Kind
+from model.shape import Position, Ref, Resource
+from policy.caller import Caller
+from policy.may import KINDS_OF_POLICY
+
+JSON = "application/json"
+POSITION = "Secaplane-Position"
+
+
+@dataclass(frozen=True)
+class Writer:
+    """What the write side needs."""
+
+    door: Door
+    guard: Guard
+    sealer: Sealer
+    bodies: Bodies
+    region: str
+    base_url: str
+    projected: Callable[[Position], Awaitable[object]]
+    """Wait, bounded, until the read model has reached a position."""
+    policy_changed: Callable[[], Awaitable[None]]
+    """Called before a change of the policy is answered: it is in force here from then on."""
+
+
+def routes(writer: Writer) -> list[HTTPRouteHandler]:
+    return [each for kind in KINDS.values() if kind.writable for each in _routes(kind, writer)]
+
+
+def _routes(kind: Kind, writer: Writer) -> list[HTTPRouteHandler]:
+    made = [_put(kind, writer)]
+    if kind.deletable:
+        made.append(_delete(kind, writer))
+    if kind.actions:
+        made.append(_act(kind, writer))
+    return made
+
+
+def _put(kind: Kind, writer: Writer) -> HTTPRouteHandler:
+    @put(template(f"{kind.url}/{{name}}"), name=f"CreateOrUpdate{kind.title} {kind.name}")
+    async def put_resource(request: Request[Any, Any, Any]) -> ASGIResponse:
+        visit, ids = visit_of(request.scope), request.path_params
+        name = ids["name"]
+        reading.deleted(visit.header(b"accept"))
+        reading.media_type(visit.header(b"content-type"))
+        sent = reading.body(await request.body())
+        expected = reading.expected(visit.header(b"if-unmodified-since"))
+        by = _author(*writer.guard.admit(visit, "put", kind, ids, name))
+        refuse_names(kind, ids, name)
+        wanted = writer.bodies.read(kind, sent)
+        ref = kind.ref(ids, name)
+        command = Put(
+            spec=writer.sealer.seal(kind, ref, wanted.spec),
+            labels=wanted.labels,
+            annotations=wanted.annotations,
+            extensions=wanted.extensions,
+            expected=expected,
+        )
+        handled = await _handled(writer, visit, ref, command, by)
+        shown = document(kind, _as_accepted(handled), region=writer.region, verb="PUT")
+        if kind.secret:
+            shown["spec"] = writer.sealer.open(kind, ref, shown["spec"])
+        headers = {POSITION: str(handled.position)}
+        created = isinstance(handled.event, Created)
+        if created:
+            headers["Location"] = f"{writer.base_url}{request.url.path}"
+        return ASGIResponse(
+            body=encode(shown),
+            status_code=201 if created else 200,
+            headers=headers,
+            media_type=JSON,
+        )
+
+    return put_resource
+
+
+def _delete(kind: Kind, writer: Writer) -> HTTPRouteHandler:
+    @delete(
+        template(f"{kind.url}/{{name}}"), name=f"Delete{kind.title} {kind.name}", status_code=202
+    )
+    async def delete_resource(request: Request[Any, Any, Any]) -> ASGIResponse:
+        visit, ids = visit_of(request.scope), request.path_params
+        expected = reading.expected(visit.header(b"if-unmodified-since"))
+        by = _author(*writer.guard.admit(visit, "delete", kind, ids, ids["name"]))
+        ref = kind.ref(ids, ids["name"])
+        handled = await _handled(writer, visit, ref, Delete(expected=expected), by)
+        return _accepted(handled)
+
+    return delete_resource
+
+
+def _act(kind: Kind, writer: Writer) -> HTTPRouteHandler:
+    @post(
+        [template(f"{kind.url}/{{name}}/{action}") for action in kind.actions],
+        name=f"Act{kind.title} {kind.name}",
+        status_code=202,
+    )
+    async def act_on_resource(request: Request[Any, Any, Any]) -> ASGIResponse:
+        visit, ids = visit_of(request.scope), request.path_params
+        action = visit.path.rpartition("/")[2]
+        expected = reading.expected(visit.header(b"if-unmodified-since"))
+        by = _author(*writer.guard.admit(visit, f"post.{action}", kind, ids, ids["name"]))
+        ref = kind.ref(ids, ids["name"])
+        handled = await _handled(writer, visit, ref, Act(action=action, expected=expected), by)
+        return _accepted(handled)
+
+    return act_on_resource
+
+
+async def _handled(writer: Writer, visit: Visit, ref: Ref, command: Command, by: By) -> Handled:
+    """Handle it, do what the caller must find done, and let the read model catch up."""
+    request = f"{visit.request_id}.{new_id()[:16]}"
+    handled = await handle(writer.door, ref, command, by=by, request=request)
+    last = handled.position
+    if isinstance(handled.event, Created) and handled.resource is not None:
+        second = await accompany(writer.door, handled.resource, request=request)
+        if second is not None:
+            last = second.position
+            await writer.policy_changed()
+    if ref.kind in KINDS_OF_POLICY and handled.event is not None:
+        await writer.policy_changed()
+    await writer.projected(last)
+    return msgspec.structs.replace(handled, position=last)
+
+
+def _author(caller: Caller, allowed: By) -> By:
+    """The policy's answer is kept for the caller, not for each of the caller's tokens."""
+    return msgspec.structs.replace(allowed, token=caller.token)
+
+
+def _as_accepted(handled: Handled) -> Resource:
+    """What is wanted as of now, with the status as it was when the request was accepted: the answer
+    to an update does not say `updating`, the next GET may."""
+    now, before = handled.resource, handled.before
+    assert now is not None, "a PUT that is accepted leaves a resource"
+    if before is None:
+        return now
+    return msgspec.structs.replace(now, state=before.state, conditions=before.conditions)
+
+
+def _accepted(handled: Handled) -> ASGIResponse:
+    headers = {POSITION: str(handled.position)}
+    return ASGIResponse(status_code=202, headers=headers, media_type=MediaType.TEXT)

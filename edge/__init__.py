@@ -1,0 +1,1 @@
+"""What the two HTTP sides share: where HTTP ends and the house begins."""

@@ -1,0 +1,131 @@
+"""An HTTP side of the house: its routes, its entrance, and what becomes of everything that is
+raised."""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+from urllib.parse import unquote
+
+from litestar import Litestar, Request, Response
+from litestar.enums import ScopeType
+from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
+
+from edge.metrics import Metrics
+from edge.paths import allowed, not_allowed
+from edge.problem import Dialect, defect, refused
+from edge.visit import KEY, Visit, visit_of
+from model.errors import Malformed, NotFound, Refusal, TooLarge
+
+BODY_BYTES_MAX = 1024 * 1024
+UNKNOWN = "/unknown"
+log = logging.getLogger("secaplane.edge")
+
+Asgi = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+def build(
+    routes: Sequence[HTTPRouteHandler], *, metrics: Metrics, dialect: Dialect = "spec"
+) -> Asgi:
+    """The ASGI application for a set of routes."""
+
+    def on_refusal(request: Request[Any, Any, Any], refusal: Refusal) -> Response[bytes]:
+        return refused(refusal, visit_of(request.scope), dialect)
+
+    def on_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+        return refused(_as_refusal(request, error), visit_of(request.scope), dialect)
+
+    def on_defect(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+        visit = visit_of(request.scope)
+        log.error("defect", exc_info=error, extra={"request": visit.request_id, "path": visit.path})
+        return defect(visit)
+
+    app = Litestar(
+        list(routes),
+        exception_handlers={Refusal: on_refusal, HTTPException: on_http, Exception: on_defect},
+        openapi_config=None,
+        logging_config=None,
+        request_max_body_size=BODY_BYTES_MAX,
+    )
+    return Entrance(app, metrics)
+
+
+class Entrance:
+    """What happens to every request before the router and to every answer after it."""
+
+    def __init__(self, app: Asgi, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await self._app(scope, receive, send)
+            return
+        visit = scope[KEY] = Visit(scope)
+        _straighten(scope, visit)
+        began = time.perf_counter()
+        request_id = (b"x-request-id", visit.request_id.encode())
+
+        status = 500
+
+        async def sending(message: Any) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], request_id]
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        finally:
+            self._answered(visit, status, began)
+
+    def _answered(self, visit: Visit, status: int, began: float) -> None:
+        """Reads that went well are counted only: a line for each would cost more than the read."""
+        took_s = time.perf_counter() - began
+        self._metrics.answered(visit.method, status, took_s)
+        if visit.method in ("GET", "HEAD") and status < 400:
+            return
+        log.info(
+            "answered",
+            extra={
+                "request": visit.request_id,
+                "method": visit.method,
+                "path": visit.path,
+                "status": status,
+                "took_ms": round(took_s * 1000, 2),
+            },
+        )
+
+
+def _straighten(scope: Any, visit: Visit) -> None:
+    """A path that the router would bend is made one that it does not know, or that a rule refuses.
+
+    The router drops a trailing slash, a percent-encoded slash would part a name in two, and NUL
+    reaches no table.
+    """
+    path: str = visit.path
+    raw: bytes = scope.get("raw_path") or b""
+    if b"%2f" in raw or b"%2F" in raw:
+        path = _with_slashes_kept(raw)
+    if path.endswith("/") or "//" in path or ("\0" in path and visit.method != "PUT"):
+        path = UNKNOWN
+    scope["path"] = path
+
+
+def _with_slashes_kept(raw: bytes) -> str:
+    text = raw.decode("latin-1")
+    return unquote(text.replace("%2f", "%252F").replace("%2F", "%252F"))
+
+
+def _as_refusal(request: Request[Any, Any, Any], error: HTTPException) -> Refusal:
+    """What the framework refuses, in the house's words. A path that the other side of the house
+    serves is known here too."""
+    match error.status_code:
+        case 404 | 405:
+            methods = allowed(request.scope["path"])
+            return not_allowed(methods) if methods else NotFound("there is nothing at this path")
+        case 413:
+            return TooLarge(f"a body has at most {BODY_BYTES_MAX} bytes")
+        case _:
+            return Malformed("the request cannot be read")

@@ -1,0 +1,43 @@
+"""Is this process alive, is it ready, and if not, why."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+from litestar import Request, Response, get
+from litestar.handlers import HTTPRouteHandler
+
+from edge.metrics import Metrics
+
+JSON = "application/json"
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """`reasons` says what is missing, empty when nothing is; `details` are figures to look at."""
+
+    ready: bool
+    reasons: tuple[str, ...] = ()
+    details: Mapping[str, Any] = {}
+
+
+def routes(
+    readiness: Callable[[], Readiness], metrics: Metrics, *, details: bool
+) -> list[HTTPRouteHandler]:
+    """`details` only where nobody from outside can look: reasons, figures and metrics."""
+
+    @get("/healthz", name="healthz")
+    async def healthz(request: Request[Any, Any, Any]) -> Response[bytes]:
+        return Response(b'{"alive":true}', media_type=JSON)
+
+    @get("/readyz", name="readyz")
+    async def readyz(request: Request[Any, Any, Any]) -> Response[bytes]:
+        now = readiness()
+        shown = now if details else Readiness(now.ready)
+        status = 200 if now.ready else 503
+        return Response(msgspec.json.encode(shown), status_code=status, media_type=JSON)
+
+    @get("/metrics", name="metrics")
+    async def read_metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return [healthz, readyz, read_metrics] if details else [healthz, readyz]

@@ -1,0 +1,39 @@
+"""What a process counts, in Prometheus' text format."""
+
+from functools import lru_cache
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+
+
+class Metrics:
+    """One registry for one process; other rooms add their own gauges to it."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        answers = Counter(
+            "secaplane_http_answers", "Answers given", ["method", "status"], registry=self.registry
+        )
+        durations = Histogram(
+            "secaplane_http_seconds",
+            "Time to answer",
+            ["method"],
+            registry=self.registry,
+            buckets=BUCKETS_S,
+        )
+        self._answers = lru_cache(maxsize=256)(lambda m, s: answers.labels(m, str(s)))
+        self._durations = lru_cache(maxsize=16)(durations.labels)
+
+    def answered(self, method: str, status: int, took_s: float) -> None:
+        self._answers(method, status).inc()
+        self._durations(method).observe(took_s)
+
+    def gauge(self, name: str, says: str) -> Gauge:
+        return Gauge(f"secaplane_{name}", says, registry=self.registry)
+
+    def counter(self, name: str, says: str) -> Counter:
+        return Counter(f"secaplane_{name}", says, registry=self.registry)
+
+    def text(self) -> bytes:
+        return generate_latest(self.registry)

@@ -1,0 +1,70 @@
+"""A kind's path in the router's spelling, and the names in a request's path."""
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+
+from kinds import KINDS
+from model.errors import Broken, NotAllowed, refuse_broken
+from model.kind import Kind
+
+NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+NAME_LENGTH_MAX = 128
+SCOPE_LENGTH_MAX = 64
+
+
+def template(path: str) -> str:
+    return re.sub(r"{(\w+)}", r"{\1:str}", path)
+
+
+def refuse_names(kind: Kind, ids: Mapping[str, str], name: str) -> None:
+    """The name rule (digest, section 5), for the name itself and the ids that surround it.
+
+    Raises:
+        Invalid: with a pointer for each that breaks it.
+    """
+    wanted = [(name, "name", NAME_LENGTH_MAX)]
+    wanted += [(ids[each], each, SCOPE_LENGTH_MAX) for each in kind.scope]
+    refuse_broken(
+        [
+            Broken(
+                f"takes 1 to {longest} lower-case letters, digits, hyphens; dots join parts",
+                f"/metadata/{field}",
+                field,
+            )
+            for text, field, longest in wanted
+            if len(text) > longest or not NAME.fullmatch(text)
+        ]
+    )
+
+
+def allowed(path: str) -> str:
+    """The methods that a path takes anywhere in the house, as `Allow` lists them; empty for a path
+    that nobody serves."""
+    steps = path.split("/")
+    for template_, methods in _methods().items():
+        wanted = template_.split("/")
+        if len(wanted) == len(steps) and all(
+            w.startswith("{") or w == s for w, s in zip(wanted, steps, strict=True)
+        ):
+            return methods
+    return ""
+
+
+def not_allowed(methods: str) -> NotAllowed:
+    return NotAllowed(f"this path takes {methods}", meta={"allow": methods})
+
+
+@cache
+def _methods() -> dict[str, str]:
+    return dict(each for kind in KINDS.values() for each in _methods_of(kind))
+
+
+def _methods_of(kind: Kind) -> Iterator[tuple[str, str]]:
+    yield kind.url, "GET, HEAD"
+    writes = (["PUT"] if kind.writable else []) + (
+        ["DELETE"] if kind.writable and kind.deletable else []
+    )
+    yield f"{kind.url}/{{name}}", ", ".join(["GET", "HEAD", *writes])
+    for action in kind.actions:
+        yield f"{kind.url}/{{name}}/{action}", "POST"
