@@ -1,0 +1,200 @@
+"""GET and LIST routes, made from the catalogue. A GET is one SELECT."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+from asyncpg import Pool
+from litestar import Request, route
+from litestar.enums import HttpMethod
+from litestar.handlers import HTTPRouteHandler
+from litestar.response.base import ASGIResponse
+
+from edge import reading
+from edge.guard import Guard
+from edge.paths import template
+from edge.visit import Visit, visit_of
+from kinds import KINDS, SHARED_TENANT
+from model.document import encode
+from model.errors import Malformed, NotFound, Unavailable
+from model.kind import Kind
+from model.shape import Json, Position, Ref
+from query import labels, page
+from readmodel import questions
+from readmodel.together import Together
+
+JSON = "application/json"
+AT_LEAST = b"secaplane-at-least"
+PARAMETERS = ("labels", "limit", "skipToken")
+READS = [HttpMethod.GET, HttpMethod.HEAD]
+
+_split = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_plain = msgspec.json.Decoder(Json).decode
+
+
+class Quarantined(Exception):
+    """This address holds an event that could not be applied; what its row says is not the truth."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What the read side needs: tables, and what `cli` hands it instead of the log."""
+
+    pool: Pool
+    together: Together
+    guard: Guard
+    reached: Callable[[Position], Awaitable[bool]]
+    opened: Callable[[Kind, Ref, Json], Json]
+    page_keys: Sequence[bytes]
+
+
+def routes(reader: Reader) -> list[HTTPRouteHandler]:
+    return [each for kind in KINDS.values() for each in (_get(kind, reader), _list(kind, reader))]
+
+
+def _get(kind: Kind, reader: Reader) -> HTTPRouteHandler:
+    @route(template(f"{kind.url}/{{name}}"), http_method=READS, name=f"Get{kind.title} {kind.name}")
+    async def get_resource(request: Request[Any, Any, Any]) -> ASGIResponse:
+        visit, ids = visit_of(request.scope), request.path_params
+        reading.deleted(visit.header(b"accept"))
+        name = ids["name"]
+        reader.guard.admit(visit, "get", kind, ids, name)
+        await _fresh_enough(reader, visit)
+        ref = _shared(kind, kind.ref(ids, name))
+        found = await reader.together.one(ref)
+        if found is None:
+            if await questions.quarantined(reader.pool, ref):
+                raise Quarantined(ref.path)
+            raise NotFound(f"there is no {kind.name} {name}; create it with PUT")
+        document, quarantined = found
+        if quarantined:
+            raise Quarantined(ref.path)
+        return _answered(visit, _shown(kind, reader, document, ids))
+
+    return get_resource
+
+
+def _list(kind: Kind, reader: Reader) -> HTTPRouteHandler:
+    @route(template(kind.url), http_method=READS, name=f"List{kind.title} {kind.name}")
+    async def list_resources(request: Request[Any, Any, Any]) -> ASGIResponse:
+        visit, ids = visit_of(request.scope), request.path_params
+        deleted = reading.deleted(visit.header(b"accept"))
+        reader.guard.admit(visit, "list", kind, ids)
+        query = _query(request)
+        limit = page.limit(query.get("limit"))
+        selector = query.get("labels", "")
+        chosen, arguments = labels.condition(labels.terms(selector) if selector else [])
+        path = kind.collection.format_map(ids)
+        listed = f"{kind.name} {path} {deleted} {selector}"
+        after = page.after(query.get("skipToken"), listed, reader.page_keys)
+        await _fresh_enough(reader, visit)
+        rows = await questions.page(
+            reader.pool,
+            kind.name,
+            _shared(kind, Ref(kind.name, path)).path,
+            after=after,
+            limit=limit + 1,
+            deleted=deleted,
+            condition=chosen,
+            arguments=arguments,
+        )
+        token = None
+        if len(rows) > limit:
+            last = rows[limit - 1]
+            token = page.skip_token((last.name, last.life), listed, reader.page_keys)
+        items = [_shown(kind, reader, row.document, ids) for row in rows[:limit]]
+        return _answered(visit, _listing(kind, path, items, token))
+
+    return list_resources
+
+
+def _query(request: Request[Any, Any, Any]) -> dict[str, str]:
+    """The parameters we know, each at most once; others are left alone, as SECA clients may add
+    some.
+
+    Raises:
+        Malformed: one stands there twice, or cannot be decoded.
+    """
+    try:
+        pairs = parse_qsl(
+            request.scope["query_string"].decode("latin-1"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=64,
+        )
+    except ValueError as error:
+        raise Malformed("the query cannot be read", parameter="query") from error
+    known = [(key, value) for key, value in pairs if key in PARAMETERS]
+    for key, _ in known:
+        if sum(1 for other, _ in known if other == key) > 1:
+            raise Malformed(f"{key} stands there twice", parameter=key)
+    return dict(known)
+
+
+async def _fresh_enough(reader: Reader, visit: Visit) -> None:
+    """`Secaplane-At-Least`: read at least what a write's `Secaplane-Position` named."""
+    wanted = visit.header(AT_LEAST)
+    if wanted is None:
+        return
+    if not reading.VERSION.fullmatch(wanted):
+        raise Malformed("Secaplane-At-Least takes a position", parameter="Secaplane-At-Least")
+    if not await reader.reached(Position(int(wanted))):
+        raise Unavailable("the read model has not got there yet; try again")
+
+
+def _shared(kind: Kind, ref: Ref) -> Ref:
+    """Where the catalogue's kinds lie: below one tenant for all."""
+    if not kind.offered or not kind.scope:
+        return ref
+    _tenants, _tenant, rest = ref.path.split("/", 2)
+    return Ref(ref.kind, f"tenants/{SHARED_TENANT}/{rest}")
+
+
+def _shown(kind: Kind, reader: Reader, document: str, ids: Json) -> bytes:
+    """A row's document as this caller sees it: nearly always as it stands."""
+    if kind.offered and kind.scope:
+        return _as_own(kind, document, ids["tenant"])
+    if kind.secret:
+        return _unsealed(kind, reader, document, ids)
+    return document.encode()
+
+
+def _as_own(kind: Kind, document: str, tenant: str) -> bytes:
+    shown = _plain(document)
+    name = shown["metadata"]["name"]
+    shown["metadata"]["tenant"] = tenant
+    shown["metadata"]["ref"] = kind.urn(kind.ref({"tenant": tenant}, name))
+    return encode(shown)
+
+
+def _unsealed(kind: Kind, reader: Reader, document: str, ids: Json) -> bytes:
+    shown = _split(document)
+    spec = _plain(shown["spec"])
+    name = _plain(shown["metadata"])["name"]
+    opened = reader.opened(kind, kind.ref(ids, name), spec)
+    if opened is spec:
+        return document.encode()
+    return encode(shown | {"spec": opened})
+
+
+def _listing(kind: Kind, path: str, items: list[bytes], token: str | None) -> bytes:
+    metadata = {
+        "provider": kind.provider.joined,
+        "resource": kind.resource(path),
+        "verb": "GET",
+    }
+    if token is not None:
+        metadata["skipToken"] = token
+    return b'{"items":[' + b",".join(items) + b'],"metadata":' + encode(metadata) + b"}"
+
+
+def _answered(visit: Visit, body: bytes) -> ASGIResponse:
+    """ETag and 304 (RFC 9110, sections 8.8.3 and 13.1.2)."""
+    etag = f'"{blake2b(body, digest_size=12).hexdigest()}"'
+    asked = visit.header(b"if-none-match")
+    if asked is not None and (asked.strip() == "*" or etag in asked):
+        return ASGIResponse(status_code=304, headers={"ETag": etag})
+    return ASGIResponse(body=body, headers={"ETag": etag}, media_type=JSON)
