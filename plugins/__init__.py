@@ -1,0 +1,66 @@
+"""What makes resources real on one cloud: one file, or one folder, for each cloud.
+
+A plugin is handed a whole resource and brings its cloud in line with it. It must be idempotent by
+`resource.uid`: asked twice, it does it once; killed half-way and asked again, it finishes. It
+raises for whatever may pass (the reconciler asks again, with growing delays) and answers Refused
+only where asking again cannot help before the user changes something.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from model.shape import Json, Labels, Position, Resource
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """It is so. `status` holds the kind's own status fields, all of them."""
+
+    status: Json = {}
+
+
+class Working(msgspec.Struct, frozen=True):
+    """Under way; look again later."""
+
+    look_again_s: float
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """This cloud will not do that as it is wished. `reason` is CamelCase (SECA
+    `StatusCondition`)."""
+
+    reason: str
+    message: str
+
+
+Outcome = Settled | Working | Refused
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """One thing a cloud has on offer: a region, a SKU. `kind` names one whose `offered` is true."""
+
+    kind: str
+    name: str
+    spec: Json
+    labels: Labels = {}
+
+
+class Plugin(Protocol):
+    async def ensure(self, resource: Resource) -> Outcome:
+        """Make it so: create it or bring it in line with its spec."""
+        ...
+
+    async def act(self, resource: Resource, action: str, key: Position) -> Outcome:
+        """Start, stop or restart it, once for each key, however often it is asked."""
+        ...
+
+    async def remove(self, resource: Resource) -> Outcome:
+        """Make it gone; what never was is gone already."""
+        ...
+
+    async def offers(self) -> Sequence[Offer]:
+        """The regions and SKUs this cloud has now."""
+        ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,65 @@
+"""What the simulated cloud has on offer, read from a file and checked before anybody can ask."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from kinds import KINDS
+from model.shape import Labels, Zone
+from plugins import Offer
+
+STANDARD = Path(__file__).with_name("catalogue.toml")
+
+
+class Catalogue(msgspec.Struct, frozen=True):
+    zones: tuple[str, ...]
+    skus: tuple[Offer, ...]
+
+    def has(self, kind: str, name: str) -> bool:
+        return any(sku.name == name and sku.kind == kind for sku in self.skus)
+
+    def offers(self, region: str) -> list[Offer]:
+        """A region's providers are the house's to say: the cloud does not know its addresses."""
+        spec = {"availableZones": list(self.zones), "providers": []}
+        return [Offer("region", region, spec), *self.skus]
+
+
+class _Zones(msgspec.Struct, frozen=True):
+    zones: tuple[Zone, ...]
+
+
+class _Sku(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    spec: dict[str, Any]
+    labels: Labels = {}
+
+
+def read(file: Path) -> Catalogue:
+    """Raises ValueError where the house could not show it; one line names file and entry."""
+    try:
+        written = tomllib.loads(file.read_text())
+        zones = msgspec.convert(written, _Zones).zones
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise ValueError(f"{file}: {error}") from error
+    del written["zones"]
+    skus = (sku for kind, entries in written.items() for sku in _skus(file, kind, entries))
+    return Catalogue(zones, tuple(skus))
+
+
+def _skus(file: Path, kind: str, written: Any) -> list[Offer]:
+    if kind not in KINDS or not KINDS[kind].offered:
+        raise ValueError(f"{file}: [[{kind}]] is no kind that a cloud can offer")
+    offers: list[Offer] = []
+    for number, each in enumerate(written):
+        try:
+            sku = msgspec.convert(each, _Sku)
+            msgspec.convert(sku.spec, KINDS[kind].spec)
+        except msgspec.ValidationError as error:
+            name = each.get("name") if isinstance(each, dict) else None
+            raise ValueError(f"{file}: [[{kind}]] {name or number}: {error}") from error
+        if any(offer.name == sku.name for offer in offers):
+            raise ValueError(f"{file}: [[{kind}]] {sku.name}: there are two of that name")
+        offers.append(Offer(kind, sku.name, sku.spec, sku.labels))
+    return offers

@@ -1,0 +1,98 @@
+"""What travels between the simulated cloud and the plugin, and those who test with it."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from model.shape import Json, PowerState
+from plugins import Refused, Settled, Working
+
+Seconds = Annotated[float, Meta(ge=0, le=86_400)]
+
+
+class SettledAnswer(Settled, frozen=True, tag="settled"): ...
+
+
+class WorkingAnswer(Working, frozen=True, tag="working"): ...
+
+
+class RefusedAnswer(Refused, frozen=True, tag="refused"): ...
+
+
+Answer = SettledAnswer | WorkingAnswer | RefusedAnswer
+"""An outcome that says in its JSON which one it is."""
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a thing shall be."""
+
+    kind: str
+    path: str
+    spec: Json
+    power: PowerState | None = None
+    """The level its power shall have; left as it is where nothing is said."""
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2]
+
+
+class Action(msgspec.Struct, frozen=True, kw_only=True):
+    """A wish that is obeyed once: to start, stop or restart what the wish describes."""
+
+    action: str
+    kind: str
+    path: str
+    spec: Json
+
+
+class Thing(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One machine, volume, network ... that the cloud has. Nothing else says that it exists."""
+
+    uid: str
+    kind: str
+    path: str
+    spec: Json
+    status: Json = {}
+    """The kind's own status fields; empty before anything was made."""
+    allotted: dict[str, str] = {}
+    """The address and MAC that are this thing's alone, as long as it is there."""
+    begun_at: float
+    """When its last change began, in seconds since 1970; what a delay is counted from."""
+    going: bool = False
+
+
+class Refusing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A fault: things of this kind whose name fits the pattern are refused; empty fits all."""
+
+    kind: str = ""
+    name: str = "*"
+    reason: str = "NotHere"
+    message: str = "this cloud was told to refuse it"
+
+
+class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the cloud shall misbehave; by default it does not."""
+
+    delay_s: Seconds = 0
+    """How long after it began a change is Working."""
+    look_again_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None
+    """What a Working answer says; by default, the time that is left."""
+    refuse: tuple[Refusing, ...] = ()
+    outage: bool = False
+    """Whatever a plugin asks is answered: unavailable."""
+    lose_answers: Annotated[int, Meta(ge=0)] = 0
+    """How many more changes are made and then not answered."""
+    hold_answers_s: Seconds = 0
+    """How long the answer to a change is held back once the change is made."""
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """What was done, for ever: by uid, and in all by kind."""
+
+    creates: dict[str, int]
+    removes: dict[str, int]
+    actions: dict[str, int]
+    totals: dict[str, dict[str, int]]
+    """Kind -> creates, removes, actions."""
