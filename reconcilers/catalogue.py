@@ -1,0 +1,61 @@
+"""What the cloud has on offer becomes resources: regions and SKUs, each one event in a shared
+place."""
+
+from collections.abc import Sequence
+from uuid import uuid4
+
+import msgspec
+from asyncpg import Pool
+from msgspec import UNSET
+
+from command.commands import Command, Delete, Put
+from command.handle import Door, handle
+from kinds import KINDS, PROVIDERS, SHARED_TENANT
+from model.events import SYSTEM
+from model.shape import Json, Ref
+from plugins import Offer
+from readmodel import questions
+
+OFFERED = tuple(kind.name for kind in KINDS.values() if kind.offered)
+
+
+async def publish(
+    door: Door, pool: Pool, offers: Sequence[Offer], *, stream: str, base_url: str
+) -> None:
+    """Record what is new or different, and delete what is no longer on offer.
+
+    Raises:
+        ValueError: the cloud offers what its kind's schema does not allow.
+    """
+    wanted = {_ref(offer): offer for offer in offers}
+    for ref, offer in wanted.items():
+        spec = _spec(offer, base_url)
+        msgspec.convert(spec, KINDS[offer.kind].spec)
+        labels = offer.labels or UNSET
+        here = await door.folds.fresh(ref)
+        if here is None or here.going or (here.spec, here.labels) != (spec, labels):
+            await _say(door, ref, Put(spec=spec, labels=labels))
+    shown, _ = await questions.living_of(pool, OFFERED, stream)
+    for resource in shown:
+        if resource.ref not in wanted and not resource.going:
+            await _say(door, resource.ref, Delete())
+
+
+def _ref(offer: Offer) -> Ref:
+    return KINDS[offer.kind].ref({"tenant": SHARED_TENANT}, offer.name)
+
+
+def _spec(offer: Offer, base_url: str) -> Json:
+    """A cloud knows its zones; under which address its providers answer, only the house knows."""
+    if offer.kind != "region":
+        return offer.spec
+    served = [p for name, p in sorted(PROVIDERS.items()) if name.startswith("seca.")]
+    providers = [
+        {"name": p.name, "version": p.version, "url": f"{base_url}/providers/{p.name}"}
+        for p in served
+    ]
+    return offer.spec | {"providers": providers}
+
+
+async def _say(door: Door, ref: Ref, command: Command) -> None:
+    await handle(door, ref, command, by=SYSTEM, request=f"catalogue-{uuid4().hex}")

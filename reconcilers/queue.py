@@ -1,0 +1,65 @@
+"""Addresses waiting for a look: each at most once, none twice at a time, due at a time."""
+
+import asyncio
+import heapq
+from collections.abc import Callable
+from itertools import count
+
+from model.shape import Ref
+
+
+class Queue:
+    def __init__(self, clock: Callable[[], float] | None = None) -> None:
+        self._clock = clock or (lambda: asyncio.get_running_loop().time())
+        self._due: dict[Ref, float] = {}
+        self._heap: list[tuple[float, int, Ref]] = []
+        self._order = count()
+        self._working: set[Ref] = set()
+        self._changed = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._due)
+
+    def add(self, ref: Ref, *, seconds: float = 0.0) -> None:
+        """Look at it then, or sooner if somebody asked for sooner."""
+        due = self._clock() + seconds
+        if ref in self._due and self._due[ref] <= due:
+            return
+        self._due[ref] = due
+        if ref not in self._working:
+            self._push(ref, due)
+
+    async def get(self) -> Ref:
+        """The next address that is due. It is nobody else's until `done`."""
+        while True:
+            wait_s = self._next_s()
+            if wait_s is not None and wait_s <= 0:
+                _, _, ref = heapq.heappop(self._heap)
+                del self._due[ref]
+                self._working.add(ref)
+                return ref
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass
+
+    def done(self, ref: Ref) -> None:
+        """Worked on; whoever asked for another look meanwhile gets it."""
+        self._working.discard(ref)
+        if ref in self._due:
+            self._push(ref, self._due[ref])
+
+    def _push(self, ref: Ref, due: float) -> None:
+        heapq.heappush(self._heap, (due, next(self._order), ref))
+        self._changed.set()
+
+    def _next_s(self) -> float | None:
+        """Seconds until the first is due; entries that were overtaken are dropped on the way."""
+        while self._heap:
+            due, _, ref = self._heap[0]
+            if self._due.get(ref) == due and ref not in self._working:
+                return due - self._clock()
+            heapq.heappop(self._heap)
+        return None

@@ -1,0 +1,96 @@
+"""Wakes, queue and workers: who looks at which resource, and when again."""
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from asyncpg import Pool
+
+from eventlog.log import Blank, Followed, Log
+from model.errors import Unavailable
+from model.events import Report
+from model.shape import Position, Ref
+from readmodel import questions
+from reconcilers.queue import Queue
+from reconcilers.reconcile import Bench, reconcile
+
+WORKERS_MAX = 16
+DELAY_S_MIN, DELAY_S_MAX = 0.2, 60.0
+log = logging.getLogger("secaplane.reconcilers")
+
+
+@dataclass
+class Reconcilers:
+    """All reconcilers of one stream; `started` and `failing` are for onlookers."""
+
+    bench: Bench
+    events: Log
+    pool: Pool
+    stream: str
+    queue: Queue = field(default_factory=Queue)
+    started: bool = False
+    done: int = 0
+    failures: defaultdict[Ref, int] = field(default_factory=lambda: defaultdict(int))
+    _waiting: defaultdict[Ref, set[Ref]] = field(default_factory=lambda: defaultdict(set))
+
+    async def run(self) -> None:
+        unfinished, position = await questions.unfinished(self.pool, self.stream)
+        for ref in unfinished:
+            self.queue.add(ref)
+        self.started = True
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow(position))
+            for _ in range(WORKERS_MAX):
+                group.create_task(self._work())
+
+    async def _follow(self, position: Position) -> None:
+        async for batch in self.events.follow(after=position):
+            for each in batch:
+                self._wake(each)
+
+    def _wake(self, followed: Followed) -> None:
+        """Intents wake their resource; any event wakes who waits for its resource."""
+        for waiting in self._waiting.pop(followed.ref, ()):
+            self.queue.add(waiting)
+        if not isinstance(followed, Blank) and not isinstance(followed.event, Report):
+            self.queue.add(followed.ref)
+
+    async def _work(self) -> None:
+        while True:
+            ref = await self.queue.get()
+            try:
+                await self._look(ref)
+            finally:
+                self.queue.done(ref)
+
+    async def _look(self, ref: Ref) -> None:
+        began = time.perf_counter()
+        try:
+            again = await reconcile(self.bench, ref)
+        except Exception as error:  # one resource's trouble, or a cloud's, is nobody else's
+            self._failed(ref, error)
+            return
+        self.failures.pop(ref, None)
+        self.done += 1
+        if again is not None:
+            if again.waits_for is not None:
+                self._waiting[again.waits_for].add(ref)
+            self.queue.add(ref, seconds=again.seconds)
+        log.debug(
+            "reconciled",
+            extra={"ref": ref.path, "took_ms": round((time.perf_counter() - began) * 1000, 2)},
+        )
+
+    def _failed(self, ref: Ref, error: Exception) -> None:
+        """The first failure may be weather; growing delays spare whoever is in trouble."""
+        self.failures[ref] += 1
+        delay = min(DELAY_S_MAX, DELAY_S_MIN * 2 ** min(self.failures[ref] - 1, 16))
+        expected = isinstance(error, (Unavailable, OSError, TimeoutError))
+        log.warning(
+            "looking again later",
+            exc_info=None if expected else error,
+            extra={"ref": ref.path, "delay_s": delay, "reason": f"{type(error).__name__}: {error}"},
+        )
+        self.queue.add(ref, seconds=delay)
