@@ -1,0 +1,1 @@
+"""The `secaplane` command: it starts the house, and is imported by nobody in it."""

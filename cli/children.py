@@ -1,0 +1,165 @@
+"""Processes that this process started: kept running, and all of them stopped in the end."""
+
+import asyncio
+import ctypes
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from cli.announce import FD, Ready
+from cli.config import PREFIX
+
+STOP_S_MAX = 8.0
+RESTART_DELAY_S = 0.2
+POLL_S = 0.05
+DEATHS_MAX, DEATHS_WITHIN_S = 5, 60.0
+"""A child that dies more often is not started again."""
+PR_SET_PDEATHSIG = 1
+log = logging.getLogger("secaplane.children")
+
+
+@dataclass(frozen=True)
+class Child:
+    name: str
+    argv: tuple[str, ...]
+    environment: dict[str, str] = field(default_factory=dict)
+    announces: bool = False
+    """It writes a line when it is ready (`cli.announce`)."""
+    in_order: str = "SIGTERM"
+    """The signal that lets it stop in order."""
+
+
+class Children:
+    """Started in an order, stopped in the opposite one; a child that dies is started again."""
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
+        self._started: list[Child] = []
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._ready: dict[str, asyncio.Future[Ready]] = {}
+        self._keepers: list[asyncio.Task[None]] = []
+        self._group = asyncio.TaskGroup()
+        self._gave_up = asyncio.Event()
+        self._stopping = False
+
+    async def __aenter__(self) -> "Children":
+        self._logs.mkdir(parents=True, exist_ok=True)
+        await self._group.__aenter__()
+        return self
+
+    async def __aexit__(self, *raised: object) -> None:
+        self._stopping = True
+        for keeper in self._keepers:
+            keeper.cancel()
+        await self._stop_all()
+        await self._group.__aexit__(None, None, None)
+
+    async def start(self, child: Child) -> None:
+        self._started.append(child)
+        self._ready[child.name] = asyncio.get_running_loop().create_future()
+        self._spawn(child)
+        self._keepers.append(self._group.create_task(self._keep(child)))
+
+    async def ready(self, name: str) -> Ready:
+        return await self._ready[name]
+
+    def pid(self, name: str) -> int:
+        return self._processes[name].pid
+
+    async def ended(self) -> None:
+        """Returns when a child keeps dying."""
+        await self._gave_up.wait()
+
+    async def _keep(self, child: Child) -> None:
+        deaths: deque[float] = deque(maxlen=DEATHS_MAX)
+        while True:
+            status = await self._died(child.name)
+            deaths.append(time.monotonic())
+            print(
+                f"secaplane: {child.name} ended with {status}; starting it again", file=sys.stderr
+            )
+            if len(deaths) == DEATHS_MAX and deaths[-1] - deaths[0] < DEATHS_WITHIN_S:
+                self._gave_up.set()
+                return
+            await asyncio.sleep(RESTART_DELAY_S * len(deaths))
+            self._spawn(child)
+
+    async def _died(self, name: str) -> int:
+        process = self._processes[name]
+        while True:
+            status = process.poll()
+            if status is not None:
+                return status
+            await asyncio.sleep(POLL_S)
+
+    def _spawn(self, child: Child) -> None:
+        reading, writing = os.pipe()
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
+        environment = inherited | child.environment
+        passed: tuple[int, ...] = ()
+        if child.announces:
+            environment[FD] = str(writing)
+            passed = (writing,)
+        with (self._logs / f"{child.name}.log").open("ab") as out:
+            self._processes[child.name] = subprocess.Popen(
+                child.argv,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                env=environment,
+                pass_fds=passed,
+                process_group=0,
+                preexec_fn=_die_with_parent,
+            )
+        os.close(writing)
+        self._listen(child, reading)
+
+    def _listen(self, child: Child, reading: int) -> None:
+        loop = asyncio.get_running_loop()
+
+        def heard() -> None:
+            line = os.read(reading, 4096)
+            loop.remove_reader(reading)
+            os.close(reading)
+            waiting = self._ready[child.name]
+            if line and not waiting.done():
+                waiting.set_result(msgspec.json.decode(line, type=Ready))
+
+        loop.add_reader(reading, heard)
+
+    async def _stop_all(self) -> None:
+        """Those who use the servers first, all at once; then the servers."""
+        users = [c for c in self._started if c.announces]
+        servers = [c for c in self._started if not c.announces]
+        for some in (users, servers):
+            for child in some:
+                self._signal(child, getattr(signal, child.in_order))
+            for child in some:
+                await self._stopped(child)
+
+    async def _stopped(self, child: Child) -> None:
+        try:
+            async with asyncio.timeout(STOP_S_MAX):
+                await self._died(child.name)
+        except TimeoutError:
+            self._signal(child, signal.SIGKILL)
+            await self._died(child.name)
+
+    def _signal(self, child: Child, number: int) -> None:
+        process = self._processes[child.name]
+        if process.poll() is None:
+            process.send_signal(number)
+
+
+def _die_with_parent() -> None:
+    """A supervisor that is killed leaves nobody behind (Linux, prctl(2))."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,155 @@
+"""The configuration: one TOML file and `SECAPLANE_*` variables into one frozen struct.
+
+A variable is named after its place: `SECAPLANE_NATS_URL` is `url` in `[nats]`, and wins over the
+file.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from policy.caller import Issuer
+
+PREFIX = "SECAPLANE_"
+Port = Annotated[int, Meta(ge=0, le=65535)]
+
+
+class BadConfig(Exception):
+    """The configuration cannot be used; says what to mend in one line."""
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True): ...
+
+
+class Site(Section, frozen=True):
+    region: Annotated[str, Meta(min_length=1, max_length=64)] = "eu-1"
+    base_url: str = ""
+    """How clients reach us, without a trailing slash; default: the address listened on."""
+    refusals: Literal["spec", "secatest"] = "spec"
+    """Which statuses refusals wear; `secatest` suits the released conformance runner."""
+    extensions: tuple[str, ...] = ()
+    """Keys of `extensions` that this site understands; any other is refused."""
+
+
+class Nats(Section, frozen=True):
+    url: str = "nats://127.0.0.1:4222"
+    """Several servers of one cluster are parted by commas."""
+    stream: Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,32}$")] = "SECA"
+    replicas: Annotated[int, Meta(ge=1, le=5)] = 1
+
+
+class Postgres(Section, frozen=True):
+    url: str = "postgresql://127.0.0.1:5432/secaplane"
+    connections: Annotated[int, Meta(ge=1, le=100)] = 4
+    """For each process."""
+
+
+class Http(Section, frozen=True):
+    host: str = "127.0.0.1"
+    port: Port = 8080
+
+
+class Monitor(Section, frozen=True):
+    """Where reasons, figures and metrics are shown. Without a port of its own, a process that
+    serves users shows them on its main port if that is bound to loopback, and nowhere if it is
+    not."""
+
+    host: str = "127.0.0.1"
+    port: Port | None = None
+
+
+class Auth(Section, frozen=True):
+    operators: tuple[str, ...] = ()
+    """Subs (with their issuer's prefix) that may bring tenants into being."""
+    issuers: tuple[Issuer, ...] = ()
+    stale_seconds: Annotated[float, Meta(gt=0, le=3600)] = 30.0
+    """How long the log may be silent before nobody is let in any more, because who may what is not
+    known."""
+
+
+class Secrets(Section, frozen=True):
+    keyring: str = ""
+    """Path of the keyring that seals secrets, and signs skipTokens."""
+
+
+class Writes(Section, frozen=True):
+    wait_for_projection: bool = True
+    """Answer a write when GET shows it (at most 2 s later), or at once."""
+
+
+class Cloud(Section, frozen=True):
+    plugin: Literal["simulated"] = "simulated"
+    url: str = "http://127.0.0.1:8090"
+    """Where the plugin finds its cloud."""
+    file: str = "cloud.sqlite"
+    """The simulated cloud's own memory."""
+    catalogue: str = ""
+    """TOML file of zones and SKUs that the simulated cloud offers; default: a built-in one."""
+    faults: dict[str, Any] = {}
+
+
+class Dev(Section, frozen=True):
+    """What `secaplane dev` makes besides."""
+
+    tenant: Annotated[str, Meta(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=64)] = "demo"
+    administrator: Annotated[str, Meta(min_length=1, max_length=128)] = "admin@example.org"
+    token_hours: Annotated[int, Meta(ge=1, le=24 * 365)] = 12
+
+
+class Config(Section, frozen=True):
+    site: Site = Site()
+    nats: Nats = Nats()
+    postgres: Postgres = Postgres()
+    http: Http = Http()
+    monitor: Monitor = Monitor()
+    auth: Auth = Auth()
+    secrets: Secrets = Secrets()
+    writes: Writes = Writes()
+    cloud: Cloud = Cloud()
+    dev: Dev = Dev()
+
+
+def read(path: Path | None, environment: Mapping[str, str] = os.environ) -> Config:
+    """The file, overlaid with the environment.
+
+    Raises:
+        BadConfig: unreadable, unknown names, values out of range.
+    """
+    try:
+        written = _written(path) if path else {}
+        config = msgspec.convert(_overlaid(written, environment), Config, strict=False)
+        _refuse_namesakes(config.auth.issuers)
+        return config
+    except (OSError, ValueError, TypeError) as error:
+        raise BadConfig(f"{path or 'configuration'}: {error}") from error
+
+
+def _refuse_namesakes(issuers: tuple[Issuer, ...]) -> None:
+    """Two issuers of one prefix could speak for each other's callers."""
+    for field in ("issuer", "prefix"):
+        values = [getattr(each, field) for each in issuers]
+        if len(set(values)) < len(values):
+            raise ValueError(f"auth.issuers: each needs a {field} of its own")
+
+
+def _written(path: Path) -> dict[str, Any]:
+    """TOML; or JSON, as `secaplane dev` hands it to its children."""
+    if path.suffix == ".json":
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    return tomllib.loads(path.read_text())
+
+
+def _overlaid(written: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    merged = {section: dict(values) for section, values in written.items()}
+    for name, value in environment.items():
+        section, _, key = name.removeprefix(PREFIX).lower().partition("_")
+        if name.startswith(PREFIX) and key and section in Config.__struct_fields__:
+            field = Config.__annotations__[section].__annotations__.get(key)
+            plural = field is not None and str(field).startswith("tuple")
+            merged.setdefault(section, {})[key] = value.split(",") if plural else value
+    return merged

@@ -1,0 +1,190 @@
+"""Connections to what the house stands on, and the parts that are built on them."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+from uuid import uuid4
+
+import asyncpg
+import nats
+from asyncpg import Pool
+from nats.aio.client import Client
+
+from cli.config import BadConfig, Config
+from command.handle import Door
+from eventlog.folds import Folds
+from eventlog.jetstream import JetStreamLog
+from eventlog.log import Unanswered
+from eventlog.progress import Progress
+from eventlog.sealing import Keyring, Sealer
+from eventlog.snapshots import KeyValueSnapshots
+from kinds import KINDS, children
+from model.shape import Position, Ref
+from readmodel import questions, tables
+
+T = TypeVar("T")
+RETRY_S = 0.1
+RETRY_S_MAX = 2.0
+INSIDE_MAX = 1000
+log = logging.getLogger("secaplane.connect")
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What every process but the query stands on."""
+
+    nats: Client
+    log: JetStreamLog
+    folds: Folds
+    pool: Pool
+    progress: Progress
+
+
+@asynccontextmanager
+async def grounded(
+    config: Config, *, writes_log: bool = False, writes_tables: bool = False
+) -> AsyncIterator[Ground]:
+    """NATS, PostgreSQL, and what hangs on them; waits until both answer.
+
+    Who writes the log makes it, who writes the tables makes them; everybody else waits until they
+    are there.
+    """
+    client = await connect_nats(config)
+    try:
+        events = JetStreamLog(client, stream=config.nats.stream, region=config.site.region)
+        snapshots = KeyValueSnapshots(
+            client,
+            stream=config.nats.stream,
+            region=config.site.region,
+            writes=writes_log,
+        )
+        if writes_log:
+            replicas = config.nats.replicas
+            await patiently(lambda: events.prepare(replicas=replicas), Unanswered)
+            await patiently(lambda: snapshots.prepare(replicas=replicas), *_NATS_NOT_YET)
+        else:
+            await patiently(lambda: _there(events), Unanswered)
+        pool = await connect_postgres(config, owns=writes_tables)
+        try:
+            progress = await listening(client, config)
+            yield Ground(client, events, Folds(events, snapshots), pool, progress)
+        finally:
+            pool.terminate()
+    finally:
+        await client.close()
+
+
+async def connect_nats(config: Config) -> Client:
+    """A client that buffers nothing while it is disconnected, and never gives up reconnecting."""
+
+    async def report(error: Exception) -> None:
+        log.warning("nats", extra={"reason": f"{type(error).__name__}: {error}"})
+
+    async def connect() -> Client:
+        return await nats.connect(
+            config.nats.url.split(","),
+            name="secaplane",
+            pending_size=0,
+            connect_timeout=2,
+            reconnect_time_wait=0.2,
+            max_reconnect_attempts=-1,
+            ping_interval=5,
+            max_outstanding_pings=2,
+            allow_reconnect=True,
+            error_cb=report,
+        )
+
+    return await patiently(connect, nats.errors.Error, OSError)
+
+
+async def connect_postgres(config: Config, *, owns: bool = False) -> Pool:
+    if owns:
+        await patiently(lambda: tables.prepare(config.postgres.url), *_NOT_YET)
+    pool = await patiently(
+        lambda: tables.open_pool(
+            config.postgres.url, size=config.postgres.connections, writes=owns
+        ),
+        *_NOT_YET,
+    )
+    await patiently(lambda: tables.refuse_unprepared(pool), *_NOT_YET)
+    return pool
+
+
+async def _there(events: JetStreamLog) -> None:
+    if not await events.exists():
+        raise Unanswered("the log has not been made yet")
+
+
+_NATS_NOT_YET = (nats.errors.Error, OSError)
+_NOT_YET = (
+    OSError,
+    TimeoutError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.UndefinedTableError,
+    asyncpg.InsufficientPrivilegeError,
+)
+
+
+async def patiently(attempt: Callable[[], Awaitable[T]], *passing: type[Exception]) -> T:
+    """Try again for as long as it fails in ways that pass; the process is not ready meanwhile."""
+    delay = RETRY_S
+    while True:
+        try:
+            return await attempt()
+        except passing as error:
+            log.info("waiting", extra={"reason": f"{type(error).__name__}: {error}"})
+            await asyncio.sleep(delay)
+            delay = min(delay * 1.5, RETRY_S_MAX)
+
+
+async def listening(client: Client, config: Config) -> Progress:
+    progress = Progress()
+    await progress.listen(client, stream=config.nats.stream, read_model=tables.READ_MODEL)
+    return progress
+
+
+def door(ground: Ground) -> Door:
+    async def inside(ref: Ref, going_too: bool) -> Sequence[Ref]:
+        below = [kind.name for kind in children(KINDS[ref.kind])]
+        ask = questions.all_below if going_too else questions.living_below
+        return await ask(ground.pool, below, ref.path, limit=INSIDE_MAX)
+
+    async def reached(position: Position, seconds: float) -> bool:
+        return await ground.progress.reached(position, seconds=seconds, patient=True)
+
+    return Door(
+        log=ground.log,
+        folds=ground.folds,
+        clock=now,
+        new_uid=lambda: uuid4().hex,
+        inside=inside,
+        reached=reached,
+    )
+
+
+def now() -> datetime:
+    """Milliseconds are as fine as SECA's modifications get."""
+    moment = datetime.now(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def keyring(config: Config) -> Keyring:
+    """Raises BadConfig where there is none, or none that can be used."""
+    if not config.secrets.keyring:
+        raise BadConfig("secrets.keyring names no file; `secaplane keyring FILE` makes one")
+    try:
+        return Keyring.read(Path(config.secrets.keyring))
+    except (OSError, ValueError) as error:
+        raise BadConfig(f"secrets.keyring: {error}") from error
+
+
+def sealer(config: Config) -> Sealer:
+    return Sealer(keyring(config))

@@ -1,0 +1,56 @@
+"""`secaplane dev`: everything on one machine, from one command."""
+
+import asyncio
+import fcntl
+import shutil
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from cli.children import Children
+from cli.config import BadConfig, Config
+from cli.house import House
+from edge.server import listen
+
+READY_S_MAX = 60.0
+
+
+async def run(config: Config, *, folder: Path | None, port: int | None, as_json: bool) -> int:
+    """Start everything, say so, and stay until told to stop; then stop everything.
+
+    Raises:
+        BadConfig, CannotListen: the folder or the port is in use; nothing is left running.
+    """
+    with ExitStack() as stack:
+        place = _folder(folder, stack)
+        chosen = config.http.port if port is None else port
+        if chosen:
+            listen(config.http.host, chosen).close()
+        house = House(config, place, chosen, lasting=folder is not None)
+        async with Children(place / "logs") as children:
+            try:
+                async with asyncio.timeout(READY_S_MAX):
+                    await house.start(children)
+            except TimeoutError as error:
+                raise BadConfig(f"the house is not ready after {READY_S_MAX:.0f} s") from error
+            print(house.as_json(children) if as_json else house.as_text(), flush=True)
+            await children.ended()
+    raise BadConfig("a part of the house keeps dying; see the logs")
+
+
+def _folder(folder: Path | None, stack: ExitStack) -> Path:
+    """The folder, locked for as long as the stack is open; a temporary one goes with it."""
+    if folder is None:
+        place = Path(tempfile.mkdtemp(prefix="secaplane-"))
+        stack.callback(shutil.rmtree, place, ignore_errors=True)
+    else:
+        place = folder.absolute()
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        lock = stack.enter_context((place / "lock").open("w"))
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise BadConfig(f"{place} is in use by another `secaplane dev`") from error
+    except OSError as error:
+        raise BadConfig(f"{place}: {error.strerror}") from error
+    return place

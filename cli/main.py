@@ -1,0 +1,159 @@
+"""`secaplane`: one subcommand for each process, and a few for people."""
+
+import argparse
+import asyncio
+import gc
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from cli import logs
+from cli.announce import Announce, Ready, to_parent
+from cli.config import BadConfig, read
+from edge.server import CannotListen
+
+PROCESSES = ("command", "query", "serve", "projector", "reconcilers", "cloud")
+USAGE_ERROR = 2
+GARBAGE_OBJECTS = 20_000
+"""New objects between two looks of the garbage collector: requests leave hardly any cycles."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments) or 0)
+    except (BadConfig, CannotListen) as error:
+        print(f"secaplane: {error}", file=sys.stderr)
+        return USAGE_ERROR
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="secaplane", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name in PROCESSES:
+        process = commands.add_parser(name, help=f"run the {name} process")
+        process.add_argument("--config", type=Path, help="TOML file")
+        process.set_defaults(run=_process, process=name)
+    _add_dev(commands)
+    _add_people(commands)
+    return parser
+
+
+def _add_dev(commands: Any) -> None:
+    dev = commands.add_parser("dev", help="run everything, NATS and PostgreSQL included")
+    dev.add_argument("--config", type=Path, help="TOML file with a site's settings")
+    dev.add_argument("--port", type=int, help="port of the API; 0 takes a free one")
+    dev.add_argument("--folder", type=Path, default=Path(".secaplane"), help="where the data lie")
+    dev.add_argument(
+        "--ephemeral", action="store_true", help="a temporary folder, removed at the end"
+    )
+    dev.add_argument("--json", action="store_true", help="print one line of JSON when ready")
+    dev.set_defaults(run=_dev)
+
+
+def _add_people(commands: Any) -> None:
+    retry = commands.add_parser("retry", help="take what is in quarantine through the tables again")
+    retry.add_argument("--config", type=Path)
+    retry.set_defaults(run=_retry)
+    keyring = commands.add_parser("keyring", help="make a keyring file")
+    keyring.add_argument("file", type=Path)
+    keyring.set_defaults(run=_keyring)
+
+
+def _process(arguments: argparse.Namespace) -> int:
+    """Imports late: each process loads only what it runs."""
+    config = read(arguments.config)
+    logs.set_up(arguments.process)
+    announce = _settled(to_parent(os.environ))
+    name = arguments.process
+    if name in ("command", "query", "serve"):
+        from cli import serve
+
+        return run(lambda: serve.run(name, config, announce))
+    from cli import workers
+
+    process = {
+        "projector": workers.run_projector,
+        "reconcilers": workers.run_reconcilers,
+        "cloud": workers.run_cloud,
+    }[name]
+    return run(lambda: process(config, announce))
+
+
+def _settled(announce: Announce) -> Announce:
+    """What was made up to here stays for ever: the garbage collector need not look at it again."""
+
+    def settled(ready: Ready) -> None:
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(GARBAGE_OBJECTS)
+        announce(ready)
+
+    return settled
+
+
+def _dev(arguments: argparse.Namespace) -> int:
+    from cli import dev
+
+    return run(
+        lambda: dev.run(
+            read(arguments.config),
+            folder=None if arguments.ephemeral else arguments.folder,
+            port=arguments.port,
+            as_json=arguments.json,
+        )
+    )
+
+
+def _retry(arguments: argparse.Namespace) -> int:
+    from cli import people
+
+    logs.set_up("retry", "WARNING")
+    return run(lambda: people.retry_quarantine(read(arguments.config)))
+
+
+def _keyring(arguments: argparse.Namespace) -> int:
+    from cli import people
+
+    people.make_keyring(arguments.file)
+    return 0
+
+
+def run(process: Callable[[], Coroutine[Any, Any, Any]]) -> int:
+    """Run until it ends, or until SIGTERM or SIGINT asks it to."""
+    import uvloop
+
+    async def stoppable() -> int:
+        here = asyncio.current_task()
+        assert here is not None
+        stopped = False
+
+        def stop() -> None:
+            nonlocal stopped
+            stopped = True
+            here.cancel()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop)
+        try:
+            return int(await process() or 0)
+        except asyncio.CancelledError:
+            if stopped:
+                return 0
+            raise
+        except BaseExceptionGroup as group:
+            known, rest = group.split((BadConfig, CannotListen))
+            if known is not None and rest is None:
+                raise known.exceptions[0] from group
+            raise
+
+    return uvloop.run(stoppable())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

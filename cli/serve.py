@@ -1,0 +1,144 @@
+"""The processes that answer HTTP: command, query, or both on one port."""
+
+import asyncio
+import base64
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import asyncpg
+from litestar.handlers import HTTPRouteHandler
+
+import command.http
+import query.http
+from cli.announce import Announce, Ready
+from cli.config import BadConfig, Config
+from cli.connect import Ground, door, grounded, keyring, patiently, sealer
+from cli.monitor import monitored
+from command.body import Bodies
+from edge import app, health, openapi
+from edge.guard import Guard
+from edge.metrics import Metrics
+from edge.server import listen, serving
+from eventlog.log import Unanswered
+from eventlog.progress import REACHED_S_MAX
+from model.shape import Position
+from policy.caller import Tokens
+from policy.may import Policy
+from policy.watch import Watch
+from readmodel import questions
+from readmodel.together import Together
+
+Side = Literal["command", "query", "serve"]
+SILENT_S_MAX = 2.0
+
+
+async def run(side: Side, config: Config, announce: Announce) -> None:
+    listening = listen(config.http.host, config.http.port)
+    host, port = listening.getsockname()[:2]
+    base_url = config.site.base_url or f"http://{host}:{port}"
+    metrics = Metrics()
+    tokens = _tokens(config)
+    async with grounded(config, writes_log=side != "query") as ground, asyncio.TaskGroup() as group:
+        watch = Watch(ground.log, ground.folds, stale_s=config.auth.stale_seconds)
+        policy = Policy(
+            operators=config.auth.operators, region=config.site.region, fresh=watch.fresh
+        )
+        await patiently(lambda: watch.start(policy, ground.pool, config.nats.stream), *_NOT_NOW)
+        group.create_task(watch.run(policy))
+        guard = Guard(tokens, policy)
+        ground.progress.heard(
+            await questions.checkpoint(ground.pool, "resources", config.nats.stream)
+        )
+        readiness = _readiness(ground, watch)
+        loopback = host.startswith("127.") or host == "::1"
+        routes: list[HTTPRouteHandler] = [
+            *health.routes(readiness, metrics, details=loopback and config.monitor.port is None),
+            *openapi.routes(base_url),
+        ]
+        if side in ("command", "serve"):
+            routes += command.http.routes(_writer(ground, config, guard, watch, policy, base_url))
+        if side in ("query", "serve"):
+            together = Together(ground.pool)
+            group.create_task(together.run())
+            routes += query.http.routes(_reader(ground, config, guard, together))
+        application = app.build(routes, metrics=metrics, dialect=config.site.refusals)
+        async with (
+            serving(application, listening),
+            monitored(config, readiness, metrics) as monitor,
+        ):
+            announce(Ready(port=port, monitor=monitor))
+            await asyncio.Event().wait()
+
+
+_NOT_NOW = (Unanswered, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+
+def _writer(
+    ground: Ground,
+    config: Config,
+    guard: Guard,
+    watch: Watch,
+    policy: Policy,
+    base_url: str,
+) -> command.http.Writer:
+    async def projected(position: Position) -> None:
+        if config.writes.wait_for_projection:
+            await ground.progress.reached(position)
+
+    return command.http.Writer(
+        door=door(ground),
+        guard=guard,
+        sealer=sealer(config),
+        bodies=Bodies(region=config.site.region, extensions=config.site.extensions),
+        region=config.site.region,
+        base_url=base_url,
+        projected=projected,
+        policy_changed=lambda: watch.look(policy),
+    )
+
+
+def _reader(ground: Ground, config: Config, guard: Guard, together: Together) -> query.http.Reader:
+    async def reached(position: Position) -> bool:
+        return await ground.progress.reached(position, seconds=REACHED_S_MAX, patient=True)
+
+    return query.http.Reader(
+        pool=ground.pool,
+        together=together,
+        guard=guard,
+        reached=reached,
+        opened=sealer(config).open,
+        page_keys=_page_keys(config),
+    )
+
+
+def _page_keys(config: Config) -> Sequence[bytes]:
+    """The current key signs; those before it are still understood."""
+    ring = keyring(config)
+    order = [ring.current, *(name for name in ring.keys if name != ring.current)]
+    return [b"skipToken " + base64.b64decode(ring.keys[name]) for name in order]
+
+
+def _tokens(config: Config) -> Tokens:
+    try:
+        return Tokens(config.auth.issuers)
+    except ValueError as error:
+        raise BadConfig(f"auth.issuers: {error}") from error
+
+
+def _readiness(ground: Ground, watch: Watch) -> Callable[[], health.Readiness]:
+    def readiness() -> health.Readiness:
+        reasons = []
+        if not ground.nats.is_connected:
+            reasons.append("the log is away")
+        if not watch.fresh():
+            reasons.append("who may what is not known")
+        details = {
+            "readModelPosition": ground.progress.position,
+            "projectorSilentSeconds": round(ground.progress.silent_s, 2),
+        }
+        ready = not reasons
+        if ground.progress.silent_s > SILENT_S_MAX:
+            reasons.append("the projector is silent: what is read may be old")
+        return health.Readiness(ready, tuple(reasons), details)
+
+    return readiness

@@ -1,0 +1,174 @@
+"""The processes that answer nobody: projector, reconcilers, and the simulated cloud."""
+
+import asyncio
+import logging
+import os
+from pathlib import Path
+
+from cli.announce import Announce, Ready
+from cli.config import Config
+from cli.connect import Ground, door, grounded, patiently, sealer
+from cli.monitor import monitored
+from edge.health import Readiness
+from edge.metrics import Metrics
+from eventlog.log import Unanswered
+from eventlog.progress import Announcer
+from model.errors import Refusal
+from plugins import Plugin
+from plugins.simulated import Simulated
+from projector.run import Projector
+from readmodel import tables
+from reconcilers import catalogue
+from reconcilers.reconcile import Bench
+from reconcilers.run import Reconcilers
+
+POLL_S = 0.02
+CATALOGUE_EVERY_S = 60.0
+BACKGROUND_NICE = 10
+"""Reconciling yields the processor to whoever waits for an answer."""
+log = logging.getLogger("secaplane.workers")
+
+
+async def run_projector(config: Config, announce: Announce) -> None:
+    metrics = Metrics()
+    async with grounded(config, writes_tables=True) as ground, asyncio.TaskGroup() as group:
+        projector = Projector(
+            pool=ground.pool,
+            events=ground.log,
+            announcer=Announcer(
+                ground.nats, stream=config.nats.stream, read_model=tables.READ_MODEL
+            ),
+            stream=config.nats.stream,
+            region=config.site.region,
+        )
+        lag = Lag(ground, projector)
+        metrics.gauge("projection_position", "Checkpoint reached").set_function(
+            lambda: projector.position
+        )
+        metrics.gauge("projection_lag", "Positions behind the log").set_function(
+            lambda: lag.positions
+        )
+        metrics.gauge("quarantined", "Addresses in quarantine").set_function(
+            lambda: projector.quarantined
+        )
+        group.create_task(projector.run())
+        group.create_task(lag.run())
+        async with monitored(config, lag.readiness, metrics) as monitor:
+            await projector.started.wait()
+            announce(Ready(monitor=monitor))
+            await asyncio.Event().wait()
+
+
+class Lag:
+    """How far the projector is behind the log's end, asked of the leader now and then."""
+
+    def __init__(self, ground: Ground, projector: Projector) -> None:
+        self._ground, self._projector = ground, projector
+        self.positions = 0
+
+    async def run(self) -> None:
+        while True:
+            try:
+                end = await self._ground.log.end()
+                self.positions = max(0, end - self._projector.position)
+            except Unanswered:
+                pass
+            await asyncio.sleep(1)
+
+    def readiness(self) -> Readiness:
+        projector = self._projector
+        reasons = [projector.trouble] if projector.trouble else []
+        if not projector.started.is_set():
+            reasons.append("not started")
+        if projector.quarantined:
+            reasons.append(f"{projector.quarantined} addresses are in quarantine")
+        if not self._ground.nats.is_connected:
+            reasons.append("the log is away")
+        ready = (
+            projector.started.is_set() and not projector.trouble and self._ground.nats.is_connected
+        )
+        details = {
+            "position": projector.position,
+            "projectionLag": self.positions,
+            "quarantined": projector.quarantined,
+        }
+        return Readiness(ready, tuple(reasons), details)
+
+
+async def run_reconcilers(config: Config, announce: Announce) -> None:
+    os.nice(BACKGROUND_NICE)
+    metrics = Metrics()
+    plugin = Simulated(config.cloud.url)
+    async with grounded(config, writes_log=True) as ground, asyncio.TaskGroup() as group:
+        bench = Bench(door(ground), plugin, sealer(config))
+        reconcilers = Reconcilers(bench, ground.log, ground.pool, config.nats.stream)
+        published = asyncio.Event()
+        _watch_reconcilers(metrics, reconcilers)
+        group.create_task(patiently(reconcilers.run, OSError, TimeoutError))
+        group.create_task(_publish(ground, config, bench, plugin, published))
+
+        def readiness() -> Readiness:
+            reasons = [] if reconcilers.started else ["not started"]
+            if not published.is_set():
+                reasons.append("the catalogue is not known")
+            if not ground.nats.is_connected:
+                reasons.append("the log is away")
+            details = {"queue": len(reconcilers.queue), "failing": len(reconcilers.failures)}
+            return Readiness(not reasons, tuple(reasons), details)
+
+        try:
+            async with monitored(config, readiness, metrics) as monitor:
+                await published.wait()
+                announce(Ready(monitor=monitor))
+                await asyncio.Event().wait()
+        finally:
+            await plugin.close()
+
+
+def _watch_reconcilers(metrics: Metrics, reconcilers: Reconcilers) -> None:
+    shown = {
+        "reconcile_queue": ("Addresses waiting for a look", lambda: len(reconcilers.queue)),
+        "reconcile_failing": (
+            "Addresses whose last look failed",
+            lambda: len(reconcilers.failures),
+        ),
+        "reconciled_total": ("Looks that went well", lambda: reconcilers.done),
+    }
+    for name, (says, value) in shown.items():
+        metrics.gauge(name, says).set_function(value)
+
+
+async def _publish(
+    ground: Ground, config: Config, bench: Bench, plugin: Plugin, published: asyncio.Event
+) -> None:
+    """What is on offer becomes resources at the start and from time to time."""
+    base_url = config.site.base_url or f"http://{config.http.host}:{config.http.port}"
+    while True:
+        try:
+            await catalogue.publish(
+                bench.door,
+                ground.pool,
+                await plugin.offers(),
+                stream=config.nats.stream,
+                base_url=base_url,
+            )
+            published.set()
+        except (OSError, TimeoutError, Refusal, Unanswered) as error:
+            log.warning("the catalogue could not be published", extra={"reason": repr(error)})
+        await asyncio.sleep(CATALOGUE_EVERY_S if published.is_set() else POLL_S * 10)
+
+
+async def run_cloud(config: Config, announce: Announce) -> None:
+    from plugins.simulated import server
+
+    os.nice(BACKGROUND_NICE)
+    host, _, port = config.cloud.url.removeprefix("http://").partition(":")
+    await server.run(
+        host=host,
+        port=int(port or 0),
+        file=Path(config.cloud.file),
+        catalogue=Path(config.cloud.catalogue) if config.cloud.catalogue else None,
+        region=config.site.region,
+        faults=config.cloud.faults or None,
+        announce=lambda actual: announce(Ready(port=actual)),
+    )
