@@ -1,0 +1,26 @@
+"""Pages to write into a log."""
+
+from datetime import UTC, datetime
+
+from eventlog.codec import Page
+from kinds import KINDS
+from model.events import AnyEvent, By
+from model.shape import NOWHERE, Json, Ref
+
+REGION = "eu-1"
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+IDS = {"tenant": "acme", "workspace": "web"}
+WEB = KINDS["workspace"].ref(IDS, "web")
+WEBSITE = KINDS["workspace"].ref(IDS, "website")
+ONE = KINDS["instance"].ref(IDS, "one")
+TWO = KINDS["instance"].ref(IDS, "two")
+DISK = KINDS["block-storage"].ref(IDS, "one")
+ELSEWHERE = KINDS["instance"].ref(IDS | {"tenant": "other"}, "one")
+ROLE = KINDS["role"].ref(IDS, "reader")
+SPEC: Json = {"sizeGB": 10}
+
+
+def page(ref: Ref, event: AnyEvent, *, request: str = "r", uid: str = "u1") -> Page:
+    return Page(
+        ref=ref, uid=uid, time=NOON, request=request, cause=NOWHERE, by=By(sub="jane"), event=event
+    )

@@ -1,0 +1,173 @@
+"""How events are written down. What was written once is read for ever: tests/golden holds every
+type and version, byte for byte. A file there is added, never changed."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from eventlog.codec import EVENT_BYTES_MAX, TYPES, VERSION, Page, Unreadable, decode, encode
+from model.errors import TooLarge
+from model.events import (
+    ActionRequested,
+    AnyEvent,
+    By,
+    Created,
+    Deleted,
+    DeletionRequested,
+    StatusReported,
+    Updated,
+)
+from model.shape import Json, Position, Ref, State
+from tests.log.pages import ONE
+from tests.log.pages import page as small
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+FILES = sorted(GOLDEN.glob("*.json"))
+SPEC: Json = {
+    "skuRef": {"resource": "skus/seca.ds", "tenant": "seca"},
+    "zone": "a",
+    "bootVolume": {"deviceRef": {"resource": "block-storages/d"}, "type": "virtio"},
+    "odd": [None, True, -1, 0.5, 9223372036854775807, 'é 😀 " \\ / \n', {}, []],
+}
+JANE = By(
+    issuer="https://id.example.org",
+    sub="jane@example.org",
+    token="t-1",
+    assignment="admins/seca.admin",
+    policy=41,
+)
+PARTS: dict[str, dict[str, str]] = {
+    "labels": {"env": "prod", "a/b": ""},
+    "annotations": {"note": "é"},
+    "extensions": {"billing": "x"},
+}
+EVENTS: dict[str, AnyEvent] = {
+    "created.v1": Created(spec=SPEC),
+    "created.v1.whole": Created(
+        spec=SPEC,
+        labels=PARTS["labels"],
+        annotations=PARTS["annotations"],
+        extensions=PARTS["extensions"],
+    ),
+    "updated.v1": Updated(spec={}),
+    "updated.v1.whole": Updated(
+        spec=SPEC,
+        labels=PARTS["labels"],
+        annotations=PARTS["annotations"],
+        extensions=PARTS["extensions"],
+    ),
+    "action-requested.v1": ActionRequested(action="restart"),
+    "deletion-requested.v1": DeletionRequested(),
+    "status-reported.v1": StatusReported(state=State.ACTIVE, seen=Position(7)),
+    "status-reported.v1.whole": StatusReported(
+        state=State.ERROR,
+        seen=Position(7),
+        status={"powerState": "off", "sizeGB": 10},
+        reason="NoSpace",
+        message="the disks are full",
+    ),
+    "deleted.v1": Deleted(),
+}
+
+
+def page(name: str) -> Page:
+    """What stands in the golden file of that name."""
+    whole = name.endswith(".whole")
+    return Page(
+        ref=ONE,
+        uid="0123456789abcdef0123456789abcdef",
+        time=datetime(2026, 1, 1, 12, 0, 0, 123000 if whole else 0, tzinfo=UTC),
+        request="r-1.0123456789ab",
+        cause=Position(42 if whole else 0),
+        by=JANE if whole else By(sub="reconciler"),
+        event=EVENTS[name],
+    )
+
+
+def test_every_type_has_a_golden_file() -> None:
+    assert {path.stem for path in FILES} >= {f"{type_}.v{VERSION}" for type_ in TYPES}
+    assert {path.stem for path in FILES} == set(EVENTS)
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_an_event_is_written_byte_for_byte_as_it_always_was(name: str) -> None:
+    assert encode(page(name)) == (GOLDEN / f"{name}.json").read_bytes()
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_what_was_written_is_read_for_ever(name: str) -> None:
+    written = (GOLDEN / f"{name}.json").read_bytes()
+    assert decode(written, Position(9)) == page(name).at(Position(9))
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_the_envelope_is_whole_and_holds_nothing_else(name: str) -> None:
+    envelope = msgspec.json.decode((GOLDEN / f"{name}.json").read_bytes())
+    fields = ("body", "by", "cause", "kind", "path", "request", "time", "type", "uid", "v")
+    assert tuple(sorted(envelope)) == fields
+    assert f"{envelope['type']}.v{envelope['v']}" == name.removesuffix(".whole")
+    assert Ref(envelope["kind"], envelope["path"]) == ONE
+
+
+def test_a_field_that_a_later_house_added_is_passed_over() -> None:
+    envelope = msgspec.json.decode((GOLDEN / "created.v1.json").read_bytes())
+    later = envelope | {"added": 1, "body": envelope["body"] | {"added": 2}}
+    recorded = decode(msgspec.json.encode(later), Position(1))
+    assert recorded == page("created.v1").at(Position(1))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"v": 2},
+        {"v": 0},
+        {"v": "1"},
+        {"type": "renamed"},
+        {"type": "Created"},
+        {"type": ""},
+        {"type": None},
+        {"body": None},
+        {"body": []},
+        {"body": {}},
+        {"body": {"spec": []}},
+        {"by": {}},
+        {"uid": 7},
+        {"time": "yesterday"},
+        {"cause": "x"},
+    ],
+)
+def test_what_is_not_known_here_is_unreadable(change: Json) -> None:
+    envelope = msgspec.json.decode((GOLDEN / "created.v1.json").read_bytes())
+    with pytest.raises(Unreadable):
+        decode(msgspec.json.encode(envelope | change), Position(1))
+
+
+@pytest.mark.parametrize("data", [b"", b"null", b"[]", b"{}", b"no event", b"\xff", b"{", b"1"])
+def test_what_is_no_envelope_is_unreadable(data: bytes) -> None:
+    with pytest.raises(Unreadable):
+        decode(data, Position(1))
+
+
+@pytest.mark.parametrize("field", ["v", "type", "kind", "path", "uid", "time", "request", "by"])
+def test_an_envelope_without_one_of_its_fields_is_unreadable(field: str) -> None:
+    envelope = msgspec.json.decode((GOLDEN / "created.v1.json").read_bytes())
+    del envelope[field]
+    with pytest.raises(Unreadable):
+        decode(msgspec.json.encode(envelope), Position(1))
+
+
+@pytest.mark.parametrize("event", [Created, Updated])
+def test_an_event_has_a_size_that_it_may_not_pass(event: type[Created | Updated]) -> None:
+    around = len(encode(small(ONE, event(spec={"pad": ""}))))
+    most = "x" * (EVENT_BYTES_MAX - around)
+    assert len(encode(small(ONE, event(spec={"pad": most})))) == EVENT_BYTES_MAX
+    with pytest.raises(TooLarge):
+        encode(small(ONE, event(spec={"pad": most + "x"})))
+
+
+def test_a_report_has_the_same_size_that_it_may_not_pass() -> None:
+    status = {"pad": "x" * EVENT_BYTES_MAX}
+    with pytest.raises(TooLarge):
+        encode(small(ONE, StatusReported(state=State.ACTIVE, seen=Position(1), status=status)))

@@ -1,0 +1,192 @@
+"""A cold read from a snapshot is the fold of the whole history, whoever keeps the snapshots."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+from nats.aio.client import Client
+
+from eventlog.folds import Folds
+from eventlog.log import Log, Unanswered
+from eventlog.memory import MemoryLog
+from eventlog.snapshots import EVERY_EVENTS, KeyValueSnapshots, MemorySnapshots, Snapshots
+from eventlog.subjects import subject
+from model.events import ActionRequested, Created, Deleted, DeletionRequested, Updated
+from model.evolve import fold
+from model.shape import NOWHERE, Position, Ref, Resource, State
+from tests.log.pages import NOON, ONE, REGION, TWO, page
+from tests.scenario import found
+from tests.servers import SNAPSHOTS, STREAM, connected, emptied
+
+KEPT_TRIES_MAX = 200
+
+
+@pytest.fixture(params=["memory", "key-value"])
+async def snapshots(request: pytest.FixtureRequest) -> AsyncIterator[Snapshots]:
+    if request.param == "memory":
+        yield MemorySnapshots()
+        return
+    async with connected(request.getfixturevalue("nats_url")) as client:
+        await emptied(client)
+        made = KeyValueSnapshots(client, stream=STREAM, region=REGION)
+        await made.prepare()
+        yield made
+
+
+@pytest.fixture
+def log() -> MemoryLog:
+    return MemoryLog(REGION)
+
+
+async def lived(log: Log, ref: Ref, events: int) -> None:
+    """A long story: put, started, reported, gone, and created again, over and over."""
+    for n in range(events):
+        event = (
+            Created(spec={"n": n}, labels={"env": "é"}),
+            Updated(spec={"n": n}),
+            ActionRequested(action="start"),
+            found(State.ACTIVE, seen=n, powerState="on"),
+            found(State.ERROR, seen=n + 1, reason="NoSpace"),
+            DeletionRequested(),
+            Deleted(),
+        )[n % 7]
+        written = page(ref, event, uid=f"u{n // 7}")
+        later = NOON + timedelta(milliseconds=n)
+        await log.append(replace(written, time=later), after=await log.last(ref))
+
+
+async def kept(snapshots: Snapshots, ref: Ref, position: int) -> Resource:
+    """The snapshot at that position, once it is there."""
+    for _ in range(KEPT_TRIES_MAX):
+        snapshot = await snapshots.load(ref)
+        if snapshot is not None and snapshot.position == position:
+            return snapshot
+        await asyncio.sleep(0.01)
+    raise AssertionError("the snapshot was not kept")
+
+
+async def test_what_never_was_is_nothing(log: Log, snapshots: Snapshots) -> None:
+    folds = Folds(log, snapshots)
+    assert await snapshots.load(ONE) is None
+    assert await folds.fresh(ONE) is None
+    assert folds.known(ONE) is None
+
+
+async def test_a_snapshot_comes_back_as_it_was_kept(log: Log, snapshots: Snapshots) -> None:
+    await lived(log, ONE, EVERY_EVENTS)
+    resource = fold(await log.read(ONE))
+    assert resource is not None
+    await snapshots.save(resource)
+    assert await kept(snapshots, ONE, EVERY_EVENTS) == resource
+    assert await snapshots.load(TWO) is None
+
+
+@pytest.mark.parametrize("events", [1, 99, 100, 101, 123, 250])
+async def test_a_cold_read_is_the_fold_of_the_whole_history(
+    log: Log, snapshots: Snapshots, events: int
+) -> None:
+    await lived(log, ONE, events)
+    await Folds(log, snapshots).fresh(ONE)
+    if events >= EVERY_EVENTS:
+        await kept(snapshots, ONE, events)
+    await lived(log, TWO, 3)
+    await lived_on(log, ONE, 5)
+    whole = fold(await log.read(ONE))
+    assert await Folds(log, snapshots).fresh(ONE) == whole
+
+
+async def lived_on(log: Log, ref: Ref, events: int) -> None:
+    for n in range(events):
+        wish = page(ref, Updated(spec={"later": n}))
+        await log.append(wish, after=await log.last(ref))
+
+
+async def test_a_cold_read_asks_the_log_only_for_what_came_after_the_snapshot(
+    log: Log, snapshots: Snapshots
+) -> None:
+    """Seen from outside: a snapshot that says something else is believed for what it covers."""
+    await lived(log, ONE, 150)
+    resource = fold(await log.read(ONE, up_to=Position(120)))
+    assert resource is not None
+    await snapshots.save(replace(resource, uid="from the snapshot"))
+    await kept(snapshots, ONE, 120)
+    cold = await Folds(log, snapshots).fresh(ONE)
+    assert cold == fold(
+        await log.read(ONE, after=Position(120)), replace(resource, uid="from the snapshot")
+    )
+
+
+async def test_every_hundred_events_a_snapshot_is_kept(log: Log, snapshots: Snapshots) -> None:
+    folds = Folds(log, snapshots)
+    positions = set()
+    for n in range(1, 2 * EVERY_EVENTS + 30):
+        await lived_on(log, ONE, 1) if n > 1 else await lived(log, ONE, 1)
+        await folds.fresh(ONE)
+        if n % EVERY_EVENTS == 0:
+            await kept(snapshots, ONE, n)
+        snapshot = await snapshots.load(ONE)
+        positions.add(snapshot.position if snapshot else NOWHERE)
+    assert positions == {0, EVERY_EVENTS, 2 * EVERY_EVENTS}
+
+
+async def test_what_is_known_is_brought_up_to_date(log: Log, snapshots: Snapshots) -> None:
+    folds = Folds(log, snapshots)
+    await lived(log, ONE, 2)
+    before = await folds.fresh(ONE)
+    assert folds.known(ONE) is before
+    assert await folds.fresh(ONE) is before
+    await lived_on(log, ONE, 1)
+    assert folds.known(ONE) is before
+    after = await folds.fresh(ONE)
+    assert after == fold(await log.read(ONE))
+    assert folds.known(ONE) is after
+
+
+async def test_a_snapshot_of_another_log_is_ignored(log: Log, snapshots: Snapshots) -> None:
+    await lived(log, ONE, 120)
+    resource = fold(await log.read(ONE))
+    assert resource is not None
+    await snapshots.save(resource)
+    await kept(snapshots, ONE, 120)
+    restored = MemoryLog(REGION)
+    await lived(restored, ONE, 4)
+    assert await Folds(restored, snapshots).fresh(ONE) == fold(await restored.read(ONE))
+
+
+def key(ref: Ref) -> str:
+    return f"$KV.{SNAPSHOTS.removeprefix('KV_')}.{subject(ref, REGION)}"
+
+
+@pytest.mark.parametrize("spoilt", [b"spoilt", b"{}", b'{"ref":{}}', b"\xff", b"null"])
+async def test_a_spoilt_snapshot_is_ignored(
+    log: Log, nats_client: Client, fresh_stream: str, spoilt: bytes
+) -> None:
+    snapshots = KeyValueSnapshots(nats_client, stream=fresh_stream, region=REGION)
+    await snapshots.prepare()
+    await lived(log, ONE, 10)
+    await nats_client.jetstream().publish(key(ONE), spoilt)
+    assert await snapshots.load(ONE) is None
+    assert await Folds(log, snapshots).fresh(ONE) == fold(await log.read(ONE))
+
+
+async def test_a_snapshot_under_anothers_name_is_ignored(
+    log: Log, nats_client: Client, fresh_stream: str
+) -> None:
+    snapshots = KeyValueSnapshots(nats_client, stream=fresh_stream, region=REGION)
+    await snapshots.prepare()
+    await lived(log, ONE, 1)
+    resource = fold(await log.read(ONE))
+    await nats_client.jetstream().publish(key(TWO), msgspec.json.encode(resource))
+    assert await snapshots.load(TWO) is None
+    await nats_client.jetstream().publish(key(ONE), msgspec.json.encode(resource))
+    assert await snapshots.load(ONE) == resource
+
+
+async def test_snapshots_that_were_never_prepared_do_not_answer(
+    nats_client: Client, fresh_stream: str
+) -> None:
+    with pytest.raises(Unanswered):
+        await KeyValueSnapshots(nats_client, stream=fresh_stream, region=REGION).load(ONE)

@@ -1,0 +1,360 @@
+"""One promise, every log."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from eventlog import jetstream, memory
+from eventlog.codec import Unreadable
+from eventlog.jetstream import JetStreamLog
+from eventlog.log import Blank, Followed, Guard, Log, Raced
+from eventlog.memory import MemoryLog
+from eventlog.subjects import subject
+from kinds import KINDS
+from model.events import AnyEvent, Created, Deleted, DeletionRequested, RecordedEvent, Updated
+from model.shape import NOWHERE, Position, Ref
+from tests.log.pages import DISK, ELSEWHERE, IDS, ONE, REGION, ROLE, TWO, WEB, WEBSITE, page
+from tests.servers import STREAM, connected, emptied
+
+CREATED, UPDATED = Created(spec={"n": 1}), Updated(spec={"n": 2})
+FOLLOW_S_MAX = 5.0
+
+
+@pytest.fixture(params=["memory", "jetstream"])
+async def log(request: pytest.FixtureRequest) -> AsyncIterator[Log]:
+    if request.param == "memory":
+        yield MemoryLog(REGION)
+        return
+    async with connected(request.getfixturevalue("nats_url")) as client:
+        await emptied(client)
+        made = JetStreamLog(client, stream=STREAM, region=REGION)
+        await made.prepare()
+        yield made
+
+
+async def add(log: Log, ref: Ref, *events: AnyEvent) -> tuple[RecordedEvent, ...]:
+    """Append, whatever was there before."""
+    return tuple(
+        [await log.append(page(ref, event), after=await log.last(ref)) for event in events]
+    )
+
+
+async def spoil(log: Log, ref: Ref, data: bytes) -> None:
+    """Put something into the log that no house has written."""
+    if isinstance(log, MemoryLog):
+        log._pages.append((ref, data, None))
+        log._grew.set()
+    else:
+        assert isinstance(log, JetStreamLog)
+        await log._nats.request(subject(ref, REGION), data)
+
+
+async def first(following: AsyncIterator[Sequence[Followed]], wanted: int) -> list[Followed]:
+    """The next so many events of a follower, however they are batched."""
+    found: list[Followed] = []
+    async with asyncio.timeout(FOLLOW_S_MAX):
+        while len(found) < wanted:
+            found += await anext(following)
+    return found
+
+
+# --- append and read
+
+
+async def test_a_log_is_empty_at_first(log: Log) -> None:
+    assert await log.read(ONE) == ()
+    lasts = [await log.last(ONE), await log.last_within(WEB), await log.last_of("instance")]
+    assert [*lasts, await log.end()] == [NOWHERE] * 4
+    assert await log.latest(ONE) is None
+    assert await log.read_within(WEB, after=NOWHERE, up_to=NOWHERE) == ()
+
+
+async def test_what_was_appended_is_read_in_order(log: Log) -> None:
+    one = await add(log, ONE, CREATED)
+    two = await add(log, TWO, CREATED)
+    one += await add(log, ONE, UPDATED, DeletionRequested(), Deleted())
+    assert await log.read(ONE) == one
+    assert await log.read(TWO) == two
+    assert [each.position for each in (*one, *two)] == [1, 3, 4, 5, 2]
+
+
+async def test_what_is_recorded_is_what_was_written(log: Log) -> None:
+    written = page(ONE, Created(spec={"deep": [{"é": None, "n": 2**62}]}, labels={}))
+    recorded = await log.append(written, after=NOWHERE)
+    assert recorded == written.at(Position(1), NOWHERE)
+    assert (await log.read(ONE))[0] == recorded
+
+
+async def test_a_history_is_read_after_one_position_and_up_to_another(log: Log) -> None:
+    history = await add(log, ONE, CREATED, UPDATED, UPDATED, UPDATED)
+    await add(log, TWO, CREATED)
+    assert await log.read(ONE, after=Position(2)) == history[2:]
+    assert await log.read(ONE, up_to=Position(3)) == history[:3]
+    assert await log.read(ONE, after=Position(1), up_to=Position(3)) == history[1:3]
+    assert await log.read(ONE, after=Position(4)) == ()
+    assert await log.read(ONE, after=Position(3), up_to=Position(3)) == ()
+
+
+async def test_a_long_history_is_read_whole(log: Log) -> None:
+    events = [Updated(spec={"n": n, "pad": "x" * 100}) for n in range(1500)]
+    history = [await log.append(page(ONE, CREATED), after=NOWHERE)]
+    for event in events:
+        history.append(await log.append(page(ONE, event), after=history[-1].position))
+    assert await log.read(ONE) == tuple(history)
+    assert await log.read(ONE, after=Position(700), up_to=Position(1300)) == tuple(
+        history[700:1300]
+    )
+    following = log.follow(after=Position(500))
+    assert await first(following, 1001) == history[500:]
+    await following.aclose()
+
+
+@pytest.mark.parametrize("name", ["a.b", "a.b.c", "seca.n1k", "a-b", "0", "x" * 128])
+async def test_a_name_with_dots_is_one_name(log: Log, name: str) -> None:
+    ref, other = (KINDS["instance"].ref(IDS, each) for each in (name, f"{name}.b"))
+    mine, theirs = await add(log, ref, CREATED), await add(log, other, CREATED)
+    assert (await log.read(ref), await log.read(other)) == (mine, theirs)
+    assert await log.read_within(WEB, after=NOWHERE, up_to=Position(2)) == (*mine, *theirs)
+
+
+# --- who was first
+
+
+async def test_only_one_of_two_writers_wins(log: Log) -> None:
+    (created,) = await add(log, ONE, CREATED)
+    (updated,) = await add(log, ONE, UPDATED)
+    for after in (NOWHERE, created.position, Position(updated.position + 1)):
+        with pytest.raises(Raced):
+            await log.append(page(ONE, DeletionRequested()), after=after)
+    assert await log.read(ONE) == (created, updated)
+
+
+async def test_what_happens_to_others_is_no_race(log: Log) -> None:
+    (created,) = await add(log, ONE, CREATED)
+    for other in (TWO, DISK, ELSEWHERE, WEB):
+        await add(log, other, CREATED)
+    recorded = await log.append(page(ONE, UPDATED), after=created.position)
+    assert recorded.position == 6
+
+
+async def test_of_many_who_write_at_once_exactly_one_wins(log: Log) -> None:
+    (created,) = await add(log, ONE, CREATED)
+
+    async def try_it(n: int) -> RecordedEvent | None:
+        try:
+            wish = page(ONE, Updated(spec={"n": n}), request=f"r{n}")
+            return await log.append(wish, after=created.position)
+        except Raced:
+            return None
+
+    for_each = await asyncio.gather(*(try_it(n) for n in range(16)))
+    (winner,) = [recorded for recorded in for_each if recorded]
+    assert await log.read(ONE) == (created, winner)
+
+
+async def test_two_houses_at_one_log_are_told_apart(nats_url: str) -> None:
+    async with connected(nats_url) as mine, connected(nats_url) as theirs:
+        await emptied(mine)
+        logs = [JetStreamLog(each, stream=STREAM, region=REGION) for each in (mine, theirs)]
+        for log in logs:
+            await log.prepare()
+        after = NOWHERE
+        won: list[RecordedEvent] = []
+        for n in range(20):
+            wishes = [page(ONE, Updated(spec={"n": n}), request=who) for who in ("mine", "theirs")]
+            tried = await asyncio.gather(
+                *(log.append(w, after=after) for log, w in zip(logs, wishes, strict=True)),
+                return_exceptions=True,
+            )
+            (recorded,) = [each for each in tried if isinstance(each, RecordedEvent)]
+            (raced,) = [each for each in tried if not isinstance(each, RecordedEvent)]
+            assert isinstance(raced, Raced)
+            won.append(recorded)
+            after = recorded.position
+        assert await logs[0].read(ONE) == await logs[1].read(ONE) == tuple(won)
+
+
+# --- guards
+
+
+async def test_a_guard_watches_over_all_that_lies_in_a_resource(log: Log) -> None:
+    await add(log, WEB, CREATED)
+    (child,) = await add(log, ONE, CREATED)
+    await add(log, WEBSITE, CREATED)
+    await add(log, ELSEWHERE, CREATED)
+    guard = Guard(WEB, child.position)
+    gone = await log.append(page(WEB, DeletionRequested()), after=Position(1), guard=guard)
+    assert gone.position == 5
+    for late in (guard, Guard(WEB, Position(4)), Guard(WEB, Position(6))):
+        with pytest.raises(Raced):
+            await log.append(page(WEB, Deleted()), after=gone.position, guard=late)
+    await log.append(page(WEB, Deleted()), after=gone.position, guard=Guard(WEB, gone.position))
+
+
+async def test_a_child_that_comes_meanwhile_is_noticed(log: Log) -> None:
+    await add(log, WEB, CREATED)
+    guard = Guard(WEB, await log.last_within(WEB))
+    await add(log, DISK, CREATED)
+    with pytest.raises(Raced):
+        await log.append(page(WEB, DeletionRequested()), after=Position(1), guard=guard)
+    assert await log.last(WEB) == 1
+
+
+# --- the last position, and what lies between two
+
+
+async def test_each_question_about_the_last_position_has_its_own_answer(log: Log) -> None:
+    for ref in (WEB, ONE, DISK, WEBSITE, ELSEWHERE, ROLE):
+        await add(log, ref, CREATED)
+    await add(log, WEB, UPDATED)
+    assert [await log.last(ref) for ref in (WEB, ONE, DISK, TWO)] == [7, 2, 3, 0]
+    assert [await log.last_within(ref) for ref in (WEB, ONE, WEBSITE, TWO)] == [7, 2, 4, 0]
+    kinds = ("workspace", "instance", "block-storage", "role", "region")
+    assert [await log.last_of(kind) for kind in kinds] == [7, 5, 3, 6, 0]
+    assert await log.end() == 7
+
+
+async def test_the_latest_event_is_the_end_of_the_history(log: Log) -> None:
+    await add(log, WEB, CREATED)
+    for event in (CREATED, UPDATED, DeletionRequested(), Deleted(), CREATED):
+        (recorded,) = await add(log, ONE, event)
+        await add(log, TWO, UPDATED)
+        assert await log.latest(ONE) == recorded == (await log.read(ONE))[-1]
+
+
+async def test_an_event_says_which_one_came_before_it(log: Log) -> None:
+    await add(log, ONE, CREATED)
+    await add(log, TWO, CREATED)
+    await add(log, ONE, UPDATED, UPDATED)
+    assert [each.before for each in await log.read(ONE)] == [0, 1, 3]
+    following = log.follow(after=NOWHERE)
+    followed = await first(following, 4)
+    await following.aclose()
+    assert [getattr(each, "before", None) for each in followed] == [0, 0, 1, 3]
+
+
+async def test_what_was_appended_under_a_guard_says_nothing_of_it(log: Log) -> None:
+    await add(log, WEB, CREATED)
+    guard = Guard(WEB, Position(1))
+    gone = await log.append(page(WEB, DeletionRequested()), after=Position(1), guard=guard)
+    assert gone.before is None
+    assert await log.latest(WEB) == gone == (await log.read(WEB))[-1]
+
+
+async def test_what_lies_in_a_resource_is_read_itself_included(log: Log) -> None:
+    web = await add(log, WEB, CREATED)
+    one = await add(log, ONE, CREATED, UPDATED)
+    await add(log, WEBSITE, CREATED)
+    disk = await add(log, DISK, CREATED)
+    await add(log, ELSEWHERE, CREATED)
+    end = await log.last_within(WEB)
+    assert await log.read_within(WEB, after=NOWHERE, up_to=end) == (*web, *one, *disk)
+    assert await log.read_within(WEB, after=Position(2), up_to=end) == (one[1], *disk)
+    assert await log.read_within(WEB, after=NOWHERE, up_to=Position(3)) == (*web, *one)
+    assert await log.read_within(WEB, after=end, up_to=end) == ()
+
+
+async def test_what_happened_to_a_kind_is_read_across_tenants(log: Log) -> None:
+    here = await add(log, ONE, CREATED)
+    await add(log, DISK, CREATED)
+    there = await add(log, ELSEWHERE, CREATED)
+    end = await log.last_of("instance")
+    assert await log.read_of("instance", after=NOWHERE, up_to=end) == (*here, *there)
+    assert await log.read_of("instance", after=Position(1), up_to=end) == there
+
+
+async def test_kinds_that_share_a_collections_name_are_told_apart(log: Log) -> None:
+    compute, storage = (KINDS[kind].ref(IDS, "s") for kind in ("instance-sku", "storage-sku"))
+    one, two = await add(log, compute, CREATED), await add(log, storage, CREATED)
+    assert (await log.read(compute), await log.read(storage)) == (one, two)
+    assert await log.read_of("storage-sku", after=NOWHERE, up_to=Position(2)) == two
+
+
+# --- follow
+
+
+async def test_a_follower_catches_up_and_then_keeps_up(log: Log) -> None:
+    created = await add(log, ONE, CREATED)
+    other = await add(log, TWO, CREATED)
+    following = log.follow(after=created[0].position)
+    assert await first(following, 1) == [*other]
+    for event in (UPDATED, DeletionRequested(), Deleted()):
+        recorded = await add(log, TWO, event)
+        assert await first(following, 1) == [*recorded]
+    await following.aclose()
+
+
+async def test_a_follower_that_waits_is_woken(log: Log) -> None:
+    following = log.follow(after=NOWHERE)
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(first(following, 1))
+        await asyncio.sleep(0.1)
+        recorded = await add(log, ONE, CREATED)
+    assert waiting.result() == [*recorded]
+    await following.aclose()
+
+
+async def test_every_follower_sees_everything(log: Log) -> None:
+    followings = [log.follow(after=NOWHERE) for _ in range(3)]
+    async with asyncio.TaskGroup() as group:
+        seen = [group.create_task(first(each, 40)) for each in followings]
+        history = [(await add(log, ref, CREATED))[0] for ref in (ONE, TWO, DISK, WEB)]
+        for _ in range(9):
+            history += [(await add(log, ref, UPDATED))[0] for ref in (ONE, TWO, DISK, WEB)]
+    assert [each.result() for each in seen] == [history] * 3
+    for following in followings:
+        await following.aclose()
+
+
+async def test_a_follower_says_when_nothing_comes(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (jetstream, memory):
+        monkeypatch.setattr(module, "QUIET_S", 0.1)
+    recorded = await add(log, ONE, CREATED)
+    following = log.follow(after=NOWHERE)
+    assert await first(following, 1) == [*recorded]
+    async with asyncio.timeout(FOLLOW_S_MAX):
+        assert [len(await anext(following)) for _ in range(3)] == [0, 0, 0]
+    later = await add(log, ONE, UPDATED)
+    assert await first(following, 1) == [*later]
+    await following.aclose()
+
+
+# --- what nobody can read
+
+
+@pytest.mark.parametrize("data", [b"no event", b"{}", b'{"v":2}', b"\xff"])
+async def test_an_event_that_cannot_be_read_is_a_blank_at_its_address(
+    log: Log, data: bytes
+) -> None:
+    before = await add(log, ONE, CREATED)
+    await spoil(log, KINDS["instance"].ref(IDS, "a.b"), data)
+    after = await add(log, TWO, CREATED)
+    following = log.follow(after=NOWHERE)
+    seen = await first(following, 3)
+    await following.aclose()
+    blank = seen[1]
+    assert isinstance(blank, Blank)
+    assert (blank.ref, blank.position) == (KINDS["instance"].ref(IDS, "a.b"), 2)
+    assert [seen[0], seen[2]] == [*before, *after]
+
+
+async def test_a_history_that_cannot_be_read_is_not_read_in_part(log: Log) -> None:
+    await add(log, ONE, CREATED)
+    await spoil(log, ONE, b"no event")
+    other = await add(log, TWO, CREATED)
+    for ask in (log.read, log.latest):
+        with pytest.raises(Unreadable):
+            await ask(ONE)
+    with pytest.raises(Unreadable):
+        await log.read_within(WEB, after=NOWHERE, up_to=Position(3))
+    assert await log.read(TWO) == other
+
+
+async def test_the_latest_event_is_read_though_one_before_it_cannot_be(log: Log) -> None:
+    await add(log, ONE, CREATED)
+    await spoil(log, ONE, b"no event")
+    (recorded,) = await add(log, ONE, UPDATED)
+    assert await log.latest(ONE) == recorded

@@ -1,0 +1,124 @@
+"""Addresses in the log. They are fixed for ever, so the examples here may never change."""
+
+import itertools
+
+import pytest
+
+from eventlog.subjects import every, prefix, ref, slot, subject
+from kinds import KINDS
+from model.shape import Ref
+from tests.log.pages import DISK, ELSEWHERE, IDS, ONE, REGION, ROLE, TWO, WEB, WEBSITE
+
+EVERYWHERE = (WEB, ONE, TWO, DISK, WEBSITE, ELSEWHERE, ROLE)
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-=."
+NAMES = ["one", "a.b", "a..b", "UPPER", "*", ">", "a b", "é", "😀", "=2E", "a=b", "\0", "a\nb"]
+
+
+@pytest.mark.parametrize(
+    ("place", "written"),
+    [
+        (ONE, "seca.eu-1.82.tenants.acme.workspaces.web.instances.one.instance"),
+        (WEB, "seca.eu-1.82.tenants.acme.workspaces.web.workspace"),
+        (
+            KINDS["block-storage"].ref(IDS, "d.1"),
+            "seca.eu-1.82.tenants.acme.workspaces.web.block-storages.d=2E1.block-storage",
+        ),
+        (ROLE, "seca.global.82.tenants.acme.roles.reader.role"),
+        (Ref("tenant", "tenants/acme"), "seca.global.82.tenants.acme.tenant"),
+        (Ref("region", "regions/eu-1"), "seca.global.00.regions.eu-1.region"),
+        (
+            KINDS["storage-sku"].ref({"tenant": "seca"}, "RD_500"),
+            "seca.eu-1.3a.tenants.seca.skus.RD=5F500.storage-sku",
+        ),
+    ],
+)
+def test_an_address_is_written_as_it_always_was(place: Ref, written: str) -> None:
+    assert subject(place, REGION) == written
+    assert ref(written) == place
+
+
+def test_a_region_with_dots_is_one_step() -> None:
+    assert subject(WEB, "eu.west_1").startswith("seca.eu=2Ewest=5F1.82.")
+    assert ref(subject(WEB, "eu.west_1")) == WEB
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_comes_back_and_needs_no_wildcard(name: str) -> None:
+    place = KINDS["instance"].ref(IDS, name)
+    written = subject(place, REGION)
+    assert ref(written) == place
+    assert not set(written) - set(LETTERS)
+
+
+def test_no_two_names_share_an_address() -> None:
+    written = {subject(KINDS["instance"].ref(IDS, name), REGION) for name in NAMES}
+    assert len(written) == len(NAMES)
+
+
+@pytest.mark.parametrize(
+    "written", ["", "x", "seca", "seca.eu-1.00", "other.eu-1.00.regions.x.region"]
+)
+def test_what_is_no_address_is_refused(written: str) -> None:
+    with pytest.raises(ValueError, match=r"\S"):
+        ref(written)
+
+
+# --- filters
+
+
+def matches(written: str, pattern: str) -> bool:
+    """NATS's rule: `*` is one token, `>` is one or more at the end."""
+    tokens, wanted = written.split("."), pattern.split(".")
+    if wanted[-1] == ">":
+        tokens, wanted = tokens[: len(wanted)], [*wanted[:-1], "*"]
+    return len(tokens) == len(wanted) and all(
+        want in ("*", token) for token, want in zip(tokens, wanted, strict=True)
+    )
+
+
+def test_what_lies_in_a_resource_lies_under_its_prefix_itself_included() -> None:
+    around = prefix(WEB, REGION)
+    assert around == "seca.eu-1.82.tenants.acme.workspaces.web.>"
+    inside = {place for place in EVERYWHERE if matches(subject(place, REGION), around)}
+    assert inside == {WEB, ONE, TWO, DISK}
+
+
+def test_a_resource_without_children_has_only_itself_under_its_prefix() -> None:
+    around = prefix(ONE, REGION)
+    assert [place for place in EVERYWHERE if matches(subject(place, REGION), around)] == [ONE]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_resource_of_a_kind_is_found_and_no_other(kind: str) -> None:
+    ids = [IDS, IDS | {"tenant": "other", "workspace": "a.b"}]
+    places = {
+        subject(each.ref(some, name), REGION): each.name
+        for each in KINDS.values()
+        for some, name in itertools.product(ids, ["one", "a.b", "instances"])
+    }
+    found = [of for written, of in places.items() if matches(written, every(kind, REGION))]
+    assert set(found) == {kind}
+    assert len(found) == list(places.values()).count(kind)
+
+
+def test_a_filter_for_a_kind_is_written_as_it_always_was() -> None:
+    assert every("role", REGION) == "seca.global.*.tenants.*.roles.*.role"
+    assert every("instance", REGION) == "seca.eu-1.*.tenants.*.workspaces.*.instances.*.instance"
+    assert every("region", REGION) == "seca.global.*.regions.*.region"
+
+
+# --- slots
+
+
+@pytest.mark.parametrize(
+    ("tenant", "stays"),
+    [("", "00"), ("acme", "82"), ("seca", "3a"), ("other", "d9"), ("demo", "2a"), ("a.b", "2e")],
+)
+def test_a_tenant_stays_in_its_slot(tenant: str, stays: str) -> None:
+    assert slot(tenant) == stays
+
+
+def test_tenants_spread_over_the_slots() -> None:
+    slots = [slot(f"tenant-{n}") for n in range(4096)]
+    assert len(set(slots)) == 256
+    assert max(slots.count(each) for each in set(slots)) < 48

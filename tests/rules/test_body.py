@@ -1,0 +1,242 @@
+"""The body of a PUT: what is taken from it, and every rule that it breaks."""
+
+from typing import Any
+
+import pytest
+from msgspec import UNSET
+
+from command.body import KEY_LENGTH_MAX, PARTS_MAX, Bodies, Wanted
+from kinds import KINDS
+from model.errors import Invalid, Malformed
+from model.shape import Json
+
+BODIES = Bodies(region="eu-1", extensions=["billing"])
+BOOT = {"deviceRef": {"resource": "block-storages/d"}}
+SPEC: Json = {"skuRef": {"resource": "skus/s"}, "zone": "a", "bootVolume": BOOT}
+VOLUME: Json = {"sizeGB": 10, "skuRef": {"resource": "skus/s"}}
+
+
+def read(kind: str, sent: Any) -> Wanted:
+    return BODIES.read(KINDS[kind], sent)
+
+
+def broken(kind: str, sent: Any) -> list[str]:
+    with pytest.raises(Invalid) as raised:
+        read(kind, sent)
+    return sorted(source.pointer for source in raised.value.sources)
+
+
+# --- what is taken
+
+
+def test_only_the_default_that_the_schema_states_is_filled_in() -> None:
+    data = [{"deviceRef": {"resource": "block-storages/e"}}]
+    wanted = read("instance", {"spec": SPEC | {"dataVolumes": data}})
+    assert wanted == Wanted(
+        spec=SPEC
+        | {
+            "bootVolume": BOOT | {"type": "virtio"},
+            "dataVolumes": [data[0] | {"type": "virtio"}],
+        }
+    )
+
+
+def test_a_volume_gets_nothing_that_was_not_sent() -> None:
+    assert read("block-storage", {"spec": VOLUME}) == Wanted(spec=VOLUME)
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        {"resource": "s"},
+        {"resource": "skus/seca.rd100"},
+        {"resource": "seca.storage/v1/tenants/seca/skus/seca.rd100"},
+        {"resource": " ../odd?#é "},
+        {"resource": "skus/s", "provider": "", "tenant": "", "workspace": "", "region": ""},
+        {"resource": "skus/s", "provider": "seca.storage/v1", "tenant": "seca"},
+    ],
+)
+def test_a_reference_is_taken_as_it_was_written(reference: Json) -> None:
+    spec = VOLUME | {"skuRef": reference}
+    assert read("block-storage", {"spec": spec}).spec == spec
+
+
+def test_the_order_of_a_list_is_kept() -> None:
+    roles = ["z", "a", "m", "a"]
+    spec = {"subs": ["b", "a"], "roles": roles, "scopes": [{}]}
+    assert read("role-assignment", {"spec": spec}).spec == spec
+
+
+def test_labels_and_the_rest_are_taken_as_they_are() -> None:
+    parts = {"labels": {"env": ""}, "annotations": {"ä b": "1"}, "extensions": {"billing": "x"}}
+    assert read("block-storage", {"spec": VOLUME, **parts}) == Wanted(spec=VOLUME, **parts)
+
+
+def test_what_is_empty_is_not_what_is_absent() -> None:
+    assert read("block-storage", {"spec": VOLUME, "labels": {}}).labels == {}
+    assert read("block-storage", {"spec": VOLUME}).labels is UNSET
+
+
+@pytest.mark.parametrize("anything", [None, {}, [], "x", 7, {"createdAt": "0001-01-01"}])
+def test_metadata_and_status_may_hold_anything(anything: object) -> None:
+    sent = {"spec": VOLUME, "metadata": anything, "status": anything}
+    assert read("block-storage", sent) == Wanted(spec=VOLUME)
+
+
+def test_a_former_answer_may_be_sent_back() -> None:
+    answer = {
+        "metadata": {"name": "d", "verb": "GET", "region": "eu-1", "resourceVersion": 3},
+        "spec": VOLUME,
+        "status": {"state": "active", "conditions": [], "sizeGB": 5},
+    }
+    assert read("block-storage", answer) == Wanted(spec=VOLUME)
+
+
+@pytest.mark.parametrize("sent", [{}, {"spec": None}, {"spec": {}}])
+def test_a_workspace_needs_no_spec(sent: Json) -> None:
+    assert read("workspace", sent) == Wanted(spec={})
+
+
+# --- the region
+
+
+@pytest.mark.parametrize("region", ["eu-1", "", None])
+def test_the_own_region_or_none_passes(region: str | None) -> None:
+    read("workspace", {"metadata": {"region": region}})
+
+
+@pytest.mark.parametrize("region", ["eu-2", "EU-1", 1, ["eu-1"]])
+def test_another_region_is_refused(region: object) -> None:
+    assert broken("workspace", {"metadata": {"region": region}}) == ["/metadata/region"]
+
+
+def test_what_is_global_belongs_to_every_region() -> None:
+    permission = {"provider": "seca.network", "resources": ["*"], "verb": ["GET"]}
+    sent = {"metadata": {"region": "eu-2"}, "spec": {"permissions": [permission]}}
+    assert read("role", sent).spec == {"permissions": [permission]}
+
+
+# --- what is refused
+
+
+@pytest.mark.parametrize("sent", [None, [], "x", 7, True, [{"spec": {}}]])
+def test_a_body_is_an_object(sent: object) -> None:
+    with pytest.raises(Malformed):
+        read("workspace", sent)
+
+
+@pytest.mark.parametrize(
+    ("sent", "pointers"),
+    [
+        ({}, ["/spec"]),
+        ({"spec": None}, ["/spec"]),
+        ({"spec": []}, ["/spec"]),
+        ({"spec": {}}, ["/spec/sizeGB", "/spec/skuRef"]),
+        ({"spec": VOLUME, "specs": 1, "Labels": {}}, ["/Labels", "/specs"]),
+        ({"spec": VOLUME | {"sizeGb": 1}}, ["/spec/sizeGb"]),
+        ({"spec": VOLUME | {"size_gb": 1}}, ["/spec/size_gb"]),
+        ({"spec": VOLUME | {"sizeGB": "10"}}, ["/spec/sizeGB"]),
+        ({"spec": VOLUME | {"sizeGB": 1.5}}, ["/spec/sizeGB"]),
+        ({"spec": VOLUME | {"sizeGB": True}}, ["/spec/sizeGB"]),
+        ({"spec": VOLUME | {"sizeGB": None}}, ["/spec/sizeGB"]),
+        ({"spec": VOLUME | {"sourceImageRef": None}}, ["/spec/sourceImageRef"]),
+        ({"spec": VOLUME | {"skuRef": "skus/s"}}, ["/spec/skuRef"]),
+        ({"spec": VOLUME | {"skuRef": {}}}, ["/spec/skuRef/resource"]),
+        ({"spec": VOLUME | {"skuRef": {"resource": ""}}}, ["/spec/skuRef/resource"]),
+        (
+            {"spec": VOLUME | {"skuRef": {"resource": "s", "ref": "s", "a/b": 1}}},
+            ["/spec/skuRef/a~1b", "/spec/skuRef/ref"],
+        ),
+        ({"spec": VOLUME, "labels": {"env": "x" * 64}}, ["/labels/env"]),
+        ({"spec": VOLUME, "labels": {"a/b": 1, "ok": "x"}}, ["/labels/a~1b"]),
+        ({"spec": VOLUME, "labels": []}, ["/labels"]),
+        ({"spec": VOLUME, "labels": None}, ["/labels"]),
+        ({"spec": VOLUME, "annotations": {"a": "x" * 1025}}, ["/annotations/a"]),
+        ({"spec": VOLUME, "extensions": {"billing": 1}}, ["/extensions/billing"]),
+        (
+            {"spec": VOLUME, "extensions": {"billing": "", "x": "", "y/z": ""}},
+            ["/extensions/x", "/extensions/y~1z"],
+        ),
+        (
+            {
+                "spec": {"sizeGB": 0, "skuRef": {"resource": "x" * 257, "tenant": 1}, "x": 1},
+                "labels": {"env": "x" * 64},
+                "unknown": 1,
+            },
+            [
+                "/labels/env",
+                "/spec/sizeGB",
+                "/spec/skuRef/resource",
+                "/spec/skuRef/tenant",
+                "/spec/x",
+                "/unknown",
+            ],
+        ),
+    ],
+)
+def test_every_broken_rule_has_a_pointer(sent: Json, pointers: list[str]) -> None:
+    assert broken("block-storage", sent) == pointers
+
+
+def test_rules_deep_in_lists_have_pointers_too() -> None:
+    volumes = [BOOT, {"deviceRef": {"resource": 1}}, {"type": "ide"}]
+    sent = {"spec": SPEC | {"zone": "", "dataVolumes": volumes, "sshKeys": ["ok", ""]}}
+    assert broken("instance", sent) == [
+        "/spec/dataVolumes/1/deviceRef/resource",
+        "/spec/dataVolumes/2/deviceRef",
+        "/spec/dataVolumes/2/type",
+        "/spec/sshKeys/1",
+        "/spec/zone",
+    ]
+
+
+def test_a_refusal_does_not_repeat_a_secret() -> None:
+    secret = "hunter2" * 10_000
+    with pytest.raises(Invalid) as raised:
+        read("instance", {"spec": SPEC | {"userData": secret}})
+    assert "hunter2" not in raised.value.detail
+    assert raised.value.detail == "/spec/userData: takes at most 65536 characters"
+
+
+@pytest.mark.parametrize("verb", ["get", "GET", "Put", "post", "post.start", "POST.Restart", "*"])
+def test_a_role_takes_verbs_in_either_case(verb: str) -> None:
+    permission = {"provider": "seca.compute/v1", "resources": ["instances/*"], "verb": [verb]}
+    assert (
+        read("role", {"spec": {"permissions": [permission]}}).spec["permissions"][0] == permission
+    )
+
+
+@pytest.mark.parametrize("verb", ["", "patch", "get ", "post.", "get.start", "post.1", "**"])
+def test_a_role_takes_no_other_verb(verb: str) -> None:
+    permission = {"provider": "seca.compute", "resources": ["*"], "verb": ["get", verb]}
+    sent = {"spec": {"permissions": [permission]}}
+    assert set(broken("role", sent)) == {"/spec/permissions/0/verb/1"}
+
+
+# --- crowds
+
+
+@pytest.mark.parametrize("part", ["labels", "annotations", "extensions"])
+def test_there_are_at_most_so_many_of_each(part: str) -> None:
+    crowd = {f"k{n}": "v" for n in range(PARTS_MAX)}
+    known = Bodies(region="eu-1", extensions=[*crowd, "one", "x" * 200])
+    sent = {"spec": VOLUME, part: crowd}
+    assert getattr(known.read(KINDS["block-storage"], sent), part) == crowd
+    with pytest.raises(Malformed) as raised:
+        known.read(KINDS["block-storage"], {"spec": VOLUME, part: crowd | {"one": "more"}})
+    assert [source.pointer for source in raised.value.sources] == [f"/{part}"]
+
+
+@pytest.mark.parametrize("part", ["labels", "annotations", "extensions"])
+def test_a_key_has_at_most_so_many_characters(part: str) -> None:
+    longest, longer = "é" * KEY_LENGTH_MAX, "é" * (KEY_LENGTH_MAX + 1)
+    known = Bodies(region="eu-1", extensions=[longest, longer])
+    known.read(KINDS["block-storage"], {"spec": VOLUME, part: {longest: "v"}})
+    with pytest.raises(Malformed) as raised:
+        known.read(KINDS["block-storage"], {"spec": VOLUME, part: {longer: "v"}})
+    assert [source.pointer for source in raised.value.sources] == [f"/{part}"]
+
+
+def test_many_broken_rules_are_answered_in_bounds() -> None:
+    crowd = {f"unknown{n}": n for n in range(5000)}
+    assert len(broken("block-storage", {"spec": VOLUME | crowd})) == 100

@@ -1,0 +1,231 @@
+"""How a resource's state and conditions follow from its events (CONTRACT: State, conditions,
+power)."""
+
+import pytest
+from msgspec import UNSET
+
+from kinds import KINDS
+from model.events import ActionRequested, AnyEvent, Created, Deleted, DeletionRequested, Updated
+from model.evolve import CONDITIONS_MAX
+from model.shape import Condition, Position, Resource, State
+from tests.scenario import at, found, given, told
+
+CREATED, PUT = Created(spec={}), Updated(spec={})
+START, STOP, RESTART = (ActionRequested(action=each) for each in ("start", "stop", "restart"))
+ACTIVE_AFTER_CREATE = found(State.ACTIVE, seen=1)
+BEGUN = ["active", "creating", "pending"]
+WRITABLE = [kind.name for kind in KINDS.values() if kind.writable]
+
+
+@pytest.mark.parametrize("kind", WRITABLE)
+def test_every_kind_walks_from_pending_through_creating_to_active(kind: str) -> None:
+    assert told(given(kind, CREATED).resource) == ["pending"]
+    resource = given(kind, CREATED, ACTIVE_AFTER_CREATE).resource
+    assert (resource.state, told(resource)) == (State.ACTIVE, BEGUN)
+
+
+def test_what_takes_its_time_walks_the_same_way() -> None:
+    creating = found(State.CREATING, seen=1)
+    assert told(given("instance", CREATED, creating).resource) == ["creating", "pending"]
+    slow = given("instance", CREATED, creating, found(State.ACTIVE, seen=2)).resource
+    assert told(slow) == BEGUN
+
+
+def test_what_settles_at_once_has_both_entries_at_the_same_time() -> None:
+    resource = given("instance", CREATED, ACTIVE_AFTER_CREATE).resource
+    assert resource.conditions == (
+        Condition(state=State.ACTIVE, last_transition_at=at(2)),
+        Condition(state=State.CREATING, last_transition_at=at(2)),
+        Condition(state=State.PENDING, last_transition_at=at(1)),
+    )
+
+
+@pytest.mark.parametrize("kind", WRITABLE)
+def test_each_put_puts_updating_and_then_active_on_top(kind: str) -> None:
+    updated = (CREATED, ACTIVE_AFTER_CREATE, PUT)
+    assert told(given(kind, *updated).resource) == ["updating", *BEGUN]
+    assert given(kind, *updated).resource.state is State.UPDATING
+    settled = (*updated, found(State.ACTIVE, seen=3))
+    assert told(given(kind, *settled).resource) == ["active", "updating", *BEGUN]
+
+
+def test_equal_neighbours_are_never_merged() -> None:
+    resource = given(
+        "instance", CREATED, ACTIVE_AFTER_CREATE, PUT, PUT, found(State.ACTIVE, seen=4)
+    ).resource
+    assert told(resource) == ["active", "updating", "updating", *BEGUN]
+
+
+def test_only_the_newest_entries_are_kept() -> None:
+    updates = [PUT] * (CONDITIONS_MAX + 3)
+    resource = given("instance", CREATED, *updates, found(State.ERROR, seen=36)).resource
+    assert told(resource) == ["error", *["updating"] * (CONDITIONS_MAX - 1)]
+
+
+# --- reports
+
+
+def test_a_report_that_saw_less_than_the_last_intent_keeps_state_and_conditions() -> None:
+    resource = given(
+        "instance", CREATED, ACTIVE_AFTER_CREATE, PUT, found(State.ACTIVE, seen=2, powerState="on")
+    ).resource
+    assert told(resource) == ["updating", *BEGUN]
+    assert (resource.state, resource.found, resource.seen) == (
+        State.UPDATING,
+        {"powerState": "on"},
+        2,
+    )
+    assert resource.unfinished
+
+
+def test_an_older_report_does_not_make_one_forget_what_was_seen() -> None:
+    late = found(State.ACTIVE, seen=1, powerState="on")
+    resource = given("instance", CREATED, PUT, found(State.ACTIVE, seen=2), late).resource
+    assert (resource.seen, resource.state, resource.unfinished) == (2, State.ACTIVE, False)
+
+
+def test_a_report_that_changes_no_state_adds_no_entry() -> None:
+    address = found(State.ACTIVE, seen=2, powerState="on")
+    resource = given("instance", CREATED, ACTIVE_AFTER_CREATE, address).resource
+    assert told(resource) == BEGUN
+    assert resource.conditions[0].last_transition_at == at(2)
+
+
+def test_a_report_moves_neither_version_nor_modification() -> None:
+    resource = given("instance", CREATED, PUT, found(State.ACTIVE, seen=2)).resource
+    assert (resource.version, resource.modified_at, resource.time) == (2, at(2), at(3))
+
+
+def test_waiting_remarks_the_newest_entry_and_adds_none() -> None:
+    waiting = found(State.PENDING, seen=1, reason="WaitingForWorkspace")
+    resource = given("instance", CREATED, waiting).resource
+    assert resource.conditions == (
+        Condition(
+            state=State.PENDING,
+            last_transition_at=at(1),
+            reason="WaitingForWorkspace",
+            message=UNSET,
+        ),
+    )
+    settled = given("instance", CREATED, waiting, found(State.ACTIVE, seen=2)).resource
+    assert told(settled) == ["active", "creating", "WaitingForWorkspace pending"]
+
+
+def test_an_error_carries_the_reason_and_the_next_put_tries_again() -> None:
+    refused = found(State.ERROR, seen=1, reason="NoSpace")
+    failed = given("instance", CREATED, refused).resource
+    assert told(failed) == ["NoSpace error", "creating", "pending"]
+    assert not failed.unfinished
+    tried = given("instance", CREATED, refused, PUT).resource
+    assert tried.unfinished
+    assert told(tried) == ["updating", "NoSpace error", "creating", "pending"]
+
+
+def test_a_history_cannot_begin_in_the_middle() -> None:
+    with pytest.raises(AssertionError, match="Updated before Created"):
+        given("instance", PUT)
+
+
+# --- power
+
+
+ON = (CREATED, ACTIVE_AFTER_CREATE, START, found(State.ACTIVE, seen=3, powerState="on"))
+STARTED = ["powerState turnedOn active", "powerState turningOn updating", *BEGUN]
+
+
+def test_a_start_adds_exactly_two_entries() -> None:
+    asked = given("instance", *ON[:3]).resource
+    assert told(asked) == ["powerState turningOn updating", *BEGUN]
+    assert asked.power.since is None
+    done = given("instance", *ON).resource
+    assert told(done) == STARTED
+    assert (done.power.intended, done.power.since) == ("on", at(4))
+
+
+def test_a_stop_adds_exactly_two_entries() -> None:
+    off = found(State.ACTIVE, seen=5, powerState="off")
+    resource = given("instance", *ON, STOP, off).resource
+    words = ["powerState turnedOff active", "powerState turningOff updating"]
+    assert told(resource) == [*words, *STARTED]
+
+
+def test_a_restart_adds_exactly_two_entries() -> None:
+    resource = given("instance", *ON, RESTART, found(State.ACTIVE, seen=5)).resource
+    words = ["powerState turnedOn active", "powerState turningOff updating"]
+    assert told(resource) == [*words, *STARTED]
+    assert resource.power.since == at(6)
+
+
+def test_a_put_after_the_power_has_settled_speaks_of_no_power() -> None:
+    resource = given("instance", *ON, PUT, found(State.ACTIVE, seen=5)).resource
+    assert told(resource) == ["active", "updating", *STARTED]
+    assert resource.power.since == at(4)
+
+
+def test_an_action_that_was_refused_says_so_and_turned_nothing() -> None:
+    refused = found(State.ERROR, seen=3, reason="NoCapacity")
+    resource = given("instance", *ON[:3], refused).resource
+    assert told(resource) == ["NoCapacity error", "powerState turningOn updating", *BEGUN]
+    assert resource.power.since is None
+    assert not resource.unfinished
+
+
+def test_an_action_stays_asked_for_until_a_report_at_rest_has_seen_it() -> None:
+    early, late = found(State.ACTIVE, seen=2), found(State.ACTIVE, seen=3)
+    asked = given("instance", CREATED, ACTIVE_AFTER_CREATE, START, early).resource.power
+    served = given("instance", CREATED, ACTIVE_AFTER_CREATE, START, late).resource.power
+    assert (asked.asked, asked.served) == (3, 0)
+    assert (served.asked, served.served) == (3, 3)
+
+
+# --- going, and living again
+
+
+def test_a_deletion_puts_deleting_on_top_and_says_when() -> None:
+    resource = given("instance", CREATED, ACTIVE_AFTER_CREATE, DeletionRequested()).resource
+    assert told(resource) == ["deleting", *BEGUN]
+    assert (resource.state, resource.deleted_at, resource.version) == (State.DELETING, at(3), 2)
+
+
+def test_only_a_refusal_changes_what_is_being_deleted() -> None:
+    going: tuple[AnyEvent, ...] = (CREATED, ACTIVE_AFTER_CREATE, DeletionRequested())
+    assert told(given("instance", *going, found(State.ACTIVE, seen=3)).resource)[0] == "deleting"
+    refused = given("instance", *going, found(State.ERROR, seen=3, reason="Attached")).resource
+    assert told(refused) == ["Attached error", "deleting", *BEGUN]
+
+
+def test_a_removal_that_is_tried_again_keeps_the_time_of_the_first() -> None:
+    refused = found(State.ERROR, seen=2)
+    resource = given(
+        "instance", CREATED, DeletionRequested(), refused, DeletionRequested()
+    ).resource
+    assert told(resource) == ["deleting", "error", "deleting", "pending"]
+    assert (resource.deleted_at, resource.version, resource.unfinished) == (at(2), 3, True)
+
+
+def test_what_is_gone_is_finished_and_keeps_its_story() -> None:
+    resource = given("instance", CREATED, DeletionRequested(), Deleted()).resource
+    assert (resource.gone, resource.unfinished, resource.version) == (True, False, 2)
+    assert told(resource) == ["deleting", "pending"]
+
+
+def test_a_name_used_again_begins_anew_and_goes_on_counting() -> None:
+    gone = (*ON, DeletionRequested(), Deleted())
+    former = given("instance", *gone).resource
+    reborn = given("instance", *gone, Created(spec={"zone": "b"}, labels={"a": "b"})).resource
+    assert (former.uid, former.version) == ("u1", 3)
+    assert reborn == Resource(
+        ref=former.ref,
+        uid="u2",
+        spec={"zone": "b"},
+        labels={"a": "b"},
+        conditions=(Condition(state=State.PENDING, last_transition_at=at(7)),),
+        version=4,
+        position=Position(7),
+        time=at(7),
+        events=7,
+        life=Position(7),
+        created_at=at(7),
+        modified_at=at(7),
+        intended=Position(7),
+    )

@@ -1,0 +1,100 @@
+"""What a DELETE may do, and when a deletion is confirmed."""
+
+import pytest
+
+from command.commands import ConfirmDeleted, Delete
+from kinds import KINDS
+from model.errors import Conflict, NotFound, Outdated
+from model.events import ActionRequested, Created, Deleted, DeletionRequested
+from model.shape import Position, State
+from tests.scenario import IDS, found, given
+
+CREATED = Created(spec={"sizeGB": 1})
+GOING = (CREATED, DeletionRequested())
+GONE = (*GOING, Deleted())
+
+
+def test_what_never_was_cannot_be_deleted() -> None:
+    given("instance").when(Delete()).then_refused(NotFound)
+
+
+def test_what_is_gone_cannot_be_deleted_again() -> None:
+    given("instance", *GONE).when(Delete()).then_refused(NotFound)
+
+
+@pytest.mark.parametrize("state", [each for each in State if each is not State.DELETING])
+def test_a_delete_is_accepted_in_every_state(state: State) -> None:
+    given("instance", CREATED, found(state, seen=1)).when(Delete()).then(DeletionRequested())
+
+
+def test_a_delete_is_accepted_with_the_power_on() -> None:
+    on = found(State.ACTIVE, seen=2, powerState="on")
+    given("instance", CREATED, ActionRequested(action="start"), on).when(Delete()).then(
+        DeletionRequested()
+    )
+
+
+def test_a_second_delete_is_nothing_new() -> None:
+    given("instance", *GOING).when(Delete()).then_nothing()
+
+
+def test_a_removal_that_was_refused_is_tried_again() -> None:
+    refused = found(State.ERROR, seen=2, reason="Attached")
+    given("instance", *GOING, refused).when(Delete()).then(DeletionRequested())
+    given("instance", *GOING, refused, DeletionRequested()).when(Delete()).then_nothing()
+
+
+def test_an_error_from_before_the_delete_does_not_make_a_second_one() -> None:
+    given("instance", CREATED, found(State.ERROR, seen=1), DeletionRequested()).when(
+        Delete()
+    ).then_nothing()
+
+
+def test_a_delete_takes_the_version_last_seen() -> None:
+    given("instance", CREATED).when(Delete(expected=1)).then(DeletionRequested())
+    given("instance", CREATED).when(Delete(expected=2)).then_refused(Outdated)
+    given("instance", *GOING).when(Delete(expected=1)).then_refused(Outdated)
+    given("instance", *GOING).when(Delete(expected=2)).then_nothing()
+
+
+def test_a_parent_that_holds_something_stays_and_names_it() -> None:
+    inside = [KINDS["block-storage"].ref(IDS, f"d{n}") for n in range(12)]
+    refusal = (
+        given("workspace", Created(spec={})).holding(inside).when(Delete()).then_refused(Conflict)
+    )
+    urn = "seca.storage/v1/tenants/acme/workspaces/web/block-storages"
+    assert refusal.meta == {"blockers": [f"{urn}/d{n}" for n in range(10)], "count": 12}
+    assert refusal.detail == "it still holds 12, block-storage d0 first; delete them"
+
+
+def test_a_parent_that_is_going_is_not_asked_again_what_it_holds() -> None:
+    inside = [KINDS["block-storage"].ref(IDS, "d")]
+    given("workspace", Created(spec={}), DeletionRequested()).holding(inside).when(
+        Delete()
+    ).then_nothing()
+
+
+# --- confirmed by a reconciler
+
+
+def test_a_deletion_that_was_seen_is_confirmed() -> None:
+    given("instance", *GOING).when(ConfirmDeleted(uid="u1", seen=Position(2))).then(Deleted())
+
+
+def test_only_what_was_to_go_goes() -> None:
+    given("instance", CREATED).when(ConfirmDeleted(uid="u1", seen=Position(1))).then_nothing()
+
+
+def test_a_confirmation_that_saw_less_is_nothing() -> None:
+    given("instance", *GOING).when(ConfirmDeleted(uid="u1", seen=Position(1))).then_nothing()
+
+
+def test_a_confirmation_ends_no_other_life() -> None:
+    again = (*GONE, CREATED, DeletionRequested())
+    given("instance", *again).when(ConfirmDeleted(uid="u1", seen=Position(5))).then_nothing()
+    given("instance", *again).when(ConfirmDeleted(uid="u2", seen=Position(5))).then(Deleted())
+
+
+def test_what_is_gone_or_never_was_needs_no_confirmation() -> None:
+    for events in ((), GONE):
+        given("instance", *events).when(ConfirmDeleted(uid="u1", seen=Position(9))).then_nothing()

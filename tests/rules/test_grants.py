@@ -1,0 +1,357 @@
+"""Who may what: roles and assignments as casbin judges them."""
+
+import itertools
+import random
+from collections.abc import Iterable
+
+import pytest
+
+from kinds import KINDS
+from model.errors import Forbidden, Unavailable
+from model.events import By, Created, Deleted, DeletionRequested
+from model.evolve import fold
+from model.shape import Json, Position, Ref, Resource
+from policy.caller import Caller
+from policy.grants import SYSTEM_ROLES, WRITE
+from policy.may import Policy
+from tests.scenario import IDS, history
+
+JANE, ADMIN, VIEWER = (Caller("iss", sub) for sub in ("jane", "admin", "viewer"))
+OPERATOR, STRANGER = Caller("iss", "operator"), Caller("iss", "stranger")
+VERBS = ("get", "list", "put", "delete", "post.start")
+
+
+def role(name: str, *permissions: Json, tenant: str = "acme") -> Resource:
+    return made(Ref("role", f"tenants/{tenant}/roles/{name}"), {"permissions": list(permissions)})
+
+
+def permission(provider: str, resources: str, verbs: str = "get") -> Json:
+    return {"provider": provider, "resources": resources.split(), "verb": verbs.split()}
+
+
+def assignment(sub: str, roles: str, *scopes: Json, tenant: str = "acme") -> Resource:
+    ref = Ref("role-assignment", f"tenants/{tenant}/role-assignments/{sub.strip('*')}-{roles}")
+    spec = {"subs": [sub], "roles": roles.split(), "scopes": list(scopes) or [{}]}
+    return made(ref, spec)
+
+
+def made(ref: Ref, spec: Json) -> Resource:
+    resource = fold(history(ref, Created(spec=spec)))
+    assert resource is not None
+    return resource
+
+
+def policy(*resources: Resource, fresh: bool = True) -> Policy:
+    known = Policy(operators=["operator"], region="eu-1", fresh=lambda: fresh)
+    known.learn(resources, Position(7))
+    return known
+
+
+def may(
+    known: Policy, caller: Caller, verb: str, kind: str, name: str = "", **ids: str
+) -> By | None:
+    """Who allows it, or nobody."""
+    around = {each: (IDS | ids)[each] for each in KINDS[kind].scope}
+    try:
+        return known.may(caller, verb, KINDS[kind], around, name)
+    except Forbidden:
+        return None
+
+
+def verbs(known: Policy, caller: Caller, kind: str, **ids: str) -> list[str]:
+    """What the caller may do with a thing called `one`, and with the collection it is in."""
+    names = {verb: "" if verb == "list" else "one" for verb in VERBS}
+    return [verb for verb, name in names.items() if may(known, caller, verb, kind, name, **ids)]
+
+
+# --- who nobody knows
+
+
+def test_a_stranger_may_read_the_regions_and_nothing_else() -> None:
+    known = policy(assignment("jane", "seca.admin"))
+    allowed = {kind: verbs(known, STRANGER, kind) for kind in KINDS}
+    assert allowed == {kind: ["get", "list"] if kind == "region" else [] for kind in KINDS}
+
+
+def test_a_refusal_tells_nothing_of_what_exists() -> None:
+    known = policy(assignment("jane", "seca.admin"))
+    said = set()
+    for tenant, name in itertools.product(("acme", "none-such"), ("one", "none-such")):
+        with pytest.raises(Forbidden) as raised:
+            known.may(STRANGER, "get", KINDS["instance"], IDS | {"tenant": tenant}, name)
+        said.add((raised.value.detail, raised.value.sources))
+    assert len(said) == 1
+
+
+def test_what_is_not_known_to_be_fresh_answers_nothing() -> None:
+    stale = policy(assignment("jane", "seca.admin"), fresh=False)
+    for verb in VERBS:
+        with pytest.raises(Unavailable):
+            stale.may(JANE, verb, KINDS["instance"], IDS, "one")
+
+
+# --- the system roles
+
+
+def test_an_administrator_may_everything_in_the_own_tenant() -> None:
+    known = policy(assignment("admin", "seca.admin"))
+    for kind in KINDS.values():
+        if "tenant" in kind.scope:
+            assert verbs(known, ADMIN, kind.name) == list(VERBS)
+
+
+def test_an_administrator_may_nothing_in_a_foreign_tenant() -> None:
+    known = policy(assignment("admin", "seca.admin"))
+    for kind in KINDS.values():
+        if "tenant" in kind.scope:
+            assert verbs(known, ADMIN, kind.name, tenant="other") == []
+
+
+def test_an_administrator_makes_no_tenants() -> None:
+    assert verbs(policy(assignment("admin", "seca.admin")), ADMIN, "tenant") == []
+
+
+def test_a_viewer_reads() -> None:
+    known = policy(assignment("viewer", "seca.workspace-viewer"))
+    for kind in ("workspace", "instance", "block-storage", "instance-sku", "storage-sku"):
+        assert verbs(known, VIEWER, kind) == ["get", "list"]
+    for kind in ("role", "role-assignment", "tenant"):
+        assert verbs(known, VIEWER, kind) == []
+
+
+def test_an_editor_changes_and_deletes_nothing() -> None:
+    known = policy(assignment("jane", "seca.workspace-editor"))
+    assert verbs(known, JANE, "instance") == ["get", "list", "put", "post.start"]
+
+
+def test_a_workspace_administrator_may_not_delete_the_workspace() -> None:
+    known = policy(assignment("jane", "seca.workspace-admin", {"workspaces": ["web"]}))
+    assert verbs(known, JANE, "instance") == list(VERBS)
+    own = [verb for verb in ("get", "put", "delete") if may(known, JANE, verb, "workspace", "web")]
+    assert own == ["get", "put"]
+
+
+def test_the_administrators_role_covers_every_provider_served() -> None:
+    said = {each["provider"]: each for each in SYSTEM_ROLES["seca.admin"]["permissions"]}
+    served = {k.provider.name for k in KINDS.values() if k.provider.name.startswith("seca.")}
+    assert said == {
+        provider: {"provider": provider, "resources": ["*"], "verb": list(WRITE)}
+        for provider in served
+    }
+
+
+# --- operators
+
+
+def test_an_operator_brings_tenants_into_being_and_nothing_more() -> None:
+    allowed = {kind: verbs(policy(), OPERATOR, kind) for kind in KINDS}
+    own = {"tenant": ["get", "list", "put"], "region": ["get", "list"]}
+    assert allowed == {kind: own.get(kind, []) for kind in KINDS}
+
+
+# --- scopes
+
+
+def test_a_workspace_scope_covers_the_workspace_and_what_is_in_it() -> None:
+    known = policy(assignment("jane", "seca.workspace-admin", {"workspaces": ["web"]}))
+    assert may(known, JANE, "get", "workspace", "web")
+    assert not may(known, JANE, "get", "workspace", "other")
+    assert not may(known, JANE, "list", "workspace")
+    assert verbs(known, JANE, "instance") == list(VERBS)
+    assert verbs(known, JANE, "instance", workspace="other") == []
+
+
+def test_a_region_scope_covers_that_region() -> None:
+    here = policy(assignment("jane", "seca.admin", {"regions": ["eu-1", "eu-2"]}))
+    elsewhere = policy(assignment("jane", "seca.admin", {"regions": ["eu-2"]}))
+    assert verbs(here, JANE, "instance") == list(VERBS)
+    assert verbs(elsewhere, JANE, "instance") == []
+
+
+def test_one_scope_does_not_lend_its_dimensions_to_another() -> None:
+    scopes: list[Json] = [
+        {"regions": ["eu-2"], "workspaces": ["web"]},
+        {"regions": ["eu-1"], "workspaces": ["other"]},
+    ]
+    known = policy(assignment("jane", "seca.workspace-viewer", *scopes))
+    assert verbs(known, JANE, "instance") == []
+    assert verbs(known, JANE, "instance", workspace="other") == ["get", "list"]
+
+
+def test_whoever_holds_anything_in_a_tenant_reads_its_catalogue() -> None:
+    reads_one = role("r", permission("seca.storage", "block-storages/d"))
+    known = policy(reads_one, assignment("jane", "r"))
+    for kind in ("instance-sku", "storage-sku"):
+        assert verbs(known, JANE, kind) == ["get", "list"]
+        assert verbs(known, JANE, kind, tenant="other") == []
+
+
+# --- verbs, providers, patterns
+
+
+@pytest.mark.parametrize(
+    ("said", "allowed"),
+    [
+        ("get", ["get"]),
+        ("GET list", ["get", "list"]),
+        ("post", ["post.start", "post.stop"]),
+        ("post.start", ["post.start"]),
+        ("POST.Stop", ["post.stop"]),
+        ("*", ["get", "list", "put", "delete", "post.start", "post.stop"]),
+    ],
+)
+def test_a_verb_is_compared_without_case_and_post_is_every_action(
+    said: str, allowed: list[str]
+) -> None:
+    known = policy(role("r", permission("seca.compute", "*", said)), assignment("jane", "r"))
+    asked = [*VERBS, "post.stop"]
+    names = ["" if verb == "list" else "one" for verb in asked]
+    found = [v for v, n in zip(asked, names, strict=True) if may(known, JANE, v, "instance", n)]
+    assert found == allowed
+
+
+@pytest.mark.parametrize("provider", ["seca.compute", "seca.compute/v1"])
+def test_a_provider_is_compared_without_version(provider: str) -> None:
+    known = policy(role("r", permission(provider, "*")), assignment("jane", "r"))
+    assert verbs(known, JANE, "instance") == ["get"]
+    assert verbs(known, JANE, "block-storage") == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "items", "listed"),
+    [
+        ("*", ["one", "two"], True),
+        ("instances/*", ["one", "two"], True),
+        ("instances/one", ["one"], False),
+        ("instances/one instances/two", ["one", "two"], False),
+        ("instances/one/*", ["one"], False),
+        ("instances", [], True),
+        ("instance/*", [], False),
+        ("instances*", [], False),
+        ("instances/o*", [], False),
+        ("block-storages/*", [], False),
+        ("*/one", [], False),
+        ("", [], False),
+    ],
+)
+def test_a_pattern_covers_a_collection_or_an_item(
+    pattern: str, items: list[str], listed: bool
+) -> None:
+    grants = (role("r", permission("seca.compute", pattern, "get list")), assignment("jane", "r"))
+    for order in itertools.permutations(["one", "two", ""]):
+        known = policy(*grants)
+        asked = [("get" if name else "list", name) for name in order]
+        covered = {name for verb, name in asked if may(known, JANE, verb, "instance", name)}
+        assert covered == {*items, *([""] if listed else [])}
+
+
+# --- who is named
+
+
+def test_a_star_among_the_subs_is_every_authenticated_caller() -> None:
+    known = policy(assignment("*", "seca.workspace-viewer"))
+    assert verbs(known, STRANGER, "instance") == ["get", "list"]
+    assert verbs(known, STRANGER, "instance", tenant="other") == []
+
+
+def test_a_tenants_own_role_means_nothing_in_another_tenant() -> None:
+    known = policy(
+        role("r", permission("seca.compute", "*")), assignment("jane", "r", tenant="other")
+    )
+    assert verbs(known, JANE, "instance", tenant="other") == []
+    assert verbs(known, JANE, "instance") == []
+
+
+def test_a_tenants_own_role_cannot_shadow_a_system_role() -> None:
+    known = policy(
+        role("seca.workspace-viewer", permission("seca.compute", "*", "*")),
+        assignment("jane", "seca.workspace-viewer"),
+    )
+    assert verbs(known, JANE, "instance") == ["get", "list"]
+
+
+def test_an_answer_says_which_assignment_and_role_allowed_it() -> None:
+    known = policy(assignment("jane", "seca.admin"))
+    assert may(known, JANE, "put", "instance", "one") == By(
+        issuer="iss", sub="jane", assignment="jane-seca.admin/seca.admin", policy=7
+    )
+    assert may(known, OPERATOR, "put", "tenant", "acme") == By(
+        issuer="iss", sub="operator", assignment="configuration", policy=7
+    )
+
+
+# --- what is learnt later
+
+
+def test_what_was_answered_is_forgotten_when_the_policy_learns() -> None:
+    known, granted = policy(), assignment("jane", "seca.workspace-viewer")
+    assert verbs(known, JANE, "instance") == []
+    known.learn([granted], Position(8))
+    assert verbs(known, JANE, "instance") == ["get", "list"]
+    known.learn([going(granted)], Position(9))
+    assert verbs(known, JANE, "instance") == []
+    known.learn([granted], Position(10))
+    assert verbs(known, JANE, "instance") == ["get", "list"]
+    known.learn([going(granted, gone=True)], Position(11))
+    assert verbs(known, JANE, "instance") == []
+    assert known.revision == 11
+
+
+def test_a_role_that_changes_or_goes_takes_its_grants_with_it() -> None:
+    reads = role("r", permission("seca.compute", "*"))
+    known = policy(reads, assignment("jane", "r"))
+    assert verbs(known, JANE, "instance") == ["get"]
+    known.learn([role("r", permission("seca.storage", "*"))], Position(8))
+    assert verbs(known, JANE, "instance") == []
+    assert verbs(known, JANE, "block-storage") == ["get"]
+    known.learn([going(reads)], Position(9))
+    assert verbs(known, JANE, "block-storage") == []
+
+
+def test_an_assignment_that_names_others_forgets_who_it_named() -> None:
+    known = policy(assignment("jane", "seca.admin"))
+    ref = assignment("jane", "seca.admin").ref
+    known.learn(
+        [made(ref, {"subs": ["viewer"], "roles": ["seca.admin"], "scopes": [{}]})], Position(8)
+    )
+    assert verbs(known, JANE, "instance") == []
+    assert verbs(known, VIEWER, "instance") == list(VERBS)
+
+
+def going(resource: Resource, *, gone: bool = False) -> Resource:
+    end = [Deleted()] if gone else []
+    found = fold(history(resource.ref, Created(spec=resource.spec), DeletionRequested(), *end))
+    assert found is not None
+    return found
+
+
+# --- the answers that are kept against those that are not
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_an_answer_that_is_remembered_is_the_one_that_would_be_given(seed: int) -> None:
+    luck = random.Random(seed)
+    grants = list(some_grants(luck))
+    remembering = policy(*grants)
+    for _ in range(100):
+        caller = luck.choice([JANE, ADMIN, STRANGER, OPERATOR])
+        kind = luck.choice(list(KINDS))
+        verb = luck.choice(VERBS)
+        name = "" if verb == "list" else luck.choice(["one", "two", "web", "acme"])
+        ids = {"tenant": luck.choice(["acme", "other"]), "workspace": luck.choice(["web", "two"])}
+        remembered = may(remembering, caller, verb, kind, name, **ids)
+        assert remembered == may(policy(*grants), caller, verb, kind, name, **ids)
+
+
+def some_grants(luck: random.Random) -> Iterable[Resource]:
+    patterns = ["*", "instances/*", "instances/one", "workspaces/*", "skus/one", "instances/two/*"]
+    patterns += ["block-storages/*", "workspaces/web", "roles/one", "roles/*"]
+    providers = sorted({kind.provider.name for kind in KINDS.values()})
+    for n, tenant in enumerate(["acme", "other", "acme"]):
+        some = [(luck.choice(providers), " ".join(luck.sample(patterns, 2))) for _ in range(3)]
+        allowed = [permission(*each, "get list put post") for each in some]
+        yield role(f"r{n}", *allowed, tenant=tenant)
+        for sub in luck.sample(["jane", "admin", "*"], 2):
+            held = luck.choice([f"r{n}", "seca.workspace-viewer"])
+            scope: Json = luck.choice([{}, {"workspaces": ["web"]}, {"regions": ["eu-1"]}])
+            yield assignment(sub, held, scope, tenant=tenant)

@@ -1,0 +1,133 @@
+"""The label selector: what it may say, and what becomes of it."""
+
+import time
+
+import pytest
+
+from model.errors import Malformed
+from query.labels import SELECTOR_LENGTH_MAX, TERMS_MAX, Term, condition, terms
+
+
+@pytest.mark.parametrize(
+    ("selector", "read"),
+    [
+        ("env=prod", [Term("env", "=", "prod")]),
+        ("env!=prod", [Term("env", "!=", "prod")]),
+        ("a=1,b=2", [Term("a", "=", "1"), Term("b", "=", "2")]),
+        (" env = prod , b != c ", [Term("env", "=", "prod"), Term("b", "!=", "c")]),
+        ("cpu>4,cpu<=8", [Term("cpu", ">", "4"), Term("cpu", "<=", "8")]),
+        ("cpu>=-1.5,cpu<+2", [Term("cpu", ">=", "-1.5"), Term("cpu", "<", "+2")]),
+        ("*env*=*prod*", [Term("*env*", "=", "*prod*")]),
+        ("*=*", [Term("*", "=", "*")]),
+        ("billing:team=a", [Term("billing:team", "=", "a")]),
+        ("seca.cloud/x_y-z=1", [Term("seca.cloud/x_y-z", "=", "1")]),
+        ("env=", [Term("env", "=", "")]),
+        ("env!=", [Term("env", "!=", "")]),
+        ("motto=two words", [Term("motto", "=", "two words")]),
+        ("größe=ganz groß", [Term("größe", "=", "ganz groß")]),
+        ("q='; drop table resources--", [Term("q", "=", "'; drop table resources--")]),
+    ],
+)
+def test_a_selector_is_read_term_by_term(selector: str, read: list[Term]) -> None:
+    assert terms(selector) == read
+
+
+@pytest.mark.parametrize(
+    ("selector", "term"),
+    [
+        ("", 1),
+        ("env", 1),
+        ("=prod", 1),
+        ("env==prod", 1),
+        ("env=>1", 1),
+        ("a=b=c", 1),
+        ("a!b", 1),
+        ("two words=x", 1),
+        ("a=1,", 2),
+        ("a=1,,b=2", 2),
+        ("a=1, ,b=2", 2),
+        ("env in (prod)", 1),
+        ("cpu>four", 1),
+        ("a=1,cpu<", 2),
+        ("cpu>1e3", 1),
+        ("cpu>*", 1),
+        ("cpu>0x10", 1),
+        ("cpu>٤", 1),
+        ("cpu>" + "9" * 65, 1),
+    ],
+)
+def test_a_malformed_selector_is_refused_and_says_where(selector: str, term: int) -> None:
+    with pytest.raises(Malformed, match=f"term {term},") as raised:
+        terms(selector)
+    assert [source.parameter for source in raised.value.sources] == ["labels"]
+
+
+@pytest.mark.parametrize(
+    "selector",
+    ["a=\0", "a=" + "b" * SELECTOR_LENGTH_MAX, ",".join(["a=b"] * (TERMS_MAX + 1))],
+)
+def test_a_selector_has_its_limits(selector: str) -> None:
+    with pytest.raises(Malformed):
+        terms(selector)
+
+
+def test_the_longest_selectors_are_read() -> None:
+    assert len(terms(",".join(["a=b"] * TERMS_MAX))) == TERMS_MAX
+    assert len(terms("a=" + "b" * (SELECTOR_LENGTH_MAX - 2))) == 1
+
+
+@pytest.mark.parametrize(
+    "selector",
+    ["a=" + " " * 4000 + "=", " " * 4000 + "=", "a" * 2000 + " " * 2000 + "!", "a>" + "1" * 4000],
+)
+def test_a_selector_made_to_be_slow_is_refused_at_once(selector: str) -> None:
+    began = time.perf_counter()
+    with pytest.raises(Malformed):
+        terms(selector)
+    assert time.perf_counter() - began < 0.1
+
+
+# --- the SQL: its shape only, PostgreSQL has the word on what it finds
+
+
+@pytest.mark.parametrize(
+    ("selector", "written", "arguments"),
+    [
+        ("env=prod", "and labels @> $6::text::jsonb", ['{"env":"prod"}']),
+        ("env!=prod", "and not labels @> $6::text::jsonb", ['{"env":"prod"}']),
+        (
+            "a=1,b=2",
+            "and labels @> $6::text::jsonb and labels @> $7::text::jsonb",
+            ['{"a":"1"}', '{"b":"2"}'],
+        ),
+        (
+            "*env=100%_\\*",
+            "and exists (select from jsonb_each_text(labels) as l (key, value)"
+            " where key like $6 and value like $7)",
+            ["%env", "100\\%\\_\\\\%"],
+        ),
+        (
+            "cpu>=4",
+            "and case when labels ->> $6::text ~ '^[+-]?[0-9]{1,64}([.][0-9]{1,64})?$'"
+            " then (labels ->> $6::text)::numeric >= $7::text::numeric else false end",
+            ["cpu", "4"],
+        ),
+    ],
+)
+def test_a_selector_becomes_a_condition(
+    selector: str, written: str, arguments: list[object]
+) -> None:
+    assert condition(terms(selector)) == (written, arguments)
+
+
+def test_nothing_a_caller_sends_stands_in_the_sql_itself() -> None:
+    hostile = "x'; drop table resources--"
+    for op in ("=", "!="):
+        for star in ("", "*"):
+            written, arguments = condition([Term(hostile + star, op, hostile)])
+            assert "drop" not in written
+            assert any("drop" in str(argument) for argument in arguments)
+
+
+def test_no_terms_are_no_condition() -> None:
+    assert condition([]) == ("", [])

@@ -1,0 +1,90 @@
+"""The name rule, and a kind's path in the router's spelling."""
+
+import pytest
+
+from edge.paths import (
+    NAME_LENGTH_MAX,
+    SCOPE_LENGTH_MAX,
+    allowed,
+    not_allowed,
+    refuse_names,
+    template,
+)
+from kinds import KINDS
+from model.errors import Invalid
+from tests.scenario import IDS
+
+INSTANCE = KINDS["instance"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a", "7", "0-0", "web", "web-1", "seca.n1k", "a.b.c", "a--b", "1.2.3", "x" * NAME_LENGTH_MAX],
+)
+def test_a_name_that_keeps_the_rule_passes(name: str) -> None:
+    refuse_names(INSTANCE, IDS, name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "-a",
+        "a-",
+        ".a",
+        "a.",
+        "a..b",
+        "a.-b",
+        "a-.b",
+        "Web",
+        "a_b",
+        "a b",
+        "a/b",
+        "a%2Fb",
+        "ä",
+        "a\n",
+        "a\0",
+        "*",
+        "x" * (NAME_LENGTH_MAX + 1),
+    ],
+)
+def test_a_name_that_breaks_it_is_refused_with_a_pointer(name: str) -> None:
+    with pytest.raises(Invalid) as raised:
+        refuse_names(INSTANCE, IDS, name)
+    assert [(each.pointer, each.parameter) for each in raised.value.sources] == [
+        ("/metadata/name", "name")
+    ]
+
+
+def test_the_ids_around_it_keep_the_rule_too() -> None:
+    with pytest.raises(Invalid) as raised:
+        refuse_names(INSTANCE, {"tenant": "Acme", "workspace": "-"}, "x y")
+    assert [source.pointer for source in raised.value.sources] == [
+        "/metadata/name",
+        "/metadata/tenant",
+        "/metadata/workspace",
+    ]
+
+
+def test_a_long_name_is_legal_and_illegal_as_the_scope_of_a_child() -> None:
+    long = "w" * (SCOPE_LENGTH_MAX + 1)
+    refuse_names(KINDS["workspace"], IDS, long)
+    refuse_names(INSTANCE, IDS | {"workspace": long[1:]}, "one")
+    with pytest.raises(Invalid):
+        refuse_names(INSTANCE, IDS | {"workspace": long}, "one")
+
+
+def test_a_path_is_spelled_for_the_router() -> None:
+    assert (
+        template("/v1/tenants/{tenant}/skus/{name}") == "/v1/tenants/{tenant:str}/skus/{name:str}"
+    )
+
+
+def test_what_a_path_takes_is_said_whichever_side_serves_it() -> None:
+    volume = "/providers/seca.storage/v1/tenants/t/workspaces/w/block-storages/v"
+    assert allowed(volume) == "GET, HEAD, PUT, DELETE"
+    assert allowed("/providers/seca.storage/v1/tenants/t/skus/s") == "GET, HEAD"
+    assert allowed("/providers/secaplane.admin/v1/tenants/t") == "GET, HEAD, PUT"
+    assert allowed(f"{volume}/start") == ""
+    refusal = not_allowed("GET, PUT")
+    assert (refusal.detail, refusal.meta) == ("this path takes GET, PUT", {"allow": "GET, PUT"})

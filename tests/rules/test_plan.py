@@ -1,0 +1,137 @@
+"""What to do next about one resource."""
+
+import pytest
+
+from model.events import ActionRequested, AnyEvent, Created, Deleted, DeletionRequested, Updated
+from model.shape import Resource, State
+from reconcilers.plan import Plan, Step, action, never_active, plan
+from tests.scenario import TENANT, WEB, found, given, lived
+
+CREATED, PUT = Created(spec={}), Updated(spec={})
+START, STOP, RESTART = (ActionRequested(action=each) for each in ("start", "stop", "restart"))
+ACTIVE = found(State.ACTIVE, seen=1)
+TENANT_THERE = lived(TENANT, {}, ACTIVE)
+WEB_GOING = given("workspace", CREATED, DeletionRequested()).resource
+WEB_GONE = given("workspace", CREATED, DeletionRequested(), Deleted()).resource
+
+
+def an(*events: AnyEvent) -> Resource:
+    return given("instance", *events).resource
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        None,
+        an(CREATED, ACTIVE),
+        an(CREATED, found(State.ERROR, seen=1)),
+        an(CREATED, PUT, found(State.ACTIVE, seen=2)),
+        an(CREATED, START, found(State.ACTIVE, seen=2)),
+        an(CREATED, DeletionRequested(), found(State.ERROR, seen=2)),
+        an(CREATED, DeletionRequested(), Deleted()),
+    ],
+)
+def test_what_is_as_it_should_be_rests(resource: Resource | None) -> None:
+    assert plan(resource, {WEB: None}, [WEB]) == Plan(Step.REST)
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        an(CREATED),
+        an(CREATED, found(State.CREATING, seen=1)),
+        an(CREATED, ACTIVE, PUT),
+        an(CREATED, ACTIVE, PUT, found(State.ACTIVE, seen=2)),
+        an(CREATED, found(State.ERROR, seen=1), PUT),
+        an(CREATED, START, found(State.ACTIVE, seen=2), PUT),
+    ],
+)
+def test_what_is_not_yet_so_is_ensured(resource: Resource) -> None:
+    assert plan(resource, {}, []) == Plan(Step.ENSURE)
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        an(CREATED, START),
+        an(CREATED, ACTIVE, START),
+        an(CREATED, ACTIVE, START, PUT),
+        an(CREATED, ACTIVE, START, PUT, found(State.ACTIVE, seen=3)),
+        an(CREATED, START, found(State.ACTIVE, seen=2), STOP),
+    ],
+)
+def test_an_action_that_nobody_has_served_is_done(resource: Resource) -> None:
+    assert plan(resource, {}, []) == Plan(Step.ACT)
+
+
+# --- going
+
+
+def test_what_is_to_go_is_removed() -> None:
+    assert plan(an(CREATED, DeletionRequested()), {}, []) == Plan(Step.REMOVE)
+    again = an(CREATED, DeletionRequested(), found(State.ERROR, seen=2), DeletionRequested())
+    assert plan(again, {}, []) == Plan(Step.REMOVE)
+
+
+def test_what_is_to_go_waits_for_what_is_still_in_it() -> None:
+    inside = [an(CREATED).ref, TENANT]
+    assert plan(WEB_GOING, {}, inside) == Plan(Step.WAIT, inside[0])
+
+
+def test_what_is_to_go_asks_no_parent_and_does_no_action() -> None:
+    resource = an(CREATED, START, DeletionRequested())
+    assert plan(resource, {WEB: None}, []) == Plan(Step.REMOVE)
+
+
+# --- parents
+
+
+@pytest.mark.parametrize("parent", [None, WEB_GOING, WEB_GONE])
+def test_what_was_put_into_something_going_is_taken_back(parent: Resource | None) -> None:
+    assert plan(an(CREATED), {TENANT: TENANT_THERE, WEB: parent}, []) == Plan(Step.TAKE_BACK)
+
+
+@pytest.mark.parametrize("state", [State.PENDING, State.CREATING])
+def test_what_lies_in_something_not_made_yet_waits_for_it(state: State) -> None:
+    web = lived(WEB, {}, found(state, seen=1))
+    assert plan(an(CREATED), {TENANT: TENANT_THERE, WEB: web}, []) == Plan(Step.WAIT, WEB)
+
+
+def test_what_lies_in_a_parent_that_is_there_does_not_wait() -> None:
+    for state in (State.ACTIVE, State.UPDATING, State.ERROR):
+        web = lived(WEB, {}, found(state, seen=1))
+        assert plan(an(CREATED), {TENANT: TENANT_THERE, WEB: web}, []) == Plan(Step.ENSURE)
+
+
+def test_who_was_never_active_is_known_from_its_story() -> None:
+    assert never_active(an(CREATED))
+    assert never_active(an(CREATED, found(State.ERROR, seen=1), PUT))
+    assert not never_active(an(CREATED, ACTIVE))
+    assert not never_active(an(CREATED, ACTIVE, PUT, found(State.ERROR, seen=3)))
+
+
+# --- which action
+
+
+ON = (CREATED, START, found(State.ACTIVE, seen=2))
+
+
+@pytest.mark.parametrize(
+    ("events", "wanted"),
+    [
+        ((CREATED, START), "start"),
+        ((CREATED, START, STOP), "stop"),
+        ((CREATED, START, STOP, START), "start"),
+        ((*ON, STOP), "stop"),
+        ((*ON, RESTART), "restart"),
+        ((*ON, RESTART, RESTART), "restart"),
+        ((*ON, RESTART, STOP), "stop"),
+        ((*ON, RESTART, STOP, START), "restart"),
+        ((*ON, RESTART, found(State.ACTIVE, seen=4), STOP), "stop"),
+        ((*ON, RESTART, found(State.ACTIVE, seen=4), STOP, START), "start"),
+    ],
+)
+def test_what_was_asked_for_and_overtaken_is_not_done(
+    events: tuple[AnyEvent, ...], wanted: str
+) -> None:
+    assert action(an(*events)) == wanted

@@ -1,0 +1,164 @@
+"""Every refusal as a problem (RFC 7807), in both dialects."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from litestar import Response
+
+from edge.problem import DETAIL_LENGTH_MAX, PROBLEMS, SOURCES_MAX, Dialect, defect, refused
+from edge.visit import KEY, Visit, visit_of
+from model import errors
+from model.errors import Broken, Refusal, Source, refuse_broken
+
+REFUSALS = sorted(PROBLEMS, key=lambda each: each.__name__)
+WRITES = ("PUT", "DELETE", "POST")
+
+
+def visit(method: str = "GET", request_id: str = "r-1") -> Visit:
+    headers = [(b"x-request-id", request_id.encode())]
+    return Visit({"method": method, "path": "/", "headers": headers})
+
+
+def made(refusal: type[Refusal]) -> Refusal:
+    return refusal("why", meta={"allow": "GET"})
+
+
+def body(response: Response[bytes]) -> Any:
+    return msgspec.json.decode(response.content)
+
+
+def below(refusal: type[Refusal]) -> Iterator[type[Refusal]]:
+    for each in refusal.__subclasses__():
+        yield each
+        yield from below(each)
+
+
+def test_every_refusal_has_a_row() -> None:
+    assert set(below(Refusal)) == set(PROBLEMS)
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_a_refusal_wears_its_row(refusal: type[Refusal]) -> None:
+    status, slug, title = PROBLEMS[refusal]
+    response = refused(made(refusal), visit())
+    assert (response.status_code, response.media_type) == (status, "application/problem+json")
+    assert body(response) == {
+        "type": f"http://secapi.cloud/errors/{slug}",
+        "title": title,
+        "status": status,
+        "detail": "why",
+        "instance": "urn:secaplane:request:r-1",
+        "sources": [],
+        "meta": {"allow": "GET"},
+    }
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [(), (Source(pointer="/spec/zone"),), (Source(parameter="limit"), Source("/a", "b"))],
+)
+def test_sources_are_objects_that_hold_both_strings(sources: tuple[Source, ...]) -> None:
+    shown = body(refused(errors.Invalid("why", sources=sources), visit()))["sources"]
+    assert shown == [{"pointer": s.pointer, "parameter": s.parameter} for s in sources]
+
+
+def test_a_refusal_without_meta_shows_none() -> None:
+    assert "meta" not in body(refused(errors.NotFound("why"), visit()))
+
+
+def test_every_broken_rule_is_a_source_and_stands_in_the_detail() -> None:
+    broken = [Broken("is required", "/spec/zone"), Broken("takes a number", "", "limit")]
+    with pytest.raises(errors.Invalid) as raised:
+        refuse_broken(broken)
+    shown = body(refused(raised.value, visit()))
+    assert shown["detail"] == "/spec/zone: is required; limit: takes a number"
+    assert shown["sources"] == [
+        {"pointer": "/spec/zone", "parameter": ""},
+        {"pointer": "", "parameter": "limit"},
+    ]
+
+
+def test_nothing_broken_is_no_refusal() -> None:
+    refuse_broken([])
+
+
+def test_a_problem_has_its_limits() -> None:
+    sources = [Source(f"/{n}") for n in range(SOURCES_MAX + 1)]
+    shown = body(refused(errors.Invalid("x" * 50_000, sources=sources), visit()))
+    assert (len(shown["detail"]), len(shown["sources"])) == (DETAIL_LENGTH_MAX, SOURCES_MAX)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "header"),
+    [
+        (errors.Unauthenticated("who"), {"WWW-Authenticate": 'Bearer realm="secaplane"'}),
+        (errors.Unavailable("later"), {"Retry-After": "1"}),
+        (errors.NotAllowed("no", meta={"allow": "GET, PUT"}), {"Allow": "GET, PUT"}),
+        (errors.Conflict("no"), {}),
+    ],
+)
+def test_some_refusals_say_in_a_header_what_to_do(refusal: Refusal, header: dict[str, str]) -> None:
+    assert refused(refusal, visit()).headers == header
+
+
+def test_a_defect_tells_nothing_but_the_request_id() -> None:
+    response = defect(visit(request_id="r-7"))
+    assert response.status_code == 500
+    assert body(response) == {
+        "type": "http://secapi.cloud/errors/internal-server-error",
+        "title": "Internal Server Error",
+        "status": 500,
+        "detail": "something went wrong on our side; it has been recorded",
+        "instance": "urn:secaplane:request:r-7",
+        "sources": [],
+    }
+
+
+# --- the second dialect
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", *WRITES])
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_the_dialects_differ_only_in_what_a_write_is_refused_for(
+    refusal: type[Refusal], method: str
+) -> None:
+    softened = method in WRITES and refusal in (errors.Conflict, errors.Invalid)
+    homeless = method == "PUT" and refusal is errors.NotFound
+    spec, secatest = worn(refusal, method, "spec"), worn(refusal, method, "secatest")
+    assert spec == PROBLEMS[refusal][0]
+    assert secatest == (412 if softened or homeless else spec)
+
+
+def test_the_second_dialect_keeps_the_blockers() -> None:
+    blocked = errors.Conflict("in use", meta={"blockers": ["x"], "count": 1})
+    shown = body(refused(blocked, visit("DELETE"), "secatest"))
+    assert shown["type"].endswith("/precondition-failed")
+    assert (shown["status"], shown["meta"]) == (412, {"blockers": ["x"], "count": 1})
+
+
+def worn(refusal: type[Refusal], method: str, dialect: Dialect) -> object:
+    response = refused(made(refusal), visit(method), dialect)
+    assert body(response)["status"] == response.status_code
+    return response.status_code
+
+
+# --- the request id
+
+
+@pytest.mark.parametrize("sent", ["a", "A-Z-0-9", "x" * 64])
+def test_a_harmless_request_id_is_kept(sent: str) -> None:
+    assert visit(request_id=sent).request_id == sent
+
+
+@pytest.mark.parametrize("sent", ["", "x" * 65, "a b", "a_b", "<script>", "a\n", "é"])
+def test_any_other_request_id_is_replaced(sent: str) -> None:
+    kept = visit(request_id=sent).request_id
+    assert kept != sent
+    assert len(kept) == 32
+
+
+def test_a_visit_is_found_in_its_scope() -> None:
+    here = visit()
+    assert visit_of({KEY: here}) is here

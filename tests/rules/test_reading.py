@@ -1,0 +1,240 @@
+"""What the door reads, and what it refuses to read."""
+
+import json
+
+import msgspec
+import pytest
+
+from edge import reading
+from edge.reading import NESTING_MAX
+from model.errors import Malformed, Unacceptable, Unsupported
+
+INT_MIN, INT_MAX = -9223372036854775808, 9223372036854775807
+
+
+def refused(data: bytes) -> Malformed:
+    with pytest.raises(Malformed) as raised:
+        reading.body(data)
+    msgspec.json.encode((raised.value.detail, raised.value.sources))  # can be answered
+    return raised.value
+
+
+def pointers(data: bytes) -> list[str]:
+    return [source.pointer for source in refused(data).sources]
+
+
+def nested(depth: int, opening: str = "[", closing: str = "]") -> bytes:
+    return (opening * depth + "1" + closing * depth).encode()
+
+
+# --- what is harmless comes back equal, however odd it looks
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        "[]",
+        "null",
+        '"text"',
+        ' \r\n\t{"a": [1, -1, 0, 2.5, 1e3, -0.0, true, false, null]} ',
+        f'{{"least": {INT_MIN}, "most": {INT_MAX}}}',
+        '{"digits in a row": 100000000000000000, "as text": "9223372036854775808"}',
+        '{"a": {"a": {"a": 1}}, "b": {"a": 2}}',
+        '["a", "a"]',
+        '{"a": 1, "A": 2, "": 3, " ": 4}',
+        r'{"a pair": "\ud83d\ude00", "upper": "\uD83D\uDE00", "raw": "😀"}',
+        r'{"no escape": "\\u0000", "nor this": "\\\\ud800"}',
+        r'{"~": 1, "/": 2, "~1": 3, "a\"b": 4, "\t": "\n"}',
+        '"' + "[{" * NESTING_MAX + '"',
+        "[" + ",".join(["[]", "{}"] * NESTING_MAX) + "]",
+        "1e-999",
+        "1.7976931348623157e308",
+    ],
+)
+def test_a_harmless_body_is_read_as_it_is(text: str) -> None:
+    read = reading.body(text.encode())
+    assert read == json.loads(text)
+    assert json.dumps(read) == json.dumps(json.loads(text))
+
+
+def test_nesting_has_a_limit() -> None:
+    for opening, closing in (("[", "]"), ('{"a":', "}"), ('[{"a":', "}]")):
+        pair = opening.count("[") + opening.count("{")
+        depth = NESTING_MAX // pair
+        reading.body(nested(depth, opening, closing))
+        refused(nested(depth + 1, opening, closing))
+    assert pointers(nested(NESTING_MAX + 1)) == ["/0" * NESTING_MAX]
+
+
+def test_nesting_that_no_parser_would_follow_is_refused_all_the_same() -> None:
+    for opening in ("[", '{"a":', '[{"a":'):
+        refused((opening * 100_000).encode())
+        refused(nested(100_000, opening))
+
+
+# --- what two readers might understand differently
+
+
+@pytest.mark.parametrize(
+    ("body", "broken"),
+    [
+        (b'{"a": 1, "a": 1}', ["/a"]),
+        (b'{"a": 1, "\\u0061": 2}', ["/a"]),
+        (b'{"a": {"b": [{"c": 1, "c": 2}]}}', ["/a/b/0/c"]),
+        (b'{"a": 1, "a": {"b": 1, "b": 2}, "a": 3}', ["/a", "/a/b", "/a"]),
+        (b'{"x/y": 1, "x/y": 2, "~": 3, "~": 4}', ["/x~1y", "/~0"]),
+        (b'{"a": "\\u0000"}', ["/a"]),
+        (b'{"a\\u0000b": 1}', ["/ab"]),
+        (b'{"a\\u0000": {"b": "\\u0000"}}', ["/a", "/a/b"]),
+        (b'["ok", "\\ud800"]', ["/1"]),
+        (b'["\\uDFFF ok"]', ["/0"]),
+        (b'["\\ude00\\ud83d"]', ["/0"]),
+        (b'{"\\ud800": 1}', ["/?"]),
+        (b'{"\\ud800": 1, "\\ud800": 2}', ["/?", "/?", "/?"]),
+        (b'{"\\ud800": {"a": 9223372036854775808}}', ["/?", "/?/a"]),
+        (b"[9223372036854775807, 9223372036854775808]", ["/1"]),
+        (b"[-9223372036854775808, -9223372036854775809]", ["/1"]),
+        (b"[" + b"9" * 5000 + b"]", ["/0"]),
+        (b"[-" + b"9" * 100 + b"]", ["/0"]),
+        (b'{"a": 1e999, "b": [-1e999]}', ["/a", "/b/0"]),
+        (b'{"a": "\\u0000", "b": 9223372036854775808, "c": 1, "c": 2}', ["/a", "/b", "/c"]),
+        (b'"\\u0000"', [""]),
+    ],
+)
+def test_what_readers_understand_differently_is_refused_everywhere_it_stands(
+    body: bytes, broken: list[str]
+) -> None:
+    assert pointers(body) == broken
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b" ",
+        b"{",
+        b"{}{}",
+        b"{'a': 1}",
+        b'{"a": 1,}',
+        b"[01]",
+        b"[+1]",
+        b"[.5]",
+        b"[0x10]",
+        b"NaN",
+        b"[Infinity]",
+        b'{"a": -Infinity}',
+        b'["' + b"[" * (NESTING_MAX + 1) + b'", NaN]',
+        b'"\x00"',
+        b'{"a\x00": 1}',
+        b'"\n"',
+        b'{"a": 1} // why',
+        b"\xef\xbb\xbf{}",
+        '{"a": 1}'.encode("utf-16"),
+        '{"a": 1}'.encode("utf-16-le"),
+        '{"a": 1}'.encode("utf-32"),
+        b'{"a": "\xff"}',
+        b'{"a": "\xed\xa0\x80"}',
+        b'{"a": "\xc0\x80"}',
+        b'{"a": "\xe2\x82"}',
+        '{"a": "é"}'.encode("latin-1"),
+    ],
+)
+def test_what_is_no_json_in_utf_8_is_refused(body: bytes) -> None:
+    assert refused(body).sources == ()
+
+
+def test_a_refusal_does_not_repeat_what_was_sent() -> None:
+    assert "hunter2" not in refused(b'{"password": "hunter2", "password": "hunter2"}').detail
+    assert "hunter2" not in refused(b'{"password": "hunter2"').detail
+
+
+# --- headers
+
+
+@pytest.mark.parametrize(
+    ("header", "asked"),
+    [
+        (None, False),
+        ("", False),
+        ("*/*", False),
+        ("application/json", False),
+        ("Application/JSON", False),
+        ("application/*;q=0.5", False),
+        ("text/html, application/json;q=0.9", False),
+        ("application/json; deleted=true", None),
+        ("application/json;deleted=only", True),
+        ("APPLICATION/JSON ; Deleted=Only", True),
+        ("application/json; charset=utf-8; deleted=only", True),
+        ("text/html; deleted=only, application/json", False),
+        ("text/html, application/json; deleted=true", None),
+        ("application/json; deleted=false", False),
+        ("application/json;q=0, */*; deleted=only", True),
+    ],
+)
+def test_accept_says_which_of_a_list_are_asked_for(header: str | None, asked: bool | None) -> None:
+    assert reading.deleted(header) is asked
+
+
+@pytest.mark.parametrize(
+    "header", ["text/html", "application/xml, text/*", "application/json;q=0", "json", ";"]
+)
+def test_who_takes_no_json_gets_nothing(header: str) -> None:
+    with pytest.raises(Unacceptable):
+        reading.deleted(header)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "application/json",
+        "Application/JSON",
+        "application/json; charset=utf-8",
+        'application/json;charset="UTF-8"',
+        "application/json ; charset = utf8",
+        "application/json; odd=parameter",
+    ],
+)
+def test_json_in_utf_8_is_read(header: str) -> None:
+    reading.media_type(header)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        "text/plain",
+        "application/xml",
+        "application/merge-patch+json",
+        "application/problem+json",
+        "application/json, text/plain",
+        "application/json; charset=utf-16",
+        "application/json; charset=iso-8859-1",
+        "application/x-www-form-urlencoded",
+    ],
+)
+def test_nothing_else_is_read(header: str | None) -> None:
+    with pytest.raises(Unsupported):
+        reading.media_type(header)
+
+
+@pytest.mark.parametrize(
+    ("header", "version"),
+    [(None, None), ("0", 0), ("7", 7), (" 7 ", 7), ("007", 7), (str(INT_MAX), INT_MAX)],
+)
+def test_if_unmodified_since_takes_a_version(header: str | None, version: int | None) -> None:
+    assert reading.expected(header) == version
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("", " ", "-1", "+1", "1.0", "1e3", "seven", '"7"', "٣", "7, 8", "1" * 20),
+        "Wed, 21 Oct 2026 07:28:00 GMT",
+    ],
+)
+def test_if_unmodified_since_takes_nothing_else(header: str) -> None:
+    with pytest.raises(Malformed) as raised:
+        reading.expected(header)
+    assert [source.parameter for source in raised.value.sources] == ["if-unmodified-since"]

@@ -1,0 +1,151 @@
+"""Secrets: sealed before they reach the log, opened nowhere but where they stand."""
+
+import base64
+from itertools import count
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from eventlog.sealing import Keyring, Sealer, Unsealable
+from kinds import KINDS
+from model.shape import Json
+from tests.scenario import IDS
+
+INSTANCE = KINDS["instance"]
+ONE = INSTANCE.ref(IDS, "one")
+SECRET = "#cloud-config\npassword: hunter2 é 😀"
+SPEC: Json = {"zone": "a", "userData": SECRET, "sshKeys": ["ssh-ed25519 AAAA"]}
+
+
+def key(letter: str) -> str:
+    return base64.b64encode(letter.encode() * 32).decode()
+
+
+OLD = Keyring("k1", {"k1": key("a")})
+ROTATED = Keyring("k2", {"k1": key("a"), "k2": key("b")})
+
+
+def sealer(keyring: Keyring = OLD) -> Sealer:
+    numbers = count()
+    return Sealer(keyring, random=lambda size: next(numbers).to_bytes(size, "big"))
+
+
+def test_what_was_sealed_opens_again() -> None:
+    sealed = sealer().seal(INSTANCE, ONE, SPEC)
+    assert sealer().open(INSTANCE, ONE, sealed) == SPEC
+
+
+@pytest.mark.parametrize("text", ["", "x", "sealed:k1:0:0", "x" * 65536])
+def test_any_text_can_be_a_secret(text: str) -> None:
+    spec = SPEC | {"userData": text}
+    assert sealer().open(INSTANCE, ONE, sealer().seal(INSTANCE, ONE, spec)) == spec
+
+
+def test_nothing_of_a_secret_stands_in_clear_and_nothing_else_is_sealed() -> None:
+    sealed = sealer().seal(INSTANCE, ONE, SPEC)
+    assert sealed["userData"].startswith("sealed:k1:")
+    assert "hunter2" not in msgspec.json.encode(sealed).decode()
+    assert SECRET.encode() not in base64.b64decode(sealed["userData"].rpartition(":")[2])
+    assert sealed | {"userData": SECRET} == SPEC
+
+
+def test_a_spec_without_the_secret_and_a_kind_without_secrets_stay_as_they_are() -> None:
+    bare = {"zone": "a"}
+    assert sealer().seal(INSTANCE, ONE, bare) is bare
+    assert sealer().seal(KINDS["workspace"], ONE, SPEC) is SPEC
+
+
+def test_what_is_no_text_is_no_secret() -> None:
+    assert sealer().seal(INSTANCE, ONE, {"userData": 7}) == {"userData": 7}
+
+
+def test_the_same_text_has_the_same_digest_and_another_cipher() -> None:
+    sealing = sealer()
+    first, again, other = (
+        sealing.seal(INSTANCE, ONE, {"userData": text})["userData"].split(":")
+        for text in ("a", "a", "b")
+    )
+    assert first[:3] == again[:3]
+    assert first[3] != again[3]
+    assert first[2] != other[2]
+
+
+def test_a_digest_tells_nothing_across_tenants() -> None:
+    elsewhere = INSTANCE.ref(IDS | {"tenant": "other"}, "one")
+    here, there = (sealer().seal(INSTANCE, ref, SPEC)["userData"] for ref in (ONE, elsewhere))
+    assert here.split(":")[2] != there.split(":")[2]
+
+
+@pytest.mark.parametrize(
+    ("ids", "name"),
+    [
+        (IDS | {"tenant": "other"}, "one"),
+        (IDS | {"workspace": "other"}, "one"),
+        (IDS, "two"),
+    ],
+)
+def test_a_secret_opens_only_where_it_was_sealed(ids: dict[str, str], name: str) -> None:
+    sealed = sealer().seal(INSTANCE, ONE, SPEC)
+    with pytest.raises(Unsealable):
+        sealer().open(INSTANCE, INSTANCE.ref(ids, name), sealed)
+
+
+def test_an_old_key_still_opens_and_the_current_one_seals() -> None:
+    before = sealer(OLD).seal(INSTANCE, ONE, SPEC)
+    assert sealer(ROTATED).open(INSTANCE, ONE, before) == SPEC
+    after = sealer(ROTATED).seal(INSTANCE, ONE, SPEC)
+    assert after["userData"].startswith("sealed:k2:")
+    with pytest.raises(Unsealable):
+        sealer(OLD).open(INSTANCE, ONE, after)
+
+
+def test_another_key_of_the_same_name_opens_nothing() -> None:
+    sealed = sealer(OLD).seal(INSTANCE, ONE, SPEC)
+    with pytest.raises(Unsealable):
+        sealer(Keyring("k1", {"k1": key("z")})).open(INSTANCE, ONE, sealed)
+
+
+@pytest.mark.parametrize(
+    "spoilt", ["", "in clear", "sealed:", "sealed:k1:d:!!", "sealed:k1:d:AAAA"]
+)
+def test_what_was_never_sealed_does_not_open(spoilt: str) -> None:
+    with pytest.raises(Unsealable):
+        sealer().open(INSTANCE, ONE, {"userData": spoilt})
+
+
+def test_a_changed_bit_is_noticed() -> None:
+    head, _, data = sealer().seal(INSTANCE, ONE, SPEC)["userData"].rpartition(":")
+    cipher = bytearray(base64.b64decode(data))
+    cipher[-1] ^= 1
+    with pytest.raises(Unsealable) as raised:
+        sealer().open(INSTANCE, ONE, {"userData": f"{head}:{base64.b64encode(cipher).decode()}"})
+    assert "hunter2" not in str(raised.value)
+
+
+# --- the keyring's file
+
+
+def written(path: Path, keyring: object) -> Path:
+    path.write_bytes(msgspec.json.encode(keyring))
+    return path
+
+
+def test_a_fresh_keyring_is_read_as_it_was_written(tmp_path: Path) -> None:
+    fresh = Keyring.fresh()
+    assert Keyring.read(written(tmp_path / "keyring.json", fresh)) == fresh
+
+
+@pytest.mark.parametrize(
+    "keyring",
+    [
+        {"current": "k1", "keys": {}},
+        {"current": "k1", "keys": {"k1": "c2hvcnQ="}},
+        {"current": "k1", "keys": {"k1": "no base64!"}},
+        {"current": "k1"},
+        [],
+    ],
+)
+def test_what_is_no_keyring_is_refused(tmp_path: Path, keyring: object) -> None:
+    with pytest.raises(ValueError, match=r"\S"):
+        Keyring.read(written(tmp_path / "keyring.json", keyring))

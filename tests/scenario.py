@@ -1,0 +1,124 @@
+"""given / when / then for the rules."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+from msgspec import UNSET
+
+from command.commands import Command, ReportStatus
+from command.decide import decide
+from command.situation import Situation
+from kinds import KINDS
+from model.errors import Refusal
+from model.events import AnyEvent, By, Created, RecordedEvent, StatusReported
+from model.evolve import fold
+from model.shape import Json, Position, Ref, Resource, State
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+IDS = {"tenant": "acme", "workspace": "web"}
+JANE = By(sub="jane")
+TENANT = Ref("tenant", "tenants/acme")
+WEB = Ref("workspace", "tenants/acme/workspaces/web")
+
+
+class given:
+    """One resource called `one`, with its history; event n stands at position n."""
+
+    def __init__(self, kind: str, *events: AnyEvent) -> None:
+        self.ref = KINDS[kind].ref(IDS, "one")
+        self.situation = Situation(
+            ref=self.ref, kind=KINDS[kind], latest=fold(history(self.ref, *events))
+        )
+
+    @property
+    def resource(self) -> Resource:
+        assert self.situation.latest is not None
+        return self.situation.latest
+
+    def under(self, parents: Mapping[Ref, Resource | None]) -> "given":
+        self.situation = msgspec.structs.replace(self.situation, parents=parents)
+        return self
+
+    def holding(self, inside: Sequence[Ref]) -> "given":
+        self.situation = msgspec.structs.replace(self.situation, inside=inside)
+        return self
+
+    def when(self, command: Command) -> "given":
+        self.command = command
+        return self
+
+    def then(self, event: AnyEvent) -> None:
+        assert decide(self.situation, self.command) == event
+
+    def then_nothing(self) -> None:
+        assert decide(self.situation, self.command) is None
+
+    def then_refused(self, refusal: type[Refusal]) -> Refusal:
+        with pytest.raises(refusal) as refused:
+            decide(self.situation, self.command)
+        assert type(refused.value) is refusal
+        return refused.value
+
+
+def history(ref: Ref, *events: AnyEvent) -> list[RecordedEvent]:
+    """Event n at position n, n seconds past noon; each `Created` begins a life: u1, u2 ..."""
+    life, recorded = 0, []
+    for n, event in enumerate(events, start=1):
+        life += isinstance(event, Created)
+        recorded.append(
+            RecordedEvent(
+                ref=ref,
+                uid=f"u{life}",
+                position=Position(n),
+                time=at(n),
+                request=f"r{n}",
+                by=JANE,
+                event=event,
+            )
+        )
+    return recorded
+
+
+def at(n: int) -> datetime:
+    return NOON + timedelta(seconds=n)
+
+
+def found(state: State, *, seen: int, reason: str = "", **status: object) -> StatusReported:
+    """A report as it was recorded."""
+    return StatusReported(state=state, seen=Position(seen), status=status, reason=reason)
+
+
+def report(
+    state: State,
+    *,
+    seen: int,
+    uid: str = "u1",
+    reason: str = "",
+    message: str = "",
+    **status: object,
+) -> ReportStatus:
+    """A report as a reconciler would have it recorded."""
+    return ReportStatus(
+        uid=uid, seen=Position(seen), state=state, status=status, reason=reason, message=message
+    )
+
+
+def told(resource: Resource) -> list[str]:
+    """The conditions, newest first, in words: `active`, `powerState turningOn updating`."""
+    return [
+        " ".join(
+            str(part)
+            for part in (each.type, each.reason, each.message, each.state)
+            if part is not UNSET
+        )
+        for each in resource.conditions
+    ]
+
+
+def lived(ref: Ref, spec: Json, *reports: StatusReported) -> Resource:
+    """A resource of which this is the whole history."""
+    resource = fold(history(ref, Created(spec=spec), *reports))
+    assert resource is not None
+    return resource

@@ -1,0 +1,234 @@
+"""Real NATS and PostgreSQL for tests: given by the environment, in containers, or from wheels.
+
+Started when the first test asks for one, on a free port, and ended when the last test is over.
+"""
+
+import ctypes
+import gc
+import os
+import secrets
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from nats import connect
+from nats.aio.client import Client
+from nats.js.errors import NotFoundError
+
+from cli import embedded
+from cli.embedded import HOST
+from eventlog.jetstream import PAYLOAD_BYTES_MIN
+from eventlog.snapshots import FORMAT
+from readmodel.tables import READER
+
+STREAM = "SECA"
+SNAPSHOTS = f"KV_{STREAM}-snapshots-{FORMAT}"
+READY_S_MAX = 60.0
+STOP_S_MAX = 10.0
+POLL_S = 0.02
+NATS_IMAGE, POSTGRES_IMAGE = "nats:2.12-alpine", "postgres:18-alpine"
+EVERYTHING = (">",)
+POSTGRES_PROTOCOL = 3 << 16
+PR_SET_PDEATHSIG = 1
+
+
+@contextmanager
+def nats() -> Iterator[str]:
+    """The URL of a NATS server with JetStream on which one may do everything."""
+    given = os.environ.get("SECAPLANE_TEST_NATS")
+    if given:
+        yield given
+    elif docker_answers():
+        command = ["sh", "-c", _NATS_IN_CONTAINER]
+        with _container(NATS_IMAGE, 4222, command, _nats_answers) as address:
+            yield f"nats://{address}"
+    else:
+        port, password = _free_port(), secrets.token_hex(8)
+        user = embedded.NatsUser("tests", password, EVERYTHING)
+        with _folder() as folder:
+            server = embedded.nats(folder, port, (user,))
+            with _running(server, folder, signal.SIGTERM, lambda: _nats_answers(HOST, port)):
+                yield f"nats://tests:{password}@{HOST}:{port}"
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL server on which one may make databases."""
+    given = os.environ.get("SECAPLANE_TEST_POSTGRES")
+    if given:
+        yield given
+    elif docker_answers():
+        password = secrets.token_hex(8)
+        quick, secret = ["postgres", "-c", "fsync=off"], {"POSTGRES_PASSWORD": password}
+        with _container(POSTGRES_IMAGE, 5432, quick, _postgres_answers, secret) as address:
+            yield f"postgresql://postgres:{password}@{address}/postgres"
+    else:
+        port = _free_port()
+        passwords = {user: secrets.token_hex(8) for user in (embedded.OWNER, READER)}
+        with _folder() as folder:
+            server = embedded.postgres(folder, port, passwords, lasting=False)
+            with _running(server, folder, signal.SIGINT, lambda: _postgres_answers(HOST, port)):
+                owner = f"{embedded.OWNER}:{passwords[embedded.OWNER]}"
+                yield f"postgresql://{owner}@{HOST}:{port}/{embedded.OWNER}"
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Client]:
+    """As the house connects: nothing is buffered and delivered later."""
+    client = await connect(url, pending_size=0)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def emptied(client: Client) -> str:
+    """The name of the stream, after everything that tests keep in NATS is taken away."""
+    context = client.jetstream()
+    for name in (STREAM, SNAPSHOTS):
+        with suppress(NotFoundError):
+            await context.delete_stream(name)
+    return STREAM
+
+
+# --- from wheels
+
+
+@contextmanager
+def _running(
+    server: embedded.Server, folder: Path, in_order: int, answers: Callable[[], bool]
+) -> Iterator[None]:
+    """A child in a group of its own, so that Ctrl-C reaches it only through us."""
+    with (folder / f"{server.name}.log").open("wb") as out:
+        process = subprocess.Popen(
+            server.argv,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            process_group=0,
+            preexec_fn=_die_with_parent,
+        )
+    try:
+        _wait(lambda: process.poll() is not None or answers(), server.name)
+        assert process.poll() is None, (folder / f"{server.name}.log").read_text()
+        yield
+    finally:
+        process.send_signal(in_order)
+        try:
+            process.wait(STOP_S_MAX)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _die_with_parent() -> None:
+    """Tests that are killed leave nobody behind (Linux, prctl(2))."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="secaplane-tests-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+# --- is it there
+
+
+def _nats_answers(host: str, port: int) -> bool:
+    """A NATS server speaks first."""
+    return _said(host, port, b"") == b"I"
+
+
+def _postgres_answers(host: str, port: int) -> bool:
+    """To a start-up packet PostgreSQL answers R once it lets people in, and E before."""
+    body = struct.pack("!i", POSTGRES_PROTOCOL) + b"user\0postgres\0\0"
+    return _said(host, port, struct.pack("!i", len(body) + 4) + body) == b"R"
+
+
+def _said(host: str, port: int, greeting: bytes) -> bytes:
+    try:
+        with socket.create_connection((host, port), timeout=1) as probe:
+            probe.sendall(greeting)
+            return probe.recv(1)
+    except OSError:
+        return b""
+
+
+def _wait(until: Callable[[], bool], name: str) -> None:
+    deadline = time.monotonic() + READY_S_MAX
+    while not until():
+        assert time.monotonic() < deadline, f"{name} does not answer"
+        time.sleep(POLL_S)
+
+
+# --- in containers
+
+_NATS_CONFIG = f"""
+max_payload: {PAYLOAD_BYTES_MIN}
+jetstream {{ store_dir: /data, sync_interval: always }}
+"""
+_NATS_IN_CONTAINER = f"echo '{_NATS_CONFIG}' > /tmp/nats.conf && exec nats-server -c /tmp/nats.conf"
+
+
+@cache
+def docker_answers() -> bool:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        answers = _pinged()
+        gc.collect()  # where nobody answers, its client leaves a socket open
+        return answers
+
+
+def _pinged() -> bool:
+    try:
+        import docker  # type: ignore[import-untyped]
+        from docker.errors import DockerException  # type: ignore[import-untyped]
+    except ImportError:
+        return False
+    try:
+        with closing(docker.from_env(timeout=2)) as client:
+            return bool(client.ping())
+    except (DockerException, OSError):
+        return False
+
+
+@contextmanager
+def _container(
+    image: str,
+    port: int,
+    command: list[str],
+    answers: Callable[[str, int], bool],
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[str]:
+    from testcontainers.core.container import DockerContainer
+
+    container: Any = DockerContainer(image).with_command(command).with_exposed_ports(port)
+    for name, value in environment.items():
+        container = container.with_env(name, value)
+    with container:
+        host, mapped = container.get_container_host_ip(), int(container.get_exposed_port(port))
+        _wait(lambda: answers(host, mapped), image)
+        yield f"{host}:{mapped}"

@@ -1,0 +1,114 @@
+"""A house for measuring: servers and processes of its own, on free ports, in a temporary folder."""
+
+import asyncio
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from cli.children import Children
+from cli.config import Config
+from cli.house import House
+
+OWN = ("cloud", "serve", "projector", "reconcilers")
+TENANT = "bench"
+
+
+@dataclass(frozen=True)
+class Stand:
+    """A running house, and what a client needs to know of it."""
+
+    house: House
+    children: Children
+    folder: Path
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {
+            "Authorization": f"Bearer {self.house.token(self.house.config.dev.administrator)}",
+            "Content-Type": "application/json",
+        }
+
+    def volume(self, workspace: str, name: str) -> str:
+        path = f"tenants/{TENANT}/workspaces/{workspace}/block-storages/{name}"
+        return f"{self.house.url}/providers/seca.storage/v1/{path}"
+
+    def workspace(self, name: str) -> str:
+        return f"{self.house.url}/providers/seca.workspace/v1/tenants/{TENANT}/workspaces/{name}"
+
+    def rss_mib(self) -> dict[str, float]:
+        """Resident memory of each own process."""
+        return {name: _rss_mib(self.children.pid(name)) for name in OWN}
+
+
+VOLUME: dict[str, Any] = {
+    "labels": {"env": "prod"},
+    "spec": {"sizeGB": 10, "skuRef": {"resource": "skus/bench"}},
+}
+CATALOGUE = """
+zones = ["a"]
+
+[[storage-sku]]
+name = "bench"
+spec = { iops = 100, type = "remote-durable", minVolumeSize = 1 }
+"""
+
+
+@asynccontextmanager
+async def stand(folder: Path | None = None) -> AsyncIterator[Stand]:
+    place = folder or Path(tempfile.mkdtemp(prefix="secaplane-bench-"))
+    try:
+        (place / "catalogue.toml").write_text(CATALOGUE)
+        async with Children(place / "logs") as children:
+            house = House(config(place), place, 0, lasting=True)
+            await house.start(children)
+            yield Stand(house, children, place)
+    finally:
+        if folder is None:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+@asynccontextmanager
+async def quiet_stand() -> AsyncIterator[Stand]:
+    """Only NATS and the cloud: nobody works on what is measured but who measures."""
+    place = Path(tempfile.mkdtemp(prefix="secaplane-bench-"))
+    try:
+        (place / "catalogue.toml").write_text(CATALOGUE)
+        async with Children(place / "logs") as children:
+            house = House(config(place), place, 0, lasting=True)
+            await children.start(house.nats_server())
+            await children.start(house.process("cloud"))
+            await children.ready("cloud")
+            yield Stand(house, children, place)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def config(place: Path) -> Config:
+    settings = {
+        "dev": {"tenant": TENANT},
+        "cloud": {"catalogue": str(place / "catalogue.toml")},
+    }
+    return msgspec.convert(settings, Config)
+
+
+async def start_seconds(house: House, children: Children, names: Sequence[str] = OWN) -> float:
+    """From the first own process started to the last one ready."""
+    began = time.perf_counter()
+    for name in names:
+        await children.start(house.process(name))
+    await asyncio.gather(*(children.ready(name) for name in names))
+    return time.perf_counter() - began
+
+
+def _rss_mib(pid: int) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise ValueError(f"process {pid} has no resident memory")
