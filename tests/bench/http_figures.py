@@ -1,0 +1,199 @@
+"""Reads and writes over HTTP, against bare routes on the same servers."""
+
+import asyncio
+import statistics
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import asyncpg
+import msgspec
+
+from cli.children import Child
+from cli.house import free_port
+from tests.bench.bare import Settings
+from tests.bench.figures import Figure, figure
+from tests.bench.load import Load, drive
+from tests.stand import VOLUME, Stand
+
+REPEATS = 5
+READ_S, WRITE_S = 3.0, 4.0
+READS_IN_FLIGHT, WRITES_IN_FLIGHT = 16, 32
+ALONE = 200
+SETTLE_S_MAX = 120.0
+BODY = msgspec.json.encode(VOLUME).decode()
+
+
+@asynccontextmanager
+async def bare(stand: Stand, body: str) -> AsyncIterator[str]:
+    """The bare routes, in a process of their own; their URL."""
+    house, port = stand.house, free_port()
+    settings = Settings(port, house.nats("everything"), house.postgres("secaplane"), body)
+    argv = (sys.executable, "-m", "tests.bench.bare", msgspec.json.encode(settings).decode())
+    await stand.children.start(Child("bare", argv))
+    url = f"http://127.0.0.1:{port}"
+    async with aiohttp.ClientSession() as session:
+        for _ in range(200):
+            try:
+                async with session.get(f"{url}/bytes/t/workspaces/w/block-storages/v"):
+                    break
+            except aiohttp.ClientError:
+                await asyncio.sleep(0.05)
+    yield url
+
+
+async def measure(stand: Stand) -> dict[str, Figure]:
+    async with aiohttp.ClientSession(headers=stand.headers) as session:
+        await _furnish(stand, session)
+        await settled(stand)
+        async with session.get(stand.volume("w1", "one")) as answer:
+            document = await answer.text()
+        async with bare(stand, document) as url:
+            found = await _reads(stand, url)
+            found |= await _to_active(stand, session)
+            found |= await _alone(stand, session, url)
+            found |= await _writes(stand, url)
+    return found
+
+
+async def _furnish(stand: Stand, session: aiohttp.ClientSession) -> None:
+    for n in range(1, 9):
+        await _put(session, stand.workspace(f"w{n}"), "{}")
+    await _put(session, stand.volume("w1", "one"), BODY)
+
+
+async def _put(session: aiohttp.ClientSession, url: str, body: str) -> None:
+    async with session.put(url, data=body) as answer:
+        if answer.status not in (200, 201):
+            raise RuntimeError(f"{url}: {answer.status} {await answer.text()}")
+
+
+async def settled(stand: Stand) -> None:
+    """Until the reconcilers have nothing left to do: what is measured next starts from rest."""
+    async with asyncio.timeout(SETTLE_S_MAX):
+        connection = await asyncpg.connect(stand.house.postgres("secaplane"))
+        try:
+            unfinished = "select exists (select from rm_1.resources where unfinished)"
+            while True:
+                if not await connection.fetchval(unfinished):
+                    return
+                await asyncio.sleep(0.1)
+        finally:
+            await connection.close()
+
+
+async def _reads(stand: Stand, bare_url: str) -> dict[str, Figure]:
+    path = "workspaces/w1/block-storages/one"
+    tenant = "bench"
+    loads = {
+        "bytes": Load(bare_url, f"/bytes/{tenant}/{path}", "GET", {}, "", READS_IN_FLIGHT, READ_S),
+        "select": Load(
+            bare_url, f"/select/{tenant}/{path}", "GET", {}, "", READS_IN_FLIGHT, READ_S
+        ),
+        "ours": Load(
+            stand.house.url,
+            f"/providers/seca.storage/v1/tenants/{tenant}/{path}",
+            "GET",
+            stand.headers,
+            "",
+            READS_IN_FLIGHT,
+            READ_S,
+        ),
+    }
+    ratios: dict[str, list[float]] = {"bytes": [], "select": []}
+    ours = []
+    for _ in range(REPEATS):
+        rates = {name: (await asyncio.to_thread(drive, load)) for name, load in loads.items()}
+        assert not any(rate.failed for rate in rates.values()), rates
+        ours.append(rates["ours"].per_second)
+        for name in ratios:
+            ratios[name].append(rates["ours"].per_second / rates[name].per_second)
+    return {
+        "get_vs_bare": figure(ratios["bytes"], "ratio"),
+        "get_vs_bare_select": figure(ratios["select"], "ratio"),
+        "get_per_second": figure(ours, "1/s"),
+    }
+
+
+async def _writes(stand: Stand, bare_url: str) -> dict[str, Figure]:
+    ratios, ours = [], []
+    for repeat in range(REPEATS):
+        there = Load(
+            bare_url,
+            f"/publish/w{{w}}/x{repeat}-{{n}}",
+            "PUT",
+            stand.headers,
+            BODY,
+            WRITES_IN_FLIGHT,
+            WRITE_S,
+        )
+        volumes = "/providers/seca.storage/v1/tenants/bench/workspaces/w{w}/block-storages"
+        path = f"{volumes}/x{repeat}-{{n}}"
+        here = msgspec.structs.replace(there, url=stand.house.url, path=path)
+        bare_rate = await asyncio.to_thread(drive, there)
+        rate = await asyncio.to_thread(drive, here)
+        assert not bare_rate.failed, bare_rate
+        assert not rate.failed, rate
+        await settled(stand)
+        ours.append(rate.per_second)
+        ratios.append(rate.per_second / bare_rate.per_second)
+    return {"put_vs_bare": figure(ratios, "ratio"), "put_per_second": figure(ours, "1/s")}
+
+
+async def _alone(stand: Stand, session: aiohttp.ClientSession, bare_url: str) -> dict[str, Figure]:
+    """One client, one PUT after the other; and on a process that does not wait for rows."""
+    nowait = await _nowait(stand)
+    ratios: dict[str, list[float]] = {"put_latency_vs_bare": [], "put_latency_nowait_vs_bare": []}
+    for repeat in range(REPEATS):
+        there = await _median_s(session, f"{bare_url}/publish/alone/y{repeat}-{{n}}")
+        for name, prefix, url in (
+            ("put_latency_vs_bare", "waits", stand.house.url),
+            ("put_latency_nowait_vs_bare", "hurries", nowait),
+        ):
+            volume = stand.volume("w2", f"{prefix}{repeat}-{{n}}")
+            here = await _median_s(session, volume.replace(stand.house.url, url))
+            ratios[name].append(here / there)
+            await settled(stand)
+    return {name: figure(values, "ratio") for name, values in ratios.items()}
+
+
+async def _nowait(stand: Stand) -> str:
+    """Another `serve` on the same log and tables."""
+    port = free_port()
+    child = stand.house.process("serve")
+    environment = child.environment | {
+        "SECAPLANE_HTTP_PORT": str(port),
+        "SECAPLANE_WRITES_WAIT_FOR_PROJECTION": "false",
+    }
+    await stand.children.start(Child("nowait", child.argv, environment, announces=True))
+    await stand.children.ready("nowait")
+    return f"http://127.0.0.1:{port}"
+
+
+async def _median_s(session: aiohttp.ClientSession, url: str) -> float:
+    took = []
+    for n in range(ALONE):
+        began = time.perf_counter()
+        async with session.put(url.replace("{n}", str(n)), data=BODY) as answer:
+            await answer.read()
+            assert answer.status in (200, 201), await answer.text()
+        took.append(time.perf_counter() - began)
+    return statistics.median(took)
+
+
+async def _to_active(stand: Stand, session: aiohttp.ClientSession) -> dict[str, Figure]:
+    took = []
+    for n in range(60):
+        url = stand.volume("w3", f"z{n}")
+        began = time.perf_counter()
+        await _put(session, url, BODY)
+        while True:
+            async with session.get(url) as answer:
+                shown = await answer.json()
+            if shown["status"]["state"] == "active":
+                break
+            await asyncio.sleep(0.001)
+        took.append((time.perf_counter() - began) * 1000)
+    return {"put_to_active_ms": figure(took, "ms")}
