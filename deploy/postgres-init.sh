@@ -1,0 +1,15 @@
+#!/bin/bash
+# Runs once, on an empty volume: the database, its owner (the projector), and the role that reads
+# (everybody else). The tables are the projector's to make; it grants them to the reader by name.
+set -euo pipefail
+
+psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 \
+    --username "${POSTGRES_USER:-postgres}" --dbname postgres <<'SQL'
+\getenv owner_password POSTGRES_OWNER_PASSWORD
+\getenv reader_password POSTGRES_READER_PASSWORD
+create role secaplane login password :'owner_password';
+create role secaplane_reader login password :'reader_password';
+create database secaplane owner secaplane;
+revoke all on database secaplane from public;
+grant connect on database secaplane to secaplane_reader;
+SQL
