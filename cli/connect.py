@@ -154,8 +154,9 @@ async def listening(client: Client, config: Config) -> Progress:
 def door(ground: Ground) -> Door:
     async def inside(ref: Ref, going_too: bool) -> Sequence[Ref]:
         below = [kind.name for kind in children(KINDS[ref.kind])]
-        ask = questions.all_below if going_too else questions.living_below
-        return await ask(ground.pool, below, ref.path, limit=INSIDE_MAX)
+        return await questions.below(
+            ground.pool, below, ref.path, going_too=going_too, limit=INSIDE_MAX
+        )
 
     async def reached(position: Position, seconds: float) -> bool:
         return await ground.progress.reached(position, seconds=seconds, patient=True)

@@ -3,6 +3,7 @@
 A snapshot is only ever a head start: whoever loads one reads the events after it from the log.
 """
 
+from contextlib import suppress
 from typing import Protocol
 
 import msgspec
@@ -74,7 +75,8 @@ class KeyValueSnapshots:
         """A snapshot that cannot be kept is no loss, so nobody waits for it to be stored; and who
         may only read takes none."""
         if self._writes:
-            await self._nats.publish(self._key(resource.ref), _encode(resource))
+            with suppress(errors.Error, OSError):
+                await self._nats.publish(self._key(resource.ref), _encode(resource))
 
     def _key(self, ref: Ref) -> str:
         return f"$KV.{self._bucket}.{subject(ref, self._region)}"

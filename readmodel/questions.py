@@ -58,33 +58,20 @@ async def page(
     return [Row(*row) for row in rows]
 
 
-async def living_below(pool: Pool, kinds: Sequence[str], path: str, *, limit: int) -> list[Ref]:
-    """What lies in a resource and is neither gone nor going."""
+async def below(
+    pool: Pool, kinds: Sequence[str], path: str, *, going_too: bool, limit: int
+) -> list[Ref]:
+    """What lies in a resource and is not gone; with `going_too` also what is on its way."""
     rows = await pool.fetch(
         """
         select kind, path from resources
-        where kind = any($1) and not gone and not deleted and path > $2 and path < $3
-        order by kind, path limit $4
+        where kind = any($1) and not gone and ($4 or not deleted) and path > $2 and path < $3
+        order by kind, path limit $5
         """,
         list(kinds),
         f"{path}/",
-        f"{path}0",
-        limit,
-    )
-    return [Ref(*row) for row in rows]
-
-
-async def all_below(pool: Pool, kinds: Sequence[str], path: str, *, limit: int) -> list[Ref]:
-    """What lies in a resource and is not gone, going or not."""
-    rows = await pool.fetch(
-        """
-        select kind, path from resources
-        where kind = any($1) and not gone and path > $2 and path < $3
-        order by kind, path limit $4
-        """,
-        list(kinds),
-        f"{path}/",
-        f"{path}0",
+        f"{path}0",  # the character after the slash: whatever begins with the path and a slash
+        going_too,
         limit,
     )
     return [Ref(*row) for row in rows]

@@ -1,0 +1,56 @@
+"""What lies in a parent, and the guard under which that stays true (no orphan, ever)."""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+from eventlog.log import Guard, Log
+from model.errors import Unavailable
+from model.events import Created, RecordedEvent
+from model.shape import Position, Ref
+
+Inside = Callable[[Ref, bool], Awaitable[Sequence[Ref]]]
+"""(parent, also what is going) -> what the read model knows to lie in it."""
+Reached = Callable[[Position, float], Awaitable[bool]]
+"""(position, seconds) -> whether the read model has got there in time."""
+
+
+class Lookout:
+    """The read model is asked once, at a position it has reached; what happened after that is read
+    from the log. When the append is raced, only the new tail is read."""
+
+    def __init__(
+        self, log: Log, ask: Inside, reached: Reached, parent: Ref, *, going_too: bool
+    ) -> None:
+        self._log, self._ask, self._reached = log, ask, reached
+        self._parent, self._going_too = parent, going_too
+        self._known_to: Position | None = None
+        self.inside: Sequence[Ref] = ()
+
+    async def guard(self, deadline: float) -> Guard:
+        """An expectation under which `inside` is the whole truth; `deadline` is monotonic seconds.
+
+        Raises:
+            Unavailable: the read model is behind, or too much happens in there.
+            Unanswered: the log is away.
+        """
+        while time.monotonic() < deadline:
+            if self._known_to is None:
+                self._known_to = await self._caught_up(deadline)
+            end = await self._log.last_within(self._parent)
+            tail = await self._log.read_within(self._parent, after=self._known_to, up_to=end)
+            if self.inside or not any(_began_inside(self._parent, each) for each in tail):
+                self._known_to = end
+                return Guard(self._parent, end)
+            self._known_to = None
+        raise Unavailable(f"too much happens in {self._parent.kind} {self._parent.name}; try again")
+
+    async def _caught_up(self, deadline: float) -> Position:
+        last = await self._log.last_within(self._parent)
+        if not await self._reached(last, max(0.0, deadline - time.monotonic())):
+            raise Unavailable("the read model is behind; try again")
+        self.inside = await self._ask(self._parent, self._going_too)
+        return last
+
+
+def _began_inside(parent: Ref, recorded: RecordedEvent) -> bool:
+    return recorded.ref != parent and isinstance(recorded.event, Created)
