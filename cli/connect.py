@@ -65,7 +65,10 @@ async def grounded(
         )
         if writes_log:
             replicas = config.nats.replicas
-            await patiently(lambda: events.prepare(replicas=replicas), Unanswered)
+            try:
+                await patiently(lambda: events.prepare(replicas=replicas), Unanswered)
+            except ValueError as error:
+                raise BadConfig(f"nats.url: {error}") from error
             await patiently(lambda: snapshots.prepare(replicas=replicas), *_NATS_NOT_YET)
         else:
             await patiently(lambda: _there(events), Unanswered)

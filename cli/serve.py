@@ -13,6 +13,7 @@ import query.http
 from cli.announce import Announce, Ready
 from cli.config import BadConfig, Config
 from cli.connect import Ground, door, grounded, keyring, patiently, sealer
+from cli.lag import Lag
 from cli.monitor import monitored
 from command.body import Bodies
 from edge import app, health, openapi
@@ -49,7 +50,9 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         ground.progress.heard(
             await questions.checkpoint(ground.pool, "resources", config.nats.stream)
         )
-        readiness = _readiness(ground, watch)
+        lag = Lag(ground.log, lambda: ground.progress.position)
+        group.create_task(lag.run())
+        readiness = _readiness(ground, watch, lag)
         loopback = host.startswith("127.") or host == "::1"
         routes: list[HTTPRouteHandler] = [
             *health.routes(readiness, metrics, details=loopback and config.monitor.port is None),
@@ -125,7 +128,7 @@ def _tokens(config: Config) -> Tokens:
         raise BadConfig(f"auth.issuers: {error}") from error
 
 
-def _readiness(ground: Ground, watch: Watch) -> Callable[[], health.Readiness]:
+def _readiness(ground: Ground, watch: Watch, lag: Lag) -> Callable[[], health.Readiness]:
     def readiness() -> health.Readiness:
         reasons = []
         if not ground.nats.is_connected:
@@ -134,6 +137,7 @@ def _readiness(ground: Ground, watch: Watch) -> Callable[[], health.Readiness]:
             reasons.append("who may what is not known")
         details = {
             "readModelPosition": ground.progress.position,
+            "projectionLag": lag.positions,
             "projectorSilentSeconds": round(ground.progress.silent_s, 2),
         }
         ready = not reasons

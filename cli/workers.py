@@ -8,6 +8,7 @@ from pathlib import Path
 from cli.announce import Announce, Ready
 from cli.config import Config
 from cli.connect import Ground, door, grounded, patiently, sealer
+from cli.lag import Lag
 from cli.monitor import monitored
 from edge.health import Readiness
 from edge.metrics import Metrics
@@ -41,7 +42,7 @@ async def run_projector(config: Config, announce: Announce) -> None:
             stream=config.nats.stream,
             region=config.site.region,
         )
-        lag = Lag(ground, projector)
+        lag = Lag(ground.log, lambda: projector.position)
         metrics.gauge("projection_position", "Checkpoint reached").set_function(
             lambda: projector.position
         )
@@ -53,46 +54,29 @@ async def run_projector(config: Config, announce: Announce) -> None:
         )
         group.create_task(projector.run())
         group.create_task(lag.run())
-        async with monitored(config, lag.readiness, metrics) as monitor:
+        async with monitored(
+            config, lambda: _projector_readiness(ground, projector, lag), metrics
+        ) as monitor:
             await projector.started.wait()
             announce(Ready(monitor=monitor))
             await asyncio.Event().wait()
 
 
-class Lag:
-    """How far the projector is behind the log's end, asked of the leader now and then."""
-
-    def __init__(self, ground: Ground, projector: Projector) -> None:
-        self._ground, self._projector = ground, projector
-        self.positions = 0
-
-    async def run(self) -> None:
-        while True:
-            try:
-                end = await self._ground.log.end()
-                self.positions = max(0, end - self._projector.position)
-            except Unanswered:
-                pass
-            await asyncio.sleep(1)
-
-    def readiness(self) -> Readiness:
-        projector = self._projector
-        reasons = [projector.trouble] if projector.trouble else []
-        if not projector.started.is_set():
-            reasons.append("not started")
-        if projector.quarantined:
-            reasons.append(f"{projector.quarantined} addresses are in quarantine")
-        if not self._ground.nats.is_connected:
-            reasons.append("the log is away")
-        ready = (
-            projector.started.is_set() and not projector.trouble and self._ground.nats.is_connected
-        )
-        details = {
-            "position": projector.position,
-            "projectionLag": self.positions,
-            "quarantined": projector.quarantined,
-        }
-        return Readiness(ready, tuple(reasons), details)
+def _projector_readiness(ground: Ground, projector: Projector, lag: Lag) -> Readiness:
+    reasons = [projector.trouble] if projector.trouble else []
+    if not projector.started.is_set():
+        reasons.append("not started")
+    if not ground.nats.is_connected:
+        reasons.append("the log is away")
+    ready = not reasons
+    if projector.quarantined:
+        reasons.append(f"{projector.quarantined} addresses are in quarantine")
+    details = {
+        "position": projector.position,
+        "projectionLag": lag.positions,
+        "quarantined": projector.quarantined,
+    }
+    return Readiness(ready, tuple(reasons), details)
 
 
 async def run_reconcilers(config: Config, announce: Announce) -> None:

@@ -86,7 +86,7 @@ def _put(kind: Kind, writer: Writer) -> HTTPRouteHandler:
         headers = {POSITION: str(handled.position)}
         created = isinstance(handled.event, Created)
         if created:
-            headers["Location"] = f"{writer.base_url}{request.url.path}"
+            headers["Location"] = f"{writer.base_url}{visit.path}"
         return ASGIResponse(
             body=encode(shown),
             status_code=201 if created else 200,

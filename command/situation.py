@@ -38,30 +38,24 @@ async def look(folds: Folds, ref: Ref, *, homes: bool, believing: bool = False) 
     Raises:
         Unanswered: the log cannot say how things are.
     """
-    above = parents(ref) if homes else []
-    latest, *homes_found = await asyncio.gather(
-        _known(folds, ref) if believing else folds.fresh(ref),
-        *(home(folds, parent) for parent in above),
-    )
-    return Situation(
-        ref=ref,
-        kind=KINDS[ref.kind],
-        latest=latest,
-        parents=dict(zip(above, homes_found, strict=True)),
-    )
+    kept = {parent: _believed(folds, parent) for parent in (parents(ref) if homes else [])}
+    unsure = [parent for parent, found in kept.items() if found is None]
+    if believing and not unsure:
+        latest = folds.known(ref)
+    else:
+        asked = unsure if believing else [ref, *unsure]
+        answers = await asyncio.gather(*(folds.fresh(each) for each in asked))
+        found = dict(zip(asked, answers, strict=True))
+        kept |= {parent: living(found[parent]) for parent in unsure}
+        latest = folds.known(ref) if believing else found[ref]
+    return Situation(ref=ref, kind=KINDS[ref.kind], latest=latest, parents=kept)
 
 
-async def _known(folds: Folds, ref: Ref) -> Resource | None:
-    return folds.known(ref)
-
-
-async def home(folds: Folds, ref: Ref) -> Resource | None:
-    """A parent. One that lives, as far as this process knows, is believed: that it was going all
-    the while is found out after the append (`handle`), and until then costs nothing."""
-    known = folds.known(ref)
-    if known is not None and not known.going:
-        return known
-    return living(await folds.fresh(ref))
+def _believed(folds: Folds, parent: Ref) -> Resource | None:
+    """A parent that lives as far as this process knows is believed: that it was going all the while
+    is found out after the append (`handle`), and until then costs nothing."""
+    known = folds.known(parent)
+    return None if known is None or known.going else known
 
 
 def living(resource: Resource | None) -> Resource | None:

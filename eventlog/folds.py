@@ -1,8 +1,9 @@
 """Resources as this process last saw them, brought up to date by as few events as possible."""
 
+import asyncio
 from collections import OrderedDict
 
-from eventlog.log import Log
+from eventlog.log import Log, Unanswered
 from eventlog.snapshots import EVERY_EVENTS, Snapshots
 from model.evolve import evolve, fold
 from model.shape import NOWHERE, Position, Ref, Resource
@@ -14,6 +15,7 @@ class Folds:
     def __init__(self, log: Log, snapshots: Snapshots) -> None:
         self._log, self._snapshots = log, snapshots
         self._kept: OrderedDict[Ref, Resource] = OrderedDict()
+        self._looks: dict[Ref, asyncio.Future[Resource | None]] = {}
 
     def known(self, ref: Ref) -> Resource | None:
         """What this process saw last, which may be old."""
@@ -22,9 +24,34 @@ class Folds:
     async def fresh(self, ref: Ref) -> Resource | None:
         """The resource, gone or not, at the position the leader names last.
 
+        Those who ask while a look is under way share the next one: it begins after they asked.
+
         Raises:
             Unanswered: the leader, or the history up to that position, could not be had.
         """
+        under_way = self._looks.get(ref)
+        if under_way is not None:
+            await asyncio.wait([under_way])
+            begun = self._looks.get(ref)
+            if begun is not None:
+                return await asyncio.shield(begun)
+        return await self._shared_look(ref)
+
+    async def _shared_look(self, ref: Ref) -> Resource | None:
+        look = self._looks[ref] = asyncio.get_running_loop().create_future()
+        try:
+            resource = await self._look(ref)
+            look.set_result(resource)
+            return resource
+        except BaseException as error:
+            passed_on = error if isinstance(error, Exception) else Unanswered("the look was ended")
+            look.set_exception(passed_on)
+            look.exception()  # nobody else may be waiting for it
+            raise
+        finally:
+            del self._looks[ref]
+
+    async def _look(self, ref: Ref) -> Resource | None:
         latest = await self._log.latest(ref)
         if latest is None:
             return None

@@ -1,6 +1,7 @@
 """Bring one resource one step closer to what is wanted, and report."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from typing import NamedTuple
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ from model.shape import Ref, Resource, State
 from plugins import Outcome, Plugin, Refused, Settled, Working
 from reconcilers.plan import Plan, Step, action, never_active, plan
 
+LOG_WORK_MAX = 3
 WAIT_S = 1.0
 """When to look again at what waits, should nothing wake it."""
 
@@ -29,11 +31,16 @@ class Again(NamedTuple):
 
 @dataclass(frozen=True)
 class Bench:
-    """What a reconciler works with."""
+    """What a reconciler works with.
+
+    The gate bounds how many of them use the log at once, however many wait for the cloud: the log
+    writes one event after the other, and users' writes come first.
+    """
 
     door: Door
     plugin: Plugin
     sealer: Sealer
+    gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOG_WORK_MAX))
 
 
 async def reconcile(bench: Bench, ref: Ref) -> Again | None:
@@ -42,8 +49,9 @@ async def reconcile(bench: Bench, ref: Ref) -> Again | None:
     Raises:
         whatever the plugin or the log raises: the worker looks again later.
     """
-    resource = await bench.door.folds.fresh(ref)
-    todo = plan(resource, *await _surroundings(bench, resource))
+    async with bench.gate:
+        resource = await bench.door.folds.fresh(ref)
+        todo = plan(resource, *await _surroundings(bench, resource))
     if todo.step is Step.REST or resource is None:
         return None
     if todo.step is Step.TAKE_BACK:
@@ -131,11 +139,12 @@ def _status(resource: Resource, state: State) -> ReportStatus:
 async def _say(
     bench: Bench, resource: Resource, command: Command, *, system: bool = False
 ) -> Handled:
-    return await handle(
-        bench.door,
-        resource.ref,
-        command,
-        by=SYSTEM if system else RECONCILER,
-        request=f"reconciler-{uuid4().hex}",
-        cause=resource.position,
-    )
+    async with bench.gate:
+        return await handle(
+            bench.door,
+            resource.ref,
+            command,
+            by=SYSTEM if system else RECONCILER,
+            request=f"reconciler-{uuid4().hex}",
+            cause=resource.position,
+        )

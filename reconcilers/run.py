@@ -36,9 +36,7 @@ class Reconcilers:
     _waiting: defaultdict[Ref, set[Ref]] = field(default_factory=lambda: defaultdict(set))
 
     async def run(self) -> None:
-        unfinished, position = await questions.unfinished(self.pool, self.stream)
-        for ref in unfinished:
-            self.queue.add(ref)
+        position = await self._refill()
         self.started = True
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow(position))
@@ -47,8 +45,18 @@ class Reconcilers:
 
     async def _follow(self, position: Position) -> None:
         async for batch in self.events.follow(after=position):
+            if batch and batch[0].position != position + 1:
+                await self._refill()
             for each in batch:
                 self._wake(each)
+                position = each.position
+
+    async def _refill(self) -> Position:
+        """What is unfinished as the rows have it: at the start, and when events were skipped."""
+        unfinished, position = await questions.unfinished(self.pool, self.stream)
+        for ref in unfinished:
+            self.queue.add(ref)
+        return position
 
     def _wake(self, followed: Followed) -> None:
         """Intents wake their resource; any event wakes who waits for its resource."""

@@ -1,11 +1,12 @@
-"""A house for measuring: servers and processes of its own, on free ports, in a temporary folder."""
+"""A house for measuring and for crashes: servers and processes of its own, on free ports, in a temporary folder."""
 
 import asyncio
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,13 @@ class Stand:
     folder: Path
 
     @property
+    def token(self) -> str:
+        return self.house.token(self.house.config.dev.administrator)
+
+    @property
     def headers(self) -> dict[str, str]:
         return {
-            "Authorization": f"Bearer {self.house.token(self.house.config.dev.administrator)}",
+            "Authorization": f"Bearer {self.token}",
             "Content-Type": "application/json",
         }
 
@@ -61,17 +66,42 @@ spec = { iops = 100, type = "remote-durable", minVolumeSize = 1 }
 
 
 @asynccontextmanager
-async def stand(folder: Path | None = None) -> AsyncIterator[Stand]:
+async def stand(folder: Path | None = None, settings: Config | None = None) -> AsyncIterator[Stand]:
     place = folder or Path(tempfile.mkdtemp(prefix="secaplane-bench-"))
     try:
         (place / "catalogue.toml").write_text(CATALOGUE)
         async with Children(place / "logs") as children:
-            house = House(config(place), place, 0, lasting=True)
+            house = House(settings or config(place), place, 0, lasting=True)
             await house.start(children)
             yield Stand(house, children, place)
     finally:
         if folder is None:
             shutil.rmtree(place, ignore_errors=True)
+
+
+@contextmanager
+def kept(settings: Config) -> Iterator[Stand]:
+    """A stand on a loop of its own, in a thread: it outlives the loops of the tests that use it.
+    Its children are started again when somebody kills them."""
+    standing: Future[tuple[Stand, Callable[[], object]]] = Future()
+
+    async def keep() -> None:
+        loop, over = asyncio.get_running_loop(), asyncio.Event()
+        async with stand(settings=settings) as made:
+            standing.set_result((made, lambda: loop.call_soon_threadsafe(over.set)))
+            await over.wait()
+
+    with ThreadPoolExecutor(1) as thread:
+        keeping = thread.submit(lambda: asyncio.run(keep()))
+        wait((standing, keeping), return_when=FIRST_COMPLETED)
+        if not standing.done():
+            keeping.result()
+        made, end = standing.result()
+        try:
+            yield made
+        finally:
+            end()
+            keeping.result()
 
 
 @asynccontextmanager
