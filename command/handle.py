@@ -105,11 +105,14 @@ async def _decided(door: Door, wish: Wish) -> Handled:
     deadline = time.monotonic() + (INSIDE_S_MAX if lookout else CONTENTION_S_MAX)
     doubt: Situation | None = None
     while True:
-        guard = await lookout.guard(deadline) if lookout else None
-        situation = await _look(door, wish, believing, doubt is not None)
-        if lookout:
-            situation = msgspec.structs.replace(situation, inside=lookout.inside)
-        if doubt and (mine := await _mine(door, wish, doubt, situation)):
+        try:
+            guard, situation = await _look(door, wish, lookout, deadline, believing)
+            mine = await _mine(door, wish, doubt, situation) if doubt else None
+        except (Unanswered, Unavailable) as error:
+            if doubt:
+                raise Unavailable(UNKNOWN) from error
+            raise
+        if mine:
             return mine
         event = _event(situation, wish.command, believing)
         if event is None and not believing:
@@ -145,14 +148,16 @@ def _believable(door: Door, wish: Wish) -> bool:
     return isinstance(wish.command, ReportStatus | ConfirmDeleted)
 
 
-async def _look(door: Door, wish: Wish, believing: bool, doubting: bool) -> Situation:
+async def _look(
+    door: Door, wish: Wish, lookout: Lookout | None, deadline: float, believing: bool
+) -> tuple[Guard | None, Situation]:
+    """The guard first: what happens between it and the look makes the append lose its race."""
+    guard = await lookout.guard(deadline) if lookout else None
     homes = isinstance(wish.command, Put)
-    try:
-        return await look(door.folds, wish.ref, homes=homes, believing=believing)
-    except Unanswered as error:
-        if doubting:
-            raise Unavailable(UNKNOWN) from error
-        raise
+    situation = await look(door.folds, wish.ref, homes=homes, believing=believing)
+    if lookout:
+        situation = msgspec.structs.replace(situation, inside=lookout.inside)
+    return guard, situation
 
 
 def _event(situation: Situation, command: Command, believing: bool) -> AnyEvent | None:

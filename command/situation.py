@@ -40,14 +40,11 @@ async def look(folds: Folds, ref: Ref, *, homes: bool, believing: bool = False) 
     """
     kept = {parent: _believed(folds, parent) for parent in (parents(ref) if homes else [])}
     unsure = [parent for parent, found in kept.items() if found is None]
-    if believing and not unsure:
-        latest = folds.known(ref)
-    else:
-        asked = unsure if believing else [ref, *unsure]
-        answers = await asyncio.gather(*(folds.fresh(each) for each in asked))
-        found = dict(zip(asked, answers, strict=True))
-        kept |= {parent: living(found[parent]) for parent in unsure}
-        latest = folds.known(ref) if believing else found[ref]
+    asked = unsure if believing else [ref, *unsure]
+    answers = await asyncio.gather(*map(folds.fresh, asked)) if asked else []
+    found = dict(zip(asked, answers, strict=True))
+    kept |= {parent: living(found[parent]) for parent in unsure}
+    latest = folds.known(ref) if believing else found[ref]
     return Situation(ref=ref, kind=KINDS[ref.kind], latest=latest, parents=kept)
 
 

@@ -16,7 +16,8 @@ from edge.metrics import Metrics
 from edge.paths import allowed, not_allowed
 from edge.problem import Dialect, defect, refused
 from edge.visit import KEY, Visit, visit_of
-from model.errors import Malformed, NotFound, Refusal, TooLarge
+from model.errors import Malformed, NotFound, Refusal, TooLarge, Unavailable
+from readmodel.tables import AWAY
 
 BODY_BYTES_MAX = 1024 * 1024
 UNKNOWN = "/unknown"
@@ -41,9 +42,20 @@ def build(
         log.error("defect", exc_info=error, extra={"request": visit.request_id, "path": visit.path})
         return defect(visit)
 
+    def on_away(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+        visit = visit_of(request.scope)
+        said = {"request": visit.request_id, "reason": f"{type(error).__name__}: {error}"}
+        log.warning("the database is away", extra=said)
+        return refused(Unavailable("the database does not answer; try again"), visit, dialect)
+
     app = Litestar(
         list(routes),
-        exception_handlers={Refusal: on_refusal, HTTPException: on_http, Exception: on_defect},
+        exception_handlers={
+            Refusal: on_refusal,
+            HTTPException: on_http,
+            Exception: on_defect,
+            **dict.fromkeys(AWAY, on_away),
+        },
         openapi_config=None,
         logging_config=None,
         request_max_body_size=BODY_BYTES_MAX,

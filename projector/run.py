@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-import asyncpg
 from asyncpg import Pool
 
 from eventlog.log import Followed, Log, Unanswered
@@ -21,24 +20,13 @@ from model.shape import NOWHERE, Position, Ref, Resource
 from projector import resources, statement
 from projector.statement import PROJECTIONS
 from readmodel import questions
+from readmodel.tables import AWAY
 
 KNOWN_MAX = 4096
 """Resources kept in memory between batches, so that most batches need not read their rows."""
 REASON_LENGTH_MAX = 1000
 RETRY_S = 0.5
 log = logging.getLogger("secaplane.projector")
-
-AWAY = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.ReadOnlySQLTransactionError,
-)
-"""The database's trouble, not an event's: the same batch is tried again."""
 
 
 class Gap(Exception):

@@ -10,6 +10,18 @@ READ_MODEL = "rm_1"
 Tx = asyncpg.Connection | PoolConnectionProxy
 READER = "secaplane_reader"
 """The role, if there is one, that may read and nothing else: every process but the projector."""
+AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+"""The database's trouble, not the question's: the same may be asked again a moment later."""
+ANSWER_S_MAX, CONNECT_S_MAX = 10, 5
 HOUSE = "secaplane"
 """The schema of what outlives every version: which of them is active."""
 
@@ -122,7 +134,8 @@ async def open_pool(
         server_settings={"search_path": schema, "application_name": "secaplane", "jit": "off"}
         | (_OF_WRITERS if writes else {}),
         reset=_nothing_to_reset,
-        command_timeout=30,
+        command_timeout=ANSWER_S_MAX,
+        timeout=CONNECT_S_MAX,
     )
 
 
