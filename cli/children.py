@@ -22,6 +22,9 @@ RESTART_DELAY_S = 0.2
 POLL_S = 0.05
 DEATHS_MAX, DEATHS_WITHIN_S = 5, 60.0
 """A child that dies more often is not started again."""
+CANNOT_BE = 2
+"""How a child ends that has found what it was given wrong (`cli.main`): another start is no use."""
+WORDS_BYTES_MAX = 4096
 PR_SET_PDEATHSIG = 1
 log = logging.getLogger("secaplane.children")
 
@@ -48,6 +51,7 @@ class Children:
         self._keepers: list[asyncio.Task[None]] = []
         self._group = asyncio.TaskGroup()
         self._gave_up = asyncio.Event()
+        self._why = ""
         self._stopping = False
 
     async def __aenter__(self) -> "Children":
@@ -74,23 +78,38 @@ class Children:
     def pid(self, name: str) -> int:
         return self._processes[name].pid
 
-    async def ended(self) -> None:
-        """Returns when a child keeps dying."""
+    async def ended(self) -> str:
+        """Returns when a child cannot start or keeps dying, with its last words."""
         await self._gave_up.wait()
+        return self._why
 
     async def _keep(self, child: Child) -> None:
         deaths: deque[float] = deque(maxlen=DEATHS_MAX)
         while True:
             status = await self._died(child.name)
             deaths.append(time.monotonic())
+            if status == CANNOT_BE and not self._ready[child.name].done():
+                self._give_up(f"{child.name} cannot start: {self._last_words(child)}")
+                return
+            if len(deaths) == DEATHS_MAX and deaths[-1] - deaths[0] < DEATHS_WITHIN_S:
+                self._give_up(f"{child.name} keeps dying: {self._last_words(child)}")
+                return
             print(
                 f"secaplane: {child.name} ended with {status}; starting it again", file=sys.stderr
             )
-            if len(deaths) == DEATHS_MAX and deaths[-1] - deaths[0] < DEATHS_WITHIN_S:
-                self._gave_up.set()
-                return
             await asyncio.sleep(RESTART_DELAY_S * len(deaths))
             self._spawn(child)
+
+    def _give_up(self, why: str) -> None:
+        self._why = self._why or why
+        self._gave_up.set()
+
+    def _last_words(self, child: Child) -> str:
+        """The last line of its log, which may be gone before anybody can look there."""
+        written = (self._logs / f"{child.name}.log").read_bytes()[-WORDS_BYTES_MAX:]
+        lines = written.decode(errors="replace").split("\n")
+        last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
+        return last.removeprefix("secaplane: ")
 
     async def _died(self, name: str) -> int:
         process = self._processes[name]

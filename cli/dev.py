@@ -27,15 +27,28 @@ async def run(config: Config, *, folder: Path | None, port: int | None, as_json:
         if chosen:
             listen(config.http.host, chosen).close()
         house = House(config, place, chosen, lasting=folder is not None)
-        async with Children(place / "logs") as children:
-            try:
-                async with asyncio.timeout(READY_S_MAX):
-                    await house.start(children)
-            except TimeoutError as error:
-                raise BadConfig(f"the house is not ready after {READY_S_MAX:.0f} s") from error
-            print(house.as_json(children) if as_json else house.as_text(), flush=True)
-            await children.ended()
-    raise BadConfig("a part of the house keeps dying; see the logs")
+        try:
+            async with Children(place / "logs") as children:
+                await _started(house, children)
+                print(house.as_json(children) if as_json else house.as_text(), flush=True)
+                raise BadConfig(await children.ended())
+        finally:  # a thread may still be making PostgreSQL's folder
+            await asyncio.get_running_loop().shutdown_default_executor()
+
+
+async def _started(house: House, children: Children) -> None:
+    """Raises BadConfig as soon as it is clear that it will not be."""
+
+    async def refuse_dying() -> None:
+        raise BadConfig(await children.ended())
+
+    try:
+        async with asyncio.timeout(READY_S_MAX), asyncio.TaskGroup() as group:
+            watching = group.create_task(refuse_dying())
+            await house.start(children)
+            watching.cancel()
+    except TimeoutError as error:
+        raise BadConfig(f"the house is not ready after {READY_S_MAX:.0f} s") from error
 
 
 def _folder(folder: Path | None, stack: ExitStack) -> Path:

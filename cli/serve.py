@@ -16,12 +16,14 @@ from cli.connect import Ground, door, grounded, keyring, patiently, sealer
 from cli.lag import Lag
 from cli.monitor import monitored
 from command.body import Bodies
+from command.handle import UNKNOWN
 from edge import app, health, openapi
 from edge.guard import Guard
 from edge.metrics import Metrics
 from edge.server import listen, serving
 from eventlog.log import Unanswered
 from eventlog.progress import REACHED_S_MAX
+from model.errors import Unavailable
 from model.shape import Position
 from policy.caller import Tokens
 from policy.may import Policy
@@ -88,6 +90,12 @@ def _writer(
         if config.writes.wait_for_projection:
             await ground.progress.reached(position)
 
+    async def policy_changed() -> None:
+        try:
+            await watch.look(policy)
+        except Unanswered as error:
+            raise Unavailable(UNKNOWN) from error
+
     return command.http.Writer(
         door=door(ground),
         guard=guard,
@@ -96,7 +104,7 @@ def _writer(
         region=config.site.region,
         base_url=base_url,
         projected=projected,
-        policy_changed=lambda: watch.look(policy),
+        policy_changed=policy_changed,
     )
 
 

@@ -5,15 +5,17 @@ active. What ever existed in this life is never made again: whoever removed it m
 """
 
 from command.commands import Put
-from command.handle import Door, Handled, handle
+from command.handle import Door, handle
 from kinds import KINDS
 from model.errors import Outdated
 from model.events import SYSTEM
-from model.shape import Ref, Resource
+from model.shape import Position, Ref, Resource
 
 
-async def accompany(door: Door, resource: Resource, *, request: str) -> Handled | None:
+async def accompany(door: Door, resource: Resource, *, request: str) -> Position | None:
     """Make the companion of a resource, if its kind has one and this life never had it.
+
+    Answers where the companion stands in the log, whoever made it; None where the kind has none.
 
     Raises:
         Refusal: as `handle`.
@@ -25,9 +27,9 @@ async def accompany(door: Door, resource: Resource, *, request: str) -> Handled 
     ref = Ref(kind, path)
     former = await door.folds.fresh(ref)
     if former is not None and former.life > resource.life:
-        return None
+        return former.position
     try:
-        return await handle(
+        handled = await handle(
             door,
             ref,
             Put(spec=spec, expected=0),
@@ -35,5 +37,7 @@ async def accompany(door: Door, resource: Resource, *, request: str) -> Handled 
             request=f"{request}.companion",
             cause=resource.life,
         )
-    except Outdated:
-        return None  # somebody made it meanwhile
+    except Outdated:  # somebody made it meanwhile
+        made = await door.folds.fresh(ref)
+        return made.position if made else None
+    return handled.position

@@ -104,9 +104,11 @@ async def _decided(door: Door, wish: Wish) -> Handled:
     believing = lookout is None and _believable(door, wish)
     deadline = time.monotonic() + (INSIDE_S_MAX if lookout else CONTENTION_S_MAX)
     doubt: Situation | None = None
+    late = False
     while True:
         try:
-            guard, situation = await _look(door, wish, lookout, deadline, believing)
+            watched = None if late else lookout
+            guard, situation = await _look(door, wish, watched, deadline, believing)
             mine = await _mine(door, wish, doubt, situation) if doubt else None
         except (Unanswered, Unavailable) as error:
             if doubt:
@@ -114,6 +116,8 @@ async def _decided(door: Door, wish: Wish) -> Handled:
             raise
         if mine:
             return mine
+        if late:
+            raise Unavailable(UNKNOWN if doubt else "the resource keeps changing; try again")
         event = _event(situation, wish.command, believing)
         if event is None and not believing:
             return Handled(None, situation.resource, situation.position)
@@ -124,8 +128,7 @@ async def _decided(door: Door, wish: Wish) -> Handled:
                 pass
             except Unanswered:
                 doubt = doubt or situation
-            if time.monotonic() > deadline:
-                raise Unavailable(UNKNOWN if doubt else "the resource keeps changing; try again")
+            late = time.monotonic() > deadline  # but whether it happened is asked all the same
         believing = False
 
 

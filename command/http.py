@@ -136,9 +136,9 @@ async def _handled(writer: Writer, visit: Visit, ref: Ref, command: Command, by:
     handled = await handle(writer.door, ref, command, by=by, request=request)
     last = handled.position
     if isinstance(handled.event, Created) and handled.resource is not None:
-        second = await accompany(writer.door, handled.resource, request=request)
-        if second is not None:
-            last = second.position
+        companion = await accompany(writer.door, handled.resource, request=request)
+        if companion is not None:
+            last = max(last, companion)
             await writer.policy_changed()
     if ref.kind in KINDS_OF_POLICY and handled.event is not None:
         await writer.policy_changed()
