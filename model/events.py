@@ -63,7 +63,7 @@ Report = StatusReported | Deleted
 AnyEvent = Intent | Report
 
 
-class By(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class By(msgspec.Struct, frozen=True, kw_only=True):
     """Who caused an event, and why it was allowed: for readers of history, never for `evolve`."""
 
     issuer: str = ""
