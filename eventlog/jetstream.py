@@ -11,12 +11,12 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from nats import errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from eventlog.codec import Page, Unreadable, decode, encode
 from eventlog.log import Blank, Followed, Guard, Raced, Unanswered
+from eventlog.lost import LOST
 from eventlog.subjects import EVERYTHING, every, prefix, ref, subject
 from model.events import RecordedEvent
 from model.shape import NOWHERE, Position, Ref
@@ -26,8 +26,9 @@ PUBLISH_S_MAX = 3.0
 PREPARE_S_MAX = 10.0
 READ_BATCH_MAX = 512
 FOLLOW_BATCH_MAX = 1000
-QUIET_S = 5.0
-"""How long a follower's request stays open at the server while nothing happens."""
+QUIET_S = 1.0
+"""How long a follower's request stays open at the server while nothing happens: as long again, and
+it notices that the server was started anew and has forgotten it."""
 FORGOTTEN_S = 30.0
 WRONG_LAST_SEQUENCE = (10071, 10164)
 NO_MESSAGE_FOUND = 10037
@@ -37,16 +38,9 @@ ACK_TOKENS = 9
 """In a reply subject without domain and account; with them the sequence stands two later."""
 PAYLOAD_BYTES_MIN = 4 * 1024 * 1024
 
-_LOST = (
-    errors.TimeoutError,
-    errors.NoRespondersError,
-    errors.ConnectionClosedError,
-    errors.ConnectionDrainingError,
-    errors.ConnectionReconnectingError,
-    errors.OutboundBufferLimitError,
-    errors.StaleConnectionError,
-    OSError,
-)
+
+UNREACHED: tuple[type[Exception], ...] = (Unanswered, *LOST)
+NO_ANSWER: tuple[type[Exception], ...] = (msgspec.DecodeError, *LOST)
 
 
 class _Error(msgspec.Struct, frozen=True):
@@ -164,10 +158,9 @@ class JetStreamLog:
     ) -> tuple[RecordedEvent, ...]:
         return await self._read(prefix(ref, self._region), after, up_to)
 
-    async def read_of(
-        self, kind: str, *, after: Position, up_to: Position
-    ) -> tuple[RecordedEvent, ...]:
-        return await self._read(every(kind, self._region), after, up_to)
+    async def touched(self, kind: str, *, after: Position, up_to: Position) -> frozenset[Ref]:
+        found = await self._messages(every(kind, self._region), after, up_to)
+        return frozenset(_address((message.headers or {})["Nats-Subject"]) for message in found)
 
     async def follow(self, *, after: Position) -> AsyncGenerator[Sequence[Followed], None]:
         """Pulls by stream sequence from a consumer that can be thrown away: when it or the server
@@ -179,7 +172,7 @@ class JetStreamLog:
                         if batch:
                             after = batch[-1].position
                         yield batch
-            except (Unanswered, *_LOST):
+            except UNREACHED:
                 yield ()
                 await asyncio.sleep(0.2)
 
@@ -189,7 +182,7 @@ class JetStreamLog:
         try:
             message = await self._nats.request(address, question, seconds, headers=headers)
             return _answer(message.data)
-        except (*_LOST, msgspec.DecodeError) as error:
+        except NO_ANSWER as error:
             raise Unanswered(str(error) or type(error).__name__) from error
 
     async def _last(self, address: str) -> Position:
@@ -207,40 +200,47 @@ class JetStreamLog:
     async def _read(
         self, address: str, after: Position, up_to: Position
     ) -> tuple[RecordedEvent, ...]:
+        found = await self._messages(address, after, up_to)
+        return tuple(
+            decode(message.data, _sequence(message), _before(message.headers or {}))
+            for message in found
+        )
+
+    async def _messages(self, address: str, after: Position, up_to: Position) -> list[Msg]:
         """A direct get may be answered by a replica that lags behind the leader who named `up_to`:
         what is missing is asked for again until it is there, or the time is up."""
-        history: list[RecordedEvent] = []
+        messages: list[Msg] = []
         try:
             async with asyncio.timeout(ANSWER_S_MAX):
                 while after < up_to:
                     found = await self._direct_batch(address, after)
                     if not found:
                         await asyncio.sleep(0.01)
-                    for recorded in found:
-                        after = recorded.position
+                    for message in found:
+                        after = _sequence(message)
                         if after <= up_to:
-                            history.append(recorded)
-        except (TimeoutError, *_LOST) as error:
+                            messages.append(message)
+        except LOST as error:
             raise Unanswered(f"history up to {up_to} was not read") from error
-        return tuple(history)
+        return messages
 
-    async def _direct_batch(self, address: str, after: Position) -> list[RecordedEvent]:
+    async def _direct_batch(self, address: str, after: Position) -> list[Msg]:
         """One request, up to a batch of answers, closed by an empty message."""
         inbox = self._nats.new_inbox()
         answers = await self._nats.subscribe(inbox)
         ask = {"seq": after + 1, "next_by_subj": address, "batch": READ_BATCH_MAX}
-        found: list[RecordedEvent] = []
+        found: list[Msg] = []
         try:
             await self._nats.publish(self._direct, _json(ask), reply=inbox)
             while True:
                 message = await answers.next_msg(ANSWER_S_MAX)
                 if not message.data:
                     return found
-                headers = message.headers or {}
-                position = Position(int(headers["Nats-Sequence"]))
-                found.append(decode(message.data, position, _before(headers)))
+                found.append(message)
         finally:
-            with contextlib.suppress(*_LOST, errors.BadSubscriptionError):
+            with contextlib.suppress(
+                *LOST,
+            ):
                 await answers.unsubscribe()
 
     async def _pulled(self, after: Position) -> AsyncGenerator[Sequence[Followed], None]:
@@ -259,7 +259,9 @@ class JetStreamLog:
                     left -= len(batch)
                     yield batch
         finally:
-            with contextlib.suppress(*_LOST, errors.BadSubscriptionError):
+            with contextlib.suppress(
+                *LOST,
+            ):
                 await answers.unsubscribe()
 
     async def _arrivals(self, arrived: asyncio.Queue[Msg]) -> tuple[list[Followed], bool]:
@@ -297,6 +299,10 @@ class JetStreamLog:
         return answer.name
 
 
+def _sequence(message: Msg) -> Position:
+    return Position(int((message.headers or {})["Nats-Sequence"]))
+
+
 def _before(headers: Mapping[str, str]) -> Position | None:
     """What the append expected is what was there; unless it expected it of a whole prefix."""
     expected = headers.get(EXPECTED)
@@ -315,4 +321,12 @@ def _followed(message: Msg) -> Followed:
     try:
         return decode(message.data, position, _before(message.headers or {}))
     except Unreadable as reason:
-        return Blank(ref(message.subject), position, str(reason))
+        return Blank(_address(message.subject), position, str(reason))
+
+
+def _address(subject: str) -> Ref:
+    """Also of what was put where no resource can lie."""
+    try:
+        return ref(subject)
+    except ValueError:
+        return Ref("", subject)

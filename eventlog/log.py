@@ -95,10 +95,8 @@ class Log(Protocol):
         """What happened to anything that lies in this resource, itself included."""
         ...
 
-    async def read_of(
-        self, kind: str, *, after: Position, up_to: Position
-    ) -> tuple[RecordedEvent, ...]:
-        """What happened to any resource of this kind."""
+    async def touched(self, kind: str, *, after: Position, up_to: Position) -> frozenset[Ref]:
+        """Which resources of this kind something happened to, readable or not."""
         ...
 
     def follow(self, *, after: Position) -> AsyncGenerator[Sequence[Followed], None]:

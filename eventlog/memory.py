@@ -63,10 +63,8 @@ class MemoryLog:
     ) -> tuple[RecordedEvent, ...]:
         return self._some(self._within(ref), after, up_to)
 
-    async def read_of(
-        self, kind: str, *, after: Position, up_to: Position
-    ) -> tuple[RecordedEvent, ...]:
-        return self._some([r.kind == kind for r, _, _ in self._pages], after, up_to)
+    async def touched(self, kind: str, *, after: Position, up_to: Position) -> frozenset[Ref]:
+        return frozenset(r for r, _, _ in self._pages[after:up_to] if r.kind == kind)
 
     async def follow(self, *, after: Position) -> AsyncGenerator[Sequence[Followed], None]:
         while True:

@@ -9,11 +9,13 @@ import asyncio
 import heapq
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from itertools import count
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from eventlog.lost import LOST
 from model.shape import NOWHERE, Position
 
 ANNOUNCE_EVERY_S = 0.25
@@ -31,7 +33,8 @@ class Announcer:
         self._nats, self._subject = nats, subject(stream, read_model)
 
     async def announce(self, position: Position) -> None:
-        await self._nats.publish(self._subject, str(position).encode())
+        with suppress(*LOST):
+            await self._nats.publish(self._subject, str(position).encode())
 
 
 class Progress:

@@ -7,10 +7,10 @@ from contextlib import suppress
 from typing import Protocol
 
 import msgspec
-from nats import errors
 from nats.aio.client import Client
 
 from eventlog.log import Unanswered
+from eventlog.lost import LOST
 from eventlog.subjects import subject
 from model.shape import Ref, Resource
 
@@ -61,7 +61,7 @@ class KeyValueSnapshots:
             answer = await self._nats.request(
                 f"$JS.API.DIRECT.GET.KV_{self._bucket}.{key}", b"", ANSWER_S_MAX
             )
-        except (errors.Error, OSError) as error:
+        except LOST as error:
             raise Unanswered("the snapshots did not answer") from error
         if not answer.data:
             return None
@@ -75,7 +75,7 @@ class KeyValueSnapshots:
         """A snapshot that cannot be kept is no loss, so nobody waits for it to be stored; and who
         may only read takes none."""
         if self._writes:
-            with suppress(errors.Error, OSError):
+            with suppress(*LOST):
                 await self._nats.publish(self._key(resource.ref), _encode(resource))
 
     def _key(self, ref: Ref) -> str:

@@ -2,12 +2,14 @@
 there on what the leader says has been added."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
 
 from asyncpg import Pool
 
+from eventlog.codec import Unreadable
 from eventlog.folds import Folds
 from eventlog.log import Log, Unanswered
 from model.shape import NOWHERE, Position, Ref, Resource
@@ -15,6 +17,7 @@ from policy.may import KINDS_OF_POLICY, Policy
 from readmodel import questions
 
 LOOK_EVERY_S = 0.3
+log = logging.getLogger("secaplane.policy")
 
 
 class Watch:
@@ -60,17 +63,30 @@ class Watch:
         """
         async with self._looking:
             asked_at = self._clock()
-            changed: dict[Ref, Resource] = {}
+            changed: dict[Ref, Resource | None] = {}
             for kind in KINDS_OF_POLICY:
                 last = await self._log.last_of(kind)
                 if last > self._known[kind]:
                     changed |= await self._changed(kind, self._known[kind], last)
                     self._known[kind] = last
             if changed:
-                policy.learn(changed.values(), Position(max(self._known.values())))
+                policy.learn(
+                    (resource for resource in changed.values() if resource is not None),
+                    Position(max(self._known.values())),
+                    unreadable=(ref for ref, resource in changed.items() if resource is None),
+                )
             self._fresh_at = asked_at
 
-    async def _changed(self, kind: str, after: Position, last: Position) -> dict[Ref, Resource]:
-        events = await self._log.read_of(kind, after=after, up_to=last)
-        found = [await self._folds.fresh(ref) for ref in {event.ref for event in events}]
-        return {resource.ref: resource for resource in found if resource is not None}
+    async def _changed(
+        self, kind: str, after: Position, last: Position
+    ) -> dict[Ref, Resource | None]:
+        """What is None cannot be read, and grants nothing."""
+        touched = await self._log.touched(kind, after=after, up_to=last)
+        return {ref: await self._readable(ref) for ref in touched}
+
+    async def _readable(self, ref: Ref) -> Resource | None:
+        try:
+            return await self._folds.fresh(ref)
+        except (Unreadable, AssertionError, KeyError) as error:
+            log.error("grants nothing", extra={"ref": ref.path, "reason": str(error)})
+            return None

@@ -81,7 +81,7 @@ def row(folded: Folded) -> tuple[object, ...]:
         resource.position,
         resource.deleted_at is not None,
         resource.gone,
-        resource.unfinished,
+        KINDS[ref.kind].unfinished(resource),
     )
 
 

@@ -33,6 +33,10 @@ class Gap(Exception):
     """The log skipped a position."""
 
 
+class TakenBack(Exception):
+    """The rows know less than they did: a database that crashed forgets its last moments."""
+
+
 @dataclass
 class Projector:
     """One projector of one stream; `position`, `trouble` and `quarantined` are for onlookers."""
@@ -46,6 +50,8 @@ class Projector:
     trouble: str = ""
     started: asyncio.Event = field(default_factory=asyncio.Event)
     _epoch: int = 0
+    _stuck_at: Position | None = None
+    """Where the last gap was found: it is still there until something gets past."""
     _sick: frozenset[Ref] = frozenset()
     _known: dict[Ref, Resource] = field(default_factory=dict)
     _advanced: asyncio.Event = field(default_factory=asyncio.Event)
@@ -60,14 +66,15 @@ class Projector:
             try:
                 await self.begin()
                 await self._refuse_younger_log()
-                self.trouble = ""
+                if self.position != self._stuck_at:
+                    self.trouble = ""
                 self.started.set()
                 async for batch in self.events.follow(after=self.position):
-                    if batch:
-                        await self.project(batch)
-                        self._advanced.set()
+                    await self._take(batch)
+            except TakenBack:
+                log.warning("the database forgot its last moments", extra={"to": self.position})
             except Gap as gap:
-                self.trouble = str(gap)
+                self._stuck_at, self.trouble = self.position, str(gap)
                 log.critical("the log has a gap", extra={"reason": str(gap)})
             except Unanswered as error:
                 self.trouble = f"the log is away: {error}"
@@ -76,7 +83,16 @@ class Projector:
                 log.warning("the database is away", extra={"reason": repr(error)})
             await asyncio.sleep(RETRY_S)
 
+    async def _take(self, batch: Sequence[Followed]) -> None:
+        if batch:
+            await self.project(batch)
+            self.trouble = ""
+            self._advanced.set()
+        else:
+            await self._refuse_taken_back()
+
     async def _announce(self) -> None:
+        """Silent while in trouble: nobody shall wait for rows that do not come."""
         while True:
             try:
                 async with asyncio.timeout(ANNOUNCE_EVERY_S):
@@ -84,7 +100,7 @@ class Projector:
             except TimeoutError:
                 pass
             self._advanced.clear()
-            if self.started.is_set():
+            if self.started.is_set() and not self.trouble:
                 await self.announcer.announce(self.position)
 
     async def _refuse_younger_log(self) -> None:
@@ -92,6 +108,13 @@ class Projector:
         end = await self.events.end()
         if end < self.position:
             raise Gap(f"the log ends at {end}, and the rows are at {self.position}; rebuild them")
+
+    async def _refuse_taken_back(self) -> None:
+        """While nothing happens, nothing else would notice."""
+        found = await questions.checkpoint(self.pool, resources.NAME, self.stream)
+        if found < self.position:
+            self.position = found
+            raise TakenBack
 
     async def begin(self) -> Position:
         """Make the checkpoints, where there are none; answers where to go on."""
@@ -122,8 +145,9 @@ class Projector:
     async def _project(self, events: Sequence[RecordedEvent]) -> None:
         try:
             while not await self._write(events):
+                await self._refuse_taken_back()
                 await self._catch_up()  # another projector of this stream was faster
-        except (Gap, *AWAY):
+        except (Gap, TakenBack, *AWAY):
             raise
         except Exception as error:  # whatever one event breaks must not stop the others
             await self._catch_up()

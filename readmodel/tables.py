@@ -21,7 +21,7 @@ AWAY = (
     asyncpg.ReadOnlySQLTransactionError,
 )
 """The database's trouble, not the question's: the same may be asked again a moment later."""
-ANSWER_S_MAX, CONNECT_S_MAX = 10, 5
+ANSWER_S_MAX, CONNECT_S_MAX = 5, 5
 HOUSE = "secaplane"
 """The schema of what outlives every version: which of them is active."""
 

@@ -13,6 +13,7 @@ from model.shape import Ref
 LANES = 2
 """SELECTs under way at once."""
 TOGETHER_MAX = 128
+ANSWER_S_MAX = 3.0
 
 Found = tuple[str, bool] | None
 """The living resource's document, and whether it is quarantined; None where there is none."""
@@ -25,11 +26,12 @@ class Together:
         self._some = asyncio.Event()
 
     async def one(self, ref: Ref) -> Found:
-        """Raises whatever the SELECT raises."""
+        """Raises whatever the SELECT raises, or TimeoutError."""
         answer: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
         self._asked.append((ref, answer))
         self._some.set()
-        return await answer
+        async with asyncio.timeout(ANSWER_S_MAX):
+            return await answer
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
+from nats.aio.client import Client
 
 from eventlog import jetstream, memory
 from eventlog.codec import Unreadable
@@ -256,19 +257,19 @@ async def test_what_lies_in_a_resource_is_read_itself_included(log: Log) -> None
 
 
 async def test_what_happened_to_a_kind_is_read_across_tenants(log: Log) -> None:
-    here = await add(log, ONE, CREATED)
+    await add(log, ONE, CREATED)
     await add(log, DISK, CREATED)
-    there = await add(log, ELSEWHERE, CREATED)
+    await add(log, ELSEWHERE, CREATED)
     end = await log.last_of("instance")
-    assert await log.read_of("instance", after=NOWHERE, up_to=end) == (*here, *there)
-    assert await log.read_of("instance", after=Position(1), up_to=end) == there
+    assert await log.touched("instance", after=NOWHERE, up_to=end) == {ONE, ELSEWHERE}
+    assert await log.touched("instance", after=Position(1), up_to=end) == {ELSEWHERE}
 
 
 async def test_kinds_that_share_a_collections_name_are_told_apart(log: Log) -> None:
     compute, storage = (KINDS[kind].ref(IDS, "s") for kind in ("instance-sku", "storage-sku"))
     one, two = await add(log, compute, CREATED), await add(log, storage, CREATED)
     assert (await log.read(compute), await log.read(storage)) == (one, two)
-    assert await log.read_of("storage-sku", after=NOWHERE, up_to=Position(2)) == two
+    assert await log.touched("storage-sku", after=NOWHERE, up_to=Position(2)) == {storage}
 
 
 # --- follow
@@ -358,3 +359,19 @@ async def test_the_latest_event_is_read_though_one_before_it_cannot_be(log: Log)
     await spoil(log, ONE, b"no event")
     (recorded,) = await add(log, ONE, UPDATED)
     assert await log.latest(ONE) == recorded
+
+
+# --- what should not be there
+
+
+@pytest.mark.parametrize("subject", ["seca.foo", "seca.eu-1.00.=FF.instance"])
+async def test_what_lies_where_no_resource_can_is_told_and_stops_nobody(
+    fresh_stream: str, nats_client: Client, subject: str
+) -> None:
+    log = JetStreamLog(nats_client, stream=fresh_stream, region=REGION)
+    await log.prepare()
+    await nats_client.request(subject, b"garbage", timeout=5)
+    (after,) = await add(log, ONE, CREATED)
+    blank, followed = await first(log.follow(after=NOWHERE), 2)
+    assert isinstance(blank, Blank)
+    assert (blank.position, followed) == (Position(1), after)

@@ -1,0 +1,10 @@
+"""What nats-py and the event loop raise when the connection to NATS is not there."""
+
+from nats import errors
+
+LOST: tuple[type[Exception], ...] = (
+    errors.Error,
+    OSError,
+    TimeoutError,
+    RuntimeError,  # uvloop's word for writing to a transport that has been closed
+)
