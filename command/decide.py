@@ -47,6 +47,7 @@ def put(situation: Situation, command: Put) -> AnyEvent:
     refuse_broken(broken_rules(situation.kind, resource.spec if resource else None, command.spec))
     refuse_homeless(situation)
     refuse_outdated(resource, command.expected)
+    refuse_reserved(situation)
     wanted: dict[str, Any] = {
         "spec": command.spec,
         "labels": command.labels,
@@ -69,6 +70,12 @@ def act(situation: Situation, command: Act) -> AnyEvent:
             f"{command.action} needs the power {needed}, and it is to be {resource.power.intended}"
         )
     return ActionRequested(action=command.action)
+
+
+def refuse_reserved(situation: Situation) -> None:
+    reserved = situation.kind.reserved
+    if reserved and situation.ref.name.startswith(reserved):
+        raise Conflict(f"names that begin with {reserved} are the system's; choose another")
 
 
 def delete(situation: Situation, command: Delete) -> AnyEvent | None:

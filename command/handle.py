@@ -18,11 +18,11 @@ from command.decide import decide
 from command.lookout import Inside, Lookout, Reached
 from command.situation import Situation, look
 from command.turns import Turns
-from eventlog.codec import Page, Unreadable
+from eventlog.codec import Page
 from eventlog.folds import Folds
 from eventlog.log import Guard, Log, Raced, Unanswered
 from kinds import KINDS, children, parents
-from model.errors import Conflict, Refusal, Unavailable
+from model.errors import Conflict, NotFound, Refusal, Unavailable
 from model.events import SYSTEM, AnyEvent, By, Created
 from model.evolve import evolve, fold
 from model.shape import NOWHERE, Position, Ref, Resource
@@ -92,8 +92,6 @@ async def handle(
             door.turns.give(ref)
     except Unanswered as error:
         raise Unavailable("the log does not answer; try again") from error
-    except Unreadable as error:
-        raise Conflict(f"the history of {ref.kind} {ref.name} cannot be read: {error}") from error
     if isinstance(handled.event, Created):
         await _refuse_orphan(door, wish, handled)
     return handled
@@ -221,6 +219,8 @@ async def _refuse_orphan(door: Door, wish: Wish, handled: Handled) -> None:
                     wish.ref, Delete(), SYSTEM, f"{wish.request}.takeback", handled.position
                 )
                 await _decided(door, takeback)
-                raise Conflict(f"{parent.kind} {parent.name} is gone, or is being deleted")
+                if found is None or found.gone:
+                    raise NotFound(f"{parent.kind} {parent.name} does not exist any more")
+                raise Conflict(f"{parent.kind} {parent.name} is being deleted")
     except Unanswered as error:
         raise Unavailable(UNKNOWN) from error

@@ -19,10 +19,10 @@ from edge.paths import refuse_names, template
 from edge.visit import Visit, new_id, visit_of
 from eventlog.sealing import Sealer
 from kinds import KINDS
-from model.document import document, encode
+from model.document import document, encode, status
 from model.events import By, Created
 from model.kind import Kind
-from model.shape import Position, Ref, Resource
+from model.shape import Position, Ref
 from policy.caller import Caller
 from policy.may import KINDS_OF_POLICY
 
@@ -80,7 +80,12 @@ def _put(kind: Kind, writer: Writer) -> HTTPRouteHandler:
             expected=expected,
         )
         handled = await _handled(writer, visit, ref, command, by)
-        shown = document(kind, _as_accepted(handled), region=writer.region, verb="PUT")
+        assert handled.resource is not None, "a PUT that is accepted leaves a resource"
+        shown = document(kind, handled.resource, region=writer.region, verb="PUT")
+        if handled.before is not None:
+            # The answer to an update has the status as it was when it was accepted: it does not
+            # say `updating`, the next GET may.
+            shown["status"] = status(kind, handled.before)
         if kind.secret:
             shown["spec"] = writer.sealer.open(kind, ref, shown["spec"])
         headers = {POSITION: str(handled.position)}
@@ -149,16 +154,6 @@ async def _handled(writer: Writer, visit: Visit, ref: Ref, command: Command, by:
 def _author(caller: Caller, allowed: By) -> By:
     """The policy's answer is kept for the caller, not for each of the caller's tokens."""
     return msgspec.structs.replace(allowed, token=caller.token)
-
-
-def _as_accepted(handled: Handled) -> Resource:
-    """What is wanted as of now, with the status as it was when the request was accepted: the answer
-    to an update does not say `updating`, the next GET may."""
-    now, before = handled.resource, handled.before
-    assert now is not None, "a PUT that is accepted leaves a resource"
-    if before is None:
-        return now
-    return msgspec.structs.replace(now, state=before.state, conditions=before.conditions)
 
 
 def _accepted(handled: Handled) -> ASGIResponse:

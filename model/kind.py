@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from model.errors import Broken
-from model.shape import Json, Ref, Status
+from model.shape import Json, Ref, Resource, Status
 
 Check = Callable[[Json | None, Json], Iterable[Broken]]
 """A rule no field can say: (former spec or None, wanted spec) -> the rules it breaks."""
@@ -66,6 +66,8 @@ class Kind:
     companion: Callable[[Ref, Json], Companion] | None = None
     """What the resource brings along once in each of its lives: (its ref, its spec) ->
     companion."""
+    reserved: str = ""
+    """How names begin that are the house's own: nobody changes or deletes what bears them."""
     offered: bool = False
     """From the catalogue: read-only, without status, the same under every tenant."""
     deletable: bool = True
@@ -96,6 +98,10 @@ class Kind:
     def lead(self) -> int:
         """How many segments of the path are scope, not resource: tenant and workspace."""
         return 2 * sum(1 for i in self.scope if i in ("tenant", "workspace"))
+
+    def unfinished(self, resource: Resource) -> bool:
+        """Whether there is something to do for it; what is on offer is as it is said to be."""
+        return resource.unfinished and (not self.offered or resource.deleted_at is not None)
 
     def ref(self, ids: Mapping[str, str], name: str) -> Ref:
         return Ref(self.name, f"{self.collection.format_map(ids)}/{name}")

@@ -14,7 +14,10 @@ from model.errors import Unauthenticated
 ALGORITHMS = ("ES256", "RS256", "EdDSA")
 TOKEN_BYTES_MAX = 8192
 SUB_LENGTH_MAX = 128
+TOKEN_ID_LENGTH_MAX = 128
 SKEW_S = 30
+EXPIRY_MAX = 253_402_300_800
+"""The year 10000."""
 REMEMBERED_MAX = 10_000
 LOOK_EVERY_S = 5.0
 """How often the files of keys are looked at: how long a withdrawn key may still be believed."""
@@ -131,12 +134,16 @@ class Tokens:
             claims = _verified(token, key, issuer)
         except (jwt.PyJWTError, ValueError, TypeError) as error:
             raise Unauthenticated(f"the token is not valid: {_said(error)}") from error
+        if not isinstance(claims["exp"], int | float) or claims["exp"] > EXPIRY_MAX:
+            raise Unauthenticated("the token's exp is no time")
         if float(claims["exp"]) + SKEW_S < self._clock():
             raise Unauthenticated("the token has expired")
-        sub = claims["sub"]
-        if not 1 <= len(sub) <= SUB_LENGTH_MAX or sub == "*":
+        sub, token_id = claims["sub"], str(claims.get("jti", ""))
+        if not 1 <= len(sub) <= SUB_LENGTH_MAX or sub == "*" or not _writable(sub):
             raise Unauthenticated("the token's sub names nobody")
-        caller = Caller(issuer.issuer, issuer.prefix + sub, str(claims.get("jti", "")))
+        if len(token_id) > TOKEN_ID_LENGTH_MAX or not _writable(token_id):
+            raise Unauthenticated("the token's jti cannot be kept")
+        caller = Caller(issuer.issuer, issuer.prefix + sub, token_id)
         return caller, float(claims["exp"])
 
 
@@ -155,6 +162,11 @@ def _verified(token: str, key: jwt.PyJWK, issuer: Issuer) -> dict[str, Any]:
         },
     )
     return claims
+
+
+def _writable(text: str) -> bool:
+    """Whether it can be written into an event: no NUL, no half of a surrogate pair."""
+    return "\0" not in text and not any("\ud800" <= each <= "\udfff" for each in text)
 
 
 def _said(error: Exception) -> str:

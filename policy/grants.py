@@ -10,6 +10,8 @@ from model.shape import Json
 
 EVERY = "*"
 NO_WORKSPACE = ""
+STANDARD = "seca."
+"""How the names of providers begin that roles can speak of."""
 VERBS_READ = ("get", "list")
 WRITE = ("get", "list", "put", "delete", "post")
 _INSIDE = ("seca.network", "seca.compute", "seca.storage")
@@ -34,7 +36,7 @@ def _permissions(verbs: Iterable[str], providers: Iterable[str]) -> list[Json]:
 
 SYSTEM_ROLES: Mapping[str, Json] = {
     "seca.admin": {
-        "permissions": _permissions(WRITE, [p for p in PROVIDERS if p.startswith("seca.")])
+        "permissions": _permissions(WRITE, [p for p in PROVIDERS if p.startswith(STANDARD)])
     },
     "seca.region-admin": {
         "permissions": _permissions(WRITE, _INSIDE)
@@ -99,6 +101,8 @@ def _places(tenant: str, scope: Json) -> Iterator[tuple[str, str, str]]:
 def _role_rules(role: Json, place: tuple[str, str, str], said_by: str) -> Iterator[Rule]:
     for permission in role["permissions"]:
         provider = permission["provider"].partition("/")[0]
+        if not provider.startswith(STANDARD):
+            continue  # what is the house's own is given by its configuration alone
         for pattern in permission["resources"]:
             for verb in permission["verb"]:
                 yield Rule(provider, pattern, verb.lower(), *place, said_by)

@@ -60,8 +60,8 @@ class Policy:
         self.revision = NOWHERE
         self._region, self._fresh = region, fresh
         self._operators = frozenset(operators)
-        self._roles: defaultdict[str, dict[str, Json]] = defaultdict(dict)
-        self._assignments: dict[Ref, Json] = {}
+        self._roles: defaultdict[str, dict[str, Resource]] = defaultdict(dict)
+        self._assignments: dict[Ref, Resource] = {}
         self._named: defaultdict[str, set[Ref]] = defaultdict(set)
         self._answers: dict[tuple[str, ...], By | None] = {}
         self._judges: dict[str, Judge] = {}
@@ -106,8 +106,13 @@ class Policy:
             workspace=ids.get("workspace", name if kind.name == "workspace" else NO_WORKSPACE),
         )
 
-    def learn(self, resources: Iterable[Resource], revision: Position) -> None:
-        """Take roles and assignments as they now are; what was answered before is forgotten."""
+    def learn(
+        self, resources: Iterable[Resource], revision: Position, *, unreadable: Iterable[Ref] = ()
+    ) -> None:
+        """Take roles and assignments as they now are; what was answered before is forgotten, and
+        what cannot be read grants nothing."""
+        for ref in unreadable:
+            self._forget(ref)
         for resource in resources:
             if resource.ref.kind == "role":
                 self._learn_role(resource)
@@ -119,19 +124,23 @@ class Policy:
 
     def _learn_role(self, resource: Resource) -> None:
         """A role that is going grants nothing any more."""
-        roles = self._roles[resource.ref.scope("tenants")]
-        roles.pop(resource.ref.name, None)
+        self._forget(resource.ref)
         if not resource.going:
-            roles[resource.ref.name] = resource.spec
+            self._roles[resource.ref.scope("tenants")][resource.ref.name] = resource
 
     def _learn_assignment(self, resource: Resource) -> None:
-        former = self._assignments.pop(resource.ref, None)
-        for sub in former["subs"] if former else ():
-            self._named[sub].discard(resource.ref)
+        self._forget(resource.ref)
         if not resource.going:
-            self._assignments[resource.ref] = resource.spec
+            self._assignments[resource.ref] = resource
             for sub in resource.spec["subs"]:
                 self._named[sub].add(resource.ref)
+
+    def _forget(self, ref: Ref) -> None:
+        if ref.kind == "role":
+            self._roles[ref.scope("tenants")].pop(ref.name, None)
+        former = self._assignments.pop(ref, None)
+        for sub in former.spec["subs"] if former else ():
+            self._named[sub].discard(ref)
 
     def _judge(self, caller: Caller) -> "Judge":
         if caller.sub not in self._judges:
@@ -161,9 +170,16 @@ class Policy:
             rules += operator_rules()
         for ref in sorted(self._named[caller.sub] | self._named[EVERY]):
             tenant = ref.scope("tenants")
-            spec = self._assignments[ref]
-            rules += assignment_rules(tenant, ref.name, spec, self._roles[tenant])
+            assignment = self._assignments[ref]
+            roles = _there(self._roles[tenant].values(), assignment)
+            rules += assignment_rules(tenant, ref.name, assignment.spec, roles)
         return rules
+
+
+def _there(roles: Iterable[Resource], assignment: Resource) -> dict[str, Json]:
+    """The roles that were there when the assignment was written: one that is deleted and made anew
+    comes back to nobody by itself (A-20)."""
+    return {role.ref.name: role.spec for role in roles if role.life <= assignment.intended}
 
 
 _fields = attrgetter(*Asked.__struct_fields__)

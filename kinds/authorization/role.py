@@ -1,12 +1,30 @@
 """A role: what its holders may do."""
 
+import re
+from collections.abc import Iterable
 from typing import Annotated
 
 from msgspec import Meta
 
 from kinds.authorization import PROVIDER
+from model.errors import Broken
 from model.kind import Kind
-from model.shape import Wire
+from model.shape import Json, Wire
+
+VERSIONS = {
+    **dict.fromkeys(
+        ("region", "authorization", "workspace", "compute", "storage", "network"), "v1"
+    ),
+    **dict.fromkeys(
+        ("kubernetes", "load-balancer", "nat-gateway", "object-storage", "activity-log"), "v1beta1"
+    ),
+}
+"""The providers of the standard, whether this house serves them or not (digest, section 2)."""
+PROVIDERS = frozenset(
+    each
+    for name, version in VERSIONS.items()
+    for each in (f"seca.{name}", f"seca.{name}/{version}")
+)
 
 Verb = Annotated[
     str,
@@ -30,11 +48,23 @@ class RoleSpec(Wire, frozen=True):
     permissions: Annotated[tuple[Permission, ...], Meta(min_length=1, max_length=256)]
 
 
+def speaks_of_what_there_is(old: Json | None, new: Json) -> Iterable[Broken]:
+    for n, permission in enumerate(new["permissions"]):
+        here = f"/spec/permissions/{n}"
+        if permission["provider"] not in PROVIDERS:
+            yield Broken("is no provider of SECA, such as seca.compute/v1", f"{here}/provider")
+        for m, verb in enumerate(permission["verb"]):
+            if not re.fullmatch(r"\*|[A-Za-z.]+", verb):
+                yield Broken("is no verb", f"{here}/verb/{m}")
+
+
 KIND = Kind(
     provider=PROVIDER,
     name="role",
     title="Role",
     collection="tenants/{tenant}/roles",
     spec=RoleSpec,
+    check=speaks_of_what_there_is,
+    reserved="seca.",
     by_plugin=False,
 )

@@ -1,5 +1,6 @@
 """A virtual machine. Power is not part of its spec: actions ask for it."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
@@ -34,6 +35,8 @@ class InstanceSpec(Wire, frozen=True):
 
 class InstanceStatus(Status, frozen=True):
     power_state: PowerState
+    power_state_since: datetime | UnsetType = UNSET
+    """Kept by the house, from the actions; a plugin does not report it."""
 
 
 KIND = Kind(

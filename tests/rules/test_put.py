@@ -195,3 +195,19 @@ def test_a_failed_precondition_is_said_before_a_state() -> None:
     given("instance", Created(spec=IN_ZONE_A), DeletionRequested()).when(
         Put(spec=WITH_DATA, expected=7)
     ).then_refused(Outdated)
+
+
+@pytest.mark.parametrize("provider", ["seca.compute", "seca.compute/v1", "seca.kubernetes/v1beta1"])
+def test_a_role_speaks_of_providers_of_the_standard(provider: str) -> None:
+    spec = {"permissions": [{"provider": provider, "resources": ["*"], "verb": ["get"]}]}
+    given("role").when(Put(spec=spec)).then(Created(spec=spec))
+
+
+@pytest.mark.parametrize("provider", ["*", "seca.nope/v1", "seca.storage/v9", "secaplane.admin/v1"])
+def test_a_role_speaks_of_no_other_provider(provider: str) -> None:
+    spec = {"permissions": [{"provider": provider, "resources": ["*"], "verb": ["get\n"]}]}
+    refusal = given("role").when(Put(spec=spec)).then_refused(Invalid)
+    assert [source.pointer for source in refusal.sources] == [
+        "/spec/permissions/0/provider",
+        "/spec/permissions/0/verb/0",
+    ]
