@@ -124,11 +124,9 @@ def _reported(here: Resource, recorded: RecordedEvent, event: StatusReported) ->
     entries = [Condition(**_plain(state, recorded)) for state in steps]
     entries[0] = _said(entries[0], event)
     power = here.power
-    if power.asked > power.served and event.state in AT_REST:
-        power = replace(power, served=power.asked)
-        if event.state is State.ACTIVE:
-            power = replace(power, since=recorded.time)
-            entries[0] = replace(entries[0], type=POWER, reason=TURNED[power.intended])
+    if power.asked > power.served and event.state is State.ACTIVE:
+        power = replace(power, served=power.asked, since=recorded.time)
+        entries[0] = replace(entries[0], type=POWER, reason=TURNED[power.intended])
     conditions = (*entries, *here.conditions)[:CONDITIONS_MAX]
     return replace(now, state=event.state, conditions=conditions, power=power)
 

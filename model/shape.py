@@ -95,7 +95,7 @@ class Power(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     restarted: Position = NOWHERE
     """Position of the last restart asked for."""
     served: Position = NOWHERE
-    """Position of the last action that a report at rest had in view."""
+    """Position of the last action that was done; one that was refused waits for the next intent."""
     since: datetime | None = None
     """When an action was last served."""
 

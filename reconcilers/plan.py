@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple
 
+from kinds import KINDS
 from model.shape import Ref, Resource, State
 
 
@@ -23,9 +24,6 @@ class Plan(NamedTuple):
     waits_for: Ref | None = None
 
 
-ORIGINS = (State.PENDING, State.CREATING)
-
-
 def plan(
     resource: Resource | None,
     parents: Mapping[Ref, Resource | None],
@@ -33,14 +31,14 @@ def plan(
 ) -> Plan:
     """`parents`: as the leader has them, asked for after the resource's last event, for a resource
     that never was active; `inside`: what is not gone of what lies in it, for one that is to go."""
-    if resource is None or not resource.unfinished:
+    if resource is None or not KINDS[resource.ref.kind].unfinished(resource):
         return Plan(Step.REST)
     if resource.deleted_at:
         return Plan(Step.WAIT, inside[0]) if inside else Plan(Step.REMOVE)
     for ref, parent in parents.items():
         if parent is None or parent.going:
             return Plan(Step.TAKE_BACK)
-        if parent.state in ORIGINS:
+        if never_active(parent):
             return Plan(Step.WAIT, ref)
     unserved = resource.power.asked > resource.power.served
     return Plan(Step.ACT if unserved else Step.ENSURE)

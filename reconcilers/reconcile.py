@@ -74,7 +74,7 @@ async def _surroundings(
     bench: Bench, resource: Resource | None
 ) -> tuple[dict[Ref, Resource | None], list[Ref]]:
     """What the plan may need to see, fetched before: no more than the case needs."""
-    if resource is None or not resource.unfinished:
+    if resource is None or not KINDS[resource.ref.kind].unfinished(resource):
         return {}, []
     kind = KINDS[resource.ref.kind]
     if resource.deleted_at:

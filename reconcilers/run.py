@@ -13,10 +13,12 @@ from model.errors import Unavailable
 from model.events import Report
 from model.shape import Position, Ref
 from readmodel import questions
+from readmodel.tables import AWAY
 from reconcilers.queue import Queue
 from reconcilers.reconcile import Bench, reconcile
 
 WORKERS_MAX = 16
+RETRY_S = 0.5
 DELAY_S_MIN, DELAY_S_MAX = 0.2, 60.0
 log = logging.getLogger("secaplane.reconcilers")
 
@@ -36,7 +38,7 @@ class Reconcilers:
     _waiting: defaultdict[Ref, set[Ref]] = field(default_factory=lambda: defaultdict(set))
 
     async def run(self) -> None:
-        position = await self._refill()
+        position = await self._refilled()
         self.started = True
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow(position))
@@ -45,11 +47,20 @@ class Reconcilers:
 
     async def _follow(self, position: Position) -> None:
         async for batch in self.events.follow(after=position):
-            if batch and batch[0].position != position + 1:
-                await self._refill()
+            if any(each.position != n for n, each in enumerate(batch, start=position + 1)):
+                await self._refilled()
             for each in batch:
                 self._wake(each)
                 position = each.position
+
+    async def _refilled(self) -> Position:
+        """Tried until the database is there."""
+        while True:
+            try:
+                return await self._refill()
+            except AWAY as error:
+                log.warning("the database is away", extra={"reason": repr(error)})
+                await asyncio.sleep(RETRY_S)
 
     async def _refill(self) -> Position:
         """What is unfinished as the rows have it: at the start, and when events were skipped."""

@@ -91,15 +91,15 @@ def test_what_was_put_into_something_going_is_taken_back(parent: Resource | None
     assert plan(an(CREATED), {TENANT: TENANT_THERE, WEB: parent}, []) == Plan(Step.TAKE_BACK)
 
 
-@pytest.mark.parametrize("state", [State.PENDING, State.CREATING])
+@pytest.mark.parametrize("state", [State.PENDING, State.CREATING, State.ERROR])
 def test_what_lies_in_something_not_made_yet_waits_for_it(state: State) -> None:
     web = lived(WEB, {}, found(state, seen=1))
     assert plan(an(CREATED), {TENANT: TENANT_THERE, WEB: web}, []) == Plan(Step.WAIT, WEB)
 
 
 def test_what_lies_in_a_parent_that_is_there_does_not_wait() -> None:
-    for state in (State.ACTIVE, State.UPDATING, State.ERROR):
-        web = lived(WEB, {}, found(state, seen=1))
+    for since in ([], [PUT], [PUT, found(State.ERROR, seen=3)]):
+        web = lived(WEB, {}, ACTIVE, *since)
         assert plan(an(CREATED), {TENANT: TENANT_THERE, WEB: web}, []) == Plan(Step.ENSURE)
 
 

@@ -55,7 +55,12 @@ def nested(depth: int, opening: str = "[", closing: str = "]") -> bytes:
 def test_a_harmless_body_is_read_as_it_is(text: str) -> None:
     read = reading.body(text.encode())
     assert read == json.loads(text)
-    assert json.dumps(read) == json.dumps(json.loads(text))
+
+
+def test_a_number_without_a_fraction_is_an_integer_however_it_is_spelt() -> None:
+    read = reading.body(b"[10.0, 1e3, -2.50e1, 0.5, 1e300]")
+    assert [type(each) for each in read] == [int, int, int, float, float]
+    assert read == [10, 1000, -25, 0.5, 1e300]
 
 
 def test_nesting_has_a_limit() -> None:
