@@ -21,7 +21,9 @@ STOP_S_MAX = 8.0
 RESTART_DELAY_S = 0.2
 POLL_S = 0.05
 DEATHS_MAX, DEATHS_WITHIN_S = 5, 60.0
-"""A child that dies more often is not started again."""
+"""A child that dies more often before it is up is not started again."""
+UP_AFTER_S = 1.0
+"""When a child that announces nothing counts as up."""
 CANNOT_BE = 2
 """How a child ends that has found what it was given wrong (`cli.main`): another start is no use."""
 WORDS_BYTES_MAX = 4096
@@ -50,6 +52,8 @@ class Children:
         self._ready: dict[str, asyncio.Future[Ready]] = {}
         self._keepers: list[asyncio.Task[None]] = []
         self._group = asyncio.TaskGroup()
+        self._announced: dict[str, bool] = {}
+        self._born: dict[str, float] = {}
         self._gave_up = asyncio.Event()
         self._why = ""
         self._stopping = False
@@ -87,6 +91,8 @@ class Children:
         deaths: deque[float] = deque(maxlen=DEATHS_MAX)
         while True:
             status = await self._died(child.name)
+            if self._was_up(child):
+                deaths.clear()
             deaths.append(time.monotonic())
             if status == CANNOT_BE and not self._ready[child.name].done():
                 self._give_up(f"{child.name} cannot start: {self._last_words(child)}")
@@ -119,7 +125,14 @@ class Children:
                 return status
             await asyncio.sleep(POLL_S)
 
+    def _was_up(self, child: Child) -> bool:
+        """Whether it had got so far that its death is no fault of its start."""
+        if child.announces:
+            return self._announced[child.name]
+        return time.monotonic() - self._born[child.name] > UP_AFTER_S
+
     def _spawn(self, child: Child) -> None:
+        self._announced[child.name], self._born[child.name] = False, time.monotonic()
         reading, writing = os.pipe()
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
         environment = inherited | child.environment
@@ -146,6 +159,7 @@ class Children:
 
         def heard() -> None:
             line = os.read(reading, 4096)
+            self._announced[child.name] = bool(line)
             loop.remove_reader(reading)
             os.close(reading)
             waiting = self._ready[child.name]

@@ -16,6 +16,9 @@ from msgspec import Meta
 from policy.caller import Issuer
 
 PREFIX = "SECAPLANE_"
+OTHERS = ("ready", "test")
+"""Variables of the prefix that are no configuration: between parent and child, and of tests."""
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z", max_length=64)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 
 
@@ -39,7 +42,7 @@ class Site(Section, frozen=True):
 class Nats(Section, frozen=True):
     url: str = "nats://127.0.0.1:4222"
     """Several servers of one cluster are parted by commas."""
-    stream: Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,32}$")] = "SECA"
+    stream: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,32}\Z")] = "SECA"
     replicas: Annotated[int, Meta(ge=1, le=5)] = 1
 
 
@@ -96,7 +99,9 @@ class Cloud(Section, frozen=True):
 class Dev(Section, frozen=True):
     """What `secaplane dev` makes besides."""
 
-    tenant: Annotated[str, Meta(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=64)] = "demo"
+    tenant: Annotated[str, Meta(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z", max_length=64)] = (
+        "demo"
+    )
     administrator: Annotated[str, Meta(min_length=1, max_length=128)] = "admin@example.org"
     token_hours: Annotated[int, Meta(ge=1, le=24 * 365)] = 12
 
@@ -148,7 +153,9 @@ def _overlaid(written: dict[str, Any], environment: Mapping[str, str]) -> dict[s
     merged = {section: dict(values) for section, values in written.items()}
     for name, value in environment.items():
         section, _, key = name.removeprefix(PREFIX).lower().partition("_")
-        if name.startswith(PREFIX) and key and section in Config.__struct_fields__:
+        if name.startswith(PREFIX) and section not in OTHERS:
+            if section not in Config.__struct_fields__:
+                raise ValueError(f"{name} names no section of the configuration")
             field = Config.__annotations__[section].__annotations__.get(key)
             plural = field is not None and str(field).startswith("tuple")
             merged.setdefault(section, {})[key] = value.split(",") if plural else value

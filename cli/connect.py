@@ -30,13 +30,13 @@ from readmodel import questions, tables
 T = TypeVar("T")
 RETRY_S = 0.1
 RETRY_S_MAX = 2.0
-INSIDE_MAX = 1000
+INSIDE_MAX = 10_000
 log = logging.getLogger("secaplane.connect")
 
 
 @dataclass(frozen=True)
 class Ground:
-    """What every process but the query stands on."""
+    """What every process stands on, the simulated cloud excepted."""
 
     nats: Client
     log: JetStreamLog
@@ -85,8 +85,14 @@ async def grounded(
 async def connect_nats(config: Config) -> Client:
     """A client that buffers nothing while it is disconnected, and never gives up reconnecting."""
 
+    said = ""
+
     async def report(error: Exception) -> None:
-        log.warning("nats", extra={"reason": f"{type(error).__name__}: {error}"})
+        """Each sort of trouble once, however often it is tried again."""
+        nonlocal said
+        if said != (now := type(error).__name__):
+            log.warning("nats", extra={"reason": f"{now}: {error}"})
+        said = now
 
     async def connect() -> Client:
         return await nats.connect(

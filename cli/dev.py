@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import os
 import shutil
 import tempfile
 from contextlib import ExitStack
@@ -21,6 +22,7 @@ async def run(config: Config, *, folder: Path | None, port: int | None, as_json:
     Raises:
         BadConfig, CannotListen: the folder or the port is in use; nothing is left running.
     """
+    os.umask(0o077)  # what lies in the folder is its owner's alone
     with ExitStack() as stack:
         place = _folder(folder, stack)
         chosen = config.http.port if port is None else port
@@ -60,6 +62,7 @@ def _folder(folder: Path | None, stack: ExitStack) -> Path:
         place = folder.absolute()
     try:
         place.mkdir(parents=True, exist_ok=True)
+        place.chmod(0o700)
         lock = stack.enter_context((place / "lock").open("w"))
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

@@ -174,8 +174,10 @@ def free_port() -> int:
 def _kept(path: Path, make: Any) -> Any:
     """A secret that is made once and stays in its file, which only its owner reads."""
     if not path.exists():
-        path.touch(mode=0o600)
-        path.write_bytes(msgspec.json.encode(make()))
+        fresh = path.with_suffix(".fresh")
+        fresh.touch(mode=0o600)
+        fresh.write_bytes(msgspec.json.encode(make()))
+        fresh.rename(path)  # whole or not at all
     return msgspec.json.decode(path.read_bytes())
 
 

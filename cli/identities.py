@@ -26,8 +26,10 @@ class Issuer:
         """The issuer whose key lies in a file, made when there is none."""
         if not private.exists():
             made = ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1()), as_dict=True)
-            private.touch(mode=0o600)
-            private.write_bytes(msgspec.json.encode(made | {"kid": KID, "use": "sig"}))
+            fresh = private.with_suffix(".fresh")
+            fresh.touch(mode=0o600)
+            fresh.write_bytes(msgspec.json.encode(made | {"kid": KID, "use": "sig"}))
+            fresh.rename(private)  # whole or not at all
         key = msgspec.json.decode(private.read_bytes(), type=dict[str, Any])
         shown = {k: v for k, v in key.items() if k not in ("d", "key_ops")}
         public.write_bytes(msgspec.json.encode({"keys": [shown | {"alg": ALGORITHM}]}))

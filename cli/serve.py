@@ -13,7 +13,7 @@ import query.http
 from cli.announce import Announce, Ready
 from cli.config import BadConfig, Config
 from cli.connect import Ground, door, grounded, keyring, patiently, sealer
-from cli.lag import Lag
+from cli.lookout import Lookout
 from cli.monitor import monitored
 from command.body import Bodies
 from command.handle import UNKNOWN
@@ -52,9 +52,9 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         ground.progress.heard(
             await questions.checkpoint(ground.pool, "resources", config.nats.stream)
         )
-        lag = Lag(ground.log, lambda: ground.progress.position)
-        group.create_task(lag.run())
-        readiness = _readiness(ground, watch, lag)
+        lookout = Lookout(ground.log, ground.pool, lambda: ground.progress.position, metrics)
+        group.create_task(lookout.run())
+        readiness = _readiness(ground, watch, lookout)
         loopback = host.startswith("127.") or host == "::1"
         routes: list[HTTPRouteHandler] = [
             *health.routes(readiness, metrics, details=loopback and config.monitor.port is None),
@@ -136,21 +136,18 @@ def _tokens(config: Config) -> Tokens:
         raise BadConfig(f"auth.issuers: {error}") from error
 
 
-def _readiness(ground: Ground, watch: Watch, lag: Lag) -> Callable[[], health.Readiness]:
+def _readiness(ground: Ground, watch: Watch, lookout: Lookout) -> Callable[[], health.Readiness]:
     def readiness() -> health.Readiness:
-        reasons = []
-        if not ground.nats.is_connected:
-            reasons.append("the log is away")
+        reasons, remarks = lookout.reasons, lookout.remarks
         if not watch.fresh():
             reasons.append("who may what is not known")
+        if ground.progress.silent_s > SILENT_S_MAX:
+            remarks.append("the projector is silent: what is read may be old")
         details = {
             "readModelPosition": ground.progress.position,
-            "projectionLag": lag.positions,
+            "projectionLag": lookout.lag,
             "projectorSilentSeconds": round(ground.progress.silent_s, 2),
         }
-        ready = not reasons
-        if ground.progress.silent_s > SILENT_S_MAX:
-            reasons.append("the projector is silent: what is read may be old")
-        return health.Readiness(ready, tuple(reasons), details)
+        return health.Readiness(not reasons, reasons, remarks, details)
 
     return readiness

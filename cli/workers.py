@@ -7,8 +7,8 @@ from pathlib import Path
 
 from cli.announce import Announce, Ready
 from cli.config import Config
-from cli.connect import Ground, door, grounded, patiently, sealer
-from cli.lag import Lag
+from cli.connect import Ground, door, grounded, sealer
+from cli.lookout import Lookout, remarks
 from cli.monitor import monitored
 from edge.health import Readiness
 from edge.metrics import Metrics
@@ -19,6 +19,7 @@ from plugins import Plugin
 from plugins.simulated import Simulated
 from projector.run import Projector
 from readmodel import tables
+from readmodel.tables import AWAY
 from reconcilers import catalogue
 from reconcilers.reconcile import Bench
 from reconcilers.run import Reconcilers
@@ -42,41 +43,29 @@ async def run_projector(config: Config, announce: Announce) -> None:
             stream=config.nats.stream,
             region=config.site.region,
         )
-        lag = Lag(ground.log, lambda: projector.position)
-        metrics.gauge("projection_position", "Checkpoint reached").set_function(
-            lambda: projector.position
-        )
-        metrics.gauge("projection_lag", "Positions behind the log").set_function(
-            lambda: lag.positions
-        )
-        metrics.gauge("quarantined", "Addresses in quarantine").set_function(
-            lambda: projector.quarantined
-        )
+        lookout = Lookout(ground.log, ground.pool, lambda: projector.position, metrics)
         group.create_task(projector.run())
-        group.create_task(lag.run())
+        group.create_task(lookout.run())
         async with monitored(
-            config, lambda: _projector_readiness(ground, projector, lag), metrics
+            config, lambda: _projector_readiness(projector, lookout), metrics
         ) as monitor:
             await projector.started.wait()
             announce(Ready(monitor=monitor))
             await asyncio.Event().wait()
 
 
-def _projector_readiness(ground: Ground, projector: Projector, lag: Lag) -> Readiness:
-    reasons = [projector.trouble] if projector.trouble else []
+def _projector_readiness(projector: Projector, lookout: Lookout) -> Readiness:
+    reasons = lookout.reasons
+    if projector.trouble:
+        reasons.append(projector.trouble)
     if not projector.started.is_set():
         reasons.append("not started")
-    if not ground.nats.is_connected:
-        reasons.append("the log is away")
-    ready = not reasons
-    if projector.quarantined:
-        reasons.append(f"{projector.quarantined} addresses are in quarantine")
     details = {
         "position": projector.position,
-        "projectionLag": lag.positions,
+        "projectionLag": lookout.lag,
         "quarantined": projector.quarantined,
     }
-    return Readiness(ready, tuple(reasons), details)
+    return Readiness(not reasons, reasons, remarks(projector.quarantined), details)
 
 
 async def run_reconcilers(config: Config, announce: Announce) -> None:
@@ -88,7 +77,7 @@ async def run_reconcilers(config: Config, announce: Announce) -> None:
         reconcilers = Reconcilers(bench, ground.log, ground.pool, config.nats.stream)
         published = asyncio.Event()
         _watch_reconcilers(metrics, reconcilers)
-        group.create_task(patiently(reconcilers.run, OSError, TimeoutError))
+        group.create_task(reconcilers.run())
         group.create_task(_publish(ground, config, bench, plugin, published))
 
         def readiness() -> Readiness:
@@ -98,7 +87,7 @@ async def run_reconcilers(config: Config, announce: Announce) -> None:
             if not ground.nats.is_connected:
                 reasons.append("the log is away")
             details = {"queue": len(reconcilers.queue), "failing": len(reconcilers.failures)}
-            return Readiness(not reasons, tuple(reasons), details)
+            return Readiness(not reasons, reasons, details=details)
 
         try:
             async with monitored(config, readiness, metrics) as monitor:
@@ -137,7 +126,7 @@ async def _publish(
                 base_url=base_url,
             )
             published.set()
-        except (OSError, TimeoutError, Refusal, Unanswered) as error:
+        except (Refusal, Unanswered, *AWAY) as error:
             log.warning("the catalogue could not be published", extra={"reason": repr(error)})
         await asyncio.sleep(CATALOGUE_EVERY_S if published.is_set() else POLL_S * 10)
 

@@ -21,6 +21,10 @@ from readmodel.tables import AWAY
 
 BODY_BYTES_MAX = 1024 * 1024
 UNKNOWN = "/unknown"
+ACCEPTED = 202
+UNSERVED = "UNSERVED"
+READS = "GET, HEAD"
+"""What a path takes that is no kind's: health, metrics, the document."""
 log = logging.getLogger("secaplane.edge")
 
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
@@ -83,8 +87,8 @@ class Entrance:
         async def sending(message: Any) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], request_id]
                 status = message["status"]
+                message["headers"] = [*_fitting(message["headers"], status), request_id]
             await send(message)
 
         try:
@@ -110,11 +114,19 @@ class Entrance:
         )
 
 
+def _fitting(headers: Any, status: int) -> Any:
+    """What is accepted has no body, so it says no type of one."""
+    if status != ACCEPTED:
+        return headers
+    return [each for each in headers if each[0] != b"content-type"]
+
+
 def _straighten(scope: Any, visit: Visit) -> None:
     """A path that the router would bend is made one that it does not know, or that a rule refuses.
 
     The router drops a trailing slash, a percent-encoded slash would part a name in two, and NUL
-    reaches no table.
+    reaches no table. Nor may the framework answer OPTIONS of itself: it asks no guard, and names
+    half of the methods.
     """
     path: str = visit.path
     raw: bytes = scope.get("raw_path") or b""
@@ -123,6 +135,8 @@ def _straighten(scope: Any, visit: Visit) -> None:
     if path.endswith("/") or "//" in path or ("\0" in path and visit.method != "PUT"):
         path = UNKNOWN
     scope["path"] = path
+    if visit.method == "OPTIONS":
+        scope["method"] = UNSERVED
 
 
 def _with_slashes_kept(raw: bytes) -> str:
@@ -135,7 +149,7 @@ def _as_refusal(request: Request[Any, Any, Any], error: HTTPException) -> Refusa
     serves is known here too."""
     match error.status_code:
         case 404 | 405:
-            methods = allowed(request.scope["path"])
+            methods = allowed(request.scope["path"]) or (READS if error.status_code == 405 else "")
             return not_allowed(methods) if methods else NotFound("there is nothing at this path")
         case 413:
             return TooLarge(f"a body has at most {BODY_BYTES_MAX} bytes")

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from litestar import Request, Response, get
+from litestar import Request, Response, route
+from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 
 from edge.problem import MEDIA_TYPE, Problem
@@ -27,7 +28,7 @@ CODES: dict[str, tuple[int, ...]] = {
 def routes(base_url: str) -> list[HTTPRouteHandler]:
     written = msgspec.json.encode(document(KINDS.values(), base_url))
 
-    @get("/openapi.json", name="openapi")
+    @route("/openapi.json", http_method=[HttpMethod.GET, HttpMethod.HEAD], name="openapi")
     async def openapi(request: Request[Any, Any, Any]) -> Response[bytes]:
         return Response(written, media_type=JSON)
 

@@ -23,7 +23,8 @@ def refuse_names(kind: Kind, ids: Mapping[str, str], name: str) -> None:
     Raises:
         Invalid: with a pointer for each that breaks it.
     """
-    wanted = [(name, "name", NAME_LENGTH_MAX)]
+    own = SCOPE_LENGTH_MAX if kind.name == "tenant" else NAME_LENGTH_MAX
+    wanted = [(name, "name", own)]
     wanted += [(ids[each], each, SCOPE_LENGTH_MAX) for each in kind.scope]
     refuse_broken(
         [

@@ -16,11 +16,13 @@ from model.shape import Json
 
 NESTING_MAX = 64
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
+INTEGRAL_MAX = 2**53
 VERSION = re.compile(r"[0-9]{1,19}")
 MEDIA_TYPES = ("application/json", "application/*", "*/*")
-DELETED = {"true": None, "only": True}
+DELETED = {"true": None, "only": True, "false": False}
 """The value of `deleted` in Accept: list both, or only what is deleted."""
 
+_NOT_AT_ALL = re.compile(r"q=0(\.0*)?")
 _NO_NUMBER = "is not a JSON number"
 
 
@@ -74,10 +76,12 @@ def deleted(accept: str | None) -> bool | None:
         return False
     for part in accept.lower().split(","):
         media_type, *parameters = [piece.strip() for piece in part.split(";")]
-        if media_type in MEDIA_TYPES and "q=0" not in parameters:
+        if media_type in MEDIA_TYPES and not any(map(_NOT_AT_ALL.fullmatch, parameters)):
             for parameter in parameters:
                 key, _, value = parameter.partition("=")
-                if key == "deleted" and value in DELETED:
+                if key == "deleted":
+                    if value not in DELETED:
+                        raise Unacceptable("deleted takes true or only", parameter="Accept")
                     return DELETED[value]
             return False
     raise Unacceptable("we answer application/json; accept that", parameter="Accept")
@@ -122,11 +126,12 @@ def _int64(digits: str) -> int:
     return int(digits)
 
 
-def _finite(digits: str) -> float:
+def _finite(digits: str) -> float | int:
+    """10.0 is an integer (JSON Schema, 6.1.1), and is read as one."""
     value = float(digits)
     if not math.isfinite(value):
         raise _Suspicious
-    return value
+    return int(value) if value.is_integer() and 0 < abs(value) <= INTEGRAL_MAX else value
 
 
 def _no_constant(name: str) -> NoReturn:

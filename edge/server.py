@@ -6,12 +6,17 @@ import socket
 from collections.abc import AsyncIterator
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from edge.app import Asgi
+from edge.problem import MEDIA_TYPE, refused
+from edge.visit import Visit
+from model.errors import Malformed
 
 DRAIN_S_MAX = 5
 BACKLOG = 2048
 HEADERS_BYTES_MAX = 64 * 1024
+"""Roughly: what arrived together is read together."""
 
 
 class CannotListen(Exception):
@@ -30,9 +35,10 @@ def listen(host: str, port: int) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
         listening.listen(BACKLOG)
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         listening.close()
-        raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror}") from error
+        why = getattr(error, "strerror", None) or error
+        raise CannotListen(f"cannot listen on {host}:{port}: {why}") from error
     listening.setblocking(False)
     return listening
 
@@ -45,20 +51,53 @@ class _Server(uvicorn.Server):
         yield
 
 
+class _Protocol(HttpToolsProtocol):
+    """With a limit on what comes before a body: the parser has none, and keeps it all."""
+
+    _in_head, _head_bytes = False, 0
+
+    def on_message_begin(self) -> None:
+        self._in_head, self._head_bytes = True, 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP at all is answered with a problem, too."""
+        visit = Visit({"method": "", "path": "", "headers": ()})
+        problem = refused(Malformed("this is no HTTP/1.1 request that we can read"), visit)
+        body: bytes = problem.content
+        head = (
+            f"HTTP/1.1 400 Bad Request\r\ncontent-type: {MEDIA_TYPE}\r\n"
+            f"content-length: {len(body)}\r\nx-request-id: {visit.request_id}\r\n"
+            "connection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEADERS_BYTES_MAX and not self.transport.is_closing():
+                self.send_400_response("The address and the headers are too large.")
+
+
 @contextlib.asynccontextmanager
 async def serving(app: Asgi, listening: socket.socket) -> AsyncIterator[None]:
     """Answers requests on a socket while inside; on leaving, finishes those that are under way."""
     config = uvicorn.Config(
         app,
         loop="none",
-        http="httptools",
+        http=_Protocol,
         ws="none",
         lifespan="off",
         access_log=False,
         log_config=None,
         server_header=False,
         proxy_headers=False,
-        h11_max_incomplete_event_size=HEADERS_BYTES_MAX,
         timeout_graceful_shutdown=DRAIN_S_MAX,
     )
     server = _Server(config)
