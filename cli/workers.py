@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from cli.announce import Announce, Ready
-from cli.config import Config
+from cli.config import BadConfig, Config
 from cli.connect import Ground, door, grounded, sealer
 from cli.lookout import Lookout, remarks
 from cli.monitor import monitored
@@ -136,12 +136,15 @@ async def run_cloud(config: Config, announce: Announce) -> None:
 
     os.nice(BACKGROUND_NICE)
     host, _, port = config.cloud.url.removeprefix("http://").partition(":")
-    await server.run(
-        host=host,
-        port=int(port or 0),
-        file=Path(config.cloud.file),
-        catalogue=Path(config.cloud.catalogue) if config.cloud.catalogue else None,
-        region=config.site.region,
-        faults=config.cloud.faults or None,
-        announce=lambda actual: announce(Ready(port=actual)),
-    )
+    try:
+        await server.run(
+            host=host,
+            port=int(port or 0),
+            file=Path(config.cloud.file),
+            catalogue=Path(config.cloud.catalogue) if config.cloud.catalogue else None,
+            region=config.site.region,
+            faults=config.cloud.faults or None,
+            announce=lambda actual: announce(Ready(port=actual)),
+        )
+    except ValueError as error:
+        raise BadConfig(f"cloud: {error}") from error

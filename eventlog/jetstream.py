@@ -24,6 +24,7 @@ from model.shape import NOWHERE, Position, Ref
 ANSWER_S_MAX = 2.0
 PUBLISH_S_MAX = 3.0
 PREPARE_S_MAX = 10.0
+NO_TIMEOUT: Any = None
 READ_BATCH_MAX = 512
 FOLLOW_BATCH_MAX = 1000
 QUIET_S = 1.0
@@ -180,8 +181,10 @@ class JetStreamLog:
         self, address: str, question: bytes, seconds: float, headers: dict[str, Any] | None = None
     ) -> _Answer:
         try:
-            message = await self._nats.request(address, question, seconds, headers=headers)
-            return _answer(message.data)
+            # Not the client's own time-out: on Python 3.11 that can swallow a cancellation.
+            async with asyncio.timeout(seconds):
+                asked = self._nats.request(address, question, NO_TIMEOUT, headers=headers)
+                return _answer((await asked).data)
         except NO_ANSWER as error:
             raise Unanswered(str(error) or type(error).__name__) from error
 
@@ -226,14 +229,15 @@ class JetStreamLog:
 
     async def _direct_batch(self, address: str, after: Position) -> list[Msg]:
         """One request, up to a batch of answers, closed by an empty message."""
-        inbox = self._nats.new_inbox()
-        answers = await self._nats.subscribe(inbox)
+        inbox, arrived = self._nats.new_inbox(), asyncio.Queue[Msg]()
+        answers = await self._nats.subscribe(inbox, cb=arrived.put)
         ask = {"seq": after + 1, "next_by_subj": address, "batch": READ_BATCH_MAX}
         found: list[Msg] = []
         try:
             await self._nats.publish(self._direct, _json(ask), reply=inbox)
             while True:
-                message = await answers.next_msg(ANSWER_S_MAX)
+                async with asyncio.timeout(ANSWER_S_MAX):
+                    message = await arrived.get()
                 if not message.data:
                     return found
                 found.append(message)

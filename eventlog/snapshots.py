@@ -3,8 +3,9 @@
 A snapshot is only ever a head start: whoever loads one reads the events after it from the log.
 """
 
+import asyncio
 from contextlib import suppress
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 from nats.aio.client import Client
@@ -18,6 +19,8 @@ EVERY_EVENTS = 100
 FORMAT = 1
 """Counts up when `Resource` or `evolve` changes: older snapshots are then not found any more."""
 ANSWER_S_MAX = 2.0
+NO_TIMEOUT: Any = None
+"""The client's own time-out can swallow a cancellation on Python 3.11; ours is around it."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Resource).decode
@@ -58,9 +61,9 @@ class KeyValueSnapshots:
         """Raises Unanswered where the bucket does not answer; a spoilt snapshot is none."""
         key = self._key(ref)
         try:
-            answer = await self._nats.request(
-                f"$JS.API.DIRECT.GET.KV_{self._bucket}.{key}", b"", ANSWER_S_MAX
-            )
+            async with asyncio.timeout(ANSWER_S_MAX):
+                address = f"$JS.API.DIRECT.GET.KV_{self._bucket}.{key}"
+                answer = await self._nats.request(address, b"", NO_TIMEOUT)
         except LOST as error:
             raise Unanswered("the snapshots did not answer") from error
         if not answer.data:

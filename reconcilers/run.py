@@ -15,7 +15,7 @@ from model.shape import Position, Ref
 from readmodel import questions
 from readmodel.tables import AWAY
 from reconcilers.queue import Queue
-from reconcilers.reconcile import Bench, reconcile
+from reconcilers.reconcile import Again, Bench, reconcile
 
 WORKERS_MAX = 16
 RETRY_S = 0.5
@@ -94,13 +94,19 @@ class Reconcilers:
         self.failures.pop(ref, None)
         self.done += 1
         if again is not None:
-            if again.waits_for is not None:
-                self._waiting[again.waits_for].add(ref)
-            self.queue.add(ref, seconds=again.seconds)
+            self.queue.add(ref, seconds=self._wait_s(ref, again))
         log.debug(
             "reconciled",
             extra={"ref": ref.path, "took_ms": round((time.perf_counter() - began) * 1000, 2)},
         )
+
+    def _wait_s(self, ref: Ref, again: Again) -> float:
+        """Whoever begins to wait looks once more at once: what it waits for may have come while it
+        looked, and will not wake it again."""
+        if again.waits_for is None or ref in self._waiting[again.waits_for]:
+            return again.seconds
+        self._waiting[again.waits_for].add(ref)
+        return 0.0
 
     def _failed(self, ref: Ref, error: Exception) -> None:
         """The first failure may be weather; growing delays spare whoever is in trouble."""

@@ -41,7 +41,7 @@ def read(file: Path) -> Catalogue:
     try:
         written = tomllib.loads(file.read_text())
         zones = msgspec.convert(written, _Zones).zones
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except (OSError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise ValueError(f"{file}: {error}") from error
     del written["zones"]
     skus = (sku for kind, entries in written.items() for sku in _skus(file, kind, entries))
