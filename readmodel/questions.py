@@ -1,4 +1,4 @@
-"""The questions asked of the tables, each with a name: the only SELECTs in the house."""
+"""The questions asked of the tables, each with a name."""
 
 from collections.abc import Sequence
 
