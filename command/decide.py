@@ -121,13 +121,14 @@ def news(resource: Resource, command: ReportStatus) -> bool:
 
 
 def confirm(situation: Situation, command: ConfirmDeleted) -> AnyEvent | None:
-    """A confirmation ends the life it names and no other, and only one that was to end."""
+    """A confirmation ends the life it names and no other, only one that was to end, and not while
+    something lies in it."""
     resource = situation.resource
     if resource is None or resource.uid != command.uid:
         return None
     if not resource.deleted_at or command.seen < resource.intended:
         return None
-    return Deleted()
+    return None if situation.inside else Deleted()
 
 
 def present(situation: Situation) -> Resource:

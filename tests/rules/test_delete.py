@@ -98,3 +98,11 @@ def test_a_confirmation_ends_no_other_life() -> None:
 def test_what_is_gone_or_never_was_needs_no_confirmation() -> None:
     for events in ((), GONE):
         given("instance", *events).when(ConfirmDeleted(uid="u1", seen=Position(9))).then_nothing()
+
+
+def test_a_parent_is_not_gone_while_something_lies_in_it() -> None:
+    inside = [KINDS["block-storage"].ref(IDS, "late")]
+    going = given("workspace", Created(spec={}), DeletionRequested())
+    confirmation = ConfirmDeleted(uid=going.resource.uid, seen=Position(2))
+    going.holding(inside).when(confirmation).then_nothing()
+    going.holding([]).when(confirmation).then(Deleted())
