@@ -1,4 +1,5 @@
-"""A house for measuring and for crashes: servers and processes of its own, on free ports, in a temporary folder."""
+"""A house for measuring and for crashing: servers and processes of its own, on free ports, in a
+temporary folder."""
 
 import asyncio
 import shutil
@@ -93,7 +94,8 @@ def kept(settings: Config) -> Iterator[Stand]:
 
     with ThreadPoolExecutor(1) as thread:
         keeping = thread.submit(lambda: asyncio.run(keep()))
-        wait((standing, keeping), return_when=FIRST_COMPLETED)
+        either: tuple[Future[Any], ...] = (standing, keeping)
+        wait(either, return_when=FIRST_COMPLETED)
         if not standing.done():
             keeping.result()
         made, end = standing.result()

@@ -1,0 +1,83 @@
+"""One whole house for all flows, one caller for each test, and a name that nobody else uses."""
+
+from collections.abc import AsyncIterator, Iterator
+from itertools import count
+
+import pytest
+
+from eventlog.jetstream import JetStreamLog
+from tests.flows.client import Client, client_of
+from tests.flows.dev_house import DevHouse, Said, dev
+from tests.servers import STREAM, connected
+
+_number = count(1)
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevHouse]:
+    """Started once, as a person would start it."""
+    arguments = ("--ephemeral", "--port", "0", "--json")
+    with dev(tmp_path_factory.mktemp("house"), *arguments) as started:
+        yield started
+
+
+OTHER = """
+[site]
+region = "eu-2"
+refusals = "secatest"
+extensions = ["billing"]
+
+[cloud]
+catalogue = "catalogue.toml"
+"""
+CATALOGUE = """
+zones = ["z1"]
+
+[[storage-sku]]
+name = "tiny"
+spec = { iops = 1, type = "local-durable", minVolumeSize = 1 }
+"""
+
+
+@pytest.fixture(scope="session")
+def other_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevHouse]:
+    """One with a configuration: another region, another dialect, a catalogue of its own."""
+    place = tmp_path_factory.mktemp("other")
+    (place / "catalogue.toml").write_text(CATALOGUE)
+    settings = OTHER.replace("catalogue.toml", str(place / "catalogue.toml"))
+    (place / "site.toml").write_text(settings)
+    arguments = ("--ephemeral", "--port", "0", "--json", "--config", str(place / "site.toml"))
+    with dev(place, *arguments) as started:
+        yield started
+
+
+@pytest.fixture
+async def secatest(other_house: DevHouse) -> AsyncIterator[Client]:
+    """The administrator of the house that speaks the dialect of the conformance runner."""
+    async with client_of(other_house.said.url, other_house.said.token) as caller:
+        yield caller
+
+
+@pytest.fixture
+def said(house: DevHouse) -> Said:
+    return house.said
+
+
+@pytest.fixture
+async def client(said: Said) -> AsyncIterator[Client]:
+    """The administrator of the tenant."""
+    async with client_of(said.url, said.token) as caller:
+        yield caller
+
+
+@pytest.fixture
+def workspace() -> str:
+    """A name for a workspace of this test alone; the workspace is not there yet."""
+    return f"w{next(_number)}"
+
+
+@pytest.fixture
+async def log(said: Said) -> AsyncIterator[JetStreamLog]:
+    """What the house wrote, read as the house reads it."""
+    async with connected(said.nats) as nats:
+        yield JetStreamLog(nats, stream=STREAM, region=said.region)

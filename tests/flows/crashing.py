@@ -1,0 +1,166 @@
+"""A house that is hurt: who is killed or stopped, and what can be seen of it from outside."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import asyncpg
+from asyncpg import Pool
+
+from cli.children import Child, Children
+from cli.embedded import OWNER
+from cli.house import PROCESSES, free_port
+from eventlog.jetstream import JetStreamLog
+from eventlog.log import Unanswered
+from model.events import RecordedEvent
+from model.shape import NOWHERE
+from readmodel import tables
+from tests.flows.client import Client, client_of
+from tests.flows.simulated_site import Site
+from tests.servers import STREAM, connected
+from tests.stand import Stand
+
+SO_S_MAX = 60.0
+POLL_S = 0.02
+
+
+async def until(so: Callable[[], Awaitable[bool]], what: str) -> None:
+    """Asked again and again, for a bounded while; who is away is asked again."""
+    try:
+        async with asyncio.timeout(SO_S_MAX):
+            while True:
+                if await _said(so):
+                    return
+                await asyncio.sleep(POLL_S)
+    except TimeoutError as error:
+        raise AssertionError(f"it never came to this: {what}") from error
+
+
+async def _said(so: Callable[[], Awaitable[bool]]) -> bool:
+    try:
+        return await so()
+    except (OSError, Unanswered, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return False
+
+
+class Scene:
+    """A stand, and all that looks at it from outside: caller, log, tables, cloud."""
+
+    def __init__(self, stand: Stand, client: Client, log: JetStreamLog, site: Site) -> None:
+        self.stand, self.client, self.log, self.site = stand, client, log, site
+        self.killed: set[str] = set()
+
+    def pid(self, name: str) -> int:
+        return self.stand.children.pid(name)
+
+    async def kill(self, name: str) -> None:
+        """SIGKILL; returns when its supervisor has started another."""
+        pid = self.pid(name)
+        self.killed |= {name} & set(PROCESSES)
+        os.kill(pid, signal.SIGKILL)
+        await self.started_again(name, pid)
+        await until(self._log_answers, "the log answers")
+
+    async def _log_answers(self) -> bool:
+        return await self.log.end() >= NOWHERE
+
+    async def started_again(self, name: str, former: int) -> None:
+        async def other() -> bool:
+            return self.pid(name) != former
+
+        await until(other, f"{name} is started again")
+
+    @contextmanager
+    def stopped(self, name: str) -> Iterator[int]:
+        """SIGSTOP, and SIGCONT at the end unless it is gone by then."""
+        pid = self.pid(name)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield pid
+        finally:
+            if self.pid(name) == pid:
+                os.kill(pid, signal.SIGCONT)
+
+    async def events(self) -> list[RecordedEvent]:
+        """The whole log."""
+        return await whole(self.log)
+
+    @asynccontextmanager
+    async def pool(self, schema: str = tables.READ_MODEL) -> AsyncIterator[Pool]:
+        url = self.stand.house.postgres(OWNER)
+        if schema != tables.READ_MODEL:
+            await tables.prepare(url, schema)
+        pool = await tables.open_pool(url, schema=schema)
+        try:
+            yield pool
+        finally:
+            await pool.close()
+
+    async def at_rest(self) -> None:
+        """Until nothing is unfinished, in rows that have everything that is in the log."""
+
+        async def quiet() -> bool:
+            async with self.pool() as pool:
+                busy = await pool.fetchval("select exists (select from resources where unfinished)")
+                checkpoint = await pool.fetchval("select min(position) from checkpoints")
+                return not busy and checkpoint == await self.log.end()
+
+        await until(quiet, "everything is at rest")
+
+    @asynccontextmanager
+    async def another_serve(self, nats_url: str = "") -> AsyncIterator[Client]:
+        """A second process that answers, on the same log and tables; killed at the end."""
+        process, port = self.stand.house.process("serve"), free_port()
+        environment = process.environment | {"SECAPLANE_HTTP_PORT": str(port)}
+        if nats_url:
+            environment["SECAPLANE_NATS_URL"] = nats_url
+        async with Children(self.stand.folder / "logs") as children:
+            await children.start(Child("another", process.argv, environment, announces=True))
+            await children.ready("another")
+            url = f"http://127.0.0.1:{port}"
+            async with client_of(url, self.stand.token) as client:
+                yield client
+
+
+@asynccontextmanager
+async def scene_of(stand: Stand) -> AsyncIterator[Scene]:
+    house = stand.house
+    async with (
+        client_of(house.url, stand.token) as client,
+        connected(house.nats("everything")) as nats,
+    ):
+        log = JetStreamLog(nats, stream=STREAM, region=house.config.site.region)
+        site = Site(int(house.config.cloud.url.rpartition(":")[2]))
+        try:
+            yield Scene(stand, client, log, site)
+        finally:
+            await site.plugin.close()
+
+
+async def whole(log: JetStreamLog) -> list[RecordedEvent]:
+    end, found = await log.end(), list[RecordedEvent]()
+    following = log.follow(after=NOWHERE)
+    while not found or found[-1].position < end:
+        for each in await anext(following):
+            assert isinstance(each, RecordedEvent), each
+            found.append(each)
+    await following.aclose()
+    return found
+
+
+def children_of(pid: int) -> list[int]:
+    """As Linux shows them."""
+    assert sys.platform == "linux", "crashes are tested where processes can be seen"
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            found.append(int(path.parent.name))
+    return found

@@ -1,0 +1,204 @@
+"""A `secaplane dev` as a child of the tests: what it said, whom it started, and how it ended."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from cli.children import _die_with_parent
+from cli.config import PREFIX
+from cli.house import ISSUER
+from cli.identities import Issuer
+
+READY_S_MAX = 90.0
+STOP_S_MAX = 60.0
+POLL_S = 0.02
+TOKEN_HOURS = 1.0
+
+
+class Said(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """The line of JSON, every promised key and no other."""
+
+    url: str
+    tenant: str
+    region: str
+    token: str
+    operator_token: str
+    nats: str
+    postgres: str
+    pids: dict[str, int]
+
+
+class Process(NamedTuple):
+    """One process, not the one that may get its number later."""
+
+    pid: int
+    began: int
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+
+    @property
+    def alive(self) -> bool:
+        fields = _stat(self.pid)
+        return fields is not None and fields[0] != "Z" and int(fields[19]) == self.began
+
+
+@dataclass(frozen=True)
+class DevHouse:
+    """A house that is ready."""
+
+    supervisor: subprocess.Popen[bytes]
+    line: str
+    """The first that it printed."""
+    folder: Path
+    """Where its data lie."""
+
+    @property
+    def said(self) -> Said:
+        return msgspec.json.decode(self.line, type=Said)
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    def token(self, sub: str) -> str:
+        """A token of the house's own issuer, for anybody."""
+        issuer = Issuer.kept(self.folder / "issuer.json", self.folder / "jwks.json", ISSUER)
+        return issuer.token(sub, hours=TOKEN_HOURS)
+
+    def processes(self) -> list[Process]:
+        """The supervisor, those it started, and those they started."""
+        return family(self.supervisor.pid)
+
+    def more(self, *, until: str) -> str:
+        """What it printed after its first line, up to a line that says this."""
+        assert self.supervisor.stdout is not None
+        text = ""
+        while until not in text:
+            text += self.supervisor.stdout.readline().decode()
+        return text
+
+    def end(self, number: int = signal.SIGTERM) -> tuple[int, str]:
+        """How it ended, and what it printed after it was ready."""
+        self.supervisor.send_signal(number)
+        rest, _ = self.supervisor.communicate(timeout=STOP_S_MAX)
+        return self.supervisor.returncode, rest.decode()
+
+
+@contextmanager
+def dev(temporary: Path, *arguments: str) -> Iterator[DevHouse]:
+    """A ready house, stopped at the end by whoever has not stopped it before. An ephemeral one
+    lies in `temporary`."""
+    with (temporary / "errors").open("a+") as errors:
+        supervisor = launched(temporary, *arguments, stderr=errors.fileno())
+        try:
+            line = _first_line(supervisor)
+            assert line, f"it said nothing but: {(temporary / 'errors').read_text()}"
+            yield DevHouse(supervisor, line, _folder(temporary, arguments))
+        finally:
+            if supervisor.poll() is None:
+                supervisor.terminate()
+            supervisor.communicate(timeout=STOP_S_MAX)
+
+
+def launched(
+    temporary: Path, *arguments: str, stderr: int = subprocess.PIPE
+) -> subprocess.Popen[bytes]:
+    """In a process group of its own: Ctrl-C at the tests reaches it only through them."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
+    return subprocess.Popen(
+        (sys.executable, "-m", "cli.main", "dev", *arguments),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        env=environment | {"TMPDIR": str(temporary)},
+        bufsize=0,
+        process_group=0,
+        preexec_fn=_die_with_parent,
+    )
+
+
+def refused(temporary: Path, *arguments: str) -> tuple[int, str, str]:
+    """How a house ends that cannot start: its status, what it printed, and its complaint."""
+    supervisor = launched(temporary, *arguments)
+    printed, complaint = supervisor.communicate(timeout=READY_S_MAX)
+    return supervisor.returncode, printed.decode(), complaint.decode()
+
+
+def left_of(processes: list[Process]) -> list[str]:
+    """Who is still there after a bounded while, by command line."""
+    with suppress(AssertionError):
+        eventually(lambda: not any(each.alive for each in processes))
+    return [_command_line(each.pid) for each in processes if each.alive]
+
+
+def eventually(so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + STOP_S_MAX
+    while not so():
+        assert time.monotonic() < deadline, "it does not become so"
+        time.sleep(POLL_S)
+
+
+def _folder(temporary: Path, arguments: tuple[str, ...]) -> Path:
+    if "--folder" in arguments:
+        return Path(arguments[arguments.index("--folder") + 1])
+    (ephemeral,) = temporary.glob("secaplane-*")
+    return ephemeral
+
+
+def _first_line(supervisor: subprocess.Popen[bytes]) -> str:
+    """The first line that is not blank; none if it ends before."""
+    assert supervisor.stdout is not None
+    while True:
+        readable, _, _ = select.select([supervisor.stdout], [], [], READY_S_MAX)
+        assert readable, "the house does not get ready"
+        line = supervisor.stdout.readline().decode()
+        if not line or line.strip():
+            return line
+
+
+# --- processes, as Linux shows them
+
+
+def process(pid: int) -> Process:
+    fields = _stat(pid)
+    assert fields is not None, f"there is no process {pid}"
+    return Process(pid, int(fields[19]))
+
+
+def family(pid: int) -> list[Process]:
+    """A process and all its descendants."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        fields = _stat(int(path.name))
+        if fields is not None:
+            parents[Process(int(path.name), int(fields[19]))] = int(fields[1])
+    found = [each for each in parents if each.pid == pid]
+    for each in found:  # grows while it is walked
+        found += [child for child, parent in parents.items() if parent == each.pid]
+    return found
+
+
+def _stat(pid: int) -> list[str] | None:
+    """The fields after the name: state, parent, ..., and 19 further the time it began."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+
+
+def _command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return f"process {pid}"

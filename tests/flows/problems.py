@@ -1,0 +1,52 @@
+"""What every refusal must be: a problem of exactly SECA's shape, in the house's own words."""
+
+import re
+
+from tests.flows.client import Answer
+
+BASE = "http://secapi.cloud/errors"
+SORTS = {
+    400: ("invalid-request", "Bad Request"),
+    401: ("unauthorized", "Unauthorized"),
+    403: ("forbidden", "Forbidden"),
+    404: ("resource-not-found", "Not Found"),
+    405: ("invalid-request", "Bad Request"),
+    406: ("invalid-request", "Bad Request"),
+    409: ("resource-conflict", "Conflict"),
+    412: ("precondition-failed", "Precondition Failed"),
+    413: ("invalid-request", "Bad Request"),
+    415: ("invalid-request", "Bad Request"),
+    422: ("validation-error", "Unprocessable Entity"),
+    503: ("internal-server-error", "Internal Server Error"),
+}
+REQUIRED = {"type", "title", "status", "detail", "instance", "sources"}
+INSTANCE = "urn:secaplane:request:"
+INSIDE = re.compile(
+    r"Traceback|File \"|\.py\b|line \d+, in|Error\(|Exception|NoneType|object at 0x|<class"
+    r"|litestar|msgspec|asyncpg|psycopg|uvicorn|casbin|jsonschema|nats\.|/usr/|site-packages",
+    re.IGNORECASE,
+)
+"""What only those who built the house need to know."""
+
+
+def refused(answer: Answer, status: int) -> list[tuple[str, str]]:
+    """The (pointer, parameter) of each source, once all else is as it must be."""
+    assert answer.status == status, answer
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    problem = answer.json
+    assert REQUIRED <= set(problem) <= REQUIRED | {"meta"}
+    slug, title = SORTS[status]
+    assert (problem["type"], problem["title"]) == (f"{BASE}/{slug}", title)
+    assert type(problem["status"]) is int
+    assert problem["status"] == status
+    assert problem["instance"] == INSTANCE + answer.headers["X-Request-Id"]
+    assert problem["detail"].strip()
+    assert not INSIDE.search(answer.body.decode()), answer
+    for source in problem["sources"]:
+        assert {name: type(value) for name, value in source.items()} == {
+            "pointer": str,
+            "parameter": str,
+        }
+    if status == 401:
+        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    return [(source["pointer"], source["parameter"]) for source in problem["sources"]]

@@ -1,0 +1,130 @@
+"""Paths and methods: what is not served is refused as a problem, and nothing bends a path."""
+
+import asyncio
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+import pytest
+
+from edge.server import HEADERS_BYTES_MAX
+from tests.flows.client import JSON, VOLUME, Client, at
+from tests.flows.dev_house import Said
+from tests.flows.problems import refused
+
+HERE = at("workspace", "absent")
+DISK = at("block-storage", "disk", workspace="absent")
+READ, WRITE, ACT = "GET, HEAD", "GET, HEAD, PUT, DELETE", "POST"
+CUT_OFF_S_MAX = 10.0
+METHODS = ("GET", "PUT", "DELETE", "POST")
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/providers",
+        "/providers/seca.storage/v1",
+        "/providers/seca.nothing/v1/tenants/demo/workspaces/w",
+        "/providers/seca.storage/v2/tenants/demo/skus",
+        "/providers/SECA.storage/v1/tenants/demo/skus",
+        "/providers/seca.workspace/v1/tenants/demo",
+        "/admin",
+        "/favicon.ico",
+        "/openapi.json/",
+        HERE + "/",
+        HERE + "//",
+        at("workspace") + "/",
+        HERE.replace("/tenants", "//tenants"),
+        "/" + HERE,
+        HERE.replace("/workspaces", "%2Fworkspaces"),
+        HERE.replace("demo", ""),
+        at("workspace") + "/.",
+        at("workspace") + "/..",
+        HERE + "/block-storages",
+        at("instance", "one", workspace="absent") + "/explode",
+        at("instance", "one", workspace="absent") + "/start/",
+        at("block-storage", "disk", workspace="absent") + "/start",
+    ],
+)
+async def test_a_path_that_leads_nowhere(client: Client, path: str, method: str) -> None:
+    data, headers = (b"{}", {"Content-Type": JSON}) if method == "PUT" else (None, {})
+    answer = await client.ask(method, path, data=data, headers=headers)
+    if path.rpartition("/")[2] in (".", "..") and method != "POST":
+        assert refused(answer, 422 if method == "PUT" else 404) is not None
+    elif path.rpartition("/")[2] in (".", ".."):
+        assert refused(answer, 405) == []
+    else:
+        assert refused(answer, 404) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "methods", "allowed"),
+    [
+        (HERE, ("POST", "PATCH", "TRACE", "PROPFIND", "OPTIONS"), WRITE),
+        (at("workspace"), ("PUT", "POST", "DELETE", "PATCH", "OPTIONS"), READ),
+        (DISK, ("POST", "PATCH"), WRITE),
+        (at("storage-sku", "seca.rd500"), ("PUT", "DELETE", "POST"), READ),
+        (at("region", "eu-1"), ("PUT", "DELETE"), READ),
+        (at("tenant", "demo"), ("DELETE",), "GET, HEAD, PUT"),
+        (
+            at("instance", "one", workspace="absent") + "/start",
+            ("GET", "HEAD", "PUT", "DELETE", "PATCH"),
+            ACT,
+        ),
+        ("/healthz", ("PUT", "POST", "DELETE", "OPTIONS"), READ),
+        ("/openapi.json", ("PUT", "POST", "DELETE"), READ),
+    ],
+)
+async def test_a_method_that_a_path_does_not_take(
+    client: Client, path: str, methods: tuple[str, ...], allowed: str
+) -> None:
+    for method in methods:
+        answer = await client.ask(method, path, headers={"Content-Type": JSON})
+        assert answer.headers.get("Allow") == allowed, (method, answer)
+        if method == "HEAD":
+            assert (answer.status, answer.body) == (405, b"")
+        else:
+            assert refused(answer, 405) == []
+
+
+async def test_what_needs_no_token_takes_head_too(client: Client) -> None:
+    for path in ("/healthz", "/readyz", "/metrics", "/openapi.json"):
+        answer = await client.head(path, token=None)
+        assert (answer.status, answer.body) == (200, b"")
+
+
+async def test_an_escaped_path_is_the_same_path(client: Client, workspace: str) -> None:
+    path = at("workspace", workspace)
+    await client.put(path, {})
+    escaped = path[:-2] + "".join(f"%{ord(letter):02x}" for letter in path[-2:])
+    found = await client.get(escaped.replace("tenants", "%74enants"))
+    assert found.json["metadata"]["name"] == workspace
+
+
+async def test_a_long_address_is_an_unknown_one(client: Client) -> None:
+    for length in (200, 5_000, 50_000):
+        name = "a" * length
+        assert refused(await client.get(at("workspace", name)), 404) == []
+        long = await client.put(at("workspace", name), VOLUME)
+        assert refused(long, 422) == [("/metadata/name", "name")]
+
+
+async def test_a_head_without_an_end_is_cut_off(client: Client, said: Said) -> None:
+    """Read to its end within the time: whether the refusal gets through or not, nobody listens."""
+    url = urlsplit(said.url)
+    reader, writer = await asyncio.open_connection(url.hostname, url.port)
+    async with asyncio.timeout(CUT_OFF_S_MAX):
+        with suppress(ConnectionError):
+            writer.write(b"GET / HTTP/1.1\r\nX-Endless: ")
+            for _ in range(64):
+                writer.write(b"a" * HEADERS_BYTES_MAX)
+                await writer.drain()
+            assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
+    writer.close()
+    assert (await client.get(HERE)).status == 404
+
+
+async def test_a_large_head_is_read(client: Client) -> None:
+    answer = await client.get(HERE, **{f"X-{n}": "a" * 4_000 for n in range(12)})
+    assert refused(answer, 404) == []

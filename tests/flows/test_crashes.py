@@ -1,0 +1,391 @@
+"""Whoever is killed or stopped, whenever: every event counts once, and everything comes to rest."""
+
+import asyncio
+import os
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from itertools import count
+
+import asyncpg
+import pytest
+
+from cli.config import Config
+from cli.embedded import OWNER
+from cli.house import PROCESSES
+from eventlog.codec import Page
+from eventlog.jetstream import JetStreamLog
+from kinds import KINDS
+from model.events import SYSTEM, AnyEvent, Created, Deleted, DeletionRequested, Updated
+from model.shape import NOWHERE, Ref
+from readmodel import tables
+from tests.flows.client import INSTANCE, VOLUME, Answer, at
+from tests.flows.crashing import Scene, children_of, scene_of, until, whole
+from tests.flows.read_models import assert_same, rebuild, rows
+from tests.stand import Stand, kept
+
+LOAD = 32
+HELD_S, LATE_S = 60.0, 2.0
+WRITTEN = (200, 201)
+
+
+@pytest.fixture(scope="module")
+def stand() -> Iterator[Stand]:
+    with kept(Config()) as made:
+        yield made
+
+
+@pytest.fixture
+async def scene(stand: Stand) -> AsyncIterator[Scene]:
+    """Whom a test does not kill lives through it."""
+    async with scene_of(stand) as made:
+        before = {name: made.pid(name) for name in PROCESSES}
+        yield made
+        await made.site.misbehave()
+        died = {name for name in PROCESSES if made.pid(name) != before[name]}
+        assert died == made.killed
+
+
+async def furnished(scene: Scene, workspace: str) -> None:
+    await scene.client.made(at("workspace", workspace), {"spec": {}})
+
+
+def marked(marks: "count[int]") -> tuple[str, dict[str, object]]:
+    """A volume's body that can be recognised in the log."""
+    mark = str(next(marks))
+    return mark, VOLUME | {"labels": {"mark": mark}}
+
+
+async def marks_in(log: JetStreamLog) -> Counter[str]:
+    """How often each marked body was recorded."""
+    events = [each.event for each in await whole(log)]
+    labels = [each.labels for each in events if isinstance(each, Created | Updated)]
+    return Counter(each["mark"] for each in labels if isinstance(each, dict) and "mark" in each)
+
+
+async def assert_rows_are_the_log(scene: Scene) -> None:
+    """Each event has one row of history, and a rebuild beside them comes to the same rows."""
+    await scene.at_rest()
+    events = await scene.events()
+    beside = f"rm_beside_{events[-1].position}"
+    async with scene.pool() as live, scene.pool(beside) as other:
+        await rebuild(other, scene.log, events, batch_max=1000)
+        mine = await rows(live)
+        assert [row["position"] for row in mine["history"]] == [each.position for each in events]
+        assert_same(mine, await rows(other))
+
+
+# --- the projector
+
+
+async def test_a_projector_killed_in_the_middle_of_a_batch_is_taken_up_where_it_was(
+    scene: Scene,
+) -> None:
+    """Its statement waits for a row of history that another transaction has begun: the checkpoint
+    and the rows before it are written by then, and nobody has committed anything."""
+    await furnished(scene, "middle")
+    await scene.at_rest()
+    end = await scene.log.end()
+    blocker = await asyncpg.connect(scene.stand.house.postgres(OWNER))
+    try:
+        with scene.stopped("projector"):
+            for n in range(6):
+                put = await scene.client.put(
+                    at("block-storage", f"v{n}", workspace="middle"), VOLUME
+                )
+                assert put.status == 201
+            held = blocker.transaction()
+            await held.start()
+            await blocker.execute(
+                f"insert into {tables.READ_MODEL}.history"
+                " values ($1, '', '', '', now(), '', '', 0, '', '')",
+                end + 4,
+            )
+        await until(lambda: inside_its_statement(blocker), "the projector waits in its statement")
+        await scene.kill("projector")
+        await held.rollback()
+    finally:
+        await blocker.close()
+    await assert_rows_are_the_log(scene)
+
+
+async def inside_its_statement(connection: asyncpg.Connection) -> bool:
+    found = await connection.fetchval(
+        "select exists (select from pg_locks where locktype = 'transactionid' and not granted)"
+    )
+    return bool(found)
+
+
+# --- the reconcilers
+
+
+async def test_what_the_cloud_did_for_a_reconciler_that_died_is_not_done_again(
+    scene: Scene,
+) -> None:
+    """Killed between the cloud's doing and the report: of a creation and a removal."""
+    await furnished(scene, "held")
+    new, old = (at("block-storage", name, workspace="held") for name in ("new", "old"))
+    await scene.client.made(old, VOLUME)
+    await scene.at_rest()
+    before = await scene.site.counts()
+    await scene.site.misbehave(hold_answers_s=HELD_S)
+    assert (await scene.client.put(new, VOLUME)).status == 201
+    assert (await scene.client.delete(old)).status == 202
+
+    async def done() -> bool:
+        now = await scene.site.counts()
+        return (len(now.creates), len(now.removes)) == (
+            len(before.creates) + 1,
+            len(before.removes) + 1,
+        )
+
+    await until(done, "the cloud has done both, and holds its answers back")
+    await scene.kill("reconcilers")
+    await scene.site.misbehave()
+    await scene.client.active(new)
+    await scene.client.gone(old)
+    await scene.at_rest()
+    after = await scene.site.counts()
+    assert set(after.creates.values()) == set(after.removes.values()) == {1}
+
+
+async def test_a_restart_that_the_cloud_did_for_a_reconciler_that_died_is_not_done_again(
+    scene: Scene,
+) -> None:
+    """The cloud is asked twice, to ensure and to act; the second answer is the one that is late."""
+    await furnished(scene, "again")
+    one = at("instance", "one", workspace="again")
+    await scene.client.made(one, INSTANCE)
+    assert (await scene.client.post(f"{one}/start")).status == 202
+    await scene.client.active(one)
+    await scene.at_rest()
+    mine = await uid(scene, one)
+    await scene.site.misbehave(hold_answers_s=LATE_S)
+    assert (await scene.client.post(f"{one}/restart")).status == 202
+
+    async def done() -> bool:
+        return (await scene.site.counts()).actions[mine] == 2
+
+    await until(done, "the cloud has done it, and holds its answer back")
+    await scene.kill("reconcilers")
+    await scene.site.misbehave()
+    restarted = await scene.client.active(one)
+    assert restarted.json["status"]["powerState"] == "on"
+    await scene.at_rest()
+    assert (await scene.site.counts()).actions[mine] == 2
+
+
+async def uid(scene: Scene, path: str) -> str:
+    """Of the living resource at a path of the API."""
+    async with scene.pool() as pool:
+        found = await pool.fetchval(
+            "select uid from resources where not gone and $1 like '%/' || path", path
+        )
+    return str(found)
+
+
+async def test_an_answer_that_is_lost_is_asked_for_again_and_nothing_is_done_twice(
+    scene: Scene,
+) -> None:
+    await furnished(scene, "lost")
+    paths = [at("block-storage", f"v{n}", workspace="lost") for n in range(4)]
+    await scene.site.misbehave(lose_answers=2)
+    for path in paths[:2]:
+        assert (await scene.client.put(path, VOLUME)).status == 201
+    for path in paths[:2]:
+        await scene.client.active(path)
+    one = at("instance", "one", workspace="lost")
+    await scene.client.made(one, INSTANCE)
+    await scene.at_rest()
+    await scene.site.misbehave(lose_answers=2)
+    assert (await scene.client.post(f"{one}/start")).status == 202
+    assert (await scene.client.delete(paths[0])).status == 202
+    await scene.client.gone(paths[0])
+    await scene.client.active(one)
+    assert (await scene.site.faults()).lose_answers == 0
+    counts = await scene.site.counts()
+    assert set(counts.creates.values()) == set(counts.removes.values()) == {1}
+    assert counts.actions[await uid(scene, one)] == 1
+
+
+@pytest.mark.parametrize(
+    "removing",
+    [pytest.param(False, id="going"), pytest.param(True, id="being removed")],
+)
+async def test_an_orphan_that_a_dead_command_left_behind_is_taken_back(
+    scene: Scene, removing: bool
+) -> None:
+    """Its parent was going already when it was appended, and is gone only after it."""
+    name = f"going-{removing}".lower()
+    await furnished(scene, name)
+    await scene.at_rest()
+    web = KINDS["workspace"].ref({"tenant": "demo"}, name)
+    orphan = KINDS["block-storage"].ref({"tenant": "demo", "workspace": name}, "orphan")
+    if removing:
+        removes = len((await scene.site.counts()).removes)
+        await scene.site.misbehave(hold_answers_s=LATE_S)
+        assert (await scene.client.delete(at("workspace", name))).status == 202
+        await until(lambda: removed_more_than(scene, removes), "the cloud has removed it")
+        await scene.site.misbehave(outage=True)  # the answer that is held comes all the same
+        await left_behind(scene, web, orphan)
+        await asyncio.sleep(LATE_S + 1)
+        await scene.site.misbehave()
+    else:
+        with scene.stopped("reconcilers"):
+            assert (await scene.client.delete(at("workspace", name))).status == 202
+            await left_behind(scene, web, orphan)
+    await scene.client.gone(at("workspace", name))
+    await scene.at_rest()
+    ended, taken_back = (await scene.log.read(web))[-1], await scene.log.read(orphan)
+    told: list[type[AnyEvent]] = [type(each.event) for each in taken_back]
+    assert told == [Created, DeletionRequested, Deleted]
+    assert type(ended.event) is Deleted
+    assert taken_back[-1].position < ended.position
+    assert "orphan" not in (await scene.site.counts()).creates
+
+
+async def removed_more_than(scene: Scene, number: int) -> bool:
+    return len((await scene.site.counts()).removes) > number
+
+
+async def left_behind(scene: Scene, parent: Ref, orphan: Ref) -> None:
+    """As by a command that died before it looked at the parent again."""
+    now = (await scene.log.read(parent))[-1].time
+    written = Page(
+        ref=orphan,
+        uid="orphan",
+        time=now,
+        request="dead",
+        by=SYSTEM,
+        event=Created(spec=VOLUME["spec"]),
+    )
+    await scene.log.append(written, after=NOWHERE)
+
+
+# --- NATS
+
+
+async def test_a_write_that_meets_a_stopped_log_says_so_and_happens_at_most_once(
+    scene: Scene,
+) -> None:
+    await furnished(scene, "paused")
+    path, marks = at("block-storage", "v", workspace="paused"), count(1)
+    await scene.client.made(path, marked(marks)[1])
+    await scene.at_rest()
+    with scene.stopped("nats"):
+        told = await asyncio.gather(
+            scene.client.put(path, marked(marks)[1]),
+            scene.client.put(at("block-storage", "w", workspace="paused"), marked(marks)[1]),
+            scene.client.delete(at("block-storage", "x", workspace="paused")),
+        )
+    assert {each.status for each in told} == {503}
+    for each in told:
+        assert "outcome is unknown" in each.json["detail"] or "log" in each.json["detail"]
+        assert int(each.headers["Retry-After"]) >= 1
+    again = [await scene.client.put(path, marked(marks)[1]) for _ in range(2)]
+    assert [each.status for each in again] == [200, 200]
+    await scene.client.active(path)
+    await scene.at_rest()
+    recorded = await marks_in(scene.log)
+    assert max(recorded.values()) == 1
+    history = await scene.log.read(
+        KINDS["block-storage"].ref({"tenant": "demo", "workspace": "paused"}, "v")
+    )
+    intents = [each for each in history if isinstance(each.event, Created | Updated)]
+    assert again[-1].json["metadata"]["resourceVersion"] == len(intents)
+
+
+async def test_what_was_answered_before_the_log_was_killed_is_there_afterwards(
+    scene: Scene,
+) -> None:
+    await furnished(scene, "load")
+    marks, numbers = count(1000), count()
+    answered: dict[str, tuple[str, Answer]] = {}
+    refused: list[Answer] = []
+    enough = asyncio.Event()
+
+    async def write(worker: int) -> None:
+        while not enough.is_set():
+            mark, body = marked(marks)
+            path = at("block-storage", f"v{worker}-{next(numbers) % 3}", workspace="load")
+            answer = await scene.client.put(path, body)
+            if answer.status in WRITTEN:
+                answered[mark] = path, answer
+            else:
+                refused.append(answer)
+
+    async with asyncio.TaskGroup() as group:
+        for worker in range(LOAD):
+            group.create_task(write(worker))
+        await until(lambda: more_than(answered, LOAD * 3), "the load is on")
+        await scene.kill("nats")
+        before = len(answered)
+        await until(lambda: more_than(answered, before + LOAD * 3), "writes are taken again")
+        enough.set()
+    assert {each.status for each in refused} <= {503}
+    recorded = await marks_in(scene.log)
+    assert {mark for mark in answered if recorded[mark] != 1} == set()
+    assert max(recorded.values()) == 1
+    await scene.at_rest()
+    latest = {path: answer for path, answer in answered.values()}
+    for path, answer in latest.items():
+        shown = await scene.client.get(path)
+        assert shown.state == "active"
+        version = shown.json["metadata"]["resourceVersion"]
+        assert version >= answer.json["metadata"]["resourceVersion"]
+    await assert_rows_are_the_log(scene)
+
+
+async def more_than(some: dict[str, tuple[str, Answer]], number: int) -> bool:
+    return len(some) > number
+
+
+# --- PostgreSQL
+
+
+async def test_writes_go_on_without_postgresql_and_rows_catch_up(scene: Scene) -> None:
+    await furnished(scene, "rows")
+    former = scene.pid("postgres")
+    for pid in (former, *children_of(former)):
+        os.kill(pid, signal.SIGKILL)
+    await scene.started_again("postgres", former)
+    with scene.stopped("postgres"):
+        written = await asyncio.gather(*(
+            scene.client.put(at("block-storage", f"v{n}", workspace="rows"), VOLUME)
+            for n in range(LOAD)
+        ))  # fmt: skip
+        assert {each.status for each in written} == {201}
+    for n in range(LOAD):
+        await until_shown(scene, at("block-storage", f"v{n}", workspace="rows"))
+    await assert_rows_are_the_log(scene)
+
+
+async def until_shown(scene: Scene, path: str) -> None:
+    async def active() -> bool:
+        answer = await scene.client.get(path)
+        return answer.status == 200 and answer.state == "active"
+
+    await until(active, f"{path} is active")
+
+
+async def test_rows_that_a_crash_took_back_are_made_again_though_nothing_more_happens(
+    scene: Scene,
+) -> None:
+    """Commits are not waited for: the last ones may be lost with the server."""
+    await furnished(scene, "quiet")
+    await scene.at_rest()
+    with scene.stopped("reconcilers"):
+        for n in range(10):
+            await scene.client.put(at("block-storage", f"v{n}", workspace="quiet"), VOLUME)
+        former = scene.pid("postgres")
+        for pid in (former, *children_of(former)):
+            os.kill(pid, signal.SIGKILL)
+        await scene.started_again("postgres", former)
+
+        async def caught_up() -> bool:
+            async with scene.pool() as pool:
+                checkpoint = await pool.fetchval("select min(position) from checkpoints")
+                return bool(checkpoint == await scene.log.end())
+
+        await until(caught_up, "the rows have everything again")
+    await assert_rows_are_the_log(scene)

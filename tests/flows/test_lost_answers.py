@@ -1,0 +1,244 @@
+"""No answer is neither yes nor no: whatever became of an append, it is in the log once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from itertools import count
+
+import nats
+import pytest
+from nats.aio.client import Client
+
+from cli.config import Config
+from command.commands import Command, Delete, Put
+from command.handle import Door, Handled, handle
+from eventlog import jetstream
+from eventlog.folds import Folds
+from eventlog.jetstream import JetStreamLog
+from eventlog.snapshots import MemorySnapshots
+from kinds import KINDS
+from model.errors import Unavailable
+from model.events import By, Created, DeletionRequested, RecordedEvent, Updated
+from model.shape import Json, Position, Ref
+from tests.flows.client import VOLUME, at
+from tests.flows.crashing import scene_of
+from tests.flows.lossy import Wire, lossy
+from tests.servers import connected
+from tests.stand import kept
+
+JANE = By(sub="jane")
+REGION = "eu-1"
+IDS = {"tenant": "acme", "workspace": "web"}
+TENANT, WEB = Ref("tenant", "tenants/acme"), KINDS["workspace"].ref(IDS, "web")
+DISK = KINDS["block-storage"].ref(IDS, "disk")
+SPEC: Json = {"sizeGB": 10, "skuRef": {"resource": "skus/one"}}
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jetstream, "PUBLISH_S_MAX", 0.5)
+    monkeypatch.setattr(jetstream, "ANSWER_S_MAX", 1.0)
+
+
+class Slow(JetStreamLog):
+    """What the wire holds arrives at the next look at its resource: before it, or just after."""
+
+    wire: Wire
+    arrives = ""
+
+    async def latest(self, ref: Ref) -> RecordedEvent | None:
+        held = self.wire.happened.is_set() and not self.wire.arrive.is_set()
+        if held and self.arrives == "before":
+            await self._arrive()
+        found = await super().latest(ref)
+        if held and self.arrives == "after":
+            await self._arrive()
+        return found
+
+    async def _arrive(self) -> None:
+        self.wire.arrive.set()
+        await self.wire.answered.wait()
+
+
+class World:
+    """A door to the log, a wire on the way to it, and the log itself beside the wire."""
+
+    def __init__(self, wire: Wire, log: Slow, beside: JetStreamLog) -> None:
+        self.wire, self.log, self.beside = wire, log, beside
+        numbers = count(1)
+        self.door = Door(
+            log=log,
+            folds=Folds(log, MemorySnapshots()),
+            clock=lambda: datetime(2026, 1, 1, tzinfo=UTC),
+            new_uid=lambda: f"u{next(numbers)}",
+            inside=_nobody,
+            reached=_at_once,
+        )
+
+    async def say(self, ref: Ref, command: Command, request: str) -> Handled:
+        return await handle(self.door, ref, command, by=JANE, request=request)
+
+    async def requests(self, ref: Ref) -> list[str]:
+        return [each.request for each in await self.beside.read(ref)]
+
+
+async def _nobody(ref: Ref, going_too: bool) -> list[Ref]:
+    return []
+
+
+async def _at_once(position: Position, seconds: float) -> bool:
+    return True
+
+
+async def _silent(error: Exception) -> None: ...
+
+
+@pytest.fixture
+async def world(nats_url: str, fresh_stream: str) -> AsyncIterator[World]:
+    async with (
+        connected(nats_url) as direct,
+        lossy(nats_url) as (wire, near),
+        behind(near) as client,
+    ):
+        beside = JetStreamLog(direct, stream=fresh_stream, region=REGION)
+        await beside.prepare()
+        log = Slow(client, stream=fresh_stream, region=REGION)
+        log.wire = wire
+        made = World(wire, log, beside)
+        for ref in (TENANT, WEB):
+            await made.say(ref, Put(spec={}), "first")
+        yield made
+
+
+@asynccontextmanager
+async def behind(url: str) -> AsyncIterator[Client]:
+    client = await nats.connect(
+        url,
+        pending_size=0,
+        reconnect_time_wait=0.05,
+        max_reconnect_attempts=-1,
+        error_cb=_silent,
+    )
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+@pytest.mark.parametrize(
+    ("ref", "command"), [(DISK, Put(spec=SPEC)), (WEB, Put(spec={})), (WEB, Delete())]
+)
+async def test_an_event_whose_answer_was_lost_is_recognised(
+    world: World, ref: Ref, command: Command
+) -> None:
+    world.wire.lose_next_answer = True
+    async with asyncio.TaskGroup() as group:
+        asked = group.create_task(world.say(ref, command, "mine"))
+        await world.wire.answered.wait()
+        world.wire.cut()
+    former = ["first"] if ref == WEB else []
+    assert await world.requests(ref) == [*former, "mine"]
+    resource = asked.result().resource
+    assert resource is not None
+    assert resource.version == len(former) + 1
+
+
+@pytest.mark.parametrize(
+    ("ref", "command"), [(DISK, Put(spec=SPEC)), (WEB, Put(spec={})), (WEB, Delete())]
+)
+async def test_when_nothing_can_be_read_the_outcome_is_said_to_be_unknown(
+    world: World, ref: Ref, command: Command
+) -> None:
+    world.wire.lose_next_answer = True
+    with pytest.raises(Unavailable, match="the outcome is unknown"):
+        await world.say(ref, command, "mine")
+    assert (await world.requests(ref))[-1] == "mine"
+
+
+async def test_after_an_unknown_outcome_the_same_again_is_another_fact(world: World) -> None:
+    world.wire.lose_next_answer = True
+    with pytest.raises(Unavailable):
+        await world.say(DISK, Put(spec=SPEC), "r1")
+    world.wire.cut()
+    again = await world.say(DISK, Put(spec=SPEC), "r2")
+    assert type(again.event) is Updated
+    assert again.resource is not None
+    assert (again.resource.version, again.resource.uid) == (2, "u3")
+    assert await world.requests(DISK) == ["r1", "r2"]
+
+
+@pytest.mark.parametrize("arrives", ["before", "after", "too late"])
+@pytest.mark.parametrize("known", [False, True])
+async def test_an_event_that_arrives_late_is_recorded_once(
+    world: World, known: bool, arrives: str
+) -> None:
+    """Its client was cut off while it was on the way; it arrives around the next look, or when
+    another one has taken its place."""
+    former = ["r0"] if known else []
+    for request in former:
+        await world.say(DISK, Put(spec=SPEC), request)
+    world.log.arrives = arrives
+    world.wire.hold_next_append = True
+    handled = await world.say(DISK, Put(spec=SPEC), "r1")
+    world.wire.arrive.set()
+    await world.wire.answered.wait()
+    assert type(handled.event) is (Updated if known else Created)
+    assert await world.requests(DISK) == [*former, "r1"]
+
+
+@pytest.mark.parametrize("arrives", ["before", "after", "too late"])
+@pytest.mark.parametrize("ref", [DISK, WEB])
+async def test_a_deletion_that_arrives_late_is_recorded_once(
+    world: World, ref: Ref, arrives: str
+) -> None:
+    await world.say(DISK, Put(spec=SPEC), "first")
+    world.log.arrives = arrives
+    world.wire.hold_next_append = True
+    handled = await world.say(ref, Delete(), "mine")
+    world.wire.arrive.set()
+    await world.wire.answered.wait()
+    assert handled.event == DeletionRequested()
+    assert await world.requests(ref) == ["first", "mine"]
+
+
+# --- the same, over HTTP
+
+
+async def test_a_caller_is_told_that_the_outcome_is_unknown_or_that_all_is_well() -> None:
+    with kept(Config()) as stand:
+        async with (
+            scene_of(stand) as scene,
+            lossy(stand.house.nats("writer")) as (wire, near),
+            scene.another_serve(near) as client,
+        ):
+            await client.made(at("workspace", "lossy"), {"spec": {}})
+            path = at("block-storage", "disk", workspace="lossy")
+            wire.lose_next_answer = True
+            told = await client.put(path, VOLUME)
+            assert told.status == 503
+            assert "the outcome is unknown" in told.json["detail"]
+            assert told.headers["Retry-After"] == "1"
+            wire.cut()
+            await scene.client.active(path)
+            again = await client.put(path, VOLUME)
+            assert (again.status, again.json["metadata"]["resourceVersion"]) == (200, 2)
+            await scene.at_rest()  # or the answer that is lost may say that it raced a report
+            wire.lose_next_answer = True
+            wire.answered.clear()
+            async with asyncio.TaskGroup() as group:
+                asked = group.create_task(client.put(path, VOLUME))
+                await wire.answered.wait()
+                wire.cut()
+            well = asked.result()
+            assert well.status == 200, well
+            assert well.json["metadata"]["resourceVersion"] == 3
+            await client.active(path)
+            await scene.at_rest()
+            ref = KINDS["block-storage"].ref({"tenant": "demo", "workspace": "lossy"}, "disk")
+            intents = [type(each.event) for each in await scene.log.read(ref)]
+            assert [each for each in intents if each in (Created, Updated)] == [
+                Created,
+                Updated,
+                Updated,
+            ]

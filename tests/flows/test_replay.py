@@ -1,0 +1,165 @@
+"""What is read is a fold of the log: however it is replayed, the rows come out the same."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from asyncpg import Pool
+from nats.aio.client import Client as Nats
+
+from cli.config import Config
+from eventlog.jetstream import JetStreamLog
+from kinds import KINDS
+from model.events import Created, Deleted, DeletionRequested, Updated
+from model.shape import Json, State
+from readmodel import tables
+from tests.flows.client import INSTANCE, VOLUME, Client, at
+from tests.flows.crashing import Scene, scene_of, whole
+from tests.flows.read_models import assert_same, projector, rebuild, rows
+from tests.flows.simulated_site import LARGE, SMALL
+from tests.log.pages import IDS, REGION, page
+from tests.scenario import found
+from tests.stand import kept
+
+READER: Json = {
+    "spec": {"permissions": [{"provider": "seca.storage", "resources": ["*"], "verb": ["get"]}]}
+}
+READS: Json = {"spec": {"subs": ["jane"], "roles": ["reader"], "scopes": [{}]}}
+
+
+async def test_a_lively_house_is_rebuilt_row_by_row_as_it_stands() -> None:
+    with kept(Config()) as stand:
+        async with scene_of(stand) as scene:
+            await lively(scene)
+            events = await scene.events()
+            async with scene.pool() as live:
+                was = await rows(live)
+            assert {row["type"] for row in was["history"]} == EVERY_TYPE
+            assert {row["kind"] for row in was["history"]} == set(KINDS)
+            for batch_max in (1000, 7, 1):
+                async with scene.pool(f"rm_by_{batch_max}") as beside:
+                    await rebuild(beside, scene.log, events, batch_max=batch_max)
+                    assert_same(was, await rows(beside))
+
+
+EVERY_TYPE = {
+    "created",
+    "updated",
+    "action-requested",
+    "deletion-requested",
+    "status-reported",
+    "deleted",
+}
+
+
+async def lively(scene: Scene) -> None:
+    """Every kind, every sort of event, names used again, refusals of the cloud, secrets, labels."""
+    client = scene.client
+    refuse = [{"kind": "block-storage", "name": "bad*"}]
+    await scene.site.misbehave(delay_s=0.05, refuse=refuse)
+    async with asyncio.TaskGroup() as group:
+        for workspace in ("one", "two"):
+            group.create_task(live_in(client, workspace))
+    for path, body in (
+        (at("role", "reader"), READER),
+        (at("role-assignment", "jane"), READS),
+        (at("role", "reader"), READER | {"labels": {"a": "é"}}),
+    ):
+        await client.made(path, body)
+    await client.delete(at("role-assignment", "jane"))
+    await client.gone(at("role-assignment", "jane"))
+    await scene.at_rest()
+
+
+async def live_in(client: Client, workspace: str) -> None:
+    home = at("workspace", workspace)
+    await client.made(home, {"spec": {}, "annotations": {"note": "é \U0001f600"}})
+    disk, bad = (at("block-storage", name, workspace=workspace) for name in ("disk", "bad.disk"))
+    await client.put(disk, VOLUME)
+    for size in (20, 30):
+        grown = VOLUME["spec"] | {"sizeGB": size}
+        await client.put(disk, {"spec": grown, "labels": {"size": str(size)}})
+    await client.active(disk)
+    await client.put(bad, VOLUME)
+    await client.until(bad, lambda answer: answer.state == "error")
+    one = at("instance", "one", workspace=workspace)
+    await client.made(one, {"spec": INSTANCE["spec"] | {"userData": "hush"}})
+    for action in ("start", "restart", "stop"):
+        assert (await client.post(f"{one}/{action}")).status == 202
+        await client.active(one)
+    for _ in range(2):
+        assert (await client.delete(disk)).status == 202
+        await client.gone(disk)
+        await client.made(disk, VOLUME)
+    if workspace == "two":
+        for path in (disk, bad, one):
+            await client.delete(path)
+            await client.gone(path)
+        assert (await client.delete(home)).status == 202
+        await client.gone(home)
+        await client.made(home, {"spec": {}})
+
+
+# --- the same events again
+
+
+async def lived(log: JetStreamLog, volumes: int) -> None:
+    """Histories side by side, with a name used again among them."""
+    for event in (
+        Created(spec=SMALL),
+        found(State.ACTIVE, seen=1),
+        Updated(spec=LARGE),
+        DeletionRequested(),
+        Deleted(),
+        Created(spec=LARGE),
+    ):
+        for n in range(volumes):
+            ref = KINDS["block-storage"].ref(IDS, f"v{n}")
+            uid = "u2" if event == Created(spec=LARGE) else "u1"
+            await log.append(page(ref, event, uid=uid), after=await log.last(ref))
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Pool]:
+    pool = await tables.open_pool(url)
+    yield pool
+    await pool.close()
+
+
+async def test_a_batch_delivered_twice_lands_once(
+    nats_client: Nats, fresh_stream: str, database_url: str
+) -> None:
+    log = JetStreamLog(nats_client, stream=fresh_stream, region=REGION)
+    await log.prepare()
+    await lived(log, 5)
+    events = await whole(log)
+    async with opened(database_url) as pool:
+        one = projector(pool, log)
+        await one.begin()
+        assert await one.project(events) == events[-1].position
+        once = await rows(pool)
+        assert len(once["history"]) == len(events)
+        for again in (events, events[3:9], events[-1:]):
+            assert await one.project(again) == events[-1].position
+        another = projector(pool, log)
+        await another.begin()
+        await another.project(events)
+        assert_same(once, await rows(pool))
+
+
+async def test_two_projectors_at_once_come_to_the_rows_of_one(
+    nats_client: Nats, fresh_stream: str, database_url: str
+) -> None:
+    log = JetStreamLog(nats_client, stream=fresh_stream, region=REGION)
+    await log.prepare()
+    await lived(log, 10)
+    events = await whole(log)
+    await tables.prepare(database_url, "alone")
+    alone = await tables.open_pool(database_url, schema="alone")
+    await rebuild(alone, log, events, batch_max=1000)
+    async with opened(database_url) as pool, asyncio.TaskGroup() as group:
+        for batch_max in (1, 2, 3, 7):
+            group.create_task(rebuild(pool, log, events, batch_max=batch_max))
+    async with opened(database_url) as pool:
+        assert_same(await rows(alone), await rows(pool))
+    await alone.close()

@@ -1,0 +1,139 @@
+"""What is secret is shown to who may read it, and stands nowhere in clear."""
+
+import base64
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import asyncpg
+import msgspec
+from nats.aio.client import Client as Nats
+from nats.js.errors import NotFoundError
+
+from eventlog.snapshots import EVERY_EVENTS
+from readmodel.tables import READ_MODEL
+from tests.flows.client import INSTANCE, JSON, Answer, Client, at
+from tests.flows.dev_house import DevHouse, Said
+from tests.flows.problems import refused
+from tests.servers import SNAPSHOTS, STREAM, connected
+
+SECRET = "xKq7-correct-horse-battery-staple-Zz42"
+SECOND = "vTn3-another-horse-another-staple-Yy17"
+SECRETS = (SECRET, SECOND)
+
+
+def with_user_data(secret: object) -> dict[str, object]:
+    return {"spec": INSTANCE["spec"] | {"userData": secret}}
+
+
+def shown(answer: Answer) -> str:
+    found: str = answer.json["spec"]["userData"]
+    return found
+
+
+def forms(secret: str) -> list[bytes]:
+    """In clear, and as what looks as if it were not."""
+    clear = secret.encode()
+    return [
+        clear,
+        base64.b64encode(clear)[:-4],
+        base64.urlsafe_b64encode(clear)[:-4],
+        clear.hex().encode(),
+    ]
+
+
+async def test_user_data_is_shown_to_its_reader_and_stands_nowhere(
+    client: Client, house: DevHouse, workspace: str
+) -> None:
+    one = at("instance", "one", workspace=workspace)
+    await client.put(at("workspace", workspace), {})
+    assert shown(await client.put(one, with_user_data(SECRET))) == SECRET
+    assert shown(await client.active(one)) == SECRET
+    assert shown(await client.put(one, with_user_data(SECOND))) == SECOND
+    for _ in range(EVERY_EVENTS):
+        await client.put(one, with_user_data(SECOND))
+    await client.post(f"{one}/start")
+    (item,) = (await client.get(at("instance", workspace=workspace))).json["items"]
+    assert item["spec"]["userData"] == SECOND
+    await client.delete(one)
+    await client.gone(one)
+    only = "application/json; deleted=only"
+    gone = await client.get(at("instance", workspace=workspace), Accept=only)
+    assert gone.json["items"][0]["spec"]["userData"] == SECOND
+
+    assert await snapshots(house) != []
+    await nowhere(house, f"workspaces/{workspace}/instances/one".encode())
+
+
+async def test_a_refusal_does_not_repeat_a_secret(
+    client: Client, house: DevHouse, workspace: str
+) -> None:
+    one = at("instance", "one", workspace=workspace)
+    for answer, status in (
+        (await client.put(one, with_user_data([SECRET])), 422),
+        (await client.put(one, with_user_data(SECRET * 2000)), 422),
+        (await client.put(one, with_user_data(SECRET) | {"colour": SECRET}), 422),
+        (await client.put(one, with_user_data(SECRET)), 404),
+        (await broken(client, one), 400),
+    ):
+        refused(answer, status)
+        assert SECRET not in answer.body.decode()
+    await nowhere(house, b"")
+
+
+async def broken(client: Client, path: str) -> Answer:
+    data = msgspec.json.encode(with_user_data(SECRET))[:-1]
+    return await client.ask("PUT", path, data=data, headers={"Content-Type": JSON})
+
+
+async def nowhere(house: DevHouse, there: bytes) -> None:
+    """Not in the log, not in the snapshots, not in the tables, not in the logs; `there` is what
+    must be found, so that we know that we looked."""
+    async with connected(house.said.nats) as nats:
+        events = [each async for each in messages(nats, STREAM)]
+    rows = [each async for each in texts(house.said)]
+    logs = [path.read_bytes() for path in house.logs.iterdir()]
+    assert any(there in each for each in events)
+    assert any(there in each for each in rows)
+    for place in (events, await snapshots(house), rows, logs, *files(house.folder)):
+        for each in place:
+            for secret in SECRETS:
+                assert not any(form in each for form in forms(secret)), each[:500]
+
+
+async def snapshots(house: DevHouse) -> list[bytes]:
+    async with connected(house.said.nats) as nats:
+        return [each async for each in messages(nats, SNAPSHOTS)]
+
+
+async def messages(nats: Nats, stream: str) -> AsyncIterator[bytes]:
+    """Everything that lies in a stream: addresses, headers and bodies."""
+    context = nats.jetstream()
+    state = (await context.stream_info(stream)).state
+    for sequence in range(max(1, state.first_seq), state.last_seq + 1):
+        with suppress(NotFoundError):  # a newer snapshot took its place
+            message = await context.get_msg(stream, sequence)
+            yield repr((message.subject, message.headers)).encode() + (message.data or b"")
+
+
+async def texts(said: Said) -> AsyncIterator[bytes]:
+    """Every row of every table, as text."""
+    connection = await asyncpg.connect(said.postgres)
+    try:
+        tables = await connection.fetch(
+            "select table_name from information_schema.tables where table_schema = $1", READ_MODEL
+        )
+        assert len(tables) >= 4
+        for (table,) in tables:
+            for (row,) in await connection.fetch(f"select t::text from {READ_MODEL}.{table} t"):
+                yield row.encode()
+    finally:
+        await connection.close()
+
+
+def files(folder: Path) -> list[list[bytes]]:
+    """What NATS and PostgreSQL have on disk."""
+    return [
+        [path.read_bytes() for path in (folder / name).rglob("*") if path.is_file()]
+        for name in ("nats", "postgres")
+    ]

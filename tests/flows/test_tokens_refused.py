@@ -1,0 +1,197 @@
+"""Every route stands behind the guard, and the guard believes no bad token."""
+
+import hmac
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jwt
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwt.algorithms import ECAlgorithm
+from jwt.utils import base64url_encode
+
+from cli.house import ISSUER
+from cli.identities import ALGORITHM, KID, Issuer
+from kinds import KINDS
+from tests.flows.client import JSON, Client, at
+from tests.flows.dev_house import DevHouse
+from tests.flows.problems import refused
+
+ADMINISTRATOR = "admin@example.org"
+OPEN = ("/healthz", "/readyz", "/metrics", "/openapi.json")
+IDS = {"tenant": "demo", "workspace": "w"}
+
+
+def walk() -> list[tuple[str, str]]:
+    """Every method of every route that a kind makes."""
+    found = []
+    for kind in KINDS.values():
+        collection, item = kind.url.format_map(IDS), f"{kind.url.format_map(IDS)}/x"
+        found += [(method, path) for path in (collection, item) for method in ("GET", "HEAD")]
+        found += [("PUT", item)] if kind.writable else []
+        found += [("DELETE", item)] if kind.writable and kind.deletable else []
+        found += [("POST", f"{item}/{action}") for action in kind.actions]
+    return found
+
+
+async def test_every_route_asks_for_a_token(client: Client) -> None:
+    for method, path in walk():
+        data, headers = (b"{}", {"Content-Type": JSON}) if method == "PUT" else (None, {})
+        answer = await client.ask(method, path, token=None, data=data, headers=headers)
+        if method == "HEAD":
+            assert (answer.status, answer.body) == (401, b""), path
+        else:
+            refused(answer, 401)
+
+
+async def test_the_walk_is_over_every_documented_operation(client: Client) -> None:
+    """So that no route is forgotten: the document is made for readers, not for this test."""
+    paths = (await client.get("/openapi.json", token=None)).json["paths"]
+    documented = {
+        (method.upper(), path.format_map(IDS | {"name": "x"}))
+        for path, operations in paths.items()
+        for method in operations
+    }
+    assert {each for each in walk() if each[0] != "HEAD"} == documented
+
+
+async def test_only_what_tells_nothing_of_tenants_answers_without(client: Client) -> None:
+    for path in OPEN:
+        assert (await client.get(path, token=None)).status == 200, path
+    metrics = (await client.get("/metrics", token=None)).body.decode()
+    assert "demo" not in metrics
+
+
+# --- bad tokens
+
+
+Forge = Callable[[DevHouse], str]
+NOW = int(time.time())
+GOOD: dict[str, Any] = {"iss": ISSUER, "sub": ADMINISTRATOR, "exp": NOW + 3600}
+
+
+def signed(claims: dict[str, Any], **header: Any) -> Forge:
+    """By the house's own key; a claim that is None is left out."""
+
+    def forge(house: DevHouse) -> str:
+        said = {name: value for name, value in (GOOD | claims).items() if value is not None}
+        key = jwt.PyJWK(issuer(house).key, algorithm=ALGORITHM)
+        return jwt.encode(said, key, algorithm=ALGORITHM, headers={"kid": KID} | header)
+
+    return forge
+
+
+def issuer(house: DevHouse) -> Issuer:
+    return Issuer.kept(house.folder / "issuer.json", house.folder / "jwks.json", ISSUER)
+
+
+def stranger(house: DevHouse) -> str:
+    """Another key under the house's key id."""
+    made = ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1()), as_dict=True)
+    return Issuer(ISSUER, made | {"kid": KID}).token(ADMINISTRATOR, hours=1)
+
+
+def unsigned(house: DevHouse) -> str:
+    return jwt.encode(GOOD, "", algorithm="none", headers={"kid": KID})
+
+
+def with_public_key(house: DevHouse) -> str:
+    """The key that everybody may know, as if it were a shared secret."""
+    public = jwt.PyJWK(issuer(house).key, algorithm=ALGORITHM).key.public_key()
+    secret = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    head = {"alg": "HS256", "typ": "JWT", "kid": KID}
+    said = b".".join(base64url_encode(msgspec.json.encode(part)) for part in (head, GOOD))
+    return (said + b"." + base64url_encode(hmac.digest(secret, said, "sha256"))).decode()
+
+
+def with_other_claims(house: DevHouse) -> str:
+    head, _, signature = house.token("somebody").split(".")
+    return ".".join((head, house.said.operator_token.split(".")[1], signature))
+
+
+def without_signature(house: DevHouse) -> str:
+    return house.said.token.rpartition(".")[0] + "."
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        stranger,
+        unsigned,
+        with_public_key,
+        with_other_claims,
+        without_signature,
+        signed({"exp": NOW - 3600}),
+        signed({"exp": None}),
+        signed({"exp": "soon"}),
+        signed({"nbf": NOW + 3600}),
+        signed({"iat": NOW + 3600}),
+        signed({"iss": "https://elsewhere.example.org"}),
+        signed({"iss": None}),
+        signed({"iss": ""}),
+        signed({"sub": None}),
+        signed({"sub": ""}),
+        signed({"sub": "*"}),
+        signed({"sub": 7}),
+        signed({"sub": "a" * 129}),
+        signed({}, kid="another"),
+        signed({}, crit=["unknown"]),
+        signed({"padding": "a" * 8192}),
+    ],
+    ids=str,
+)
+async def test_a_bad_token_is_nobodys(client: Client, house: DevHouse, forge: Forge) -> None:
+    token = forge(house)
+    for path in (at("region"), at("workspace", "x")):
+        answer = await client.get(path, token=token)
+        assert refused(answer, 401) == []
+        assert token not in answer.body.decode()
+    assert (await client.get(at("region"))).status == 200
+
+
+async def test_a_token_made_by_hand_is_believed_when_it_is_right(
+    client: Client, house: DevHouse
+) -> None:
+    """So that the forgeries above are refused for what is wrong with them, and for nothing else."""
+    assert (await client.get(at("region"), token=signed({})(house))).status == 200
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        " ",
+        "Bearer",
+        "Bearer ",
+        "Bearer a.b.c",
+        "Basic YTpi",
+        "bearer  x",
+        "x" * 20_000,
+        "Bearer é",
+    ],
+    ids=lambda header: header[:12],
+)
+async def test_an_authorization_that_is_no_bearer_token(client: Client, header: str) -> None:
+    answer = await client.get(at("region"), token=None, Authorization=header)
+    assert refused(answer, 401) == []
+
+
+async def test_the_scheme_may_be_written_in_any_case(client: Client, house: DevHouse) -> None:
+    for scheme in ("bearer", "BEARER"):
+        header = f"{scheme} {house.said.token}"
+        found = await client.get(at("region"), token=None, Authorization=header)
+        assert found.status == 200
+
+
+async def test_who_asks_is_judged_before_what_is_asked(client: Client) -> None:
+    """Readable first, then the caller, then the rules of the kind."""
+    body = msgspec.json.encode({"spec": {"unknown": 1}})
+    path = at("block-storage", "BAD", workspace="w")
+    headers = {"Content-Type": JSON}
+    answer = await client.ask("PUT", path, token=None, data=body, headers=headers)
+    refused(answer, 401)
+    answer = await client.ask("PUT", path, token=None, data=b"{", headers=headers)
+    refused(answer, 400)

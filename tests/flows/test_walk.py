@@ -1,0 +1,395 @@
+"""What a user does and sees: make, wait, change, switch on and off, delete, make again."""
+
+import re
+from functools import partial
+from typing import Any
+
+import pytest
+
+from eventlog.jetstream import JetStreamLog
+from kinds import KINDS
+from model.events import ActionRequested, Created, Deleted
+from model.shape import Json
+from tests.flows.client import INSTANCE, SKU, VOLUME, Answer, Client, at, at_rest
+from tests.flows.dev_house import Said
+
+MADE = ["active", "creating", "pending"]
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
+ROLE: Json = {
+    "permissions": [{"provider": "seca.storage", "resources": ["*"], "verb": ["get", "list"]}]
+}
+ASSIGNMENT: Json = {"subs": ["somebody"], "roles": ["seca.workspace-viewer"], "scopes": [{}]}
+
+
+@pytest.fixture
+def disk(workspace: str) -> str:
+    return at("block-storage", "disk", workspace=workspace)
+
+
+@pytest.fixture
+def one(workspace: str) -> str:
+    return at("instance", "one", workspace=workspace)
+
+
+def size(gigabytes: int) -> Json:
+    return {"spec": {"sizeGB": gigabytes, "skuRef": SKU}}
+
+
+def power_entries(answer: Answer) -> list[tuple[str, str]]:
+    """State and reason of the conditions that tell of power, newest first."""
+    conditions = answer.json["status"]["conditions"]
+    return [(c["state"], c["reason"]) for c in conditions if c.get("type") == "powerState"]
+
+
+def told_of_power(answer: Answer, *, times: int) -> bool:
+    return len(power_entries(answer)) == times
+
+
+# --- a volume
+
+
+async def test_a_volume_is_wanted_first_and_active_then(
+    client: Client, said: Said, workspace: str, disk: str
+) -> None:
+    await client.made(at("workspace", workspace), {"spec": {}})
+    wanted = await client.put(disk, VOLUME)
+    assert wanted.status == 201
+    assert wanted.headers["Location"] == said.url + disk
+    assert wanted.headers["Content-Type"] == "application/json"
+    assert wanted.history == ["pending"]
+    assert wanted.json["status"]["sizeGB"] == 10
+    assert {part: wanted.json[part] for part in VOLUME} == VOLUME
+
+    made = await client.active(disk)
+    assert made.history == MADE
+    assert set(made.json) == {"labels", "metadata", "spec", "status"}
+    assert set(made.json["status"]) == {"state", "conditions", "sizeGB"}
+    times = [each["lastTransitionAt"] for each in made.json["status"]["conditions"]]
+    assert times == sorted(times, reverse=True)
+    assert all(TIME.fullmatch(time) for time in times)
+
+
+async def test_an_update_answers_with_the_status_of_before(
+    client: Client, workspace: str, disk: str
+) -> None:
+    await client.put(at("workspace", workspace), {"spec": {}})
+    before = await client.made(disk, VOLUME)
+    updated = await client.put(disk, size(20))
+    assert updated.status == 200
+    assert "Location" not in updated.headers
+    assert updated.json["spec"]["sizeGB"] == 20
+    assert "labels" not in updated.json
+    assert updated.json["status"] == before.json["status"]
+    assert updated.json["metadata"]["resourceVersion"] == 2
+
+    after = await client.until(disk, lambda answer: answer.json["status"]["sizeGB"] == 20)
+    assert after.history == ["active", "updating", *MADE]
+    assert after.json["metadata"]["createdAt"] == before.json["metadata"]["createdAt"]
+    assert after.json["metadata"]["lastModifiedAt"] > before.json["metadata"]["lastModifiedAt"]
+
+
+async def test_a_volume_does_not_shrink(client: Client, workspace: str, disk: str) -> None:
+    await client.put(at("workspace", workspace), {"spec": {}})
+    await client.put(disk, VOLUME)
+    refused = await client.put(disk, size(5))
+    assert refused.status == 422
+    assert refused.json["sources"] == [{"pointer": "/spec/sizeGB", "parameter": ""}]
+    assert refused.json["detail"].endswith("is 10 GB and can only grow; ask for at least that")
+
+
+async def test_a_precondition_is_compared_with_the_version(
+    client: Client, workspace: str, disk: str
+) -> None:
+    await client.put(at("workspace", workspace), {"spec": {}})
+    since = "if-unmodified-since"
+    assert (await client.put(disk, VOLUME, **{since: "1"})).status == 412
+    assert (await client.put(disk, VOLUME, **{since: "0"})).status == 201
+    assert (await client.put(disk, VOLUME, **{since: "0"})).status == 412
+    assert (await client.put(disk, size(20), **{since: "1"})).status == 200
+    late = await client.put(disk, size(30), **{since: "1"})
+    assert late.status == 412
+    assert late.json["sources"] == [{"pointer": "", "parameter": since}]
+    assert (await client.delete(disk, **{since: "1"})).status == 412
+    assert (await client.delete(disk, **{since: "2"})).status == 202
+
+
+async def test_a_resource_comes_back_as_it_was_sent(
+    client: Client, workspace: str, disk: str
+) -> None:
+    await client.put(at("workspace", workspace), {"spec": {}})
+    sent = {
+        "labels": {"b": "2", "a": "", "é/ü": "ß"},
+        "annotations": {"note": 'a "quoted"\nline \u2028 \U0001f600'},
+        "spec": {
+            "sizeGB": 1,
+            "skuRef": {"resource": "tenants/seca/skus/seca.rd500", "provider": "seca.storage/v1"},
+        },
+    }
+    ignored = {
+        "metadata": {"name": "another", "createdAt": "0001-01-01T00:00:00Z", "region": ""},
+        "status": {"state": "", "conditions": None, "sizeGB": "much"},
+    }
+    await client.put(disk, sent | ignored)
+    found = (await client.active(disk)).json
+    assert {part: found[part] for part in sent} == sent
+    assert found["metadata"]["name"] == "disk"
+
+
+async def test_an_unchanged_answer_is_not_sent_again(
+    client: Client, workspace: str, disk: str
+) -> None:
+    await client.put(at("workspace", workspace), {"spec": {}})
+    found = await client.made(disk, VOLUME)
+    etag = found.headers["ETag"]
+    assert re.fullmatch(r'"[0-9a-f]+"', etag)
+    for header in (etag, f'"other", {etag}', "*", f"W/{etag}"):
+        unchanged = await client.get(disk, If_None_Match=header)
+        assert (unchanged.status, unchanged.body) == (304, b""), header
+        assert unchanged.headers["ETag"] == etag
+    await client.put(disk, size(20))
+    changed = await client.get(disk, If_None_Match=etag)
+    assert changed.status == 200
+    assert changed.headers["ETag"] != etag
+
+
+async def test_head_says_what_get_would(client: Client, workspace: str) -> None:
+    path = at("workspace", workspace)
+    await client.made(path, {"spec": {}})
+    for each in (path, at("workspace")):
+        got, head = await client.get(each), await client.head(each)
+        assert (head.status, head.body) == (200, b"")
+        for name in ("Content-Type", "ETag", "Content-Length"):
+            assert head.headers[name] == got.headers[name]
+    assert (await client.head(at("workspace", "absent"))).status == 404
+
+
+# --- metadata
+
+
+COMMON = {"name", "provider", "resource", "verb", "apiVersion", "kind", "ref"}
+MODIFIED = {"createdAt", "lastModifiedAt", "resourceVersion"}
+REGIONAL = {"tenant", "region"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "resource", "fields"),
+    [
+        ("region", "eu-1", "regions/eu-1", COMMON | MODIFIED),
+        ("tenant", "demo", "tenants/demo", COMMON | MODIFIED),
+        ("role", "reader", "roles/reader", COMMON | MODIFIED | {"tenant"}),
+        ("role-assignment", "readers", "role-assignments/readers", COMMON | MODIFIED | {"tenant"}),
+        ("workspace", "W", "workspaces/W", COMMON | MODIFIED | REGIONAL),
+        ("storage-sku", "seca.rd500", "skus/seca.rd500", COMMON | REGIONAL),
+        ("instance-sku", "seca.dxs", "skus/seca.dxs", COMMON | REGIONAL),
+        (
+            "block-storage",
+            "disk",
+            "block-storages/disk",
+            COMMON | MODIFIED | REGIONAL | {"workspace"},
+        ),
+        ("instance", "one", "instances/one", COMMON | MODIFIED | REGIONAL | {"workspace"}),
+    ],
+)
+async def test_metadata_has_the_fields_of_its_class_and_no_more(
+    client: Client,
+    said: Said,
+    workspace: str,
+    kind: str,
+    name: str,
+    resource: str,
+    fields: set[str],
+) -> None:
+    name, resource = name.replace("W", workspace), resource.replace("W", workspace)
+    path = at(kind, name, workspace=workspace)
+    token = said.operator_token if kind == "tenant" else said.token
+    bodies = {"role": ROLE, "role-assignment": ASSIGNMENT} | {
+        "block-storage": VOLUME["spec"],
+        "instance": INSTANCE["spec"],
+    }
+    await client.put(at("workspace", workspace), {"spec": {}})
+    if kind in bodies:
+        answer = await client.put(path, {"spec": bodies[kind]})
+        assert answer.json["metadata"]["verb"] == "PUT"
+        assert set(answer.json["metadata"]) == fields
+    metadata = (await client.by(token).get(path)).json["metadata"]
+    assert set(metadata) == fields
+    provider = KINDS[kind].provider.joined
+    expected = {
+        "name": name,
+        "provider": provider,
+        "resource": resource,
+        "verb": "GET",
+        "apiVersion": "v1",
+        "kind": kind,
+        "ref": provider + path.split(f"/{provider}")[1],
+        "tenant": "demo",
+        "workspace": workspace,
+        "region": "eu-1",
+    }
+    shown = {field: metadata[field] for field in fields - MODIFIED}
+    assert shown == {field: expected[field] for field in shown}
+    for field in fields & {"createdAt", "lastModifiedAt"}:
+        assert TIME.fullmatch(metadata[field])
+
+
+# --- what is on offer
+
+
+async def test_the_region_names_its_providers_and_zones(client: Client, said: Said) -> None:
+    region = (await client.get(at("region", said.region))).json
+    assert set(region) == {"metadata", "spec"}
+    assert region["spec"]["availableZones"] == ["a", "b", "c"]
+    served = {each["name"]: each for each in region["spec"]["providers"]}
+    assert served["seca.compute"] == {
+        "name": "seca.compute",
+        "version": "v1",
+        "url": f"{said.url}/providers/seca.compute",
+    }
+    assert "secaplane.admin" not in served
+    assert (await client.get(at("region"))).names == [said.region]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "spec"),
+    [
+        ("storage-sku", "seca.rd500", {"iops": 500, "type": "remote-durable"}),
+        ("instance-sku", "seca.dxs", {"vCPU": 1, "ram": 2}),
+    ],
+)
+async def test_a_sku_is_shown_under_the_callers_own_tenant(
+    client: Client, kind: str, name: str, spec: Json
+) -> None:
+    found = (await client.get(at(kind, name))).json
+    assert set(found) == {"labels", "metadata", "spec"}
+    assert spec.items() <= found["spec"].items()
+    assert found["metadata"]["tenant"] == "demo"
+    assert f"/tenants/demo/skus/{name}" in found["metadata"]["ref"]
+    listed = (await client.get(at(kind))).json["items"]
+    assert found in listed
+    assert {item["metadata"]["tenant"] for item in listed} == {"demo"}
+
+
+# --- power
+
+
+async def test_an_instance_is_switched_on_and_off_and_on_again(
+    client: Client, workspace: str, disk: str, one: str
+) -> None:
+    await client.put(at("workspace", workspace), {"spec": {}})
+    await client.put(disk, VOLUME)
+    wanted = await client.put(one, INSTANCE)
+    assert (wanted.status, wanted.json["status"]["powerState"]) == (201, "off")
+    made = await client.active(one)
+    assert made.history == MADE
+    assert "powerStateSince" not in made.json["status"]
+
+    expected: list[tuple[str, str]] = []
+    for action, told in (
+        ("start", ["turnedOn", "turningOn"]),
+        ("restart", ["turnedOn", "turningOff"]),
+        ("stop", ["turnedOff", "turningOff"]),
+    ):
+        accepted = await client.post(f"{one}/{action}")
+        assert (accepted.status, accepted.body) == (202, b"")
+        expected = [*zip(("active", "updating"), told, strict=True), *expected]
+        switched = await client.until(one, partial(told_of_power, times=len(expected)))
+        assert power_entries(switched) == expected
+        assert switched.json["status"]["powerState"] == told[0].removeprefix("turned").lower()
+        assert TIME.fullmatch(switched.json["status"]["powerStateSince"])
+        assert switched.history[len(expected) :] == MADE
+
+
+async def test_an_action_needs_the_power_that_is_intended(
+    client: Client, log: JetStreamLog, workspace: str, one: str
+) -> None:
+    await client.put(at("workspace", workspace), {"spec": {}})
+    await client.put(one, INSTANCE)
+    for action in ("stop", "restart"):
+        assert (await client.post(f"{one}/{action}")).status == 409
+    assert (await client.post(f"{one}/start")).status == 202
+    assert (await client.post(f"{one}/start")).status == 409
+    assert (await client.post(f"{one}/stop")).status == 202
+    refused = await client.post(f"{one}/stop")
+    assert (refused.status, refused.json["type"]) == (
+        409,
+        "http://secapi.cloud/errors/resource-conflict",
+    )
+    ref = KINDS["instance"].ref({"tenant": "demo", "workspace": workspace}, "one")
+    asked = [r.event.action for r in await log.read(ref) if isinstance(r.event, ActionRequested)]
+    assert asked == ["start", "stop"]
+    settled = await client.until(one, lambda a: at_rest(a) and power_entries(a) != [])
+    assert settled.json["status"]["powerState"] == "off"
+
+
+# --- deletion
+
+
+async def test_a_workspace_that_holds_something_stays(
+    client: Client, workspace: str, disk: str, one: str
+) -> None:
+    path = at("workspace", workspace)
+    await client.put(path, {"spec": {}})
+    await client.put(disk, VOLUME)
+    await client.put(one, INSTANCE)
+    refused = await client.delete(path)
+    assert refused.status == 409
+    below = f"tenants/demo/workspaces/{workspace}"
+    assert refused.json["meta"] == {
+        "blockers": [
+            f"seca.storage/v1/{below}/block-storages/disk",
+            f"seca.compute/v1/{below}/instances/one",
+        ],
+        "count": 2,
+    }
+    assert (await client.get(path)).state != "deleting"
+    for each in (one, disk, path):
+        deleted = await client.delete(each)
+        assert (deleted.status, deleted.body) == (202, b"")
+    await client.gone(path)
+    for each in (one, disk):
+        assert (await client.get(each)).status == 404
+        assert (await client.delete(each)).status == 404
+    orphan = await client.put(disk, VOLUME)
+    assert orphan.status == 404
+    assert f"workspace {workspace}" in orphan.json["detail"]
+
+
+async def test_a_name_used_again_begins_a_new_life(
+    client: Client, log: JetStreamLog, workspace: str, disk: str
+) -> None:
+    await client.put(at("workspace", workspace), {"spec": {}})
+    first = await client.made(disk, VOLUME)
+    await client.put(disk, size(20))
+    await client.delete(disk)
+    await client.gone(disk)
+    again = await client.put(disk, VOLUME)
+    assert again.status == 201
+    assert again.json["metadata"]["resourceVersion"] == 4
+    assert again.json["metadata"]["createdAt"] > first.json["metadata"]["createdAt"]
+    assert "deletedAt" not in again.json["metadata"]
+    assert (await client.active(disk)).history == MADE
+
+    ref = KINDS["block-storage"].ref({"tenant": "demo", "workspace": workspace}, "disk")
+    history = await log.read(ref)
+    begun = [recorded.uid for recorded in history if isinstance(recorded.event, Created)]
+    assert len(set(begun)) == len(begun) == 2
+    assert [r.uid for r in history if isinstance(r.event, Deleted)] == begun[:1]
+
+
+# --- positions
+
+
+async def test_a_read_at_least_as_new_as_a_write_shows_it(client: Client, workspace: str) -> None:
+    path = at("workspace", workspace)
+    positions = []
+    answers: list[Answer] = [
+        await client.put(path, {"spec": {}}),
+        await client.put(path, {"spec": {"a": 1}}),
+    ]
+    for answer in answers:
+        positions.append(int(answer.headers["Secaplane-Position"]))
+    assert positions == sorted(set(positions))
+    shown: Any = await client.get(path, Secaplane_At_Least=str(positions[-1]))
+    assert shown.json["spec"] == {"a": 1}
+    too_new = await client.get(path, Secaplane_At_Least=str(positions[-1] + 10**9))
+    assert (too_new.status, too_new.headers["Retry-After"]) == (503, "1")

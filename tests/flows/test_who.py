@@ -1,0 +1,261 @@
+"""Administrator, viewer, stranger, foreigner and operator: what each may, over HTTP."""
+
+import pytest
+
+from model.shape import Json
+from tests.flows.client import INSTANCE, VOLUME, Client, at
+from tests.flows.dev_house import DevHouse, Said
+from tests.flows.problems import refused
+
+VIEWER, STRANGER = "viewer@example.org", "stranger@example.org"
+ACTIONS = ("start", "stop", "restart")
+
+
+@pytest.fixture
+def viewer(client: Client, house: DevHouse, workspace: str) -> Client:
+    """Nobody in particular, until an assignment names them; another one in every test."""
+    return client.by(house.token(f"{workspace}-{VIEWER}"))
+
+
+@pytest.fixture
+def stranger(client: Client, house: DevHouse) -> Client:
+    return client.by(house.token(STRANGER))
+
+
+@pytest.fixture
+def operator(client: Client, said: Said) -> Client:
+    return client.by(said.operator_token)
+
+
+@pytest.fixture
+async def furnished(client: Client, workspace: str) -> str:
+    """A workspace with a volume and an instance in it, and one beside it."""
+    await client.put(at("workspace", workspace), {})
+    await client.put(at("workspace", f"{workspace}-beside"), {})
+    for place in (workspace, f"{workspace}-beside"):
+        await client.put(at("block-storage", "disk", workspace=place), VOLUME)
+    await client.put(at("instance", "one", workspace=workspace), INSTANCE)
+    return workspace
+
+
+def assignment(sub: str, role: str, **scope: list[str]) -> Json:
+    return {"spec": {"subs": [sub], "roles": [role], "scopes": [scope]}}
+
+
+def of_viewer(workspace: str, role: str = "seca.workspace-viewer", **scope: list[str]) -> Json:
+    return assignment(f"{workspace}-{VIEWER}", role, **scope)
+
+
+async def statuses(caller: Client, *paths: str) -> list[int]:
+    return [(await caller.get(path)).status for path in paths]
+
+
+# --- a viewer of one workspace
+
+
+async def test_a_viewer_sees_one_workspace_and_what_is_in_it(
+    client: Client, viewer: Client, furnished: str
+) -> None:
+    path = at("role-assignment", f"{furnished}-viewers")
+    assert (await viewer.get(at("workspace", furnished))).status == 403
+    await client.put(path, of_viewer(furnished, workspaces=[furnished]))
+    seen = (
+        at("workspace", furnished),
+        at("block-storage", workspace=furnished),
+        at("block-storage", "disk", workspace=furnished),
+        at("instance", workspace=furnished),
+        at("instance", "one", workspace=furnished),
+        at("storage-sku"),
+        at("instance-sku", "seca.dxs"),
+        at("region"),
+    )
+    assert await statuses(viewer, *seen) == [200] * len(seen)
+    hidden = (
+        at("workspace"),
+        at("workspace", f"{furnished}-beside"),
+        at("workspace", "absent"),
+        at("block-storage", "disk", workspace=f"{furnished}-beside"),
+        at("role"),
+        at("role-assignment", f"{furnished}-viewers"),
+        at("tenant", "demo"),
+        at("storage-sku", tenant="foreign"),
+    )
+    for each in hidden:
+        assert refused(await viewer.get(each), 403) == []
+    absent = await viewer.get(at("block-storage", "absent", workspace=furnished))
+    assert refused(absent, 404) == []
+
+
+async def test_a_viewer_changes_nothing(client: Client, viewer: Client, furnished: str) -> None:
+    path = at("role-assignment", f"{furnished}-viewers")
+    await client.put(path, of_viewer(furnished, workspaces=[furnished]))
+    disk = at("block-storage", "disk", workspace=furnished)
+    before = await client.active(disk)
+    one = at("instance", "one", workspace=furnished)
+    for answer in (
+        await viewer.put(disk, VOLUME),
+        await viewer.put(at("block-storage", "more", workspace=furnished), VOLUME),
+        await viewer.put(at("workspace", furnished), {}),
+        await viewer.put(path, of_viewer(furnished, role="seca.admin")),
+        await viewer.delete(disk),
+        await viewer.delete(at("block-storage", "absent", workspace=furnished)),
+        await viewer.delete(at("workspace", furnished)),
+        *[await viewer.post(f"{one}/{action}") for action in ACTIONS],
+    ):
+        assert refused(answer, 403) == []
+    assert (await client.get(disk)).json == before.json
+
+
+async def test_what_is_taken_away_is_refused_at_once(
+    client: Client, viewer: Client, furnished: str
+) -> None:
+    path, disk = (
+        at("role-assignment", f"{furnished}-editors"),
+        at("block-storage", "disk", workspace=furnished),
+    )
+    for _ in range(5):
+        given = await client.put(path, of_viewer(furnished, role="seca.workspace-editor"))
+        assert given.status == 201
+        assert (await viewer.put(disk, VOLUME)).status == 200
+        assert (await viewer.get(disk)).status == 200
+        assert (await client.delete(path)).status == 202
+        assert refused(await viewer.put(disk, VOLUME), 403) == []
+        assert refused(await viewer.get(disk), 403) == []
+        await client.gone(path)
+
+
+async def test_an_assignment_that_is_narrowed_is_narrower_at_once(
+    client: Client, viewer: Client, furnished: str
+) -> None:
+    path = at("role-assignment", f"{furnished}-narrowed")
+    here = at("block-storage", workspace=furnished)
+    beside = at("block-storage", workspace=f"{furnished}-beside")
+    await client.put(path, of_viewer(furnished))
+    assert await statuses(viewer, here, beside, at("workspace")) == [200, 200, 200]
+    await client.put(path, of_viewer(furnished, workspaces=[f"{furnished}-beside"]))
+    assert await statuses(viewer, here, beside, at("workspace")) == [403, 200, 403]
+    await client.put(path, of_viewer(furnished, regions=["elsewhere"]))
+    assert await statuses(viewer, here, beside, at("workspace")) == [403, 403, 403]
+
+
+async def test_a_role_of_the_tenants_own_says_exactly_what_is_allowed(
+    client: Client, viewer: Client, furnished: str
+) -> None:
+    role, one = at("role", f"{furnished}-switcher"), at("instance", "one", workspace=furnished)
+    permission = {
+        "provider": "seca.compute",
+        "resources": ["instances/*"],
+        "verb": ["GET", "post.start"],
+    }
+    await client.put(role, {"spec": {"permissions": [permission]}})
+    await client.put(
+        at("role-assignment", f"{furnished}-switchers"),
+        of_viewer(furnished, role=f"{furnished}-switcher"),
+    )
+    assert (await viewer.get(one)).status == 200
+    assert (await viewer.post(f"{one}/start")).status == 202
+    for answer in (
+        await viewer.post(f"{one}/stop"),
+        await viewer.get(at("instance", workspace=furnished)),
+        await viewer.get(at("block-storage", "disk", workspace=furnished)),
+        await viewer.delete(one),
+    ):
+        assert refused(answer, 403) == []
+    await client.delete(role)
+    assert refused(await viewer.get(one), 403) == []
+
+
+# --- strangers and foreigners
+
+
+async def test_a_stranger_learns_nothing(stranger: Client, furnished: str) -> None:
+    """What is there, what is not, and whose tenant exists at all look the same."""
+    asked = [
+        at("workspace"),
+        at("workspace", furnished),
+        at("workspace", "absent"),
+        at("block-storage", "disk", workspace=furnished),
+        at("storage-sku"),
+        at("storage-sku", "seca.rd500"),
+        at("workspace", tenant="absent"),
+        at("workspace", "x", tenant="absent"),
+        at("tenant"),
+        at("tenant", "demo"),
+        at("tenant", "absent"),
+    ]
+    answers = [await stranger.get(path) for path in asked]
+    answers += [await stranger.put(path, {}) for path in asked[1:3]]
+    answers += [await stranger.delete(path) for path in asked[1:3]]
+    said = set()
+    for answer in answers:
+        assert refused(answer, 403) == []
+        said.add(answer.json["detail"])
+    assert len(said) == 1
+    assert (await stranger.get(at("region"))).status == 200
+
+
+async def test_an_administrator_is_one_of_the_own_tenant_only(
+    client: Client, operator: Client, workspace: str
+) -> None:
+    foreign = f"t-{workspace}"
+    await operator.put(at("tenant", foreign), {"spec": {"administrators": ["boss@example.org"]}})
+    for answer in (
+        await client.get(at("workspace", tenant=foreign)),
+        await client.get(at("workspace", "x", tenant=foreign)),
+        await client.put(at("workspace", "x", tenant=foreign), {}),
+        await client.get(at("role-assignment", tenant=foreign)),
+        await client.get(at("tenant", foreign)),
+        await client.put(at("tenant", foreign), {"spec": {"administrators": ["admin"]}}),
+        await client.get(at("tenant", "demo")),
+    ):
+        assert refused(answer, 403) == []
+    path = at("role-assignment", f"grab-{workspace}")
+    await client.put(path, assignment("admin@example.org", "seca.admin", tenants=[foreign]))
+    assert refused(await client.get(at("workspace", tenant=foreign)), 403) == []
+    await client.delete(path)
+
+
+# --- operators
+
+
+async def test_a_tenant_has_its_administrator_at_once(
+    client: Client, operator: Client, house: DevHouse, workspace: str
+) -> None:
+    tenant, boss = f"t-{workspace}", client.by(house.token(f"boss-{workspace}"))
+    assert (await boss.get(at("workspace", tenant=tenant))).status == 403
+    made = await operator.put(
+        at("tenant", tenant), {"spec": {"administrators": [f"boss-{workspace}"]}}
+    )
+    assert made.status == 201
+    assert (await boss.put(at("workspace", "first", tenant=tenant), {})).status == 201
+    assert (await boss.get(at("role-assignment", tenant=tenant))).names == ["administrators"]
+    assert (await boss.get(at("storage-sku", tenant=tenant))).status == 200
+    await operator.active(at("tenant", tenant))
+
+
+async def test_an_operator_brings_tenants_and_sees_none(operator: Client, furnished: str) -> None:
+    assert "demo" in (await operator.get(at("tenant"))).names
+    assert (await operator.get(at("tenant", "demo"))).status == 200
+    for answer in (
+        await operator.get(at("workspace")),
+        await operator.get(at("workspace", furnished)),
+        await operator.put(at("workspace", furnished), {}),
+        await operator.get(at("role-assignment")),
+        await operator.put(at("role-assignment", "mine"), assignment("operator", "seca.admin")),
+    ):
+        assert refused(answer, 403) == []
+
+
+async def test_an_administrator_once_removed_does_not_come_back(
+    client: Client, operator: Client, house: DevHouse, workspace: str
+) -> None:
+    """The operator's next PUT of the tenant does not undo what its administrators decided."""
+    tenant, body = f"t-{workspace}", {"spec": {"administrators": [f"boss-{workspace}"]}}
+    boss = client.by(house.token(f"boss-{workspace}"))
+    await operator.put(at("tenant", tenant), body)
+    administrators = at("role-assignment", "administrators", tenant=tenant)
+    assert (await boss.delete(administrators)).status == 202
+    assert refused(await boss.get(administrators), 403) == []
+    assert (await operator.put(at("tenant", tenant), body)).status == 200
+    await operator.active(at("tenant", tenant))
+    assert refused(await boss.get(administrators), 403) == []
