@@ -13,8 +13,8 @@ import query.http
 from cli.announce import Announce, Ready
 from cli.config import BadConfig, Config
 from cli.connect import Ground, door, grounded, keyring, patiently, sealer
-from cli.lookout import Lookout
 from cli.monitor import monitored
+from cli.vitals import Vitals
 from command.body import Bodies
 from command.handle import UNKNOWN
 from edge import app, health, openapi
@@ -52,9 +52,9 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         ground.progress.heard(
             await questions.checkpoint(ground.pool, "resources", config.nats.stream)
         )
-        lookout = Lookout(ground.log, ground.pool, lambda: ground.progress.position, metrics)
-        group.create_task(lookout.run())
-        readiness = _readiness(ground, watch, lookout)
+        vitals = Vitals(ground.log, ground.pool, lambda: ground.progress.position, metrics)
+        group.create_task(vitals.run())
+        readiness = _readiness(ground, watch, vitals)
         loopback = host.startswith("127.") or host == "::1"
         routes: list[HTTPRouteHandler] = [
             *health.routes(readiness, metrics, details=loopback and config.monitor.port is None),
@@ -136,16 +136,16 @@ def _tokens(config: Config) -> Tokens:
         raise BadConfig(f"auth.issuers: {error}") from error
 
 
-def _readiness(ground: Ground, watch: Watch, lookout: Lookout) -> Callable[[], health.Readiness]:
+def _readiness(ground: Ground, watch: Watch, vitals: Vitals) -> Callable[[], health.Readiness]:
     def readiness() -> health.Readiness:
-        reasons, remarks = lookout.reasons, lookout.remarks
+        reasons, remarks = vitals.reasons, vitals.remarks
         if not watch.fresh():
             reasons.append("who may what is not known")
         if ground.progress.silent_s > SILENT_S_MAX:
             remarks.append("the projector is silent: what is read may be old")
         details = {
             "readModelPosition": ground.progress.position,
-            "projectionLag": lookout.lag,
+            "projectionLag": vitals.lag,
             "projectorSilentSeconds": round(ground.progress.silent_s, 2),
         }
         return health.Readiness(not reasons, reasons, remarks, details)

@@ -8,8 +8,8 @@ from pathlib import Path
 from cli.announce import Announce, Ready
 from cli.config import BadConfig, Config
 from cli.connect import Ground, door, grounded, sealer
-from cli.lookout import Lookout, remarks
 from cli.monitor import monitored
+from cli.vitals import Vitals, remarks
 from edge.health import Readiness
 from edge.metrics import Metrics
 from eventlog.log import Unanswered
@@ -43,26 +43,26 @@ async def run_projector(config: Config, announce: Announce) -> None:
             stream=config.nats.stream,
             region=config.site.region,
         )
-        lookout = Lookout(ground.log, ground.pool, lambda: projector.position, metrics)
+        vitals = Vitals(ground.log, ground.pool, lambda: projector.position, metrics)
         group.create_task(projector.run())
-        group.create_task(lookout.run())
+        group.create_task(vitals.run())
         async with monitored(
-            config, lambda: _projector_readiness(projector, lookout), metrics
+            config, lambda: _projector_readiness(projector, vitals), metrics
         ) as monitor:
             await projector.started.wait()
             announce(Ready(monitor=monitor))
             await asyncio.Event().wait()
 
 
-def _projector_readiness(projector: Projector, lookout: Lookout) -> Readiness:
-    reasons = lookout.reasons
+def _projector_readiness(projector: Projector, vitals: Vitals) -> Readiness:
+    reasons = vitals.reasons
     if projector.trouble:
         reasons.append(projector.trouble)
     if not projector.started.is_set():
         reasons.append("not started")
     details = {
         "position": projector.position,
-        "projectionLag": lookout.lag,
+        "projectionLag": vitals.lag,
         "quarantined": projector.quarantined,
     }
     return Readiness(not reasons, reasons, remarks(projector.quarantined), details)

@@ -17,7 +17,7 @@ ANSWER_S_MAX = 2.0
 SILENT_S_MAX = 3.0
 
 
-class Lookout:
+class Vitals:
     """The log's end, and how far the rows are behind it; who is in quarantine; when each of the two
     servers last answered."""
 
