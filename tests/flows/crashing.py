@@ -19,7 +19,7 @@ from eventlog.log import Unanswered
 from model.events import RecordedEvent
 from model.shape import NOWHERE
 from readmodel import tables
-from tests.flows.client import Client, client_of
+from tests.flows.client import Answer, Client, client_of
 from tests.flows.simulated_site import Site
 from tests.servers import STREAM, connected
 from tests.stand import Stand
@@ -45,6 +45,17 @@ async def _said(so: Callable[[], Awaitable[bool]]) -> bool:
         return await so()
     except (OSError, Unanswered, asyncpg.PostgresError, asyncpg.InterfaceError):
         return False
+
+
+async def taken(client: Client, path: str, body: object) -> Answer:
+    """A PUT, tried again while the log is away, as a caller is told to."""
+    async with asyncio.timeout(SO_S_MAX):
+        while True:
+            answer = await client.put(path, body)
+            if answer.status != 503:
+                assert answer.status in (200, 201), answer
+                return answer
+            await asyncio.sleep(POLL_S)
 
 
 class Scene:
