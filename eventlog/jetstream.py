@@ -22,7 +22,7 @@ from model.events import RecordedEvent
 from model.shape import NOWHERE, Position, Ref
 
 ANSWER_S_MAX = 2.0
-PUBLISH_S_MAX = 3.0
+PUBLISH_S_MAX = 1.5
 PREPARE_S_MAX = 10.0
 NO_TIMEOUT: Any = None
 READ_BATCH_MAX = 512
