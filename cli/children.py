@@ -56,7 +56,6 @@ class Children:
         self._born: dict[str, float] = {}
         self._gave_up = asyncio.Event()
         self._why = ""
-        self._stopping = False
 
     async def __aenter__(self) -> "Children":
         self._logs.mkdir(parents=True, exist_ok=True)
@@ -64,7 +63,6 @@ class Children:
         return self
 
     async def __aexit__(self, *raised: object) -> None:
-        self._stopping = True
         for keeper in self._keepers:
             keeper.cancel()
         await self._stop_all()

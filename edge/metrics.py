@@ -32,8 +32,5 @@ class Metrics:
     def gauge(self, name: str, says: str) -> Gauge:
         return Gauge(f"secaplane_{name}", says, registry=self.registry)
 
-    def counter(self, name: str, says: str) -> Counter:
-        return Counter(f"secaplane_{name}", says, registry=self.registry)
-
     def text(self) -> bytes:
         return generate_latest(self.registry)

@@ -8,7 +8,7 @@ every quarter of a second.
 import asyncio
 import heapq
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 
@@ -92,7 +92,3 @@ class Progress:
 
     async def _heard(self, message: Msg) -> None:
         self.heard(Position(int(message.data)))
-
-
-Reached = Callable[[Position], Awaitable[bool]]
-"""What a room that must not know the log is handed instead of it."""
