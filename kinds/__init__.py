@@ -1,11 +1,15 @@
 """The catalogue: a folder for each SECA provider, a file for each kind, each saying KIND =
 Kind(...)."""
 
+from collections.abc import Iterator
 from importlib import import_module
 from pkgutil import walk_packages
+from typing import NamedTuple
 
-from model.kind import Kind, Provider
-from model.shape import Ref
+from model.kind import Kind, Link, Provider
+from model.pointer import every
+from model.reference import resolve
+from model.shape import Json, Ref
 
 
 def _found() -> dict[str, Kind]:
@@ -40,5 +44,76 @@ def parents(ref: Ref) -> list[Ref]:
 
 def children(kind: Kind) -> list[Kind]:
     """The kinds that can lie in one of this kind."""
-    inside = f"{kind.collection}/{{{kind.name}}}/"
+    inside = f"{kind.collection}/{{"
     return [each for each in KINDS.values() if each.collection.startswith(inside)]
+
+
+def stored(ref: Ref) -> Ref:
+    """Where a resource lies in the log: what is on offer, below one tenant for all."""
+    kind = KINDS[ref.kind]
+    if not kind.offered or not kind.scope:
+        return ref
+    _tenants, _tenant, rest = ref.path.split("/", 2)
+    return Ref(ref.kind, f"tenants/{SHARED_TENANT}/{rest}")
+
+
+class Pointing(NamedTuple):
+    """One reference that stands in a spec."""
+
+    pointer: str
+    """Where it stands below the spec, items of lists by their number."""
+    links: tuple[Link, ...]
+    """The rows that say what may stand there."""
+    reference: str | Json
+    """As the user wrote it."""
+    means: tuple[tuple[Link, Ref], ...]
+    """What it may point to, as it is addressed, the most likely first; empty where it cannot be
+    completed."""
+
+
+def pointings(ref: Ref, spec: Json, *, region: str = "") -> Iterator[Pointing]:
+    """Every reference in a resource's spec."""
+    kind = KINDS[ref.kind]
+    for place in dict.fromkeys(link.at for link in kind.links):
+        links = tuple(link for link in kind.links if link.at == place)
+        for pointer, reference in every(spec, place):
+            if reference != EVERYTHING:
+                means = tuple(_meanings(ref, links, reference, region))
+                yield Pointing(pointer, links, reference, means)
+
+
+EVERYTHING = "*"
+"""Stands for all there are, where names are listed; so it points to none."""
+
+
+def _meanings(
+    ref: Ref, links: tuple[Link, ...], reference: str | Json, region: str
+) -> Iterator[tuple[Link, Ref]]:
+    for link in links:
+        for name in link.to:
+            kind = KINDS[name]
+            if (found := resolve(reference, kind, ref, region=region)) is None:
+                continue
+            yield link, found
+            shared = _in_shared_tenant(reference, kind, found)
+            if shared is not None:
+                yield link, shared
+
+
+def _in_shared_tenant(reference: str | Json, kind: Kind, found: Ref) -> Ref | None:
+    """What belongs to a tenant is looked for in the shared tenant too, if none was named."""
+    if not kind.shared:
+        return None
+    elsewhere = resolve(reference, kind, Ref(kind.name, f"tenants/{SHARED_TENANT}/-/-"))
+    return None if elsewhere == found else elsewhere
+
+
+def uses(ref: Ref, spec: Json) -> frozenset[Ref]:
+    """What a resource refers to, whether it is there or not; what is on offer is left out, because
+    nobody asks who uses it."""
+    return frozenset(
+        found
+        for pointing in pointings(ref, spec)
+        for _, found in pointing.means
+        if not KINDS[found.kind].offered
+    )

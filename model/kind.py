@@ -2,23 +2,59 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from model.errors import Broken
-from model.shape import Json, Ref, Resource, Status
+from model.shape import Json, PowerState, Ref, Resource, Status
 
-Check = Callable[[Json | None, Json], Iterable[Broken]]
-"""A rule no field can say: (former spec or None, wanted spec) -> the rules it breaks."""
+Around = Mapping[str, Resource]
+"""The resources that surround one, by kind: its tenant, its workspace, its network."""
+Check = Callable[[Json | None, Json, Around], Iterable[Broken]]
+"""A rule no field can say: (former spec or None, wanted spec, what is around it) -> the rules it
+breaks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """A reference in a spec: where it stands, and what it may point to (CONTRACT: References)."""
+
+    at: str
+    """JSON pointer below the spec; `*` stands for every item of a list."""
+    to: tuple[str, ...]
+    """Kinds, by name."""
+    strict: bool = True
+    """Its target must exist and not be going; otherwise it is bound when the target appears."""
+    switch: str = ""
+    """The setting that can make it deferred."""
+    addresses: bool = False
+    """It may also be an IP address or a CIDR, which points to no resource."""
+    holds: bool = False
+    """Its target cannot be deleted while this resource lives."""
+    follows: bool = False
+    """What is found of this resource depends on how its target is."""
+    drops: bool = False
+    """The deletion of its target takes it out of the spec."""
 
 
 class Companion(NamedTuple):
-    """A second resource that a caller must find at once when the first has come into being."""
+    """Another resource that one brings along."""
 
     kind: str
     path: str
     spec: Json
+    action: str = ""
+    """What is asked of it once it is there."""
+
+
+class Action(NamedTuple):
+    """What POST can ask of a resource: power is a level, so an action says from which to which."""
+
+    needs: PowerState
+    leads_to: PowerState
+    again: bool = False
+    """It turns off on the way, whatever the level was."""
 
 
 SHOWN_SCOPES = ("tenant", "workspace", "network")
@@ -57,31 +93,68 @@ class Kind:
     status: type[Status] = Status
     immutable: tuple[str, ...] = ()
     """JSON pointers below the spec that no update may change."""
+    set_once: tuple[str, ...] = ()
+    """JSON pointers below the spec that may be set later, once, and are fixed then."""
+    zones: tuple[str, ...] = ()
+    """JSON pointers below the spec that name a zone of the region."""
+    links: tuple[Link, ...] = ()
+    """The references in its spec."""
     secret: tuple[str, ...] = ()
     """JSON pointers below the spec whose strings never reach the log in clear."""
-    actions: tuple[str, ...] = ()
+    secret_status: tuple[str, ...] = ()
+    """JSON pointers below the status of which the same holds."""
+    actions: Mapping[str, Action] = field(default_factory=dict)
+    """What can be asked of it with POST."""
     check: Check | None = None
     first: Callable[[Json], Json] = lambda spec: {}
     """The status fields known from the spec alone, shown from the first answer on."""
     companion: Callable[[Ref, Json], Companion] | None = None
     """What the resource brings along once in each of its lives: (its ref, its spec) ->
     companion."""
+    brood: Callable[[Resource], Iterable[Companion]] | None = None
+    """The resources that live and die with it, made and ended by its reconciler."""
+    attachable: bool = False
+    """Its status shows the instance that uses it, as `attachedTo`."""
+    counting: bool = False
+    """Its status shows how many resources lie in it, as `resourceCount`."""
+    constants: frozenset[str] = frozenset()
+    """Names that exist everywhere from the beginning, without an event."""
     reserved: str = ""
     """How names begin that are the house's own: nobody changes or deletes what bears them."""
     offered: bool = False
     """From the catalogue: read-only, without status, the same under every tenant."""
+    shared: bool = False
+    """Those of the shared tenant are found from everywhere, without naming it."""
     deletable: bool = True
     by_plugin: bool = True
     """A plugin makes it real; otherwise it is real as soon as it is recorded."""
     spec_optional: bool = False
+    recorded: bool = True
+    """It is one resource in the log; otherwise a mere view of it, and can only be listed."""
+    also_below: tuple[str, ...] = ()
+    """Collections of former versions of the standard that lead to the same resources."""
 
     @property
     def url(self) -> str:
         return f"{self.provider.base}/{self.collection}"
 
     @property
+    def urls(self) -> tuple[str, ...]:
+        """Where its collection is answered, the one of today first."""
+        return (self.url, *(f"{self.provider.base}/{each}" for each in self.also_below))
+
+    @property
     def writable(self) -> bool:
-        return not self.offered
+        return not self.offered and self.recorded
+
+    @cached_property
+    def verbs(self) -> tuple[str, ...]:
+        """What can be asked of one of it by path, beside `list` of all."""
+        if not self.recorded:
+            return ()
+        if self.offered:
+            return ("get",)
+        return ("get", "put", *(("delete",) if self.deletable else ()))
 
     @cached_property
     def scope(self) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """JSON pointers (RFC 6901) into plain values. Pure."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 from typing import Any
 
@@ -18,6 +18,21 @@ def changed(value: Any, pointer: str, change: Callable[[str], str]) -> Any:
     """The value with the string the pointer points at changed; the value itself if there is
     none."""
     return _changed(value, pointer.split("/")[1:], change)
+
+
+def every(value: Any, pattern: str) -> Iterator[tuple[str, Any]]:
+    """All that a pointer points at whose `*` stand for every item of a list: (pointer, value)."""
+    yield from _every(value, pattern.split("/")[1:], "")
+
+
+def _every(value: Any, steps: Sequence[str], here: str) -> Iterator[tuple[str, Any]]:
+    if not steps:
+        yield here, value
+    elif steps[0] == "*":
+        for n, inner in enumerate(value if isinstance(value, list) else ()):
+            yield from _every(inner, steps[1:], f"{here}/{n}")
+    elif isinstance(value, dict) and steps[0] in value:
+        yield from _every(value[steps[0]], steps[1:], f"{here}/{steps[0]}")
 
 
 def spelled(path: Sequence[str | int]) -> str:

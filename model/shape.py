@@ -62,6 +62,14 @@ class Reference(Wire, frozen=True):
     region: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET
 
 
+class PartStatus(Wire, frozen=True):
+    """How one part of a resource is, where each has a status of its own: a route, a rule (SECA
+    `Status`)."""
+
+    state: State
+    conditions: Annotated[tuple[Condition, ...], Meta(max_length=32)]
+
+
 Zone = Annotated[str, Meta(min_length=1, max_length=32)]
 
 

@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from kinds.authorization import PROVIDER
 from model.errors import Broken
-from model.kind import Kind
+from model.kind import Around, Kind
 from model.shape import Json, Wire
 
 VERSIONS = {
@@ -25,6 +25,18 @@ PROVIDERS = frozenset(
     for name, version in VERSIONS.items()
     for each in (f"seca.{name}", f"seca.{name}/{version}")
 )
+
+SYSTEM_ROLES = frozenset(
+    f"seca.{name}"
+    for name in (
+        "admin",
+        "region-admin",
+        "workspace-admin",
+        "workspace-editor",
+        "workspace-viewer",
+    )
+)
+"""What they allow, `policy.grants` says."""
 
 Verb = Annotated[
     str,
@@ -48,7 +60,7 @@ class RoleSpec(Wire, frozen=True):
     permissions: Annotated[tuple[Permission, ...], Meta(min_length=1, max_length=256)]
 
 
-def speaks_of_what_there_is(old: Json | None, new: Json) -> Iterable[Broken]:
+def speaks_of_what_there_is(old: Json | None, new: Json, around: Around) -> Iterable[Broken]:
     for n, permission in enumerate(new["permissions"]):
         here = f"/spec/permissions/{n}"
         if permission["provider"] not in PROVIDERS:
@@ -66,5 +78,6 @@ KIND = Kind(
     spec=RoleSpec,
     check=speaks_of_what_there_is,
     reserved="seca.",
+    constants=SYSTEM_ROLES,
     by_plugin=False,
 )

@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, UnsetType
 
 from kinds.authorization import PROVIDER
-from model.kind import Kind
+from model.kind import Kind, Link
 from model.shape import Wire
 
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -33,5 +33,11 @@ KIND = Kind(
     title="RoleAssignment",
     collection="tenants/{tenant}/role-assignments",
     spec=RoleAssignmentSpec,
+    links=(
+        Link(at="/roles/*", to=("role",), switch="role_assignment_roles", drops=True),
+        Link(at="/scopes/*/tenants/*", to=("tenant",)),
+        Link(at="/scopes/*/regions/*", to=("region",)),
+        Link(at="/scopes/*/workspaces/*", to=("workspace",), strict=False),
+    ),
     by_plugin=False,
 )

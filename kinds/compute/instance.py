@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from kinds.compute import PROVIDER
-from model.kind import Kind
+from model.kind import Action, Kind, Link
 from model.shape import PowerState, Reference, Status, Wire, Zone
 
 
@@ -48,6 +48,19 @@ KIND = Kind(
     status=InstanceStatus,
     immutable=("/skuRef", "/zone"),
     secret=("/userData",),
-    actions=("start", "stop", "restart"),
+    actions={
+        "start": Action("off", "on"),
+        "stop": Action("on", "off"),
+        "restart": Action("on", "on", again=True),
+    },
+    zones=("/zone",),
+    links=(
+        Link(at="/skuRef", to=("instance-sku",)),
+        Link(at="/bootVolume/deviceRef", to=("block-storage",), holds=True),
+        Link(at="/dataVolumes/*/deviceRef", to=("block-storage",), holds=True),
+        Link(at="/primaryNicRef", to=("nic",), holds=True),
+        Link(at="/additionalNicRefs/*", to=("nic",), holds=True),
+        Link(at="/securityGroupRef", to=("security-group",)),
+    ),
     first=lambda spec: {"powerState": "off"},
 )

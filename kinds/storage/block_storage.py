@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from kinds.storage import PROVIDER
 from model.errors import Broken
-from model.kind import Kind
+from model.kind import Around, Kind, Link
 from model.shape import Json, Reference, Status, Wire
 
 GIGABYTES_MAX = 1_000_000
@@ -23,9 +23,10 @@ class BlockStorageSpec(Wire, frozen=True):
 class BlockStorageStatus(Status, frozen=True):
     size_gb: Annotated[int, Meta(le=GIGABYTES_MAX)] = msgspec.field(name="sizeGB")
     attached_to: Reference | UnsetType = UNSET
+    """Known from who uses it; a plugin does not report it."""
 
 
-def sizes_only_grow(old: Json | None, new: Json) -> Iterable[Broken]:
+def sizes_only_grow(old: Json | None, new: Json, around: Around) -> Iterable[Broken]:
     if old and new["sizeGB"] < old["sizeGB"]:
         yield Broken(
             f"is {old['sizeGB']} GB and can only grow; ask for at least that", "/spec/sizeGB"
@@ -40,6 +41,11 @@ KIND = Kind(
     spec=BlockStorageSpec,
     status=BlockStorageStatus,
     immutable=("/skuRef",),
+    links=(
+        Link(at="/skuRef", to=("storage-sku",)),
+        Link(at="/sourceImageRef", to=("image",)),
+    ),
     check=sizes_only_grow,
+    attachable=True,
     first=lambda spec: {"sizeGB": spec["sizeGB"]},
 )

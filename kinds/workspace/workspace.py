@@ -21,4 +21,5 @@ KIND = Kind(
     spec=dict[str, Any],
     status=WorkspaceStatus,
     spec_optional=True,
+    counting=True,
 )

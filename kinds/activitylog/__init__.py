@@ -1,0 +1,3 @@
+from model.kind import Provider
+
+PROVIDER = Provider("seca.activity-log", "v1beta1")

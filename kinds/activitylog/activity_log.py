@@ -1,0 +1,36 @@
+"""What was asked in a workspace, and what came of it: a view of the log, not a resource in it."""
+
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, UnsetType
+
+from kinds.activitylog import PROVIDER
+from model.kind import Kind
+from model.shape import Wire
+
+
+class ActivityRequest(Wire, frozen=True):
+    resource: Annotated[str, Meta(max_length=2000)] | UnsetType = UNSET
+    verb: Annotated[str, Meta(max_length=7)] | UnsetType = UNSET
+    body: dict[str, Any] | UnsetType = UNSET
+    """The spec that was sent."""
+
+
+class ActivityResponse(Wire, frozen=True):
+    code: Annotated[int, Meta(ge=100, le=599)] | UnsetType = UNSET
+
+
+class ActivityLogSpec(Wire, frozen=True):
+    subject: Annotated[str, Meta(max_length=256)] | UnsetType = UNSET
+    request: ActivityRequest | UnsetType = UNSET
+    response: ActivityResponse | UnsetType = UNSET
+
+
+KIND = Kind(
+    provider=PROVIDER,
+    name="activity-log",
+    title="ActivityLog",
+    collection="tenants/{tenant}/workspaces/{workspace}/activity-logs",
+    spec=ActivityLogSpec,
+    recorded=False,
+)

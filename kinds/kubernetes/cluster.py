@@ -1,0 +1,37 @@
+"""A Kubernetes cluster; its nodes come in node pools."""
+
+from typing import Annotated
+
+from msgspec import UNSET, Meta, UnsetType
+
+from kinds.kubernetes import PROVIDER
+from model.address import AddressOrCidr, AnyCidr
+from model.kind import Kind, Link
+from model.shape import Reference, Status, Wire
+
+
+class KubernetesClusterSpec(Wire, frozen=True):
+    sku_ref: Reference
+    pod_cidr: AnyCidr | UnsetType = UNSET
+    service_cidr: AnyCidr | UnsetType = UNSET
+    restrict_kubernetes_api: (
+        Annotated[tuple[AddressOrCidr, ...], Meta(max_length=100)] | UnsetType
+    ) = UNSET
+    """Who may reach the API; absent: everybody."""
+
+
+class KubernetesClusterStatus(Status, frozen=True):
+    kube_config: Annotated[str, Meta(max_length=65536)] | UnsetType = UNSET
+
+
+KIND = Kind(
+    provider=PROVIDER,
+    name="kubernetes-cluster",
+    title="Cluster",
+    collection="tenants/{tenant}/workspaces/{workspace}/clusters",
+    spec=KubernetesClusterSpec,
+    status=KubernetesClusterStatus,
+    immutable=("/skuRef",),
+    links=(Link(at="/skuRef", to=("kubernetes-cluster-sku",)),),
+    secret_status=("/kubeConfig",),
+)

@@ -1,0 +1,28 @@
+"""A sort of Kubernetes cluster on offer."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from kinds.kubernetes import PROVIDER
+from model.kind import Kind
+from model.shape import Wire
+
+
+class KubernetesClusterSkuSpec(Wire, frozen=True):
+    version: Annotated[str, Meta(min_length=1, max_length=16)]
+    type: Literal["dedicated", "shared"]
+    automatic_update_policy: Literal["none", "stable", "preview"]
+    released_at: datetime
+    end_of_life_at: datetime
+
+
+KIND = Kind(
+    provider=PROVIDER,
+    name="kubernetes-cluster-sku",
+    title="Sku",
+    collection="tenants/{tenant}/skus",
+    spec=KubernetesClusterSkuSpec,
+    offered=True,
+)

@@ -1,0 +1,77 @@
+"""A load balancer: ports, and the NICs behind them."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, UnsetType
+
+from kinds.loadbalancer import PROVIDER
+from model.errors import Broken
+from model.kind import Around, Kind, Link
+from model.shape import Json, Reference, Status, Wire
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+
+
+class HealthCheck(Wire, frozen=True):
+    interval: Annotated[int, Meta(ge=1, le=86400)]
+    """Seconds."""
+    timeout: Annotated[int, Meta(ge=1, le=600)]
+    """Seconds."""
+    retry: Annotated[int, Meta(ge=0, le=10)]
+    type: Literal["connect"] = "connect"
+
+
+class Target(Wire, frozen=True):
+    members: Annotated[tuple[Reference, ...], Meta(min_length=1, max_length=1000)]
+    port: Port | UnsetType = UNSET
+    """Absent: the frontend's."""
+    algorithm: Literal["round-robin"] = "round-robin"
+    proxy_protocol: Literal["none", "v2"] = "none"
+    health_check: HealthCheck | UnsetType = UNSET
+
+
+class Frontend(Wire, frozen=True):
+    protocol: Literal["tcp", "udp", "both"]
+    port: Port
+    target: Target
+
+
+class NetworkLoadBalancerSpec(Wire, frozen=True):
+    nic_ref: Reference
+    frontends: Annotated[tuple[Frontend, ...], Meta(min_length=1, max_length=50)]
+    security_group_ref: Reference | UnsetType = UNSET
+    frontend_port: Port | UnsetType = UNSET
+    backend_port: Port | UnsetType = UNSET
+
+
+class NetworkLoadBalancerStatus(Status, frozen=True):
+    healthy_members: Annotated[tuple[Reference, ...], Meta(max_length=1000)] | UnsetType = UNSET
+
+
+def frontends_differ(old: Json | None, new: Json, around: Around) -> Iterable[Broken]:
+    """In port and protocol; `both` is tcp and udp."""
+    taken: Counter[tuple[str, int]] = Counter()
+    for n, each in enumerate(new["frontends"]):
+        spoken = ("tcp", "udp") if each["protocol"] == "both" else (each["protocol"],)
+        ports = [(protocol, each["port"]) for protocol in spoken]
+        if any(taken[port] for port in ports):
+            yield Broken("has the port and protocol of another", f"/spec/frontends/{n}/port")
+        taken.update(ports)
+
+
+KIND = Kind(
+    provider=PROVIDER,
+    name="network-load-balancer",
+    title="NetworkLoadBalancer",
+    collection="tenants/{tenant}/workspaces/{workspace}/network-load-balancers",
+    spec=NetworkLoadBalancerSpec,
+    status=NetworkLoadBalancerStatus,
+    links=(
+        Link(at="/nicRef", to=("nic",), holds=True),
+        Link(at="/securityGroupRef", to=("security-group",)),
+        Link(at="/frontends/*/target/members/*", to=("nic",), follows=True),
+    ),
+    check=frontends_differ,
+)

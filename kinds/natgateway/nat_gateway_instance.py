@@ -1,0 +1,29 @@
+"""A NAT gateway: many private addresses behind one public one."""
+
+from msgspec import UNSET, UnsetType
+
+from kinds.natgateway import PROVIDER
+from model.kind import Kind, Link
+from model.shape import Reference, Wire, Zone
+
+
+class InternetNatGatewayInstanceSpec(Wire, frozen=True):
+    public_ip_ref: Reference
+    nic_ref: Reference
+    zone: Zone
+    security_group_ref: Reference | UnsetType = UNSET
+
+
+KIND = Kind(
+    provider=PROVIDER,
+    name="nat-gateway-instance",
+    title="InternetNatGatewayInstance",
+    collection="tenants/{tenant}/workspaces/{workspace}/internet-nat-gateway-instances",
+    spec=InternetNatGatewayInstanceSpec,
+    zones=("/zone",),
+    links=(
+        Link(at="/publicIpRef", to=("public-ip",), holds=True),
+        Link(at="/nicRef", to=("nic",), holds=True),
+        Link(at="/securityGroupRef", to=("security-group",)),
+    ),
+)

@@ -1,0 +1,18 @@
+"""A way to the internet, for route tables to point to."""
+
+from kinds.network import PROVIDER
+from model.kind import Kind
+from model.shape import Wire
+
+
+class InternetGatewaySpec(Wire, frozen=True):
+    egress_only: bool = False
+
+
+KIND = Kind(
+    provider=PROVIDER,
+    name="internet-gateway",
+    title="InternetGateway",
+    collection="tenants/{tenant}/workspaces/{workspace}/internet-gateways",
+    spec=InternetGatewaySpec,
+)

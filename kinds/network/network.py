@@ -1,0 +1,47 @@
+"""A private network: the ranges of addresses that its subnets take theirs from."""
+
+from typing import Annotated
+
+from msgspec import UNSET, Meta, UnsetType
+
+from kinds.network import PROVIDER
+from model.address import Cidr4, Cidr6
+from model.kind import Kind, Link
+from model.shape import Reference, Status, Wire
+
+
+class Cidr(Wire, frozen=True):
+    """One range, or one of each family. `0.0.0.0/16` leaves the choice to the cloud."""
+
+    ipv4: Cidr4 | UnsetType = UNSET
+    ipv6: Cidr6 | UnsetType = UNSET
+
+
+Cidrs = Annotated[tuple[Cidr, ...], Meta(max_length=32)]
+
+
+class NetworkSpec(Wire, frozen=True):
+    cidr: Cidr
+    sku_ref: Reference
+    additional_cidrs: Cidrs | UnsetType = UNSET
+
+
+class NetworkStatus(Status, frozen=True):
+    cidr: Cidr
+    additional_cidrs: Cidrs | UnsetType = UNSET
+
+
+KIND = Kind(
+    provider=PROVIDER,
+    name="network",
+    title="Network",
+    collection="tenants/{tenant}/workspaces/{workspace}/networks",
+    spec=NetworkSpec,
+    status=NetworkStatus,
+    immutable=("/skuRef",),
+    links=(Link(at="/skuRef", to=("network-sku",)),),
+    first=lambda spec: {
+        "cidr": spec["cidr"],
+        "additionalCidrs": spec.get("additionalCidrs", []),
+    },
+)

@@ -1,0 +1,26 @@
+"""A sort of network on offer: its bandwidth, its packets."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from kinds.network import PROVIDER
+from model.kind import Kind
+from model.shape import Wire
+
+
+class NetworkSkuSpec(Wire, frozen=True):
+    bandwidth: Annotated[int, Meta(ge=1, le=800_000)]
+    """Mbit/s."""
+    packets: Annotated[int, Meta(ge=1, le=200_000_000_000)]
+    """Each second."""
+
+
+KIND = Kind(
+    provider=PROVIDER,
+    name="network-sku",
+    title="Sku",
+    collection="tenants/{tenant}/skus",
+    spec=NetworkSkuSpec,
+    offered=True,
+)

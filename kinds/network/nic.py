@@ -1,0 +1,50 @@
+"""A network interface: addresses in a subnet, for an instance to use."""
+
+from typing import Annotated
+
+from msgspec import UNSET, Meta, UnsetType
+
+from kinds.network import PROVIDER
+from model.address import Address
+from model.kind import Kind, Link
+from model.shape import Reference, Status, Wire
+
+References = Annotated[tuple[Reference, ...], Meta(max_length=16)]
+
+
+class NicSpec(Wire, frozen=True):
+    subnet_ref: Reference
+    addresses: Annotated[tuple[Address, ...], Meta(min_length=1, max_length=32)]
+    """`0.0.0.0` and `::` leave the choice to the cloud."""
+    public_ip_refs: References | UnsetType = UNSET
+    security_group_refs: References | UnsetType = UNSET
+    sku_ref: Reference | UnsetType = UNSET
+
+
+class NicStatus(Status, frozen=True):
+    addresses: Annotated[tuple[Address, ...], Meta(max_length=32)] | UnsetType = UNSET
+    mac_address: Annotated[str, Meta(max_length=17)] | UnsetType = UNSET
+    public_ip_refs: References | UnsetType = UNSET
+
+
+KIND = Kind(
+    provider=PROVIDER,
+    name="nic",
+    title="Nic",
+    collection="tenants/{tenant}/workspaces/{workspace}/nics",
+    spec=NicSpec,
+    status=NicStatus,
+    set_once=("/skuRef",),
+    links=(
+        Link(at="/subnetRef", to=("subnet",), holds=True),
+        Link(
+            at="/publicIpRefs/*",
+            to=("public-ip",),
+            switch="nic_public_ips",
+            holds=True,
+            follows=True,
+        ),
+        Link(at="/securityGroupRefs/*", to=("security-group",)),
+        Link(at="/skuRef", to=("network-sku",)),
+    ),
+)

@@ -1,0 +1,49 @@
+"""A route table: where a network's traffic goes."""
+
+from typing import Annotated
+
+from msgspec import UNSET, Meta, UnsetType
+
+from kinds.network import PROVIDER
+from model.address import CidrBlock
+from model.kind import Kind, Link
+from model.shape import PartStatus, Reference, Status, Wire
+
+
+class Route(Wire, frozen=True):
+    destination_cidr_block: CidrBlock
+    target_ref: Reference
+    """A gateway; an instance; or an address inside the network."""
+
+
+class RouteTableSpec(Wire, frozen=True):
+    routes: Annotated[tuple[Route, ...], Meta(min_length=1, max_length=1000)]
+
+
+class RouteTableStatus(Status, frozen=True):
+    routes: Annotated[tuple[PartStatus, ...], Meta(max_length=1000)] | UnsetType = UNSET
+    """One for each route, in its order."""
+
+
+KIND = Kind(
+    provider=PROVIDER,
+    name="routing-table",
+    title="RouteTable",
+    collection="tenants/{tenant}/workspaces/{workspace}/networks/{network}/route-tables",
+    spec=RouteTableSpec,
+    status=RouteTableStatus,
+    links=(
+        Link(
+            at="/routes/*/targetRef",
+            to=("internet-gateway", "nat-gateway-instance"),
+            follows=True,
+        ),
+        Link(
+            at="/routes/*/targetRef",
+            to=("instance",),
+            strict=False,
+            addresses=True,
+            follows=True,
+        ),
+    ),
+)

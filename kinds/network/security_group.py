@@ -1,0 +1,47 @@
+"""A firewall: what none of its rules lets through is denied."""
+
+from collections.abc import Iterable
+from typing import Annotated
+
+from msgspec import UNSET, Meta, UnsetType
+
+from kinds.network import PROVIDER
+from kinds.network.security_group_rule import SOURCES, SecurityGroupRuleSpec, broken_in
+from model.errors import Broken
+from model.kind import Around, Kind, Link
+from model.shape import Json, PartStatus, Reference, Status, Wire
+
+RULES_MAX = 500
+
+
+class SecurityGroupSpec(Wire, frozen=True):
+    rules: Annotated[tuple[SecurityGroupRuleSpec, ...], Meta(max_length=RULES_MAX)] | UnsetType = (
+        UNSET
+    )
+    rule_refs: Annotated[tuple[Reference, ...], Meta(max_length=RULES_MAX)] | UnsetType = UNSET
+    """In addition to the rules."""
+
+
+class SecurityGroupStatus(Status, frozen=True):
+    rules: Annotated[tuple[PartStatus, ...], Meta(max_length=RULES_MAX)] | UnsetType = UNSET
+    """One for each rule, in its order, and then for each reference."""
+
+
+def each_rule_fits_together(old: Json | None, new: Json, around: Around) -> Iterable[Broken]:
+    for n, rule in enumerate(new.get("rules", ())):
+        yield from broken_in(rule, f"/spec/rules/{n}")
+
+
+KIND = Kind(
+    provider=PROVIDER,
+    name="security-group",
+    title="SecurityGroup",
+    collection="tenants/{tenant}/workspaces/{workspace}/security-groups",
+    spec=SecurityGroupSpec,
+    status=SecurityGroupStatus,
+    links=(
+        Link(at="/ruleRefs/*", to=("security-group-rule",), follows=True),
+        Link(at="/rules/*/sourceRef/*", to=SOURCES, strict=False, addresses=True),
+    ),
+    check=each_rule_fits_together,
+)

@@ -1,0 +1,66 @@
+"""A rule of a firewall: what is let through; for security groups to name, or to hold."""
+
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from kinds.network import PROVIDER
+from model.address import IpVersion
+from model.errors import Broken
+from model.kind import Around, Kind, Link
+from model.shape import Annotations, Json, Reference, Wire
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+SOURCES = ("security-group", "instance", "internet-gateway", "nat-gateway-instance")
+
+
+class Ports(Wire, frozen=True):
+    from_: Port | UnsetType = msgspec.field(name="from", default=UNSET)
+    to: Port | UnsetType = UNSET
+    list: Annotated[tuple[Port, ...], Meta(max_length=100)] | UnsetType = UNSET
+
+
+class Icmp(Wire, frozen=True):
+    type: Annotated[int, Meta(ge=0, le=8)]
+    code: Annotated[int, Meta(ge=0, le=5)]
+
+
+class SecurityGroupRuleSpec(Wire, frozen=True):
+    direction: Literal["ingress", "egress"]
+    annotations: Annotations | UnsetType = UNSET
+    version: IpVersion | UnsetType = UNSET
+    protocol: Literal["tcp", "udp", "tcp+udp", "icmp"] | UnsetType = UNSET
+    ports: Ports | UnsetType = UNSET
+    icmp: Icmp | UnsetType = UNSET
+    source_ref: Annotated[tuple[Reference, ...], Meta(max_length=32)] | UnsetType = UNSET
+    """Absent: any source."""
+
+
+def broken_in(rule: Json, here: str) -> Iterable[Broken]:
+    """What fields of one rule forbid each other (CEL rules of the schema)."""
+    protocol, ports = rule.get("protocol"), rule.get("ports")
+    if "icmp" in rule and protocol not in (None, "icmp"):
+        yield Broken("goes with the protocol icmp, or none, only", f"{here}/icmp")
+    if ports is not None and protocol == "icmp":
+        yield Broken("do not go with the protocol icmp", f"{here}/ports")
+    if ports == {}:
+        yield Broken("takes from, to or list; leave it out for all ports", f"{here}/ports")
+    if ports and ports.get("to", 65535) < ports.get("from", 1):
+        yield Broken("takes from or more", f"{here}/ports/to")
+
+
+def fits_together(old: Json | None, new: Json, around: Around) -> Iterable[Broken]:
+    return broken_in(new, "/spec")
+
+
+KIND = Kind(
+    provider=PROVIDER,
+    name="security-group-rule",
+    title="SecurityGroupRule",
+    collection="tenants/{tenant}/workspaces/{workspace}/security-group-rules",
+    spec=SecurityGroupRuleSpec,
+    links=(Link(at="/sourceRef/*", to=SOURCES, strict=False, addresses=True),),
+    check=fits_together,
+)

@@ -1,0 +1,76 @@
+"""A part of a network, in one zone."""
+
+from collections.abc import Iterable, Iterator
+
+from msgspec import UNSET, UnsetType
+
+from kinds.network import PROVIDER
+from kinds.network.network import Cidr
+from model.address import Network, automatic, network
+from model.errors import Broken
+from model.kind import Around, Kind, Link
+from model.shape import Json, Reference, Resource, Status, Wire, Zone
+
+
+class SubnetSpec(Wire, frozen=True):
+    cidr: Cidr
+    zone: Zone
+    route_table_ref: Reference
+    sku_ref: Reference | UnsetType = UNSET
+
+
+class SubnetStatus(Status, frozen=True):
+    cidr: Cidr | UnsetType = UNSET
+    route_table_ref: Reference | UnsetType = UNSET
+
+
+def lies_in_its_network(old: Json | None, new: Json, around: Around) -> Iterable[Broken]:
+    """As far as the network's ranges are known yet."""
+    above = around.get("network")
+    for family, text in new["cidr"].items() if above else ():
+        ranges = None if automatic(text) else _ranges(above, family)
+        mine = network(text)
+        if ranges is None or any(_within(mine, each) for each in ranges):
+            continue
+        known = ", ".join(str(each) for each in ranges) or f"no {family} at all"
+        yield Broken(f"lies outside the network, which has {known}", f"/spec/cidr/{family}")
+
+
+def _ranges(above: Resource | None, family: str) -> list[Network] | None:
+    """None while the cloud has not chosen all of them."""
+    assert above is not None
+    known = above.found or above.spec
+    texts = list(_texts(known, family))
+    return None if any(map(automatic, texts)) else [n for each in texts if (n := network(each))]
+
+
+def _texts(known: Json, family: str) -> Iterator[str]:
+    yield from (
+        cidr[family]
+        for cidr in (known["cidr"], *known.get("additionalCidrs", ()))
+        if family in cidr
+    )
+
+
+def _within(mine: Network | None, other: Network) -> bool:
+    assert mine is not None, "the schema asks for a CIDR"
+    first = mine.network_address
+    return first in other and mine.prefixlen >= other.prefixlen
+
+
+KIND = Kind(
+    provider=PROVIDER,
+    name="subnet",
+    title="Subnet",
+    collection="tenants/{tenant}/workspaces/{workspace}/networks/{network}/subnets",
+    spec=SubnetSpec,
+    status=SubnetStatus,
+    immutable=("/zone",),
+    set_once=("/skuRef",),
+    zones=("/zone",),
+    links=(
+        Link(at="/routeTableRef", to=("routing-table",)),
+        Link(at="/skuRef", to=("network-sku",)),
+    ),
+    check=lies_in_its_network,
+)

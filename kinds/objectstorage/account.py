@@ -1,0 +1,27 @@
+"""An account of the object storage; buckets and objects are S3's."""
+
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, UnsetType
+
+from kinds.objectstorage import PROVIDER
+from model.kind import Kind
+from model.shape import Status
+
+
+class ObjectStorageAccountStatus(Status, frozen=True):
+    access_key: Annotated[str, Meta(max_length=128)] | UnsetType = UNSET
+    secret_key: Annotated[str, Meta(max_length=128)] | UnsetType = UNSET
+    canonical_user_id: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET
+
+
+KIND = Kind(
+    provider=PROVIDER,
+    name="object-storage-account",
+    title="Account",
+    collection="tenants/{tenant}/accounts",
+    also_below=("tenants/{tenant}/workspaces/{workspace}/accounts",),
+    spec=dict[str, Any],
+    status=ObjectStorageAccountStatus,
+    secret_status=("/secretKey",),
+)

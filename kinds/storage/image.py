@@ -1,0 +1,41 @@
+"""An image: a copy of a volume, for new volumes to begin with."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from kinds.storage import PROVIDER
+from model.kind import Kind, Link
+from model.shape import Reference, Status, Wire
+
+
+class ImageSpec(Wire, frozen=True):
+    block_storage_ref: Reference
+    """It must say the workspace: an image lies in none."""
+    cpu_architecture: Literal["amd64", "arm64"]
+    boot: Literal["UEFI", "BIOS"] = "UEFI"
+    initializer: Literal["none", "cloudinit-22"] = "none"
+
+
+class ImageStatus(Status, frozen=True):
+    size_mb: Annotated[int, Meta(ge=1)] | UnsetType = msgspec.field(name="sizeMB", default=UNSET)
+
+
+KIND = Kind(
+    provider=PROVIDER,
+    name="image",
+    title="Image",
+    collection="tenants/{tenant}/images",
+    spec=ImageSpec,
+    status=ImageStatus,
+    shared=True,
+    links=(
+        Link(
+            at="/blockStorageRef",
+            to=("block-storage",),
+            switch="image_block_storage",
+            follows=True,
+        ),
+    ),
+)

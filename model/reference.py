@@ -1,0 +1,75 @@
+"""A reference as users write it -> the refs it may mean (digest, section 6; CONTRACT: References).
+Pure.
+
+`resource` may be any suffix of the URN: what it leaves out comes from the object's other fields,
+then from the resource that refers. The collection may be spelled as the kind's name, too.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from model.kind import Kind
+from model.shape import Json, Ref
+
+
+def resolve(reference: str | Json, kind: Kind, home: Ref, *, region: str = "") -> Ref | None:
+    """The ref that a reference, which stands in `home`, means among one kind's; None where it can
+    mean none: another kind's spelling, a scope that nobody names, two that contradict each other.
+
+    A plain string is a name or a path, as in `Reference.resource`.
+    """
+    said = {"resource": reference} if isinstance(reference, str) else reference
+    ids = _ids(said, kind, region)
+    if ids is None:
+        return None
+    around = _scope(home)
+    steps = kind.collection.split("/")
+    for n, step in enumerate(steps):
+        if step.startswith("{"):
+            found = ids.get(step[1:-1]) or around.get(steps[n - 1])
+            if not found:
+                return None
+            steps[n] = found
+    return Ref(kind.name, "/".join([*steps, ids["name"]]))
+
+
+def names(reference: str | Json, kind: Kind) -> bool:
+    """Whether a reference is spelled as one to this kind, with its collection."""
+    resource = reference if isinstance(reference, str) else reference["resource"]
+    collection = resource.split("/")[-2:-1]
+    return bool(collection) and collection[0] in _spellings(kind)
+
+
+def _ids(said: Mapping[str, Any], kind: Kind, region: str) -> dict[str, str] | None:
+    """The ids that a reference names, by their names in the kind's collection."""
+    if (said.get("region") or region) != region or not _same_provider(said.get("provider"), kind):
+        return None
+    resource = str(said["resource"])
+    given = resource.split("/")
+    whole = [kind.provider.name, kind.provider.version, *kind.collection.split("/"), "{name}"]
+    if given[0] == kind.provider.name and len(given) > 1 and given[1] != kind.provider.version:
+        del whole[1]  # a provider without its version
+    if len(given) > len(whole):
+        return None
+    ids = {key: said[key] for key in ("tenant", "workspace") if said.get(key)}
+    for place, step in zip(whole[-len(given) :], given, strict=True):
+        if place.startswith("{"):
+            if not step or ids.setdefault(place[1:-1], step) != step:
+                return None
+        elif step != place and not (place == whole[-2] and step in _spellings(kind)):
+            return None
+    return ids
+
+
+def _same_provider(said: str | None, kind: Kind) -> bool:
+    return not said or said in (kind.provider.name, kind.provider.joined)
+
+
+def _spellings(kind: Kind) -> tuple[str, str]:
+    return kind.collection.rpartition("/")[2], f"{kind.name}s"
+
+
+def _scope(home: Ref) -> dict[str, str]:
+    """The ids around a resource, by the segment before them."""
+    steps: Sequence[str] = home.path.split("/")
+    return dict(zip(steps[::2], steps[1::2], strict=False))
