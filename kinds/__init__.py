@@ -1,7 +1,7 @@
 """The catalogue: a folder for each SECA provider, a file for each kind, each saying KIND =
 Kind(...)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pkgutil import walk_packages
 from typing import NamedTuple
@@ -31,13 +31,16 @@ SHARED_TENANT = "seca"
 def parents(ref: Ref) -> list[Ref]:
     """The resources whose names are in this one's path: its tenant, its workspace, its network."""
     kind = KINDS[ref.kind]
-    if kind.offered:
-        return []
-    steps, names = kind.collection.split("/"), ref.path.split("/")
-    above = range(2, len(steps), 2)
+    return [] if kind.offered else within(kind.collection, kind.ids(ref.path))
+
+
+def within(collection: str, ids: Mapping[str, str]) -> list[Ref]:
+    """The resources whose names are in the path of a collection."""
+    steps = collection.split("/")
+    names = collection.format_map(ids).split("/")
     return [
         Ref(parent.name, "/".join(names[:n]))
-        for n in above
+        for n in range(2, len(steps), 2)
         if (parent := _BY_COLLECTION.get("/".join(steps[: n - 1])))
     ]
 
@@ -46,6 +49,44 @@ def children(kind: Kind) -> list[Kind]:
     """The kinds that can lie in one of this kind."""
     inside = f"{kind.collection}/{{"
     return [each for each in KINDS.values() if each.collection.startswith(inside)]
+
+
+def _links(which: str) -> dict[str, tuple[str, ...]]:
+    """Target kind -> the kinds with such a link to it."""
+    found = dict[str, list[str]]()
+    for kind in KINDS.values():
+        for target in {t for link in kind.links if getattr(link, which) for t in link.to}:
+            found.setdefault(target, []).append(kind.name)
+    return {target: tuple(names) for target, names in found.items()}
+
+
+_HOLDERS, _FOLLOWERS, _DROPPERS = _links("holds"), _links("follows"), _links("drops")
+FOLLOWERS = tuple(kind.name for kind in KINDS.values() if kind.follows)
+"""Kinds whose status may change because something else did."""
+
+
+def held(kind: Kind) -> tuple[str, ...]:
+    """The kinds that hold one of this kind: it cannot be deleted while they use it."""
+    return _HOLDERS.get(kind.name, ())
+
+
+def followed(kind: Kind) -> tuple[str, ...]:
+    """The kinds to be looked at again when one of this kind has changed."""
+    return _FOLLOWERS.get(kind.name, ())
+
+
+def dropped(kind: Kind) -> tuple[str, ...]:
+    """The kinds whose specs one of this kind is taken out of when it is deleted."""
+    return _DROPPERS.get(kind.name, ())
+
+
+def sharers(kind: Kind) -> tuple[str, ...]:
+    """The kinds to be looked at again when one of this kind has changed that uses the same."""
+    return tuple(
+        each.name
+        for each in KINDS.values()
+        if any(link.through == kind.name for link in each.links)
+    )
 
 
 def stored(ref: Ref) -> Ref:

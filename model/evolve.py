@@ -19,6 +19,7 @@ from model.events import (
     StatusReported,
     Updated,
 )
+from model.power import ACTIONS
 from model.shape import AT_REST, Condition, PowerState, Resource, State
 
 CONDITIONS_MAX = 32
@@ -101,12 +102,12 @@ def _intended(
     )
 
 
-def _acted(here: Resource, recorded: RecordedEvent, action: str) -> Resource:
-    level: PowerState = "off" if action == "stop" else "on"
-    power = replace(here.power, intended=level, asked=recorded.position)
-    if action == "restart":
+def _acted(here: Resource, recorded: RecordedEvent, name: str) -> Resource:
+    action = ACTIONS[name]
+    power = replace(here.power, intended=action.leads_to, asked=recorded.position)
+    if action.again:
         power = replace(power, restarted=recorded.position)
-    remark = "turningOff" if action == "restart" else TURNING[level]
+    remark = TURNING["off" if action.again else action.leads_to]
     condition = Condition(**_plain(State.UPDATING, recorded), type=POWER, reason=remark)
     return _intended(here, recorded, condition, {"power": power})
 

@@ -1,13 +1,13 @@
 """What a kind is: a row of data that the whole house reads."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from model.errors import Broken
-from model.shape import Json, PowerState, Ref, Resource, Status
+from model.shape import Json, Ref, Resource, Status
 
 Around = Mapping[str, Resource]
 """The resources that surround one, by kind: its tenant, its workspace, its network."""
@@ -34,6 +34,8 @@ class Link:
     """Its target cannot be deleted while this resource lives."""
     follows: bool = False
     """What is found of this resource depends on how its target is."""
+    through: str = ""
+    """Likewise, how the resources of this kind are that use the target, too."""
     drops: bool = False
     """The deletion of its target takes it out of the spec."""
 
@@ -48,13 +50,13 @@ class Companion(NamedTuple):
     """What is asked of it once it is there."""
 
 
-class Action(NamedTuple):
-    """What POST can ask of a resource: power is a level, so an action says from which to which."""
+class Brood(NamedTuple):
+    """The resources that live and die with another, made and ended by its reconciler."""
 
-    needs: PowerState
-    leads_to: PowerState
-    again: bool = False
-    """It turns off on the way, whatever the level was."""
+    stem: str
+    """How all their names begin, and no other's."""
+    members: Sequence[Companion]
+    """In the order in which they are made."""
 
 
 SHOWN_SCOPES = ("tenant", "workspace", "network")
@@ -103,16 +105,17 @@ class Kind:
     """JSON pointers below the spec whose strings never reach the log in clear."""
     secret_status: tuple[str, ...] = ()
     """JSON pointers below the status of which the same holds."""
-    actions: Mapping[str, Action] = field(default_factory=dict)
-    """What can be asked of it with POST."""
+    actions: tuple[str, ...] = ()
+    """What can be asked of it with POST; `model.power` says what each means."""
     check: Check | None = None
     first: Callable[[Json], Json] = lambda spec: {}
     """The status fields known from the spec alone, shown from the first answer on."""
     companion: Callable[[Ref, Json], Companion] | None = None
     """What the resource brings along once in each of its lives: (its ref, its spec) ->
     companion."""
-    brood: Callable[[Resource], Iterable[Companion]] | None = None
-    """The resources that live and die with it, made and ended by its reconciler."""
+    brood: Callable[[Resource], Brood] | None = None
+    brood_status: Callable[[Sequence[Ref]], Json] = lambda members: {}
+    """The status fields that show its brood."""
     attachable: bool = False
     """Its status shows the instance that uses it, as `attachedTo`."""
     counting: bool = False
@@ -157,6 +160,16 @@ class Kind:
         return ("get", "put", *(("delete",) if self.deletable else ()))
 
     @cached_property
+    def sealed(self) -> bool:
+        """Something in it never reaches the log in clear."""
+        return bool(self.secret or self.secret_status)
+
+    @cached_property
+    def follows(self) -> bool:
+        """What is found of it may change because something else did."""
+        return any(link.follows for link in self.links)
+
+    @cached_property
     def scope(self) -> tuple[str, ...]:
         """The ids that surround the resource: tenant, workspace, network ..."""
         return tuple(re.findall(r"{(\w+)}", self.collection))
@@ -178,6 +191,11 @@ class Kind:
 
     def ref(self, ids: Mapping[str, str], name: str) -> Ref:
         return Ref(self.name, f"{self.collection.format_map(ids)}/{name}")
+
+    def ids(self, path: str) -> dict[str, str]:
+        """The ids in a path of this kind, without its name."""
+        steps = zip(self.collection.split("/"), path.split("/"), strict=False)
+        return {place[1:-1]: step for place, step in steps if place.startswith("{")}
 
     def urn(self, ref: Ref) -> str:
         return f"{self.provider.joined}/{ref.path}"

@@ -20,6 +20,17 @@ def changed(value: Any, pointer: str, change: Callable[[str], str]) -> Any:
     return _changed(value, pointer.split("/")[1:], change)
 
 
+def without(value: Any, pointer: str) -> Any:
+    """The value without the item of a list that the pointer points at."""
+    *steps, last = pointer.split("/")[1:]
+    if not steps:
+        return [each for n, each in enumerate(value) if n != int(last)]
+    first, rest = steps[0], "/" + "/".join([*steps[1:], last])
+    if isinstance(value, list):
+        return [without(v, rest) if n == int(first) else v for n, v in enumerate(value)]
+    return value | {first: without(value[first], rest)}
+
+
 def every(value: Any, pattern: str) -> Iterator[tuple[str, Any]]:
     """All that a pointer points at whose `*` stand for every item of a list: (pointer, value)."""
     yield from _every(value, pattern.split("/")[1:], "")

@@ -5,11 +5,15 @@ Pure.
 then from the resource that refers. The collection may be spelled as the kind's name, too.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from model.kind import Kind
 from model.shape import Json, Ref
+
+PLAUSIBLE = re.compile(r"[A-Za-z0-9][-.A-Za-z0-9]{0,127}")
+"""What nothing can be called by is not looked for."""
 
 
 def resolve(reference: str | Json, kind: Kind, home: Ref, *, region: str = "") -> Ref | None:
@@ -27,9 +31,11 @@ def resolve(reference: str | Json, kind: Kind, home: Ref, *, region: str = "") -
     for n, step in enumerate(steps):
         if step.startswith("{"):
             found = ids.get(step[1:-1]) or around.get(steps[n - 1])
-            if not found:
+            if not found or not PLAUSIBLE.fullmatch(found):
                 return None
             steps[n] = found
+    if not PLAUSIBLE.fullmatch(ids["name"]):
+        return None
     return Ref(kind.name, "/".join([*steps, ids["name"]]))
 
 

@@ -6,7 +6,7 @@ raises for whatever may pass (the reconciler asks again, with growing delays) an
 only where asking again cannot help before the user changes something.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -46,12 +46,19 @@ class Offer(msgspec.Struct, frozen=True):
     labels: Labels = {}
 
 
+Bound = Mapping[str, Resource]
+"""What the references in a resource's spec mean, by their pointers below the spec (`/nicRef`,
+`/dataVolumes/0/deviceRef`), and what it lies in, by kind (`network`). What is not there, or going,
+is left out: a reference that may be bound later."""
+
+
 class Plugin(Protocol):
-    async def ensure(self, resource: Resource) -> Outcome:
-        """Make it so: create it or bring it in line with its spec."""
+    async def ensure(self, resource: Resource, bound: Bound) -> Outcome:
+        """Make it so: create it or bring it in line with its spec. Asked again for what is settled
+        when something that it refers to has changed."""
         ...
 
-    async def act(self, resource: Resource, action: str, key: Position) -> Outcome:
+    async def act(self, resource: Resource, bound: Bound, action: str, key: Position) -> Outcome:
         """Start, stop or restart it, once for each key, however often it is asked."""
         ...
 

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from kinds.compute import PROVIDER
-from model.kind import Action, Kind, Link
+from model.kind import Kind, Link
+from model.power import ACTIONS
 from model.shape import PowerState, Reference, Status, Wire, Zone
 
 
@@ -35,7 +36,7 @@ class InstanceSpec(Wire, frozen=True):
 
 class InstanceStatus(Status, frozen=True):
     power_state: PowerState
-    power_state_since: datetime | UnsetType = UNSET
+    power_state_since: Annotated[datetime, Meta(tz=True)] | UnsetType = UNSET
     """Kept by the house, from the actions; a plugin does not report it."""
 
 
@@ -48,11 +49,7 @@ KIND = Kind(
     status=InstanceStatus,
     immutable=("/skuRef", "/zone"),
     secret=("/userData",),
-    actions={
-        "start": Action("off", "on"),
-        "stop": Action("on", "off"),
-        "restart": Action("on", "on", again=True),
-    },
+    actions=tuple(ACTIONS),
     zones=("/zone",),
     links=(
         Link(at="/skuRef", to=("instance-sku",)),

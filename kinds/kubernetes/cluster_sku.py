@@ -9,13 +9,15 @@ from kinds.kubernetes import PROVIDER
 from model.kind import Kind
 from model.shape import Wire
 
+Moment = Annotated[datetime, Meta(tz=True)]
+
 
 class KubernetesClusterSkuSpec(Wire, frozen=True):
     version: Annotated[str, Meta(min_length=1, max_length=16)]
     type: Literal["dedicated", "shared"]
     automatic_update_policy: Literal["none", "stable", "preview"]
-    released_at: datetime
-    end_of_life_at: datetime
+    released_at: Moment
+    end_of_life_at: Moment
 
 
 KIND = Kind(

@@ -1,15 +1,17 @@
 """A pool of a cluster's nodes. Each is an instance of its own, with a volume and a NIC."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from kinds.kubernetes import PROVIDER
-from model.kind import Companion, Kind, Link
-from model.shape import Json, Reference, Resource, Status, Wire, Zone
+from model.kind import Brood, Companion, Kind, Link
+from model.shape import Json, Ref, Reference, Resource, Status, Wire, Zone
 
+NODES_MAX = 1000
+NAME_LENGTH_MAX = 40
 Text = Annotated[str, Meta(min_length=1, max_length=63)]
 
 
@@ -39,31 +41,37 @@ class KubernetesNodePoolSpec(Wire, frozen=True):
 
 
 class KubernetesNodePoolStatus(Status, frozen=True):
-    nodes: Annotated[tuple[Reference, ...], Meta(max_length=1000)] | UnsetType = UNSET
+    nodes: Annotated[tuple[Reference, ...], Meta(max_length=NODES_MAX)] | UnsetType = UNSET
 
 
-def nodes(pool: Resource) -> Iterator[Companion]:
-    """A volume, a NIC and an instance for each node, in the order in which they are made; the life
-    of the pool is in their names, so that they meet nobody else's."""
-    workspace = "/".join(pool.ref.path.split("/")[:4])
+def nodes(pool: Resource) -> Brood:
+    """A volume, a NIC and an instance for each node; the life of the pool is in their names, so
+    that they meet nobody else's."""
     template = pool.spec["nodeTemplate"]
     groups = [template["securityGroupRef"]] if "securityGroupRef" in template else []
-    for n in range(pool.spec["instances"]):
-        name = f"{pool.ref.name[:40].rstrip('.-')}-{pool.uid[:8]}-{n}"
+    stem = f"{pool.ref.name[:NAME_LENGTH_MAX].rstrip('.-')}-{pool.uid[:8]}-"
+    above = "/".join(pool.ref.path.split("/")[:4])
+    members = []
+    for name in (f"{stem}{n}" for n in range(pool.spec["instances"])):
         nic: Json = {"subnetRef": template["subnetRef"], "addresses": ["0.0.0.0"]}
-        if groups:
-            nic["securityGroupRefs"] = groups
         instance = {
             "skuRef": template["skuRef"],
             "zone": template["zone"],
             "bootVolume": {"deviceRef": {"resource": f"block-storages/{name}"}, "type": "virtio"},
             "primaryNicRef": {"resource": f"nics/{name}"},
         }
-        yield Companion(
-            "block-storage", f"{workspace}/block-storages/{name}", template["rootVolume"]
-        )
-        yield Companion("nic", f"{workspace}/nics/{name}", nic)
-        yield Companion("instance", f"{workspace}/instances/{name}", instance, action="start")
+        volume = f"{above}/block-storages/{name}"
+        members += [
+            Companion("block-storage", volume, template["rootVolume"]),
+            Companion("nic", f"{above}/nics/{name}", nic | {"securityGroupRefs": groups}),
+            Companion("instance", f"{above}/instances/{name}", instance, action="start"),
+        ]
+    return Brood(stem, members)
+
+
+def shown(members: Sequence[Ref]) -> Json:
+    instances = [{"resource": f"instances/{m.name}"} for m in members if m.kind == "instance"]
+    return {"nodes": instances[:NODES_MAX]}
 
 
 KIND = Kind(
@@ -86,4 +94,5 @@ KIND = Kind(
         Link(at="/nodeTemplate/securityGroupRef", to=("security-group",)),
     ),
     brood=nodes,
+    brood_status=shown,
 )

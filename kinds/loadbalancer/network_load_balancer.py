@@ -71,7 +71,7 @@ KIND = Kind(
     links=(
         Link(at="/nicRef", to=("nic",), holds=True),
         Link(at="/securityGroupRef", to=("security-group",)),
-        Link(at="/frontends/*/target/members/*", to=("nic",), follows=True),
+        Link(at="/frontends/*/target/members/*", to=("nic",), follows=True, through="instance"),
     ),
     check=frontends_differ,
 )
