@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from kinds import KINDS, children
 from policy.caller import Issuer
 
 PREFIX = "SECAPLANE_"
@@ -85,6 +86,23 @@ class Writes(Section, frozen=True):
     """Answer a write when GET shows it (at most 2 s later), or at once."""
 
 
+Mode = Literal["strict", "deferred"]
+
+
+class References(Section, frozen=True):
+    """Whether what a reference points to must be there when it is written (`strict`), or is bound
+    when it appears (`deferred`)."""
+
+    nic_public_ips: Mode = "strict"
+    image_block_storage: Mode = "strict"
+    role_assignment_roles: Mode = "strict"
+
+
+class Deletion(Section, frozen=True):
+    cascades: tuple[Annotated[str, Meta(pattern=r"^[a-z-]+/[a-z-]+\Z")], ...] = ()
+    """`parent/child`, two kinds: the parent takes the child with it instead of being blocked."""
+
+
 class Cloud(Section, frozen=True):
     plugin: Literal["simulated"] = "simulated"
     url: str = "http://127.0.0.1:8090"
@@ -92,7 +110,8 @@ class Cloud(Section, frozen=True):
     file: str = "cloud.sqlite"
     """The simulated cloud's own memory."""
     catalogue: str = ""
-    """TOML file of zones and SKUs that the simulated cloud offers; default: a built-in one."""
+    """TOML file of zones and SKUs that the simulated cloud offers, as seen from the configuration
+    file; default: a built-in one."""
     faults: dict[str, Any] = {}
 
 
@@ -115,6 +134,8 @@ class Config(Section, frozen=True):
     auth: Auth = Auth()
     secrets: Secrets = Secrets()
     writes: Writes = Writes()
+    references: References = References()
+    deletion: Deletion = Deletion()
     cloud: Cloud = Cloud()
     dev: Dev = Dev()
 
@@ -129,6 +150,7 @@ def read(path: Path | None, environment: Mapping[str, str] = os.environ) -> Conf
         written = _written(path) if path else {}
         config = msgspec.convert(_overlaid(written, environment), Config, strict=False)
         _refuse_namesakes(config.auth.issuers)
+        _refuse_strangers(config.deletion.cascades)
         return config
     except (OSError, ValueError, TypeError) as error:
         raise BadConfig(f"{path or 'configuration'}: {error}") from error
@@ -142,11 +164,22 @@ def _refuse_namesakes(issuers: tuple[Issuer, ...]) -> None:
             raise ValueError(f"auth.issuers: each needs a {field} of its own")
 
 
+def _refuse_strangers(cascades: tuple[str, ...]) -> None:
+    for each in cascades:
+        parent, child = each.split("/")
+        if parent not in KINDS or KINDS.get(child) not in children(KINDS[parent]):
+            raise ValueError(f"deletion.cascades: {each} is no kind and one that lies in it")
+
+
 def _written(path: Path) -> dict[str, Any]:
     """TOML; or JSON, as `secaplane dev` hands it to its children."""
     if path.suffix == ".json":
         return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-    return tomllib.loads(path.read_text())
+    written = tomllib.loads(path.read_text())
+    cloud = written.get("cloud")
+    if isinstance(cloud, dict) and cloud.get("catalogue"):
+        cloud["catalogue"] = str(path.parent / cloud["catalogue"])  # it lies beside the file
+    return written
 
 
 def _overlaid(written: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:

@@ -5,7 +5,8 @@ active. What ever existed in this life is never made again: whoever removed it m
 """
 
 from command.commands import Put
-from command.handle import Door, handle
+from command.door import Door
+from command.handle import handle
 from kinds import KINDS
 from model.errors import Outdated
 from model.events import SYSTEM
@@ -23,8 +24,8 @@ async def accompany(door: Door, resource: Resource, *, request: str) -> Position
     companion = KINDS[resource.ref.kind].companion
     if companion is None:
         return None
-    kind, path, spec = companion(resource.ref, resource.spec)
-    ref = Ref(kind, path)
+    made = companion(resource.ref, resource.spec)
+    ref = Ref(made.kind, made.path)
     former = await door.folds.fresh(ref)
     if former is not None and former.life > resource.life:
         return former.position
@@ -32,12 +33,12 @@ async def accompany(door: Door, resource: Resource, *, request: str) -> Position
         handled = await handle(
             door,
             ref,
-            Put(spec=spec, expected=0),
+            Put(spec=made.spec, expected=0),
             by=SYSTEM,
             request=f"{request}.companion",
             cause=resource.life,
         )
     except Outdated:  # somebody made it meanwhile
-        made = await door.folds.fresh(ref)
-        return made.position if made else None
+        theirs = await door.folds.fresh(ref)
+        return theirs.position if theirs else None
     return handled.position

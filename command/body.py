@@ -4,7 +4,7 @@ The good case is decoded by msgspec at full speed. When it refuses, the JSON Sch
 same types goes to a JSON Schema library, which lists every broken rule of the body at once.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache, lru_cache
 from typing import Annotated, Any
 
@@ -12,10 +12,11 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from kinds import KINDS
+from model.address import FORMATS
 from model.document import encode
 from model.errors import Broken, Invalid, Malformed, refuse_broken
 from model.kind import Kind
-from model.pointer import at, spelled
+from model.pointer import at, every, spelled
 from model.shape import Annotations, Extensions, Json, Labels, Wire
 
 PARTS_MAX = 64
@@ -62,8 +63,17 @@ class Bodies:
             found = msgspec.convert(mine, _body(kind.name))
         except msgspec.ValidationError as error:
             raise _every_broken_rule(kind, mine, error) from error
+        spec = _plain(encode(found.spec))
+        refuse_broken(
+            [
+                Broken(f"takes {_SPOKEN[name]}", f"/spec{pointer}")
+                for place, name in _formats(kind.name)
+                for pointer, text in every(spec, place)
+                if not FORMATS[name](text)
+            ]
+        )
         return Wanted(
-            spec=_plain(encode(found.spec)),
+            spec=spec,
             labels=found.labels,
             annotations=found.annotations,
             extensions=found.extensions,
@@ -102,6 +112,34 @@ def _body(kind_name: str) -> Any:
     )
 
 
+@cache
+def _formats(kind_name: str) -> tuple[tuple[str, str], ...]:
+    """(place below the spec, format) of every text that the schema asks more of than length."""
+    whole = msgspec.json.schema(KINDS[kind_name].spec)
+
+    def found(schema: Json, place: str) -> Iterator[tuple[str, str]]:
+        name = schema.get("$ref", "").rpartition("/")[2]
+        here = whole["$defs"][name] if name else schema
+        if here.get("format") in FORMATS:
+            yield place, here["format"]
+        for key, inner in here.get("properties", {}).items():
+            yield from found(inner, f"{place}/{key}")
+        if isinstance(here.get("items"), dict):
+            yield from found(here["items"], f"{place}/*")
+
+    return tuple(found(whole, ""))
+
+
+_SPOKEN = {
+    "ipv4-cidr": "an IPv4 range such as 10.0.0.0/16",
+    "ipv6-cidr": "an IPv6 range such as fd00::/56",
+    "cidr": "a range such as 10.0.0.0/16 or fd00::/56",
+    "ip": "an IP address",
+    "ip-or-empty": "an IP address, or nothing",
+    "ip-or-cidr": "an IP address, or a range such as 10.0.0.0/16",
+}
+
+
 def _refuse_crowds(sent: Json) -> None:
     broken = []
     for part in ("labels", "annotations", "extensions"):
@@ -124,9 +162,18 @@ def _refuse_crowds(sent: Json) -> None:
 def _validator(kind_name: str) -> Any:
     """Imported only when somebody is refused: it costs memory that a quiet process need not
     have."""
-    from jsonschema import Draft202012Validator
+    from jsonschema import Draft202012Validator, FormatChecker
 
-    return Draft202012Validator(msgspec.json.schema(_body(kind_name)))
+    formats = FormatChecker(formats=())
+    for name, keeps in FORMATS.items():
+        formats.checks(name)(_of_text(keeps))
+    schema = msgspec.json.schema(_body(kind_name))
+    return Draft202012Validator(schema, format_checker=formats)
+
+
+def _of_text(keeps: Callable[[str], bool]) -> Callable[[object], bool]:
+    """That a value is text at all is another rule's to say."""
+    return lambda value: not isinstance(value, str) or keeps(value)
 
 
 def _every_broken_rule(kind: Kind, sent: Json, error: msgspec.ValidationError) -> Invalid:
@@ -175,5 +222,6 @@ def _worded(error: Any) -> str:
         "enum": f"takes one of {limit}",
         "const": f"takes {limit}",
         "pattern": f"takes text of the form {limit}",
+        "format": f"takes {_SPOKEN.get(str(limit), limit)}",
     }
     return str(words.get(rule, f"breaks the rule {rule} {limit}"))[:MESSAGE_LENGTH_MAX]

@@ -3,11 +3,14 @@
 Order of judgement: schema and business rules first, then the caller's precondition, then state.
 """
 
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from msgspec import UNSET
 
 from command.commands import Act, Command, ConfirmDeleted, Delete, Put, ReportStatus
+from command.references import broken_references, broken_zones
 from command.situation import Situation
 from kinds import KINDS
 from model.errors import Broken, Conflict, NotFound, Outdated, refuse_broken
@@ -22,10 +25,10 @@ from model.events import (
 )
 from model.kind import Kind
 from model.pointer import at
-from model.shape import Json, PowerState, Resource, State
+from model.power import ACTIONS
+from model.shape import Json, Ref, Resource, State
 
 BLOCKERS_MAX = 10
-NEEDS: dict[str, PowerState] = {"start": "off", "stop": "on", "restart": "on"}
 
 
 def decide(situation: Situation, command: Command) -> AnyEvent | None:
@@ -44,7 +47,7 @@ def decide(situation: Situation, command: Command) -> AnyEvent | None:
 
 def put(situation: Situation, command: Put) -> AnyEvent:
     resource = situation.resource
-    refuse_broken(broken_rules(situation.kind, resource.spec if resource else None, command.spec))
+    refuse_broken(broken_rules(situation, resource.spec if resource else None, command.spec))
     refuse_homeless(situation)
     refuse_outdated(resource, command.expected)
     refuse_reserved(situation)
@@ -64,8 +67,8 @@ def act(situation: Situation, command: Act) -> AnyEvent:
     resource = present(situation)
     refuse_outdated(resource, command.expected)
     refuse_going(resource)
-    needed = NEEDS.get(command.action)
-    if needed is not None and resource.power.intended != needed:
+    needed = ACTIONS[command.action].needs
+    if resource.power.intended != needed:
         raise Conflict(
             f"{command.action} needs the power {needed}, and it is to be {resource.power.intended}"
         )
@@ -81,11 +84,13 @@ def refuse_reserved(situation: Situation) -> None:
 def delete(situation: Situation, command: Delete) -> AnyEvent | None:
     """A second DELETE is nothing new, unless the first removal was refused: then it is tried
     again."""
+    refuse_reserved(situation)
     resource = present(situation)
     refuse_outdated(resource, command.expected)
     if resource.deleted_at and resource.state is not State.ERROR:
         return None
     refuse_inhabited(situation)
+    refuse_used(situation)
     return DeletionRequested()
 
 
@@ -163,21 +168,44 @@ def refuse_going(resource: Resource) -> None:
 
 
 def refuse_inhabited(situation: Situation) -> None:
-    inside = situation.inside
-    if inside:
+    cascades = situation.site.cascades
+    staying = [ref for ref in situation.inside if (situation.kind.name, ref.kind) not in cascades]
+    _refuse_blocked(situation, staying, "it still holds {}; delete what is in it first")
+
+
+def refuse_used(situation: Situation) -> None:
+    _refuse_blocked(situation, situation.users, "it is in use by {}; delete or change that first")
+
+
+def _refuse_blocked(situation: Situation, blockers: Sequence[Ref], says: str) -> None:
+    """Names only what the caller may get."""
+    if blockers:
+        count = len(blockers)
+        shown = islice(filter(situation.sees, blockers), BLOCKERS_MAX)
         raise Conflict(
-            f"it still holds {len(inside)}, {inside[0].kind} {inside[0].name} first; delete them",
-            meta={
-                "blockers": [KINDS[ref.kind].urn(ref) for ref in inside[:BLOCKERS_MAX]],
-                "count": len(inside),
-            },
+            says.format("one resource" if count == 1 else f"{count} resources"),
+            meta={"blockers": [KINDS[ref.kind].urn(ref) for ref in shown], "count": count},
         )
 
 
-def broken_rules(kind: Kind, old: Json | None, new: Json) -> list[Broken]:
-    fixed = [
-        Broken("cannot change after creation; delete and create anew", f"/spec{pointer}")
-        for pointer in kind.immutable
-        if old is not None and at(old, pointer) != at(new, pointer)
-    ]
-    return fixed + (list(kind.check(old, new)) if kind.check else [])
+def broken_rules(situation: Situation, old: Json | None, new: Json) -> list[Broken]:
+    """Every rule that a wanted spec breaks. What it refers to is only asked for where there is a
+    place for the resource: below a parent that is absent, nothing is there."""
+    kind = situation.kind
+    broken = [*_fixed(kind, old, new)]
+    if kind.check:
+        broken += kind.check(old, new, situation.around)
+    if not any(parent is None or parent.going for parent in situation.parents.values()):
+        broken += broken_zones(situation, old, new)
+        broken += broken_references(situation, old, new)
+    return broken
+
+
+def _fixed(kind: Kind, old: Json | None, new: Json) -> Iterator[Broken]:
+    for pointer in kind.immutable if old is not None else ():
+        if at(old, pointer) != at(new, pointer):
+            yield Broken("cannot change after creation; delete and create anew", f"/spec{pointer}")
+    for pointer in kind.set_once if old is not None else ():
+        former, wanted = at(old, pointer), at(new, pointer)
+        if None not in (former, wanted) and former != wanted:
+            yield Broken("can be set once only; delete and create anew", f"/spec{pointer}")

@@ -7,20 +7,19 @@ until a deadline.
 """
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 
 import msgspec
 
+from command.across import across
 from command.commands import Command, ConfirmDeleted, Delete, Put, ReportStatus
 from command.decide import decide
-from command.lookout import Inside, Lookout, Reached
-from command.situation import Situation, look
-from command.turns import Turns
+from command.door import Door
+from command.lookout import Lookout
+from command.situation import Sees, Situation, look
 from eventlog.codec import Page
-from eventlog.folds import Folds
-from eventlog.log import Guard, Log, Raced, Unanswered
+from eventlog.log import Guard, Raced, Unanswered
 from kinds import KINDS, children, parents
 from model.errors import Conflict, NotFound, Refusal, Unavailable
 from model.events import SYSTEM, AnyEvent, By, Created
@@ -34,17 +33,8 @@ TICK = timedelta(milliseconds=1)
 UNKNOWN = "the log did not answer, and the outcome is unknown; read it, then try again"
 
 
-@dataclass(frozen=True)
-class Door:
-    """What `handle` needs: the log, and the world's time, chance and read model, given to it."""
-
-    log: Log
-    folds: Folds
-    clock: Callable[[], datetime]
-    new_uid: Callable[[], str]
-    inside: Inside
-    reached: Reached
-    turns: Turns = field(default_factory=Turns)
+def _everything(ref: Ref) -> bool:
+    return True
 
 
 class Handled(msgspec.Struct, frozen=True):
@@ -65,6 +55,8 @@ class Wish(msgspec.Struct, frozen=True):
     by: By
     request: str
     cause: Position
+    sees: Sees = _everything
+    within: Sequence[Ref] = ()
 
 
 async def handle(
@@ -75,15 +67,19 @@ async def handle(
     by: By,
     request: str,
     cause: Position = NOWHERE,
+    sees: Sees = _everything,
+    within: Sequence[Ref] = (),
 ) -> Handled:
     """Decide one command on one resource, and record the event if there is one.
 
-    `request` must be unique to this command: it is how a lost answer is recognised.
+    `request` must be unique to this command: it is how a lost answer is recognised. `sees` says
+    what the caller may get: nothing else is referred to, or named. `within` must be there for a PUT
+    besides its parents.
 
     Raises:
         Refusal: the rules say no, or (Unavailable) nobody can say now, or whether it happened.
     """
-    wish = Wish(ref, command, by, request, cause)
+    wish = Wish(ref, command, by, request, cause, sees, within)
     try:
         await door.turns.take(ref)
         try:
@@ -154,11 +150,10 @@ async def _look(
 ) -> tuple[Guard | None, Situation]:
     """The guard first: what happens between it and the look makes the append lose its race."""
     guard = await lookout.guard(deadline) if lookout else None
-    homes = isinstance(wish.command, Put)
+    homes = [*parents(wish.ref), *wish.within] if isinstance(wish.command, Put) else []
     situation = await look(door.folds, wish.ref, homes=homes, believing=believing)
-    if lookout:
-        situation = msgspec.structs.replace(situation, inside=lookout.inside)
-    return guard, situation
+    more = await across(door, wish.ref, wish.command, wish.sees, lookout.inside if lookout else ())
+    return guard, msgspec.structs.replace(situation, site=door.site, sees=wish.sees, **more)
 
 
 def _event(situation: Situation, command: Command, believing: bool) -> AnyEvent | None:

@@ -1,6 +1,6 @@
 """PUT, DELETE and POST routes, made from the catalogue."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +12,14 @@ from litestar.response.base import ASGIResponse
 from command.accompany import accompany
 from command.body import Bodies
 from command.commands import Act, Command, Delete, Put
-from command.handle import Door, Handled, handle
+from command.door import Door
+from command.handle import Handled, handle
 from edge import reading
 from edge.guard import Guard
 from edge.paths import refuse_names, template
 from edge.visit import Visit, new_id, visit_of
 from eventlog.sealing import Sealer
-from kinds import KINDS
+from kinds import KINDS, within
 from model.document import document, encode, status
 from model.events import By, Created
 from model.kind import Kind
@@ -47,20 +48,21 @@ class Writer:
 
 
 def routes(writer: Writer) -> list[HTTPRouteHandler]:
-    return [each for kind in KINDS.values() if kind.writable for each in _routes(kind, writer)]
+    return [each for kind in KINDS.values() for each in _routes(kind, writer)]
 
 
 def _routes(kind: Kind, writer: Writer) -> list[HTTPRouteHandler]:
-    made = [_put(kind, writer)]
-    if kind.deletable:
-        made.append(_delete(kind, writer))
-    if kind.actions:
-        made.append(_act(kind, writer))
-    return made
+    makers = {"put": _put, "delete": _delete}
+    made = [makers[verb](kind, writer) for verb in kind.verbs if verb in makers]
+    return [*made, _act(kind, writer)] if kind.actions else made
+
+
+def _items(kind: Kind) -> list[str]:
+    return [template(f"{url}/{{name}}") for url in kind.urls]
 
 
 def _put(kind: Kind, writer: Writer) -> HTTPRouteHandler:
-    @put(template(f"{kind.url}/{{name}}"), name=f"CreateOrUpdate{kind.title} {kind.name}")
+    @put(_items(kind), name=f"CreateOrUpdate{kind.title} {kind.name}")
     async def put_resource(request: Request[Any, Any, Any]) -> ASGIResponse:
         visit, ids = visit_of(request.scope), request.path_params
         name = ids["name"]
@@ -68,7 +70,7 @@ def _put(kind: Kind, writer: Writer) -> HTTPRouteHandler:
         reading.media_type(visit.header(b"content-type"))
         sent = reading.body(await request.body())
         expected = reading.expected(visit.header(b"if-unmodified-since"))
-        by = _author(*writer.guard.admit(visit, "put", kind, ids, name))
+        caller, allowed = writer.guard.admit(visit, "put", kind, ids, name)
         refuse_names(kind, ids, name)
         wanted = writer.bodies.read(kind, sent)
         ref = kind.ref(ids, name)
@@ -79,39 +81,43 @@ def _put(kind: Kind, writer: Writer) -> HTTPRouteHandler:
             extensions=wanted.extensions,
             expected=expected,
         )
-        handled = await _handled(writer, visit, ref, command, by)
-        assert handled.resource is not None, "a PUT that is accepted leaves a resource"
-        shown = document(kind, handled.resource, region=writer.region, verb="PUT")
-        if handled.before is not None:
-            # The answer to an update has the status as it was when it was accepted: it does not
-            # say `updating`, the next GET may.
-            shown["status"] = status(kind, handled.before)
-        if kind.secret:
-            shown["spec"] = writer.sealer.open(kind, ref, shown["spec"])
-        headers = {POSITION: str(handled.position)}
-        created = isinstance(handled.event, Created)
-        if created:
-            headers["Location"] = f"{writer.base_url}{visit.path}"
-        return ASGIResponse(
-            body=encode(shown),
-            status_code=201 if created else 200,
-            headers=headers,
-            media_type=JSON,
-        )
+        handled = await _handled(writer, visit, ref, command, caller, allowed, ids)
+        return _recorded(writer, visit, kind, handled)
 
     return put_resource
 
 
-def _delete(kind: Kind, writer: Writer) -> HTTPRouteHandler:
-    @delete(
-        template(f"{kind.url}/{{name}}"), name=f"Delete{kind.title} {kind.name}", status_code=202
+def _recorded(writer: Writer, visit: Visit, kind: Kind, handled: Handled) -> ASGIResponse:
+    """The answer to a PUT. Of an update it has the status as it was when it was accepted: it does
+    not say `updating`, the next GET may."""
+    resource = handled.resource
+    assert resource is not None, "a PUT that is accepted leaves a resource"
+    shown = document(kind, resource, region=writer.region, verb="PUT")
+    if handled.before is not None:
+        shown["status"] = status(kind, handled.before)
+    if kind.sealed:
+        shown = writer.sealer.open_shown(kind, resource.ref, shown)
+    headers = {POSITION: str(handled.position)}
+    created = isinstance(handled.event, Created)
+    if created:
+        headers["Location"] = f"{writer.base_url}{visit.path}"
+    return ASGIResponse(
+        body=encode(shown),
+        status_code=201 if created else 200,
+        headers=headers,
+        media_type=JSON,
     )
+
+
+def _delete(kind: Kind, writer: Writer) -> HTTPRouteHandler:
+    @delete(_items(kind), name=f"Delete{kind.title} {kind.name}", status_code=202)
     async def delete_resource(request: Request[Any, Any, Any]) -> ASGIResponse:
         visit, ids = visit_of(request.scope), request.path_params
         expected = reading.expected(visit.header(b"if-unmodified-since"))
-        by = _author(*writer.guard.admit(visit, "delete", kind, ids, ids["name"]))
+        caller, allowed = writer.guard.admit(visit, "delete", kind, ids, ids["name"])
         ref = kind.ref(ids, ids["name"])
-        handled = await _handled(writer, visit, ref, Delete(expected=expected), by)
+        command = Delete(expected=expected)
+        handled = await _handled(writer, visit, ref, command, caller, allowed)
         return _accepted(handled)
 
     return delete_resource
@@ -127,18 +133,36 @@ def _act(kind: Kind, writer: Writer) -> HTTPRouteHandler:
         visit, ids = visit_of(request.scope), request.path_params
         action = visit.path.rpartition("/")[2]
         expected = reading.expected(visit.header(b"if-unmodified-since"))
-        by = _author(*writer.guard.admit(visit, f"post.{action}", kind, ids, ids["name"]))
+        caller, allowed = writer.guard.admit(visit, f"post.{action}", kind, ids, ids["name"])
         ref = kind.ref(ids, ids["name"])
-        handled = await _handled(writer, visit, ref, Act(action=action, expected=expected), by)
+        command = Act(action=action, expected=expected)
+        handled = await _handled(writer, visit, ref, command, caller, allowed)
         return _accepted(handled)
 
     return act_on_resource
 
 
-async def _handled(writer: Writer, visit: Visit, ref: Ref, command: Command, by: By) -> Handled:
-    """Handle it, do what the caller must find done, and let the read model catch up."""
+async def _handled(
+    writer: Writer,
+    visit: Visit,
+    ref: Ref,
+    command: Command,
+    caller: Caller,
+    allowed: By,
+    ids: Mapping[str, str] | None = None,
+) -> Handled:
+    """Handle it, do what the caller must find done, and let the read model catch up. `ids` are
+    those of a PUT's path, which may name more than the resource lies in."""
     request = f"{visit.request_id}.{new_id()[:16]}"
-    handled = await handle(writer.door, ref, command, by=by, request=request)
+    handled = await handle(
+        writer.door,
+        ref,
+        command,
+        by=_author(caller, allowed),
+        request=request,
+        sees=lambda other: writer.guard.policy.allows(caller, "get", other),
+        within=_named_besides(KINDS[ref.kind], ids or {}),
+    )
     last = handled.position
     if isinstance(handled.event, Created) and handled.resource is not None:
         companion = await accompany(writer.door, handled.resource, request=request)
@@ -149,6 +173,13 @@ async def _handled(writer: Writer, visit: Visit, ref: Ref, command: Command, by:
         await writer.policy_changed()
     await writer.projected(last)
     return msgspec.structs.replace(handled, position=last)
+
+
+def _named_besides(kind: Kind, ids: Mapping[str, str]) -> list[Ref]:
+    """What a path of a former version of the standard names and the resource does not lie in."""
+    named = {each for each in ids if each != "name"}.difference(kind.scope)
+    collections = kind.also_below if named else ()
+    return [ref for each in collections for ref in within(each, ids) if ref.kind in named]
 
 
 def _author(caller: Caller, allowed: By) -> By:

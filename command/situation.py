@@ -1,14 +1,31 @@
 """All a rule may look at, fetched before it looks."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 
 import msgspec
 
 from eventlog.folds import Folds
-from kinds import KINDS, parents
+from kinds import KINDS
 from model.kind import Kind
 from model.shape import NOWHERE, Position, Ref, Resource
+
+LOOKS_MAX = 64
+"""At once, however much a body refers to."""
+
+Sees = Callable[[Ref], bool]
+"""Whether who commands may get what lies there, as it is addressed."""
+
+
+class Site(msgspec.Struct, frozen=True, kw_only=True):
+    """What this site has chosen where the contract leaves a choice."""
+
+    region: str = ""
+    deferred: frozenset[str] = frozenset()
+    """Switches of links that are deferred here."""
+    cascades: frozenset[tuple[str, str]] = frozenset()
+    """(kind of a parent, kind of a child) where the parent takes the child with it."""
 
 
 class Situation(msgspec.Struct, frozen=True):
@@ -16,8 +33,16 @@ class Situation(msgspec.Struct, frozen=True):
     kind: Kind
     latest: Resource | None
     parents: Mapping[Ref, Resource | None] = {}
+    targets: Mapping[Ref, Resource | None] = {}
+    """What references may point to; None where it is not there, or not for this caller."""
+    zones: Sequence[str] | None = None
+    """Of the region; None while nobody has said."""
     inside: Sequence[Ref] = ()
     """What lives in it, where the command needs to know."""
+    users: Sequence[Ref] = ()
+    """What lives and holds it, or what would go with it."""
+    site: Site = Site()
+    sees: Sees = lambda ref: True
 
     @property
     def resource(self) -> Resource | None:
@@ -28,9 +53,15 @@ class Situation(msgspec.Struct, frozen=True):
     def position(self) -> Position:
         return self.latest.position if self.latest else NOWHERE
 
+    @property
+    def around(self) -> dict[str, Resource]:
+        return {ref.kind: found for ref, found in self.parents.items() if found is not None}
 
-async def look(folds: Folds, ref: Ref, *, homes: bool, believing: bool = False) -> Situation:
-    """The resource as fresh as the leader has it; with `homes` its parents too.
+
+async def look(
+    folds: Folds, ref: Ref, *, homes: Sequence[Ref] = (), believing: bool = False
+) -> Situation:
+    """The resource as fresh as the leader has it; `homes`, which must be there for it, too.
 
     `believing` takes the resource as this process last saw it, absent if it never did: a look that
     costs nothing, and is good enough for an event whose append will be refused if it was wrong.
@@ -38,7 +69,7 @@ async def look(folds: Folds, ref: Ref, *, homes: bool, believing: bool = False) 
     Raises:
         Unanswered: the log cannot say how things are.
     """
-    kept = {parent: _believed(folds, parent) for parent in (parents(ref) if homes else [])}
+    kept = {parent: _believed(folds, parent) for parent in homes}
     unsure = [parent for parent, found in kept.items() if found is None]
     asked = unsure if believing else [ref, *unsure]
     answers = await asyncio.gather(*map(folds.fresh, asked)) if asked else []
@@ -46,6 +77,23 @@ async def look(folds: Folds, ref: Ref, *, homes: bool, believing: bool = False) 
     kept |= {parent: living(found[parent]) for parent in unsure}
     latest = folds.known(ref) if believing else found[ref]
     return Situation(ref=ref, kind=KINDS[ref.kind], latest=latest, parents=kept)
+
+
+async def found(folds: Folds, refs: Iterable[Ref]) -> dict[Ref, Resource | None]:
+    """What lives at each address; what is on offer as it was a moment ago.
+
+    Raises:
+        Unanswered: the log cannot say.
+    """
+    wanted, here = iter(dict.fromkeys(refs)), dict[Ref, Resource | None]()
+    while some := list(islice(wanted, LOOKS_MAX)):
+        answers = await asyncio.gather(*(_seen(folds, ref) for ref in some))
+        here |= {ref: living(each) for ref, each in zip(some, answers, strict=True)}
+    return here
+
+
+async def _seen(folds: Folds, ref: Ref) -> Resource | None:
+    return await (folds.lately(ref) if KINDS[ref.kind].offered else folds.fresh(ref))
 
 
 def _believed(folds: Folds, parent: Ref) -> Resource | None:

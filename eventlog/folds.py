@@ -1,6 +1,7 @@
 """Resources as this process last saw them, brought up to date by as few events as possible."""
 
 import asyncio
+import time
 from collections import OrderedDict
 
 from eventlog.log import Log, Unanswered
@@ -9,12 +10,14 @@ from model.evolve import evolve, fold
 from model.shape import NOWHERE, Position, Ref, Resource
 
 KEPT_MAX = 4096
+LATELY_S = 5.0
 
 
 class Folds:
     def __init__(self, log: Log, snapshots: Snapshots) -> None:
         self._log, self._snapshots = log, snapshots
         self._kept: OrderedDict[Ref, Resource] = OrderedDict()
+        self._lately: dict[Ref, tuple[float, Resource]] = {}
         self._looks: dict[Ref, asyncio.Future[Resource | None]] = {}
 
     def known(self, ref: Ref) -> Resource | None:
@@ -36,6 +39,21 @@ class Folds:
             if begun is not None:
                 return await asyncio.shield(begun)
         return await self._shared_look(ref)
+
+    async def lately(self, ref: Ref) -> Resource | None:
+        """As `fresh`, or as it was found a moment ago and lived: for what seldom changes.
+
+        Raises:
+            Unanswered: as `fresh`.
+        """
+        found_at, resource = self._lately.get(ref, (0.0, None))
+        now = time.monotonic()
+        if resource is None or now - found_at > LATELY_S:
+            resource = await self.fresh(ref)
+            self._lately.pop(ref, None)
+            if resource is not None and not resource.going:
+                self._lately[ref] = (now, resource)
+        return resource
 
     async def _shared_look(self, ref: Ref) -> Resource | None:
         look = self._looks[ref] = asyncio.get_running_loop().create_future()

@@ -22,10 +22,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from model.kind import Kind
-from model.pointer import changed
+from model.pointer import at, changed
 from model.shape import Json, Ref
 
 MARK = "sealed"
+STATUS = "/status"
+"""How the places of secrets in a status begin: those in a spec begin with the field."""
 KEY_BYTES = 32
 NONCE_BYTES = 12
 
@@ -73,6 +75,35 @@ class Sealer:
         """
         return self._changed(kind, spec, partial(self._opened, ref))
 
+    def seal_status(self, kind: Kind, ref: Ref, status: Json, former: Json) -> Json:
+        """The status with its secret strings sealed; one that was reported before stays as it was
+        sealed then, so that a report of the same says nothing new."""
+        for pointer in kind.secret_status:
+            kept = at(former, pointer)
+            place = f"{STATUS}{pointer}"
+            if isinstance(kept, str) and self._opened(ref, place, kept) == at(status, pointer):
+                status = changed(status, pointer, partial(_instead, kept))
+            else:
+                status = changed(status, pointer, partial(self._sealed, ref, place))
+        return status
+
+    def open_status(self, kind: Kind, ref: Ref, status: Json) -> Json:
+        """As `open`."""
+        for pointer in kind.secret_status:
+            status = changed(status, pointer, partial(self._opened, ref, f"{STATUS}{pointer}"))
+        return status
+
+    def open_shown(self, kind: Kind, ref: Ref, shown: Json) -> Json:
+        """A whole resource, as the API shows it, with what is sealed in it open.
+
+        Raises:
+            Unsealable: see there.
+        """
+        opened = {"spec": self.open(kind, ref, shown["spec"])}
+        if "status" in shown:
+            opened["status"] = self.open_status(kind, ref, shown["status"])
+        return shown | opened
+
     def _changed(self, kind: Kind, spec: Json, change: Callable[[str, str], str]) -> Json:
         for pointer in kind.secret:
             spec = changed(spec, pointer, partial(change, pointer))
@@ -100,6 +131,10 @@ class Sealer:
         master = base64.b64decode(self._keyring.keys[key_id])
         info = f"secaplane tenant {tenant}".encode()
         return HKDF(SHA256(), KEY_BYTES, salt=None, info=info).derive(master)
+
+
+def _instead(kept: str, text: str) -> str:
+    return kept
 
 
 def _place(ref: Ref, pointer: str) -> bytes:

@@ -10,6 +10,7 @@ from operator import attrgetter
 import casbin
 import msgspec
 
+from kinds import KINDS
 from model.errors import Forbidden, Unavailable
 from model.events import By
 from model.kind import Kind
@@ -93,8 +94,23 @@ class Policy:
             )
         return allowed
 
+    def allows(self, caller: Caller, verb: str, ref: Ref) -> bool:
+        """Whether `may` would allow it.
+
+        Raises:
+            Unavailable: as `may`.
+        """
+        kind = KINDS[ref.kind]
+        try:
+            self.may(caller, verb, kind, kind.ids(ref.path), ref.name)
+        except Forbidden:
+            return False
+        return True
+
     def _asked(self, verb: str, kind: Kind, ids: Mapping[str, str], name: str) -> Asked:
-        """A tenant and a workspace are asked for as what they hold: their own name is the scope."""
+        """A tenant and a workspace are asked for as what they hold: their own name is the scope.
+        Only what a resource lies in counts, whatever else its path names."""
+        ids = {each: ids[each] for each in kind.scope}
         nested = kind.resource(f"{kind.collection.format_map(ids)}/{name}".rstrip("/"))
         return Asked(
             provider=kind.provider.name,

@@ -17,7 +17,7 @@ from edge import reading
 from edge.guard import Guard
 from edge.paths import template
 from edge.visit import Visit, visit_of
-from kinds import KINDS, SHARED_TENANT
+from kinds import KINDS, stored
 from model.document import encode
 from model.errors import Malformed, NotFound, Unavailable
 from model.kind import Kind
@@ -27,11 +27,12 @@ from readmodel import questions
 from readmodel.together import Together
 
 JSON = "application/json"
+SEALED = '"sealed:'
+"""How every sealed string begins; what holds none is answered as it stands."""
 AT_LEAST = b"secaplane-at-least"
 PARAMETERS = ("labels", "limit", "skipToken")
 READS = [HttpMethod.GET, HttpMethod.HEAD]
 
-_split = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _plain = msgspec.json.Decoder(Json).decode
 
 
@@ -48,22 +49,26 @@ class Reader:
     guard: Guard
     reached: Callable[[Position], Awaitable[bool]]
     opened: Callable[[Kind, Ref, Json], Json]
+    """(kind, ref, a whole resource as it is shown) -> the same with its secrets open."""
     page_keys: Sequence[bytes]
 
 
 def routes(reader: Reader) -> list[HTTPRouteHandler]:
-    return [each for kind in KINDS.values() for each in (_get(kind, reader), _list(kind, reader))]
+    gets = [_get(kind, reader) for kind in KINDS.values() if "get" in kind.verbs]
+    return [*gets, *(_list(kind, reader) for kind in KINDS.values())]
 
 
 def _get(kind: Kind, reader: Reader) -> HTTPRouteHandler:
-    @route(template(f"{kind.url}/{{name}}"), http_method=READS, name=f"Get{kind.title} {kind.name}")
+    items = [template(f"{url}/{{name}}") for url in kind.urls]
+
+    @route(items, http_method=READS, name=f"Get{kind.title} {kind.name}")
     async def get_resource(request: Request[Any, Any, Any]) -> ASGIResponse:
         visit, ids = visit_of(request.scope), request.path_params
         reading.deleted(visit.header(b"accept"))
         name = ids["name"]
         reader.guard.admit(visit, "get", kind, ids, name)
         await _fresh_enough(reader, visit)
-        ref = _shared(kind, kind.ref(ids, name))
+        ref = stored(kind.ref(ids, name))
         found = await reader.together.one(ref)
         if found is None:
             if await questions.quarantined(reader.pool, ref):
@@ -78,7 +83,7 @@ def _get(kind: Kind, reader: Reader) -> HTTPRouteHandler:
 
 
 def _list(kind: Kind, reader: Reader) -> HTTPRouteHandler:
-    @route(template(kind.url), http_method=READS, name=f"List{kind.title} {kind.name}")
+    @route([*map(template, kind.urls)], http_method=READS, name=f"List{kind.title} {kind.name}")
     async def list_resources(request: Request[Any, Any, Any]) -> ASGIResponse:
         visit, ids = visit_of(request.scope), request.path_params
         deleted = reading.deleted(visit.header(b"accept"))
@@ -94,7 +99,7 @@ def _list(kind: Kind, reader: Reader) -> HTTPRouteHandler:
         rows = await questions.page(
             reader.pool,
             kind.name,
-            _shared(kind, Ref(kind.name, path)).path,
+            _stored(kind, path),
             after=after,
             limit=limit + 1,
             deleted=deleted,
@@ -145,19 +150,16 @@ async def _fresh_enough(reader: Reader, visit: Visit) -> None:
         raise Unavailable("the read model has not got there yet; try again")
 
 
-def _shared(kind: Kind, ref: Ref) -> Ref:
-    """Where the catalogue's kinds lie: below one tenant for all."""
-    if not kind.offered or not kind.scope:
-        return ref
-    _tenants, _tenant, rest = ref.path.split("/", 2)
-    return Ref(ref.kind, f"tenants/{SHARED_TENANT}/{rest}")
+def _stored(kind: Kind, collection: str) -> str:
+    """Where a collection lies in the log."""
+    return stored(Ref(kind.name, f"{collection}/-")).collection
 
 
 def _shown(kind: Kind, reader: Reader, document: str, ids: Json) -> bytes:
     """A row's document as this caller sees it: nearly always as it stands."""
     if kind.offered and kind.scope:
         return _as_own(kind, document, ids["tenant"])
-    if kind.secret:
+    if kind.sealed:
         return _unsealed(kind, reader, document, ids)
     return document.encode()
 
@@ -171,13 +173,10 @@ def _as_own(kind: Kind, document: str, tenant: str) -> bytes:
 
 
 def _unsealed(kind: Kind, reader: Reader, document: str, ids: Json) -> bytes:
-    shown = _split(document)
-    spec = _plain(shown["spec"])
-    name = _plain(shown["metadata"])["name"]
-    opened = reader.opened(kind, kind.ref(ids, name), spec)
-    if opened is spec:
+    if SEALED not in document:
         return document.encode()
-    return encode(shown | {"spec": opened})
+    shown = _plain(document)
+    return encode(reader.opened(kind, kind.ref(ids, shown["metadata"]["name"]), shown))
 
 
 def _listing(kind: Kind, path: str, items: list[bytes], token: str | None) -> bytes:

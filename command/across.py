@@ -1,0 +1,53 @@
+"""What a rule may need to see of other resources, fetched only where one asks."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from command.commands import Command, Delete, Put
+from command.door import Door
+from command.references import asked
+from command.situation import Sees, found
+from kinds import KINDS, held, parents, stored
+from model.kind import Kind
+from model.shape import Ref
+
+
+async def across(
+    door: Door, ref: Ref, command: Command, sees: Sees, inside: Sequence[Ref]
+) -> dict[str, Any]:
+    """The fields of a situation that lie outside its resource; `inside` is what lies in it.
+
+    Raises:
+        Unanswered: the log cannot say.
+    """
+    kind, site = KINDS[ref.kind], door.site
+    if isinstance(command, Put) and kind.links:
+        addresses = asked(ref, command.spec, region=site.region, sees=sees)
+        targets = await found(door.folds, map(stored, addresses))
+        return {"targets": targets, "zones": await _zones(door, kind)}
+    if isinstance(command, Put) and kind.zones:
+        return {"zones": await _zones(door, kind)}
+    if isinstance(command, Delete):
+        staying = await _staying(door, inside)
+        going_along = [each for each in staying if (kind.name, each.kind) in site.cascades]
+        holding = [each for each in (ref, *going_along) if held(KINDS[each.kind])]
+        users = await door.users(holding, False) if holding else ()
+        return {"inside": staying, "users": users}
+    return {"inside": inside}
+
+
+async def _zones(door: Door, kind: Kind) -> Sequence[str] | None:
+    if not kind.zones:
+        return None
+    region = await door.folds.lately(Ref("region", f"regions/{door.site.region}"))
+    return None if region is None or region.going else region.spec["availableZones"]
+
+
+async def _staying(door: Door, inside: Sequence[Ref]) -> Sequence[Ref]:
+    """What lies in something that is going already, and goes with it, counts as going."""
+    if not door.site.cascades:
+        return inside
+    takes_along = {parent for parent, _ in door.site.cascades}
+    above = {p for ref in inside for p in parents(ref) if p.kind in takes_along}
+    going = {ref for ref, here in (await found(door.folds, above)).items() if here and here.going}
+    return [ref for ref in inside if going.isdisjoint(parents(ref))]
