@@ -9,7 +9,8 @@ from asyncpg import Pool
 from msgspec import UNSET
 
 from command.commands import Command, Delete, Put
-from command.handle import Door, handle
+from command.door import Door
+from command.handle import handle
 from kinds import KINDS, PROVIDERS, SHARED_TENANT
 from model.events import SYSTEM
 from model.shape import Json, Ref

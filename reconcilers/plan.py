@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple
 
+import msgspec
+
 from kinds import KINDS
 from model.shape import Ref, Resource, State
 
@@ -12,7 +14,11 @@ class Step(Enum):
     ENSURE = "ensure"
     ACT = "act"
     """Ensure, and then do the action that is asked for."""
+    REFRESH = "refresh"
+    """It is finished; but what it follows may have changed what is found of it."""
     REMOVE = "remove"
+    END = "end"
+    """Delete what goes with it, before it goes itself."""
     TAKE_BACK = "take back"
     """It was created in something that was going already, by a command that died before it saw."""
     WAIT = "wait"
@@ -24,33 +30,51 @@ class Plan(NamedTuple):
     waits_for: Ref | None = None
 
 
-def plan(
-    resource: Resource | None,
-    parents: Mapping[Ref, Resource | None],
-    inside: Sequence[Ref],
-) -> Plan:
-    """`parents`: as the leader has them, asked for after the resource's last event, for a resource
-    that never was active; `inside`: what is not gone of what lies in it, for one that is to go."""
-    if resource is None or not KINDS[resource.ref.kind].unfinished(resource):
+class Surroundings(msgspec.Struct, frozen=True):
+    """What a plan may look at beside the resource; no more of it is fetched than the case needs."""
+
+    parents: Mapping[Ref, Resource | None] = {}
+    """As the leader has them, asked for after the resource's last event."""
+    targets: Mapping[Ref, Resource | None] = {}
+    """Likewise, what its strict references mean."""
+    inside: Sequence[Ref] = ()
+    """What is not gone of what lies in it, for one that is to go."""
+    ending: Sequence[Ref] = ()
+    """What goes with it and does not know yet."""
+    users: Sequence[Ref] = ()
+    """What is not gone and holds it, for one that is to go."""
+
+
+def plan(resource: Resource | None, around: Surroundings) -> Plan:
+    if resource is None:
         return Plan(Step.REST)
+    kind = KINDS[resource.ref.kind]
+    if not kind.unfinished(resource):
+        followed = kind.follows and resource.state is State.ACTIVE and not resource.going
+        return Plan(Step.REFRESH if followed else Step.REST)
     if resource.deleted_at:
-        return Plan(Step.WAIT, inside[0]) if inside else Plan(Step.REMOVE)
-    for ref, parent in parents.items():
+        if around.ending:
+            return Plan(Step.END, around.ending[0])
+        held_up = [*around.inside, *around.users]
+        return Plan(Step.WAIT, held_up[0]) if held_up else Plan(Step.REMOVE)
+    new = never_active(resource)
+    for ref, parent in around.parents.items() if new else ():
         if parent is None or parent.going:
             return Plan(Step.TAKE_BACK)
         if never_active(parent):
+            return Plan(Step.WAIT, ref)
+    for ref, target in around.targets.items():
+        # What was active once goes on without a target that is gone: nothing but a change of the
+        # reference asks for it again (CONTRACT: References).
+        absent = target is None or target.going
+        if new if absent or target is None else never_active(target):
             return Plan(Step.WAIT, ref)
     unserved = resource.power.asked > resource.power.served
     return Plan(Step.ACT if unserved else Step.ENSURE)
 
 
 def never_active(resource: Resource) -> bool:
+    """SKUs and regions are what they are from the beginning."""
+    if KINDS[resource.ref.kind].offered:
+        return False
     return all(condition.state is not State.ACTIVE for condition in resource.conditions)
-
-
-def action(resource: Resource) -> str:
-    """Power is a level: what was asked for meanwhile and overtaken is not done."""
-    power = resource.power
-    if power.intended == "off":
-        return "stop"
-    return "restart" if power.restarted > power.served else "start"

@@ -9,17 +9,24 @@ import msgspec
 
 from command.accompany import accompany
 from command.commands import Command, ConfirmDeleted, Delete, ReportStatus
-from command.handle import Door, Handled, handle
+from command.door import Door
+from command.handle import Handled, handle
 from eventlog.sealing import Sealer
-from kinds import KINDS, children, parents
+from kinds import KINDS, dropped
 from model.events import RECONCILER, SYSTEM
-from model.shape import Ref, Resource, State
-from plugins import Outcome, Plugin, Refused, Settled, Working
-from reconcilers.plan import Plan, Step, action, never_active, plan
+from model.power import wanted
+from model.shape import Json, Ref, Resource, State
+from plugins import Bound, Outcome, Plugin, Refused, Settled, Working
+from reconcilers.around import Family, surroundings
+from reconcilers.brood import AT_ONCE_MAX, raised, say
+from reconcilers.plan import Plan, Step, Surroundings, plan
+from reconcilers.release import release
 
 LOG_WORK_MAX = 3
 WAIT_S = 1.0
 """When to look again at what waits, should nothing wake it."""
+BROOD_S = 0.3
+"""When to look again at a brood that grows."""
 
 
 class Again(NamedTuple):
@@ -40,6 +47,7 @@ class Bench:
     door: Door
     plugin: Plugin
     sealer: Sealer
+    family: Family
     gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOG_WORK_MAX))
 
 
@@ -51,39 +59,43 @@ async def reconcile(bench: Bench, ref: Ref) -> Again | None:
     """
     async with bench.gate:
         resource = await bench.door.folds.fresh(ref)
-        todo = plan(resource, *await _surroundings(bench, resource))
+        around, bound = await surroundings(bench.door, bench.family, resource)
+        todo = plan(resource, around)
     if todo.step is Step.REST or resource is None:
         return None
     if todo.step is Step.TAKE_BACK:
         await _say(bench, resource, Delete(), system=True)
         return Again(0)
+    if todo.step is Step.END:
+        return await _end(bench, resource, around)
     if todo.step is Step.WAIT:
         return await _wait(bench, resource, todo)
-    outcome = await _take(todo.step, bench, resource)
+    return await _taken(bench, resource, todo.step, bound)
+
+
+async def _taken(bench: Bench, resource: Resource, step: Step, bound: Bound) -> Again | None:
+    outcome = await _take(step, bench, resource, bound)
+    if isinstance(outcome, Settled) and step is not Step.REMOVE:
+        outcome = await _with_brood(bench, resource, outcome)
     if isinstance(outcome, Working):
         if resource.state is State.PENDING:
             await _say(bench, resource, _status(resource, State.CREATING))
         return Again(outcome.look_again_s)
-    handled = await _say(bench, resource, report(resource, todo.step, outcome))
-    if todo.step is Step.REMOVE and handled.event is None:
+    removed = step is Step.REMOVE and isinstance(outcome, Settled)
+    if removed and not await _released(bench, resource):
+        return Again(0)
+    handled = await _say(bench, resource, report(bench.sealer, resource, step, outcome))
+    if step is Step.REMOVE and handled.event is None:
         return Again(WAIT_S)  # something was put into it meanwhile, and has to go first
     return None
 
 
-async def _surroundings(
-    bench: Bench, resource: Resource | None
-) -> tuple[dict[Ref, Resource | None], list[Ref]]:
-    """What the plan may need to see, fetched before: no more than the case needs."""
-    if resource is None or not KINDS[resource.ref.kind].unfinished(resource):
-        return {}, []
-    kind = KINDS[resource.ref.kind]
-    if resource.deleted_at:
-        inside = await bench.door.inside(resource.ref, True) if children(kind) else []
-        return {}, list(inside)
-    if not never_active(resource):
-        return {}, []
-    above = [parent for parent in parents(resource.ref) if KINDS[parent.kind].deletable]
-    return {parent: await bench.door.folds.fresh(parent) for parent in above}, []
+async def _end(bench: Bench, resource: Resource, around: Surroundings) -> Again:
+    """Delete what goes with it, some at a time."""
+    for ref in around.ending[:AT_ONCE_MAX]:
+        async with bench.gate:
+            await say(bench.door, resource, ref, Delete())
+    return Again(BROOD_S, around.ending[0])
 
 
 async def _wait(bench: Bench, resource: Resource, todo: Plan) -> Again:
@@ -102,7 +114,7 @@ async def _wait(bench: Bench, resource: Resource, todo: Plan) -> Again:
     return Again(WAIT_S, awaited)
 
 
-async def _take(step: Step, bench: Bench, resource: Resource) -> Outcome:
+async def _take(step: Step, bench: Bench, resource: Resource, bound: Bound) -> Outcome:
     kind = KINDS[resource.ref.kind]
     if step is not Step.REMOVE:
         await accompany(bench.door, resource, request=f"reconciler-{resource.uid}")
@@ -112,27 +124,58 @@ async def _take(step: Step, bench: Bench, resource: Resource) -> Outcome:
     clear = resource if opened is resource.spec else msgspec.structs.replace(resource, spec=opened)
     if step is Step.REMOVE:
         return await bench.plugin.remove(clear)
-    outcome = await bench.plugin.ensure(clear)
+    outcome = await bench.plugin.ensure(clear, bound)
     if step is Step.ACT and isinstance(outcome, Settled):
-        return await bench.plugin.act(clear, action(resource), resource.power.asked)
+        power = resource.power
+        return await bench.plugin.act(clear, bound, wanted(power), power.asked)
     return outcome
 
 
-def report(resource: Resource, step: Step, outcome: Settled | Refused) -> Command:
+async def _with_brood(bench: Bench, resource: Resource, settled: Settled) -> Settled | Working:
+    """It is so when all that belongs to it is so, too."""
+    kind = KINDS[resource.ref.kind]
+    if kind.brood is None:
+        return settled
+    here = await bench.family(resource)
+    async with bench.gate:
+        done = await raised(bench.door, resource, here)
+    if not done:
+        return Working(BROOD_S)
+    members = [Ref(each.kind, each.path) for each in kind.brood(resource).members]
+    return Settled(settled.status | kind.brood_status(members))
+
+
+async def _released(bench: Bench, resource: Resource) -> bool:
+    """Nobody's spec names it any more, where it is not to be named when it is gone."""
+    kinds = dropped(KINDS[resource.ref.kind])
+    users = await bench.door.named_by(resource.ref, kinds) if kinds else ()
+    done = True
+    for user in users:
+        async with bench.gate:
+            done = await release(bench.door, user, resource) and done
+    return done
+
+
+def report(sealer: Sealer, resource: Resource, step: Step, outcome: Settled | Refused) -> Command:
+    kind = KINDS[resource.ref.kind]
     match outcome:
         case Settled() if step is Step.REMOVE:
             return ConfirmDeleted(uid=resource.uid, seen=resource.position)
-        case Settled(status=status):
-            msgspec.convert(status, KINDS[resource.ref.kind].status)
-            return msgspec.structs.replace(_status(resource, State.ACTIVE), status=status)
+        case Settled(status=found):
+            msgspec.convert(found, kind.status)
+            sealed = sealer.seal_status(kind, resource.ref, found, resource.found)
+            return _status(resource, State.ACTIVE, sealed)
         case Refused(reason=reason, message=message):
             refused = _status(resource, State.ERROR)
             return msgspec.structs.replace(refused, reason=reason, message=message)
 
 
-def _status(resource: Resource, state: State) -> ReportStatus:
+def _status(resource: Resource, state: State, found: Json | None = None) -> ReportStatus:
     return ReportStatus(
-        uid=resource.uid, seen=resource.position, state=state, status=resource.found
+        uid=resource.uid,
+        seen=resource.position,
+        state=state,
+        status=resource.found if found is None else found,
     )
 
 

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from asyncpg import Pool
 
 from eventlog.log import Blank, Followed, Log
+from kinds import FOLLOWERS
 from model.errors import Unavailable
 from model.events import Report
 from model.shape import Position, Ref
-from readmodel import questions
+from readmodel import links, questions
 from readmodel.tables import AWAY
+from reconcilers.neighbours import Neighbours
 from reconcilers.queue import Queue
 from reconcilers.reconcile import Again, Bench, reconcile
 
@@ -35,13 +37,18 @@ class Reconcilers:
     started: bool = False
     done: int = 0
     failures: defaultdict[Ref, int] = field(default_factory=lambda: defaultdict(int))
+    neighbours: Neighbours = field(init=False)
     _waiting: defaultdict[Ref, set[Ref]] = field(default_factory=lambda: defaultdict(set))
+
+    def __post_init__(self) -> None:
+        self.neighbours = Neighbours(self.pool, self.bench.door.reached)
 
     async def run(self) -> None:
         position = await self._refilled()
         self.started = True
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow(position))
+            group.create_task(self._concern())
             for _ in range(WORKERS_MAX):
                 group.create_task(self._work())
 
@@ -53,6 +60,16 @@ class Reconcilers:
                 self._wake(each)
                 position = each.position
 
+    async def _concern(self) -> None:
+        """Whoever follows what has changed is looked at again, however finished it is."""
+        while True:
+            try:
+                for ref in await self.neighbours.found():
+                    self.queue.add(ref)
+            except AWAY as error:
+                log.warning("the database is away", extra={"reason": repr(error)})
+                await asyncio.sleep(RETRY_S)
+
     async def _refilled(self) -> Position:
         """Tried until the database is there."""
         while True:
@@ -63,9 +80,10 @@ class Reconcilers:
                 await asyncio.sleep(RETRY_S)
 
     async def _refill(self) -> Position:
-        """What is unfinished as the rows have it: at the start, and when events were skipped."""
+        """What is unfinished as the rows have it, and what has not seen yet how that is which it
+        follows: at the start, and when events were skipped."""
         unfinished, position = await questions.unfinished(self.pool, self.stream)
-        for ref in unfinished:
+        for ref in (*unfinished, *await links.outpaced(self.pool, FOLLOWERS)):
             self.queue.add(ref)
         return position
 
@@ -73,6 +91,7 @@ class Reconcilers:
         """Intents wake their resource; any event wakes who waits for its resource."""
         for waiting in self._waiting.pop(followed.ref, ()):
             self.queue.add(waiting)
+        self.neighbours.notice(followed)
         if not isinstance(followed, Blank) and not isinstance(followed.event, Report):
             self.queue.add(followed.ref)
 

@@ -1,0 +1,70 @@
+"""What a plan may need to see beside its resource, fetched before: no more than the case needs."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from command.door import Door
+from command.references import bound, strict_links, there_anyway
+from command.situation import found
+from kinds import KINDS, children, dropped, held, parents, pointings, stored
+from model.errors import Unavailable
+from model.shape import Ref, Resource
+from plugins import Bound
+from reconcilers.plan import Surroundings
+
+CAUGHT_UP_S_MAX = 5.0
+
+Family = Callable[[Resource], Awaitable[Mapping[Ref, Resource]]]
+"""A resource -> those of its brood that the read model knows not to be gone."""
+
+
+async def surroundings(
+    door: Door, family: Family, resource: Resource | None
+) -> tuple[Surroundings, Bound]:
+    """What a plan looks at, and what the plugin is told of.
+
+    Raises:
+        Unanswered, Unavailable: the log, or the read model, cannot say.
+    """
+    if resource is None:
+        return Surroundings(), {}
+    kind = KINDS[resource.ref.kind]
+    if resource.deleted_at and not resource.gone:
+        return await _of_the_going(door, family, resource), {}
+    if not kind.unfinished(resource) and not kind.follows:
+        return Surroundings(), {}
+    above = [parent for parent in parents(resource.ref) if KINDS[parent.kind].deletable]
+    pointed = list(pointings(resource.ref, resource.spec, region=door.site.region))
+    meant = [stored(ref) for pointing in pointed for _, ref in pointing.means]
+    here = await found(door.folds, [*above, *meant])
+    targets: dict[Ref, Resource | None] = {}
+    told = {ref.kind: parent for ref in above if (parent := here[ref]) and not parent.going}
+    for pointing in pointed:
+        target = bound(pointing, here)
+        if target is not None:
+            told[pointing.pointer] = target
+        strict = strict_links(pointing, door.site.deferred)
+        candidates = [ref for link, ref in pointing.means if link in strict]
+        needed = candidates and len(strict) == len(pointing.links)
+        if needed and not any(there_anyway(resource.ref, ref) for ref in candidates):
+            targets[target.ref if target else stored(candidates[0])] = target
+    return Surroundings(parents={ref: here[ref] for ref in above}, targets=targets), told
+
+
+async def _of_the_going(door: Door, family: Family, resource: Resource) -> Surroundings:
+    """Who holds it, who lies in it, and who goes with it, as the read model knows at or past its
+    last event."""
+    ref, kind = resource.ref, KINDS[resource.ref.kind]
+    if not (children(kind) or held(kind) or dropped(kind) or kind.brood):
+        return Surroundings()
+    if not await door.reached(resource.position, CAUGHT_UP_S_MAX):
+        raise Unavailable("the read model is behind; look again")
+    inside = [*await door.inside(ref, True)] if children(kind) else []
+    ending: list[Ref] = []
+    if any((kind.name, each.kind) in door.site.cascades for each in inside):
+        staying = await door.inside(ref, False)
+        ending = [each for each in staying if (kind.name, each.kind) in door.site.cascades]
+    brood = await family(resource)
+    inside += brood
+    ending += [each for each in reversed(list(brood)) if not brood[each].going]
+    users = await door.users([ref], True) if held(kind) else ()
+    return Surroundings(inside=inside, ending=ending, users=users)

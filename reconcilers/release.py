@@ -1,0 +1,53 @@
+"""Who names what is deleted, in a list of names, names it no longer (A-20)."""
+
+from uuid import uuid4
+
+from command.commands import Put
+from command.door import Door
+from command.handle import handle
+from kinds import KINDS, pointings
+from model.errors import Conflict, NotFound, Outdated
+from model.events import SYSTEM
+from model.pointer import without
+from model.shape import Json, Ref, Resource
+
+
+async def release(door: Door, user: Ref, gone: Resource) -> bool:
+    """Take what goes out of the spec of one that names it; False where somebody was faster, so that
+    it has to be done again.
+
+    Raises:
+        Unanswered, Unavailable: the log is away.
+    """
+    here = await door.folds.fresh(user)
+    if here is None or here.going:
+        return True
+    spec = _without(here, gone.ref)
+    if spec == here.spec:
+        return True
+    command = Put(
+        spec=spec,
+        labels=here.labels,
+        annotations=here.annotations,
+        extensions=here.extensions,
+        expected=here.version,
+    )
+    request = f"reconciler-{uuid4().hex}"
+    try:
+        await handle(door, user, command, by=SYSTEM, request=request, cause=gone.position)
+    except (Outdated, Conflict, NotFound):
+        return False
+    return True
+
+
+def _without(here: Resource, gone: Ref) -> Json:
+    dropping = {link.at for link in KINDS[here.ref.kind].links if link.drops}
+    places = [
+        pointing.pointer
+        for pointing in pointings(here.ref, here.spec)
+        if pointing.links[0].at in dropping and any(ref == gone for _, ref in pointing.means)
+    ]
+    spec: Json = here.spec
+    for place in reversed(places):
+        spec = without(spec, place)
+    return spec
