@@ -9,9 +9,10 @@ from fnmatch import fnmatchcase
 
 from msgspec.structs import replace
 
-from model.shape import Position
+from model.shape import Position, PowerState
 from plugins.simulated.catalogue import Catalogue
-from plugins.simulated.making import MAKINGS, NOTHING, POWER_AFTER, Declined, Making
+from plugins.simulated.making import MAKINGS
+from plugins.simulated.making.making import NOTHING, Declined, NotYet
 from plugins.simulated.state import State
 from plugins.simulated.wire import (
     Action,
@@ -23,18 +24,21 @@ from plugins.simulated.wire import (
     Wish,
     WorkingAnswer,
 )
+from plugins.simulated.world import Chance, Clock, World
 
-Clock = Callable[[], float]
-"""Seconds since 1970: a delay runs on while the cloud is away, and may be over when it is back."""
+POWER_AFTER: dict[str, PowerState] = {"start": "on", "stop": "off", "restart": "on"}
+LOOK_AGAIN_S = 1.0
+"""Where the cloud itself waits for something."""
 
 
 class Cloud:
-    def __init__(self, state: State, catalogue: Catalogue, clock: Clock) -> None:
+    def __init__(self, state: State, catalogue: Catalogue, clock: Clock, chance: Chance) -> None:
         self.state = state
         self.catalogue = catalogue
         self.faults = state.faults()
         """A copy of what the file says, so that faults cost nothing while there are none."""
         self._clock = clock
+        self._world = World(state, catalogue, clock, chance)
 
     def ensure(self, uid: str, wish: Wish) -> Answer:
         return self._changed(lambda: self._ensured(uid, wish))
@@ -49,7 +53,7 @@ class Cloud:
                 return SettledAnswer()
             if not thing.going:
                 thing = replace(thing, going=True, begun_at=self._clock())
-                self.state.keep(thing)
+                self._keep(thing)
             if isinstance(answer := self._progress(thing), WorkingAnswer):
                 return answer
             self.state.forget(thing)
@@ -66,28 +70,34 @@ class Cloud:
                 return self._progress(change())
         except Declined as no:
             return RefusedAnswer(no.reason, no.message)
+        except NotYet:
+            return WorkingAnswer(LOOK_AGAIN_S)
 
     def _ensured(self, uid: str, wish: Wish, *, anew: bool = False) -> Thing:
+        """A wish that is as it was is looked at all the same, for the status may depend on others;
+        but nothing begins that could take its time."""
         decline_where_told(self.faults, wish)
-        making = MAKINGS.get(wish.kind, NOTHING)
         former = self.state.thing(uid)
-        here = former or self._begun(uid, wish, making)
-        status = making.make(here, wish, self.catalogue)
-        wanted = replace(here, spec=wish.spec, status=status, going=False)
-        if wanted == former and not anew:
-            return former
-        wanted = replace(wanted, begun_at=self._clock())
-        self.state.keep(wanted, new=former is None)
+        here = former or Thing(
+            uid=uid, kind=wish.kind, path=wish.path, spec=wish.spec, around=wish.around, begun_at=0
+        )
+        wanted = replace(
+            here,
+            spec=wish.spec,
+            power=wish.power or here.power,
+            targets=wish.targets,
+            around=wish.around,
+            status=MAKINGS.get(wish.kind, NOTHING).make(here, wish, self._world),
+            going=False,
+        )
+        if anew or former is None or _asks_more(former, wanted):
+            wanted = replace(wanted, begun_at=self._clock())
+        if wanted != former:
+            self._keep(wanted, new=former is None)
         return wanted
 
-    def _begun(self, uid: str, wish: Wish, making: Making) -> Thing:
-        thing = Thing(uid=uid, kind=wish.kind, path=wish.path, spec=wish.spec, begun_at=0)
-        if making.pool is None:
-            return thing
-        number = self.state.allot(making.pool, uid)
-        if number is None:
-            raise Declined("AddressesUsedUp", f"all {making.pool.size} addresses are taken")
-        return replace(thing, allotted=making.pool.allotted(number))
+    def _keep(self, thing: Thing, *, new: bool = False) -> None:
+        self.state.keep(thing, MAKINGS.get(thing.kind, NOTHING).holds(thing), new=new)
 
     def _acted(self, uid: str, key: Position, action: Action) -> Thing:
         """An older key than the last comes late: what it asks for has been overtaken since."""
@@ -96,8 +106,7 @@ class Cloud:
         former = self.state.thing(uid)
         if former is not None and key <= self.state.last_key(uid):
             return former
-        power = POWER_AFTER[action.action]
-        wish = Wish(kind=action.kind, path=action.path, spec=action.spec, power=power)
+        wish = replace(action.wish, power=POWER_AFTER[action.action])
         thing = self._ensured(uid, wish, anew=True)
         self.state.keep_action(thing, action.action, key)
         return thing
@@ -108,6 +117,11 @@ class Cloud:
             if left_s > 0:
                 return WorkingAnswer(self.faults.look_again_s or left_s)
         return SettledAnswer(thing.status)
+
+
+def _asks_more(former: Thing, wanted: Thing) -> bool:
+    power_differs = (former.power or "off") != (wanted.power or "off")
+    return former.going or power_differs or former.spec != wanted.spec
 
 
 def decline_where_told(faults: Faults, wish: Wish) -> None:

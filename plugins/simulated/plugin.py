@@ -7,8 +7,8 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from model.shape import Position, Resource
-from plugins import Offer, Outcome, Refused, Settled, Working
+from model.shape import Position, PowerState, Resource
+from plugins import Bound, Offer, Outcome, Refused, Settled, Working
 from plugins.simulated.wire import (
     Action,
     Answer,
@@ -33,15 +33,12 @@ class Simulated:
         self._url = url.rstrip("/")
         self._session: aiohttp.ClientSession | None = None
 
-    async def ensure(self, resource: Resource) -> Outcome:
-        ref = resource.ref
-        power = resource.power.intended
-        wish = Wish(kind=ref.kind, path=ref.path, spec=resource.spec, power=power)
+    async def ensure(self, resource: Resource, bound: Bound) -> Outcome:
+        wish = _wish(resource, bound, resource.power.intended)
         return _outcome(await self._ask("PUT", _thing(resource), _encode(wish)))
 
-    async def act(self, resource: Resource, action: str, key: Position) -> Outcome:
-        ref = resource.ref
-        body = Action(action=action, kind=ref.kind, path=ref.path, spec=resource.spec)
+    async def act(self, resource: Resource, bound: Bound, action: str, key: Position) -> Outcome:
+        body = Action(action=action, wish=_wish(resource, bound))
         return _outcome(await self._ask("POST", f"{_thing(resource)}/actions/{key}", _encode(body)))
 
     async def remove(self, resource: Resource) -> Outcome:
@@ -77,6 +74,19 @@ class Simulated:
 
 def _thing(resource: Resource) -> str:
     return f"/things/{quote(resource.uid, safe='')}"
+
+
+def _wish(resource: Resource, bound: Bound, power: PowerState | None = None) -> Wish:
+    """Pointers begin with a slash, kinds do not."""
+    uids = {place: other.uid for place, other in bound.items()}
+    return Wish(
+        kind=resource.ref.kind,
+        path=resource.ref.path,
+        spec=resource.spec,
+        power=power,
+        targets={place: uid for place, uid in uids.items() if place.startswith("/")},
+        around={place: uid for place, uid in uids.items() if not place.startswith("/")},
+    )
 
 
 def _outcome(body: bytes) -> Outcome:

@@ -10,6 +10,7 @@ GET    /faults, PUT /faults          how it misbehaves          (for those who t
 """
 
 import asyncio
+import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,13 +21,15 @@ from aiohttp import web
 
 from model.shape import Position
 from plugins.simulated import catalogue as catalogues
-from plugins.simulated.cloud import Clock, Cloud
+from plugins.simulated.cloud import Cloud
 from plugins.simulated.state import State
 from plugins.simulated.wire import Action, Answer, Faults, Wish
+from plugins.simulated.world import Clock
 
 Read = TypeVar("Read")
 
-BODY_BYTES_MAX = 4 * 1024 * 1024
+BODY_BYTES_MAX = 16 * 1024 * 1024
+"""A load balancer may name 50,000 members, and each is sent with its uid."""
 STOP_S_MAX = 1.0
 """How long answers under way may take once the cloud is told to stop."""
 
@@ -55,7 +58,7 @@ async def run(
     offered = catalogues.read(catalogue or catalogues.STANDARD)
     state = State(file)
     try:
-        cloud = Cloud(state, offered, clock)
+        cloud = Cloud(state, offered, clock, secrets.token_bytes)
         if faults is not None:
             cloud.misbehave(msgspec.convert(faults, Faults))
         await _serve(Edge(cloud, region), host, port, announce)

@@ -6,31 +6,36 @@ take the last moments back.
 """
 
 import sqlite3
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 
-from model.shape import NOWHERE, Json, Position
-from plugins.simulated.making import Pool
+from model.shape import NOWHERE, Json, Position, PowerState
+from plugins.simulated.ranges import Full, Held
 from plugins.simulated.wire import Counts, Faults, Thing
 
 LOCKED_S_MAX = 2.0
 """How long to wait for a former process to let go of the file; two at a time are not allowed."""
 
-VERSION = 1
+VERSION = 2
 SCHEMA = f"""
 begin;
 create table things (
-    uid text primary key, kind text not null, path text not null, spec blob not null,
-    status blob not null, allotted blob not null, begun_at real not null, going integer not null
+    uid text primary key, kind text not null, path text not null, spec blob not null, power text,
+    targets blob not null, around blob not null, status blob not null, begun_at real not null,
+    going integer not null
 );
+create table uses (used text not null, user text not null, primary key (used, user)) without rowid;
+create index uses_by_user on uses (user, used);
+create table held (
+    space text not null, first blob not null, last blob not null, uid text not null,
+    primary key (space, first, last, uid)
+) without rowid;
+create index held_by_holder on held (uid, space);
 create table actions (
     uid text not null, key integer not null, action text not null, primary key (uid, key)
 ) without rowid;
-create table allotments (
-    pool text not null, number integer not null, uid text, primary key (pool, number)
-) without rowid;
-create index allotments_by_holder on allotments (uid, pool, number);
 create table counts (
     uid text primary key, kind text not null, creates integer not null default 0,
     removes integer not null default 0, actions integer not null default 0
@@ -41,11 +46,12 @@ commit;
 """
 ALONE = "pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = normal"
 
-THING = "select uid, kind, path, spec, status, allotted, begun_at, going from things"
-KEEP = "insert or replace into things values (?, ?, ?, ?, ?, ?, ?, ?)"
+THING = "select uid, kind, path, spec, power, targets, around, status, begun_at, going from things"
+KEEP = "insert or replace into things values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+USERS = f"{THING} join uses on user = uid where used = ? and kind = ? order by path"
+HELD = """select first, last from held
+where space = ? and first <= ? and last >= ? and uid != ? order by first, last"""
 KEYS = "select max(key) from actions where uid = ?"
-GIVEN_BACK = "select min(number) from allotments where uid is null and pool = ?"
-NEXT = "select coalesce(max(number), 0) + 1 from allotments where pool = ?"
 CREATED, REMOVED, ACTED = (
     f"insert into counts (uid, kind, {what}) values (?, ?, 1)"
     f" on conflict (uid) do update set {what} = {what} + 1"
@@ -53,7 +59,12 @@ CREATED, REMOVED, ACTED = (
 )
 TOTALS = "select kind, sum(creates), sum(removes), sum(actions) from counts group by kind"
 
-Row = tuple[str, str, str, bytes, bytes, bytes, float, int]
+HOLD = "insert into held values (?, ?, ?, ?)"
+LET_GO = "delete from held where space = ? and first = ? and last = ? and uid = ?"
+NUMBER_BYTES = 16
+"""An address of IPv6; SQLite's own numbers are too small. Bytes compare as what they stand for."""
+
+Row = tuple[str, str, str, bytes, PowerState | None, bytes, bytes, bytes, float, int]
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Json).decode
@@ -61,6 +72,8 @@ _decode = msgspec.json.Decoder(Json).decode
 
 class State:
     def __init__(self, file: Path) -> None:
+        self.full = Full()
+        """It may know less than the file, never more; so it can be forgotten."""
         self._sqlite = sqlite3.connect(file, timeout=LOCKED_S_MAX, isolation_level=None)
         try:
             self._open(file)
@@ -94,16 +107,41 @@ class State:
     def things(self) -> list[Thing]:
         return [_thing(row) for row in self._sqlite.execute(f"{THING} order by path, uid")]
 
-    def keep(self, thing: Thing, *, new: bool = False) -> None:
+    def users(self, uid: str, kind: str) -> list[Thing]:
+        """The things of a kind that refer to this one, or lie in it."""
+        return [_thing(row) for row in self._sqlite.execute(USERS, (uid, kind))]
+
+    def held_by_others(self, within: Held, uid: str) -> Iterator[tuple[int, int]]:
+        """(first, last), by their first."""
+        space, first, last = within
+        rows = self._sqlite.execute(HELD, (space, _blob(last), _blob(first), uid))
+        return ((int.from_bytes(first), int.from_bytes(last)) for first, last in rows)
+
+    def keep(self, thing: Thing, held: Iterable[Held], *, new: bool = False) -> None:
         self._sqlite.execute(KEEP, _row(thing))
+        self._use(thing.uid, {*thing.targets.values(), *thing.around.values()})
+        self._hold(thing.uid, set(held))
         if new:
             self._sqlite.execute(CREATED, (thing.uid, thing.kind))
 
     def forget(self, thing: Thing) -> None:
+        self._use(thing.uid, set())
+        self._hold(thing.uid, set())
         self._sqlite.execute("delete from things where uid = ?", (thing.uid,))
         self._sqlite.execute("delete from actions where uid = ?", (thing.uid,))
-        self._sqlite.execute("update allotments set uid = null where uid = ?", (thing.uid,))
         self._sqlite.execute(REMOVED, (thing.uid, thing.kind))
+
+    def _use(self, uid: str, used: set[str]) -> None:
+        self._sqlite.execute("delete from uses where user = ?", (uid,))
+        self._sqlite.executemany("insert into uses values (?, ?)", [(each, uid) for each in used])
+
+    def _hold(self, uid: str, held: set[Held]) -> None:
+        rows = self._sqlite.execute("select space, first, last from held where uid = ?", (uid,))
+        former = {Held(each[0], *map(int.from_bytes, each[1:])) for each in rows}
+        for each in former - held:
+            self.full.let_go(each.space, each.first)
+        self._sqlite.executemany(LET_GO, [_held(each, uid) for each in former - held])
+        self._sqlite.executemany(HOLD, [_held(each, uid) for each in held - former])
 
     def last_key(self, uid: str) -> Position:
         (key,) = self._sqlite.execute(KEYS, (uid,)).fetchone()
@@ -112,17 +150,6 @@ class State:
     def keep_action(self, thing: Thing, action: str, key: Position) -> None:
         self._sqlite.execute("insert into actions values (?, ?, ?)", (thing.uid, key, action))
         self._sqlite.execute(ACTED, (thing.uid, thing.kind))
-
-    def allot(self, pool: Pool, uid: str) -> int | None:
-        """A number nobody else has: one that was given back, or the next; None if all are taken."""
-        (number,) = self._sqlite.execute(GIVEN_BACK, (pool.name,)).fetchone()
-        if number is None:
-            (number,) = self._sqlite.execute(NEXT, (pool.name,)).fetchone()
-        if number > pool.size:
-            return None
-        allotment = (pool.name, number, uid)
-        self._sqlite.execute("insert or replace into allotments values (?, ?, ?)", allotment)
-        return int(number)
 
     def counts(self) -> Counts:
         rows = self._sqlite.execute("select uid, creates, removes, actions from counts").fetchall()
@@ -146,19 +173,39 @@ class State:
 
 
 def _row(thing: Thing) -> Row:
-    spec, status, allotted = _encode(thing.spec), _encode(thing.status), _encode(thing.allotted)
-    return thing.uid, thing.kind, thing.path, spec, status, allotted, thing.begun_at, thing.going
+    return (
+        thing.uid,
+        thing.kind,
+        thing.path,
+        _encode(thing.spec),
+        thing.power,
+        _encode(thing.targets),
+        _encode(thing.around),
+        _encode(thing.status),
+        thing.begun_at,
+        thing.going,
+    )
 
 
 def _thing(row: Row) -> Thing:
-    uid, kind, path, spec, status, allotted, begun_at, going = row
+    uid, kind, path, spec, power, targets, around, status, begun_at, going = row
     return Thing(
         uid=uid,
         kind=kind,
         path=path,
         spec=_decode(spec),
+        power=power,
+        targets=_decode(targets),
+        around=_decode(around),
         status=_decode(status),
-        allotted=_decode(allotted),
         begun_at=begun_at,
         going=bool(going),
     )
+
+
+def _held(held: Held, uid: str) -> tuple[str, bytes, bytes, str]:
+    return held.space, _blob(held.first), _blob(held.last), uid
+
+
+def _blob(number: int) -> bytes:
+    return number.to_bytes(NUMBER_BYTES)

@@ -32,6 +32,10 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     spec: Json
     power: PowerState | None = None
     """The level its power shall have; left as it is where nothing is said."""
+    targets: dict[str, str] = {}
+    """The uids of what its references mean, by their pointers below the spec."""
+    around: dict[str, str] = {}
+    """The uids of what it lies in, by kind."""
 
     @property
     def name(self) -> str:
@@ -42,9 +46,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     """A wish that is obeyed once: to start, stop or restart what the wish describes."""
 
     action: str
-    kind: str
-    path: str
-    spec: Json
+    wish: Wish
 
 
 class Thing(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -54,10 +56,12 @@ class Thing(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     kind: str
     path: str
     spec: Json
+    power: PowerState | None = None
+    targets: dict[str, str] = {}
+    around: dict[str, str] = {}
+    """As last wished."""
     status: Json = {}
     """The kind's own status fields; empty before anything was made."""
-    allotted: dict[str, str] = {}
-    """The address and MAC that are this thing's alone, as long as it is there."""
     begun_at: float
     """When its last change began, in seconds since 1970; what a delay is counted from."""
     going: bool = False
