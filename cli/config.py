@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from edge.source import Proxies
 from kinds import KINDS, children
 from policy.caller import Issuer
 
@@ -56,6 +57,8 @@ class Postgres(Section, frozen=True):
 class Http(Section, frozen=True):
     host: str = "127.0.0.1"
     port: Port = 8080
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses, or networks, of those whose `X-Forwarded-For` is believed."""
 
 
 class Monitor(Section, frozen=True):
@@ -74,6 +77,19 @@ class Auth(Section, frozen=True):
     stale_seconds: Annotated[float, Meta(gt=0, le=3600)] = 30.0
     """How long the log may be silent before nobody is let in any more, because who may what is not
     known."""
+
+
+class Refusals(Section, frozen=True):
+    """The second stream: who was refused, who came, and who read what is privileged."""
+
+    privileged: tuple[str, ...] = ()
+    """Kinds of which every GET and list that is allowed is recorded."""
+    each: Annotated[int, Meta(ge=1)] = 1000
+    """Kept of each type and caller, or address where nobody is known."""
+    bytes_max: Annotated[int, Meta(ge=1024 * 1024)] = 256 * 1024 * 1024
+    """Kept of all."""
+    days: Annotated[int, Meta(ge=1, le=3650)] = 90
+    """Kept for so long."""
 
 
 class Secrets(Section, frozen=True):
@@ -132,6 +148,7 @@ class Config(Section, frozen=True):
     http: Http = Http()
     monitor: Monitor = Monitor()
     auth: Auth = Auth()
+    refusals: Refusals = Refusals()
     secrets: Secrets = Secrets()
     writes: Writes = Writes()
     references: References = References()
@@ -151,6 +168,8 @@ def read(path: Path | None, environment: Mapping[str, str] = os.environ) -> Conf
         config = msgspec.convert(_overlaid(written, environment), Config, strict=False)
         _refuse_namesakes(config.auth.issuers)
         _refuse_strangers(config.deletion.cascades)
+        _refuse_unknown(config.refusals.privileged)
+        _refuse_no_addresses(config.http.trusted_proxies)
         return config
     except (OSError, ValueError, TypeError) as error:
         raise BadConfig(f"{path or 'configuration'}: {error}") from error
@@ -169,6 +188,19 @@ def _refuse_strangers(cascades: tuple[str, ...]) -> None:
         parent, child = each.split("/")
         if parent not in KINDS or KINDS.get(child) not in children(KINDS[parent]):
             raise ValueError(f"deletion.cascades: {each} is no kind and one that lies in it")
+
+
+def _refuse_unknown(kinds: tuple[str, ...]) -> None:
+    for each in kinds:
+        if each not in KINDS:
+            raise ValueError(f"refusals.privileged: {each} is no kind")
+
+
+def _refuse_no_addresses(proxies: tuple[str, ...]) -> None:
+    try:
+        Proxies(proxies)
+    except ValueError as error:
+        raise ValueError(f"http.trusted_proxies: {error}") from error
 
 
 def _written(path: Path) -> dict[str, Any]:

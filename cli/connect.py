@@ -2,13 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
-from uuid import uuid4
 
 import asyncpg
 import nats
@@ -16,16 +15,13 @@ from asyncpg import Pool
 from nats.aio.client import Client
 
 from cli.config import BadConfig, Config
-from command.handle import Door
 from eventlog.folds import Folds
 from eventlog.jetstream import JetStreamLog
 from eventlog.log import Unanswered
 from eventlog.progress import Progress
 from eventlog.sealing import Keyring, Sealer
 from eventlog.snapshots import KeyValueSnapshots
-from kinds import KINDS, children
-from model.shape import Position, Ref
-from readmodel import questions, tables
+from readmodel import tables
 
 T = TypeVar("T")
 RETRY_S = 0.1
@@ -158,26 +154,6 @@ async def listening(client: Client, config: Config) -> Progress:
     progress = Progress()
     await progress.listen(client, stream=config.nats.stream, read_model=tables.READ_MODEL)
     return progress
-
-
-def door(ground: Ground) -> Door:
-    async def inside(ref: Ref, going_too: bool) -> Sequence[Ref]:
-        below = [kind.name for kind in children(KINDS[ref.kind])]
-        return await questions.below(
-            ground.pool, below, ref.path, going_too=going_too, limit=INSIDE_MAX
-        )
-
-    async def reached(position: Position, seconds: float) -> bool:
-        return await ground.progress.reached(position, seconds=seconds, patient=True)
-
-    return Door(
-        log=ground.log,
-        folds=ground.folds,
-        clock=now,
-        new_uid=lambda: uuid4().hex,
-        inside=inside,
-        reached=reached,
-    )
 
 
 def now() -> datetime:

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from cli.config import BadConfig
+from eventlog import entries
 from eventlog.jetstream import PAYLOAD_BYTES_MIN
 from readmodel.tables import READER
 
@@ -26,6 +27,8 @@ READ_THE_LOG = (
     "secaplane.progress.>",
 )
 WRITE_THE_LOG = (*READ_THE_LOG, "$JS.API.STREAM.CREATE.>", "seca.>", "$KV.>")
+ANSWER_USERS = (*WRITE_THE_LOG, entries.EVERYTHING)
+"""Who answers users tells whom it refused."""
 
 
 @dataclass(frozen=True)

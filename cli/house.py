@@ -21,7 +21,9 @@ from readmodel.tables import READER
 ISSUER = "https://secaplane.dev"
 OPERATOR = "operator@secaplane.dev"
 PROCESSES = ("cloud", "serve", "projector", "reconcilers")
-PASSWORDS = ("writer", "projector", "everything", embedded.OWNER, READER)
+NATS_USERS = {"serve": "serve", "command": "serve", "projector": "projector"}
+"""Of processes; the others write the log and answer nobody."""
+PASSWORDS = ("serve", "writer", "projector", "everything", embedded.OWNER, READER)
 
 
 class House:
@@ -32,7 +34,7 @@ class House:
         port = port or free_port()
         self._ports = {name: free_port() for name in ("nats", "postgres", *PROCESSES)}
         self.base_url = config.site.base_url or f"http://{config.http.host}:{port}"
-        self._passwords = _kept(place / "passwords.json", _new_passwords)
+        self._passwords = _new_passwords() | _kept(place / "passwords.json", _new_passwords)
         self._issuer = identities.Issuer.kept(place / "issuer.json", place / "jwks.json", ISSUER)
         _kept(place / "keyring.json", lambda: msgspec.to_builtins(Keyring.fresh()))
         self.config = self._completed(config, port)
@@ -74,6 +76,7 @@ class House:
 
     def nats_server(self) -> Child:
         users = (
+            embedded.NatsUser("serve", self._passwords["serve"], embedded.ANSWER_USERS),
             embedded.NatsUser("writer", self._passwords["writer"], embedded.WRITE_THE_LOG),
             embedded.NatsUser("projector", self._passwords["projector"], embedded.READ_THE_LOG),
             embedded.NatsUser("everything", self._passwords["everything"], (">",)),
@@ -95,7 +98,7 @@ class House:
     def process(self, name: str) -> Child:
         writes_tables = name == "projector"
         environment = {
-            "SECAPLANE_NATS_URL": self.nats("projector" if writes_tables else "writer"),
+            "SECAPLANE_NATS_URL": self.nats(NATS_USERS.get(name, "writer")),
             "SECAPLANE_POSTGRES_URL": self.postgres(embedded.OWNER if writes_tables else READER),
         }
         if name in ("projector", "reconcilers"):

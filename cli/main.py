@@ -60,6 +60,14 @@ def _add_people(commands: Any) -> None:
     retry = commands.add_parser("retry", help="take what is in quarantine through the tables again")
     retry.add_argument("--config", type=Path)
     retry.set_defaults(run=_retry)
+    refusals = commands.add_parser(
+        "refusals", help="who was refused, who came, and who read what is privileged"
+    )
+    refusals.add_argument("--config", type=Path)
+    refusals.add_argument("--since", default="", help="90s, 30m, 1h, 7d, or a time; default: all")
+    refusals.add_argument("--caller", default="", metavar="SUB", help="only this caller's")
+    refusals.add_argument("--json", action="store_true", help="a line of JSON for each")
+    refusals.set_defaults(run=_refusals)
     keyring = commands.add_parser("keyring", help="make a keyring file")
     keyring.add_argument("file", type=Path)
     keyring.set_defaults(run=_keyring)
@@ -115,6 +123,14 @@ def _retry(arguments: argparse.Namespace) -> int:
 
     logs.set_up("retry", "WARNING")
     return run(lambda: people.retry_quarantine(read(arguments.config)))
+
+
+def _refusals(arguments: argparse.Namespace) -> int:
+    from cli import refusals
+
+    logs.set_up("refusals", "WARNING")
+    config, since, caller = read(arguments.config), arguments.since, arguments.caller
+    return run(lambda: refusals.show(config, since=since, caller=caller, as_json=arguments.json))
 
 
 def _keyring(arguments: argparse.Namespace) -> int:

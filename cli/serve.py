@@ -12,8 +12,10 @@ import command.http
 import query.http
 from cli.announce import Announce, Ready
 from cli.config import BadConfig, Config
-from cli.connect import Ground, door, grounded, keyring, patiently, sealer
+from cli.connect import Ground, grounded, keyring, patiently, sealer
+from cli.doors import door
 from cli.monitor import monitored
+from cli.refusals import refusals_of, witness_of
 from cli.vitals import Vitals
 from command.body import Bodies
 from command.handle import UNKNOWN
@@ -23,6 +25,7 @@ from edge.metrics import Metrics
 from edge.server import listen, serving
 from eventlog.log import Unanswered
 from eventlog.progress import REACHED_S_MAX
+from eventlog.refusals import Refusals, recording
 from model.errors import Unavailable
 from model.shape import Position
 from policy.caller import Tokens
@@ -48,13 +51,15 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         )
         await patiently(lambda: watch.start(policy, ground.pool, config.nats.stream), *_NOT_NOW)
         group.create_task(watch.run(policy))
-        guard = Guard(tokens, policy)
+        refusals = refusals_of(ground.nats, config, metrics, makes=side != "query")
+        witness = witness_of(config, refusals)
+        guard = Guard(tokens, policy, witness)
         ground.progress.heard(
             await questions.checkpoint(ground.pool, "resources", config.nats.stream)
         )
         vitals = Vitals(ground.log, ground.pool, lambda: ground.progress.position, metrics)
         group.create_task(vitals.run())
-        readiness = _readiness(ground, watch, vitals)
+        readiness = _readiness(ground, watch, vitals, refusals)
         loopback = host.startswith("127.") or host == "::1"
         routes: list[HTTPRouteHandler] = [
             *health.routes(readiness, metrics, details=loopback and config.monitor.port is None),
@@ -66,8 +71,11 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
             together = Together(ground.pool)
             group.create_task(together.run())
             routes += query.http.routes(_reader(ground, config, guard, together))
-        application = app.build(routes, metrics=metrics, dialect=config.site.refusals)
+        application = app.build(
+            routes, metrics=metrics, witness=witness, dialect=config.site.refusals
+        )
         async with (
+            recording(refusals),
             serving(application, listening),
             monitored(config, readiness, metrics) as monitor,
         ):
@@ -97,7 +105,7 @@ def _writer(
             raise Unavailable(UNKNOWN) from error
 
     return command.http.Writer(
-        door=door(ground),
+        door=door(ground, config),
         guard=guard,
         sealer=sealer(config),
         bodies=Bodies(region=config.site.region, extensions=config.site.extensions),
@@ -117,7 +125,7 @@ def _reader(ground: Ground, config: Config, guard: Guard, together: Together) ->
         together=together,
         guard=guard,
         reached=reached,
-        opened=sealer(config).open,
+        opened=sealer(config).open_shown,
         page_keys=_page_keys(config),
     )
 
@@ -136,9 +144,11 @@ def _tokens(config: Config) -> Tokens:
         raise BadConfig(f"auth.issuers: {error}") from error
 
 
-def _readiness(ground: Ground, watch: Watch, vitals: Vitals) -> Callable[[], health.Readiness]:
+def _readiness(
+    ground: Ground, watch: Watch, vitals: Vitals, refusals: Refusals
+) -> Callable[[], health.Readiness]:
     def readiness() -> health.Readiness:
-        reasons, remarks = vitals.reasons, vitals.remarks
+        reasons, remarks = vitals.reasons, [*vitals.remarks, *refusals.remarks]
         if not watch.fresh():
             reasons.append("who may what is not known")
         if ground.progress.silent_s > SILENT_S_MAX:
@@ -147,6 +157,7 @@ def _readiness(ground: Ground, watch: Watch, vitals: Vitals) -> Callable[[], hea
             "readModelPosition": ground.progress.position,
             "projectionLag": vitals.lag,
             "projectorSilentSeconds": round(ground.progress.silent_s, 2),
+            "refusals": refusals.figures,
         }
         return health.Readiness(not reasons, reasons, remarks, details)
 

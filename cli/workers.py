@@ -7,7 +7,8 @@ from pathlib import Path
 
 from cli.announce import Announce, Ready
 from cli.config import BadConfig, Config
-from cli.connect import Ground, door, grounded, sealer
+from cli.connect import Ground, grounded, sealer
+from cli.doors import door, family
 from cli.monitor import monitored
 from cli.vitals import Vitals, remarks
 from edge.health import Readiness
@@ -73,7 +74,7 @@ async def run_reconcilers(config: Config, announce: Announce) -> None:
     metrics = Metrics()
     plugin = Simulated(config.cloud.url)
     async with grounded(config, writes_log=True) as ground, asyncio.TaskGroup() as group:
-        bench = Bench(door(ground), plugin, sealer(config))
+        bench = Bench(door(ground, config), plugin, sealer(config), family(ground))
         reconcilers = Reconcilers(bench, ground.log, ground.pool, config.nats.stream)
         published = asyncio.Event()
         _watch_reconcilers(metrics, reconcilers)

@@ -9,12 +9,35 @@ from command.door import Door
 from command.handle import handle
 from kinds import KINDS
 from model.errors import Outdated
-from model.events import SYSTEM
+from model.events import RECONCILER, SYSTEM
 from model.shape import Position, Ref, Resource
 
 
-async def accompany(door: Door, resource: Resource, *, request: str) -> Position | None:
-    """Make the companion of a resource, if its kind has one and this life never had it.
+async def companion_of(door: Door, resource: Resource) -> Resource | None:
+    """The companion that this life of a resource has, or had.
+
+    Raises:
+        Unanswered: the log cannot say.
+    """
+    companion = KINDS[resource.ref.kind].companion
+    if companion is None:
+        return None
+    made = companion(resource.ref, resource.spec, "")
+    found = await door.folds.fresh(Ref(made.kind, made.path))
+    return found if found is not None and found.life > resource.life else None
+
+
+async def _creator(door: Door, resource: Resource) -> str:
+    before = Position(resource.life - 1)
+    created = await door.log.read(resource.ref, after=before, up_to=resource.life)
+    return created[0].by.sub
+
+
+async def accompany(
+    door: Door, resource: Resource, *, request: str, creator: str | None = None
+) -> Position | None:
+    """Make the companion of a resource, if its kind has one and this life never had it. Who created
+    the resource is read from the log where it is not said.
 
     Answers where the companion stands in the log, whoever made it; None where the kind has none.
 
@@ -24,11 +47,13 @@ async def accompany(door: Door, resource: Resource, *, request: str) -> Position
     companion = KINDS[resource.ref.kind].companion
     if companion is None:
         return None
-    made = companion(resource.ref, resource.spec)
-    ref = Ref(made.kind, made.path)
-    former = await door.folds.fresh(ref)
-    if former is not None and former.life > resource.life:
+    former = await companion_of(door, resource)
+    if former is not None:
         return former.position
+    made = companion(resource.ref, resource.spec, creator or await _creator(door, resource))
+    if made.spec["subs"] in ([SYSTEM.sub], [RECONCILER.sub]):
+        return None
+    ref = Ref(made.kind, made.path)
     try:
         handled = await handle(
             door,

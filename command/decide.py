@@ -1,6 +1,7 @@
 """The rules. Pure: a situation and a command go in; an event, nothing, or a refusal comes out.
 
-Order of judgement: schema and business rules first, then the caller's precondition, then state.
+Order of judgement: schema and business rules first, then the caller's precondition, then state, and
+what the caller gives away last.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ from command.commands import Act, Command, ConfirmDeleted, Delete, Put, ReportSt
 from command.references import broken_references, broken_zones
 from command.situation import Situation
 from kinds import KINDS
-from model.errors import Broken, Conflict, NotFound, Outdated, refuse_broken
+from model.errors import Broken, Conflict, Forbidden, NotFound, Outdated, refuse_broken
 from model.events import (
     ActionRequested,
     AnyEvent,
@@ -58,9 +59,18 @@ def put(situation: Situation, command: Put) -> AnyEvent:
         "extensions": command.extensions,
     }
     if resource is None:
+        refuse_escalation(situation, None, command.spec)
         return Created(**wanted)
     refuse_going(resource)
+    refuse_escalation(situation, resource.spec, command.spec)
     return Updated(**wanted)
+
+
+def refuse_escalation(situation: Situation, old: Json | None, new: Json) -> None:
+    """Last of all: who is told what they may not give away knows that all else was right."""
+    too_much = situation.rights.exceeds(situation.ref, old, new)
+    if too_much:
+        raise Forbidden(f"you can only give away what you hold, and you do not hold {too_much}")
 
 
 def act(situation: Situation, command: Act) -> AnyEvent:
@@ -181,7 +191,7 @@ def _refuse_blocked(situation: Situation, blockers: Sequence[Ref], says: str) ->
     """Names only what the caller may get."""
     if blockers:
         count = len(blockers)
-        shown = islice(filter(situation.sees, blockers), BLOCKERS_MAX)
+        shown = islice(filter(situation.rights.sees, blockers), BLOCKERS_MAX)
         raise Conflict(
             says.format("one resource" if count == 1 else f"{count} resources"),
             meta={"blockers": [KINDS[ref.kind].urn(ref) for ref in shown], "count": count},

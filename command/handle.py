@@ -17,7 +17,7 @@ from command.commands import Command, ConfirmDeleted, Delete, Put, ReportStatus
 from command.decide import decide
 from command.door import Door
 from command.lookout import Lookout
-from command.situation import Sees, Situation, look
+from command.situation import Rights, Situation, look
 from eventlog.codec import Page
 from eventlog.log import Guard, Raced, Unanswered
 from kinds import KINDS, children, parents
@@ -29,12 +29,9 @@ from model.shape import NOWHERE, Position, Ref, Resource
 CONTENTION_S_MAX = 2.0
 INSIDE_S_MAX = 5.0
 """Deleting a parent races with everything that happens in it, so it may try for longer."""
+HOUSE = Rights()
 TICK = timedelta(milliseconds=1)
 UNKNOWN = "the log did not answer, and the outcome is unknown; read it, then try again"
-
-
-def _everything(ref: Ref) -> bool:
-    return True
 
 
 class Handled(msgspec.Struct, frozen=True):
@@ -55,7 +52,7 @@ class Wish(msgspec.Struct, frozen=True):
     by: By
     request: str
     cause: Position
-    sees: Sees = _everything
+    rights: Rights = Rights()
     within: Sequence[Ref] = ()
 
 
@@ -67,19 +64,19 @@ async def handle(
     by: By,
     request: str,
     cause: Position = NOWHERE,
-    sees: Sees = _everything,
+    rights: Rights = HOUSE,
     within: Sequence[Ref] = (),
 ) -> Handled:
     """Decide one command on one resource, and record the event if there is one.
 
-    `request` must be unique to this command: it is how a lost answer is recognised. `sees` says
-    what the caller may get: nothing else is referred to, or named. `within` must be there for a PUT
-    besides its parents.
+    `request` must be unique to this command: it is how a lost answer is recognised. `rights`
+    are the caller's: what the caller may not get is not referred to, nor named. `within` must be
+    there for a PUT besides its parents.
 
     Raises:
         Refusal: the rules say no, or (Unavailable) nobody can say now, or whether it happened.
     """
-    wish = Wish(ref, command, by, request, cause, sees, within)
+    wish = Wish(ref, command, by, request, cause, rights, within)
     try:
         await door.turns.take(ref)
         try:
@@ -152,8 +149,9 @@ async def _look(
     guard = await lookout.guard(deadline) if lookout else None
     homes = [*parents(wish.ref), *wish.within] if isinstance(wish.command, Put) else []
     situation = await look(door.folds, wish.ref, homes=homes, believing=believing)
-    more = await across(door, wish.ref, wish.command, wish.sees, lookout.inside if lookout else ())
-    return guard, msgspec.structs.replace(situation, site=door.site, sees=wish.sees, **more)
+    inside = lookout.inside if lookout else ()
+    more = await across(door, wish.ref, wish.command, wish.rights.sees, inside)
+    return guard, msgspec.structs.replace(situation, site=door.site, rights=wish.rights, **more)
 
 
 def _event(situation: Situation, command: Command, believing: bool) -> AnyEvent | None:

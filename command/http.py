@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from command.body import Bodies
 from command.commands import Act, Command, Delete, Put
 from command.door import Door
 from command.handle import Handled, handle
+from command.situation import Rights
 from edge import reading
 from edge.guard import Guard
 from edge.paths import refuse_names, template
@@ -154,18 +156,22 @@ async def _handled(
     """Handle it, do what the caller must find done, and let the read model catch up. `ids` are
     those of a PUT's path, which may name more than the resource lies in."""
     request = f"{visit.request_id}.{new_id()[:16]}"
+    if ref.kind in KINDS_OF_POLICY:
+        await writer.policy_changed()  # what is given away is judged by the latest of it
     handled = await handle(
         writer.door,
         ref,
         command,
         by=_author(caller, allowed),
         request=request,
-        sees=lambda other: writer.guard.policy.allows(caller, "get", other),
+        rights=_rights(writer, caller, ref),
         within=_named_besides(KINDS[ref.kind], ids or {}),
     )
     last = handled.position
     if isinstance(handled.event, Created) and handled.resource is not None:
-        companion = await accompany(writer.door, handled.resource, request=request)
+        companion = await accompany(
+            writer.door, handled.resource, creator=caller.sub, request=request
+        )
         if companion is not None:
             last = max(last, companion)
             await writer.policy_changed()
@@ -173,6 +179,15 @@ async def _handled(
         await writer.policy_changed()
     await writer.projected(last)
     return msgspec.structs.replace(handled, position=last)
+
+
+def _rights(writer: Writer, caller: Caller, ref: Ref) -> Rights:
+    """Only a role, or an assignment, gives anything away."""
+    policy = writer.guard.policy
+    rights = Rights(sees=lambda other: policy.allows(caller, "get", other))
+    if ref.kind not in KINDS_OF_POLICY:
+        return rights
+    return rights._replace(exceeds=partial(policy.gives_too_much, caller))
 
 
 def _named_besides(kind: Kind, ids: Mapping[str, str]) -> list[Ref]:

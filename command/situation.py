@@ -3,19 +3,30 @@
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
+from typing import NamedTuple
 
 import msgspec
 
 from eventlog.folds import Folds
 from kinds import KINDS
 from model.kind import Kind
-from model.shape import NOWHERE, Position, Ref, Resource
+from model.shape import NOWHERE, Json, Position, Ref, Resource
 
 LOOKS_MAX = 64
 """At once, however much a body refers to."""
 
 Sees = Callable[[Ref], bool]
 """Whether who commands may get what lies there, as it is addressed."""
+Exceeds = Callable[[Ref, Json | None, Json], str]
+"""(ref, former spec, wanted spec) -> what that gives away and who commands does not hold; empty
+where it gives nothing away."""
+
+
+class Rights(NamedTuple):
+    """What the rules may ask about who commands; the house itself may everything."""
+
+    sees: Sees = lambda ref: True
+    exceeds: Exceeds = lambda ref, old, new: ""
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +53,7 @@ class Situation(msgspec.Struct, frozen=True):
     users: Sequence[Ref] = ()
     """What lives and holds it, or what would go with it."""
     site: Site = Site()
-    sees: Sees = lambda ref: True
+    rights: Rights = Rights()
 
     @property
     def resource(self) -> Resource | None:

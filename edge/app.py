@@ -16,6 +16,7 @@ from edge.metrics import Metrics
 from edge.paths import allowed, not_allowed
 from edge.problem import Dialect, defect, refused
 from edge.visit import KEY, Visit, visit_of
+from edge.witness import Witness
 from model.errors import Malformed, NotFound, Refusal, TooLarge, Unavailable
 from readmodel.tables import AWAY
 
@@ -31,12 +32,19 @@ Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 def build(
-    routes: Sequence[HTTPRouteHandler], *, metrics: Metrics, dialect: Dialect = "spec"
+    routes: Sequence[HTTPRouteHandler],
+    *,
+    metrics: Metrics,
+    witness: Witness | None = None,
+    dialect: Dialect = "spec",
 ) -> Asgi:
-    """The ASGI application for a set of routes."""
+    """The ASGI application for a set of routes. What refuses nobody needs no witness."""
 
     def on_refusal(request: Request[Any, Any, Any], refusal: Refusal) -> Response[bytes]:
-        return refused(refusal, visit_of(request.scope), dialect)
+        visit = visit_of(request.scope)
+        if witness is not None:
+            witness.refused(visit, refusal)
+        return refused(refusal, visit, dialect)
 
     def on_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
         return refused(_as_refusal(request, error), visit_of(request.scope), dialect)

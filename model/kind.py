@@ -110,9 +110,9 @@ class Kind:
     check: Check | None = None
     first: Callable[[Json], Json] = lambda spec: {}
     """The status fields known from the spec alone, shown from the first answer on."""
-    companion: Callable[[Ref, Json], Companion] | None = None
-    """What the resource brings along once in each of its lives: (its ref, its spec) ->
-    companion."""
+    companion: Callable[[Ref, Json, str], Companion] | None = None
+    """What the resource brings along once in each of its lives, and takes along when it goes: (its
+    ref, its spec, who created it) -> companion."""
     brood: Callable[[Resource], Brood] | None = None
     brood_status: Callable[[Sequence[Ref]], Json] = lambda members: {}
     """The status fields that show its brood."""

@@ -1,13 +1,9 @@
 """May this caller do that? casbin decides, over the rules that name the caller; answers are kept
-until the policy changes."""
+until the tenant's policy changes."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from functools import cache
-from importlib.resources import files
-from operator import attrgetter
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-import casbin
 import msgspec
 
 from kinds import KINDS
@@ -15,33 +11,39 @@ from model.errors import Forbidden, Unavailable
 from model.events import By
 from model.kind import Kind
 from model.shape import NOWHERE, Json, Position, Ref, Resource
+from policy.book import Book, Given
 from policy.caller import Caller
-from policy.grants import (
-    EVERY,
-    NO_WORKSPACE,
-    Rule,
-    assignment_rules,
-    everyone_rules,
-    operator_rules,
-)
+from policy.escalation import too_much
+from policy.grants import NO_WORKSPACE, Rule, everyone_rules, operator_rules
+from policy.judge import Asked, Judge, failing
 
-ANSWERS_MAX = 100_000
-JUDGES_MAX = 1_000
+ANSWERS_MAX = 10_000
+"""Kept for each caller and place."""
+STANDINGS_MAX = 10_000
 SCOPES = ("tenant", "workspace")
 """Kinds whose own name is a dimension of the rules."""
 KINDS_OF_POLICY = ("role", "role-assignment")
 
 
-class Asked(msgspec.Struct, frozen=True):
-    """What is asked for, in casbin's words (`model.conf`)."""
+class Standing:
+    """What one caller may in one workspace of one tenant, as of a revision; with the answers that
+    were given since."""
 
-    provider: str
-    flat: str
-    nested: str
-    verb: str
-    tenant: str
-    region: str
-    workspace: str
+    __slots__ = ("answers", "judge", "revision")
+
+    def __init__(self, rules: Iterable[Rule], revision: Position) -> None:
+        self.judge = Judge(rules)
+        self.revision = revision
+        self.answers: dict[tuple[str, ...], By | None] = {}
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """An answer, and why: the rule that allows it, or those that come nearest."""
+
+    rule: Rule | None
+    revision: Position
+    asked: Asked
+    nearest: Sequence[Rule] = ()
 
 
 class Policy:
@@ -59,13 +61,10 @@ class Policy:
         fresh: Callable[[], bool],
     ) -> None:
         self.revision = NOWHERE
+        self.book = Book()
         self._region, self._fresh = region, fresh
         self._operators = frozenset(operators)
-        self._roles: defaultdict[str, dict[str, Resource]] = defaultdict(dict)
-        self._assignments: dict[Ref, Resource] = {}
-        self._named: defaultdict[str, set[Ref]] = defaultdict(set)
-        self._answers: dict[tuple[str, ...], By | None] = {}
-        self._judges: dict[str, Judge] = {}
+        self._standings: OrderedDict[tuple[str, str, str, str], Standing] = OrderedDict()
 
     def may(
         self, caller: Caller, verb: str, kind: Kind, ids: Mapping[str, str], name: str = ""
@@ -76,18 +75,21 @@ class Policy:
             Forbidden: nothing allows it. Says the same for what does not exist.
             Unavailable: the policy is not known well enough to say.
         """
-        if not self._fresh():
-            raise Unavailable("who may what is not known at the moment; try again")
-        collection = kind.collection.format_map(ids)
+        self._refuse_stale()
         own = kind.name in SCOPES
-        by_name = own or self._names_items(caller)
-        who = (caller.issuer, caller.sub)
-        key = (*who, verb, kind.name, collection, name if by_name else str(bool(name)))
-        if key not in self._answers:
-            if len(self._answers) >= ANSWERS_MAX:
-                self._answers.clear()
-            self._answers[key] = self._decided(caller, self._asked(verb, kind, ids, name))
-        allowed = self._answers[key]
+        tenant = ids.get("tenant", name if kind.name == "tenant" else "")
+        inside = ids["workspace"] if "workspace" in kind.scope else NO_WORKSPACE
+        standing = self._standing(caller, tenant, name if kind.name == "workspace" else inside)
+        by_name = own or standing.judge.names_items
+        called = name if by_name else str(bool(name))
+        key = (verb, kind.name, called, *[ids[each] for each in kind.scope])
+        try:
+            allowed = standing.answers[key]
+        except KeyError:
+            if len(standing.answers) >= ANSWERS_MAX:
+                standing.answers.clear()
+            rule = standing.judge.allowed_by(self._asked(verb, kind, ids, name))
+            allowed = standing.answers[key] = self._by(caller, rule, standing.revision)
         if allowed is None:
             raise Forbidden(
                 "you may not do this here; ask an administrator of the tenant for a role"
@@ -107,6 +109,75 @@ class Policy:
             return False
         return True
 
+    def verdict(
+        self, caller: Caller, verb: str, kind: Kind, ids: Mapping[str, str], name: str = ""
+    ) -> Verdict:
+        """The same decision as `may`, with its reason.
+
+        Raises:
+            Unavailable: as `may`.
+        """
+        self._refuse_stale()
+        asked = self._asked(verb, kind, ids, name)
+        standing = self._standing(caller, asked.tenant, asked.workspace)
+        rule = standing.judge.allowed_by(asked)
+        nearest = [] if rule else nearest_to(asked, standing.judge.rules)
+        return Verdict(rule, standing.revision, asked, nearest)
+
+    def gives_too_much(self, caller: Caller, ref: Ref, old: Json | None, new: Json) -> str:
+        """What a role or an assignment would give away that its author does not hold (CONTRACT: no
+        escalation); empty where that is nothing.
+
+        Raises:
+            Unavailable: as `may`.
+        """
+        self._refuse_stale()
+        tenant = ref.scope("tenants")
+        held = [*self._general(caller), *self.book.all_rules(caller.sub, tenant)]
+        return too_much(held, ref, self.book.roles(tenant), old, new)
+
+    def learn(
+        self,
+        given: Iterable[Resource | Given],
+        revision: Position,
+        *,
+        unreadable: Iterable[Ref] = (),
+    ) -> None:
+        """Take roles and assignments as they now are; what cannot be read grants nothing. What was
+        answered before in their tenants counts no longer."""
+        for ref in unreadable:
+            self.book.forget(ref, revision)
+        for each in given:
+            self.book.learn(each, revision)
+        self.revision = revision
+
+    def rules(self, caller: Caller, tenant: str, workspace: str) -> Iterator[Rule]:
+        """All rules that name this caller, or everyone, in a place."""
+        yield from self._general(caller)
+        if tenant:
+            yield from self.book.rules(caller.sub, tenant, workspace)
+
+    def _general(self, caller: Caller) -> Iterator[Rule]:
+        """What nobody's assignment says."""
+        yield from everyone_rules()
+        if caller.sub in self._operators:
+            yield from operator_rules()
+
+    def _refuse_stale(self) -> None:
+        if not self._fresh():
+            raise Unavailable("who may what is not known at the moment; try again")
+
+    def _standing(self, caller: Caller, tenant: str, workspace: str) -> Standing:
+        revision = self.book.revision(tenant)
+        key = (caller.issuer, caller.sub, tenant, workspace)
+        standing = self._standings.get(key)
+        if standing is None or standing.revision != revision:
+            if len(self._standings) >= STANDINGS_MAX:
+                self._standings.popitem(last=False)
+            standing = Standing(self.rules(caller, tenant, workspace), revision)
+            self._standings[key] = standing
+        return standing
+
     def _asked(self, verb: str, kind: Kind, ids: Mapping[str, str], name: str) -> Asked:
         """A tenant and a workspace are asked for as what they hold: their own name is the scope.
         Only what a resource lies in counts, whatever else its path names."""
@@ -122,126 +193,17 @@ class Policy:
             workspace=ids.get("workspace", name if kind.name == "workspace" else NO_WORKSPACE),
         )
 
-    def learn(
-        self, resources: Iterable[Resource], revision: Position, *, unreadable: Iterable[Ref] = ()
-    ) -> None:
-        """Take roles and assignments as they now are; what was answered before is forgotten, and
-        what cannot be read grants nothing."""
-        for ref in unreadable:
-            self._forget(ref)
-        for resource in resources:
-            if resource.ref.kind == "role":
-                self._learn_role(resource)
-            else:
-                self._learn_assignment(resource)
-        self.revision = revision
-        self._answers.clear()
-        self._judges.clear()
-
-    def _learn_role(self, resource: Resource) -> None:
-        """A role that is going grants nothing any more."""
-        self._forget(resource.ref)
-        if not resource.going:
-            self._roles[resource.ref.scope("tenants")][resource.ref.name] = resource
-
-    def _learn_assignment(self, resource: Resource) -> None:
-        self._forget(resource.ref)
-        if not resource.going:
-            self._assignments[resource.ref] = resource
-            for sub in resource.spec["subs"]:
-                self._named[sub].add(resource.ref)
-
-    def _forget(self, ref: Ref) -> None:
-        if ref.kind == "role":
-            self._roles[ref.scope("tenants")].pop(ref.name, None)
-        former = self._assignments.pop(ref, None)
-        for sub in former.spec["subs"] if former else ():
-            self._named[sub].discard(ref)
-
-    def _judge(self, caller: Caller) -> "Judge":
-        if caller.sub not in self._judges:
-            if len(self._judges) >= JUDGES_MAX:
-                self._judges.clear()
-            self._judges[caller.sub] = Judge(self.rules(caller))
-        return self._judges[caller.sub]
-
-    def _names_items(self, caller: Caller) -> bool:
-        return self._judge(caller).names_items
-
-    def _decided(self, caller: Caller, asked: Asked) -> By | None:
-        assignment = self._judge(caller).allowed_by(asked)
-        if assignment is None:
+    def _by(self, caller: Caller, rule: Rule | None, revision: Position) -> By | None:
+        if rule is None:
             return None
-        return By(
-            issuer=caller.issuer,
-            sub=caller.sub,
-            assignment=assignment,
-            policy=self.revision,
-        )
-
-    def rules(self, caller: Caller) -> list[Rule]:
-        """All rules that name this caller, or everyone."""
-        rules = list(everyone_rules())
-        if caller.sub in self._operators:
-            rules += operator_rules()
-        for ref in sorted(self._named[caller.sub] | self._named[EVERY]):
-            tenant = ref.scope("tenants")
-            assignment = self._assignments[ref]
-            roles = _there(self._roles[tenant].values(), assignment)
-            rules += assignment_rules(tenant, ref.name, assignment.spec, roles)
-        return rules
+        return By(issuer=caller.issuer, sub=caller.sub, assignment=rule.assignment, policy=revision)
 
 
-def _there(roles: Iterable[Resource], assignment: Resource) -> dict[str, Json]:
-    """The roles that were there when the assignment was written: one that is deleted and made anew
-    comes back to nobody by itself (A-20)."""
-    return {role.ref.name: role.spec for role in roles if role.life <= assignment.intended}
+NEAREST_MAX = 5
 
 
-_fields = attrgetter(*Asked.__struct_fields__)
-_columns = attrgetter(*Rule.__struct_fields__)
-
-
-@cache
-def _model() -> str:
-    return files("policy").joinpath("model.conf").read_text()
-
-
-class Judge:
-    """A casbin enforcer over the rules that name one caller."""
-
-    def __init__(self, rules: Iterable[Rule]) -> None:
-        lines = [list(_columns(rule)) for rule in dict.fromkeys(rules)]
-        self.names_items = any(_names_item(resource) for _, resource, *_ in lines)
-        self._casbin = casbin.Enforcer(casbin.Enforcer.new_model(text=_model()), enable_log=False)
-        self._casbin.add_function("named", named)
-        self._casbin.add_function("covers", covers)
-        self._casbin.add_policies(lines)
-
-    def allowed_by(self, asked: Asked) -> str | None:
-        """The assignment and role of the rule that allows it; None when none does."""
-        allowed, rule = self._casbin.enforce_ex(*_fields(asked))
-        return str(rule[-1]) if allowed else None
-
-
-def _names_item(pattern: str) -> bool:
-    """Also `instances/one/*`, which covers that instance and no other."""
-    return "/" in pattern.removesuffix("/*")
-
-
-def named(asked: str, allowed: str) -> bool:
-    """A dimension: the very one, or `*`; and `post` stands for every action."""
-    return allowed in (EVERY, asked) or (allowed == "post" and asked.startswith("post."))
-
-
-def covers(flat: str, nested: str, pattern: str) -> bool:
-    """A resource pattern against the flat collection (`subnets/*`, the list too) and the nested
-    path (`networks/n/subnets/*`)."""
-    if pattern == EVERY:
-        return True
-    if pattern in (flat, nested):
-        return True
-    if not pattern.endswith("/*"):
-        return False
-    stem = pattern[:-2]
-    return any(path == stem or path.startswith(f"{stem}/") for path in (flat, nested))
+def nearest_to(asked: Asked, rules: Iterable[Rule]) -> list[Rule]:
+    """The rules that fail in the fewest points, those first that fail in the fewest."""
+    ranked = sorted((len(failing(asked, rule)), n, rule) for n, rule in enumerate(rules))
+    fewest = ranked[0][0] if ranked else 0
+    return [rule for points, _, rule in ranked if points == fewest][:NEAREST_MAX]

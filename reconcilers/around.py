@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 
+from command.accompany import companion_of
 from command.door import Door
 from command.references import bound, strict_links, there_anyway
 from command.situation import found
@@ -54,7 +55,7 @@ async def _of_the_going(door: Door, family: Family, resource: Resource) -> Surro
     """Who holds it, who lies in it, and who goes with it, as the read model knows at or past its
     last event."""
     ref, kind = resource.ref, KINDS[resource.ref.kind]
-    if not (children(kind) or held(kind) or dropped(kind) or kind.brood):
+    if not (children(kind) or held(kind) or dropped(kind) or kind.brood or kind.companion):
         return Surroundings()
     if not await door.reached(resource.position, CAUGHT_UP_S_MAX):
         raise Unavailable("the read model is behind; look again")
@@ -66,5 +67,9 @@ async def _of_the_going(door: Door, family: Family, resource: Resource) -> Surro
     brood = await family(resource)
     inside += brood
     ending += [each for each in reversed(list(brood)) if not brood[each].going]
+    companion = await companion_of(door, resource)
+    if companion is not None and not companion.gone:
+        inside.append(companion.ref)
+        ending += [] if companion.going else [companion.ref]
     users = await door.users([ref], True) if held(kind) else ()
     return Surroundings(inside=inside, ending=ending, users=users)

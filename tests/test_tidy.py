@@ -48,6 +48,8 @@ BANNED = (
     (r"\bprint\(", ("cli/",), "log it; only `cli` speaks to a terminal"),
     (r"\bos\.(environ|getenv)\b", ("cli/",), "configuration is read in `cli` and handed in"),
     (r"\blog\.append\(", ("command/handle.py",), "there is one door to the log"),
+    (r"seca-refusals", ("eventlog/entries.py",), "the stream of refusals has a door of its own"),
+    (r"\bRefusalStream\(", ("cli/refusals.py",), "the stream of refusals has a door of its own"),
 )
 """(phrase, where it may stand all the same, what to do instead)"""
 

@@ -15,7 +15,7 @@ class TenantSpec(Wire, frozen=True):
     """Subs that get `seca.admin` when the tenant comes into being; later, role assignments rule."""
 
 
-def administration(ref: Ref, spec: Json) -> Companion:
+def administration(ref: Ref, spec: Json, creator: str) -> Companion:
     assignment = {"subs": spec["administrators"], "roles": ["seca.admin"], "scopes": [{}]}
     return Companion("role-assignment", f"{ref.path}/role-assignments/administrators", assignment)
 

@@ -36,7 +36,7 @@ SYSTEM_ROLES = frozenset(
         "workspace-viewer",
     )
 )
-"""What they allow, `policy.grants` says."""
+"""What they allow, `policy.system_roles` says."""
 
 Verb = Annotated[
     str,

@@ -5,12 +5,24 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, UnsetType
 
 from kinds.workspace import PROVIDER
-from model.kind import Kind
-from model.shape import Status
+from model.kind import Companion, Kind
+from model.shape import Json, Ref, Status
 
 
 class WorkspaceStatus(Status, frozen=True):
     resource_count: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+
+
+def administration(ref: Ref, spec: Json, creator: str) -> Companion:
+    """Who creates a workspace administers it."""
+    tenant = ref.path.rpartition("/workspaces/")[0]
+    assignment = {
+        "subs": [creator],
+        "roles": ["seca.workspace-admin"],
+        "scopes": [{"workspaces": [ref.name]}],
+    }
+    path = f"{tenant}/role-assignments/{ref.name}.creator"
+    return Companion("role-assignment", path, assignment)
 
 
 KIND = Kind(
@@ -22,4 +34,5 @@ KIND = Kind(
     status=WorkspaceStatus,
     spec_optional=True,
     counting=True,
+    companion=administration,
 )

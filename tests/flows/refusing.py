@@ -1,0 +1,104 @@
+"""A house of its own that answers users and works on nothing, and what its second stream holds."""
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from cli.children import Children
+from cli.config import Config
+from cli.house import House
+from eventlog.entries import Entry, decode
+from eventlog.refusal_stream import RefusalStream
+from tests.flows.client import Client, client_of
+from tests.servers import STREAM, connected
+
+PROCESSES = ("serve", "projector")
+KEPT_S_MAX = 60.0
+POLL_S = 0.05
+
+
+@dataclass(frozen=True)
+class Watched:
+    house: House
+    children: Children
+    client: Client
+    """The administrator of the tenant."""
+
+    def by(self, sub: str) -> Client:
+        return self.client.by(self.house.token(sub))
+
+    async def entries(self) -> list[Entry]:
+        async with connected(self.house.nats("everything")) as nats:
+            stream = RefusalStream(nats, stream=STREAM)
+            return [decode(each) async for each in stream.read()]
+
+    async def settled(self) -> list[Entry]:
+        """What there is when nothing is on its way any more."""
+        await self.until(lambda ready: bool(ready["details"]["refusals"]["waiting"] == 0))
+        return await self.entries()
+
+    async def until(self, so: Callable[[Any], bool]) -> None:
+        """Readiness says so."""
+        ready = None
+        try:
+            async with asyncio.timeout(KEPT_S_MAX):
+                while True:
+                    ready = await self.ready()
+                    if so(ready):
+                        return
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError as error:
+            raise AssertionError(f"readiness stays {ready}") from error
+
+    async def figures(self) -> dict[str, int]:
+        """As readiness shows them."""
+        found: dict[str, int] = (await self.ready())["details"]["refusals"]
+        return found
+
+    async def ready(self) -> dict[str, Any]:
+        found: dict[str, Any] = (await self.client.get("/readyz", token=None)).json
+        return found
+
+    async def shown(self, *arguments: str) -> tuple[int, list[str], str]:
+        """What `secaplane refusals` prints, and complains of."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "cli.main",
+            "refusals",
+            *arguments,
+            env={"SECAPLANE_NATS_URL": self.house.nats("everything")},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        printed, complaint = await process.communicate()
+        return process.returncode or 0, printed.decode().splitlines(), complaint.decode()
+
+
+@asynccontextmanager
+async def watched(**settings: Any) -> AsyncIterator[Watched]:
+    """With sections of a configuration."""
+    config = msgspec.convert(settings, Config)
+    with tempfile.TemporaryDirectory(prefix="secaplane-tests-") as folder:
+        async with Children(Path(folder) / "logs") as children:
+            house = House(config, Path(folder), 0, lasting=False)
+            await children.start(house.nats_server())
+            for name in PROCESSES:
+                await children.start(house.process(name))
+            await children.start(await house.postgres_server())
+            await asyncio.gather(*(children.ready(name) for name in PROCESSES))
+            await house.bring_tenant()
+            token = house.token(house.config.dev.administrator)
+            async with client_of(house.url, token) as client:
+                yield Watched(house, children, client)
+
+
+def of(entries: Sequence[Entry], sort: str, sub: str = "") -> list[Entry]:
+    return [each for each in entries if each.type == sort and each.caller.sub == sub]

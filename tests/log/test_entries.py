@@ -1,0 +1,177 @@
+"""How the second stream's entries are written down: tests/golden/refusals holds every type and
+version, byte for byte. A file there is added, never changed."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from eventlog.codec import Unreadable
+from eventlog.entries import (
+    HIDDEN,
+    NAME_LENGTH_MAX,
+    PATH_LENGTH_MAX,
+    REASON_LENGTH_MAX,
+    SORTS,
+    VERSION,
+    Entry,
+    Sort,
+    Who,
+    decode,
+    encode,
+    entry,
+    subject,
+)
+from model.shape import Json
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "refusals"
+FIELDS = (
+    "v",
+    "type",
+    "time",
+    "request",
+    "source",
+    "caller",
+    "verb",
+    "path",
+    "reason",
+    "dropped",
+)
+JANE = Who("https://id.example.org", "jane@example.org", "t-1")
+MARKER = "M4rk3r-of-a-secret"
+JWT = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJqYW5lIn0.c2lnbmF0dXJl"
+
+
+def of(sort: Sort = "forbidden", *, whole: bool = True) -> Entry:
+    made = entry(
+        sort,
+        time=datetime(2026, 1, 1, 12, 0, 0, 123000 if whole else 0, tzinfo=UTC),
+        request="r-1",
+        source="203.0.113.9",
+        caller=JANE if whole else Who(),
+        verb="put",
+        path='/providers/seca.storage/v1/tenants/é/"x"',
+        reason="you may not do this here" if whole else "",
+    )
+    return replace(made, dropped=7) if whole else made
+
+
+def golden(sort: str) -> bytes:
+    return (GOLDEN / f"{sort}.v{VERSION}.json").read_bytes()
+
+
+def test_every_type_has_a_golden_file() -> None:
+    assert {path.stem for path in GOLDEN.glob("*.json")} == {f"{s}.v{VERSION}" for s in SORTS}
+
+
+@pytest.mark.parametrize("sort", SORTS)
+def test_an_entry_is_written_byte_for_byte_as_it_always_was(sort: Sort) -> None:
+    assert encode(of(sort, whole=sort != "unauthenticated")) == golden(sort)
+    assert tuple(msgspec.json.decode(golden(sort))) == FIELDS
+
+
+@pytest.mark.parametrize("sort", SORTS)
+def test_what_was_written_is_read_for_ever(sort: Sort) -> None:
+    assert decode(golden(sort)) == of(sort, whole=sort != "unauthenticated")
+
+
+def test_a_field_that_a_later_house_added_is_passed_over() -> None:
+    later = msgspec.json.decode(golden("forbidden")) | {"added": 1}
+    assert decode(msgspec.json.encode(later)) == of()
+
+
+@pytest.mark.parametrize(
+    "change", [{"v": 2}, {"type": "renamed"}, {"caller": None}, {"time": "yesterday"}]
+)
+def test_what_is_not_known_here_is_unreadable(change: Json) -> None:
+    with pytest.raises(Unreadable):
+        decode(msgspec.json.encode(msgspec.json.decode(golden("forbidden")) | change))
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_an_entry_without_one_of_its_fields_is_unreadable(field: str) -> None:
+    written = msgspec.json.decode(golden("forbidden"))
+    del written[field]
+    with pytest.raises(Unreadable):
+        decode(msgspec.json.encode(written))
+
+
+# --- what is never in it
+
+
+@given(st.text(), st.text(), st.integers(0, 600), st.sampled_from([MARKER, JWT]))
+def test_a_token_is_nowhere_in_it(before: str, after: str, pad: int, token: str) -> None:
+    """Wherever somebody wrote it, and also where it would have been cut in two."""
+    text = f"{before}{'/' * pad}{token} {after}"
+    made = entry(
+        "unauthenticated",
+        time=of().time,
+        request=text,
+        source=text,
+        verb=text,
+        path=text,
+        reason=text,
+        secrets=["Bearer", token],
+    )
+    written = encode(made).decode()
+    assert not any(token[:n] in written for n in (len(token), 12))
+
+
+@pytest.mark.parametrize("text", [JWT, JWT.rpartition(".")[0], f"/a/{JWT}/b", f"token={JWT}"])
+def test_what_looks_like_a_token_is_hidden_whoever_sent_it(text: str) -> None:
+    made = entry("forbidden", time=of().time, request="", source="", verb="", path=text)
+    assert JWT[:20] not in made.path
+    assert HIDDEN in made.path
+
+
+@given(st.text(alphabet=st.characters(), max_size=5000))
+def test_everything_has_a_length_and_can_be_written(text: str) -> None:
+    """Half characters too, which a path may hold."""
+    made = entry(
+        "forbidden",
+        time=of().time,
+        request=text,
+        source=text,
+        caller=Who(text, text, text),
+        verb=text,
+        path=text,
+        reason=text,
+    )
+    assert decode(encode(made)) == made
+    assert len(made.path) <= PATH_LENGTH_MAX
+    assert len(made.reason) <= REASON_LENGTH_MAX
+    names = (made.request, made.source, made.verb, *msgspec.structs.astuple(made.caller))
+    assert all(len(each) <= NAME_LENGTH_MAX for each in names)
+
+
+# --- who is bounded as one
+
+
+def test_a_subject_tells_types_and_callers_apart_but_not_tokens() -> None:
+    another = replace(of(), caller=replace(JANE, token="t-2"))
+    assert subject(of()) == subject(another)
+    assert subject(of()) != subject(of("read"))
+    assert subject(of()) != subject(replace(of(), caller=replace(JANE, sub="joe")))
+    assert subject(of()) != subject(replace(of(), caller=replace(JANE, issuer="https://other")))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("203.0.113.9", "203.0.113.9", True),
+        ("203.0.113.9", "203.0.113.10", False),
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("", "", True),
+    ],
+)
+def test_who_is_nobody_is_known_by_address(one: str, other: str, same: bool) -> None:
+    """Of IPv6 by the network that one customer has."""
+    subjects = {
+        subject(replace(of("unauthenticated", whole=False), source=each)) for each in (one, other)
+    }
+    assert len(subjects) == (1 if same else 2)

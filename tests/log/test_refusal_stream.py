@@ -1,0 +1,137 @@
+"""The second stream on NATS: bounded, not to be emptied, and told twice no more than once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from nats.aio.client import Client
+from nats.js.errors import APIError, NotFoundError
+
+from eventlog.entries import Entry, Who, decode, entry, subject
+from eventlog.log import Unanswered
+from eventlog.refusal_stream import READ_BATCH_MAX, Limits, RefusalStream, Told, Waiting
+from tests.servers import STREAM, connected
+
+LIMITS = Limits(each=20, bytes_max=1024 * 1024, days=7)
+
+
+@pytest.fixture
+async def stream(nats_client: Client) -> AsyncIterator[RefusalStream]:
+    made = RefusalStream(nats_client, stream=STREAM)
+    with suppress(NotFoundError):
+        await nats_client.jetstream().delete_stream(made.name)
+    await made.make(LIMITS)
+    yield made
+    await nats_client.jetstream().delete_stream(made.name)
+
+
+def refused(sub: str, number: int = 0) -> Entry:
+    return entry(
+        "forbidden",
+        time=datetime.now(UTC),
+        request="r",
+        source="203.0.113.9",
+        caller=Who("https://id.example.org", sub, "t"),
+        verb="get",
+        path=f"/{number}",
+    )
+
+
+def flood(sub: str, number: int) -> list[Waiting]:
+    return [Waiting(f"{sub}-{n}", refused(sub, n)) for n in range(number)]
+
+
+async def read(stream: RefusalStream, since: datetime | None = None) -> list[Entry]:
+    return [decode(each) async for each in stream.read(since=since)]
+
+
+async def test_what_was_told_is_read_in_order(stream: RefusalStream) -> None:
+    told = flood("jane", 5)
+    assert await read(stream) == []
+    assert await stream.tell(told) == [Told.KEPT] * 5
+    assert await read(stream) == [each.entry for each in told]
+
+
+async def test_it_is_read_to_its_end_over_many_batches(stream: RefusalStream) -> None:
+    number = 2 * READ_BATCH_MAX + 1
+    for n in range(0, number, 100):
+        some = [Waiting(f"{m}", refused(f"caller-{m}")) for m in range(n, min(n + 100, number))]
+        await stream.tell(some)
+    assert len(await read(stream)) == number
+
+
+async def test_a_time_says_from_where_on(stream: RefusalStream) -> None:
+    await stream.tell(flood("early", 3))
+    await asyncio.sleep(0.05)
+    since = datetime.now(UTC)
+    await stream.tell(flood("late", 3))
+    assert {each.caller.sub for each in await read(stream, since)} == {"late"}
+    assert await read(stream, since + timedelta(hours=1)) == []
+    assert len(await read(stream, since - timedelta(hours=1))) == 6
+
+
+async def test_one_caller_pushes_out_nobodys_entries_but_their_own(stream: RefusalStream) -> None:
+    await stream.tell(flood("jane", 3))
+    for n in range(10):
+        some = [Waiting(f"m-{n}-{m}", refused("mallory", 100 * n + m)) for m in range(100)]
+        await stream.tell(some)
+    found = await read(stream)
+    assert [each.path for each in found if each.caller.sub == "jane"] == ["/0", "/1", "/2"]
+    mallory = [each.path for each in found if each.caller.sub == "mallory"]
+    assert mallory == [f"/{n}" for n in range(980, 1000)]
+
+
+async def test_all_together_are_bounded_too(stream: RefusalStream, nats_client: Client) -> None:
+    for n in range(40):
+        await stream.tell([Waiting(f"{n}-{m}", refused(f"c-{n}-{m}")) for m in range(100)])
+    state = (await nats_client.jetstream().stream_info(stream.name)).state
+    assert state.bytes <= LIMITS.bytes_max
+    found = await read(stream)
+    assert found[-1].caller.sub.startswith("c-39-")
+    assert len(found) < 4000
+
+
+async def test_told_twice_it_is_kept_once(stream: RefusalStream) -> None:
+    told = flood("jane", 5)
+    await stream.tell(told)
+    assert await stream.tell(told) == [Told.KEPT] * 5
+    assert len(await read(stream)) == 5
+
+
+async def test_one_that_is_there_stays_as_it_is(stream: RefusalStream) -> None:
+    await stream.tell(flood("jane", 5))
+    await stream.make(Limits(each=1, bytes_max=2 * 1024 * 1024, days=1))
+    assert await stream.limits() == LIMITS
+    assert len(await read(stream)) == 5
+
+
+async def test_nothing_can_be_taken_out_of_it(stream: RefusalStream, nats_client: Client) -> None:
+    """Even by who may ask for anything; short of taking it away."""
+    await stream.tell(flood("jane", 5))
+    context = nats_client.jetstream()
+    with pytest.raises(APIError, match="not permitted"):
+        await context.purge_stream(stream.name)
+    with pytest.raises(APIError, match="not permitted"):
+        await context.delete_msg(stream.name, 1)
+    rollup = {"Nats-Rollup": "all"}
+    with pytest.raises(APIError, match="rollup"):
+        await context.publish(subject(refused("jane")), b"{}", headers=rollup)
+    assert len(await read(stream)) == 5
+
+
+async def test_without_the_stream_nothing_is_answered(nats_client: Client) -> None:
+    absent = RefusalStream(nats_client, stream="ABSENT")
+    with pytest.raises(Unanswered):
+        await read(absent)
+    with pytest.raises(Unanswered):
+        await absent.limits()
+
+
+async def test_without_a_connection_nothing_is_answered(nats_url: str) -> None:
+    async with connected(nats_url) as client:
+        gone = RefusalStream(client, stream=STREAM)
+    assert await gone.tell(flood("jane", 2)) == [Told.UNANSWERED] * 2
+    with pytest.raises(Unanswered):
+        await read(gone)

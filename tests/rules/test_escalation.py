@@ -1,0 +1,105 @@
+"""Nobody gives away what they do not hold."""
+
+import pytest
+
+from model.shape import Json
+from policy.caller import Caller
+from tests.rules.test_grants import assignment, permission, policy, role
+
+JANE = Caller("iss", "jane")
+ALL = "get list put delete post"
+
+
+def giving(held: list[Json], given: Json, *, scope: Json | None = None) -> str:
+    """What Jane, who holds a role of these permissions, would give away too much by writing a role
+    with that one."""
+    known = policy(role("held", *held), assignment("jane", "held", scope or {}))
+    return known.gives_too_much(JANE, role("given").ref, None, {"permissions": [given]})
+
+
+@pytest.mark.parametrize(
+    ("held", "given"),
+    [
+        (("seca.compute", "instances/*", ALL), ("seca.compute", "instances/*", "get")),
+        (("seca.compute", "instances/*", ALL), ("seca.compute/v1", "instances/*", "GET")),
+        (("seca.compute", "instances/*", ALL), ("seca.compute", "instances/*", "*")),
+        (("seca.compute", "instances/*", "*"), ("seca.compute", "instances/one", "put")),
+        (("seca.compute", "instances/*", "post"), ("seca.compute", "instances/*", "post.start")),
+        (("seca.compute", "instances/*", ALL), ("seca.compute", "instances", "list")),
+        (("seca.compute", "*", ALL), ("seca.compute", "*", "*")),
+        (("seca.network", "subnets/*", "get"), ("seca.network", "networks/n/subnets/*", "get")),
+        (("seca.network", "subnets/*", "get"), ("seca.network", "networks/n/subnets/s", "get")),
+        (("seca.network", "networks/*", "get"), ("seca.network", "networks/n/subnets/s", "get")),
+        (("seca.network", "networks/n/*", "get"), ("seca.network", "networks/n/subnets/*", "get")),
+    ],
+)
+def test_what_one_holds_one_can_give(held: tuple[str, str, str], given: tuple[str, ...]) -> None:
+    assert giving([permission(*held)], permission(*given)) == ""
+
+
+@pytest.mark.parametrize(
+    ("held", "given"),
+    [
+        (("seca.compute", "instances/*", "get list"), ("seca.compute", "instances/*", "put")),
+        (("seca.compute", "instances/*", "get list"), ("seca.compute", "instances/*", "*")),
+        (("seca.compute", "instances/*", "*"), ("seca.compute", "*", "get")),
+        (("seca.compute", "instances/one", "*"), ("seca.compute", "instances/*", "get")),
+        (("seca.compute", "instances/one", "*"), ("seca.compute", "instances/two", "get")),
+        (("seca.compute", "instances", "*"), ("seca.compute", "instances/*", "list")),
+        (("seca.compute", "*", "*"), ("seca.storage", "images/*", "get")),
+        (("seca.compute", "instances/*", "post.start"), ("seca.compute", "instances/*", "post")),
+        (("seca.network", "networks/n/subnets/*", "*"), ("seca.network", "subnets/*", "get")),
+        (("seca.network", "networks/n/*", "*"), ("seca.network", "networks/m/*", "get")),
+    ],
+)
+def test_what_one_does_not_hold_one_cannot_give(
+    held: tuple[str, str, str], given: tuple[str, ...]
+) -> None:
+    assert giving([permission(*held)], permission(*given)) != ""
+
+
+def test_a_role_is_judged_as_if_it_were_given_everywhere() -> None:
+    held, given = [permission("seca.compute", "*", "*")], permission("seca.compute", "*", "get")
+    assert giving(held, given, scope={"workspaces": ["web"]}) != ""
+    assert giving(held, given, scope={"regions": ["eu-1"]}) != ""
+
+
+def test_an_assignment_is_judged_in_the_places_it_gives() -> None:
+    known = policy(assignment("jane", "seca.workspace-admin", {"workspaces": ["web"]}))
+    ref = assignment("bob", "x").ref
+
+    def giving_away(*roles: str, **scope: list[str]) -> str:
+        spec = {"subs": ["bob"], "roles": list(roles), "scopes": [scope]}
+        return known.gives_too_much(JANE, ref, None, spec)
+
+    assert giving_away("seca.workspace-viewer", workspaces=["web"]) == ""
+    assert giving_away("seca.workspace-viewer") != ""
+    assert giving_away("seca.region-admin", workspaces=["web"]) != ""
+    held = role("r", permission("seca.compute", "instances/*", ALL))
+    known.learn([held], known.revision)
+    assert giving_away("r", workspaces=["web"]) == ""
+    assert giving_away("r", workspaces=["web", "other"]) != ""
+    assert giving_away("r") != ""
+    assert giving_away("none-such", workspaces=["web"]) == ""
+
+
+def test_what_was_given_before_is_no_escalation() -> None:
+    known = policy(assignment("jane", "seca.workspace-viewer"))
+    ref = assignment("bob", "x").ref
+    old = {"subs": ["bob"], "roles": ["seca.admin"], "scopes": [{}]}
+    assert known.gives_too_much(JANE, ref, old, old | {"subs": ["bob"]}) == ""
+    assert known.gives_too_much(JANE, ref, None, old) != ""
+
+
+def test_new_subs_of_an_old_assignment_are_given_all_of_it() -> None:
+    known = policy(assignment("jane", "seca.workspace-viewer"))
+    ref = assignment("bob", "x").ref
+    old = {"subs": ["bob"], "roles": ["seca.admin"], "scopes": [{}]}
+    assert known.gives_too_much(JANE, ref, old, old | {"subs": ["bob", "jane"]}) != ""
+
+
+def test_an_administrator_gives_every_system_role() -> None:
+    known = policy(assignment("jane", "seca.admin"))
+    for name in ("admin", "region-admin", "workspace-admin", "workspace-editor"):
+        spec = {"subs": ["bob"], "roles": [f"seca.{name}"], "scopes": [{}]}
+        assert known.gives_too_much(JANE, assignment("bob", "x").ref, None, spec) == ""

@@ -1,0 +1,106 @@
+"""`secaplane refusals`: what a person types and sees, and the settings behind it."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from cli.config import BadConfig, Config, read
+from cli.connect import now
+from cli.refusals import difference, limits, moment, printable, text
+from eventlog.entries import Who, entry
+from eventlog.refusal_stream import Limits
+
+WHEN = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("since", "ago"),
+    [
+        ("90s", timedelta(seconds=90)),
+        ("30m", timedelta(minutes=30)),
+        ("1h", timedelta(hours=1)),
+        ("7d", timedelta(days=7)),
+    ],
+)
+def test_since_is_an_age(since: str, ago: timedelta) -> None:
+    before = now()
+    assert before - ago <= moment(since) <= now() - ago
+
+
+@pytest.mark.parametrize("since", ["2026-01-01T12:00:00Z", "2026-01-01T13:00:00+01:00"])
+def test_since_is_a_time(since: str) -> None:
+    assert moment(since) == WHEN
+
+
+@pytest.mark.parametrize(
+    "since", ["1", "h", "1w", "-1h", "yesterday", "2026-01-01", "999999d", "9999999s"]
+)
+def test_since_is_nothing_else(since: str) -> None:
+    with pytest.raises(BadConfig, match="--since takes"):
+        moment(since)
+
+
+def test_a_line_says_it_all_and_nothing_that_a_terminal_would_obey() -> None:
+    made = entry(
+        "forbidden",
+        time=WHEN,
+        request="r",
+        source="203.0.113.9",
+        caller=Who("i", "jané", "t"),
+        verb="get",
+        path="/\x1b[2J\n/x\u202e",
+        reason="not you",
+    )
+    assert text(made) == (
+        "2026-01-01T12:00:00.000+00:00 forbidden jané from 203.0.113.9 get "
+        "/\\u001b[2J\\u000a/x\\u202e (not you)"
+    )
+
+
+def test_whoever_is_not_known_is_nobody_from_somewhere() -> None:
+    made = entry("unauthenticated", time=WHEN, request="", source="", verb="get", path="/x")
+    assert text(made).endswith("unauthenticated nobody from somewhere get /x")
+
+
+def test_what_can_be_printed_is() -> None:
+    assert printable("ä 😀 <token>") == "ä 😀 <token>"
+
+
+# --- settings
+
+
+def test_the_example_has_the_defaults() -> None:
+    example = Path(__file__).parents[2] / "examples" / "site.toml"
+    found = read(example, {})
+    assert (found.refusals, found.http) == (Config().refusals, Config().http)
+
+
+def test_a_stream_with_other_limits_is_remarked() -> None:
+    wanted = limits(Config())
+    assert difference("S", wanted, wanted) == ""
+    assert "S does not keep" in difference("S", Limits(each=1, bytes_max=2, days=3), wanted)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "complaint"),
+    [
+        ("SECAPLANE_REFUSALS_PRIVILEGED", "role,rolle", "rolle is no kind"),
+        ("SECAPLANE_REFUSALS_DAYS", "0", "days"),
+        ("SECAPLANE_REFUSALS_BYTES_MAX", "1000", "bytes_max"),
+        ("SECAPLANE_HTTP_TRUSTED_PROXIES", "10.0.0.1,proxy", "'proxy' does not appear"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(variable: str, value: str, complaint: str) -> None:
+    with pytest.raises(BadConfig, match=complaint):
+        read(None, {variable: value})
+
+
+def test_variables_set_lists() -> None:
+    environment = {
+        "SECAPLANE_REFUSALS_PRIVILEGED": "role,role-assignment",
+        "SECAPLANE_HTTP_TRUSTED_PROXIES": "127.0.0.1,10.0.0.0/8",
+    }
+    found = read(None, environment)
+    assert found.refusals.privileged == ("role", "role-assignment")
+    assert found.http.trusted_proxies == ("127.0.0.1", "10.0.0.0/8")

@@ -1,0 +1,42 @@
+"""Where a request came from, and whose word counts for that."""
+
+import pytest
+
+from edge.source import HOPS_MAX, Proxies
+
+PROXY, CLIENT, LIAR = "10.0.0.1", "203.0.113.9", "198.51.100.7"
+
+
+@pytest.mark.parametrize(
+    ("trusted", "peer", "forwarded", "source"),
+    [
+        ([], CLIENT, [], CLIENT),
+        ([], CLIENT, [LIAR], CLIENT),
+        ([PROXY], CLIENT, [LIAR], CLIENT),
+        ([PROXY], PROXY, [], PROXY),
+        ([PROXY], PROXY, [CLIENT], CLIENT),
+        ([PROXY], PROXY, [f"{LIAR}, {CLIENT}"], CLIENT),
+        ([PROXY], PROXY, [LIAR, CLIENT], CLIENT),
+        (["10.0.0.0/8"], PROXY, [f"{LIAR}, {CLIENT} ,10.9.9.9"], CLIENT),
+        (["10.0.0.0/8"], PROXY, ["10.1.1.1, 10.2.2.2"], "10.1.1.1"),
+        ([PROXY], PROXY, ["who knows"], PROXY),
+        ([PROXY], PROXY, [f"{LIAR}, unknown"], PROXY),
+        (["10.0.0.0/8"], PROXY, [f"{LIAR}, unknown, 10.2.2.2"], "10.2.2.2"),
+        ([PROXY], PROXY, [""], PROXY),
+        ([PROXY], f"::ffff:{PROXY}", [CLIENT], CLIENT),
+        (["2001:db8::/32"], "2001:db8::1", ["2001:DB9::0:1"], "2001:db9::1"),
+        ([PROXY], "", [CLIENT], ""),
+        ([PROXY], "a socket", [CLIENT], ""),
+        (["0.0.0.0/0"], PROXY, [", ".join([LIAR] * 999 + [PROXY] * HOPS_MAX)], PROXY),
+    ],
+)
+def test_only_a_trusted_proxy_is_believed(
+    trusted: list[str], peer: str, forwarded: list[str], source: str
+) -> None:
+    assert Proxies(trusted).source(peer, forwarded) == source
+
+
+@pytest.mark.parametrize("proxy", ["", "localhost", "10.0.0.1/8", "10.0.0.300"])
+def test_a_proxy_is_an_address_or_a_network(proxy: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        Proxies([proxy])
