@@ -39,6 +39,8 @@ def _parser() -> argparse.ArgumentParser:
         process = commands.add_parser(name, help=f"run the {name} process")
         process.add_argument("--config", type=Path, help="TOML file")
         process.set_defaults(run=_process, process=name)
+        if name == "projector":
+            _add_projector(process.add_subparsers(metavar="COMMAND"))
     _add_dev(commands)
     _add_people(commands)
     return parser
@@ -56,10 +58,27 @@ def _add_dev(commands: Any) -> None:
     dev.set_defaults(run=_dev)
 
 
+def _add_projector(commands: Any) -> None:
+    for name, run_, says in (
+        ("rebuild", _rebuild, "make the tables anew from the log, beside those that are read"),
+        ("retire", _retire, "drop all tables but those that are read"),
+    ):
+        command = commands.add_parser(name, help=says)
+        # not None: that would hide what was said before the subcommand
+        command.add_argument("--config", type=Path, default=argparse.SUPPRESS, help="TOML file")
+        command.set_defaults(run=run_)
+
+
 def _add_people(commands: Any) -> None:
     retry = commands.add_parser("retry", help="take what is in quarantine through the tables again")
     retry.add_argument("--config", type=Path)
     retry.set_defaults(run=_retry)
+    revoke = commands.add_parser("revoke", help="believe a token, or somebody's, no more")
+    revoke.add_argument("--config", type=Path)
+    revoke.add_argument("--jti", help="the id of one token")
+    revoke.add_argument("--sub", help="somebody, with the issuer's prefix; needs --before")
+    revoke.add_argument("--before", help="a time (RFC 3339): what was issued before it")
+    revoke.set_defaults(run=_revoke)
     keyring = commands.add_parser("keyring", help="make a keyring file")
     keyring.add_argument("file", type=Path)
     keyring.set_defaults(run=_keyring)
@@ -75,10 +94,10 @@ def _process(arguments: argparse.Namespace) -> int:
         from cli import serve
 
         return run(lambda: serve.run(name, config, announce))
-    from cli import workers
+    from cli import projecting, workers
 
     process = {
-        "projector": workers.run_projector,
+        "projector": projecting.run,
         "reconcilers": workers.run_reconcilers,
         "cloud": workers.run_cloud,
     }[name]
@@ -115,6 +134,29 @@ def _retry(arguments: argparse.Namespace) -> int:
 
     logs.set_up("retry", "WARNING")
     return run(lambda: people.retry_quarantine(read(arguments.config)))
+
+
+def _revoke(arguments: argparse.Namespace) -> int:
+    from cli import people
+
+    logs.set_up("revoke", "WARNING")
+    said = {"jti": arguments.jti, "sub": arguments.sub, "issuedBefore": arguments.before}
+    spec = {name: value for name, value in said.items() if value is not None}
+    return run(lambda: people.revoke(read(arguments.config), spec))
+
+
+def _rebuild(arguments: argparse.Namespace) -> int:
+    from cli import projecting
+
+    logs.set_up("rebuild", "WARNING")
+    return run(lambda: projecting.rebuild_now(read(arguments.config)))
+
+
+def _retire(arguments: argparse.Namespace) -> int:
+    from cli import projecting
+
+    logs.set_up("retire", "WARNING")
+    return run(lambda: projecting.retire_now(read(arguments.config)))
 
 
 def _keyring(arguments: argparse.Namespace) -> int:

@@ -66,7 +66,7 @@ def _get(kind: Kind, reader: Reader) -> HTTPRouteHandler:
         visit, ids = visit_of(request.scope), request.path_params
         reading.deleted(visit.header(b"accept"))
         name = ids["name"]
-        reader.guard.admit(visit, "get", kind, ids, name)
+        await reader.guard.admit(visit, "get", kind, ids, name)
         await _fresh_enough(reader, visit)
         ref = stored(kind.ref(ids, name))
         found = await reader.together.one(ref)
@@ -87,11 +87,11 @@ def _list(kind: Kind, reader: Reader) -> HTTPRouteHandler:
     async def list_resources(request: Request[Any, Any, Any]) -> ASGIResponse:
         visit, ids = visit_of(request.scope), request.path_params
         deleted = reading.deleted(visit.header(b"accept"))
-        reader.guard.admit(visit, "list", kind, ids)
+        await reader.guard.admit(visit, "list", kind, ids)
         query = _query(request)
         limit = page.limit(query.get("limit"))
         selector = query.get("labels", "")
-        chosen, arguments = labels.condition(labels.terms(selector) if selector else [])
+        choice = labels.choice(labels.terms(selector) if selector else [])
         path = kind.collection.format_map(ids)
         listed = f"{kind.name} {path} {deleted} {selector}"
         after = page.after(query.get("skipToken"), listed, reader.page_keys)
@@ -103,8 +103,7 @@ def _list(kind: Kind, reader: Reader) -> HTTPRouteHandler:
             after=after,
             limit=limit + 1,
             deleted=deleted,
-            condition=chosen,
-            arguments=arguments,
+            choice=choice,
         )
         token = None
         if len(rows) > limit:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 from asyncpg import Pool
 
-from eventlog.log import Blank, Followed, Log
+from eventlog.log import Blank, Followed, Log, Unanswered
 from kinds import FOLLOWERS
 from model.errors import Unavailable
 from model.events import Report
 from model.shape import Position, Ref
-from readmodel import links, questions
+from readmodel import questions
 from readmodel.tables import AWAY
 from reconcilers.neighbours import Neighbours
 from reconcilers.queue import Queue
@@ -41,7 +41,7 @@ class Reconcilers:
     _waiting: defaultdict[Ref, set[Ref]] = field(default_factory=lambda: defaultdict(set))
 
     def __post_init__(self) -> None:
-        self.neighbours = Neighbours(self.pool, self.bench.door.reached)
+        self.neighbours = Neighbours(self.pool, self.bench.door)
 
     async def run(self) -> None:
         position = await self._refilled()
@@ -66,8 +66,8 @@ class Reconcilers:
             try:
                 for ref in await self.neighbours.found():
                     self.queue.add(ref)
-            except AWAY as error:
-                log.warning("the database is away", extra={"reason": repr(error)})
+            except (*AWAY, Unanswered) as error:
+                log.warning("who is concerned cannot be said", extra={"reason": repr(error)})
                 await asyncio.sleep(RETRY_S)
 
     async def _refilled(self) -> Position:
@@ -83,7 +83,7 @@ class Reconcilers:
         """What is unfinished as the rows have it, and what has not seen yet how that is which it
         follows: at the start, and when events were skipped."""
         unfinished, position = await questions.unfinished(self.pool, self.stream)
-        for ref in (*unfinished, *await links.outpaced(self.pool, FOLLOWERS)):
+        for ref in (*unfinished, *await questions.outpaced(self.pool, FOLLOWERS)):
             self.queue.add(ref)
         return position
 
