@@ -117,7 +117,8 @@ async def _decided(door: Door, wish: Wish) -> Handled:
             return Handled(None, situation.resource, situation.position)
         if event is not None:
             try:
-                return await _appended(door, situation, _page(door, wish, situation, event), guard)
+                page = _page(door, wish, situation, event)
+                return await _appended(door, situation, page, guard, watched, deadline)
             except Raced:
                 pass
             except Unanswered:
@@ -194,11 +195,27 @@ def _page(door: Door, wish: Wish, situation: Situation, event: AnyEvent) -> Page
     )
 
 
-async def _appended(door: Door, situation: Situation, page: Page, guard: Guard | None) -> Handled:
-    recorded = await door.log.append(page, after=situation.position, guard=guard)
-    resource = evolve(situation.latest, recorded)
-    await door.folds.keep(resource, before=situation.latest)
-    return Handled(page.event, resource, recorded.position, situation.resource)
+async def _appended(
+    door: Door,
+    situation: Situation,
+    page: Page,
+    guard: Guard | None,
+    lookout: Lookout | None,
+    deadline: float,
+) -> Handled:
+    """What was judged under a guard is not judged again for reports on what lies in there: under a
+    load of them, only who is quick wins."""
+    while True:
+        try:
+            recorded = await door.log.append(page, after=situation.position, guard=guard)
+        except Raced:
+            guard = await lookout.moved() if lookout and time.monotonic() <= deadline else None
+            if guard is None:
+                raise
+        else:
+            resource = evolve(situation.latest, recorded)
+            await door.folds.keep(resource, before=situation.latest)
+            return Handled(page.event, resource, recorded.position, situation.resource)
 
 
 async def _refuse_orphan(door: Door, wish: Wish, handled: Handled) -> None:

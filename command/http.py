@@ -25,7 +25,7 @@ from model.events import By, Created
 from model.kind import Kind
 from model.shape import Position, Ref
 from policy.caller import Caller
-from policy.may import KINDS_OF_POLICY
+from policy.watch import FOLLOWED
 
 JSON = "application/json"
 POSITION = "Secaplane-Position"
@@ -70,7 +70,7 @@ def _put(kind: Kind, writer: Writer) -> HTTPRouteHandler:
         reading.media_type(visit.header(b"content-type"))
         sent = reading.body(await request.body())
         expected = reading.expected(visit.header(b"if-unmodified-since"))
-        caller, allowed = writer.guard.admit(visit, "put", kind, ids, name)
+        caller, allowed = await writer.guard.admit(visit, "put", kind, ids, name)
         refuse_names(kind, ids, name)
         wanted = writer.bodies.read(kind, sent)
         ref = kind.ref(ids, name)
@@ -114,7 +114,7 @@ def _delete(kind: Kind, writer: Writer) -> HTTPRouteHandler:
     async def delete_resource(request: Request[Any, Any, Any]) -> ASGIResponse:
         visit, ids = visit_of(request.scope), request.path_params
         expected = reading.expected(visit.header(b"if-unmodified-since"))
-        caller, allowed = writer.guard.admit(visit, "delete", kind, ids, ids["name"])
+        caller, allowed = await writer.guard.admit(visit, "delete", kind, ids, ids["name"])
         ref = kind.ref(ids, ids["name"])
         command = Delete(expected=expected)
         handled = await _handled(writer, visit, ref, command, caller, allowed)
@@ -133,7 +133,7 @@ def _act(kind: Kind, writer: Writer) -> HTTPRouteHandler:
         visit, ids = visit_of(request.scope), request.path_params
         action = visit.path.rpartition("/")[2]
         expected = reading.expected(visit.header(b"if-unmodified-since"))
-        caller, allowed = writer.guard.admit(visit, f"post.{action}", kind, ids, ids["name"])
+        caller, allowed = await writer.guard.admit(visit, f"post.{action}", kind, ids, ids["name"])
         ref = kind.ref(ids, ids["name"])
         command = Act(action=action, expected=expected)
         handled = await _handled(writer, visit, ref, command, caller, allowed)
@@ -169,7 +169,7 @@ async def _handled(
         if companion is not None:
             last = max(last, companion)
             await writer.policy_changed()
-    if ref.kind in KINDS_OF_POLICY and handled.event is not None:
+    if ref.kind in FOLLOWED and handled.event is not None:
         await writer.policy_changed()
     await writer.projected(last)
     return msgspec.structs.replace(handled, position=last)

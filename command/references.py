@@ -30,9 +30,13 @@ def broken_references(situation: Situation, old: Json | None, new: Json) -> Iter
     """Every strict reference of the new spec that points to nothing."""
     ref, region = situation.ref, situation.site.region
     for pointing in pointings(ref, new, region=region):
-        if not _changed(pointing, old) or _may_be_absent(situation, pointing):
+        if not _changed(pointing, old):
             continue
-        if not any(_there(situation, meant) for link, meant in pointing.means if link.strict):
+        if _may_be_absent(situation, pointing):
+            fine = _within_reach(situation, pointing)
+        else:
+            fine = any(_there(situation, meant) for link, meant in pointing.means if link.strict)
+        if not fine:
             wanted = " or ".join(name for link in pointing.links for name in link.to)
             yield Broken(
                 f"points to no {wanted} that is there; make it first, or name another",
@@ -80,6 +84,24 @@ def _may_be_absent(situation: Situation, pointing: Pointing) -> bool:
     if any(link.addresses for link in pointing.links) and is_address_or_cidr(text):
         return True
     return any(link not in strict for link, _ in pointing.means)
+
+
+def _within_reach(situation: Situation, pointing: Pointing) -> bool:
+    """What is bound later is bound with nobody's rights, so what lies outside the resource's own
+    workspace must be the caller's to get already, whether it is there or not."""
+    ref = situation.ref
+    return not pointing.means or any(
+        _beside(ref, meant) or open_to_all(ref, meant) or situation.sees(meant)
+        for _, meant in pointing.means
+    )
+
+
+def _beside(ref: Ref, meant: Ref) -> bool:
+    """In the same tenant, and in the same workspace if it lies in one."""
+    ids = KINDS[meant.kind].ids(meant.path)
+    workspace = ids.get("workspace", "")
+    own = workspace in ("", ref.scope("workspaces"))
+    return own and ids.get("tenant", "") in ("", ref.scope("tenants"))
 
 
 def _there(situation: Situation, meant: Ref) -> bool:

@@ -1,6 +1,7 @@
 """One request on its way through the house: its id, its headers, what is asked of it."""
 
 import re
+from collections.abc import Sequence
 from random import getrandbits
 from typing import Any
 
@@ -11,18 +12,23 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 class Visit:
     """Made at the entrance, kept in the ASGI scope."""
 
-    __slots__ = ("_headers", "method", "path", "request_id")
+    __slots__ = ("_headers", "_sent", "method", "path", "request_id")
 
     def __init__(self, scope: Any) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
-        self._headers: dict[bytes, bytes] = dict(scope["headers"])
+        self._sent: Sequence[tuple[bytes, bytes]] = scope["headers"]
+        self._headers: dict[bytes, bytes] = dict(self._sent)
         self.request_id = self._request_id()
 
     def header(self, name: bytes) -> str | None:
         """The last header of that (lower-case) name, as text."""
         value = self._headers.get(name)
         return None if value is None else value.decode("latin-1")
+
+    def headers(self, name: bytes) -> list[str]:
+        """Every header of that (lower-case) name, as text."""
+        return [value.decode("latin-1") for key, value in self._sent if key == name]
 
     def _request_id(self) -> str:
         """The client's own, where it is harmless to repeat."""

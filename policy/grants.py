@@ -55,9 +55,13 @@ SYSTEM_ROLES: Mapping[str, Json] = {
 
 
 def operator_rules() -> Iterator[Rule]:
-    """What the callers whom the configuration names may: bring tenants into being."""
-    for verb in ("get", "list", "put"):
-        yield Rule("secaplane.admin", "tenants/*", verb, EVERY, EVERY, EVERY, "configuration")
+    """What the callers whom the configuration names may: make tenants, and revoke tokens."""
+    for resource, verbs in (
+        ("tenants/*", ("get", "list", "put")),
+        ("revocations/*", ("get", "list", "put", "delete")),
+    ):
+        for verb in verbs:
+            yield Rule("secaplane.admin", resource, verb, EVERY, EVERY, EVERY, "configuration")
 
 
 def everyone_rules() -> Iterator[Rule]:

@@ -143,9 +143,13 @@ def test_the_administrators_role_covers_every_provider_served() -> None:
 # --- operators
 
 
-def test_an_operator_brings_tenants_into_being_and_nothing_more() -> None:
+def test_an_operator_makes_tenants_and_revokes_tokens_and_nothing_more() -> None:
     allowed = {kind: verbs(policy(), OPERATOR, kind) for kind in KINDS}
-    own = {"tenant": ["get", "list", "put"], "region": ["get", "list"]}
+    own = {
+        "tenant": ["get", "list", "put"],
+        "revocation": ["get", "list", "put", "delete"],
+        "region": ["get", "list"],
+    }
     assert allowed == {kind: own.get(kind, []) for kind in KINDS}
 
 

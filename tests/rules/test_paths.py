@@ -1,6 +1,10 @@
 """The name rule, and a kind's path in the router's spelling."""
 
+import string
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge.paths import (
     NAME_LENGTH_MAX,
@@ -54,6 +58,28 @@ def test_a_name_that_breaks_it_is_refused_with_a_pointer(name: str) -> None:
     assert [(each.pointer, each.parameter) for each in raised.value.sources] == [
         ("/metadata/name", "name")
     ]
+
+
+SIGNS = st.one_of(st.sampled_from("aZ09-._ /%"), st.characters())
+
+
+@given(st.text(SIGNS, max_size=8) | st.from_regex(r"[-a-z0-9.]{1,12}", fullmatch=True))
+def test_a_name_passes_exactly_if_the_rule_in_words_says_so(name: str) -> None:
+    if in_words(name):
+        refuse_names(INSTANCE, IDS, name)
+    else:
+        with pytest.raises(Invalid):
+            refuse_names(INSTANCE, IDS, name)
+
+
+def in_words(name: str) -> bool:
+    """Segments joined by dots; each of lower-case letters, digits and hyphens, with no hyphen at
+    either end (digest, section 5)."""
+    allowed = set(string.ascii_lowercase + string.digits + "-")
+    return all(
+        segment and set(segment) <= allowed and "-" not in (segment[0], segment[-1])
+        for segment in name.split(".")
+    )
 
 
 def test_the_ids_around_it_keep_the_rule_too() -> None:
