@@ -62,10 +62,10 @@ def _methods() -> dict[str, str]:
 
 
 def _methods_of(kind: Kind) -> Iterator[tuple[str, str]]:
-    yield kind.url, "GET, HEAD"
-    writes = (["PUT"] if kind.writable else []) + (
-        ["DELETE"] if kind.writable and kind.deletable else []
-    )
-    yield f"{kind.url}/{{name}}", ", ".join(["GET", "HEAD", *writes])
-    for action in kind.actions:
-        yield f"{kind.url}/{{name}}/{action}", "POST"
+    for url in kind.urls:
+        yield url, "GET, HEAD"
+        if kind.verbs:
+            asked = [verb.upper() for verb in kind.verbs]
+            yield f"{url}/{{name}}", ", ".join([asked[0], "HEAD", *asked[1:]])
+        for action in kind.actions:
+            yield f"{url}/{{name}}/{action}", "POST"

@@ -14,6 +14,7 @@ BASE = "http://secapi.cloud/errors"
 MEDIA_TYPE = "application/problem+json"
 DETAIL_LENGTH_MAX = 32_768
 SOURCES_MAX = 256
+POINTER_LENGTH_MAX, PARAMETER_LENGTH_MAX = 256, 64
 Dialect = Literal["spec", "secatest"]
 
 _UNREADABLE = ("invalid-request", "Bad Request")
@@ -74,7 +75,7 @@ def answer(
         status=status,
         detail=detail[:DETAIL_LENGTH_MAX],
         instance=f"urn:secaplane:request:{visit.request_id}",
-        sources=refusal.sources[:SOURCES_MAX] if refusal else (),
+        sources=[_short(source) for source in refusal.sources[:SOURCES_MAX]] if refusal else (),
         meta=(refusal.meta if refusal else None) or msgspec.UNSET,
     )
     return Response(
@@ -83,6 +84,14 @@ def answer(
         media_type=MEDIA_TYPE,
         headers=_headers(refusal),
     )
+
+
+def _short(source: errors.Source) -> errors.Source:
+    """What is too deep to be pointed at is pointed at where it lies."""
+    pointer = source.pointer
+    while len(pointer) > POINTER_LENGTH_MAX:
+        pointer = pointer.rpartition("/")[0]
+    return errors.Source(pointer, source.parameter[:PARAMETER_LENGTH_MAX])
 
 
 def _headers(refusal: errors.Refusal | None) -> dict[str, str]:

@@ -30,6 +30,8 @@ class Link:
     """The setting that can make it deferred."""
     addresses: bool = False
     """It may also be an IP address or a CIDR, which points to no resource."""
+    all_of_them: bool = False
+    """`*` stands for every target there is, and so points to none."""
     holds: bool = False
     """Its target cannot be deleted while this resource lives."""
     follows: bool = False

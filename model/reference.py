@@ -20,10 +20,11 @@ def resolve(reference: str | Json, kind: Kind, home: Ref, *, region: str = "") -
     """The ref that a reference, which stands in `home`, means among one kind's; None where it can
     mean none: another kind's spelling, a scope that nobody names, two that contradict each other.
 
-    A plain string is a name or a path, as in `Reference.resource`.
+    A plain string is a name, and no path. `region` is the one that is served; where it is not
+    given, a reference may name any.
     """
     said = {"resource": reference} if isinstance(reference, str) else reference
-    ids = _ids(said, kind, region)
+    ids = None if isinstance(reference, str) and "/" in reference else _ids(said, kind, region)
     if ids is None:
         return None
     around = _scope(home)
@@ -39,16 +40,10 @@ def resolve(reference: str | Json, kind: Kind, home: Ref, *, region: str = "") -
     return Ref(kind.name, "/".join([*steps, ids["name"]]))
 
 
-def names(reference: str | Json, kind: Kind) -> bool:
-    """Whether a reference is spelled as one to this kind, with its collection."""
-    resource = reference if isinstance(reference, str) else reference["resource"]
-    collection = resource.split("/")[-2:-1]
-    return bool(collection) and collection[0] in _spellings(kind)
-
-
 def _ids(said: Mapping[str, Any], kind: Kind, region: str) -> dict[str, str] | None:
     """The ids that a reference names, by their names in the kind's collection."""
-    if (said.get("region") or region) != region or not _same_provider(said.get("provider"), kind):
+    elsewhere = region and (said.get("region") or region) != region
+    if elsewhere or not _same_provider(said.get("provider"), kind):
         return None
     resource = str(said["resource"])
     given = resource.split("/")
