@@ -1,7 +1,7 @@
 """No answer is neither yes nor no: whatever became of an append, it is in the log once."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import count
@@ -12,7 +12,8 @@ from nats.aio.client import Client as Nats
 
 from cli.config import Config
 from command.commands import Command, Delete, Put
-from command.handle import Door, Handled, handle
+from command.door import Door
+from command.handle import Handled, handle
 from eventlog import jetstream
 from eventlog.folds import Folds
 from eventlog.jetstream import JetStreamLog
@@ -73,6 +74,8 @@ class World:
             clock=lambda: datetime(2026, 1, 1, tzinfo=UTC),
             new_uid=lambda: f"u{next(numbers)}",
             inside=_nobody,
+            users=_no_users,
+            named_by=_no_names,
             reached=_at_once,
         )
 
@@ -84,6 +87,14 @@ class World:
 
 
 async def _nobody(ref: Ref, going_too: bool) -> list[Ref]:
+    return []
+
+
+async def _no_users(refs: Sequence[Ref], going_too: bool) -> list[Ref]:
+    return []
+
+
+async def _no_names(ref: Ref, kinds: Sequence[str]) -> list[Ref]:
     return []
 
 
