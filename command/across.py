@@ -5,11 +5,12 @@ from typing import Any
 
 from command.commands import Command, Delete, Put
 from command.door import Door
-from command.references import asked
-from command.situation import Sees, found
+from command.references import asked, broken_references
+from command.situation import Sees, Situation, found
 from kinds import KINDS, held, parents, stored
+from model.errors import Broken
 from model.kind import Kind
-from model.shape import Ref
+from model.shape import Json, Ref
 
 
 async def across(
@@ -34,6 +35,23 @@ async def across(
         users = await door.users(holding, False) if holding else ()
         return {"inside": staying, "users": users}
     return {"inside": inside}
+
+
+async def bereft(door: Door, ref: Ref, spec: Json, sees: Sees) -> list[Broken]:
+    """The strict references of a spec that is recorded by now and whose targets are not there.
+
+    Raises:
+        Unanswered: the log cannot say.
+    """
+    addresses = asked(ref, spec, region=door.site.region, sees=sees)
+    if all(KINDS[each.kind].offered for each in addresses):
+        return []
+    targets = await found(door.folds, map(stored, addresses))
+    kind = KINDS[ref.kind]
+    situation = Situation(
+        ref=ref, kind=kind, latest=None, targets=targets, site=door.site, sees=sees
+    )
+    return list(broken_references(situation, None, spec))
 
 
 async def _zones(door: Door, kind: Kind) -> Sequence[str] | None:

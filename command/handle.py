@@ -12,7 +12,7 @@ from datetime import timedelta
 
 import msgspec
 
-from command.across import across
+from command.across import across, bereft
 from command.commands import Command, ConfirmDeleted, Delete, Put, ReportStatus
 from command.decide import decide
 from command.door import Door
@@ -21,7 +21,7 @@ from command.situation import Sees, Situation, look
 from eventlog.codec import Page
 from eventlog.log import Guard, Raced, Unanswered
 from kinds import KINDS, children, parents
-from model.errors import Conflict, NotFound, Refusal, Unavailable
+from model.errors import Conflict, NotFound, Refusal, Unavailable, refuse_broken
 from model.events import SYSTEM, AnyEvent, By, Created
 from model.evolve import evolve, fold
 from model.shape import NOWHERE, Position, Ref, Resource
@@ -89,7 +89,11 @@ async def handle(
     except Unanswered as error:
         raise Unavailable("the log does not answer; try again") from error
     if isinstance(handled.event, Created):
-        await _refuse_orphan(door, wish, handled)
+        try:
+            await _refuse_orphan(door, wish, handled)
+            await _refuse_bereft(door, wish, handled)
+        except Unanswered as error:
+            raise Unavailable(UNKNOWN) from error
     return handled
 
 
@@ -221,18 +225,28 @@ async def _appended(
 async def _refuse_orphan(door: Door, wish: Wish, handled: Handled) -> None:
     """A parent that was going all the while, or is gone: then the child takes itself back. If this
     process dies before it can, the child's reconciler does it."""
-    try:
-        for parent in parents(wish.ref):
-            if not KINDS[parent.kind].deletable:
-                continue
-            found = await door.folds.fresh(parent)
-            if found is None or found.going:
-                takeback = Wish(
-                    wish.ref, Delete(), SYSTEM, f"{wish.request}.takeback", handled.position
-                )
-                await _decided(door, takeback)
-                if found is None or found.gone:
-                    raise NotFound(f"{parent.kind} {parent.name} does not exist any more")
-                raise Conflict(f"{parent.kind} {parent.name} is being deleted")
-    except Unanswered as error:
-        raise Unavailable(UNKNOWN) from error
+    for parent in parents(wish.ref):
+        if not KINDS[parent.kind].deletable:
+            continue
+        found = await door.folds.fresh(parent)
+        if found is None or found.going:
+            await _take_back(door, wish, handled)
+            if found is None or found.gone:
+                raise NotFound(f"{parent.kind} {parent.name} does not exist any more")
+            raise Conflict(f"{parent.kind} {parent.name} is being deleted")
+
+
+async def _refuse_bereft(door: Door, wish: Wish, handled: Handled) -> None:
+    """What it refers to was there when it was judged. Whatever was deleted in between, before this
+    was recorded, has not seen it and waits for nobody; what is deleted after that, waits."""
+    assert handled.resource is not None, "what is created is there"
+    spec = handled.resource.spec
+    broken = await bereft(door, wish.ref, spec, wish.sees)
+    if broken:
+        await _take_back(door, wish, handled)
+        refuse_broken(broken)
+
+
+async def _take_back(door: Door, wish: Wish, handled: Handled) -> None:
+    request = f"{wish.request}.takeback"
+    await _decided(door, Wish(wish.ref, Delete(), SYSTEM, request, handled.position))

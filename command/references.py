@@ -27,7 +27,8 @@ def asked(ref: Ref, spec: Json, *, region: str, sees: Sees) -> list[Ref]:
 
 
 def broken_references(situation: Situation, old: Json | None, new: Json) -> Iterator[Broken]:
-    """Every strict reference of the new spec that points to nothing."""
+    """Every reference of the new spec that points to nothing: no strict one may, and what a
+    deferred one is bound to later must be within reach."""
     ref, region = situation.ref, situation.site.region
     for pointing in pointings(ref, new, region=region):
         if not _changed(pointing, old):

@@ -15,7 +15,7 @@ from eventlog.sealing import Sealer
 from kinds import KINDS, dropped
 from model.events import RECONCILER, SYSTEM
 from model.power import wanted
-from model.shape import Json, Ref, Resource, State
+from model.shape import NOWHERE, Json, Position, Ref, Resource, State
 from plugins import Bound, Outcome, Plugin, Refused, Settled, Working
 from reconcilers.around import Family, surroundings
 from reconcilers.brood import AT_ONCE_MAX, raised, say
@@ -51,15 +51,16 @@ class Bench:
     gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOG_WORK_MAX))
 
 
-async def reconcile(bench: Bench, ref: Ref) -> Again | None:
-    """One look, one step, one report; None when there is nothing left to do.
+async def reconcile(bench: Bench, ref: Ref, news: Position = NOWHERE) -> Again | None:
+    """One look, one step, one report; None when there is nothing left to do. Where the read model
+    is asked, it knows of `news`, a position.
 
     Raises:
         whatever the plugin or the log raises: the worker looks again later.
     """
     async with bench.gate:
         resource = await bench.door.folds.fresh(ref)
-        around, bound = await surroundings(bench.door, bench.family, resource)
+        around, bound = await surroundings(bench.door, bench.family, resource, news)
         todo = plan(resource, around)
     if todo.step is Step.REST or resource is None:
         return None

@@ -114,7 +114,6 @@ async def test_an_image_comes_before_its_volume(client: Client, here: str) -> No
     assert (bound.json["status"]["sizeMB"], bound.history) == (3 * 1024, MADE)
 
 
-@pytest.mark.xfail(strict=True, reason="a role counts only if it is older than the assignment")
 async def test_an_assignment_comes_before_its_role(
     client: Client, lenient: DevHouse, here: str
 ) -> None:
