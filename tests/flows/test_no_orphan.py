@@ -41,6 +41,8 @@ MEMORY = next((str(place) for place in [Path("/dev/shm")] if place.is_dir()), No
 """This is about order, not about disks: what is written need not outlive the machine."""
 CROWDED, CROWD, CROWDING_S = 10, 20, 0.5
 DEATHS, LEFT_BEHIND, BESIDE_S = 3, 12, 0.01
+REST_S_MAX = 600.0
+"""Reconcilers yield to whoever races, and have some catching up to do."""
 CASCADES = {("network", "subnet")}
 TO_AN_ADDRESS: Json = {
     "routes": [{"destinationCidrBlock": "10.9.0.0/16", "targetRef": {"resource": "10.0.0.9"}}]
@@ -185,7 +187,7 @@ async def scene(stand: Stand) -> AsyncIterator[Scene]:
 async def judged(scene: Scene) -> Judge:
     """When everything is at rest; the tables know the same as the log."""
     async with scene.pool() as pool:
-        await until(lambda: rested(scene, pool), "everything is at rest")
+        await until(lambda: rested(scene, pool), "everything is at rest", seconds=REST_S_MAX)
         rows = await pool.fetch("select kind, path, deleted from resources where not gone")
     judge, position, end = Judge(CASCADES), NOWHERE, await scene.log.end()
     following = scene.log.follow(after=position)
