@@ -9,6 +9,7 @@ until a deadline.
 import time
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 
 import msgspec
 
@@ -16,11 +17,11 @@ from command.across import across, bereft
 from command.commands import Command, ConfirmDeleted, Delete, Put, ReportStatus
 from command.decide import decide
 from command.door import Door
-from command.lookout import Lookout
+from command.lookout import Lookout, began_inside, began_to_use
 from command.situation import Sees, Situation, look
 from eventlog.codec import Page
 from eventlog.log import Guard, Raced, Unanswered
-from kinds import KINDS, children, parents
+from kinds import KINDS, children, held, parents, workspace_of
 from model.errors import Conflict, NotFound, Refusal, Unavailable, refuse_broken
 from model.events import SYSTEM, AnyEvent, By, Created
 from model.evolve import evolve, fold
@@ -29,6 +30,7 @@ from model.shape import NOWHERE, Position, Ref, Resource
 CONTENTION_S_MAX = 2.0
 INSIDE_S_MAX = 5.0
 """Deleting a parent races with everything that happens in it, so it may try for longer."""
+TAKEN_BACK = Delete(regardless=True)
 TICK = timedelta(milliseconds=1)
 UNKNOWN = "the log did not answer, and the outcome is unknown; read it, then try again"
 
@@ -132,12 +134,29 @@ async def _decided(door: Door, wish: Wish) -> Handled:
 
 
 def _lookout(door: Door, wish: Wish) -> Lookout | None:
-    """Who ends a parent must know what lies in it."""
-    command = wish.command
-    if not isinstance(command, Delete | ConfirmDeleted) or not children(KINDS[wish.ref.kind]):
-        return None
-    going_too = isinstance(command, ConfirmDeleted)
-    return Lookout(door.log, door.inside, door.reached, wish.ref, going_too=going_too)
+    """Who ends a parent must know what lies in it; who ends what others hold, who holds it. Those
+    lie in its workspace, and whoever does not is seen by nobody but its reconciler."""
+    command, ref, kind = wish.command, wish.ref, KINDS[wish.ref.kind]
+    if isinstance(command, Delete | ConfirmDeleted) and children(kind):
+        going_too = isinstance(command, ConfirmDeleted)
+        return Lookout(
+            door.log,
+            ref,
+            ref,
+            ask=lambda: door.inside(ref, going_too),
+            joins=partial(began_inside, ref),
+            reached=door.reached,
+        )
+    if isinstance(command, Delete) and held(kind):
+        return Lookout(
+            door.log,
+            ref,
+            workspace_of(ref),
+            ask=lambda: door.users([ref], False),
+            joins=partial(began_to_use, ref, held(kind)),
+            reached=door.reached,
+        )
+    return None
 
 
 def _believable(door: Door, wish: Wish) -> bool:
@@ -157,7 +176,8 @@ async def _look(
     guard = await lookout.guard(deadline) if lookout else None
     homes = [*parents(wish.ref), *wish.within] if isinstance(wish.command, Put) else []
     situation = await look(door.folds, wish.ref, homes=homes, believing=believing)
-    more = await across(door, wish.ref, wish.command, wish.sees, lookout.inside if lookout else ())
+    in_the_way = lookout.found if lookout else ()
+    more = await across(door, wish.ref, wish.command, wish.sees, in_the_way)
     return guard, msgspec.structs.replace(situation, site=door.site, sees=wish.sees, **more)
 
 
@@ -249,4 +269,4 @@ async def _refuse_bereft(door: Door, wish: Wish, handled: Handled) -> None:
 
 async def _take_back(door: Door, wish: Wish, handled: Handled) -> None:
     request = f"{wish.request}.takeback"
-    await _decided(door, Wish(wish.ref, Delete(), SYSTEM, request, handled.position))
+    await _decided(door, Wish(wish.ref, TAKEN_BACK, SYSTEM, request, handled.position))

@@ -57,7 +57,7 @@ def _ids(said: Mapping[str, Any], kind: Kind, region: str) -> dict[str, str] | N
         if place.startswith("{"):
             if not step or ids.setdefault(place[1:-1], step) != step:
                 return None
-        elif step != place and not (place == whole[-2] and step in _spellings(kind)):
+        elif step != place and not (place == whole[-2] and step in spellings(kind)):
             return None
     return ids
 
@@ -66,7 +66,7 @@ def _same_provider(said: str | None, kind: Kind) -> bool:
     return not said or said in (kind.provider.name, kind.provider.joined)
 
 
-def _spellings(kind: Kind) -> tuple[str, str]:
+def spellings(kind: Kind) -> tuple[str, str]:
     return kind.collection.rpartition("/")[2], f"{kind.name}s"
 
 
