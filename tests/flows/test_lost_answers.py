@@ -33,6 +33,7 @@ REGION = "eu-1"
 IDS = {"tenant": "acme", "workspace": "web"}
 TENANT, WEB = Ref("tenant", "tenants/acme"), KINDS["workspace"].ref(IDS, "web")
 DISK = KINDS["block-storage"].ref(IDS, "disk")
+SKU = Ref("storage-sku", "tenants/seca/skus/one")
 SPEC: Json = {"sizeGB": 10, "skuRef": {"resource": "skus/one"}}
 
 
@@ -117,7 +118,7 @@ async def world(nats_url: str, fresh_stream: str) -> AsyncIterator[World]:
         log = Slow(client, stream=fresh_stream, region=REGION)
         log.wire = wire
         made = World(wire, log, beside)
-        for ref in (TENANT, WEB):
+        for ref in (TENANT, WEB, SKU):
             await made.say(ref, Put(spec={}), "first")
         yield made
 
@@ -175,7 +176,7 @@ async def test_after_an_unknown_outcome_the_same_again_is_another_fact(world: Wo
     again = await world.say(DISK, Put(spec=SPEC), "r2")
     assert type(again.event) is Updated
     assert again.resource is not None
-    assert (again.resource.version, again.resource.uid) == (2, "u3")
+    assert (again.resource.version, again.resource.uid) == (2, "u4")
     assert await world.requests(DISK) == ["r1", "r2"]
 
 
