@@ -14,10 +14,10 @@ from model.shape import Json, Ref
 
 
 async def across(
-    door: Door, ref: Ref, command: Command, sees: Sees, in_the_way: Sequence[Ref]
+    door: Door, ref: Ref, command: Command, sees: Sees, inside: Sequence[Ref]
 ) -> dict[str, Any]:
-    """The fields of a situation that lie outside its resource; `in_the_way` is what
-    lies in it, or holds it.
+    """The fields of a situation that lie outside its resource; `inside` is what
+    lies in it.
 
     Raises:
         Unanswered: the log cannot say.
@@ -29,15 +29,13 @@ async def across(
         return {"targets": targets, "zones": await _zones(door, kind)}
     if isinstance(command, Put) and kind.zones:
         return {"zones": await _zones(door, kind)}
-    if isinstance(command, Delete) and held(kind):
-        return {"users": in_the_way}
     if isinstance(command, Delete):
-        staying = await _staying(door, in_the_way)
+        staying = await _staying(door, inside)
         going_along = [each for each in staying if (kind.name, each.kind) in site.cascades]
-        holding = [each for each in going_along if held(KINDS[each.kind])]
+        holding = [each for each in (ref, *going_along) if held(KINDS[each.kind])]
         users = await door.users(holding, False) if holding else ()
         return {"inside": staying, "users": users}
-    return {"inside": in_the_way}
+    return {"inside": inside}
 
 
 async def bereft(door: Door, ref: Ref, spec: Json, sees: Sees) -> list[Broken]:

@@ -9,7 +9,6 @@ until a deadline.
 import time
 from collections.abc import Sequence
 from datetime import timedelta
-from functools import partial
 
 import msgspec
 
@@ -17,11 +16,11 @@ from command.across import across, bereft
 from command.commands import Command, ConfirmDeleted, Delete, Put, ReportStatus
 from command.decide import decide
 from command.door import Door
-from command.lookout import Lookout, began_inside, began_to_use
+from command.lookout import Lookout
 from command.situation import Sees, Situation, look
 from eventlog.codec import Page
 from eventlog.log import Guard, Raced, Unanswered
-from kinds import KINDS, children, held, parents, workspace_of
+from kinds import KINDS, children, parents
 from model.errors import Conflict, NotFound, Refusal, Unavailable, refuse_broken
 from model.events import SYSTEM, AnyEvent, By, Created
 from model.evolve import evolve, fold
@@ -134,29 +133,12 @@ async def _decided(door: Door, wish: Wish) -> Handled:
 
 
 def _lookout(door: Door, wish: Wish) -> Lookout | None:
-    """Who ends a parent must know what lies in it; who ends what others hold, who holds it. Those
-    lie in its workspace, and whoever does not is seen by nobody but its reconciler."""
-    command, ref, kind = wish.command, wish.ref, KINDS[wish.ref.kind]
-    if isinstance(command, Delete | ConfirmDeleted) and children(kind):
-        going_too = isinstance(command, ConfirmDeleted)
-        return Lookout(
-            door.log,
-            ref,
-            ref,
-            ask=lambda: door.inside(ref, going_too),
-            joins=partial(began_inside, ref),
-            reached=door.reached,
-        )
-    if isinstance(command, Delete) and held(kind):
-        return Lookout(
-            door.log,
-            ref,
-            workspace_of(ref),
-            ask=lambda: door.users([ref], False),
-            joins=partial(began_to_use, ref, held(kind)),
-            reached=door.reached,
-        )
-    return None
+    """Who ends a parent must know what lies in it."""
+    command = wish.command
+    if not isinstance(command, Delete | ConfirmDeleted) or not children(KINDS[wish.ref.kind]):
+        return None
+    going_too = isinstance(command, ConfirmDeleted)
+    return Lookout(door.log, door.inside, door.reached, wish.ref, going_too=going_too)
 
 
 def _believable(door: Door, wish: Wish) -> bool:
@@ -176,8 +158,8 @@ async def _look(
     guard = await lookout.guard(deadline) if lookout else None
     homes = [*parents(wish.ref), *wish.within] if isinstance(wish.command, Put) else []
     situation = await look(door.folds, wish.ref, homes=homes, believing=believing)
-    in_the_way = lookout.found if lookout else ()
-    more = await across(door, wish.ref, wish.command, wish.sees, in_the_way)
+    inside = lookout.inside if lookout else ()
+    more = await across(door, wish.ref, wish.command, wish.sees, inside)
     return guard, msgspec.structs.replace(situation, site=door.site, sees=wish.sees, **more)
 
 

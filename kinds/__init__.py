@@ -46,11 +46,6 @@ def within(collection: str, ids: Mapping[str, str]) -> list[Ref]:
     ]
 
 
-def workspace_of(ref: Ref) -> Ref:
-    """The workspace that a resource lies in; the resource itself where it lies in none."""
-    return next((each for each in parents(ref) if each.kind == "workspace"), ref)
-
-
 def children(kind: Kind) -> list[Kind]:
     """The kinds that can lie in one of this kind."""
     inside = f"{kind.collection}/{{"

@@ -170,7 +170,8 @@ async def test_a_volume_and_a_public_ip_say_which_instance_uses_them(scene: Scen
     attached = (("block-storage", "one-disk"), ("block-storage", "data"), ("public-ip", "p"))
     for kind, name in attached:
         found = await scene.client.until(
-            scene.path(kind, name), lambda answer: "attachedTo" in answer.json["status"]
+            scene.path(kind, name),
+            lambda answer: answer.state == "active" and "attachedTo" in answer.json["status"],
         )
         assert found.json["status"]["attachedTo"]["resource"].endswith("instances/one")
         assert found.history == MADE

@@ -2,11 +2,10 @@
 
 import time
 from collections.abc import Sequence
-from functools import partial
 
 import pytest
 
-from command.lookout import Lookout, began_inside
+from command.lookout import Lookout
 from eventlog.codec import Page
 from eventlog.memory import MemoryLog
 from kinds import KINDS
@@ -40,14 +39,7 @@ class Scene:
         return True
 
     def lookout(self, *, going_too: bool = False) -> Lookout:
-        return Lookout(
-            self.log,
-            NETWORK,
-            NETWORK,
-            ask=lambda: self.inside(NETWORK, going_too),
-            joins=partial(began_inside, NETWORK),
-            reached=self.reached,
-        )
+        return Lookout(self.log, self.inside, self.reached, NETWORK, going_too=going_too)
 
 
 @pytest.fixture
@@ -70,7 +62,7 @@ async def test_what_is_created_beside_what_lies_there_is_noticed(scene: Scene) -
     await scene.happened(TABLE, CREATED)
     scene.known = (SUBNET, TABLE)
     guard = await lookout.guard(soon())
-    assert set(lookout.found) == {SUBNET, TABLE}
+    assert set(lookout.inside) == {SUBNET, TABLE}
     assert guard.after == await scene.log.end()
 
 
@@ -84,7 +76,7 @@ async def test_reports_and_deletions_only_move_the_guard(scene: Scene) -> None:
         await scene.happened(TABLE, event)
         guard = await lookout.guard(soon())
         assert guard.after == await scene.log.end() > first.after
-    assert lookout.found == []
+    assert lookout.inside == []
     assert scene.asked == 1
 
 
@@ -96,9 +88,9 @@ async def test_what_the_tables_know_already_is_not_counted_twice(scene: Scene) -
     await scene.happened(TABLE, CREATED)
     other = scene.lookout()
     other_guard = await other.guard(soon())
-    assert other.found == [TABLE]
+    assert other.inside == [TABLE]
     assert (await lookout.guard(soon())).after == other_guard.after
-    assert lookout.found == [TABLE]
+    assert lookout.inside == [TABLE]
 
 
 async def test_a_race_lost_to_what_changes_no_judgement_only_moves_the_guard(
@@ -124,4 +116,4 @@ async def test_what_was_judged_is_judged_again_when_something_comes_or_happens_t
     assert await lookout.moved() is None
     guard = await lookout.guard(soon())
     assert guard.after == await scene.log.end()
-    assert lookout.found == ([SUBNET] if ref == SUBNET else [])
+    assert lookout.inside == ([SUBNET] if ref == SUBNET else [])
