@@ -7,7 +7,7 @@ from command.commands import Command, Delete, Put
 from command.door import Door
 from command.references import asked, broken_references
 from command.situation import Sees, Situation, found
-from kinds import KINDS, held, parents, stored
+from kinds import KINDS, held, parents, stored, uses
 from model.errors import Broken
 from model.kind import Kind
 from model.shape import Json, Ref
@@ -44,9 +44,9 @@ async def bereft(door: Door, ref: Ref, spec: Json, sees: Sees) -> list[Broken]:
     Raises:
         Unanswered: the log cannot say.
     """
-    addresses = asked(ref, spec, region=door.site.region, sees=sees)
-    if all(KINDS[each.kind].offered for each in addresses):
+    if not uses(ref, spec):
         return []
+    addresses = asked(ref, spec, region=door.site.region, sees=sees)
     targets = await found(door.folds, map(stored, addresses))
     kind = KINDS[ref.kind]
     situation = Situation(
