@@ -36,8 +36,11 @@ async def started(stand: Stand, *words: str) -> Process:
     )
 
 
+SAID_S_MAX = 90.0
+
+
 async def said(process: Process) -> tuple[int, list[str]]:
-    out, err = await process.communicate()
+    out, err = await asyncio.wait_for(process.communicate(), SAID_S_MAX)
     return process.returncode or 0, (out + err).decode().splitlines()
 
 
