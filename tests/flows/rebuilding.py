@@ -36,11 +36,16 @@ async def started(stand: Stand, *words: str) -> Process:
     )
 
 
-SAID_S_MAX = 90.0
+SAID_S_MAX = 30.0
 
 
 async def said(process: Process) -> tuple[int, list[str]]:
-    out, err = await asyncio.wait_for(process.communicate(), SAID_S_MAX)
+    try:
+        out, err = await asyncio.wait_for(process.communicate(), SAID_S_MAX)
+    except TimeoutError:
+        process.kill()
+        await process.communicate()
+        raise
     return process.returncode or 0, (out + err).decode().splitlines()
 
 
