@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install dev lint test bench bench-growth clean requirements
+.PHONY: install dev lint test bench bench-growth fuzz clean requirements
 
 install: .venv/installed
 
@@ -30,6 +30,15 @@ bench: install
 bench-growth: install
 	$(BIN)/python -m tests.bench growth
 
+# 10,000 requests made from the OpenAPI document, good ones and bad ones, at a house of its own.
+fuzz: install .venv-fuzz/installed
+	$(BIN)/python -m tests.fuzz
+
+.venv-fuzz/installed: requirements-fuzz.txt
+	$(PYTHON) -m venv .venv-fuzz
+	.venv-fuzz/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.txt
+	touch $@
+
 # Pins every dependency with hashes, without naming where they come from. Needs pip-tools.
 requirements:
 	$(BIN)/pip install --quiet pip-tools
@@ -38,6 +47,8 @@ requirements:
 	$(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 		--strip-extras --no-header --allow-unsafe --extra embedded --extra dev \
 		-c requirements.txt -o requirements-dev.txt pyproject.toml
+	$(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+		--strip-extras --no-header --allow-unsafe -c requirements-dev.txt -o requirements-fuzz.txt requirements-fuzz.in
 
 clean:
-	rm -rf .venv .secaplane build dist *.egg-info
+	rm -rf .venv .venv-fuzz .secaplane build dist *.egg-info

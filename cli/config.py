@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from edge.source import Proxies
 from kinds import KINDS, children
-from policy.caller import Issuer
+from policy.issuer import ASKED_EVERY_S, REFRESH_S, STALE_S, Issuer
 
 PREFIX = "SECAPLANE_"
 OTHERS = ("ready", "test")
@@ -72,11 +72,15 @@ class Monitor(Section, frozen=True):
 
 class Auth(Section, frozen=True):
     operators: tuple[str, ...] = ()
-    """Subs (with their issuer's prefix) that may bring tenants into being."""
+    """Subs (with their issuer's prefix) that may bring tenants into being, and revoke tokens."""
     issuers: tuple[Issuer, ...] = ()
     stale_seconds: Annotated[float, Meta(gt=0, le=3600)] = 30.0
     """How long the log may be silent before nobody is let in any more, because who may what is not
     known."""
+    keys_refresh_seconds: Annotated[float, Meta(ge=ASKED_EVERY_S, le=24 * 3600)] = REFRESH_S
+    """How often an issuer is asked for its keys: how long one that it withdrew may be believed."""
+    keys_stale_seconds: Annotated[float, Meta(ge=1, le=30 * 24 * 3600)] = STALE_S
+    """How long keys are believed while their issuer is away."""
 
 
 class Refusals(Section, frozen=True):
@@ -167,6 +171,8 @@ def read(path: Path | None, environment: Mapping[str, str] = os.environ) -> Conf
         written = _written(path) if path else {}
         config = msgspec.convert(_overlaid(written, environment), Config, strict=False)
         _refuse_namesakes(config.auth.issuers)
+        if config.auth.keys_stale_seconds <= config.auth.keys_refresh_seconds:
+            raise ValueError("auth.keys_stale_seconds is more than auth.keys_refresh_seconds")
         _refuse_strangers(config.deletion.cascades)
         _refuse_unknown(config.refusals.privileged)
         _refuse_no_addresses(config.http.trusted_proxies)

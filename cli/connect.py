@@ -3,9 +3,10 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,14 +19,19 @@ from cli.config import BadConfig, Config
 from eventlog.folds import Folds
 from eventlog.jetstream import JetStreamLog
 from eventlog.log import Unanswered
+from eventlog.lost import LOST
 from eventlog.progress import Progress
 from eventlog.sealing import Keyring, Sealer
 from eventlog.snapshots import KeyValueSnapshots
 from readmodel import tables
+from readmodel.active import NoReadModel, Reading, active, open_reading
 
 T = TypeVar("T")
 RETRY_S = 0.1
 RETRY_S_MAX = 2.0
+LOOK_EVERY_S = 1.0
+TURN_S_MAX = 10.0
+"""Nobody waits longer for a read model that is not announced; then it is looked for again."""
 INSIDE_MAX = 10_000
 log = logging.getLogger("secaplane.connect")
 
@@ -45,11 +51,20 @@ class Ground:
 async def grounded(
     config: Config, *, writes_log: bool = False, writes_tables: bool = False
 ) -> AsyncIterator[Ground]:
-    """NATS, PostgreSQL, and what hangs on them; waits until both answer.
+    """NATS, PostgreSQL, and what hangs on them; waits until both answer, and until there is a read
+    model of this release's layout. `writes_tables` is for who repairs rows."""
+    async with (
+        logged(config, writes_log=writes_log) as (client, events, folds),
+        turning(config, client, writes=writes_tables) as (reading, progress),
+    ):
+        yield Ground(client, events, folds, reading.pool, progress)
 
-    Who writes the log makes it, who writes the tables makes them; everybody else waits until they
-    are there.
-    """
+
+@asynccontextmanager
+async def logged(
+    config: Config, *, writes_log: bool = False
+) -> AsyncIterator[tuple[Client, JetStreamLog, Folds]]:
+    """NATS and the log. Who writes the log makes it; everybody else waits until it is there."""
     client = await connect_nats(config)
     try:
         events = JetStreamLog(client, stream=config.nats.stream, region=config.site.region)
@@ -68,14 +83,39 @@ async def grounded(
             await patiently(lambda: snapshots.prepare(replicas=replicas), *_NATS_NOT_YET)
         else:
             await patiently(lambda: _there(events), Unanswered)
-        pool = await connect_postgres(config, owns=writes_tables)
-        try:
-            progress = await listening(client, config)
-            yield Ground(client, events, Folds(events, snapshots), pool, progress)
-        finally:
-            pool.terminate()
+        yield client, events, Folds(events, snapshots)
     finally:
         await client.close()
+
+
+@asynccontextmanager
+async def turning(
+    config: Config, client: Client, *, writes: bool = False
+) -> AsyncIterator[tuple[Reading, Progress]]:
+    """The active read model, and the announcements of how far it is; both turn to another one when
+    that becomes active, and whoever holds them need not know."""
+    reading = await connect_postgres(config, writes=writes)
+    try:
+        progress = Progress()
+        await progress.listen(client, stream=config.nats.stream, read_model=reading.read_model)
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(_turn(reading, progress, client, config.nats.stream))
+            yield reading, progress
+            watching.cancel()
+    finally:
+        reading.pool.terminate()
+
+
+async def _turn(reading: Reading, progress: Progress, client: Client, stream: str) -> None:
+    while True:
+        await asyncio.sleep(LOOK_EVERY_S)
+        with suppress(*tables.AWAY, *LOST):
+            found = await active(reading.pool)
+            if found is not None and found != reading.read_model:
+                turn = partial(reading.turn, found)
+                async with asyncio.timeout(TURN_S_MAX):
+                    await progress.turn(client, stream=stream, read_model=found, then=turn)
+                log.info("reads another read model", extra={"read_model": found})
 
 
 async def connect_nats(config: Config) -> Client:
@@ -107,17 +147,11 @@ async def connect_nats(config: Config) -> Client:
     return await patiently(connect, nats.errors.Error, OSError)
 
 
-async def connect_postgres(config: Config, *, owns: bool = False) -> Pool:
-    if owns:
-        await patiently(lambda: tables.prepare(config.postgres.url), *_NOT_YET)
-    pool = await patiently(
-        lambda: tables.open_pool(
-            config.postgres.url, size=config.postgres.connections, writes=owns
-        ),
-        *_NOT_YET,
+async def connect_postgres(config: Config, *, writes: bool = False) -> Reading:
+    size = config.postgres.connections
+    return await patiently(
+        lambda: open_reading(config.postgres.url, size=size, writes=writes), *NOT_YET
     )
-    await patiently(lambda: tables.refuse_unprepared(pool), *_NOT_YET)
-    return pool
 
 
 async def _there(events: JetStreamLog) -> None:
@@ -126,7 +160,8 @@ async def _there(events: JetStreamLog) -> None:
 
 
 _NATS_NOT_YET = (nats.errors.Error, OSError)
-_NOT_YET = (
+NOT_YET = (
+    NoReadModel,
     OSError,
     TimeoutError,
     asyncpg.CannotConnectNowError,
@@ -134,6 +169,7 @@ _NOT_YET = (
     asyncpg.TooManyConnectionsError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.UndefinedTableError,
+    asyncpg.UndefinedColumnError,
     asyncpg.InsufficientPrivilegeError,
 )
 
@@ -148,12 +184,6 @@ async def patiently(attempt: Callable[[], Awaitable[T]], *passing: type[Exceptio
             log.info("waiting", extra={"reason": f"{type(error).__name__}: {error}"})
             await asyncio.sleep(delay)
             delay = min(delay * 1.5, RETRY_S_MAX)
-
-
-async def listening(client: Client, config: Config) -> Progress:
-    progress = Progress()
-    await progress.listen(client, stream=config.nats.stream, read_model=tables.READ_MODEL)
-    return progress
 
 
 def now() -> datetime:

@@ -11,7 +11,7 @@ from command.door import Door
 from command.situation import Site
 from kinds import KINDS, children, held
 from model.shape import Position, Ref, Resource
-from readmodel import families, links, questions
+from readmodel import families, questions
 from reconcilers.around import Family
 
 INSIDE_MAX = 10_000
@@ -26,11 +26,11 @@ def door(ground: Ground, config: Config) -> Door:
 
     async def users(refs: Sequence[Ref], going_too: bool) -> Sequence[Ref]:
         holders = {name for ref in refs for name in held(KINDS[ref.kind])}
-        found = await links.users(ground.pool, refs, kinds=sorted(holders))
+        found = await questions.users(ground.pool, refs, kinds=sorted(holders))
         return list(dict.fromkeys(user.ref for user in found if going_too or not user.going))
 
     async def named_by(ref: Ref, kinds: Sequence[str]) -> Sequence[Ref]:
-        return [user.ref for user in await links.users(ground.pool, [ref], kinds=kinds)]
+        return [user.ref for user in await questions.users(ground.pool, [ref], kinds=kinds)]
 
     async def reached(position: Position, seconds: float) -> bool:
         return await ground.progress.reached(position, seconds=seconds, patient=True)
@@ -62,7 +62,8 @@ def family(ground: Ground) -> Family:
 
 def site(config: Config) -> Site:
     modes = msgspec.structs.asdict(config.references)
-    pairs = (each.split("/") for each in config.deletion.cascades)
+    pairs = [each.split("/") for each in config.deletion.cascades]
+    pairs += [[kind.name, each] for kind in KINDS.values() for each in kind.takes_along]
     return Site(
         region=config.site.region,
         deferred=frozenset(name for name, mode in modes.items() if mode == "deferred"),

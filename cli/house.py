@@ -15,7 +15,7 @@ from cli import embedded, identities
 from cli.children import Child, Children
 from cli.config import BadConfig, Config
 from eventlog.sealing import Keyring
-from policy.caller import Issuer
+from policy.issuer import Issuer
 from readmodel.tables import READER
 
 ISSUER = "https://secaplane.dev"

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import gc
 import os
 import signal
 import sys
@@ -10,15 +9,13 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from cli import logs
+from cli import garbage, logs
 from cli.announce import Announce, Ready, to_parent
 from cli.config import BadConfig, read
 from edge.server import CannotListen
 
 PROCESSES = ("command", "query", "serve", "projector", "reconcilers", "cloud")
 USAGE_ERROR = 2
-GARBAGE_OBJECTS = 20_000
-"""New objects between two looks of the garbage collector: requests leave hardly any cycles."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -39,6 +36,8 @@ def _parser() -> argparse.ArgumentParser:
         process = commands.add_parser(name, help=f"run the {name} process")
         process.add_argument("--config", type=Path, help="TOML file")
         process.set_defaults(run=_process, process=name)
+        if name == "projector":
+            _add_projector(process.add_subparsers(metavar="COMMAND"))
     _add_dev(commands)
     _add_people(commands)
     return parser
@@ -56,6 +55,17 @@ def _add_dev(commands: Any) -> None:
     dev.set_defaults(run=_dev)
 
 
+def _add_projector(commands: Any) -> None:
+    for name, run_, says in (
+        ("rebuild", _rebuild, "make the tables anew from the log, beside those that are read"),
+        ("retire", _retire, "drop all tables but those that are read"),
+    ):
+        command = commands.add_parser(name, help=says)
+        # not None: that would hide what was said before the subcommand
+        command.add_argument("--config", type=Path, default=argparse.SUPPRESS, help="TOML file")
+        command.set_defaults(run=run_)
+
+
 def _add_people(commands: Any) -> None:
     retry = commands.add_parser("retry", help="take what is in quarantine through the tables again")
     retry.add_argument("--config", type=Path)
@@ -68,13 +78,45 @@ def _add_people(commands: Any) -> None:
     refusals.add_argument("--caller", default="", metavar="SUB", help="only this caller's")
     refusals.add_argument("--json", action="store_true", help="a line of JSON for each")
     refusals.set_defaults(run=_refusals)
+    revoke = commands.add_parser("revoke", help="believe a token, or somebody's, no more")
+    revoke.add_argument("--config", type=Path)
+    revoke.add_argument("--jti", help="the id of one token")
+    revoke.add_argument("--sub", help="somebody, with the issuer's prefix; needs --before")
+    revoke.add_argument("--before", help="a time (RFC 3339): what was issued before it")
+    revoke.set_defaults(run=_revoke)
     keyring = commands.add_parser("keyring", help="make a keyring file")
     keyring.add_argument("file", type=Path)
     keyring.set_defaults(run=_keyring)
+    _add_tenant(commands.add_parser("tenant", help="make a tenant, or delete one"))
+    may = commands.add_parser("may", help="whether somebody may do something, and why; or who may")
+    may.add_argument("--config", type=Path)
+    may.add_argument("caller", metavar="CALLER", help="a sub, with the issuer's prefix; -: who may")
+    may.add_argument("verb", metavar="VERB", help="get, list, put, delete, post.start ...")
+    may.add_argument("path", metavar="PATH", help="as in a URL, from /providers/ on")
+    may.set_defaults(run=_may)
+
+
+def _add_tenant(tenant: argparse.ArgumentParser) -> None:
+    commands = tenant.add_subparsers(required=True, metavar="COMMAND")
+    create = commands.add_parser("create", help="make a tenant, with its first administrators")
+    create.add_argument(
+        "--administrator",
+        action="append",
+        required=True,
+        metavar="SUB",
+        help="with the issuer's prefix; may be repeated",
+    )
+    create.set_defaults(run=_tenant_create)
+    delete = commands.add_parser("delete", help="delete a tenant in which nothing is left")
+    delete.set_defaults(run=_tenant_delete)
+    for command in (create, delete):
+        command.add_argument("--config", type=Path)
+        command.add_argument("name", metavar="NAME")
 
 
 def _process(arguments: argparse.Namespace) -> int:
     """Imports late: each process loads only what it runs."""
+    garbage.starting()
     config = read(arguments.config)
     logs.set_up(arguments.process)
     announce = _settled(to_parent(os.environ))
@@ -83,10 +125,10 @@ def _process(arguments: argparse.Namespace) -> int:
         from cli import serve
 
         return run(lambda: serve.run(name, config, announce))
-    from cli import workers
+    from cli import projecting, workers
 
     process = {
-        "projector": workers.run_projector,
+        "projector": projecting.run,
         "reconcilers": workers.run_reconcilers,
         "cloud": workers.run_cloud,
     }[name]
@@ -94,12 +136,8 @@ def _process(arguments: argparse.Namespace) -> int:
 
 
 def _settled(announce: Announce) -> Announce:
-    """What was made up to here stays for ever: the garbage collector need not look at it again."""
-
     def settled(ready: Ready) -> None:
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(GARBAGE_OBJECTS)
+        garbage.ready()
         announce(ready)
 
     return settled
@@ -131,6 +169,52 @@ def _refusals(arguments: argparse.Namespace) -> int:
     logs.set_up("refusals", "WARNING")
     config, since, caller = read(arguments.config), arguments.since, arguments.caller
     return run(lambda: refusals.show(config, since=since, caller=caller, as_json=arguments.json))
+
+
+def _revoke(arguments: argparse.Namespace) -> int:
+    from cli import people
+
+    logs.set_up("revoke", "WARNING")
+    said = {"jti": arguments.jti, "sub": arguments.sub, "issuedBefore": arguments.before}
+    spec = {name: value for name, value in said.items() if value is not None}
+    return run(lambda: people.revoke(read(arguments.config), spec))
+
+
+def _tenant_create(arguments: argparse.Namespace) -> int:
+    from cli import tenants
+
+    logs.set_up("tenant", "WARNING")
+    config, administrators = read(arguments.config), arguments.administrator
+    return run(lambda: tenants.create(config, arguments.name, administrators))
+
+
+def _tenant_delete(arguments: argparse.Namespace) -> int:
+    from cli import tenants
+
+    logs.set_up("tenant", "WARNING")
+    return run(lambda: tenants.delete(read(arguments.config), arguments.name))
+
+
+def _may(arguments: argparse.Namespace) -> int:
+    from cli import may
+
+    logs.set_up("may", "WARNING")
+    question = may.Question(arguments.verb, arguments.path, arguments.caller)
+    return run(lambda: may.may(read(arguments.config), question))
+
+
+def _rebuild(arguments: argparse.Namespace) -> int:
+    from cli import projecting
+
+    logs.set_up("rebuild", "WARNING")
+    return run(lambda: projecting.rebuild_now(read(arguments.config)))
+
+
+def _retire(arguments: argparse.Namespace) -> int:
+    from cli import projecting
+
+    logs.set_up("retire", "WARNING")
+    return run(lambda: projecting.retire_now(read(arguments.config)))
 
 
 def _keyring(arguments: argparse.Namespace) -> int:

@@ -1,13 +1,25 @@
 """Subcommands for people who run a house."""
 
 import os
+import sys
+from hashlib import blake2b
 from pathlib import Path
+from uuid import uuid4
 
 import msgspec
 
 from cli.config import BadConfig, Config
 from cli.connect import grounded
+from cli.doors import door
+from command.body import Bodies
+from command.commands import Put
+from command.handle import handle
 from eventlog.sealing import Keyring
+from kinds import KINDS
+from model.document import encode
+from model.errors import Refusal
+from model.events import By
+from model.shape import Json
 from projector.retry import retry
 
 
@@ -20,6 +32,27 @@ async def retry_quarantine(config: Config) -> int:
     for ref, reason in still.items():
         print(f"{ref.kind} {ref.path}: {reason}")
     return 1 if still else 0
+
+
+async def revoke(config: Config, spec: Json) -> int:
+    """Straight into the log: it works without any token, whatever became of the issuers."""
+    kind = KINDS["revocation"]
+    try:
+        wanted = Bodies(region=config.site.region).read(kind, {"spec": spec}).spec
+        name = blake2b(encode(wanted), digest_size=8).hexdigest()
+        async with grounded(config, writes_log=True) as ground:
+            await handle(
+                door(ground, config),
+                kind.ref({}, name),
+                Put(spec=wanted),
+                by=By(sub="secaplane revoke"),
+                request=uuid4().hex,
+            )
+    except Refusal as refusal:
+        print(f"secaplane: {refusal.detail}", file=sys.stderr)
+        return 1
+    print(f"revocation {name}; delete it to let the tokens in again")
+    return 0
 
 
 def make_keyring(file: Path) -> None:

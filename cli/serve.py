@@ -9,17 +9,19 @@ import asyncpg
 from litestar.handlers import HTTPRouteHandler
 
 import command.http
+import command.reviews
 import query.http
 from cli.announce import Announce, Ready
-from cli.config import BadConfig, Config
+from cli.config import Config
 from cli.connect import Ground, grounded, keyring, patiently, sealer
 from cli.doors import door
 from cli.monitor import monitored
 from cli.refusals import refusals_of, witness_of
+from cli.tokens import Believed, believing
 from cli.vitals import Vitals
 from command.body import Bodies
 from command.handle import UNKNOWN
-from edge import app, health, openapi
+from edge import app, docs, health, openapi, wellknown
 from edge.guard import Guard
 from edge.metrics import Metrics
 from edge.server import listen, serving
@@ -28,8 +30,8 @@ from eventlog.progress import REACHED_S_MAX
 from eventlog.refusals import Refusals, recording
 from model.errors import Unavailable
 from model.shape import Position
-from policy.caller import Tokens
-from policy.may import Policy
+from policy.may import KINDS_OF_POLICY, Policy
+from policy.revoked import KINDS_OF_REVOCATION, Revocations
 from policy.watch import Watch
 from readmodel import questions
 from readmodel.together import Together
@@ -42,31 +44,36 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
     listening = listen(config.http.host, config.http.port)
     host, port = listening.getsockname()[:2]
     base_url = config.site.base_url or f"http://{host}:{port}"
-    metrics = Metrics()
-    tokens = _tokens(config)
-    async with grounded(config, writes_log=side != "query") as ground, asyncio.TaskGroup() as group:
+    metrics, revocations = Metrics(), Revocations()
+    async with (
+        believing(config, revocations, metrics) as believed,
+        grounded(config, writes_log=side != "query") as ground,
+        asyncio.TaskGroup() as group,
+    ):
         watch = Watch(ground.log, ground.folds, stale_s=config.auth.stale_seconds)
-        policy = Policy(
-            operators=config.auth.operators, region=config.site.region, fresh=watch.fresh
-        )
-        await patiently(lambda: watch.start(policy, ground.pool, config.nats.stream), *_NOT_NOW)
-        group.create_task(watch.run(policy))
+        policy = watching(config, watch)
+        watch.tell(revocations, KINDS_OF_REVOCATION)
+        await patiently(lambda: watch.start(ground.pool, config.nats.stream), *_NOT_NOW)
+        group.create_task(watch.run())
         refusals = refusals_of(ground.nats, config, metrics, makes=side != "query")
         witness = witness_of(config, refusals)
-        guard = Guard(tokens, policy, witness)
+        guard = Guard(believed.tokens, policy, witness)
         ground.progress.heard(
             await questions.checkpoint(ground.pool, "resources", config.nats.stream)
         )
         vitals = Vitals(ground.log, ground.pool, lambda: ground.progress.position, metrics)
         group.create_task(vitals.run())
-        readiness = _readiness(ground, watch, vitals, refusals)
+        readiness = _readiness(ground, watch, vitals, believed, refusals)
         loopback = host.startswith("127.") or host == "::1"
         routes: list[HTTPRouteHandler] = [
             *health.routes(readiness, metrics, details=loopback and config.monitor.port is None),
             *openapi.routes(base_url),
+            *docs.routes(),
+            *wellknown.routes(base_url),
         ]
         if side in ("command", "serve"):
-            routes += command.http.routes(_writer(ground, config, guard, watch, policy, base_url))
+            routes += command.http.routes(_writer(ground, config, guard, watch, base_url))
+            routes += command.reviews.routes(guard)
         if side in ("query", "serve"):
             together = Together(ground.pool)
             group.create_task(together.run())
@@ -83,6 +90,13 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
             await asyncio.Event().wait()
 
 
+def watching(config: Config, watch: Watch) -> Policy:
+    """A policy that learns what the watch sees."""
+    policy = Policy(operators=config.auth.operators, region=config.site.region, fresh=watch.fresh)
+    watch.tell(policy, KINDS_OF_POLICY)
+    return policy
+
+
 _NOT_NOW = (Unanswered, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
@@ -91,7 +105,6 @@ def _writer(
     config: Config,
     guard: Guard,
     watch: Watch,
-    policy: Policy,
     base_url: str,
 ) -> command.http.Writer:
     async def projected(position: Position) -> None:
@@ -100,7 +113,7 @@ def _writer(
 
     async def policy_changed() -> None:
         try:
-            await watch.look(policy)
+            await watch.look()
         except Unanswered as error:
             raise Unavailable(UNKNOWN) from error
 
@@ -137,18 +150,12 @@ def _page_keys(config: Config) -> Sequence[bytes]:
     return [b"skipToken " + base64.b64decode(ring.keys[name]) for name in order]
 
 
-def _tokens(config: Config) -> Tokens:
-    try:
-        return Tokens(config.auth.issuers)
-    except ValueError as error:
-        raise BadConfig(f"auth.issuers: {error}") from error
-
-
 def _readiness(
-    ground: Ground, watch: Watch, vitals: Vitals, refusals: Refusals
+    ground: Ground, watch: Watch, vitals: Vitals, believed: Believed, refusals: Refusals
 ) -> Callable[[], health.Readiness]:
     def readiness() -> health.Readiness:
-        reasons, remarks = vitals.reasons, [*vitals.remarks, *refusals.remarks]
+        reasons = [*vitals.reasons, *believed.reasons]
+        remarks = [*vitals.remarks, *believed.remarks, *refusals.remarks]
         if not watch.fresh():
             reasons.append("who may what is not known")
         if ground.progress.silent_s > SILENT_S_MAX:

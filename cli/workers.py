@@ -1,4 +1,4 @@
-"""The processes that answer nobody: projector, reconcilers, and the simulated cloud."""
+"""The processes that answer nobody: reconcilers, and the simulated cloud."""
 
 import asyncio
 import logging
@@ -10,16 +10,12 @@ from cli.config import BadConfig, Config
 from cli.connect import Ground, grounded, sealer
 from cli.doors import door, family
 from cli.monitor import monitored
-from cli.vitals import Vitals, remarks
 from edge.health import Readiness
 from edge.metrics import Metrics
 from eventlog.log import Unanswered
-from eventlog.progress import Announcer
 from model.errors import Refusal
 from plugins import Plugin
 from plugins.simulated import Simulated
-from projector.run import Projector
-from readmodel import tables
 from readmodel.tables import AWAY
 from reconcilers import catalogue
 from reconcilers.reconcile import Bench
@@ -30,43 +26,6 @@ CATALOGUE_EVERY_S = 60.0
 BACKGROUND_NICE = 10
 """Reconciling yields the processor to whoever waits for an answer."""
 log = logging.getLogger("secaplane.workers")
-
-
-async def run_projector(config: Config, announce: Announce) -> None:
-    metrics = Metrics()
-    async with grounded(config, writes_tables=True) as ground, asyncio.TaskGroup() as group:
-        projector = Projector(
-            pool=ground.pool,
-            events=ground.log,
-            announcer=Announcer(
-                ground.nats, stream=config.nats.stream, read_model=tables.READ_MODEL
-            ),
-            stream=config.nats.stream,
-            region=config.site.region,
-        )
-        vitals = Vitals(ground.log, ground.pool, lambda: projector.position, metrics)
-        group.create_task(projector.run())
-        group.create_task(vitals.run())
-        async with monitored(
-            config, lambda: _projector_readiness(projector, vitals), metrics
-        ) as monitor:
-            await projector.started.wait()
-            announce(Ready(monitor=monitor))
-            await asyncio.Event().wait()
-
-
-def _projector_readiness(projector: Projector, vitals: Vitals) -> Readiness:
-    reasons = vitals.reasons
-    if projector.trouble:
-        reasons.append(projector.trouble)
-    if not projector.started.is_set():
-        reasons.append("not started")
-    details = {
-        "position": projector.position,
-        "projectionLag": vitals.lag,
-        "quarantined": projector.quarantined,
-    }
-    return Readiness(not reasons, reasons, remarks(projector.quarantined), details)
 
 
 async def run_reconcilers(config: Config, announce: Announce) -> None:

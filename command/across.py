@@ -5,24 +5,26 @@ from typing import Any
 
 from command.commands import Command, Delete, Put
 from command.door import Door
-from command.references import asked
-from command.situation import Sees, found
-from kinds import KINDS, held, parents, stored
+from command.references import asked, broken_references
+from command.situation import Rights, Situation, found
+from kinds import KINDS, held, parents, stored, uses
+from model.errors import Broken
 from model.kind import Kind
-from model.shape import Ref
+from model.shape import Json, Ref
 
 
 async def across(
-    door: Door, ref: Ref, command: Command, sees: Sees, inside: Sequence[Ref]
+    door: Door, ref: Ref, command: Command, rights: Rights, inside: Sequence[Ref]
 ) -> dict[str, Any]:
-    """The fields of a situation that lie outside its resource; `inside` is what lies in it.
+    """The fields of a situation that lie outside its resource; `inside` is what
+    lies in it.
 
     Raises:
         Unanswered: the log cannot say.
     """
     kind, site = KINDS[ref.kind], door.site
     if isinstance(command, Put) and kind.links:
-        addresses = asked(ref, command.spec, region=site.region, sees=sees)
+        addresses = asked(ref, command.spec, region=site.region, sees=rights.sees)
         targets = await found(door.folds, map(stored, addresses))
         return {"targets": targets, "zones": await _zones(door, kind)}
     if isinstance(command, Put) and kind.zones:
@@ -36,6 +38,23 @@ async def across(
     return {"inside": inside}
 
 
+async def bereft(door: Door, ref: Ref, spec: Json, rights: Rights) -> list[Broken]:
+    """The strict references of a spec that is recorded by now and whose targets are not there.
+
+    Raises:
+        Unanswered: the log cannot say.
+    """
+    if not uses(ref, spec):
+        return []
+    addresses = asked(ref, spec, region=door.site.region, sees=rights.sees)
+    targets = await found(door.folds, map(stored, addresses))
+    kind = KINDS[ref.kind]
+    situation = Situation(
+        ref=ref, kind=kind, latest=None, targets=targets, site=door.site, rights=rights
+    )
+    return list(broken_references(situation, None, spec))
+
+
 async def _zones(door: Door, kind: Kind) -> Sequence[str] | None:
     if not kind.zones:
         return None
@@ -47,7 +66,10 @@ async def _staying(door: Door, inside: Sequence[Ref]) -> Sequence[Ref]:
     """What lies in something that is going already, and goes with it, counts as going."""
     if not door.site.cascades:
         return inside
-    takes_along = {parent for parent, _ in door.site.cascades}
-    above = {p for ref in inside for p in parents(ref) if p.kind in takes_along}
-    going = {ref for ref, here in (await found(door.folds, above)).items() if here and here.going}
-    return [ref for ref in inside if going.isdisjoint(parents(ref))]
+    above = {
+        ref: [each for each in parents(ref) if (each.kind, ref.kind) in door.site.cascades]
+        for ref in inside
+    }
+    takers = {each for some in above.values() for each in some}
+    going = {ref for ref, here in (await found(door.folds, takers)).items() if here and here.going}
+    return [ref for ref in inside if going.isdisjoint(above[ref])]

@@ -6,13 +6,14 @@ a refusal: commands for one resource take turns within a process, and race again
 until a deadline.
 """
 
+import asyncio
 import time
 from collections.abc import Sequence
 from datetime import timedelta
 
 import msgspec
 
-from command.across import across
+from command.across import across, bereft
 from command.commands import Command, ConfirmDeleted, Delete, Put, ReportStatus
 from command.decide import decide
 from command.door import Door
@@ -21,7 +22,7 @@ from command.situation import Rights, Situation, look
 from eventlog.codec import Page
 from eventlog.log import Guard, Raced, Unanswered
 from kinds import KINDS, children, parents
-from model.errors import Conflict, NotFound, Refusal, Unavailable
+from model.errors import Conflict, NotFound, Refusal, Unavailable, refuse_broken
 from model.events import SYSTEM, AnyEvent, By, Created
 from model.evolve import evolve, fold
 from model.shape import NOWHERE, Position, Ref, Resource
@@ -30,6 +31,7 @@ CONTENTION_S_MAX = 2.0
 INSIDE_S_MAX = 5.0
 """Deleting a parent races with everything that happens in it, so it may try for longer."""
 HOUSE = Rights()
+TAKEN_BACK = Delete(regardless=True)
 TICK = timedelta(milliseconds=1)
 UNKNOWN = "the log did not answer, and the outcome is unknown; read it, then try again"
 
@@ -86,7 +88,11 @@ async def handle(
     except Unanswered as error:
         raise Unavailable("the log does not answer; try again") from error
     if isinstance(handled.event, Created):
-        await _refuse_orphan(door, wish, handled)
+        try:
+            await _refuse_orphan(door, wish, handled)
+            await _refuse_bereft(door, wish, handled)
+        except Unanswered as error:
+            raise Unavailable(UNKNOWN) from error
     return handled
 
 
@@ -114,7 +120,8 @@ async def _decided(door: Door, wish: Wish) -> Handled:
             return Handled(None, situation.resource, situation.position)
         if event is not None:
             try:
-                return await _appended(door, situation, _page(door, wish, situation, event), guard)
+                page = _page(door, wish, situation, event)
+                return await _appended(door, situation, page, guard, watched, deadline)
             except Raced:
                 pass
             except Unanswered:
@@ -150,7 +157,7 @@ async def _look(
     homes = [*parents(wish.ref), *wish.within] if isinstance(wish.command, Put) else []
     situation = await look(door.folds, wish.ref, homes=homes, believing=believing)
     inside = lookout.inside if lookout else ()
-    more = await across(door, wish.ref, wish.command, wish.rights.sees, inside)
+    more = await across(door, wish.ref, wish.command, wish.rights, inside)
     return guard, msgspec.structs.replace(situation, site=door.site, rights=wish.rights, **more)
 
 
@@ -192,28 +199,53 @@ def _page(door: Door, wish: Wish, situation: Situation, event: AnyEvent) -> Page
     )
 
 
-async def _appended(door: Door, situation: Situation, page: Page, guard: Guard | None) -> Handled:
-    recorded = await door.log.append(page, after=situation.position, guard=guard)
-    resource = evolve(situation.latest, recorded)
-    await door.folds.keep(resource, before=situation.latest)
-    return Handled(page.event, resource, recorded.position, situation.resource)
+async def _appended(
+    door: Door,
+    situation: Situation,
+    page: Page,
+    guard: Guard | None,
+    lookout: Lookout | None,
+    deadline: float,
+) -> Handled:
+    """What was judged under a guard is not judged again for reports on what lies in there: under a
+    load of them, only who is quick wins."""
+    while True:
+        try:
+            recorded = await door.log.append(page, after=situation.position, guard=guard)
+        except Raced:
+            guard = await lookout.moved() if lookout and time.monotonic() <= deadline else None
+            if guard is None:
+                raise
+        else:
+            resource = evolve(situation.latest, recorded)
+            await door.folds.keep(resource, before=situation.latest)
+            return Handled(page.event, resource, recorded.position, situation.resource)
 
 
 async def _refuse_orphan(door: Door, wish: Wish, handled: Handled) -> None:
     """A parent that was going all the while, or is gone: then the child takes itself back. If this
     process dies before it can, the child's reconciler does it."""
-    try:
-        for parent in parents(wish.ref):
-            if not KINDS[parent.kind].deletable:
-                continue
-            found = await door.folds.fresh(parent)
-            if found is None or found.going:
-                takeback = Wish(
-                    wish.ref, Delete(), SYSTEM, f"{wish.request}.takeback", handled.position
-                )
-                await _decided(door, takeback)
-                if found is None or found.gone:
-                    raise NotFound(f"{parent.kind} {parent.name} does not exist any more")
-                raise Conflict(f"{parent.kind} {parent.name} is being deleted")
-    except Unanswered as error:
-        raise Unavailable(UNKNOWN) from error
+    above = parents(wish.ref)
+    here = await asyncio.gather(*map(door.folds.fresh, above))
+    for parent, found in zip(above, here, strict=True):
+        if found is None or found.going:
+            await _take_back(door, wish, handled)
+            if found is None or found.gone:
+                raise NotFound(f"{parent.kind} {parent.name} does not exist any more")
+            raise Conflict(f"{parent.kind} {parent.name} is being deleted")
+
+
+async def _refuse_bereft(door: Door, wish: Wish, handled: Handled) -> None:
+    """What it refers to was there when it was judged. Whatever was deleted in between, before this
+    was recorded, has not seen it and waits for nobody; what is deleted after that, waits."""
+    assert handled.resource is not None, "what is created is there"
+    spec = handled.resource.spec
+    broken = await bereft(door, wish.ref, spec, wish.rights)
+    if broken:
+        await _take_back(door, wish, handled)
+        refuse_broken(broken)
+
+
+async def _take_back(door: Door, wish: Wish, handled: Handled) -> None:
+    request = f"{wish.request}.takeback"
+    await _decided(door, Wish(wish.ref, TAKEN_BACK, SYSTEM, request, handled.position))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from edge.visit import Visit
 from edge.witness import Witness
+from model.errors import Unauthenticated
 from model.events import By
 from model.kind import Kind
 from policy.caller import Caller, Tokens
@@ -17,25 +18,30 @@ class Guard:
     policy: Policy
     witness: Witness
 
-    def admit(
+    async def admit(
         self, visit: Visit, verb: str, kind: Kind, ids: Mapping[str, str], name: str = ""
     ) -> tuple[Caller, By]:
-        """Who is asking, and what allows it.
+        """Who is asking, and what allows it. Waits only for a key that a token names and we do not
+        know.
 
         Raises:
             Unauthenticated, Forbidden, Unavailable.
         """
         visit.verb = verb
-        caller = self.caller(visit)
+        caller = await self.caller(visit)
         return caller, self.allow(visit, caller, verb, kind, ids, name)
 
-    def caller(self, visit: Visit) -> Caller:
-        """Who is asking.
+    async def caller(self, visit: Visit) -> Caller:
+        """Who is asking. Waits only for a key that a token names and we do not know.
 
         Raises:
             Unauthenticated: nobody whom we know.
+            Unavailable: the keys of the token's issuer have never been had, or not for long.
         """
-        caller = visit.caller = self.tokens.caller(visit.header(b"authorization"))
+        sent = visit.headers(b"authorization")
+        if len(sent) > 1:  # somebody before us may have read the other one
+            raise Unauthenticated("send one token: Authorization: Bearer <JWT>")
+        caller = visit.caller = await self.tokens.caller(sent[0] if sent else None)
         self.witness.came(visit, caller)
         return caller
 

@@ -5,38 +5,34 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 
 from kinds import KINDS
-from model.errors import Broken, NotAllowed, refuse_broken
+from model.errors import Broken, NotAllowed
 from model.kind import Kind
 
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 NAME_LENGTH_MAX = 128
 SCOPE_LENGTH_MAX = 64
+REVIEWS = f"{KINDS['tenant'].url}/{{tenant}}/access-reviews"
+"""Of no kind: nothing is recorded."""
 
 
 def template(path: str) -> str:
     return re.sub(r"{(\w+)}", r"{\1:str}", path)
 
 
-def refuse_names(kind: Kind, ids: Mapping[str, str], name: str) -> None:
-    """The name rule (digest, section 5), for the name itself and the ids that surround it.
-
-    Raises:
-        Invalid: with a pointer for each that breaks it.
-    """
+def broken_names(kind: Kind, ids: Mapping[str, str], name: str) -> list[Broken]:
+    """What breaks the name rule (digest, section 5): the name itself, the ids that surround it."""
     own = SCOPE_LENGTH_MAX if kind.name == "tenant" else NAME_LENGTH_MAX
     wanted = [(name, "name", own)]
     wanted += [(ids[each], each, SCOPE_LENGTH_MAX) for each in kind.scope]
-    refuse_broken(
-        [
-            Broken(
-                f"takes 1 to {longest} lower-case letters, digits, hyphens; dots join parts",
-                f"/metadata/{field}",
-                field,
-            )
-            for text, field, longest in wanted
-            if len(text) > longest or not NAME.fullmatch(text)
-        ]
-    )
+    return [
+        Broken(
+            f"takes 1 to {longest} lower-case letters, digits, hyphens; dots join parts",
+            f"/metadata/{field}",
+            field,
+        )
+        for text, field, longest in wanted
+        if len(text) > longest or not NAME.fullmatch(text)
+    ]
 
 
 def allowed(path: str) -> str:
@@ -58,14 +54,15 @@ def not_allowed(methods: str) -> NotAllowed:
 
 @cache
 def _methods() -> dict[str, str]:
-    return dict(each for kind in KINDS.values() for each in _methods_of(kind))
+    of_kinds = (each for kind in KINDS.values() for each in _methods_of(kind))
+    return dict([*of_kinds, (REVIEWS, "POST")])
 
 
 def _methods_of(kind: Kind) -> Iterator[tuple[str, str]]:
-    yield kind.url, "GET, HEAD"
-    writes = (["PUT"] if kind.writable else []) + (
-        ["DELETE"] if kind.writable and kind.deletable else []
-    )
-    yield f"{kind.url}/{{name}}", ", ".join(["GET", "HEAD", *writes])
-    for action in kind.actions:
-        yield f"{kind.url}/{{name}}/{action}", "POST"
+    for url in kind.urls:
+        yield url, "GET, HEAD"
+        if kind.verbs:
+            asked = [verb.upper() for verb in kind.verbs]
+            yield f"{url}/{{name}}", ", ".join([asked[0], "HEAD", *asked[1:]])
+        for action in kind.actions:
+            yield f"{url}/{{name}}/{action}", "POST"

@@ -14,6 +14,7 @@ BASE = "http://secapi.cloud/errors"
 MEDIA_TYPE = "application/problem+json"
 DETAIL_LENGTH_MAX = 32_768
 SOURCES_MAX = 256
+POINTER_LENGTH_MAX, PARAMETER_LENGTH_MAX = 256, 64
 Dialect = Literal["spec", "secatest"]
 
 _UNREADABLE = ("invalid-request", "Bad Request")
@@ -23,6 +24,7 @@ PROBLEMS: dict[type[errors.Refusal], tuple[int, str, str]] = {
     errors.Unauthenticated: (401, "unauthorized", "Unauthorized"),
     errors.Forbidden: (403, "forbidden", "Forbidden"),
     errors.NotFound: (404, "resource-not-found", "Not Found"),
+    errors.Nowhere: (404, "resource-not-found", "Not Found"),
     errors.NotAllowed: (405, *_UNREADABLE),
     errors.Unacceptable: (406, *_UNREADABLE),
     errors.Conflict: (409, "resource-conflict", "Conflict"),
@@ -74,7 +76,7 @@ def answer(
         status=status,
         detail=detail[:DETAIL_LENGTH_MAX],
         instance=f"urn:secaplane:request:{visit.request_id}",
-        sources=refusal.sources[:SOURCES_MAX] if refusal else (),
+        sources=[_short(source) for source in refusal.sources[:SOURCES_MAX]] if refusal else (),
         meta=(refusal.meta if refusal else None) or msgspec.UNSET,
     )
     return Response(
@@ -83,6 +85,14 @@ def answer(
         media_type=MEDIA_TYPE,
         headers=_headers(refusal),
     )
+
+
+def _short(source: errors.Source) -> errors.Source:
+    """What is too deep to be pointed at is pointed at where it lies."""
+    pointer = source.pointer
+    while len(pointer) > POINTER_LENGTH_MAX:
+        pointer = pointer.rpartition("/")[0]
+    return errors.Source(pointer, source.parameter[:PARAMETER_LENGTH_MAX])
 
 
 def _headers(refusal: errors.Refusal | None) -> dict[str, str]:
@@ -101,7 +111,7 @@ def _worn(refusal: errors.Refusal, visit: Visit, dialect: Dialect) -> type[error
     """The conformance runner of the released SDK accepts only 412 for whatever a PUT, DELETE or
     action is refused for; an absent target of GET, DELETE and actions stays 404."""
     if dialect == "secatest" and visit.method in _WRITES:
-        homeless = visit.method == "PUT" and isinstance(refusal, errors.NotFound)
+        homeless = visit.method == "PUT" and type(refusal) is errors.NotFound
         if homeless or isinstance(refusal, _AS_PRECONDITION):
             return errors.Outdated
     return type(refusal)

@@ -46,14 +46,19 @@ class Folds:
         Raises:
             Unanswered: as `fresh`.
         """
-        found_at, resource = self._lately.get(ref, (0.0, None))
-        now = time.monotonic()
-        if resource is None or now - found_at > LATELY_S:
+        resource = self.remembered(ref)
+        if resource is None:
+            now = time.monotonic()
             resource = await self.fresh(ref)
             self._lately.pop(ref, None)
             if resource is not None and not resource.going:
                 self._lately[ref] = (now, resource)
         return resource
+
+    def remembered(self, ref: Ref) -> Resource | None:
+        """What `lately` answers at once; None where it would have to ask."""
+        found_at, resource = self._lately.get(ref, (0.0, None))
+        return resource if time.monotonic() - found_at <= LATELY_S else None
 
     async def _shared_look(self, ref: Ref) -> Resource | None:
         look = self._looks[ref] = asyncio.get_running_loop().create_future()

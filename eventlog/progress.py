@@ -11,9 +11,11 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
+from typing import NamedTuple
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 
 from eventlog.lost import LOST
 from model.shape import NOWHERE, Position
@@ -37,6 +39,14 @@ class Announcer:
             await self._nats.publish(self._subject, str(position).encode())
 
 
+class _Turning(NamedTuple):
+    """To which read model, and what happens in the moment of turning."""
+
+    read_model: str
+    then: Callable[[], None]
+    turned: asyncio.Future[None]
+
+
 class Progress:
     """How far the read model is, as far as this process has heard."""
 
@@ -47,9 +57,32 @@ class Progress:
         self._silent = False
         self._order = count()
         self._waiting: list[tuple[Position, int, asyncio.Future[None]]] = []
+        self._read_model = ""
+        self._listening: Subscription
+        self._turning: _Turning | None = None
 
     async def listen(self, nats: Client, *, stream: str, read_model: str) -> None:
-        await nats.subscribe(subject(stream, read_model), cb=self._heard)
+        self._read_model = read_model
+        self._listening = await nats.subscribe(subject(stream, read_model), cb=self._heard)
+
+    async def turn(
+        self, nats: Client, *, stream: str, read_model: str, then: Callable[[], None]
+    ) -> None:
+        """Listen to another read model, from the moment on at which it is not behind this one:
+        what somebody was told can be read stays readable. `then` is called in that moment."""
+        turned: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._turning = _Turning(read_model, then, turned)
+        former, later = self._listening, None
+        try:
+            later = await nats.subscribe(subject(stream, read_model), cb=self._heard)
+            await turned
+        finally:
+            self._turning = None
+            if self._read_model == read_model and later is not None:
+                self._listening, later = later, former
+            if later is not None:
+                with suppress(*LOST):
+                    await later.unsubscribe()
 
     def heard(self, position: Position) -> None:
         self._silent, self._heard_at = False, self._clock()
@@ -91,4 +124,11 @@ class Progress:
         return True
 
     async def _heard(self, message: Msg) -> None:
-        self.heard(Position(int(message.data)))
+        position, read_model = Position(int(message.data)), message.subject.rpartition(".")[2]
+        turning = self._turning
+        if turning and turning.read_model == read_model and position >= self.position:
+            self._turning, self._read_model = None, read_model
+            turning.then()
+            turning.turned.set_result(None)
+        if read_model == self._read_model:
+            self.heard(position)

@@ -2,6 +2,7 @@
 Kind(...)."""
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib import import_module
 from pkgutil import walk_packages
 from typing import NamedTuple
@@ -64,6 +65,10 @@ _HOLDERS, _FOLLOWERS, _DROPPERS = _links("holds"), _links("follows"), _links("dr
 FOLLOWERS = tuple(kind.name for kind in KINDS.values() if kind.follows)
 """Kinds whose status may change because something else did."""
 
+SHARING = tuple(kind.name for kind in KINDS.values() if any(link.through for link in kind.links))
+"""Those among them that depend on who else uses the same: nobody's row can tell whether that has
+changed."""
+
 
 def held(kind: Kind) -> tuple[str, ...]:
     """The kinds that hold one of this kind: it cannot be deleted while they use it."""
@@ -118,7 +123,7 @@ def pointings(ref: Ref, spec: Json, *, region: str = "") -> Iterator[Pointing]:
     for place in dict.fromkeys(link.at for link in kind.links):
         links = tuple(link for link in kind.links if link.at == place)
         for pointer, reference in every(spec, place):
-            if reference != EVERYTHING:
+            if reference != EVERYTHING or not links[0].all_of_them:
                 means = tuple(_meanings(ref, links, reference, region))
                 yield Pointing(pointer, links, reference, means)
 
@@ -154,7 +159,20 @@ def uses(ref: Ref, spec: Json) -> frozenset[Ref]:
     nobody asks who uses it."""
     return frozenset(
         found
-        for pointing in pointings(ref, spec)
-        for _, found in pointing.means
+        for place, links in _places_of_use(ref.kind)
+        for _, reference in every(spec, place)
+        if reference != EVERYTHING
+        for _, found in _meanings(ref, links, reference, "")
         if not KINDS[found.kind].offered
+    )
+
+
+@cache
+def _places_of_use(kind: str) -> tuple[tuple[str, tuple[Link, ...]], ...]:
+    """Where a spec refers to what is not on offer, and the rows that say so: every projected event
+    goes through here."""
+    links = [link for link in KINDS[kind].links if not all(KINDS[name].offered for name in link.to)]
+    return tuple(
+        (place, tuple(link for link in links if link.at == place))
+        for place in dict.fromkeys(link.at for link in links)
     )

@@ -70,6 +70,10 @@ class Forbidden(Refusal): ...
 class NotFound(Refusal): ...
 
 
+class Nowhere(NotFound):
+    """Nobody serves that path: no resource that is absent, nor a parent."""
+
+
 class Conflict(Refusal): ...
 
 

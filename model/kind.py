@@ -30,6 +30,8 @@ class Link:
     """The setting that can make it deferred."""
     addresses: bool = False
     """It may also be an IP address or a CIDR, which points to no resource."""
+    all_of_them: bool = False
+    """`*` stands for every target there is, and so points to none."""
     holds: bool = False
     """Its target cannot be deleted while this resource lives."""
     follows: bool = False
@@ -121,7 +123,8 @@ class Kind:
     counting: bool = False
     """Its status shows how many resources lie in it, as `resourceCount`."""
     constants: frozenset[str] = frozenset()
-    """Names that exist everywhere from the beginning, without an event."""
+    """Names that every tenant has from its beginning, without an event; `query.constants` shows
+    them."""
     reserved: str = ""
     """How names begin that are the house's own: nobody changes or deletes what bears them."""
     offered: bool = False
@@ -129,6 +132,9 @@ class Kind:
     shared: bool = False
     """Those of the shared tenant are found from everywhere, without naming it."""
     deletable: bool = True
+    """Over HTTP; what is not, is for who stands at the machine to delete."""
+    takes_along: tuple[str, ...] = ()
+    """Kinds that lie in it and go with it, whatever a site has chosen."""
     by_plugin: bool = True
     """A plugin makes it real; otherwise it is real as soon as it is recorded."""
     spec_optional: bool = False

@@ -1,48 +1,48 @@
 """Who was given what, as roles and assignments say it: kept so that the few that concern one caller
 in one place are found at once, however many there are. Pure."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 from itertools import islice
+from typing import Protocol, TypeVar
 
-import msgspec
+from model.shape import NOWHERE, Json, Position, Ref
+from policy.grants import Grant, Role, assignment_grants, catalogue_grant, lies_in
+from policy.patterns import EVERY
+from policy.wide import Wide
 
-from model.shape import NOWHERE, Json, Position, Ref, Resource
-from policy.grants import EVERY, Rule, assignment_rules, catalogue_rules, lies_in
-
+PLACES_MAX = 64
+"""Subs times workspaces by which one assignment is found; one of more is looked at in all."""
 Place = tuple[str, str, str]
 """A sub, a tenant, and a workspace or EVERY."""
+Holder = tuple[str, str]
+"""A sub and a tenant."""
+K = TypeVar("K", Place, Holder)
 
 
-class Given(msgspec.Struct, frozen=True):
-    """What of a role or an assignment matters here; a whole resource will do as well."""
-
-    ref: Ref
-    spec: Json
-    life: Position
-    intended: Position
-    deleted_at: datetime | None = None
-    gone: bool = False
+class Given(Protocol):
+    """A role or an assignment, as far as it matters here."""
 
     @property
+    def ref(self) -> Ref: ...
+    @property
+    def spec(self) -> Json: ...
+    @property
     def going(self) -> bool:
-        return self.gone or self.deleted_at is not None
-
-
-Granted = Given | Resource
+        """What is going gives nothing any more."""
+        ...
 
 
 class Book:
     """The roles and assignments of all tenants, and when each tenant's last changed."""
 
     def __init__(self) -> None:
-        self._roles: defaultdict[str, dict[str, Granted]] = defaultdict(dict)
-        self._assignments: dict[Ref, Granted] = {}
-        self._named: defaultdict[Place, set[Ref]] = defaultdict(set)
-        self._of_tenant: defaultdict[str, set[Ref]] = defaultdict(set)
-        self._holding: defaultdict[tuple[str, str], dict[Ref, None]] = defaultdict(dict)
+        self._roles: defaultdict[str, dict[str, Role]] = defaultdict(dict)
+        self._assignments: defaultdict[str, Wide[Ref, Json]] = defaultdict(Wide)
+        self._named: Wide[Place, dict[Ref, None]] = Wide()
+        self._holding: Wide[Holder, dict[Ref, None]] = Wide()
         self._revisions: dict[str, Position] = {}
+        self._editions: Counter[str] = Counter()
         self._began = NOWHERE
 
     def begin(self, revision: Position) -> None:
@@ -52,98 +52,103 @@ class Book:
     def revision(self, tenant: str) -> Position:
         return self._revisions.get(tenant, self._began)
 
-    def learn(self, given: Granted, revision: Position) -> None:
-        """A role or an assignment as it now is; what is going gives nothing any more."""
+    def edition(self, tenant: str) -> int:
+        """Another one after every change: of two that are told one after the other, both may be of
+        one revision."""
+        return self._editions[tenant]
+
+    def learn(self, given: Given, revision: Position) -> None:
+        """A role or an assignment as it now is."""
         self.forget(given.ref, revision)
         if given.going:
             return
-        tenant = given.ref.scope("tenants")
-        if given.ref.kind == "role":
-            self._roles[tenant][given.ref.name] = given
+        ref, spec = given.ref, given.spec
+        tenant = ref.scope("tenants")
+        if ref.kind == "role":
+            self._roles[tenant][ref.name] = Role(spec)
             return
-        self._assignments[given.ref] = given
-        self._of_tenant[tenant].add(given.ref)
-        for sub, _, workspace in _places(given):
-            self._named[sub, tenant, workspace].add(given.ref)
-            self._holding[sub, tenant][given.ref] = None
+        self._assignments[tenant].part(ref)[ref] = spec
+        for place in _places(tenant, spec):
+            _add(self._named, place, ref)
+            _add(self._holding, place[:2], ref)
 
     def forget(self, ref: Ref, revision: Position) -> None:
         tenant = ref.scope("tenants")
+        self._editions[tenant] += 1
         self._revisions[tenant] = max(revision, self.revision(tenant))
         if ref.kind == "role":
             self._roles[tenant].pop(ref.name, None)
-        former = self._assignments.pop(ref, None)
-        if former is None:
             return
-        self._of_tenant[tenant].discard(ref)
-        for place in _places(former):
-            self._named[place].discard(ref)
-            self._holding[place[:2]].pop(ref, None)
-            if not self._named[place]:
-                del self._named[place]
-            if not self._holding[place[:2]]:
-                del self._holding[place[:2]]
+        former = self._assignments[tenant].part(ref).pop(ref, None)
+        for place in _places(tenant, former) if former else ():
+            _remove(self._named, place, ref)
+            _remove(self._holding, place[:2], ref)
 
-    def assignments(self, sub: str, tenant: str, workspace: str) -> list[Granted]:
-        """Those of a tenant that name a sub, or everybody, in a workspace; in none, if that is
-        empty."""
+    def grants(self, sub: str, tenant: str, workspace: str) -> Iterator[Grant]:
+        """What a sub, or everybody, is given in a workspace of a tenant; in none, if that is empty.
+        Whoever holds anything in a tenant may read its catalogue."""
+        for name in (sub, EVERY):
+            for ref in islice(self._holding.get((name, tenant)) or (), 1):
+                yield catalogue_grant(tenant, ref.name)
         places = {workspace, EVERY} if workspace else {EVERY}
         refs = {
             ref
             for name in (sub, EVERY)
             for place in places
-            for ref in self._named.get((name, tenant, place), ())
+            for ref in self._named.get((name, tenant, place)) or ()
         }
-        return [self._assignments[ref] for ref in sorted(refs)]
+        yield from self._grants(tenant, sorted(refs))
 
-    def rules(self, sub: str, tenant: str, workspace: str) -> Iterator[Rule]:
-        """What those assignments allow. Whoever holds anything in a tenant may read its
-        catalogue."""
-        roles = self._roles.get(tenant, {})
+    def grants_anywhere(self, sub: str, tenant: str) -> Iterator[Grant]:
+        """What a sub, or everybody, is given anywhere in a tenant."""
         for name in (sub, EVERY):
-            for ref in islice(self._holding.get((name, tenant), ()), 1):
-                yield from catalogue_rules(tenant, ref.name)
-        for each in self.assignments(sub, tenant, workspace):
-            yield from assignment_rules(tenant, each.ref.name, each.spec, _there(roles, each))
+            yield from self._grants(tenant, self._holding.get((name, tenant)) or ())
 
-    def all_rules(self, sub: str, tenant: str) -> Iterator[Rule]:
-        """What a sub, or everybody, is allowed anywhere in a tenant."""
-        roles = self._roles.get(tenant, {})
-        for name in (sub, EVERY):
-            for ref in self._holding.get((name, tenant), ()):
-                given = self._assignments[ref]
-                yield from assignment_rules(tenant, ref.name, given.spec, _there(roles, given))
+    def _grants(self, tenant: str, refs: Iterable[Ref]) -> Iterator[Grant]:
+        """By roles that are there now, whichever was written first; a role that is deleted is taken
+        out of the assignments (A-20)."""
+        roles = self.roles(tenant)
+        for ref in refs:
+            spec = self._assignments[tenant].part(ref)[ref]
+            yield from assignment_grants(tenant, ref.name, spec, roles)
 
-    def roles(self, tenant: str) -> Mapping[str, Json]:
-        return {name: role.spec for name, role in self._roles.get(tenant, {}).items()}
+    def roles(self, tenant: str) -> Mapping[str, Role]:
+        """The tenant's own."""
+        return self._roles.get(tenant, {})
+
+    def names(self, sub: str, tenant: str) -> bool:
+        """Whether an assignment of a tenant names a sub, or everybody."""
+        return any(self._holding.get((name, tenant)) for name in (sub, EVERY))
 
     def subs(self, tenant: str) -> Sequence[str]:
         """Everybody whom an assignment of a tenant names."""
-        named = {
-            sub
-            for ref in self._of_tenant.get(tenant, ())
-            for sub in self._assignments[ref].spec["subs"]
-        }
-        return sorted(named)
+        if tenant not in self._assignments:
+            return ()
+        specs = self._assignments[tenant]
+        return sorted({sub for ref in specs for sub in specs.part(ref)[ref]["subs"]})
 
 
-def _places(given: Granted) -> set[Place]:
-    tenant = given.ref.scope("tenants")
+def _add(where: Wide[K, dict[Ref, None]], key: K, ref: Ref) -> None:
+    where.part(key).setdefault(key, {})[ref] = None
+
+
+def _remove(where: Wide[K, dict[Ref, None]], key: K, ref: Ref) -> None:
+    part = where.part(key)
+    some = part.get(key)
+    if some is not None:
+        some.pop(ref, None)
+        if not some:
+            del part[key]
+
+
+def _places(tenant: str, spec: Json) -> set[Place]:
+    """Where an assignment is looked for."""
     workspaces = {
         workspace
-        for scope in given.spec["scopes"]
+        for scope in spec["scopes"]
         if lies_in(scope, tenant)
         for workspace in scope.get("workspaces") or (EVERY,)
     }
-    return {(sub, tenant, workspace) for sub in given.spec["subs"] for workspace in workspaces}
-
-
-def _there(roles: Mapping[str, Granted], assignment: Granted) -> dict[str, Json]:
-    """The roles that were there when the assignment was written: one that is deleted and made anew
-    comes back to nobody by itself (A-20)."""
-    named: Iterable[str] = assignment.spec["roles"]
-    return {
-        name: roles[name].spec
-        for name in named
-        if name in roles and roles[name].life <= assignment.intended
-    }
+    if len(spec["subs"]) * len(workspaces) > PLACES_MAX:
+        workspaces = {EVERY}
+    return {(sub, tenant, workspace) for sub in spec["subs"] for workspace in workspaces}

@@ -4,80 +4,98 @@ A role is judged as if it were given everywhere in its tenant, so that it does n
 role and its assignment is written first, or both at once.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 
 import msgspec
 
+from kinds import KINDS
 from model.shape import Json, Ref
-from policy.grants import EVERY, Rule, places, role_rules
-from policy.system_roles import ALL, SYSTEM_ROLES
+from policy.grants import Grant, Role, Rule, assignment_grants
+from policy.patterns import EVERY
+from policy.system_roles import ALL
 
-NOBODY = ""
+GIVEN_MAX = 10_000
+"""Rules in one role, and in one assignment to parts of a tenant: judging more would keep everybody
+else waiting."""
+TOO_MANY = "more at once than can be judged; split it"
 
 
 def too_much(
-    held: Iterable[Rule], ref: Ref, roles: Mapping[str, Json], old: Json | None, new: Json
+    held: Iterable[Grant], ref: Ref, roles: Mapping[str, Role], old: Json | None, new: Json
 ) -> str:
     """The first thing that a role or an assignment gives away, beside what it gave before, and that
-    none of the held rules covers; empty where there is none. To new subs, all of it is new. `roles`
-    are the tenant's own."""
-    by_provider: dict[str, list[Rule]] = {}
-    for rule in held:
-        by_provider.setdefault(rule.provider, []).append(rule)
+    none of the held grants includes; empty where there is none. To new subs, all of it is new.
+    `roles` are the tenant's own."""
+    holding = _Holding(held)
     known = old if old and set(new.get("subs", ())) <= set(old.get("subs", ())) else None
-    given_before = set(_given(ref, roles, known)) if known else set()
-    for rule in _given(ref, roles, new):
-        if rule not in given_before and not _held(by_provider.get(rule.provider, ()), rule):
+    before = _given(ref, roles, known) if known else []
+    given = _given(ref, roles, new)
+    if sum(len(grant.role) for grant in given) > GIVEN_MAX:
+        return TOO_MANY
+    rest = [grant for grant in given if not _everywhere(holding, grant)]
+    if not _few(rest):
+        return TOO_MANY
+    given_before = set(_by_verb(before)) if _few(before) else set()
+    for rule in _by_verb(rest):
+        if rule not in given_before and not holding.includes(rule):
             where = rule.workspace if rule.workspace != EVERY else "every workspace"
             return f"{rule.verb} on {rule.provider} {rule.resource} in {where}"
     return ""
 
 
-def _given(ref: Ref, roles: Mapping[str, Json], spec: Json) -> Iterator[Rule]:
-    """Verb by verb, so that who holds each of them holds all of them."""
+class _Holding:
+    """What somebody holds, by workspace."""
+
+    def __init__(self, held: Iterable[Grant]) -> None:
+        self._by_workspace: defaultdict[str, list[Grant]] = defaultdict(list)
+        for grant in held:
+            for workspace in grant.workspaces():
+                self._by_workspace[workspace].append(grant)
+
+    def includes(self, given: Rule) -> bool:
+        some = (self._by_workspace.get(each, ()) for each in {EVERY, given.workspace})
+        return any(grant.includes(given) for grant in chain.from_iterable(some))
+
+
+def _given(ref: Ref, roles: Mapping[str, Role], spec: Json) -> list[Grant]:
     tenant = ref.scope("tenants")
     if ref.kind == "role":
-        yield from _by_verb(role_rules(spec, (tenant, EVERY, EVERY), NOBODY))
-        return
-    for scope in spec["scopes"]:
-        for place in places(tenant, scope):
-            for name in spec["roles"]:
-                role = SYSTEM_ROLES.get(name) or roles.get(name)
-                if role is not None:
-                    yield from _by_verb(role_rules(role, place, NOBODY))
+        return [Grant(Role(spec), tenant, ({},), "")]
+    return list(assignment_grants(tenant, "", spec, roles))
 
 
-def _by_verb(rules: Iterable[Rule]) -> Iterator[Rule]:
-    for rule in rules:
-        verbs = ALL if rule.verb == EVERY else (rule.verb,)
-        yield from (msgspec.structs.replace(rule, verb=verb) for verb in verbs)
+def _everywhere(holding: _Holding, given: Grant) -> bool:
+    """Whoever holds all of a role in the whole tenant can give it in whatever part of it."""
+    anywhere = msgspec.structs.replace(given, scopes=({},))
+    return all(holding.includes(rule) for rule in _by_verb([anywhere]))
 
 
-def _held(held: Sequence[Rule], given: Rule) -> bool:
-    return any(_covers(rule, given) for rule in held)
+def _few(grants: Iterable[Grant]) -> bool:
+    return sum(map(len, grants)) <= GIVEN_MAX
 
 
-def _covers(held: Rule, given: Rule) -> bool:
-    return (
-        (held.verb in (EVERY, given.verb) or given.verb.startswith(f"{held.verb}."))
-        and held.tenant in (EVERY, given.tenant)
-        and held.region in (EVERY, given.region)
-        and held.workspace in (EVERY, given.workspace)
-        and _pattern_covers(held.resource, given.resource)
+def _by_verb(grants: Iterable[Grant]) -> Iterator[Rule]:
+    """Verb by verb, and collection by collection, so that who holds each of them holds all of them;
+    and whoever says so. What means nothing that is served gives nothing away."""
+    for rule in chain.from_iterable(grant.rules() for grant in grants):
+        served = _SERVED.get(rule.provider, ())
+        if rule.resource == EVERY:
+            patterns = [f"{name}/*" for name in served]
+        else:
+            patterns = [rule.resource] if rule.resource.partition("/")[0] in served else []
+        for pattern in patterns:
+            for verb in ALL if rule.verb == EVERY else (rule.verb,):
+                yield msgspec.structs.replace(rule, resource=pattern, verb=verb, assignment="")
+
+
+_SERVED = {
+    kind.provider.name: tuple(
+        each.collection.rpartition("/")[2]
+        for each in KINDS.values()
+        if each.provider is kind.provider
     )
-
-
-def _pattern_covers(held: str, given: str) -> bool:
-    """Everything that the given pattern covers, the held one covers, too: as a nested path, or as a
-    flat one. A plain collection counts as part of all that is in it."""
-    if EVERY in (held, given):
-        return held == EVERY
-    if held == given:
-        return True
-    if not held.endswith("/*"):
-        return False
-    stem = held[:-2]
-    steps = given.removesuffix("/*").split("/")
-    flat = "/".join(steps[-1:] if len(steps) % 2 else steps[-2:])
-    nested = "/".join(steps)
-    return any(path == stem or path.startswith(f"{stem}/") for path in (flat, nested))
+    for kind in KINDS.values()
+}
+"""Provider -> what its collections are called."""

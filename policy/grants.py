@@ -1,19 +1,37 @@
-"""Roles and assignments -> rules: who may what, where. Pure (digest, section 11; CONTRACT: Who
-may)."""
+"""What roles and assignments come to: who may what, where. Pure (digest, section 11; CONTRACT: Who
+may).
 
-from collections.abc import Iterator, Mapping
+Nothing is multiplied out. A role of many resources, given in many workspaces, is asked for the few
+lines that can fit what somebody wants; only those become rules.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from kinds import KINDS
 from model.shape import Json
+from policy.patterns import EVERY, covering, including, names_item
 from policy.system_roles import READ, SYSTEM_ROLES
 
-EVERY = "*"
 NO_WORKSPACE = ""
 STANDARD = "seca."
-"""How the names of providers begin that roles can speak of."""
+"""How the names of providers begin that roles can speak of: what is the house's own is given by its
+configuration alone."""
+HOUSE = "secaplane.admin"
 _OFFERING = sorted({k.provider.name for k in KINDS.values() if k.offered and k.scope})
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What is asked for, in casbin's words (`model.conf`)."""
+
+    provider: str
+    flat: str
+    nested: str
+    verb: str
+    tenant: str
+    region: str
+    workspace: str
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -29,63 +47,156 @@ class Rule(msgspec.Struct, frozen=True):
     """Which assignment, and which role in it, says so: for the event's envelope."""
 
 
-def operator_rules() -> Iterator[Rule]:
-    """What the callers whom the configuration names may: bring tenants into being."""
-    for verb in ("get", "list", "put"):
-        yield Rule("secaplane.admin", "tenants/*", verb, EVERY, EVERY, EVERY, "configuration")
+def named(asked: str, allowed: str) -> bool:
+    """A dimension: the very one, or `*`; and `post` stands for every action."""
+    return allowed in (EVERY, asked) or (allowed == "post" and asked.startswith("post."))
 
 
-def everyone_rules() -> Iterator[Rule]:
-    """What any authenticated caller may: read the regions."""
-    for verb in READ:
-        yield Rule("seca.region", "regions/*", verb, EVERY, EVERY, EVERY, "everyone")
+class Role:
+    """What a role allows: verbs, by provider and resource pattern."""
+
+    __slots__ = ("names_items", "verbs")
+
+    def __init__(self, spec: Json, *, providers: str = STANDARD) -> None:
+        self.verbs: dict[tuple[str, str], dict[str, None]] = {}
+        for permission in spec["permissions"]:
+            provider = permission["provider"].partition("/")[0]
+            if provider.startswith(providers):
+                verbs = dict.fromkeys(verb.lower() for verb in permission["verb"])
+                for pattern in permission["resources"]:
+                    self.verbs.setdefault((provider, pattern), {}).update(verbs)
+        self.names_items = any(names_item(pattern) for _, pattern in self.verbs)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.verbs.values()))
+
+    def lines(self) -> Iterator[tuple[str, str, str]]:
+        for (provider, pattern), verbs in self.verbs.items():
+            for verb in verbs:
+                yield provider, pattern, verb
 
 
-def assignment_rules(
-    tenant: str, name: str, spec: Json, roles: Mapping[str, Json]
-) -> Iterator[Rule]:
-    """What one assignment of a tenant allows each of its subs; `roles` are the tenant's own, by
-    name."""
-    for scope in spec["scopes"]:
-        for place in places(tenant, scope):
-            for role in spec["roles"]:
-                said_by = f"{name}/{role}"
-                found = SYSTEM_ROLES.get(role) or roles.get(role)
-                if found is not None:
-                    yield from role_rules(found, place, said_by)
+class Grant(msgspec.Struct, frozen=True):
+    """A role, where somebody is given it, and what says so."""
+
+    role: Role
+    tenant: str
+    scopes: Sequence[Json]
+    """A missing dimension, or an empty one, is all of it."""
+    said_by: str
+
+    def fitting(self, asked: Asked) -> Iterator[Rule]:
+        """Its rules that can allow what is asked."""
+        places = self._places(asked)
+        if not places:
+            return
+        for pattern in covering(asked.flat, asked.nested):
+            for verb in self.role.verbs.get((asked.provider, pattern), ()):
+                if named(asked.verb, verb):
+                    for place in places:
+                        yield Rule(asked.provider, pattern, verb, *place, self.said_by)
+
+    def _places(self, asked: Asked) -> dict[tuple[str, str, str], None]:
+        if not named(asked.tenant, self.tenant):
+            return {}
+        return {
+            (self.tenant, region, workspace): None
+            for scope in self.scopes
+            for region in (EVERY, asked.region)
+            for workspace in (EVERY, asked.workspace)
+            if region in _some(scope, "regions") and workspace in _some(scope, "workspaces")
+        }
+
+    def includes(self, given: Rule) -> bool:
+        """Whether it allows all that a rule allows."""
+        if self.tenant not in (EVERY, given.tenant):
+            return False
+        if not any(
+            not {EVERY, given.region}.isdisjoint(_some(scope, "regions"))
+            and not {EVERY, given.workspace}.isdisjoint(_some(scope, "workspaces"))
+            for scope in self.scopes
+        ):
+            return False
+        wanted = {EVERY, given.verb, given.verb.partition(".")[0]}
+        return any(
+            not wanted.isdisjoint(self.role.verbs.get((given.provider, pattern), ()))
+            for pattern in including(given.resource)
+        )
+
+    def workspaces(self) -> set[str]:
+        return {workspace for scope in self.scopes for workspace in _some(scope, "workspaces")}
+
+    def rules(self) -> Iterator[Rule]:
+        """All it allows, multiplied out: as many as somebody wants to read."""
+        for scope in self.scopes:
+            for region in _some(scope, "regions"):
+                for workspace in _some(scope, "workspaces"):
+                    for line in self.role.lines():
+                        yield Rule(*line, self.tenant, region, workspace, self.said_by)
+
+    def __len__(self) -> int:
+        """How many rules that would be."""
+        places = sum(
+            len(_some(scope, "regions")) * len(_some(scope, "workspaces")) for scope in self.scopes
+        )
+        return places * len(self.role)
+
+
+def _some(scope: Json, dimension: str) -> Sequence[str]:
+    return scope.get(dimension) or (EVERY,)
 
 
 def lies_in(scope: Json, tenant: str) -> bool:
-    """Whether a scope covers anything in the tenant of its assignment."""
-    named = scope.get("tenants") or [tenant]
-    return tenant in named or EVERY in named
+    """Whether a scope covers anything in the tenant of its assignment. An assignment gives away
+    only what lies there, whatever tenants it names: otherwise every administrator could become
+    everybody's."""
+    named_there = scope.get("tenants") or (tenant,)
+    return tenant in named_there or EVERY in named_there
 
 
-def places(tenant: str, scope: Json) -> Iterator[tuple[str, str, str]]:
-    """(tenant, region, workspace): a missing dimension is this tenant, all regions, all workspaces.
-
-    An assignment gives away only what lies in its own tenant, whatever tenants it names: otherwise
-    every administrator could become everybody's.
-    """
-    if not lies_in(scope, tenant):
-        return
-    for region in scope.get("regions") or [EVERY]:
-        for workspace in scope.get("workspaces") or [EVERY]:
-            yield tenant, region, workspace
-
-
-def role_rules(role: Json, place: tuple[str, str, str], said_by: str) -> Iterator[Rule]:
-    for permission in role["permissions"]:
-        provider = permission["provider"].partition("/")[0]
-        if not provider.startswith(STANDARD):
-            continue  # what is the house's own is given by its configuration alone
-        for pattern in permission["resources"]:
-            for verb in permission["verb"]:
-                yield Rule(provider, pattern, verb.lower(), *place, said_by)
+def assignment_grants(
+    tenant: str, name: str, spec: Json, roles: Mapping[str, Role]
+) -> Iterator[Grant]:
+    """What one assignment of a tenant gives each of its subs; `roles` are the tenant's own, by
+    name, and one that is not there gives nothing."""
+    scopes = [scope for scope in spec["scopes"] if lies_in(scope, tenant)]
+    for role in spec["roles"] if scopes else ():
+        found = SYSTEM.get(role) or roles.get(role)
+        if found is not None:
+            yield Grant(found, tenant, scopes, f"{name}/{role}")
 
 
-def catalogue_rules(tenant: str, name: str) -> Iterator[Rule]:
+def catalogue_grant(tenant: str, name: str) -> Grant:
     """What whoever an assignment names may read in its tenant."""
-    for provider in _OFFERING:
-        for verb in READ:
-            yield Rule(provider, "skus/*", verb, tenant, EVERY, EVERY, f"{name}/catalogue")
+    return Grant(_CATALOGUE, tenant, _ANYWHERE, f"{name}/catalogue")
+
+
+def _role(permissions: Iterable[tuple[str, str, Sequence[str]]]) -> Role:
+    return Role(
+        {
+            "permissions": [
+                {"provider": provider, "resources": [pattern], "verb": list(verbs)}
+                for provider, pattern, verbs in permissions
+            ]
+        },
+        providers="",
+    )
+
+
+_ANYWHERE: Sequence[Json] = ({},)
+_CATALOGUE = _role((provider, "skus/*", READ) for provider in _OFFERING)
+SYSTEM: Mapping[str, Role] = {name: Role(spec) for name, spec in SYSTEM_ROLES.items()}
+EVERYONE = Grant(_role([("seca.region", "regions/*", READ)]), EVERY, _ANYWHERE, "everyone")
+"""What any authenticated caller may: read the regions."""
+OPERATOR = Grant(
+    _role(
+        [
+            (HOUSE, "tenants/*", (*READ, "put")),
+            (HOUSE, "revocations/*", (*READ, "put", "delete")),
+        ]
+    ),
+    EVERY,
+    _ANYWHERE,
+    "configuration",
+)
+"""What the callers whom the configuration names may: make tenants, and revoke tokens."""

@@ -10,12 +10,12 @@ from kinds import KINDS
 from model.errors import Forbidden, Unavailable
 from model.events import By
 from model.kind import Kind
-from model.shape import NOWHERE, Json, Position, Ref, Resource
+from model.shape import NOWHERE, Json, Position, Ref
 from policy.book import Book, Given
 from policy.caller import Caller
 from policy.escalation import too_much
-from policy.grants import NO_WORKSPACE, Rule, everyone_rules, operator_rules
-from policy.judge import Asked, Judge, failing
+from policy.grants import EVERYONE, NO_WORKSPACE, OPERATOR, Asked, Grant, Rule
+from policy.judge import Judge, failing
 
 ANSWERS_MAX = 10_000
 """Kept for each caller and place."""
@@ -29,11 +29,11 @@ class Standing:
     """What one caller may in one workspace of one tenant, as of a revision; with the answers that
     were given since."""
 
-    __slots__ = ("answers", "judge", "revision")
+    __slots__ = ("answers", "edition", "judge", "revision")
 
-    def __init__(self, rules: Iterable[Rule], revision: Position) -> None:
-        self.judge = Judge(rules)
-        self.revision = revision
+    def __init__(self, grants: Iterable[Grant], revision: Position, edition: int) -> None:
+        self.judge = Judge(grants)
+        self.revision, self.edition = revision, edition
         self.answers: dict[tuple[str, ...], By | None] = {}
 
 
@@ -112,17 +112,18 @@ class Policy:
     def verdict(
         self, caller: Caller, verb: str, kind: Kind, ids: Mapping[str, str], name: str = ""
     ) -> Verdict:
-        """The same decision as `may`, with its reason.
+        """The same decision as `may`, with its reason. Nothing of it is kept: who asks about others
+        shall not push out what those were answered.
 
         Raises:
             Unavailable: as `may`.
         """
         self._refuse_stale()
         asked = self._asked(verb, kind, ids, name)
-        standing = self._standing(caller, asked.tenant, asked.workspace)
-        rule = standing.judge.allowed_by(asked)
-        nearest = [] if rule else nearest_to(asked, standing.judge.rules)
-        return Verdict(rule, standing.revision, asked, nearest)
+        rule = Judge(self.grants(caller, asked.tenant, asked.workspace)).allowed_by(asked)
+        own = Judge(() if rule else self._own(caller, asked.tenant))
+        nearest = nearest_to(asked, own.rules())
+        return Verdict(rule, self.book.revision(asked.tenant), asked, nearest)
 
     def gives_too_much(self, caller: Caller, ref: Ref, old: Json | None, new: Json) -> str:
         """What a role or an assignment would give away that its author does not hold (CONTRACT: no
@@ -133,48 +134,68 @@ class Policy:
         """
         self._refuse_stale()
         tenant = ref.scope("tenants")
-        held = [*self._general(caller), *self.book.all_rules(caller.sub, tenant)]
+        held = self._anywhere(caller, tenant)
         return too_much(held, ref, self.book.roles(tenant), old, new)
+
+    def begin(self, revision: Position) -> None:
+        """Forget everything: what is told next is all there was at that position."""
+        self.revision, self.book = revision, Book()
+        self.book.begin(revision)
+        self._standings.clear()
 
     def learn(
         self,
-        given: Iterable[Resource | Given],
+        resources: Iterable[Given],
         revision: Position,
         *,
         unreadable: Iterable[Ref] = (),
     ) -> None:
         """Take roles and assignments as they now are; what cannot be read grants nothing. What was
         answered before in their tenants counts no longer."""
+        if self.revision == NOWHERE:
+            self.book.begin(revision)
         for ref in unreadable:
             self.book.forget(ref, revision)
-        for each in given:
+        for each in resources:
             self.book.learn(each, revision)
         self.revision = revision
 
-    def rules(self, caller: Caller, tenant: str, workspace: str) -> Iterator[Rule]:
-        """All rules that name this caller, or everyone, in a place."""
+    def grants(self, caller: Caller, tenant: str, workspace: str) -> Iterator[Grant]:
+        """All that this caller, or everyone, is given in a place."""
         yield from self._general(caller)
         if tenant:
-            yield from self.book.rules(caller.sub, tenant, workspace)
+            yield from self.book.grants(caller.sub, tenant, workspace)
 
-    def _general(self, caller: Caller) -> Iterator[Rule]:
-        """What nobody's assignment says."""
-        yield from everyone_rules()
+    def _anywhere(self, caller: Caller, tenant: str) -> Iterator[Grant]:
+        yield EVERYONE
+        yield from self._own(caller, tenant)
+
+    def _own(self, caller: Caller, tenant: str) -> Iterator[Grant]:
+        """What the caller holds anywhere in a tenant, beside what everybody does."""
         if caller.sub in self._operators:
-            yield from operator_rules()
+            yield OPERATOR
+        if tenant:
+            yield from self.book.grants_anywhere(caller.sub, tenant)
+
+    def _general(self, caller: Caller) -> Iterator[Grant]:
+        """What nobody's assignment says."""
+        yield EVERYONE
+        if caller.sub in self._operators:
+            yield OPERATOR
 
     def _refuse_stale(self) -> None:
         if not self._fresh():
             raise Unavailable("who may what is not known at the moment; try again")
 
     def _standing(self, caller: Caller, tenant: str, workspace: str) -> Standing:
-        revision = self.book.revision(tenant)
+        edition = self.book.edition(tenant)
         key = (caller.issuer, caller.sub, tenant, workspace)
         standing = self._standings.get(key)
-        if standing is None or standing.revision != revision:
+        if standing is None or standing.edition != edition:
             if len(self._standings) >= STANDINGS_MAX:
                 self._standings.popitem(last=False)
-            standing = Standing(self.rules(caller, tenant, workspace), revision)
+            grants = self.grants(caller, tenant, workspace)
+            standing = Standing(grants, self.book.revision(tenant), edition)
             self._standings[key] = standing
         return standing
 

@@ -1,11 +1,12 @@
-"""Keeps the policy at the end of the log: roles and assignments from the read model once, and from
-there on what the leader says has been added."""
+"""Keeps who may what at the end of the log: roles, assignments and revocations from the read model
+once, and from there on what the leader says has been added."""
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from typing import Protocol
 
 from asyncpg import Pool
 
@@ -13,11 +14,29 @@ from eventlog.codec import Unreadable
 from eventlog.folds import Folds
 from eventlog.log import Log, Unanswered
 from model.shape import NOWHERE, Position, Ref, Resource
-from policy.may import KINDS_OF_POLICY, Policy
+from policy.book import Given
+from policy.may import KINDS_OF_POLICY
+from policy.revoked import KINDS_OF_REVOCATION
 from readmodel import questions
 
 LOOK_EVERY_S = 0.3
+FOLLOWED = (*KINDS_OF_POLICY, *KINDS_OF_REVOCATION)
+"""A change of these is in force in the process that takes it before it is answered."""
 log = logging.getLogger("secaplane.policy")
+
+
+class Learner(Protocol):
+    """Somebody to whom some kinds matter."""
+
+    def begin(self, revision: Position) -> None:
+        """Forget everything: what is told next is all there was at that position."""
+        ...
+
+    def learn(
+        self, resources: Iterable[Given], revision: Position, *, unreadable: Iterable[Ref] = ()
+    ) -> None:
+        """Take these as they now are."""
+        ...
 
 
 class Watch:
@@ -30,32 +49,43 @@ class Watch:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log, self._folds, self._stale_s, self._clock = log, folds, stale_s, clock
-        self._known = dict.fromkeys(KINDS_OF_POLICY, NOWHERE)
+        self._learners: list[tuple[tuple[str, ...], Learner]] = []
+        self._known = dict.fromkeys(FOLLOWED, NOWHERE)
         self._fresh_at = float("-inf")
         self._looking = asyncio.Lock()
 
+    def tell(self, learner: Learner, kinds: tuple[str, ...]) -> None:
+        """Before the start: who is to learn of which kinds."""
+        self._learners.append((kinds, learner))
+
     def fresh(self) -> bool:
-        """The policy was known to be the log's last word a moment ago."""
+        """What is known was known to be the log's last word a moment ago."""
         return self._clock() - self._fresh_at < self._stale_s
 
-    async def start(self, policy: Policy, pool: Pool, stream: str) -> None:
+    async def start(self, pool: Pool, stream: str) -> None:
         """Rows and their checkpoint in one snapshot, and then what has been added since.
 
         Raises:
             Unanswered, OSError, asyncpg.PostgresError: not now; the caller tries again.
         """
-        resources, position = await questions.living_of(pool, KINDS_OF_POLICY, stream)
-        policy.learn(resources, position)
-        self._known = dict.fromkeys(KINDS_OF_POLICY, position)
-        await self.look(policy)
+        async with questions.declared(pool, FOLLOWED, stream) as (batches, position):
+            for _, learner in self._learners:
+                learner.begin(position)
+            async for batch in batches:
+                known = [each for each in batch if _counts(each)]
+                for kinds, learner in self._learners:
+                    learner.learn([each for each in known if each.ref.kind in kinds], position)
+                await asyncio.sleep(0)
+        self._known = dict.fromkeys(FOLLOWED, position)
+        await self.look()
 
-    async def run(self, policy: Policy) -> None:
+    async def run(self) -> None:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             with suppress(Unanswered):
-                await self.look(policy)
+                await self.look()
 
-    async def look(self, policy: Policy) -> None:
+    async def look(self) -> None:
         """Ask the leader whether anything was added, and read up to it.
 
         Raises:
@@ -63,24 +93,30 @@ class Watch:
         """
         async with self._looking:
             asked_at = self._clock()
-            changed: dict[Ref, Resource | None] = {}
-            for kind in KINDS_OF_POLICY:
+            changed, known = dict[Ref, Resource | None](), dict(self._known)
+            for kind in FOLLOWED:
                 last = await self._log.last_of(kind)
-                if last > self._known[kind]:
-                    changed |= await self._changed(kind, self._known[kind], last)
-                    self._known[kind] = last
-            if changed:
-                policy.learn(
-                    (resource for resource in changed.values() if resource is not None),
-                    Position(max(self._known.values())),
-                    unreadable=(ref for ref, resource in changed.items() if resource is None),
-                )
+                if last > known[kind]:
+                    changed |= await self._changed(kind, known[kind], last)
+                    known[kind] = last
+            self._known = known  # not before: what is not told must be asked for again
+            self._told(changed)
             self._fresh_at = asked_at
+
+    def _told(self, changed: Mapping[Ref, Resource | None]) -> None:
+        for kinds, learner in self._learners:
+            mine = {ref: found for ref, found in changed.items() if ref.kind in kinds}
+            if mine:
+                learner.learn(
+                    (resource for resource in mine.values() if resource is not None),
+                    Position(max(self._known[kind] for kind in kinds)),
+                    unreadable=(ref for ref, resource in mine.items() if resource is None),
+                )
 
     async def _changed(
         self, kind: str, after: Position, last: Position
     ) -> dict[Ref, Resource | None]:
-        """What is None cannot be read, and grants nothing."""
+        """What is None cannot be read: it grants nothing, and revokes what it did before."""
         touched = await self._log.touched(kind, after=after, up_to=last)
         return {ref: await self._readable(ref) for ref in touched}
 
@@ -88,5 +124,10 @@ class Watch:
         try:
             return await self._folds.fresh(ref)
         except (Unreadable, AssertionError, KeyError) as error:
-            log.error("grants nothing", extra={"ref": ref.path, "reason": str(error)})
+            log.error("cannot be read", extra={"ref": ref.path, "reason": str(error)})
             return None
+
+
+def _counts(row: questions.Declared) -> bool:
+    """A row that is older than its resource grants nothing, and goes on revoking."""
+    return not row.quarantined or row.ref.kind in KINDS_OF_REVOCATION

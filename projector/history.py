@@ -5,7 +5,10 @@ from collections.abc import Sequence
 import msgspec
 
 from eventlog.codec import NAMES
-from projector.resources import Folded
+from model.shape import Ref
+from projector.folding import Folded
+from projector.parts import Insert, Row
+from readmodel.tables import Tx
 
 NAME = "history"
 COLUMNS = {
@@ -20,15 +23,15 @@ COLUMNS = {
     "by": "text",
     "document": "text",
 }
-ON_CONFLICT = ""
+PARTS = (Insert(NAME, COLUMNS, on_conflict=""),)
 _encode = msgspec.json.Encoder().encode
 
 
-def rows(folded: Sequence[Folded]) -> list[tuple[object, ...]]:
-    return [row(each) for each in folded]
+def rows(folded: Sequence[Folded]) -> tuple[list[Row]]:
+    return ([row(each) for each in folded],)
 
 
-def row(folded: Folded) -> tuple[object, ...]:
+def row(folded: Folded) -> Row:
     event = folded.event
     return (
         event.position,
@@ -42,3 +45,7 @@ def row(folded: Folded) -> tuple[object, ...]:
         _encode(event.by).decode(),
         folded.document,
     )
+
+
+async def forget(tx: Tx, ref: Ref) -> None:
+    await tx.execute("delete from history where kind = $1 and path = $2", ref.kind, ref.path)

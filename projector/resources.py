@@ -6,33 +6,14 @@ import msgspec
 from asyncpg import Pool
 
 from kinds import KINDS
-from model.document import document
-from model.events import RecordedEvent
-from model.evolve import evolve
 from model.shape import Ref, Resource
+from projector.folding import Folded
+from projector.parts import Insert, Row
 from readmodel.questions import decode_resource
 from readmodel.tables import Tx
 
 NAME = "resources"
 _encode = msgspec.json.Encoder().encode
-
-
-class Folded(msgspec.Struct, frozen=True):
-    """An event, and its resource with the document right after it."""
-
-    event: RecordedEvent
-    resource: Resource
-    document: str
-
-
-def fold(known: dict[Ref, Resource], events: Sequence[RecordedEvent], region: str) -> list[Folded]:
-    """Every event on top of what is known; `known` holds the last of each afterwards."""
-    folded = []
-    for event in events:
-        resource = known[event.ref] = evolve(known.get(event.ref), event)
-        shown = document(KINDS[event.ref.kind], resource, region=region)
-        folded.append(Folded(event, resource, _encode(shown).decode()))
-    return folded
 
 
 COLUMNS = {
@@ -58,14 +39,18 @@ on conflict (kind, collection, name, life) do update set
 """
 
 
-def rows(folded: Sequence[Folded]) -> list[tuple[object, ...]]:
+PARTS = (Insert(NAME, COLUMNS, ON_CONFLICT),)
+
+
+def rows(folded: Sequence[Folded]) -> tuple[list[Row]]:
     """Only the last state of each life in the batch is written; lives that ended come first, so
     that a name used again finds its place free."""
     last = {(each.event.ref, each.resource.life): each for each in folded}
-    return [row(each) for each in sorted(last.values(), key=lambda each: not each.resource.gone)]
+    ended_first = sorted(last.values(), key=lambda each: not each.resource.gone)
+    return ([row(each) for each in ended_first],)
 
 
-def row(folded: Folded) -> tuple[object, ...]:
+def row(folded: Folded) -> Row:
     resource = folded.resource
     ref = resource.ref
     return (
@@ -102,3 +87,7 @@ async def latest(tx: Tx | Pool, refs: Iterable[Ref]) -> dict[Ref, Resource]:
         [ref.name for ref in wanted],
     )
     return {resource.ref: resource for resource in (decode_resource(each[0]) for each in found)}
+
+
+async def forget(tx: Tx, ref: Ref) -> None:
+    await tx.execute("delete from resources where kind = $1 and path = $2", ref.kind, ref.path)

@@ -5,8 +5,8 @@ from asyncpg import Pool
 from eventlog.codec import Unreadable
 from eventlog.log import Log
 from model.shape import Position, Ref
-from projector import resources, statement
-from projector.statement import PROJECTIONS
+from projector import statement
+from projector.folding import fold
 from readmodel import questions
 from readmodel.tables import Tx
 
@@ -36,9 +36,6 @@ async def _made_again(tx: Tx, log: Log, ref: Ref, *, stream: str, region: str) -
         )
     )
     events = [each for each in await log.read(ref) if each.position <= checkpoint]
-    for table in ("resources", "history", "quarantine"):
-        await tx.execute(f"delete from {table} where kind = $1 and path = $2", ref.kind, ref.path)
-    folded = resources.fold({}, events, region)
-    for projection in PROJECTIONS:
-        arguments = statement.insert_arguments(projection, folded)
-        await tx.execute(statement.insert(projection), *arguments)
+    await statement.forget(tx, ref)
+    await tx.execute("delete from quarantine where kind = $1 and path = $2", ref.kind, ref.path)
+    await statement.insert(tx, fold({}, events, region))

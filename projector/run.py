@@ -18,6 +18,7 @@ from eventlog.progress import ANNOUNCE_EVERY_S, Announcer
 from model.events import RecordedEvent
 from model.shape import NOWHERE, Position, Ref, Resource
 from projector import resources, statement
+from projector.folding import Folded, fold
 from projector.statement import PROJECTIONS
 from readmodel import questions
 from readmodel.tables import AWAY
@@ -165,15 +166,16 @@ class Projector:
             return True
         _refuse_gaps(self.position, fresh)
         readable = [each for each in fresh if each.ref not in self._sick]
-        folded = resources.fold(await self._before(readable), readable, self.region)
+        folded = fold(await self._before(readable), readable, self.region)
         end = fresh[-1].position
+        parts = statement.filled(folded)
         moved = await self.pool.fetchval(
-            statement.write(),
+            statement.write(parts),
             self.stream,
             self.position,
             end,
             self._epoch,
-            *statement.arguments(folded),
+            *statement.arguments(parts),
         )
         if not moved:
             return False
@@ -190,7 +192,7 @@ class Projector:
         unknown = [ref for ref in older if ref not in known]
         return known | (await resources.latest(self.pool, unknown) if unknown else {})
 
-    def _remember(self, folded: Sequence[resources.Folded]) -> None:
+    def _remember(self, folded: Sequence[Folded]) -> None:
         if len(self._known) > KNOWN_MAX:
             self._known.clear()
         for each in folded:

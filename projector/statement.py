@@ -1,62 +1,75 @@
 """Rows of every projection and their checkpoint in one statement, so in one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import count
 from types import ModuleType
 
-from projector import history, resources
-from projector.resources import Folded
+from model.shape import Ref
+from projector import counts, history, labels, links, resources
+from projector.folding import Folded
+from projector.parts import Part, Row
+from readmodel.tables import Tx
 
-PROJECTIONS: tuple[ModuleType, ...] = (resources, history)
-"""A projection is a module with NAME (its table's, too), COLUMNS with their types, ON_CONFLICT, and
-`rows`. Named here, because order and ownership matter."""
+PROJECTIONS: tuple[ModuleType, ...] = (counts, links, labels, resources, history)
+"""A projection is a module with NAME, PARTS (what it does to its table), `rows` (of a batch, for
+each of its parts), and `forget` (an address). Named here, because order and ownership matter:
+`counts` forgets what `resources` still knows."""
+FIRST_ARRAY = 5
+
+Filled = tuple[Part, Sequence[Row]]
+
+
+def filled(folded: Sequence[Folded]) -> list[Filled]:
+    """The parts that a batch has rows for: a report has neither labels nor links to change."""
+    return [
+        (part, rows)
+        for each in PROJECTIONS
+        for part, rows in zip(each.PARTS, each.rows(folded), strict=True)
+        if rows
+    ]
+
+
+def write(parts: Sequence[Filled]) -> str:
+    """Moves the checkpoint of $1 from $2 to $3, if it stands there, in the epoch $4 of the
+    quarantine; the rows go with it or not at all. Answers how many checkpoints moved."""
+    return _written(tuple(_NUMBERS[id(part)] for part, _ in parts))
+
+
+def arguments(parts: Sequence[Filled]) -> Iterator[Sequence[object]]:
+    """An array for each column."""
+    for _, rows in parts:
+        yield from zip(*rows, strict=True)
+
+
+async def insert(tx: Tx, folded: Sequence[Folded]) -> None:
+    """The rows alone."""
+    for part, rows in filled(folded):
+        await tx.execute(_sql(part, count(1), "true"), *zip(*rows, strict=True))
+
+
+async def forget(tx: Tx, ref: Ref) -> None:
+    for each in PROJECTIONS:
+        await each.forget(tx, ref)
+
+
+_PARTS: tuple[Part, ...] = tuple(part for each in PROJECTIONS for part in each.PARTS)
+_NUMBERS = {id(part): n for n, part in enumerate(_PARTS)}
 
 
 @cache
-def write() -> str:
-    """Moves the checkpoint of $1 from $2 to $3, if it stands there, in the epoch $4 of the
-    quarantine; the rows go with it or not at all. Answers how many checkpoints moved."""
-    numbers = count(5)
-    parts = ",\n".join(_part(projection, numbers) for projection in PROJECTIONS)
-    return f"""
-    with moved as (
+def _written(chosen: tuple[int, ...]) -> str:
+    numbers = count(FIRST_ARRAY)
+    condition = "exists (select from moved)"
+    parts = [f"part_{n} as ({_sql(_PARTS[n], numbers, condition)})" for n in chosen]
+    moved = """moved as (
         update checkpoints set position = $3 where stream = $1 and position = $2 and epoch = $4
         returning 1
-    ),
-    {parts}
-    select count(*) from moved
-    """
+    )"""
+    return f"with {', '.join((moved, *parts))} select count(*) from moved"
 
 
-def arguments(folded: Sequence[Folded]) -> list[Sequence[object]]:
-    """An array for each column of each projection."""
-    return [column for each in PROJECTIONS for column in _columns(each, each.rows(folded))]
-
-
-def insert(projection: ModuleType) -> str:
-    """The rows of one projection alone."""
-    return _insert(projection, count(1), "")
-
-
-def insert_arguments(projection: ModuleType, folded: Sequence[Folded]) -> list[Sequence[object]]:
-    return _columns(projection, projection.rows(folded))
-
-
-def _part(projection: ModuleType, numbers: "count[int]") -> str:
-    condition = "where exists (select from moved)"
-    return f"{projection.NAME}_rows as ({_insert(projection, numbers, condition)})"
-
-
-def _insert(projection: ModuleType, numbers: "count[int]", condition: str) -> str:
-    names = ", ".join(projection.COLUMNS)
-    arrays = ", ".join(f"${next(numbers)}::{type_}[]" for type_ in projection.COLUMNS.values())
-    values = names.replace("labels", "labels::jsonb")
-    return f"""
-        insert into {projection.NAME} ({names})
-        select {values} from unnest({arrays}) as rows ({names}) {condition} {projection.ON_CONFLICT}
-    """
-
-
-def _columns(projection: ModuleType, rows: Sequence[Sequence[object]]) -> list[Sequence[object]]:
-    return list(zip(*rows, strict=True)) if rows else [()] * len(projection.COLUMNS)
+def _sql(part: Part, numbers: "count[int]", condition: str) -> str:
+    names = ", ".join(part.columns)
+    arrays = ", ".join(f"${next(numbers)}::{type_}[]" for type_ in part.columns.values())
+    return part.sql(f"unnest({arrays}) as rows ({names})", condition)

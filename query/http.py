@@ -1,6 +1,6 @@
 """GET and LIST routes, made from the catalogue. A GET is one SELECT."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -22,7 +22,7 @@ from model.document import encode
 from model.errors import Malformed, NotFound, Unavailable
 from model.kind import Kind
 from model.shape import Json, Position, Ref
-from query import labels, page
+from query import constants, labels, page
 from readmodel import questions
 from readmodel.together import Together
 
@@ -66,20 +66,40 @@ def _get(kind: Kind, reader: Reader) -> HTTPRouteHandler:
         visit, ids = visit_of(request.scope), request.path_params
         reading.deleted(visit.header(b"accept"))
         name = ids["name"]
-        reader.guard.admit(visit, "get", kind, ids, name)
+        await reader.guard.admit(visit, "get", kind, ids, name)
         await _fresh_enough(reader, visit)
-        ref = stored(kind.ref(ids, name))
-        found = await reader.together.one(ref)
-        if found is None:
-            if await questions.quarantined(reader.pool, ref):
-                raise Quarantined(ref.path)
-            raise NotFound(f"there is no {kind.name} {name}; create it with PUT")
-        document, quarantined = found
-        if quarantined:
-            raise Quarantined(ref.path)
+        if name in kind.constants:
+            document = await _constant(kind, reader, ids, name)
+        else:
+            document = await _recorded(kind, reader, ids, name)
         return _answered(visit, _shown(kind, reader, document, ids))
 
     return get_resource
+
+
+async def _recorded(kind: Kind, reader: Reader, ids: Mapping[str, str], name: str) -> str:
+    ref = stored(kind.ref(ids, name))
+    found = await reader.together.one(ref)
+    if found is None:
+        if await questions.quarantined(reader.pool, ref):
+            raise Quarantined(ref.path)
+        raise NotFound(f"there is no {kind.name} {name}; create it with PUT")
+    document, quarantined = found
+    if quarantined:
+        raise Quarantined(ref.path)
+    return document
+
+
+async def _constant(kind: Kind, reader: Reader, ids: Mapping[str, str], name: str) -> str:
+    for row in await _constants(kind, reader, ids):
+        if row.name == name:
+            return row.document
+    raise NotFound(f"there is no tenant {ids['tenant']}")
+
+
+async def _constants(kind: Kind, reader: Reader, ids: Mapping[str, str]) -> list[questions.Row]:
+    tenant = await reader.together.one(KINDS["tenant"].ref({}, ids["tenant"]))
+    return constants.rows(kind, ids, tenant[0] if tenant else None)
 
 
 def _list(kind: Kind, reader: Reader) -> HTTPRouteHandler:
@@ -87,11 +107,11 @@ def _list(kind: Kind, reader: Reader) -> HTTPRouteHandler:
     async def list_resources(request: Request[Any, Any, Any]) -> ASGIResponse:
         visit, ids = visit_of(request.scope), request.path_params
         deleted = reading.deleted(visit.header(b"accept"))
-        reader.guard.admit(visit, "list", kind, ids)
+        await reader.guard.admit(visit, "list", kind, ids)
         query = _query(request)
         limit = page.limit(query.get("limit"))
         selector = query.get("labels", "")
-        chosen, arguments = labels.condition(labels.terms(selector) if selector else [])
+        chosen = labels.terms(selector) if selector else []
         path = kind.collection.format_map(ids)
         listed = f"{kind.name} {path} {deleted} {selector}"
         after = page.after(query.get("skipToken"), listed, reader.page_keys)
@@ -103,9 +123,11 @@ def _list(kind: Kind, reader: Reader) -> HTTPRouteHandler:
             after=after,
             limit=limit + 1,
             deleted=deleted,
-            condition=chosen,
-            arguments=arguments,
+            choice=labels.choice(chosen),
         )
+        if kind.constants and deleted is not True and labels.bare(chosen):
+            always = await _constants(kind, reader, ids)
+            rows = constants.page(rows, always, after=after, limit=limit + 1)
         token = None
         if len(rows) > limit:
             last = rows[limit - 1]

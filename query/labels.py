@@ -1,10 +1,15 @@
-"""A label selector -> a SQL condition over `labels` and its arguments. Pure (digest, section 9).
+"""A label selector -> what it chooses, as `readmodel.questions.page` asks for it. Pure (digest,
+section 9).
 
     selector = term *("," term)         all must hold
     term     = key op value             op is one of = != > < >= <=
 
 `*` stands for any characters in key and value, with `=` and `!=`. Comparisons are of numbers; a
 value that is none does not match. `!=` also matches what has no such key.
+
+One term leads: the index of labels names who bears what it wants, the first `=` without `*` in the
+order of the list, others in any. Any more of the first sort ask the same index; everything else
+looks at the labels of a row.
 """
 
 import re
@@ -13,11 +18,10 @@ from collections.abc import Sequence
 import msgspec
 
 from model.errors import Malformed
+from readmodel.questions import FIRST_ARGUMENT, Choice
 
 SELECTOR_LENGTH_MAX = 4096
 TERMS_MAX = 32
-FIRST_ARGUMENT = 6
-"""The number of the first argument: see `readmodel.questions.page`."""
 TERM = re.compile(r"([^=!<>,\s]+)\s*(!=|>=|<=|=|>|<)([^=!<>,]*)")
 NUMBER = re.compile(r"[+-]?[0-9]{1,64}(\.[0-9]{1,64})?")
 _NUMERIC = "'^[+-]?[0-9]{1,64}([.][0-9]{1,64})?$'"
@@ -27,6 +31,11 @@ class Term(msgspec.Struct, frozen=True):
     key: str
     op: str
     value: str
+
+    @property
+    def exact(self) -> bool:
+        """One value of one key."""
+        return self.op == "=" and "*" not in self.key and "*" not in self.value
 
 
 def terms(selector: str) -> list[Term]:
@@ -41,11 +50,21 @@ def terms(selector: str) -> list[Term]:
     return [_term(n, part) for n, part in enumerate(parts, start=1)]
 
 
-def condition(chosen: Sequence[Term]) -> tuple[str, list[object]]:
-    """`and ...` and the arguments it numbers from FIRST_ARGUMENT on."""
+def choice(chosen: Sequence[Term]) -> Choice:
+    lead = min((term for term in chosen if term.op != "!="), key=_rank, default=None)
     arguments: list[object] = []
-    written = [f"and {_written(term, arguments)}" for term in chosen]
-    return " ".join(written), arguments
+    borne = _bearing("l", lead, arguments) if lead else ""
+    more = [f"and {_written(term, arguments)}" for term in chosen if term is not lead]
+    return Choice(borne, lead is not None and lead.exact, " ".join(more), arguments)
+
+
+def bare(chosen: Sequence[Term]) -> bool:
+    """Whether it chooses what bears no label at all."""
+    return all(term.op == "!=" for term in chosen)
+
+
+def _rank(term: Term) -> int:
+    return 0 if term.exact else 1 if "*" not in term.key else 2
 
 
 def _term(n: int, part: str) -> Term:
@@ -64,28 +83,38 @@ def _malformed(why: str) -> Malformed:
 
 
 def _written(term: Term, arguments: list[object]) -> str:
-    wild = "*" in term.key or "*" in term.value
+    if term.exact:
+        said = _bearing("also", term, arguments)
+        return f"exists ({_ALSO} and {said})"
     if term.op in ("=", "!="):
-        if wild:
-            key, value = _like(term.key), _like(term.value)
-            said = f"key like {_n(arguments, key)} and value like {_n(arguments, value)}"
-            held = f"exists (select from jsonb_each_text(labels) as l (key, value) where {said})"
-        else:
-            pair = msgspec.json.encode({term.key: term.value}).decode()
-            held = f"labels @> {_n(arguments, pair)}::text::jsonb"
-        return held if term.op == "=" else f"not {held}"
-    value = f"labels ->> {_n(arguments, term.key)}::text"
+        said = _bearing("own", term, arguments)
+        own = f"exists (select from jsonb_each_text(r.labels) as own (key, value) where {said})"
+        return own if term.op == "=" else f"not {own}"
+    value = f"r.labels ->> {_n(arguments, term.key)}::text"
     number = f"{_n(arguments, term.value)}::text::numeric"
-    return (
-        f"case when {value} ~ {_NUMERIC} then ({value})::numeric {term.op} {number} else false end"
-    )
+    return f"case when {value} ~ {_NUMERIC} then ({value})::numeric {term.op} {number} end"
+
+
+_ALSO = """select from labels as also where also.kind = $1 and also.collection = $2
+    and also.name = l.name and also.life = l.life"""
+
+
+def _bearing(row: str, term: Term, arguments: list[object]) -> str:
+    key = _like(f"{row}.key", term.key, arguments)
+    if term.op in ("=", "!="):
+        return f"{key} and {_like(f'{row}.value', term.value, arguments)}"
+    return f"{key} and {row}.number {term.op} {_n(arguments, term.value)}::text::numeric"
+
+
+def _like(column: str, pattern: str, arguments: list[object]) -> str:
+    if "*" not in pattern:
+        return f"{column} = {_n(arguments, pattern)}"
+    if not pattern.strip("*"):
+        return "true"
+    escaped = re.sub(r"([\\%_])", r"\\\1", pattern)
+    return f"{column} like {_n(arguments, escaped.replace('*', '%'))}"
 
 
 def _n(arguments: list[object], value: object) -> str:
     arguments.append(value)
     return f"${FIRST_ARGUMENT - 1 + len(arguments)}"
-
-
-def _like(pattern: str) -> str:
-    escaped = re.sub(r"([\\%_])", r"\\\1", pattern)
-    return escaped.replace("*", "%")

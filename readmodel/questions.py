@@ -6,7 +6,15 @@ import msgspec
 from asyncpg import Pool
 
 from model.shape import Position, Ref, Resource
-from readmodel.tables import Tx
+from readmodel.checkpoints import checkpoint as checkpoint
+from readmodel.checkpoints import locked_checkpoint as locked_checkpoint
+from readmodel.declared import Declared as Declared
+from readmodel.declared import declared as declared
+from readmodel.derived import derived, shown
+from readmodel.users import User as User
+from readmodel.users import neighbours as neighbours
+from readmodel.users import outpaced as outpaced
+from readmodel.users import users as users
 
 decode_resource = msgspec.json.Decoder(Resource).decode
 
@@ -26,6 +34,23 @@ async def quarantined(pool: Pool, ref: Ref) -> bool:
     return bool(found)
 
 
+class Choice(msgspec.Struct, frozen=True):
+    """What a label selector chooses: see `query.labels`."""
+
+    borne: str = ""
+    """SQL over `l`, a row of `labels`: a label that all of it bears."""
+    ordered: bool = False
+    """Whether that is one value of one key: its index is in the order of the list."""
+    more: str = ""
+    """SQL behind another condition: over `l`, where something is borne, and `r`, its row."""
+    arguments: Sequence[object] = ()
+    """Their numbers begin with FIRST_ARGUMENT."""
+
+
+FIRST_ARGUMENT = 6
+EVERYTHING = Choice()
+
+
 async def page(
     pool: Pool,
     kind: str,
@@ -34,28 +59,53 @@ async def page(
     after: tuple[str, int],
     limit: int,
     deleted: bool | None,
-    condition: str = "",
-    arguments: Sequence[object] = (),
+    choice: Choice = EVERYTHING,
 ) -> list[Row]:
     """A page of a collection in the order (name, life).
 
-    `deleted`: False only what is not, True only what is (gone or going), None both. `condition` is
-    SQL from `query.labels` over `labels`, whose arguments begin at $6.
+    `deleted`: False only what is not, True only what is (gone or going), None both.
     """
-    life = {False: "and not gone and not deleted", True: "and deleted", None: ""}[deleted]
     rows = await pool.fetch(
-        f"""
-        select document, name, life from resources
-        where kind = $1 and collection = $2 and (name, life) > ($3, $4) {life} {condition}
-        order by name, life limit $5
-        """,
+        _page(kind, choice, deleted),
         kind,
         collection,
         *after,
         limit,
-        *arguments,
+        *choice.arguments,
     )
-    return [Row(*row) for row in rows]
+    return [Row(shown(row[0], row[3], row[4]), row[1], row[2]) for row in rows]
+
+
+def _page(kind: str, choice: Choice, deleted: bool | None) -> str:
+    alive = {False: "and not r.gone and not r.deleted", True: "and r.deleted", None: ""}[deleted]
+    by = "l" if choice.borne else "r"
+    source = _source(choice)
+    return f"""
+        select r.document, r.name, r.life, {derived(kind)}
+        from {source} {alive} {choice.more}
+        order by {by}.name, {by}.life limit $5
+    """
+
+
+def _source(choice: Choice) -> str:
+    """Who may be on the page, in order. Nothing is left to the planner that it could get wrong: it
+    cannot know how many bear a label."""
+    where = "{0}.kind = $1 and {0}.collection = $2 and ({0}.name, {0}.life) > ($3, $4)"
+    if not choice.borne:
+        return f"resources as r where {where.format('r')}"
+    bearers = f"labels as l {_ROW} where {where.format('l')} and {choice.borne}"
+    if not choice.ordered:
+        bearers = f"""(
+            select distinct l.name, l.life from labels as l
+            where {where.format("l")} and {choice.borne} order by l.name, l.life offset 0
+        ) as l {_ROW} where true"""
+    return bearers
+
+
+_ROW = """
+    join lateral (select * from resources where life = l.life offset 0) as r
+    on r.kind = $1 and r.collection = $2 and r.name = l.name
+"""
 
 
 async def below(
@@ -77,13 +127,34 @@ async def below(
     return [Ref(*row) for row in rows]
 
 
-async def checkpoint(connection: Tx | Pool, projection: str, stream: str) -> Position:
-    position = await connection.fetchval(
-        "select position from checkpoints where projection = $1 and stream = $2",
-        projection,
-        stream,
+async def below_counted(
+    pool: Pool, kinds: Sequence[str], path: str, *, going_too: bool, limit: int
+) -> tuple[list[Ref], int]:
+    """The first of what `below` answers, and how many there are in all."""
+    count = await pool.fetchval(
+        """
+        select count(*) from resources
+        where kind = any($1) and not gone and ($4 or not deleted) and path > $2 and path < $3
+        """,
+        list(kinds),
+        f"{path}/",
+        f"{path}0",
+        going_too,
     )
-    return Position(position or 0)
+    return await below(pool, kinds, path, going_too=going_too, limit=limit), count
+
+
+async def resources_at(pool: Pool, refs: Sequence[Ref]) -> dict[Ref, Resource]:
+    """Those of them that are not gone."""
+    rows = await pool.fetch(
+        """
+        select resource from unnest($1::text[], $2::text[]) as wanted (kind, path)
+        join resources using (kind, path) where not gone
+        """,
+        [ref.kind for ref in refs],
+        [ref.path for ref in refs],
+    )
+    return {resource.ref: resource for resource in (decode_resource(row[0]) for row in rows)}
 
 
 async def unfinished(pool: Pool, stream: str) -> tuple[list[Ref], Position]:

@@ -1,12 +1,17 @@
-"""The schema. Each version of the read model is a PostgreSQL schema of its own; there is no ALTER:
-a new version is filled from the log beside the old one."""
+"""The schema. Each read model is a PostgreSQL schema of its own, `rm_<n>`; there is no ALTER: a new
+one is filled from the log beside the old one, and then `secaplane.active` names it."""
 
 from typing import Any
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
+LAYOUT = 2
+"""Changes with the tables, and with what is put into them. Releases of two layouts run side by
+side, each on read models of its own."""
 READ_MODEL = "rm_1"
+"""What the first read model of a fresh database is called."""
+PREFIX = "rm_"
 Tx = asyncpg.Connection | PoolConnectionProxy
 READER = "secaplane_reader"
 """The role, if there is one, that may read and nothing else: every process but the projector."""
@@ -14,6 +19,7 @@ AWAY = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what a server says that dies meets nobody's question
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
@@ -23,7 +29,7 @@ AWAY = (
 """The database's trouble, not the question's: the same may be asked again a moment later."""
 ANSWER_S_MAX, CONNECT_S_MAX = 5, 5
 HOUSE = "secaplane"
-"""The schema of what outlives every version: which of them is active."""
+"""The schema of what outlives every read model: which of them are active."""
 
 _LOCK = 0x5ECA
 """Key of the advisory lock under which schemas are made: several processes may start at once."""
@@ -31,10 +37,14 @@ _LOCK = 0x5ECA
 ACTIVE = f"""
 create schema if not exists {HOUSE};
 create table if not exists {HOUSE}.active (
-    only_row   bool primary key default true check (only_row),
     read_model text not null
 );
-insert into {HOUSE}.active (read_model) values ('{READ_MODEL}') on conflict do nothing;
+-- the first release wrote one row, and named no layout
+alter table {HOUSE}.active
+    add column if not exists layout int not null default 1,
+    add column if not exists since timestamptz not null default now(),
+    drop column if exists only_row;
+create unique index if not exists active_of_layout on {HOUSE}.active (layout);
 """
 
 TABLES = """
@@ -67,9 +77,41 @@ create table if not exists {schema}.resources (
 ) with (fillfactor = 80);
 create unique index if not exists resources_living on {schema}.resources (kind, path)
     where not gone;
+create index if not exists resources_life on {schema}.resources (life);
 create index if not exists resources_unfinished on {schema}.resources (kind, path)
     where unfinished;
-create index if not exists resources_labels on {schema}.resources using gin (labels jsonb_path_ops);
+
+-- every label of every life, in the order in which a list of those that bear it goes
+create table if not exists {schema}.labels (
+    kind       text   collate "C" not null,
+    collection text   collate "C" not null,
+    key        text   collate "C" not null,
+    value      text   collate "C" not null,
+    number     numeric generated always as (
+        case when value ~ '^[+-]?[0-9]{{1,64}}([.][0-9]{{1,64}})?$' then value::numeric end
+    ) stored,
+    name       text   collate "C" not null,
+    life       bigint not null,
+    primary key (kind, collection, key, value, name, life)
+);
+create index if not exists labels_numbers on {schema}.labels
+    (kind, collection, key, number, name, life) where number is not null;
+
+-- what is not gone, and what it refers to
+create table if not exists {schema}.links (
+    target_kind text collate "C" not null,
+    target_path text collate "C" not null,
+    kind        text collate "C" not null,
+    path        text collate "C" not null,
+    primary key (target_kind, target_path, kind, path)
+);
+create index if not exists links_from on {schema}.links (kind, path);
+
+-- how many that are not gone lie in a resource whose kind counts them
+create table if not exists {schema}.counts (
+    path   text   collate "C" primary key,
+    inside bigint not null
+) with (fillfactor = 50);
 
 create table if not exists {schema}.history (
     position bigint primary key,
@@ -98,28 +140,31 @@ create table if not exists {schema}.quarantine (
 GRANTS = f"""
 do $$ begin
     if exists (select from pg_roles where rolname = '{READER}') then
-        grant usage on schema {HOUSE}, {{schema}} to {READER};
-        grant select on all tables in schema {HOUSE}, {{schema}} to {READER};
+        grant usage on schema {{schema}} to {READER};
+        grant select on all tables in schema {{schema}} to {READER};
     end if;
 end $$;
 """
 
 
-async def prepare(url: str, schema: str = READ_MODEL) -> None:
-    """Make what is missing; what is there stays as it is."""
+async def prepare(url: str, schema: str | None = READ_MODEL) -> None:
+    """Make what is missing: the house's own schema, and a read model's where one is named. What is
+    there stays as it is."""
     connection = await asyncpg.connect(url)
     try:
         async with connection.transaction():
             await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
             await connection.execute(ACTIVE)
-            await connection.execute(TABLES.format(schema=schema))
-            await connection.execute(GRANTS.format(schema=schema))
+            await connection.execute(GRANTS.format(schema=HOUSE))
+            if schema is not None:
+                await connection.execute(TABLES.format(schema=schema))
+                await connection.execute(GRANTS.format(schema=schema))
     finally:
         await connection.close()
 
 
 async def open_pool(
-    url: str, *, schema: str = READ_MODEL, size: int = 4, writes: bool = False
+    url: str, *, schema: str = READ_MODEL, size: int = 4, writes: bool = False, **more: Any
 ) -> asyncpg.Pool:
     """A pool whose questions are asked of one read model.
 
@@ -131,20 +176,28 @@ async def open_pool(
         url,
         min_size=1,
         max_size=size,
-        server_settings={"search_path": schema, "application_name": "secaplane", "jit": "off"}
-        | (_OF_WRITERS if writes else {}),
+        server_settings={"search_path": schema} | _OF_ALL | (_OF_WRITERS if writes else {}),
         reset=_nothing_to_reset,
         command_timeout=ANSWER_S_MAX,
         timeout=CONNECT_S_MAX,
+        **more,
     )
 
 
-_OF_WRITERS = {"synchronous_commit": "off", "plan_cache_mode": "force_generic_plan"}
-
-
-async def refuse_unprepared(pool: asyncpg.Pool) -> None:
-    """Raises asyncpg's UndefinedTableError until the projector has made the tables."""
-    await pool.execute("select from quarantine limit 0")
+_OF_ALL = {
+    "application_name": "secaplane",
+    "jit": "off",
+    # every question has an index, and asks for a page at most
+    "enable_seqscan": "off",
+    "max_parallel_workers_per_gather": "0",
+}
+_OF_WRITERS = {
+    "synchronous_commit": "off",
+    "plan_cache_mode": "force_generic_plan",
+    # a plan made while a table is empty must be the right one when it is full
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
 
 
 async def _nothing_to_reset(connection: Any) -> None:

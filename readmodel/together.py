@@ -9,6 +9,7 @@ from collections import deque
 from asyncpg import Pool
 
 from model.shape import Ref
+from readmodel.derived import OF_ANY_KIND, shown
 
 LANES = 2
 """SELECTs under way at once."""
@@ -62,12 +63,15 @@ class Together:
     async def _select(self, refs: set[Ref]) -> dict[Ref, Found]:
         wanted = list(refs)
         rows = await self._pool.fetch(
-            """
-            select kind, path, document, quarantined
-            from unnest($1::text[], $2::text[]) as wanted (kind, path)
-            join resources using (kind, path) where not gone
-            """,
+            _SELECT,
             [ref.kind for ref in wanted],
             [ref.path for ref in wanted],
         )
-        return {Ref(row[0], row[1]): (row[2], row[3]) for row in rows}
+        return {Ref(row[0], row[1]): (shown(row[2], row[4], row[5]), row[3]) for row in rows}
+
+
+_SELECT = f"""
+    select r.kind, r.path, r.document, r.quarantined, {OF_ANY_KIND}
+    from unnest($1::text[], $2::text[]) as wanted (kind, path)
+    join resources as r on r.kind = wanted.kind and r.path = wanted.path where not r.gone
+"""

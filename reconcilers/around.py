@@ -8,7 +8,7 @@ from command.references import bound, strict_links, there_anyway
 from command.situation import found
 from kinds import KINDS, children, dropped, held, parents, pointings, stored
 from model.errors import Unavailable
-from model.shape import Ref, Resource
+from model.shape import Position, Ref, Resource
 from plugins import Bound
 from reconcilers.plan import Surroundings
 
@@ -19,7 +19,7 @@ Family = Callable[[Resource], Awaitable[Mapping[Ref, Resource]]]
 
 
 async def surroundings(
-    door: Door, family: Family, resource: Resource | None
+    door: Door, family: Family, resource: Resource | None, news: Position
 ) -> tuple[Surroundings, Bound]:
     """What a plan looks at, and what the plugin is told of.
 
@@ -30,15 +30,16 @@ async def surroundings(
         return Surroundings(), {}
     kind = KINDS[resource.ref.kind]
     if resource.deleted_at and not resource.gone:
-        return await _of_the_going(door, family, resource), {}
+        return await _of_the_going(door, family, resource, news), {}
     if not kind.unfinished(resource) and not kind.follows:
         return Surroundings(), {}
-    above = [parent for parent in parents(resource.ref) if KINDS[parent.kind].deletable]
+    above = parents(resource.ref)
     pointed = list(pointings(resource.ref, resource.spec, region=door.site.region))
     meant = [stored(ref) for pointing in pointed for _, ref in pointing.means]
     here = await found(door.folds, [*above, *meant])
     targets: dict[Ref, Resource | None] = {}
-    told = {ref.kind: parent for ref in above if (parent := here[ref]) and not parent.going}
+    awaited = [ref for ref in above if KINDS[ref.kind].deletable]
+    told = {ref.kind: parent for ref in awaited if (parent := here[ref]) and not parent.going}
     for pointing in pointed:
         target = bound(pointing, here)
         if target is not None:
@@ -48,16 +49,24 @@ async def surroundings(
         needed = candidates and len(strict) == len(pointing.links)
         if needed and not any(there_anyway(resource.ref, ref) for ref in candidates):
             targets[target.ref if target else stored(candidates[0])] = target
-    return Surroundings(parents={ref: here[ref] for ref in above}, targets=targets), told
+    shown = {ref: here[ref] for ref in above if ref in awaited or _leaves(here[ref])}
+    return Surroundings(parents=shown, targets=targets), told
 
 
-async def _of_the_going(door: Door, family: Family, resource: Resource) -> Surroundings:
+def _leaves(parent: Resource | None) -> bool:
+    """A tenant is there and waited for by nobody; but when it goes, what was put into it goes."""
+    return parent is None or parent.going
+
+
+async def _of_the_going(
+    door: Door, family: Family, resource: Resource, news: Position
+) -> Surroundings:
     """Who holds it, who lies in it, and who goes with it, as the read model knows at or past its
-    last event."""
+    last event, and what woke it."""
     ref, kind = resource.ref, KINDS[resource.ref.kind]
     if not (children(kind) or held(kind) or dropped(kind) or kind.brood or kind.companion):
         return Surroundings()
-    if not await door.reached(resource.position, CAUGHT_UP_S_MAX):
+    if not await door.reached(max(resource.position, news), CAUGHT_UP_S_MAX):
         raise Unavailable("the read model is behind; look again")
     inside = [*await door.inside(ref, True)] if children(kind) else []
     ending: list[Ref] = []

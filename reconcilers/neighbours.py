@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 
 from asyncpg import Pool
 
-from command.lookout import Reached
+from command.door import Door
+from eventlog.codec import Unreadable
 from eventlog.log import Blank, Followed
-from kinds import FOLLOWERS, KINDS, followed, sharers
-from model.events import Deleted, StatusReported
+from kinds import FOLLOWERS, KINDS, followed, sharers, uses
+from model.events import Created, Deleted, StatusReported, Updated
 from model.shape import NOWHERE, Position, Ref, State
-from readmodel import links
+from readmodel import questions
 
 PATIENCE_S = 2.0
 
@@ -19,15 +20,19 @@ PATIENCE_S = 2.0
 class Neighbours:
     """Events that may matter to others, until the read model knows them; then the others."""
 
-    def __init__(self, pool: Pool, reached: Reached) -> None:
-        self._pool, self._reached = pool, reached
+    def __init__(self, pool: Pool, door: Door) -> None:
+        self._pool, self._door = pool, door
         self._changed: dict[Ref, Position] = {}
+        self._let_go: set[Ref] = set()
+        """What may have named something that it names no longer."""
         self._some = asyncio.Event()
 
     def notice(self, followed: Followed) -> None:
         """That something became active or went: nothing else changes what it is to others."""
         if isinstance(followed, Blank) or followed.ref.kind not in _WATCHED:
             return
+        if isinstance(followed.event, Updated | Deleted) and followed.ref.kind in _SHARERS:
+            self._let_go.add(followed.ref)
         match followed.event:
             case StatusReported(state=State.ACTIVE) | Deleted():
                 self._changed[followed.ref] = followed.position
@@ -37,11 +42,11 @@ class Neighbours:
         """Waits for changes, and until the read model knows them, then says who is concerned.
 
         Raises:
-            whatever the database raises; what was noticed is kept.
+            whatever the database raises, Unanswered; what was noticed is kept.
         """
         await self._some.wait()
         changed = dict(self._changed)
-        while not await self._reached(max(changed.values()), PATIENCE_S):
+        while not await self._door.reached(max(changed.values()), PATIENCE_S):
             pass  # nobody else is kept waiting, and what looks by itself looks anyway
         concerned = await self._concerned(changed)
         self._changed = {
@@ -49,19 +54,36 @@ class Neighbours:
             for ref, position in self._changed.items()
             if position > changed.get(ref, NOWHERE)
         }
+        self._let_go -= changed.keys() - self._changed.keys()
         if not self._changed:
             self._some.clear()
         return concerned
 
     async def _concerned(self, changed: Iterable[Ref]) -> list[Ref]:
         refs = list(changed)
-        users = await links.users(self._pool, refs, kinds=FOLLOWERS)
+        users = await questions.users(self._pool, refs, kinds=FOLLOWERS)
         concerned = [user.ref for user in users if user.ref.kind in _followers_of(user.target)]
         for name, kinds in _SHARERS.items():
             some = [ref for ref in refs if ref.kind == name]
             if some:
-                concerned += await links.neighbours(self._pool, some, kinds=kinds)
+                concerned += await questions.neighbours(self._pool, some, kinds=kinds)
+            for ref in self._let_go.intersection(some):
+                once = await questions.users(self._pool, await self._once_named(ref), kinds=kinds)
+                concerned += [user.ref for user in once]
         return list(dict.fromkeys(concerned))
+
+    async def _once_named(self, ref: Ref) -> list[Ref]:
+        """What a resource ever referred to in its last life: the read model knows it no longer, and
+        who shared it may not know yet that it was let go."""
+        here = await self._door.folds.fresh(ref)
+        if here is None:
+            return []
+        try:
+            history = await self._door.log.read(ref, after=Position(here.life - 1))
+        except Unreadable:
+            return sorted(uses(ref, here.spec))
+        wishes = [e.event.spec for e in history if isinstance(e.event, Created | Updated)]
+        return sorted({target for spec in wishes for target in uses(ref, spec)})
 
 
 def _followers_of(target: Ref) -> tuple[str, ...]:

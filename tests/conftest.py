@@ -6,6 +6,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+from hypothesis import settings
 from nats.aio.client import Client
 
 from readmodel import tables
@@ -13,6 +14,8 @@ from tests import servers
 
 TEMPLATE = "secaplane_tests"
 _number = count(1)
+settings.register_profile("house", deadline=None, database=None)
+settings.load_profile("house")
 
 
 @pytest.fixture(scope="session")

@@ -9,15 +9,15 @@ from msgspec import UNSET
 
 from command.commands import Command, ReportStatus
 from command.decide import decide
-from command.situation import Situation
-from kinds import KINDS
+from command.situation import Rights, Sees, Site, Situation
+from kinds import KINDS, SHARED_TENANT
 from model.errors import Refusal
 from model.events import AnyEvent, By, Created, RecordedEvent, StatusReported
 from model.evolve import fold
 from model.shape import Json, Position, Ref, Resource, State
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-IDS = {"tenant": "acme", "workspace": "web"}
+IDS = {"tenant": "acme", "workspace": "web", "network": "net", "cluster": "k8s"}
 JANE = By(sub="jane")
 TENANT = Ref("tenant", "tenants/acme")
 WEB = Ref("workspace", "tenants/acme/workspaces/web")
@@ -43,6 +43,33 @@ class given:
 
     def holding(self, inside: Sequence[Ref]) -> "given":
         self.situation = msgspec.structs.replace(self.situation, inside=inside)
+        return self
+
+    def called(self, name: str) -> "given":
+        ref = msgspec.structs.replace(self.ref, path=f"{self.ref.collection}/{name}")
+        self.situation = msgspec.structs.replace(self.situation, ref=ref)
+        return self
+
+    def pointing_to(self, *targets: Resource) -> "given":
+        """What there is for its references to mean."""
+        there = {target.ref: target for target in targets}
+        self.situation = msgspec.structs.replace(self.situation, targets=there)
+        return self
+
+    def used_by(self, *users: Ref) -> "given":
+        self.situation = msgspec.structs.replace(self.situation, users=users)
+        return self
+
+    def in_zones(self, *zones: str) -> "given":
+        self.situation = msgspec.structs.replace(self.situation, zones=zones)
+        return self
+
+    def at(self, site: Site) -> "given":
+        self.situation = msgspec.structs.replace(self.situation, site=site)
+        return self
+
+    def seen_by(self, sees: Sees) -> "given":
+        self.situation = msgspec.structs.replace(self.situation, rights=Rights(sees=sees))
         return self
 
     def when(self, command: Command) -> "given":
@@ -122,3 +149,8 @@ def lived(ref: Ref, spec: Json, *reports: StatusReported) -> Resource:
     resource = fold(history(ref, Created(spec=spec), *reports))
     assert resource is not None
     return resource
+
+
+def offered(kind: str, name: str) -> Resource:
+    """Something of the catalogue, where it lies for all."""
+    return lived(KINDS[kind].ref({"tenant": SHARED_TENANT}, name), {})

@@ -7,10 +7,10 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -20,6 +20,7 @@ from cli.house import House
 
 OWN = ("cloud", "serve", "projector", "reconcilers")
 TENANT = "bench"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -81,14 +82,21 @@ async def stand(folder: Path | None = None, settings: Config | None = None) -> A
 
 
 @contextmanager
-def kept(settings: Config) -> Iterator[Stand]:
-    """A stand on a loop of its own, in a thread: it outlives the loops of the tests that use it.
-    Its children are started again when somebody kills them."""
-    standing: Future[tuple[Stand, Callable[[], object]]] = Future()
+def kept(settings: Config, folder: Path | None = None) -> Iterator[Stand]:
+    """A stand that outlives the loops of the tests that use it. Its children are started again when
+    somebody kills them."""
+    with outliving(stand(settings=settings)) as made:
+        yield made
+
+
+@contextmanager
+def outliving(opened: AbstractAsyncContextManager[T]) -> Iterator[T]:
+    """What is opened on a loop of its own, in a thread."""
+    standing: Future[tuple[T, Callable[[], object]]] = Future()
 
     async def keep() -> None:
         loop, over = asyncio.get_running_loop(), asyncio.Event()
-        async with stand(settings=settings) as made:
+        async with opened as made:
             standing.set_result((made, lambda: loop.call_soon_threadsafe(over.set)))
             await over.wait()
 

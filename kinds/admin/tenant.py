@@ -28,5 +28,6 @@ KIND = Kind(
     spec=TenantSpec,
     companion=administration,
     deletable=False,
+    takes_along=("role", "role-assignment"),
     by_plugin=False,
 )

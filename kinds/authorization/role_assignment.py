@@ -35,9 +35,9 @@ KIND = Kind(
     spec=RoleAssignmentSpec,
     links=(
         Link(at="/roles/*", to=("role",), switch="role_assignment_roles", drops=True),
-        Link(at="/scopes/*/tenants/*", to=("tenant",)),
-        Link(at="/scopes/*/regions/*", to=("region",)),
-        Link(at="/scopes/*/workspaces/*", to=("workspace",), strict=False),
+        Link(at="/scopes/*/tenants/*", to=("tenant",), all_of_them=True),
+        Link(at="/scopes/*/regions/*", to=("region",), all_of_them=True),
+        Link(at="/scopes/*/workspaces/*", to=("workspace",), strict=False, all_of_them=True),
     ),
     by_plugin=False,
 )

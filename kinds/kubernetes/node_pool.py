@@ -1,13 +1,15 @@
 """A pool of a cluster's nodes. Each is an instance of its own, with a volume and a NIC."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from kinds.kubernetes import PROVIDER
-from model.kind import Brood, Companion, Kind, Link
+from kinds.storage.block_storage import GIGABYTES_MAX
+from model.errors import Broken
+from model.kind import Around, Brood, Companion, Kind, Link
 from model.shape import Json, Ref, Reference, Resource, Status, Wire, Zone
 
 NODES_MAX = 1000
@@ -74,6 +76,15 @@ def shown(members: Sequence[Ref]) -> Json:
     return {"nodes": instances[:NODES_MAX]}
 
 
+def roots_are_volumes(old: Json | None, new: Json, around: Around) -> Iterable[Broken]:
+    """The standard gives a root volume no upper limit, but each becomes a block storage."""
+    if new["nodeTemplate"]["rootVolume"]["sizeGB"] > GIGABYTES_MAX:
+        yield Broken(
+            f"becomes a volume, which takes {GIGABYTES_MAX} or less",
+            "/spec/nodeTemplate/rootVolume/sizeGB",
+        )
+
+
 KIND = Kind(
     provider=PROVIDER,
     name="kubernetes-node-pool",
@@ -93,6 +104,7 @@ KIND = Kind(
         Link(at="/nodeTemplate/subnetRef", to=("subnet",)),
         Link(at="/nodeTemplate/securityGroupRef", to=("security-group",)),
     ),
+    check=roots_are_volumes,
     brood=nodes,
     brood_status=shown,
 )

@@ -25,22 +25,27 @@ class SubnetStatus(Status, frozen=True):
 
 
 def lies_in_its_network(old: Json | None, new: Json, around: Around) -> Iterable[Broken]:
-    """As far as the network's ranges are known yet."""
+    """As far as the network's ranges are known yet, and asked of what is new or changed."""
     above = around.get("network")
+    former = old["cidr"] if old else {}
     for family, text in new["cidr"].items() if above else ():
-        ranges = None if automatic(text) else _ranges(above, family)
+        ranges = None if text == former.get(family) else _ranges(above, family)
+        fits = _fits_in if automatic(text) else _within
         mine = network(text)
-        if ranges is None or any(_within(mine, each) for each in ranges):
+        if ranges is None or any(fits(mine, each) for each in ranges):
             continue
         known = ", ".join(str(each) for each in ranges) or f"no {family} at all"
         yield Broken(f"lies outside the network, which has {known}", f"/spec/cidr/{family}")
 
 
 def _ranges(above: Resource | None, family: str) -> list[Network] | None:
-    """None while the cloud has not chosen all of them."""
+    """None while the cloud has not chosen all of them. What is wanted of a network counts before
+    the cloud has heard of it."""
     assert above is not None
-    known = above.found or above.spec
-    texts = list(_texts(known, family))
+    known = [above.found] if above.found else []
+    if above.unfinished or not known:
+        known.append(above.spec)
+    texts = [text for said in known for text in _texts(said, family)]
     return None if any(map(automatic, texts)) else [n for each in texts if (n := network(each))]
 
 
@@ -56,6 +61,11 @@ def _within(mine: Network | None, other: Network) -> bool:
     assert mine is not None, "the schema asks for a CIDR"
     first = mine.network_address
     return first in other and mine.prefixlen >= other.prefixlen
+
+
+def _fits_in(mine: Network | None, other: Network) -> bool:
+    assert mine is not None, "the schema asks for a CIDR"
+    return mine.prefixlen >= other.prefixlen
 
 
 KIND = Kind(

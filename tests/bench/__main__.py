@@ -5,7 +5,14 @@ import sys
 
 import uvloop
 
-from tests.bench import http_figures, log_figures, restart_figures
+from tests.bench import (
+    catalogue_figures,
+    growth_figures,
+    http_figures,
+    log_figures,
+    policy_figures,
+    restart_figures,
+)
 from tests.bench.figures import Figure, figure, keep, table
 from tests.stand import stand
 
@@ -14,17 +21,19 @@ async def main(*, growth_only: bool) -> None:
     found: dict[str, Figure] = {}
     if not growth_only:
         found |= await everything_small()
+    found |= await growth_figures.measure()
     found |= await restart_figures.measure()
     keep(found)
     print(table(found))
 
 
 async def everything_small() -> dict[str, Figure]:
-    found: dict[str, Figure] = {}
+    found = catalogue_figures.measure()
     async with stand() as house:
         found["rss_mib"] = figure([max(house.rss_mib().values())], "MiB")
         found |= await http_figures.measure(house)
         found |= await log_figures.measure(house)
+    found |= await policy_figures.measure(found["get_per_second"].median)
     return found | await log_figures.measure_histories()
 
 

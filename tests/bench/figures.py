@@ -31,6 +31,8 @@ class Target(msgspec.Struct, frozen=True):
 
 
 TARGETS = {
+    "operations": Target("operations of SECA served, of all there are", at_least=89),
+    "kind_lines": Target("lines of code in a kind's file, over all kinds", at_most=40),
     "get_vs_bare": Target("GET by name / a bare route with the same bytes", at_least=0.35),
     "get_vs_bare_select": Target("GET by name / that route with one select", at_least=0.80),
     "put_vs_bare": Target("PUTs accepted / a bare route with a synced publish", at_least=0.30),
@@ -40,6 +42,17 @@ TARGETS = {
     "project_vs_bare": Target("events projected / events read, from a cold log", at_least=0.08),
     "put_history_growth": Target("cold PUT with 10,000 events / with 10", at_most=1.5),
     "reconcile_history_growth": Target("cold look with 10,000 events / with 10", at_most=1.5),
+    "put_growth": Target("PUT with 500 in the same workspace / with 5", at_most=1.15),
+    "get_growth": Target("GET with 1,000,000 rows / with 1,000", at_most=1.2),
+    "list_last_vs_first": Target("last page of 1,000,000 rows / the first", at_most=1.2),
+    "list_label_vs_plain": Target("the same by a label of a tenth / of all", at_most=2),
+    "may_cached_us": Target("a remembered decision, p99", at_most=5),
+    "may_first_us": Target("a caller's first one among 10,000 assignments, p99", at_most=1000),
+    "may_growth": Target("the same among 100,000 / among 10,000", at_most=1.3),
+    "may_disagreements": Target("with one plain enforcer, of 200,000 questions", at_most=0),
+    "guard_share": Target("token and policy, of a GET's time", at_most=20),
+    "policy_start_s": Target("to know 100,000 assignments", at_most=2),
+    "policy_start_block_ms": Target("nobody waits longer meanwhile", at_most=5),
     "restart_growth": Target("restart to ready, 200,000 events / 200", at_most=1.3),
     "rss_mib": Target("memory of the largest own process, idle", at_most=120),
 }

@@ -22,6 +22,7 @@ REPEATS = 5
 READ_S, WRITE_S = 3.0, 4.0
 READS_IN_FLIGHT, WRITES_IN_FLIGHT = 16, 32
 ALONE = 100
+FEW, MANY = 5, 500
 REST_S = 0.025
 """A PUT alone finds the house at rest: what the one before set in motion has come to an end."""
 SETTLE_S_MAX = 120.0
@@ -56,6 +57,7 @@ async def measure(stand: Stand) -> dict[str, Figure]:
             found = await _reads(stand, url)
             found |= await _to_active(stand, session)
             found |= await _alone(stand, session, url)
+            found |= await _crowded(stand, session)
             found |= await _writes(stand, url)
     return found
 
@@ -184,6 +186,25 @@ async def _median_s(session: aiohttp.ClientSession, url: str) -> float:
             assert answer.status in (200, 201), await answer.text()
         took.append(time.perf_counter() - began)
     return statistics.median(took)
+
+
+async def _crowded(stand: Stand, session: aiohttp.ClientSession) -> dict[str, Figure]:
+    """Resources that are there already are written again, so that their number stays."""
+    for workspace, number in (("w4", FEW), ("w5", MANY)):
+        for n in range(number):
+            await _put(session, stand.volume(workspace, f"c{n}"), BODY)
+    await settled(stand)
+    ratios = []
+    for _ in range(REPEATS):
+        took: dict[str, list[float]] = {"w4": [], "w5": []}
+        for n in range(ALONE):
+            for workspace, times in took.items():
+                await asyncio.sleep(REST_S)
+                began = time.perf_counter()
+                await _put(session, stand.volume(workspace, f"c{n % FEW}"), BODY)
+                times.append(time.perf_counter() - began)
+        ratios.append(statistics.median(took["w5"]) / statistics.median(took["w4"]))
+    return {"put_growth": figure(ratios, "ratio")}
 
 
 async def _to_active(stand: Stand, session: aiohttp.ClientSession) -> dict[str, Figure]:

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -13,7 +13,8 @@ from nats.aio.client import Client
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
 from command.commands import Put
-from command.handle import Door, handle
+from command.door import Door
+from command.handle import handle
 from eventlog.codec import Page
 from eventlog.folds import Folds
 from eventlog.jetstream import JetStreamLog
@@ -134,9 +135,12 @@ async def _histories(stand: Stand, client: Client) -> dict[str, Figure]:
 
     async def nothing(ref: Ref) -> None: ...
 
+    async def alone(resource: Resource) -> Mapping[Ref, Resource]:
+        return {}
+
     async def look(ref: Ref) -> None:
-        bench = Bench(_door(log, Folds(log, snapshots)), plugin, Sealer(Keyring.fresh()))
-        await reconcile(bench, ref)
+        door = _door(log, Folds(log, snapshots))
+        await reconcile(Bench(door, plugin, Sealer(Keyring.fresh()), alone), ref)
 
     try:
         return {
@@ -193,7 +197,22 @@ def _door(log: JetStreamLog, folds: Folds) -> Door:
     async def inside(ref: Ref, going_too: bool) -> list[Ref]:
         return []
 
+    async def users(refs: Sequence[Ref], going_too: bool) -> list[Ref]:
+        return []
+
+    async def named_by(ref: Ref, kinds: Sequence[str]) -> list[Ref]:
+        return []
+
     async def reached(position: Position, seconds: float) -> bool:
         return True
 
-    return Door(log, folds, lambda: datetime.now(UTC), lambda: "uid", inside, reached)
+    return Door(
+        log=log,
+        folds=folds,
+        clock=lambda: datetime.now(UTC),
+        new_uid=lambda: "uid",
+        inside=inside,
+        users=users,
+        named_by=named_by,
+        reached=reached,
+    )

@@ -23,7 +23,9 @@ from eventlog.jetstream import JetStreamLog
 from eventlog.subjects import subject
 from model.events import SYSTEM, Created, RecordedEvent, StatusReported
 from model.shape import Position, Ref, State
-from projector import history, resources
+from projector import statement
+from projector.folding import fold
+from projector.rebuild import switch
 from readmodel import tables
 from tests.bench.figures import Figure, figure
 from tests.stand import CATALOGUE, OWN, TENANT, VOLUME, config, start_seconds
@@ -125,16 +127,18 @@ def _page(n: int) -> Page:
 async def _seed_rows(house: House, seeded: list[RecordedEvent]) -> None:
     url = house.postgres(embedded.OWNER)
     await _patient_tables(url)
-    folded = resources.fold({}, seeded, REGION)
+    filled = statement.filled(fold({}, seeded, REGION))
     pool = await tables.open_pool(url)
     async with pool.acquire() as connection, connection.transaction():
-        for projection in (resources, history):
+        for part, rows in filled:
             await connection.copy_records_to_table(
-                projection.NAME, records=projection.rows(folded), columns=list(projection.COLUMNS)
+                part.table, records=rows, columns=list(part.columns)
             )
+        for projection in statement.PROJECTIONS:
             await connection.execute(
                 "insert into checkpoints values ($1, 'SECA', $2)", projection.NAME, len(seeded)
             )
+        await switch(connection, tables.READ_MODEL)
     await pool.execute("vacuum analyze")
     pool.terminate()
 

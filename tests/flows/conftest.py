@@ -1,6 +1,8 @@
 """One whole house for all flows, one caller for each test, and a name that nobody else uses."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from eventlog.jetstream import JetStreamLog
 from tests.flows.client import Client, client_of
 from tests.flows.dev_house import DevHouse, Said, dev
+from tests.flows.planning import prepare
 from tests.servers import STREAM, connected
 
 _number = count(1)
@@ -36,6 +39,10 @@ zones = ["z1"]
 [[storage-sku]]
 name = "tiny"
 spec = { iops = 1, type = "local-durable", minVolumeSize = 1 }
+
+[[instance-sku]]
+name = "tiny"
+spec = { vCPU = 1, ram = 1 }
 """
 
 
@@ -60,6 +67,19 @@ async def secatest(other_house: DevHouse) -> AsyncIterator[Client]:
 
 @pytest.fixture
 def said(house: DevHouse) -> Said:
+    return house.said
+
+
+@pytest.fixture(scope="session")
+def peopled(house: DevHouse) -> Said:
+    """The same house, with one resource of each kind in it that others can point to or lie in."""
+
+    async def people() -> None:
+        async with client_of(house.said.url, house.said.token) as caller:
+            await prepare(caller)
+
+    with ThreadPoolExecutor(1) as thread:  # whose loop is nobody else's
+        thread.submit(lambda: asyncio.run(people())).result()
     return house.said
 
 

@@ -14,6 +14,9 @@ from projector.run import Projector
 ORDERS = {
     "resources": "kind, collection, name, life",
     "history": "position",
+    "labels": "kind, collection, key, value, name, life",
+    "links": "target_kind, target_path, kind, path",
+    "counts": "path",
     "checkpoints": "projection, stream",
     "quarantine": "kind, path",
 }

@@ -35,13 +35,15 @@ async def test_a_lively_house_is_rebuilt_row_by_row_as_it_stands() -> None:
             async with scene.pool() as live:
                 was = await rows(live)
             assert {row["type"] for row in was["history"]} == EVERY_TYPE
-            assert {row["kind"] for row in was["history"]} == set(KINDS)
+            assert {row["kind"] for row in was["history"]} >= KINDS_OF_IT
+            assert all(was[table] for table in ("labels", "links", "counts"))
             for batch_max in (1000, 7, 1):
                 async with scene.pool(f"rm_by_{batch_max}") as beside:
                     await rebuild(beside, scene.log, events, batch_max=batch_max)
                     assert_same(was, await rows(beside))
 
 
+KINDS_OF_IT = {"role", "role-assignment", "workspace", "block-storage", "instance", "region"}
 EVERY_TYPE = {
     "created",
     "updated",
@@ -53,7 +55,7 @@ EVERY_TYPE = {
 
 
 async def lively(scene: Scene) -> None:
-    """Every kind, every sort of event, names used again, refusals of the cloud, secrets, labels."""
+    """Many kinds, every sort of event, names used again, refusals of the cloud, secrets, labels."""
     client = scene.client
     refuse = [{"kind": "block-storage", "name": "bad*"}]
     await scene.site.misbehave(delay_s=0.05, refuse=refuse)
@@ -87,12 +89,13 @@ async def live_in(client: Client, workspace: str) -> None:
     for action in ("start", "restart", "stop"):
         assert (await client.post(f"{one}/{action}")).status == 202
         await client.active(one)
+    spare = at("block-storage", "spare", workspace=workspace)
     for _ in range(2):
-        assert (await client.delete(disk)).status == 202
-        await client.gone(disk)
-        await client.made(disk, VOLUME)
+        await client.made(spare, VOLUME)
+        assert (await client.delete(spare)).status == 202
+        await client.gone(spare)
     if workspace == "two":
-        for path in (disk, bad, one):
+        for path in (one, disk, bad):
             await client.delete(path)
             await client.gone(path)
         assert (await client.delete(home)).status == 202

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import aiohttp
 import jwt
 import msgspec
 import pytest
@@ -12,28 +13,30 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm
 from jwt.utils import base64url_encode
+from multidict import CIMultiDict
 
 from cli.house import ISSUER
 from cli.identities import ALGORITHM, KID, Issuer
+from edge.paths import REVIEWS
 from kinds import KINDS
 from tests.flows.client import JSON, Client, at
 from tests.flows.dev_house import DevHouse
 from tests.flows.problems import refused
 
 ADMINISTRATOR = "admin@example.org"
-OPEN = ("/healthz", "/readyz", "/metrics", "/openapi.json")
-IDS = {"tenant": "demo", "workspace": "w"}
+OPEN = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/.wellknown/secapi")
+IDS = {"tenant": "demo", "workspace": "w", "network": "n", "cluster": "c"}
 
 
 def walk() -> list[tuple[str, str]]:
-    """Every method of every route that a kind makes."""
-    found = []
+    """Every method of every route that a kind makes, and the one that none makes."""
+    found = [("POST", REVIEWS.format_map(IDS))]
     for kind in KINDS.values():
-        collection, item = kind.url.format_map(IDS), f"{kind.url.format_map(IDS)}/x"
-        found += [(method, path) for path in (collection, item) for method in ("GET", "HEAD")]
-        found += [("PUT", item)] if kind.writable else []
-        found += [("DELETE", item)] if kind.writable and kind.deletable else []
-        found += [("POST", f"{item}/{action}") for action in kind.actions]
+        for collection in (url.format_map(IDS) for url in kind.urls):
+            found += [("GET", collection), ("HEAD", collection)]
+            found += [(verb.upper(), f"{collection}/x") for verb in kind.verbs]
+            found += [("HEAD", f"{collection}/x")] if "get" in kind.verbs else []
+            found += [("POST", f"{collection}/x/{action}") for action in kind.actions]
     return found
 
 
@@ -53,7 +56,8 @@ async def test_the_walk_is_over_every_documented_operation(client: Client) -> No
     documented = {
         (method.upper(), path.format_map(IDS | {"name": "x"}))
         for path, operations in paths.items()
-        for method in operations
+        for method, operation in operations.items()
+        if operation.get("security") != []
     }
     assert {each for each in walk() if each[0] != "HEAD"} == documented
 
@@ -139,6 +143,7 @@ def without_signature(house: DevHouse) -> str:
         signed({"sub": "a" * 129}),
         signed({}, kid="another"),
         signed({}, crit=["unknown"]),
+        signed({}, typ="logout+jwt"),
         signed({"padding": "a" * 8192}),
     ],
     ids=str,
@@ -177,6 +182,18 @@ async def test_a_token_made_by_hand_is_believed_when_it_is_right(
 async def test_an_authorization_that_is_no_bearer_token(client: Client, header: str) -> None:
     answer = await client.get(at("region"), token=None, Authorization=header)
     assert refused(answer, 401) == []
+
+
+@pytest.mark.parametrize("second", ["same", "stranger", "Basic YTpi", ""])
+async def test_two_authorizations_are_none(house: DevHouse, second: str) -> None:
+    """A proxy before us may have judged the other one."""
+    good = f"Bearer {house.said.token}"
+    other = {"same": good, "stranger": f"Bearer {stranger(house)}"}.get(second, second)
+    for pair in ((good, other), (other, good)):
+        headers = CIMultiDict([("Authorization", each) for each in pair])
+        url = house.said.url + at("region")
+        async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as answer:
+            assert answer.status == 401
 
 
 async def test_the_scheme_may_be_written_in_any_case(client: Client, house: DevHouse) -> None:

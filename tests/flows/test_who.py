@@ -53,14 +53,13 @@ async def statuses(caller: Client, *paths: str) -> list[int]:
 # --- a viewer of one workspace
 
 
-async def test_a_viewer_sees_one_workspace_and_what_is_in_it(
+async def test_a_viewer_of_a_workspace_sees_what_is_in_it(
     client: Client, viewer: Client, furnished: str
 ) -> None:
     path = at("role-assignment", f"{furnished}-viewers")
     assert (await viewer.get(at("workspace", furnished))).status == 403
     await client.put(path, of_viewer(furnished, workspaces=[furnished]))
     seen = (
-        at("workspace", furnished),
         at("block-storage", workspace=furnished),
         at("block-storage", "disk", workspace=furnished),
         at("instance", workspace=furnished),
@@ -72,6 +71,7 @@ async def test_a_viewer_sees_one_workspace_and_what_is_in_it(
     assert await statuses(viewer, *seen) == [200] * len(seen)
     hidden = (
         at("workspace"),
+        at("workspace", furnished),
         at("workspace", f"{furnished}-beside"),
         at("workspace", "absent"),
         at("block-storage", "disk", workspace=f"{furnished}-beside"),
@@ -130,11 +130,12 @@ async def test_an_assignment_that_is_narrowed_is_narrower_at_once(
     path = at("role-assignment", f"{furnished}-narrowed")
     here = at("block-storage", workspace=furnished)
     beside = at("block-storage", workspace=f"{furnished}-beside")
-    await client.put(path, of_viewer(furnished))
+    role = "seca.workspace-admin"
+    await client.put(path, of_viewer(furnished, role))
     assert await statuses(viewer, here, beside, at("workspace")) == [200, 200, 200]
-    await client.put(path, of_viewer(furnished, workspaces=[f"{furnished}-beside"]))
+    await client.put(path, of_viewer(furnished, role, workspaces=[f"{furnished}-beside"]))
     assert await statuses(viewer, here, beside, at("workspace")) == [403, 200, 403]
-    await client.put(path, of_viewer(furnished, regions=["elsewhere"]))
+    await client.put(path, of_viewer(furnished, role, workspaces=["nowhere"]))
     assert await statuses(viewer, here, beside, at("workspace")) == [403, 403, 403]
 
 
@@ -228,7 +229,10 @@ async def test_a_tenant_has_its_administrator_at_once(
     )
     assert made.status == 201
     assert (await boss.put(at("workspace", "first", tenant=tenant), {})).status == 201
-    assert (await boss.get(at("role-assignment", tenant=tenant))).names == ["administrators"]
+    assert (await boss.get(at("role-assignment", tenant=tenant))).names == [
+        "administrators",
+        "first.creator",
+    ]
     assert (await boss.get(at("storage-sku", tenant=tenant))).status == 200
     await operator.active(at("tenant", tenant))
 

@@ -1,36 +1,35 @@
 """What holds for every kind, read off the catalogue."""
 
 import re
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import pytest
 
-import command.http
-import query.http
 from command.body import Bodies
-from edge import openapi
 from kinds import KINDS, PROVIDERS, SHARED_TENANT, children, parents
+from model import address
 from model.document import document
 from model.errors import Invalid
 from model.events import Created, DeletionRequested
 from model.evolve import fold
 from model.kind import Kind
-from model.pointer import at
+from model.pointer import at, every, spelled
 from model.shape import Json, Ref, Resource, State
-from tests.kinds.schemas import Edge, Schema
-from tests.scenario import found, history, told
+from tests.kinds.metadata import CLASSES
+from tests.kinds.schemas import FORMATS, Edge, Schema
+from tests.scenario import IDS, found, history, told
 
 ROOT = Path(__file__).parent.parent.parent
-IDS = {"tenant": "acme", "workspace": "web", "network": "net"}
 BODIES = Bodies(region="eu-1")
 EVERY = list(KINDS.values())
 WRITABLE = [kind for kind in EVERY if kind.writable]
-SPECS: dict[str, Json] = {
-    kind.name: {} if kind.spec_optional else Schema(kind.spec).smallest() for kind in EVERY
-}
+FREE = [kind for kind in EVERY if Schema(kind.spec).free]
+CLOSED = [kind for kind in EVERY if kind not in FREE]
+SPECS: dict[str, Json] = {kind.name: Schema(kind.spec).smallest() for kind in EVERY}
 EDGES = [(kind, edge) for kind in EVERY for edge in Schema(kind.spec).edges()]
 
 
@@ -54,16 +53,21 @@ def made(kind: Kind, spec: Json | None = None) -> Resource:
 # --- the catalogue
 
 
+MODULES = {
+    path: import_module(f"kinds.{path.parent.name}.{path.stem}")
+    for path in (ROOT / "kinds").glob("*/*.py")
+    if path.stem != "__init__"
+}
+
+
 def test_every_kind_file_is_in_the_catalogue() -> None:
-    files = [path for path in (ROOT / "kinds").glob("*/*.py") if path.stem != "__init__"]
-    modules = [import_module(f"kinds.{path.parent.name}.{path.stem}") for path in files]
-    assert {module.KIND.name: module.KIND for module in modules} == KINDS
-    assert len(files) == len(KINDS)
+    assert {module.KIND.name: module.KIND for module in MODULES.values()} == KINDS
+    assert len(MODULES) == len(KINDS)
 
 
 @each(EVERY)
 def test_a_kind_lies_in_the_folder_of_its_provider(kind: Kind) -> None:
-    (path,) = (ROOT / "kinds").glob(f"*/{kind.name.replace('-', '_')}.py")
+    (path,) = (path for path, module in MODULES.items() if module.KIND is kind)
     folder = import_module(f"kinds.{path.parent.name}")
     assert kind.provider is folder.PROVIDER
     assert PROVIDERS[kind.provider.name] is kind.provider
@@ -83,20 +87,6 @@ def test_no_two_kinds_share_a_url() -> None:
 
 # --- where it lies, and what its metadata says (digest, section 5)
 
-COMMON = {"name", "provider", "resource", "verb", "apiVersion", "kind", "ref"}
-CLASSES = {
-    "region": set(),
-    "tenant": set(),
-    "role": {"tenant"},
-    "role-assignment": {"tenant"},
-    "workspace": {"tenant", "region"},
-    "instance": {"tenant", "workspace", "region"},
-    "block-storage": {"tenant", "workspace", "region"},
-    "instance-sku": {"tenant", "region"},
-    "storage-sku": {"tenant", "region"},
-}
-TIMES = {"createdAt", "lastModifiedAt", "resourceVersion"}
-
 
 def test_every_kind_has_its_metadata_class() -> None:
     assert set(CLASSES) == set(KINDS)
@@ -105,21 +95,23 @@ def test_every_kind_has_its_metadata_class() -> None:
 @each(EVERY)
 def test_metadata_has_exactly_the_fields_of_its_class(kind: Kind) -> None:
     metadata = document(kind, made(kind), region="eu-1")["metadata"]
-    times = set() if kind.name.endswith("-sku") else TIMES
-    assert set(metadata) == COMMON | CLASSES[kind.name] | times
+    assert set(metadata) == CLASSES[kind.name]
 
 
 @each(EVERY)
 def test_metadata_says_where_it_is(kind: Kind) -> None:
     metadata = document(kind, made(kind), region="eu-1", verb="PUT")["metadata"]
-    tail = f"{kind.collection.rpartition('/')[2]}/one"
+    inside = re.sub("^(tenants/acme/?)?(workspaces/web/?)?", "", made(kind).ref.collection)
+    tail = f"{inside or 'workspaces'}/one"
+    version = kind.provider.version
     assert metadata["name"] == "one"
-    assert metadata["provider"] == f"{kind.provider.name}/{kind.provider.version}"
+    assert metadata["provider"] == f"{kind.provider.name}/{version}"
     assert metadata["resource"] == tail
     assert metadata["ref"] == f"{metadata['provider']}/{made(kind).ref.path}"
-    assert (metadata["verb"], metadata["apiVersion"], metadata["kind"]) == ("PUT", "v1", kind.name)
-    around = {field: metadata[field] for field in ("tenant", "workspace") if field in metadata}
-    assert around == {field: IDS[field] for field in kind.scope}
+    said = (metadata["verb"], metadata["apiVersion"], metadata["kind"])
+    assert said == ("PUT", version, kind.name)
+    for field in ("tenant", "workspace", "network"):
+        assert metadata.get(field, IDS[field]) == IDS[field]
     assert metadata.get("region", "eu-1") == "eu-1"
 
 
@@ -162,10 +154,12 @@ def test_what_is_going_says_since_when(kind: Kind) -> None:
 
 @each(EVERY)
 def test_a_kinds_parents_are_the_ids_around_it(kind: Kind) -> None:
-    above = [each.kind for each in parents(kind.ref(IDS, "one"))]
-    assert above == [] if kind.offered else above == list(kind.scope)
+    above = parents(kind.ref(IDS, "one"))
     for parent in above:
-        assert kind in children(KINDS[parent])
+        assert kind in children(KINDS[parent.kind])
+    named_above = [KINDS[parent.kind].collection.rpartition("/")[2] for parent in above]
+    steps = kind.collection.split("/")
+    assert named_above == ([] if kind.offered else steps[:-1:2])
 
 
 def test_the_shared_catalogue_lies_in_the_shared_tenant() -> None:
@@ -180,23 +174,49 @@ def test_the_shared_catalogue_lies_in_the_shared_tenant() -> None:
 def test_the_smallest_and_the_fullest_spec_are_read_verbatim(kind: Kind) -> None:
     for spec in (SPECS[kind.name], Schema(kind.spec).whole()):
         read = plain(BODIES.read(kind, {"spec": spec}).spec)
-        assert with_defaults(kind, spec) == read
+        assert read == Schema(kind.spec).completed(spec)
+
+
+def test_only_the_defaults_of_the_standard_are_filled_in() -> None:
+    """Above all no SKU in a subnet, and no public IP in a NIC (CONTRACT: Answers)."""
+    target = "/frontends/*/target"
+    assert {kind.name: found for kind in EVERY if (found := Schema(kind.spec).defaults())} == {
+        "instance": {"/bootVolume/type": "virtio", "/dataVolumes/*/type": "virtio"},
+        "image": {"/boot": "UEFI", "/initializer": "none"},
+        "internet-gateway": {"/egressOnly": False},
+        "network-load-balancer": {
+            f"{target}/algorithm": "round-robin",
+            f"{target}/proxyProtocol": "none",
+            f"{target}/healthCheck/type": "connect",
+        },
+    }
 
 
 @pytest.mark.parametrize(("kind", "edge"), EDGES, ids=named)
 def test_a_limit_is_kept_at_the_edge_and_broken_beyond(kind: Kind, edge: Edge) -> None:
     read = plain(BODIES.read(kind, {"spec": edge.kept}).spec)
-    assert read == with_defaults(kind, edge.kept)
+    assert read == Schema(kind.spec).completed(edge.kept)
     with pytest.raises(Invalid) as raised:
         BODIES.read(kind, {"spec": edge.broken})
     assert {source.pointer for source in raised.value.sources} == {f"/spec{edge.pointer}"}
 
 
 def test_there_are_limits_to_be_kept() -> None:
-    assert {kind.name for kind, _ in EDGES} == set(KINDS) - {"workspace"}
+    assert {kind.name for kind, _ in EDGES} == {kind.name for kind in CLOSED}
+    assert [kind.name for kind in FREE] == ["object-storage-account", "workspace"]
 
 
-@each([kind for kind in EVERY if not kind.spec_optional])
+def test_every_format_that_a_schema_asks_for_has_its_edges() -> None:
+    asked = {
+        place.schema["format"]
+        for kind in EVERY
+        for place in Schema(kind.spec).places()
+        if "format" in place.schema
+    }
+    assert asked == set(FORMATS) == {*address.FORMATS, "date-time"}
+
+
+@each(CLOSED)
 def test_a_field_that_must_be_there_must_be_there(kind: Kind) -> None:
     whole = Schema(kind.spec).whole()
     for field in Schema(kind.spec).required():
@@ -205,7 +225,7 @@ def test_a_field_that_must_be_there_must_be_there(kind: Kind) -> None:
         assert [source.pointer for source in raised.value.sources] == [f"/spec/{field}"]
 
 
-@each([kind for kind in EVERY if not kind.spec_optional])
+@each(CLOSED)
 def test_a_field_that_is_not_known_is_refused(kind: Kind) -> None:
     with pytest.raises(Invalid) as raised:
         BODIES.read(kind, {"spec": SPECS[kind.name] | {"notKnown": None}})
@@ -213,27 +233,42 @@ def test_a_field_that_is_not_known_is_refused(kind: Kind) -> None:
 
 
 @each(EVERY)
-def test_what_is_immutable_or_secret_is_in_the_schema(kind: Kind) -> None:
-    schema, whole = Schema(kind.spec), Schema(kind.spec).whole()
-    assert all(schema.has(pointer) for pointer in (*kind.immutable, *kind.secret))
-    assert all(isinstance(at(whole, pointer), str) for pointer in kind.secret)
+def test_what_its_row_points_to_is_in_the_schema(kind: Kind) -> None:
+    spec, status = Schema(kind.spec), Schema(kind.status)
+    named_there = (*kind.immutable, *kind.set_once, *kind.zones, *kind.secret)
+    assert [pointer for pointer in named_there if not spec.has(pointer)] == []
+    assert [pointer for pointer in kind.secret_status if not status.has(pointer)] == []
+    for whole, secret in ((spec.whole(), kind.secret), (status.whole(), kind.secret_status)):
+        assert all(isinstance(at(whole, pointer), str) for pointer in secret)
+
+
+@each(EVERY)
+def test_every_reference_and_every_zone_in_a_schema_is_in_its_row(kind: Kind) -> None:
+    """Nothing is referred to that is not looked for; a list of names is a link, too."""
+    whole = Schema(kind.spec).whole()
+    places = list(Schema(kind.spec).places())
+    said = {spelled(p.path).replace("/0", "/*") for p in places if p.title == "Reference"}
+    linked = {link.at for link in kind.links}
+    assert said == {each for each in linked if isinstance(next(values(whole, each)), dict)}
+    assert linked - said == {each for each in linked if isinstance(next(values(whole, each)), str)}
+    zones = {spelled(p.path) for p in places if p.path[-1:] == ("zone",)}
+    assert zones == set(kind.zones)
+
+
+def values(whole: Json, pattern: str) -> Iterator[Any]:
+    yield from (value for _, value in every(whole, pattern))
+
+
+@each(EVERY)
+def test_a_link_leads_to_kinds_there_are(kind: Kind) -> None:
+    for link in kind.links:
+        assert set(link.to) <= set(KINDS)
+        assert not link.through or link.through in KINDS
+        assert link.strict or not link.switch, "what is deferred anyway needs no switch"
 
 
 def plain(value: Any) -> Any:
     return msgspec.json.decode(msgspec.json.encode(value))
-
-
-def with_defaults(kind: Kind, spec: Json) -> Json:
-    """Only these are filled in: see CONTRACT, Answers."""
-    if kind.name != "instance":
-        return spec
-    volumes = {field: spec[field] for field in ("bootVolume", "dataVolumes") if field in spec}
-    return spec | {
-        field: [{"type": "virtio"} | one for one in value]
-        if isinstance(value, list)
-        else {"type": "virtio"} | value
-        for field, value in volumes.items()
-    }
 
 
 # --- its status
@@ -244,7 +279,8 @@ def test_what_a_status_must_hold_it_holds_from_the_first_answer_on(kind: Kind) -
     shown = msgspec.to_builtins(document(kind, made(kind), region="eu-1"))
     own = {k: v for k, v in shown["status"].items() if k not in ("state", "conditions")}
     msgspec.convert(own, kind.status)
-    assert set(own) == set(Schema(kind.status).required())
+    known_at_once = {"additionalCidrs"} if kind.name == "network" else set()
+    assert set(own) == set(Schema(kind.status).required()) | known_at_once
 
 
 @each([kind for kind in EVERY if kind.offered])
@@ -266,67 +302,3 @@ def test_what_is_found_is_shown_over_what_is_known_at_first(kind: Kind) -> None:
     shown = document(kind, resource, region="eu-1")["status"]
     assert {field: shown[field] for field in status} == status
     assert told(resource) == ["active", "creating", "pending"]
-
-
-# --- its routes, and the document that describes them
-
-Route = tuple[str, str]
-
-
-def routed() -> set[Route]:
-    """(path, method) of every route of both sides; none of them is called."""
-    writer, reader = cast(Any, None), cast(Any, None)
-    handlers = [*command.http.routes(writer), *query.http.routes(reader)]
-    return {
-        (re.sub(r":str}", "}", path), str(method))
-        for handler in handlers
-        for path in handler.paths
-        for method in handler.http_methods
-        if method not in ("HEAD", "OPTIONS")
-    }
-
-
-DOCUMENT = openapi.document(KINDS.values(), "https://example.org")
-
-
-def described() -> set[Route]:
-    return {(path, method.upper()) for path, item in DOCUMENT["paths"].items() for method in item}
-
-
-def test_every_route_is_described_and_nothing_else() -> None:
-    assert described() == routed()
-
-
-@each(EVERY)
-def test_a_kind_has_the_routes_that_its_row_says(kind: Kind) -> None:
-    item = f"{kind.url}/{{name}}"
-    wanted = {(kind.url, "GET"), (item, "GET")}
-    if kind.writable:
-        wanted.add((item, "PUT"))
-        wanted |= {(item, "DELETE")} if kind.deletable else set()
-        wanted |= {(f"{item}/{action}", "POST") for action in kind.actions}
-    assert {route for route in routed() if route[0].startswith(kind.url)} == wanted
-
-
-def test_no_two_operations_share_an_id() -> None:
-    operations = [op for item in DOCUMENT["paths"].values() for op in item.values()]
-    ids = [operation["operationId"] for operation in operations]
-    assert len(set(ids)) == len(ids)
-
-
-def test_every_reference_in_the_document_leads_somewhere() -> None:
-    text = msgspec.json.encode(DOCUMENT).decode()
-    wanted = set(re.findall(r'"\$ref":"#/components/schemas/([^"]+)"', text))
-    assert wanted <= set(DOCUMENT["components"]["schemas"])
-
-
-def test_every_id_in_a_path_is_a_parameter() -> None:
-    for path, item in DOCUMENT["paths"].items():
-        for operation in item.values():
-            named_there = [p["name"] for p in operation["parameters"] if p["in"] == "path"]
-            assert named_there == re.findall(r"{(\w+)}", path)
-
-
-def test_the_document_is_the_same_every_time() -> None:
-    again = openapi.document(KINDS.values(), "https://example.org")
-    assert msgspec.json.encode(again) == msgspec.json.encode(DOCUMENT)

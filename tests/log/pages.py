@@ -9,7 +9,7 @@ from model.shape import NOWHERE, Json, Ref
 
 REGION = "eu-1"
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-IDS = {"tenant": "acme", "workspace": "web"}
+IDS = {"tenant": "acme", "workspace": "web", "network": "net", "cluster": "k8s"}
 WEB = KINDS["workspace"].ref(IDS, "web")
 WEBSITE = KINDS["workspace"].ref(IDS, "website")
 ONE = KINDS["instance"].ref(IDS, "one")

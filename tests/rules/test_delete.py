@@ -3,6 +3,7 @@
 import pytest
 
 from command.commands import ConfirmDeleted, Delete
+from command.situation import Site
 from kinds import KINDS
 from model.errors import Conflict, NotFound, Outdated
 from model.events import ActionRequested, Created, Deleted, DeletionRequested
@@ -64,7 +65,7 @@ def test_a_parent_that_holds_something_stays_and_names_it() -> None:
     )
     urn = "seca.storage/v1/tenants/acme/workspaces/web/block-storages"
     assert refusal.meta == {"blockers": [f"{urn}/d{n}" for n in range(10)], "count": 12}
-    assert refusal.detail == "it still holds 12, block-storage d0 first; delete them"
+    assert refusal.detail == "it still holds 12 resources; delete what is in it first"
 
 
 def test_a_parent_that_is_going_is_not_asked_again_what_it_holds() -> None:
@@ -72,6 +73,53 @@ def test_a_parent_that_is_going_is_not_asked_again_what_it_holds() -> None:
     given("workspace", Created(spec={}), DeletionRequested()).holding(inside).when(
         Delete()
     ).then_nothing()
+
+
+# --- in use
+
+
+DISK = ("block-storage", CREATED)
+URN = "seca.compute/v1/tenants/acme/workspaces/web/instances"
+
+
+def test_what_is_in_use_stays_and_names_who_uses_it() -> None:
+    users = [KINDS["instance"].ref(IDS, f"i{n}") for n in range(11)]
+    refusal = given(*DISK).used_by(*users).when(Delete()).then_refused(Conflict)
+    assert refusal.meta == {"blockers": [f"{URN}/i{n}" for n in range(10)], "count": 11}
+    assert refusal.detail == "it is in use by 11 resources; delete or change that first"
+    one = given(*DISK).used_by(users[0]).when(Delete()).then_refused(Conflict)
+    assert one.detail == "it is in use by one resource; delete or change that first"
+
+
+def test_only_what_the_caller_may_get_is_named() -> None:
+    users = [KINDS["instance"].ref(IDS, f"i{n}") for n in range(3)]
+    seen = given(*DISK).used_by(*users).seen_by(lambda ref: ref.name == "i1")
+    assert seen.when(Delete()).then_refused(Conflict).meta == {
+        "blockers": [f"{URN}/i1"],
+        "count": 3,
+    }
+
+
+def test_a_parent_that_takes_its_children_along_is_not_blocked_by_them() -> None:
+    cascading = Site(cascades=frozenset({("network", "subnet")}))
+    subnet, table = (KINDS[kind].ref(IDS, "x") for kind in ("subnet", "routing-table"))
+    network = given("network", Created(spec={})).at(cascading)
+    network.holding([subnet]).when(Delete()).then(DeletionRequested())
+    refusal = network.holding([subnet, table]).when(Delete()).then_refused(Conflict)
+    assert refusal.meta == {"blockers": [KINDS["routing-table"].urn(table)], "count": 1}
+    nic = KINDS["nic"].ref(IDS, "n")
+    held = network.holding([subnet]).used_by(nic).when(Delete()).then_refused(Conflict)
+    assert held.meta == {"blockers": [KINDS["nic"].urn(nic)], "count": 1}
+
+
+@pytest.mark.parametrize("kind", ["role", "instance", "workspace"])
+def test_what_is_the_systems_is_not_deleted(kind: str) -> None:
+    """Where names can be the system's at all."""
+    system = given(kind, Created(spec={})).called("seca.admin").when(Delete())
+    if KINDS[kind].reserved:
+        assert "the system's" in system.then_refused(Conflict).detail
+    else:
+        system.then(DeletionRequested())
 
 
 # --- confirmed by a reconciler

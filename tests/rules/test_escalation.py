@@ -2,6 +2,7 @@
 
 import pytest
 
+from kinds import PROVIDERS
 from model.shape import Json
 from policy.caller import Caller
 from tests.rules.test_grants import assignment, permission, policy, role
@@ -27,6 +28,8 @@ def giving(held: list[Json], given: Json, *, scope: Json | None = None) -> str:
         (("seca.compute", "instances/*", "post"), ("seca.compute", "instances/*", "post.start")),
         (("seca.compute", "instances/*", ALL), ("seca.compute", "instances", "list")),
         (("seca.compute", "*", ALL), ("seca.compute", "*", "*")),
+        (("seca.compute", "instances/* skus/*", ALL), ("seca.compute", "*", "*")),
+        (("seca.compute", "instances/one", "get"), ("seca.compute", "x", "get")),
         (("seca.network", "subnets/*", "get"), ("seca.network", "networks/n/subnets/*", "get")),
         (("seca.network", "subnets/*", "get"), ("seca.network", "networks/n/subnets/s", "get")),
         (("seca.network", "networks/*", "get"), ("seca.network", "networks/n/subnets/s", "get")),
@@ -98,8 +101,12 @@ def test_new_subs_of_an_old_assignment_are_given_all_of_it() -> None:
     assert known.gives_too_much(JANE, ref, old, old | {"subs": ["bob", "jane"]}) != ""
 
 
-def test_an_administrator_gives_every_system_role() -> None:
+def test_an_administrator_gives_every_system_role_and_all_of_a_provider() -> None:
     known = policy(assignment("jane", "seca.admin"))
+    for name in PROVIDERS:
+        if name.startswith("seca.") and name != "seca.region":  # which nobody may change
+            every: Json = {"permissions": [permission(name, "*", "*")]}
+            assert known.gives_too_much(JANE, role("x").ref, None, every) == ""
     for name in ("admin", "region-admin", "workspace-admin", "workspace-editor"):
         spec = {"subs": ["bob"], "roles": [f"seca.{name}"], "scopes": [{}]}
         assert known.gives_too_much(JANE, assignment("bob", "x").ref, None, spec) == ""

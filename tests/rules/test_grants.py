@@ -90,6 +90,16 @@ def test_what_is_not_known_to_be_fresh_answers_nothing() -> None:
             stale.may(JANE, verb, KINDS["instance"], IDS, "one")
 
 
+def test_what_is_told_from_the_beginning_replaces_all_that_was_known() -> None:
+    known = policy(assignment("jane", "seca.admin"))
+    assert verbs(known, JANE, "instance")
+    known.begin(Position(9))
+    assert verbs(known, JANE, "instance") == []
+    known.learn([assignment("admin", "seca.admin")], Position(9))
+    assert verbs(known, ADMIN, "instance")
+    assert verbs(known, JANE, "instance") == []
+
+
 # --- the system roles
 
 
@@ -134,9 +144,13 @@ def test_the_administrators_role_covers_every_kind_of_every_provider_served() ->
 # --- operators
 
 
-def test_an_operator_brings_tenants_into_being_and_nothing_more() -> None:
+def test_an_operator_makes_tenants_and_revokes_tokens_and_nothing_more() -> None:
     allowed = {kind: verbs(policy(), OPERATOR, kind) for kind in KINDS}
-    own = {"tenant": ["get", "list", "put"], "region": ["get", "list"]}
+    own = {
+        "tenant": ["get", "list", "put"],
+        "revocation": ["get", "list", "put", "delete"],
+        "region": ["get", "list"],
+    }
     assert allowed == {kind: own.get(kind, []) for kind in KINDS}
 
 

@@ -5,7 +5,8 @@ import time
 import pytest
 
 from model.errors import Malformed
-from query.labels import SELECTOR_LENGTH_MAX, TERMS_MAX, Term, condition, terms
+from query.labels import SELECTOR_LENGTH_MAX, TERMS_MAX, Term, choice, terms
+from readmodel.questions import Choice
 
 
 @pytest.mark.parametrize(
@@ -89,45 +90,67 @@ def test_a_selector_made_to_be_slow_is_refused_at_once(selector: str) -> None:
 
 # --- the SQL: its shape only, PostgreSQL has the word on what it finds
 
+ALSO = (
+    "exists (select from labels as also where also.kind = $1 and also.collection = $2"
+    " and also.name = l.name and also.life = l.life and"
+)
+OWN = "exists (select from jsonb_each_text(r.labels) as own (key, value) where"
+NUMERIC = "'^[+-]?[0-9]{1,64}([.][0-9]{1,64})?$'"
+
 
 @pytest.mark.parametrize(
-    ("selector", "written", "arguments"),
+    ("selector", "borne", "ordered", "more", "arguments"),
     [
-        ("env=prod", "and labels @> $6::text::jsonb", ['{"env":"prod"}']),
-        ("env!=prod", "and not labels @> $6::text::jsonb", ['{"env":"prod"}']),
+        ("env=prod", "l.key = $6 and l.value = $7", True, "", ["env", "prod"]),
         (
-            "a=1,b=2",
-            "and labels @> $6::text::jsonb and labels @> $7::text::jsonb",
-            ['{"a":"1"}', '{"b":"2"}'],
+            "a>1,b=2,c=3",
+            "l.key = $6 and l.value = $7",
+            True,
+            f"and case when r.labels ->> $8::text ~ {NUMERIC}"
+            " then (r.labels ->> $8::text)::numeric > $9::text::numeric end"
+            f" and {ALSO} also.key = $10 and also.value = $11)",
+            ["b", "2", "a", "1", "c", "3"],
         ),
         (
-            "*env=100%_\\*",
-            "and exists (select from jsonb_each_text(labels) as l (key, value)"
-            " where key like $6 and value like $7)",
-            ["%env", "100\\%\\_\\\\%"],
+            "env!=prod",
+            "",
+            False,
+            f"and not {OWN} own.key = $6 and own.value = $7)",
+            ["env", "prod"],
         ),
         (
-            "cpu>=4",
-            "and case when labels ->> $6::text ~ '^[+-]?[0-9]{1,64}([.][0-9]{1,64})?$'"
-            " then (labels ->> $6::text)::numeric >= $7::text::numeric else false end",
-            ["cpu", "4"],
+            "*env*=100%_\\*",
+            "l.key like $6 and l.value like $7",
+            False,
+            "",
+            ["%env%", "100\\%\\_\\\\%"],
         ),
+        (
+            "*x=y,env=*",
+            "l.key = $6 and true",
+            False,
+            f"and {OWN} own.key like $7 and own.value = $8)",
+            ["env", "%x", "y"],
+        ),
+        ("cpu>=4", "l.key = $6 and l.number >= $7::text::numeric", False, "", ["cpu", "4"]),
     ],
 )
-def test_a_selector_becomes_a_condition(
-    selector: str, written: str, arguments: list[object]
+def test_a_selector_becomes_a_choice(
+    selector: str, borne: str, ordered: bool, more: str, arguments: list[object]
 ) -> None:
-    assert condition(terms(selector)) == (written, arguments)
+    chosen = choice(terms(selector))
+    assert " ".join(chosen.more.split()) == more
+    assert (chosen.borne, chosen.ordered, chosen.arguments) == (borne, ordered, arguments)
 
 
 def test_nothing_a_caller_sends_stands_in_the_sql_itself() -> None:
     hostile = "x'; drop table resources--"
     for op in ("=", "!="):
         for star in ("", "*"):
-            written, arguments = condition([Term(hostile + star, op, hostile)])
-            assert "drop" not in written
-            assert any("drop" in str(argument) for argument in arguments)
+            chosen = choice([Term(hostile + star, op, hostile)])
+            assert "drop" not in chosen.borne + chosen.more
+            assert any("drop" in str(argument) for argument in chosen.arguments)
 
 
-def test_no_terms_are_no_condition() -> None:
-    assert condition([]) == ("", [])
+def test_no_terms_choose_everything() -> None:
+    assert choice([]) == Choice(arguments=[])

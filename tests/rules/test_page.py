@@ -3,6 +3,8 @@
 import base64
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from model.errors import Malformed
 from query.page import BEGINNING, LIMIT_DEFAULT, LIMIT_MAX, after, limit, skip_token
@@ -89,6 +91,65 @@ def test_a_token_that_is_longer_or_shorter_is_refused() -> None:
     token = skip_token(("name", 12), HERE, KEYS)
     for other in (token[:-4], token[4:], token + "AAAA", token * 2):
         assert_refused(other)
+
+
+# --- any token, any list
+
+NAMES = st.text(st.characters(codec="utf-8"), max_size=128)
+PLACE = st.tuples(NAMES, st.integers(0, 2**63 - 1))
+KEY = st.binary(min_size=1, max_size=32)
+
+
+@given(place=PLACE, listed=NAMES, mine=KEY, others=st.lists(KEY, max_size=2))
+def test_any_place_is_found_again_in_its_list(
+    place: tuple[str, int], listed: str, mine: bytes, others: list[bytes]
+) -> None:
+    token = skip_token(place, listed, [mine])
+    assert after(token, listed, [*others, mine]) == place
+    assert len(token) < 1024
+
+
+@given(place=PLACE, listed=NAMES, other=NAMES)
+def test_no_token_of_one_list_leads_into_another(
+    place: tuple[str, int], listed: str, other: str
+) -> None:
+    token = skip_token(place, listed, KEYS)
+    if other != listed:
+        assert_refused(token, listed=other)
+
+
+@given(place=PLACE, data=st.data())
+def test_no_token_that_was_cut_or_changed_is_taken(
+    place: tuple[str, int], data: st.DataObject
+) -> None:
+    token = skip_token(place, HERE, KEYS)
+    cut = data.draw(st.integers(0, len(token) - 1))
+    assert_refused(token[:cut])
+    sign = data.draw(st.sampled_from("ABYZabyz0189-_=+/ é"))
+    forged = token[:cut] + sign + token[cut + 1 :]
+    assert same_bytes(forged, token) or refused(forged)
+
+
+@given(st.text(max_size=64) | st.text("ABCDabcd0123-_", max_size=64))
+def test_no_text_that_we_did_not_sign_is_taken(token: str) -> None:
+    assert_refused(token)
+
+
+def same_bytes(one: str, other: str) -> bool:
+    """The last sign of base64 may hold bits that mean nothing."""
+    try:
+        return decoded(one) == decoded(other)
+    except ValueError:
+        return False
+
+
+def decoded(token: str) -> bytes:
+    return base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+
+
+def refused(token: str) -> bool:
+    assert_refused(token)
+    return True
 
 
 def assert_refused(token: str, listed: str = HERE, keys: tuple[bytes, ...] = KEYS) -> None:

@@ -2,10 +2,12 @@
 
 import pytest
 
+from kinds import KINDS
 from model.events import ActionRequested, AnyEvent, Created, Deleted, DeletionRequested, Updated
+from model.power import wanted as action
 from model.shape import Resource, State
-from reconcilers.plan import Plan, Step, action, never_active, plan
-from tests.scenario import TENANT, WEB, found, given, lived
+from reconcilers.plan import Plan, Step, Surroundings, never_active, plan
+from tests.scenario import IDS, TENANT, WEB, found, given, lived, offered
 
 CREATED, PUT = Created(spec={}), Updated(spec={})
 START, STOP, RESTART = (ActionRequested(action=each) for each in ("start", "stop", "restart"))
@@ -32,7 +34,7 @@ def an(*events: AnyEvent) -> Resource:
     ],
 )
 def test_what_is_as_it_should_be_rests(resource: Resource | None) -> None:
-    assert plan(resource, {WEB: None}, [WEB]) == Plan(Step.REST)
+    assert plan(resource, Surroundings(parents={WEB: None}, inside=[WEB])) == Plan(Step.REST)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +49,7 @@ def test_what_is_as_it_should_be_rests(resource: Resource | None) -> None:
     ],
 )
 def test_what_is_not_yet_so_is_ensured(resource: Resource) -> None:
-    assert plan(resource, {}, []) == Plan(Step.ENSURE)
+    assert plan(resource, Surroundings()) == Plan(Step.ENSURE)
 
 
 @pytest.mark.parametrize(
@@ -61,26 +63,38 @@ def test_what_is_not_yet_so_is_ensured(resource: Resource) -> None:
     ],
 )
 def test_an_action_that_nobody_has_served_is_done(resource: Resource) -> None:
-    assert plan(resource, {}, []) == Plan(Step.ACT)
+    assert plan(resource, Surroundings()) == Plan(Step.ACT)
 
 
 # --- going
 
 
 def test_what_is_to_go_is_removed() -> None:
-    assert plan(an(CREATED, DeletionRequested()), {}, []) == Plan(Step.REMOVE)
+    assert plan(an(CREATED, DeletionRequested()), Surroundings()) == Plan(Step.REMOVE)
     again = an(CREATED, DeletionRequested(), found(State.ERROR, seen=2), DeletionRequested())
-    assert plan(again, {}, []) == Plan(Step.REMOVE)
+    assert plan(again, Surroundings()) == Plan(Step.REMOVE)
 
 
 def test_what_is_to_go_waits_for_what_is_still_in_it() -> None:
     inside = [an(CREATED).ref, TENANT]
-    assert plan(WEB_GOING, {}, inside) == Plan(Step.WAIT, inside[0])
+    assert plan(WEB_GOING, Surroundings(inside=inside))[:2] == (Step.WAIT, inside[0])
+
+
+def test_what_is_to_go_waits_for_who_uses_it() -> None:
+    users = [an(CREATED).ref]
+    going = given("block-storage", CREATED, DeletionRequested()).resource
+    assert plan(going, Surroundings(users=users))[:2] == (Step.WAIT, users[0])
+
+
+def test_what_is_to_go_first_ends_what_goes_with_it() -> None:
+    inside = [an(CREATED).ref]
+    around = Surroundings(inside=inside, ending=inside, users=[TENANT])
+    assert plan(WEB_GOING, around) == Plan(Step.END, inside[0])
 
 
 def test_what_is_to_go_asks_no_parent_and_does_no_action() -> None:
     resource = an(CREATED, START, DeletionRequested())
-    assert plan(resource, {WEB: None}, []) == Plan(Step.REMOVE)
+    assert plan(resource, Surroundings(parents={WEB: None})) == Plan(Step.REMOVE)
 
 
 # --- parents
@@ -88,19 +102,22 @@ def test_what_is_to_go_asks_no_parent_and_does_no_action() -> None:
 
 @pytest.mark.parametrize("parent", [None, WEB_GOING, WEB_GONE])
 def test_what_was_put_into_something_going_is_taken_back(parent: Resource | None) -> None:
-    assert plan(an(CREATED), {TENANT: TENANT_THERE, WEB: parent}, []) == Plan(Step.TAKE_BACK)
+    around = Surroundings(parents={TENANT: TENANT_THERE, WEB: parent})
+    assert plan(an(CREATED), around) == Plan(Step.TAKE_BACK)
 
 
 @pytest.mark.parametrize("state", [State.PENDING, State.CREATING, State.ERROR])
 def test_what_lies_in_something_not_made_yet_waits_for_it(state: State) -> None:
     web = lived(WEB, {}, found(state, seen=1))
-    assert plan(an(CREATED), {TENANT: TENANT_THERE, WEB: web}, []) == Plan(Step.WAIT, WEB)
+    around = Surroundings(parents={TENANT: TENANT_THERE, WEB: web})
+    assert plan(an(CREATED), around)[:2] == (Step.WAIT, WEB)
 
 
 def test_what_lies_in_a_parent_that_is_there_does_not_wait() -> None:
     for since in ([], [PUT], [PUT, found(State.ERROR, seen=3)]):
         web = lived(WEB, {}, ACTIVE, *since)
-        assert plan(an(CREATED), {TENANT: TENANT_THERE, WEB: web}, []) == Plan(Step.ENSURE)
+        around = Surroundings(parents={TENANT: TENANT_THERE, WEB: web})
+        assert plan(an(CREATED), around) == Plan(Step.ENSURE)
 
 
 def test_who_was_never_active_is_known_from_its_story() -> None:
@@ -108,6 +125,59 @@ def test_who_was_never_active_is_known_from_its_story() -> None:
     assert never_active(an(CREATED, found(State.ERROR, seen=1), PUT))
     assert not never_active(an(CREATED, ACTIVE))
     assert not never_active(an(CREATED, ACTIVE, PUT, found(State.ERROR, seen=3)))
+
+
+# --- what it refers to
+
+DISK = KINDS["block-storage"].ref(IDS, "d")
+DISK_THERE = lived(DISK, {}, ACTIVE)
+DISK_PENDING = lived(DISK, {})
+DISK_BROKEN = lived(DISK, {}, found(State.ERROR, seen=1))
+DISK_GOING = given("block-storage", CREATED, ACTIVE, DeletionRequested()).resource
+SKU = offered("instance-sku", "s")
+
+
+@pytest.mark.parametrize("target", [None, DISK_PENDING, DISK_BROKEN, DISK_GOING])
+def test_what_is_new_waits_for_what_it_must_have(target: Resource | None) -> None:
+    around = Surroundings(targets={SKU.ref: SKU, DISK: target})
+    assert plan(an(CREATED), around)[:2] == (Step.WAIT, DISK)
+
+
+def test_what_is_on_offer_is_as_it_is_and_is_not_waited_for() -> None:
+    around = Surroundings(targets={SKU.ref: SKU, DISK: DISK_THERE})
+    assert plan(an(CREATED), around) == Plan(Step.ENSURE)
+
+
+@pytest.mark.parametrize("target", [None, DISK_GOING, DISK_THERE])
+def test_what_was_active_once_goes_on_without_what_is_gone(target: Resource | None) -> None:
+    around = Surroundings(targets={DISK: target})
+    assert plan(an(CREATED, ACTIVE, PUT), around) == Plan(Step.ENSURE)
+
+
+def test_what_was_active_once_waits_for_what_it_has_been_given_and_is_not_made_yet() -> None:
+    around = Surroundings(targets={DISK: DISK_PENDING})
+    assert plan(an(CREATED, ACTIVE, PUT), around)[:2] == (Step.WAIT, DISK)
+
+
+@pytest.mark.parametrize("kind", [kind.name for kind in KINDS.values() if kind.writable])
+def test_only_who_follows_something_is_looked_at_again_when_it_is_finished(kind: str) -> None:
+    active = given(kind, CREATED, ACTIVE).resource
+    step = Step.REFRESH if KINDS[kind].follows else Step.REST
+    assert plan(active, Surroundings()) == Plan(step)
+    for other in (found(State.ERROR, seen=1), DeletionRequested()):
+        resource = given(kind, CREATED, ACTIVE, other).resource
+        assert plan(resource, Surroundings()).step is not Step.REFRESH
+
+
+def test_who_follows_something_is_known() -> None:
+    following = {kind.name for kind in KINDS.values() if kind.follows}
+    assert following == {
+        "image",
+        "network-load-balancer",
+        "nic",
+        "routing-table",
+        "security-group",
+    }
 
 
 # --- which action
@@ -134,4 +204,4 @@ ON = (CREATED, START, found(State.ACTIVE, seen=2))
 def test_what_was_asked_for_and_overtaken_is_not_done(
     events: tuple[AnyEvent, ...], wanted: str
 ) -> None:
-    assert action(an(*events)) == wanted
+    assert action(an(*events).power) == wanted

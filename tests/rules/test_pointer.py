@@ -1,8 +1,12 @@
 """Pointers into plain values (RFC 6901)."""
 
-import pytest
+from typing import Any
 
-from model.pointer import at, changed, spelled
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.pointer import at, changed, every, spelled, without
 from model.shape import Json
 
 VALUE: Json = {"a": {"b": "c", "n": None, "list": ["x"]}, "": "empty"}
@@ -49,3 +53,93 @@ def test_only_the_text_that_is_pointed_at_changes() -> None:
 def test_where_there_is_no_text_nothing_changes(pointer: str) -> None:
     value = {"a": {"b": "c"}, "n": 1}
     assert changed(value, pointer, str.upper) == value
+
+
+# --- places in lists
+
+LISTS: Json = {
+    "routes": [{"to": "a", "via": ["x", "y"]}, {"via": []}, {"to": "c", "via": ["z"]}],
+    "empty": [],
+    "text": "abc",
+}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("/text", [("/text", "abc")]),
+        ("/routes/*/to", [("/routes/0/to", "a"), ("/routes/2/to", "c")]),
+        (
+            "/routes/*/via/*",
+            [("/routes/0/via/0", "x"), ("/routes/0/via/1", "y"), ("/routes/2/via/0", "z")],
+        ),
+        ("/empty/*", []),
+        ("/absent/*/x", []),
+        ("/text/*", []),
+        ("/text/x", []),
+        ("/routes/to", []),
+    ],
+)
+def test_a_star_stands_for_every_item(pattern: str, found: list[tuple[str, Any]]) -> None:
+    assert list(every(LISTS, pattern)) == found
+
+
+def test_an_item_is_taken_out_and_nothing_else_changes() -> None:
+    before = {"a": [1, 2, 3], "b": [{"c": ["x", "y"]}, {"c": ["z"]}]}
+    kept = {"a": [1, 2, 3], "b": [{"c": ["x", "y"]}, {"c": ["z"]}]}
+    assert without(before, "/a/1") == before | {"a": [1, 3]}
+    assert without(before, "/b/0/c/1") == before | {"b": [{"c": ["x"]}, {"c": ["z"]}]}
+    assert without(before, "/b/1") == before | {"b": [{"c": ["x", "y"]}]}
+    assert before == kept
+
+
+KEYS = st.sampled_from(["a", "b", "c"])
+VALUES = st.recursive(
+    st.integers() | st.text(max_size=3) | st.none(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=12,
+)
+PATTERNS = st.lists(KEYS | st.just("*"), max_size=4).map(
+    lambda steps: "".join(f"/{s}" for s in steps)
+)
+
+
+@given(VALUES, PATTERNS)
+def test_what_every_finds_is_what_lies_there(value: Any, pattern: str) -> None:
+    for pointer, found in every(value, pattern):
+        assert followed(value, pointer) is found
+        if "*" not in pattern:
+            assert at(value, pointer) is found
+    if "*" not in pattern:
+        assert len(list(every(value, pattern))) == (not absent(value, pattern))
+
+
+@given(VALUES, PATTERNS)
+def test_who_takes_out_every_item_from_the_last_to_the_first_leaves_none(
+    value: Any, pattern: str
+) -> None:
+    places = [pointer for pointer, _ in every(value, f"{pattern}/*")]
+    for number, pointer in enumerate(reversed(places), start=1):
+        value = without(value, pointer)
+        assert len(list(every(value, f"{pattern}/*"))) == len(places) - number
+
+
+@given(VALUES, PATTERNS.filter(lambda pattern: "*" not in pattern))
+def test_a_change_is_seen_where_it_was_made(value: Any, pointer: str) -> None:
+    after = changed(value, pointer, lambda text: f"{text}!")
+    former = at(value, pointer)
+    assert at(after, pointer) == (f"{former}!" if isinstance(former, str) else former)
+
+
+def followed(value: Any, pointer: str) -> Any:
+    for step in pointer.split("/")[1:]:
+        value = value[int(step)] if isinstance(value, list) else value[step]
+    return value
+
+
+def absent(value: Any, pointer: str) -> bool:
+    try:
+        followed(value, pointer)
+    except (KeyError, TypeError, ValueError, IndexError):
+        return True
+    return False

@@ -7,7 +7,16 @@ import msgspec
 import pytest
 from litestar import Response
 
-from edge.problem import DETAIL_LENGTH_MAX, PROBLEMS, SOURCES_MAX, Dialect, defect, refused
+from edge.problem import (
+    DETAIL_LENGTH_MAX,
+    PARAMETER_LENGTH_MAX,
+    POINTER_LENGTH_MAX,
+    PROBLEMS,
+    SOURCES_MAX,
+    Dialect,
+    defect,
+    refused,
+)
 from edge.visit import KEY, Visit, visit_of
 from model import errors
 from model.errors import Broken, Refusal, Source, refuse_broken
@@ -88,6 +97,14 @@ def test_a_problem_has_its_limits() -> None:
     sources = [Source(f"/{n}") for n in range(SOURCES_MAX + 1)]
     shown = body(refused(errors.Invalid("x" * 50_000, sources=sources), visit()))
     assert (len(shown["detail"]), len(shown["sources"])) == (DETAIL_LENGTH_MAX, SOURCES_MAX)
+
+
+def test_what_lies_too_deep_to_be_pointed_at_is_pointed_at_from_above() -> None:
+    key = "k" * POINTER_LENGTH_MAX
+    sources = [Source(f"/spec/{key}"), Source("/spec/zone"), Source(parameter=key), Source(key)]
+    shown = body(refused(errors.Invalid("no", sources=sources), visit()))["sources"]
+    assert [each["pointer"] for each in shown] == ["/spec", "/spec/zone", "", key]
+    assert shown[2]["parameter"] == key[:PARAMETER_LENGTH_MAX]
 
 
 @pytest.mark.parametrize(

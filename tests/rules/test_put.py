@@ -7,9 +7,9 @@ from msgspec import UNSET
 
 from command.commands import Put
 from model.errors import Conflict, Invalid, NotFound, Outdated
-from model.events import ActionRequested, Created, Deleted, DeletionRequested, Updated
+from model.events import ActionRequested, AnyEvent, Created, Deleted, DeletionRequested, Updated
 from model.shape import Json, State
-from tests.scenario import TENANT, WEB, found, given, lived
+from tests.scenario import TENANT, WEB, found, given, lived, offered
 
 IN_ZONE_A: Json = {"skuRef": {"resource": "skus/s"}, "zone": "a", "bootVolume": {}}
 IN_ZONE_B = IN_ZONE_A | {"zone": "b"}
@@ -22,20 +22,27 @@ GOING_WEB = given("workspace", Created(spec={}), DeletionRequested()).resource
 GONE_WEB = given("workspace", Created(spec={}), DeletionRequested(), Deleted()).resource
 
 
+def an_instance(*events: AnyEvent) -> given:
+    return given("instance", *events).pointing_to(offered("instance-sku", "s"))
+
+
+def a_volume(*events: AnyEvent) -> given:
+    skus = (offered("storage-sku", name) for name in ("seca.rd100", "other"))
+    return given("block-storage", *events).pointing_to(*skus)
+
+
 def test_the_first_put_creates() -> None:
-    given("instance").when(Put(spec=IN_ZONE_A)).then(Created(spec=IN_ZONE_A))
+    an_instance().when(Put(spec=IN_ZONE_A)).then(Created(spec=IN_ZONE_A))
 
 
 def test_the_same_put_again_is_a_fact_again() -> None:
-    given("instance", Created(spec=IN_ZONE_A)).when(Put(spec=IN_ZONE_A)).then(
-        Updated(spec=IN_ZONE_A)
-    )
+    an_instance(Created(spec=IN_ZONE_A)).when(Put(spec=IN_ZONE_A)).then(Updated(spec=IN_ZONE_A))
 
 
 def test_a_put_replaces_the_whole() -> None:
     labelled = Created(spec=IN_ZONE_A, labels={"env": "prod"}, annotations={"a": "b"})
-    given("instance", labelled).when(Put(spec=WITH_DATA)).then(Updated(spec=WITH_DATA))
-    after = given("instance", labelled, Updated(spec=WITH_DATA)).resource
+    an_instance(labelled).when(Put(spec=WITH_DATA)).then(Updated(spec=WITH_DATA))
+    after = an_instance(labelled, Updated(spec=WITH_DATA)).resource
     assert (after.spec, after.labels, after.annotations) == (WITH_DATA, UNSET, UNSET)
 
 
@@ -45,43 +52,37 @@ def test_a_put_says_all_that_was_wished() -> None:
         "annotations": {"note": ""},
         "extensions": {"x": "y"},
     }
-    given("instance").when(Put(spec=IN_ZONE_A, **parts)).then(Created(spec=IN_ZONE_A, **parts))
+    an_instance().when(Put(spec=IN_ZONE_A, **parts)).then(Created(spec=IN_ZONE_A, **parts))
 
 
 def test_an_instance_cannot_move_to_another_zone() -> None:
-    refusal = (
-        given("instance", Created(spec=IN_ZONE_A)).when(Put(spec=IN_ZONE_B)).then_refused(Invalid)
-    )
+    refusal = an_instance(Created(spec=IN_ZONE_A)).when(Put(spec=IN_ZONE_B)).then_refused(Invalid)
     assert [source.pointer for source in refusal.sources] == ["/spec/zone"]
 
 
 def test_every_rule_that_a_put_breaks_is_named() -> None:
     shrunk_elsewhere = {"sizeGB": 5, "skuRef": {"resource": "skus/other"}}
-    refusal = (
-        given("block-storage", Created(spec=SMALL))
-        .when(Put(spec=shrunk_elsewhere))
-        .then_refused(Invalid)
-    )
+    refusal = a_volume(Created(spec=SMALL)).when(Put(spec=shrunk_elsewhere)).then_refused(Invalid)
     assert [source.pointer for source in refusal.sources] == ["/spec/skuRef", "/spec/sizeGB"]
 
 
 def test_a_volume_grows_and_stays_but_never_shrinks() -> None:
-    given("block-storage", Created(spec=SMALL)).when(Put(spec=LARGE)).then(Updated(spec=LARGE))
-    given("block-storage", Created(spec=LARGE)).when(Put(spec=LARGE)).then(Updated(spec=LARGE))
-    given("block-storage", Created(spec=LARGE)).when(Put(spec=SMALL)).then_refused(Invalid)
+    a_volume(Created(spec=SMALL)).when(Put(spec=LARGE)).then(Updated(spec=LARGE))
+    a_volume(Created(spec=LARGE)).when(Put(spec=LARGE)).then(Updated(spec=LARGE))
+    a_volume(Created(spec=LARGE)).when(Put(spec=SMALL)).then_refused(Invalid)
 
 
 def test_a_volume_that_shrank_while_it_was_gone_is_a_new_volume() -> None:
-    given("block-storage", Created(spec=LARGE), DeletionRequested(), Deleted()).when(
-        Put(spec=SMALL)
-    ).then(Created(spec=SMALL))
+    a_volume(Created(spec=LARGE), DeletionRequested(), Deleted()).when(Put(spec=SMALL)).then(
+        Created(spec=SMALL)
+    )
 
 
 # --- the caller's precondition
 
 
 def test_a_put_on_the_version_last_seen_is_accepted() -> None:
-    given("instance", Created(spec=IN_ZONE_A), Updated(spec=IN_ZONE_A)).when(
+    an_instance(Created(spec=IN_ZONE_A), Updated(spec=IN_ZONE_A)).when(
         Put(spec=WITH_DATA, expected=2)
     ).then(Updated(spec=WITH_DATA))
 
@@ -89,7 +90,7 @@ def test_a_put_on_the_version_last_seen_is_accepted() -> None:
 @pytest.mark.parametrize("expected", [0, 1, 3])
 def test_a_put_on_another_version_is_refused(expected: int) -> None:
     refusal = (
-        given("instance", Created(spec=IN_ZONE_A), Updated(spec=IN_ZONE_A))
+        an_instance(Created(spec=IN_ZONE_A), Updated(spec=IN_ZONE_A))
         .when(Put(spec=WITH_DATA, expected=expected))
         .then_refused(Outdated)
     )
@@ -106,33 +107,33 @@ def test_a_report_does_not_move_the_version() -> None:
 
 
 def test_zero_says_that_it_must_not_exist() -> None:
-    given("instance").when(Put(spec=IN_ZONE_A, expected=0)).then(Created(spec=IN_ZONE_A))
+    an_instance().when(Put(spec=IN_ZONE_A, expected=0)).then(Created(spec=IN_ZONE_A))
 
 
 def test_what_is_absent_is_at_no_version() -> None:
-    given("instance").when(Put(spec=IN_ZONE_A, expected=1)).then_refused(Outdated)
+    an_instance().when(Put(spec=IN_ZONE_A, expected=1)).then_refused(Outdated)
 
 
 GONE = (Created(spec=IN_ZONE_A), DeletionRequested(), Deleted())
 
 
 def test_what_is_gone_does_not_exist() -> None:
-    given("instance", *GONE).when(Put(spec=IN_ZONE_B)).then(Created(spec=IN_ZONE_B))
-    given("instance", *GONE).when(Put(spec=IN_ZONE_B, expected=0)).then(Created(spec=IN_ZONE_B))
+    an_instance(*GONE).when(Put(spec=IN_ZONE_B)).then(Created(spec=IN_ZONE_B))
+    an_instance(*GONE).when(Put(spec=IN_ZONE_B, expected=0)).then(Created(spec=IN_ZONE_B))
 
 
 def test_an_old_version_never_matches_a_new_life() -> None:
-    given("instance", *GONE).when(Put(spec=IN_ZONE_A, expected=2)).then_refused(Outdated)
-    given("instance", *GONE, Created(spec=IN_ZONE_A)).when(
-        Put(spec=IN_ZONE_A, expected=1)
-    ).then_refused(Outdated)
+    an_instance(*GONE).when(Put(spec=IN_ZONE_A, expected=2)).then_refused(Outdated)
+    an_instance(*GONE, Created(spec=IN_ZONE_A)).when(Put(spec=IN_ZONE_A, expected=1)).then_refused(
+        Outdated
+    )
 
 
 # --- its own state, and its parents'
 
 
 def test_nothing_can_be_changed_while_it_is_being_deleted() -> None:
-    given("instance", Created(spec=IN_ZONE_A), DeletionRequested()).when(
+    an_instance(Created(spec=IN_ZONE_A), DeletionRequested()).when(
         Put(spec=WITH_DATA)
     ).then_refused(Conflict)
 
@@ -145,39 +146,39 @@ def test_nothing_can_be_changed_after_a_removal_was_refused() -> None:
 
 @pytest.mark.parametrize("state", [each for each in State if each is not State.DELETING])
 def test_a_put_is_accepted_in_every_other_state(state: State) -> None:
-    given("instance", Created(spec=IN_ZONE_A), found(state, seen=1)).when(Put(spec=WITH_DATA)).then(
+    an_instance(Created(spec=IN_ZONE_A), found(state, seen=1)).when(Put(spec=WITH_DATA)).then(
         Updated(spec=WITH_DATA)
     )
 
 
 def test_a_put_does_not_care_about_the_power() -> None:
-    given("instance", Created(spec=IN_ZONE_A), ActionRequested(action="start")).when(
+    an_instance(Created(spec=IN_ZONE_A), ActionRequested(action="start")).when(
         Put(spec=WITH_DATA)
     ).then(Updated(spec=WITH_DATA))
 
 
 def test_a_missing_parent_is_refused_as_absent() -> None:
-    refusal = given("instance").under({WEB: None}).when(Put(spec=IN_ZONE_A)).then_refused(NotFound)
+    refusal = an_instance().under({WEB: None}).when(Put(spec=IN_ZONE_A)).then_refused(NotFound)
     assert refusal.detail == "workspace web does not exist; create it first"
 
 
 def test_nothing_is_put_into_a_parent_that_is_going() -> None:
     for parent in (GOING_WEB, GONE_WEB):
-        given("instance").under({WEB: parent}).when(Put(spec=IN_ZONE_A)).then_refused(Conflict)
+        an_instance().under({WEB: parent}).when(Put(spec=IN_ZONE_A)).then_refused(Conflict)
 
 
 def test_what_is_already_in_a_parent_that_is_going_may_change() -> None:
-    given("instance", Created(spec=IN_ZONE_A)).under({WEB: GOING_WEB}).when(
-        Put(spec=WITH_DATA)
-    ).then(Updated(spec=WITH_DATA))
+    an_instance(Created(spec=IN_ZONE_A)).under({WEB: GOING_WEB}).when(Put(spec=WITH_DATA)).then(
+        Updated(spec=WITH_DATA)
+    )
 
 
 def test_a_parent_need_not_be_active_yet() -> None:
     pending_web, tenant = lived(WEB, {}), lived(TENANT, {})
-    given("instance").under({TENANT: tenant, WEB: pending_web}).when(Put(spec=IN_ZONE_A)).then(
+    an_instance().under({TENANT: tenant, WEB: pending_web}).when(Put(spec=IN_ZONE_A)).then(
         Created(spec=IN_ZONE_A)
     )
-    given("instance").under({TENANT: tenant, WEB: LIVING_WEB}).when(Put(spec=IN_ZONE_A)).then(
+    an_instance().under({TENANT: tenant, WEB: LIVING_WEB}).when(Put(spec=IN_ZONE_A)).then(
         Created(spec=IN_ZONE_A)
     )
 
@@ -186,13 +187,11 @@ def test_a_parent_need_not_be_active_yet() -> None:
 
 
 def test_a_broken_rule_is_said_before_a_failed_precondition() -> None:
-    given("instance", Created(spec=IN_ZONE_A)).when(Put(spec=IN_ZONE_B, expected=7)).then_refused(
-        Invalid
-    )
+    an_instance(Created(spec=IN_ZONE_A)).when(Put(spec=IN_ZONE_B, expected=7)).then_refused(Invalid)
 
 
 def test_a_failed_precondition_is_said_before_a_state() -> None:
-    given("instance", Created(spec=IN_ZONE_A), DeletionRequested()).when(
+    an_instance(Created(spec=IN_ZONE_A), DeletionRequested()).when(
         Put(spec=WITH_DATA, expected=7)
     ).then_refused(Outdated)
 

@@ -1,28 +1,25 @@
 """The same decision, with its reason."""
 
-import random
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec import UNSET, UnsetType
 
 from kinds import KINDS
-from model.errors import Forbidden
-from policy.caller import Caller
+from model.errors import Invalid
+from model.kind import Kind
 from policy.explain import explained, who_may
-from policy.judge import decided, enforcer
 from policy.may import Policy, Verdict
+from policy.review import CALLERS_MAX, AccessReviewSpec, Place, place
 from tests.rules.test_grants import (
-    ADMIN,
     JANE,
-    OPERATOR,
     PLACE,
     STRANGER,
     assignment,
     permission,
     policy,
     role,
-    some_grants,
 )
 
 INSTANCE = KINDS["instance"]
@@ -55,8 +52,8 @@ def test_what_comes_nearest_is_named_with_what_it_lacks() -> None:
 
 def test_who_nobody_names_is_told_that() -> None:
     said = shown(policy().verdict(STRANGER, "get", INSTANCE, PLACE, "one"))
-    assert not said["allowed"]
-    assert said["reason"]
+    assert (said["allowed"], said["nearest"]) == (False, ())
+    assert said["reason"] == "no assignment in the tenant names this caller"
 
 
 async def test_who_may_is_everybody_an_assignment_names_who_may() -> None:
@@ -65,46 +62,76 @@ async def test_who_may_is_everybody_an_assignment_names_who_may() -> None:
         assignment("viewer", "seca.workspace-viewer"),
         assignment("bob", "seca.admin", {"workspaces": ["other"]}),
     )
-    assert await who_may(known, "put", INSTANCE, PLACE, "one", "acme") == ["jane"]
-    assert await who_may(known, "get", INSTANCE, PLACE, "one", "acme") == ["jane", "viewer"]
+    assert await who(known, "put", INSTANCE, "one") == ("jane",)
+    assert await who(known, "get", INSTANCE, "one") == ("jane", "viewer")
+    assert await who(known, "list", KINDS["region"]) == ("*",)
     known.learn([assignment("*", "seca.admin")], known.revision)
-    assert await who_may(known, "put", INSTANCE, PLACE, "one", "acme") == ["*"]
+    assert await who(known, "put", INSTANCE, "one") == ("*",)
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_explanation_decision_and_one_plain_enforcer_agree(seed: int) -> None:
-    luck = random.Random(seed)
-    grants = list(some_grants(luck))
-    known = policy(*grants)
-    plain = enforcer()
-    callers = [JANE, ADMIN, STRANGER, OPERATOR]
-    everything = {
-        caller: [
-            rule
-            for tenant in ("acme", "other")
-            for rule in (*known.rules(caller, "", ""), *known.book.all_rules(caller.sub, tenant))
-        ]
-        for caller in callers
-    }
-    for _ in range(300):
-        caller, kind = luck.choice(callers), luck.choice(list(KINDS.values()))
-        verb = luck.choice(VERBS)
-        name = "" if verb == "list" else luck.choice(["one", "two", "web", "acme"])
-        ids = PLACE | {"tenant": luck.choice(["acme", "other"])}
-        ids |= {"workspace": luck.choice(["web", "two"])}
-        verdict = known.verdict(caller, verb, kind, ids, name)
-        assert (verdict.rule is not None) == allowed(known, caller, verb, kind.name, ids, name)
-        offered = "catalogue" in (verdict.rule.assignment if verdict.rule else "")
-        if not offered:  # what the catalogue's rules allow stands in no assignment
-            oracle = decided(plain, everything[caller], verdict.asked)
-            assert (verdict.rule is None) == (oracle is None)
+async def who(known: Policy, verb: str, kind: Kind, name: str = "") -> tuple[str, ...] | UnsetType:
+    said = await who_may(known, verb, Place(kind, PLACE, name), "acme")
+    assert (said.policy_revision, said.allowed, said.more) == (7, UNSET, UNSET)
+    return said.callers
 
 
-def allowed(
-    known: Policy, caller: Caller, verb: str, kind: str, ids: dict[str, str], name: str
-) -> bool:
-    try:
-        known.may(caller, verb, KINDS[kind], ids, name)
-    except Forbidden:
-        return False
-    return True
+async def test_more_than_can_be_named_are_not_named() -> None:
+    names = [f"c{n:04}" for n in range(CALLERS_MAX + 1)]
+    held = assignment("x", "seca.admin")
+    known = policy(msgspec.structs.replace(held, spec=held.spec | {"subs": names}))
+    said = await who_may(known, "put", Place(INSTANCE, PLACE, "one"), "acme")
+    assert (said.callers, said.more) == (tuple(names[:-1]), True)
+
+
+def test_who_holds_something_elsewhere_is_told_where() -> None:
+    known = policy(assignment("jane", "seca.workspace-admin", {"workspaces": ["two"]}))
+    said = shown(known.verdict(JANE, "put", INSTANCE, PLACE, "one"))
+    assert (said["allowed"], said["reason"]) == (
+        False,
+        "the nearest permission does not fit in: workspace",
+    )
+    assert [(each["workspace"], each["fails"]) for each in said["nearest"]] == [
+        ("two", ("workspace",))
+    ]
+
+
+# --- what is asked about
+
+INSTANCES = "/providers/seca.compute/v1/tenants/acme/workspaces/web/instances"
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "name"),
+    [
+        ("list", INSTANCES, ""),
+        ("get", f"{INSTANCES}/one", "one"),
+        ("post.start", f"{INSTANCES}/one", "one"),
+        ("post.start", f"{INSTANCES}/one/start", "one"),
+        ("delete", f"{INSTANCES}/start", "start"),
+    ],
+)
+def test_a_path_names_what_is_asked_about(verb: str, path: str, name: str) -> None:
+    found = place(AccessReviewSpec(verb=verb, path=path))
+    assert found == (INSTANCE, {"tenant": "acme", "workspace": "web"}, name)
+    assert found.tenant == "acme"
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "pointer"),
+    [
+        ("get", INSTANCES, "/spec/verb"),
+        ("list", f"{INSTANCES}/one", "/spec/verb"),
+        ("post.explode", f"{INSTANCES}/one", "/spec/verb"),
+        ("post.stop", f"{INSTANCES}/one/start", "/spec/verb"),
+        ("put", "/providers/seca.compute/v1/tenants/acme/skus/one", "/spec/verb"),
+        ("get", f"{INSTANCES}/", "/spec/path"),
+        ("get", f"{INSTANCES}/one/two", "/spec/path"),
+        ("get", f"https://example.org{INSTANCES}/one", "/spec/path"),
+        ("get", f"{INSTANCES}/one?x=y/z", "/spec/path"),
+        ("get", "/", "/spec/path"),
+    ],
+)
+def test_what_is_no_path_of_ours_is_refused(verb: str, path: str, pointer: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        place(AccessReviewSpec(verb=verb, path=path))
+    assert [source.pointer for source in refused.value.sources] == [pointer]

@@ -1,0 +1,49 @@
+"""`secaplane may`: the question of an access review, for who stands at the machine."""
+
+import sys
+from dataclasses import asdict, dataclass
+from math import inf
+
+import asyncpg
+import msgspec
+
+from cli.config import Config
+from cli.connect import grounded, patiently
+from cli.serve import watching
+from command.body import read_as
+from eventlog.log import Unanswered
+from model.errors import Refusal
+from policy.explain import answer
+from policy.review import AccessReviewRequest, place
+from policy.watch import Watch
+
+ANYBODY = "-"
+NO, NOT_ASKED = 1, 2
+NOT_NOW = (Unanswered, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+
+@dataclass(frozen=True)
+class Question:
+    verb: str
+    path: str
+    caller: str
+
+
+async def may(config: Config, question: Question) -> int:
+    """0 for a yes, or for a list of who may; prints what the route would answer."""
+    sent = asdict(question)
+    if question.caller == ANYBODY:
+        del sent["caller"]
+    try:
+        spec = read_as(AccessReviewRequest, {"spec": sent}).spec
+        asked = place(spec)
+    except Refusal as refusal:
+        print(f"secaplane: {refusal.detail}", file=sys.stderr)
+        return NOT_ASKED
+    async with grounded(config) as ground:
+        watch = Watch(ground.log, ground.folds, stale_s=inf)  # answered once, as of that revision
+        policy = watching(config, watch)
+        await patiently(lambda: watch.start(ground.pool, config.nats.stream), *NOT_NOW)
+        status = await answer(policy, spec, asked, asked.tenant)
+    print(msgspec.json.format(msgspec.json.encode(status)).decode())
+    return NO if status.allowed is False else 0

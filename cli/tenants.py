@@ -1,0 +1,68 @@
+"""`secaplane tenant`: tenants come and go straight through the door to the log, without any
+token."""
+
+import sys
+from collections.abc import Sequence
+from uuid import uuid4
+
+from cli.config import Config
+from cli.connect import grounded
+from cli.doors import door
+from command.accompany import accompany
+from command.body import Bodies
+from command.commands import Delete, Put
+from command.door import Door
+from command.handle import handle
+from edge.paths import broken_names
+from kinds import KINDS
+from model.errors import Outdated, Refusal
+from model.events import By
+from model.shape import Json
+
+KIND = KINDS["tenant"]
+
+
+async def create(config: Config, name: str, administrators: Sequence[str]) -> int:
+    """One that is there already stays as it is."""
+    sent = {"spec": {"administrators": list(administrators)}}
+    try:
+        body = Bodies(region=config.site.region).read(KIND, sent, broken_names(KIND, {}, name))
+    except Refusal as refusal:
+        return _complained(refusal.detail)
+    async with grounded(config, writes_log=True) as ground:
+        try:
+            await _make(door(ground, config), name, body.spec)
+        except Outdated:
+            return _complained(f"there is a tenant {name} already")
+        except Refusal as refusal:
+            return _complained(refusal.detail)
+    print(f"tenant {name}; {', '.join(administrators)} may do everything in it")
+    return 0
+
+
+async def _make(door: Door, name: str, spec: Json) -> None:
+    by, request = By(sub="secaplane tenant create"), uuid4().hex
+    command = Put(spec=spec, expected=0)
+    made = await handle(door, KIND.ref({}, name), command, by=by, request=request)
+    assert made.resource is not None, "a PUT that is accepted leaves a resource"
+    await accompany(door, made.resource, request=request, creator=by.sub)
+
+
+async def delete(config: Config, name: str) -> int:
+    """Its roles and role assignments go with it; for anything else in it, it stays."""
+    by, request = By(sub="secaplane tenant delete"), uuid4().hex
+    ref = KIND.ref({}, name)
+    async with grounded(config, writes_log=True) as ground:
+        try:
+            await handle(door(ground, config), ref, Delete(), by=by, request=request)
+        except Refusal as refusal:
+            blockers: Sequence[str] = refusal.meta.get("blockers", ())
+            return _complained(refusal.detail, *blockers)
+    print(f"tenant {name} is being deleted, with its roles and role assignments")
+    return 0
+
+
+def _complained(*lines: str) -> int:
+    for line in lines:
+        print(f"secaplane: {line}", file=sys.stderr)
+    return 1

@@ -1,0 +1,34 @@
+"""Events on top of what is known: what every projection makes its rows of."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from kinds import KINDS
+from model.document import document
+from model.events import RecordedEvent
+from model.evolve import evolve
+from model.shape import Ref, Resource
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Folded(msgspec.Struct, frozen=True):
+    """An event, its resource right before it and right after it, and the document then."""
+
+    event: RecordedEvent
+    before: Resource | None
+    """None where there never was one; what is gone is here until its name is used again."""
+    resource: Resource
+    document: str
+
+
+def fold(known: dict[Ref, Resource], events: Sequence[RecordedEvent], region: str) -> list[Folded]:
+    """Every event on top of what is known; `known` holds the last of each afterwards."""
+    folded = []
+    for event in events:
+        before = known.get(event.ref)
+        resource = known[event.ref] = evolve(before, event)
+        shown = document(KINDS[event.ref.kind], resource, region=region)
+        folded.append(Folded(event, before, resource, _encode(shown).decode()))
+    return folded

@@ -1,0 +1,66 @@
+"""What every tenant has from its beginning, without an event: system roles. Shown as if each had
+been made with its tenant, and was never changed."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from kinds import KINDS
+from model.document import document, encode
+from model.kind import Kind
+from model.shape import NOWHERE, Condition, Json, Resource, State
+from policy.system_roles import SYSTEM_ROLES
+from readmodel.questions import Row
+
+SPECS: Mapping[str, Mapping[str, Json]] = {"role": SYSTEM_ROLES}
+"""By kind and name."""
+assert all(SPECS.get(kind.name, {}).keys() == kind.constants for kind in KINDS.values())
+
+
+class _Metadata(msgspec.Struct, frozen=True):
+    created_at: datetime = msgspec.field(name="createdAt")
+
+
+class _Made(msgspec.Struct, frozen=True):
+    """A document, as far as it says since when."""
+
+    metadata: _Metadata
+
+
+_made = msgspec.json.Decoder(_Made).decode
+
+
+def rows(kind: Kind, ids: Mapping[str, str], tenant: str | None) -> list[Row]:
+    """The constants of a kind in the order of a list; none in a tenant whose document is not there
+    (yet)."""
+    if tenant is None:
+        return []
+    since = _made(tenant).metadata.created_at
+    return [Row(_shown(kind, ids, name, since), name, 0) for name in sorted(SPECS[kind.name])]
+
+
+def page(
+    found: Sequence[Row], constants: Sequence[Row], *, after: tuple[str, int], limit: int
+) -> list[Row]:
+    """Rows of a page with those constants that belong on it."""
+    due = [row for row in constants if (row.name, row.life) > after]
+    return sorted((*found, *due), key=lambda row: (row.name, row.life))[:limit]
+
+
+def _shown(kind: Kind, ids: Mapping[str, str], name: str, since: datetime) -> str:
+    constant = Resource(
+        ref=kind.ref(ids, name),
+        uid="",
+        spec=SPECS[kind.name][name],
+        state=State.ACTIVE,
+        conditions=(Condition(state=State.ACTIVE, last_transition_at=since),),
+        version=1,
+        position=NOWHERE,
+        time=since,
+        life=NOWHERE,
+        created_at=since,
+        modified_at=since,
+        intended=NOWHERE,
+    )
+    return encode(document(kind, constant, region="")).decode()

@@ -1,0 +1,252 @@
+"""What it costs to know who may what: one decision, remembered and not; starting; and how often a
+decision is another one than one plain enforcer's."""
+
+import asyncio
+import gc
+import random
+import statistics
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import asyncpg
+import msgspec
+from msgspec.structs import replace
+
+from cli import embedded, garbage
+from cli.connect import Ground, grounded, now
+from cli.tokens import believing
+from edge.guard import Guard
+from edge.metrics import Metrics
+from edge.visit import Visit
+from edge.witness import Witness
+from kinds import KINDS
+from model.errors import Forbidden
+from model.shape import Json, Position, Ref, Resource
+from policy.caller import Caller
+from policy.may import KINDS_OF_POLICY, Policy
+from policy.revoked import Revocations
+from policy.watch import Watch
+from readmodel.tables import READ_MODEL
+from tests import plain_policy
+from tests.bench.figures import Figure, figure
+from tests.stand import Stand, stand
+
+ROLES, ASSIGNMENTS, MANY = 1_000, 10_000, 100_000
+FIRSTS, REMEMBERED = 1_000, 20_000
+POLICIES, QUESTIONS = 1_000, 200
+REPEATS = 5
+TENANT = "acme"
+IDS = {"tenant": TENANT, "workspace": "web"}
+INSTANCE = KINDS["instance"]
+COLLECTIONS = ("instances", "skus", "images", "networks", "subnets")
+COLLECTION = f"tenants/{TENANT}/role-assignments"
+OFFERED = KINDS["storage-sku"].ref({"tenant": TENANT}, "one")
+"""Whoever holds anything may read it."""
+FILL = """
+insert into resources (kind, collection, name, life, path, uid, labels, document, resource,
+    position, deleted, gone, unfinished)
+select 'role-assignment', $1, 'a' || n, 1000000000 + n, $1 || '/a' || n, 'u' || n, '{}', '',
+    replace($2, 'user-0', 'user-' || n), 1, false, false, false
+from generate_series(1, $3::int) as n
+"""
+
+
+async def measure(gets_per_second: float) -> dict[str, Figure]:
+    thresholds = gc.get_threshold()
+    garbage.starting()
+    async with stand() as house:
+        starts = await _starts(house)
+        guarding = await _guarding_us(house)
+    few, many = _policy(ASSIGNMENTS), _policy(MANY)
+    garbage.ready()
+    firsts = [_firsts_us(few, n) for n in range(REPEATS)]
+    firsts_of_many = [_firsts_us(many, n) for n in range(REPEATS)]
+    remembered = [_remembered_us(few) for _ in range(REPEATS)]
+    growth = [
+        statistics.median(b) / statistics.median(a)
+        for a, b in zip(firsts, firsts_of_many, strict=True)
+    ]
+    gc.unfreeze()
+    gc.set_threshold(*thresholds)
+    return {
+        "may_cached_us": figure([_p99(each) for each in remembered], "us"),
+        "may_first_us": figure([_p99(each) for each in firsts], "us"),
+        "may_growth": figure(growth, "ratio"),
+        "may_disagreements": figure([_disagreements()], "of 200k"),
+        "guard_share": figure([each * gets_per_second / 10_000 for each in guarding], "%"),
+        **starts,
+    }
+
+
+def _policy(assignments: int) -> Policy:
+    """One tenant's: everybody in it holds one role of fifty rules, in one workspace or in all."""
+    known = Policy(operators=(), region="eu-1", fresh=lambda: True)
+    known.begin(Position(1))
+    known.learn(map(_a_role, range(ROLES)), Position(1))
+    known.learn(map(_assignment, range(assignments)), Position(1))
+    return known
+
+
+def _a_role(n: int) -> Resource:
+    resources = [f"{name}/*" for name in COLLECTIONS] + [f"{name}/r{n}" for name in COLLECTIONS]
+    verbs = ["get", "list", "put", "delete", "post"]
+    permission = {"provider": "seca.compute/v1", "resources": resources, "verb": verbs}
+    return _made(Ref("role", f"tenants/{TENANT}/roles/r{n}"), {"permissions": [permission]})
+
+
+def _assignment(n: int) -> Resource:
+    scope: Json = {"workspaces": ["web", "two"]} if n % 2 else {}
+    spec = {"subs": [f"user-{n}"], "roles": [f"r{n % ROLES}"], "scopes": [scope]}
+    return _made(Ref("role-assignment", f"tenants/{TENANT}/role-assignments/a{n}"), spec)
+
+
+def _made(ref: Ref, spec: Json) -> Resource:
+    return Resource(
+        ref=ref,
+        uid="",
+        spec=spec,
+        version=1,
+        position=Position(1),
+        time=_NOON,
+        life=Position(1),
+        created_at=_NOON,
+        modified_at=_NOON,
+        intended=Position(1),
+    )
+
+
+_NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def _firsts_us(known: Policy, repeat: int) -> list[float]:
+    """One decision of somebody who was never asked about: the same of every issuer."""
+    return [
+        _took_us(known, Caller(f"iss-{repeat}", f"user-{n}"), "put", f"i{n}") for n in range(FIRSTS)
+    ]
+
+
+def _remembered_us(known: Policy) -> list[float]:
+    callers = [Caller("iss", f"user-{n}") for n in range(FIRSTS)]
+    for caller in callers:
+        _took_us(known, caller, "get", "one")
+    return [
+        _took_us(known, caller, "get", "one")
+        for caller in random.Random(0).choices(callers, k=REMEMBERED)
+    ]
+
+
+def _took_us(known: Policy, caller: Caller, verb: str, name: str) -> float:
+    began = time.perf_counter_ns()
+    known.may(caller, verb, INSTANCE, IDS, name)
+    return (time.perf_counter_ns() - began) / 1000
+
+
+def _p99(values: Iterable[float]) -> float:
+    return statistics.quantiles(values, n=100)[98]
+
+
+def _disagreements() -> int:
+    """Decision, explanation and one plain enforcer over the whole policy, each question once."""
+    luck = random.Random(0)
+    return sum(_of_one_policy(luck) for _ in range(POLICIES))
+
+
+def _of_one_policy(luck: random.Random) -> int:
+    resources = plain_policy.random_policy(luck)
+    known, plain = plain_policy.policy(resources), plain_policy.Plain(resources)
+    found = 0
+    for _ in range(QUESTIONS):
+        asked = plain_policy.random_question(luck)
+        try:
+            known.may(*asked)
+            allowed = True
+        except Forbidden:
+            allowed = False
+        explained = known.verdict(*asked).rule is not None
+        found += not (allowed == explained == plain.allows(asked))
+    return found
+
+
+async def _starts(house: Stand) -> dict[str, Figure]:
+    """In a house whose tables hold so many assignments, which its log knows nothing of."""
+    await _fill(house)
+    settings = house.house.config
+    config = replace(
+        settings,
+        nats=replace(settings.nats, url=house.house.nats("everything")),
+        postgres=replace(settings.postgres, url=house.house.postgres(embedded.OWNER)),
+    )
+    async with grounded(config) as ground:
+        started = [await _started(ground, config.nats.stream) for _ in range(REPEATS)]
+    return {
+        "policy_start_s": figure([took for took, _ in started], "s"),
+        "policy_start_block_ms": figure([1000 * longest for _, longest in started], "ms"),
+    }
+
+
+async def _fill(house: Stand) -> None:
+    template = msgspec.json.encode(_assignment(0)).decode()
+    connection = await asyncpg.connect(house.house.postgres(embedded.OWNER))
+    try:
+        await connection.execute(f"set search_path to {READ_MODEL}")
+        await connection.execute(FILL, COLLECTION, template, MANY)
+        await connection.execute("vacuum analyze resources")
+    finally:
+        await connection.close()
+
+
+async def _started(ground: Ground, stream: str) -> tuple[float, float]:
+    """How long it takes, and how long others had to wait at most meanwhile."""
+    watch = Watch(ground.log, ground.folds, stale_s=30)
+    known = Policy(operators=(), region="eu-1", fresh=watch.fresh)
+    watch.tell(known, KINDS_OF_POLICY)
+    longest = 0.0
+
+    async def others() -> None:
+        nonlocal longest
+        last = time.perf_counter()
+        while True:
+            await asyncio.sleep(0)
+            longest, last = max(longest, time.perf_counter() - last), time.perf_counter()
+
+    waiting = asyncio.create_task(others())
+    await asyncio.sleep(0.01)
+    longest, began = 0.0, time.perf_counter()
+    await watch.start(ground.pool, stream)
+    took = time.perf_counter() - began
+    waiting.cancel()
+    assert known.allows(Caller("iss", f"user-{MANY}"), "get", OFFERED)
+    return took, longest
+
+
+async def _guarding_us(house: Stand) -> list[float]:
+    """Token and policy of one GET after the other, as in a process that has seen the caller."""
+    config, known = house.house.config, _policy(ASSIGNMENTS)
+    known.learn([_administrator(config.dev.administrator)], Position(2))
+    scope = {"method": "GET", "path": "/", "headers": [*HEADERS, _authorization(house)]}
+    async with believing(config, Revocations(), Metrics()) as believed:
+        witness = Witness(lambda entry: None, clock=now)
+        guard = Guard(believed.tokens, known, witness)
+        await guard.admit(Visit(scope), "get", INSTANCE, IDS, "one")
+        return [await _guarded_us(guard, scope) for _ in range(REPEATS)]
+
+
+async def _guarded_us(guard: Guard, scope: Json) -> float:
+    visits = [Visit(scope) for _ in range(REMEMBERED)]
+    began = time.perf_counter_ns()
+    for visit in visits:
+        await guard.admit(visit, "get", INSTANCE, IDS, "one")
+    return (time.perf_counter_ns() - began) / 1000 / REMEMBERED
+
+
+def _administrator(sub: str) -> Resource:
+    spec = {"subs": [sub], "roles": ["seca.admin"], "scopes": [{}]}
+    return _made(Ref("role-assignment", f"{COLLECTION}/administrators"), spec)
+
+
+def _authorization(house: Stand) -> tuple[bytes, bytes]:
+    return b"authorization", house.headers["Authorization"].encode()
+
+
+HEADERS = [(b"host", b"127.0.0.1"), (b"accept", b"*/*"), (b"user-agent", b"bench")]

@@ -1,0 +1,54 @@
+"""Events given by hand, kept in rows as the projector keeps them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from itertools import count
+
+from asyncpg import Pool
+from msgspec.structs import replace
+
+from kinds import KINDS
+from model.events import AnyEvent, RecordedEvent
+from model.shape import Position, Ref, Resource
+from projector import statement
+from projector.folding import fold
+from readmodel import tables
+from tests.log.pages import IDS, REGION, page
+
+
+class Rows:
+    def __init__(self, pool: Pool, positions: "count[int]") -> None:
+        self.pool, self._numbers = pool, positions
+        self._known: dict[Ref, Resource] = {}
+        self._taken: list[RecordedEvent] = []
+
+    async def take(self, *said: tuple[Ref, AnyEvent]) -> None:
+        """One batch."""
+        events = [self._recorded(*each) for each in said]
+        self._taken += events
+        async with self.pool.acquire() as connection, connection.transaction():
+            await statement.insert(connection, fold(self._known, events, REGION))
+
+    async def heal(self, ref: Ref) -> None:
+        """Forget an address, and make it again from its whole history."""
+        own = [each for each in self._taken if each.ref == ref]
+        async with self.pool.acquire() as connection, connection.transaction():
+            await statement.forget(connection, ref)
+            await statement.insert(connection, fold({}, own, REGION))
+
+    def _recorded(self, ref: Ref, event: AnyEvent) -> RecordedEvent:
+        n = next(self._numbers)
+        written = page(ref, event, uid=f"u{n}")
+        return replace(written, time=written.time + timedelta(milliseconds=n)).at(Position(n))
+
+
+@asynccontextmanager
+async def rows_in(url: str, positions: "count[int] | None" = None) -> AsyncIterator[Rows]:
+    pool = await tables.open_pool(url, writes=True)
+    yield Rows(pool, positions or count(1))
+    await pool.close()
+
+
+def at(kind: str, name: str, **ids: str) -> Ref:
+    return KINDS[kind].ref(dict(IDS) | ids, name)

@@ -1,0 +1,263 @@
+"""A token that is revoked is refused: at once where that was asked, soon everywhere else."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import aiohttp
+import jwt
+import pytest
+
+from cli.children import Child
+from cli.config import PREFIX
+from cli.embedded import HOST
+from cli.house import OPERATOR, House, free_port
+from cli.identities import ALGORITHM, KID, Issuer
+from model.shape import Json
+from tests.flows.client import POLL_S, REACHED_S_MAX, Client, at, client_of
+from tests.flows.dev_house import DevHouse, Said
+from tests.flows.problems import refused
+from tests.stand import Stand, stand
+
+REGIONS = at("region")
+
+
+@pytest.fixture
+def operator(client: Client, said: Said) -> Client:
+    return client.by(said.operator_token)
+
+
+@pytest.fixture
+def sub(workspace: str) -> str:
+    """Somebody whom no other test knows."""
+    return f"{workspace}@example.org"
+
+
+def jti(token: str) -> str:
+    said: str = jwt.decode(token, options={"verify_signature": False})["jti"]
+    return said
+
+
+def of(token: str) -> Json:
+    return {"spec": {"jti": jti(token)}}
+
+
+def before(sub: str, seconds_from_now: float) -> Json:
+    moment = datetime.now(UTC) + timedelta(seconds=seconds_from_now)
+    return {"spec": {"sub": sub, "issuedBefore": moment.isoformat()}}
+
+
+async def let_in(client: Client, token: str) -> bool:
+    answer = await client.get(REGIONS, token=token)
+    if answer.status == 200:
+        return True
+    assert refused(answer, 401) == []
+    assert "revoked" in answer.json["detail"]
+    return False
+
+
+# --- what it does
+
+
+async def test_a_revoked_token_is_refused_at_once_until_the_revocation_goes(
+    client: Client, operator: Client, house: DevHouse, sub: str, workspace: str
+) -> None:
+    path = at("revocation", workspace)
+    token, other = house.token(sub), house.token(sub)
+    for _ in range(3):
+        assert await let_in(client, token)
+        assert (await operator.put(path, of(token))).status == 201
+        assert not await let_in(client, token)
+        assert await let_in(client, other)
+        assert (await operator.delete(path)).status == 202
+        assert await let_in(client, token)
+        await operator.gone(path)
+
+
+async def test_what_somebody_was_given_before_a_moment_is_refused(
+    client: Client, operator: Client, house: DevHouse, sub: str, workspace: str
+) -> None:
+    path, token = at("revocation", workspace), house.token(sub)
+    assert (await operator.put(path, before(sub, -3600))).status == 201
+    assert await let_in(client, token)
+    assert (await operator.put(path, before(sub, 3600))).status == 200
+    assert not await let_in(client, token)
+    assert not await let_in(client, house.token(sub))
+    assert not await let_in(client, without_issue_time(house, sub))
+    assert await let_in(client, house.token(f"other-{sub}"))
+    assert (await operator.delete(path)).status == 202
+    assert await let_in(client, token)
+
+
+def without_issue_time(house: DevHouse, sub: str) -> str:
+    claims = jwt.decode(house.token(sub), options={"verify_signature": False})
+    del claims["iat"]
+    issuer = Issuer.kept(house.folder / "issuer.json", house.folder / "jwks.json", claims["iss"])
+    key = jwt.PyJWK(issuer.key, algorithm=ALGORITHM)
+    return jwt.encode(claims, key, algorithm=ALGORITHM, headers={"kid": KID})
+
+
+async def test_a_revoked_operator_is_none(
+    client: Client, operator: Client, house: DevHouse, workspace: str
+) -> None:
+    other = client.by(house.token(OPERATOR))
+    token = house.token(OPERATOR)
+    assert (await other.put(at("revocation", workspace), of(token))).status == 201
+    again = client.by(token)
+    assert refused(await again.delete(at("revocation", workspace)), 401) == []
+    assert (await operator.delete(at("revocation", workspace))).status == 202
+
+
+async def test_revocations_are_resources_as_others_are(
+    client: Client, operator: Client, house: DevHouse, sub: str, workspace: str
+) -> None:
+    path, spec = at("revocation", workspace), {"jti": "gone", "reason": "unknown here"}
+    made = await operator.put(path, {"spec": {"jti": "lost-laptop"}, "labels": {"why": "lost"}})
+    assert made.json["metadata"]["ref"] == f"secaplane.admin/v1/revocations/{workspace}"
+    found = await operator.active(path)
+    assert (found.json["spec"], found.json["labels"]) == ({"jti": "lost-laptop"}, {"why": "lost"})
+    assert workspace in (await operator.get(at("revocation"))).names
+    assert refused(await operator.put(path, {"spec": spec}), 422)
+    await operator.delete(path)
+    await operator.gone(path)
+
+
+# --- who may, and what it takes
+
+
+async def test_only_operators_revoke(client: Client, house: DevHouse, workspace: str) -> None:
+    path = at("revocation", workspace)
+    for caller in (client, client.by(house.token("nobody"))):
+        for answer in (
+            await caller.put(path, {"spec": {"jti": "x"}}),
+            await caller.get(path),
+            await caller.get(at("revocation")),
+            await caller.delete(path),
+        ):
+            assert refused(answer, 403) == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "pointers"),
+    [
+        ({}, ["/spec"]),
+        ({"jti": "x", "sub": "y", "issuedBefore": "2026-01-01T00:00:00Z"}, None),
+        ({"jti": "x", "issuedBefore": "2026-01-01T00:00:00Z"}, ["/spec/issuedBefore"]),
+        ({"jti": "x", "sub": "y"}, ["/spec/sub"]),
+        ({"sub": "y"}, ["/spec/issuedBefore"]),
+        ({"issuedBefore": "2026-01-01T00:00:00Z"}, ["/spec/sub"]),
+        ({"sub": "y", "issuedBefore": "2026-01-01T00:00:00"}, None),
+        ({"sub": "y", "issuedBefore": "yesterday"}, None),
+        ({"sub": "y", "issuedBefore": 1767225600}, None),
+        ({"jti": ""}, ["/spec/jti"]),
+        ({"jti": "x" * 129}, ["/spec/jti"]),
+        ({"jti": None}, ["/spec/jti"]),
+    ],
+    ids=str,
+)
+async def test_a_revocation_says_one_thing_or_the_other(
+    operator: Client, workspace: str, spec: Json, pointers: list[str] | None
+) -> None:
+    answer = await operator.put(at("revocation", workspace), {"spec": spec})
+    found = [pointer for pointer, _ in refused(answer, 422)]
+    assert found
+    assert pointers in (None, found)
+
+
+# --- at the console
+
+
+def console(house: DevHouse, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
+    environment |= {
+        "SECAPLANE_NATS_URL": house.said.nats,
+        "SECAPLANE_POSTGRES_URL": house.said.postgres,
+    }
+    config = str(house.folder / "config.json")
+    return subprocess.run(
+        (sys.executable, "-m", "cli.main", "revoke", "--config", config, *arguments),
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+async def test_one_can_revoke_at_the_console_without_any_token(
+    client: Client, operator: Client, house: DevHouse, sub: str
+) -> None:
+    first, second = house.token(sub), house.token(sub)
+    done = console(house, "--jti", jti(first))
+    assert done.returncode == 0, done.stderr
+    name = done.stdout.split()[1].rstrip(";")
+    by_first = client.by(first)
+    await by_first.until(REGIONS, lambda answer: answer.status == 401)
+    assert await let_in(client, second)
+    assert (await operator.delete(at("revocation", name))).status == 202
+    assert await let_in(client, first)
+    done = console(house, "--sub", sub)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "issuedBefore" in done.stderr
+    done = console(house, "--sub", sub, "--before", "2126-01-01T00:00:00Z")
+    assert done.returncode == 0, done.stderr
+    await client.by(second).until(REGIONS, lambda answer: answer.status == 401)
+
+
+# --- in every process
+
+
+@pytest.fixture
+async def several() -> AsyncIterator[tuple[Stand, str]]:
+    """A house of its own, and the URL of another process that answers, which only reads."""
+    async with stand() as made:
+        child, port = reading(made.house)
+        await made.children.start(child)
+        await made.children.ready(child.name)
+        yield made, f"http://{HOST}:{port}"
+
+
+def reading(house: House) -> tuple[Child, int]:
+    as_one, port = house.process("serve"), free_port()
+    argv = tuple("query" if each == "serve" else each for each in as_one.argv)
+    environment = as_one.environment | {
+        "SECAPLANE_HTTP_PORT": str(port),
+        "SECAPLANE_NATS_URL": house.nats("projector"),
+    }
+    return replace(as_one, name="query", argv=argv, environment=environment), port
+
+
+async def test_it_is_soon_in_force_in_every_process_and_from_its_start(
+    several: tuple[Stand, str],
+) -> None:
+    made, query = several
+    house, path, token = made.house, at("revocation", "everywhere"), made.house.token("jane")
+    async with (
+        client_of(house.url, house.token(OPERATOR)) as operator,
+        client_of(house.url, token) as here,
+        client_of(query, token) as there,
+    ):
+        assert (await there.get(REGIONS)).status == 200
+        assert (await operator.put(path, of(token))).status == 201
+        assert (await here.get(REGIONS)).status == 401
+        await there.until(REGIONS, lambda answer: answer.status == 401)
+        assert (await operator.delete(path)).status == 202
+        assert (await here.get(REGIONS)).status == 200
+        await there.until(REGIONS, lambda answer: answer.status == 200)
+        await operator.gone(path)
+        await operator.made(path, of(token))
+        former = made.children.pid("query")
+        os.kill(former, signal.SIGKILL)
+        async with asyncio.timeout(REACHED_S_MAX):
+            while True:
+                with suppress(aiohttp.ClientError):
+                    assert (await there.get(REGIONS)).status == 401
+                    if made.children.pid("query") != former:
+                        break
+                await asyncio.sleep(POLL_S)

@@ -1,0 +1,85 @@
+"""The SQL of label selectors finds what a plain matcher finds, whatever is labelled how."""
+
+import re
+from decimal import Decimal
+from itertools import count
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from model.events import Created, Deleted, DeletionRequested
+from query import labels
+from query.labels import NUMBER, Term
+from readmodel import questions
+from tests.flows.rows_by_hand import at, rows_in
+from tests.flows.simulated_site import SMALL
+
+LETTERS = "ab1.%_\\é-"
+_number, _positions = count(1), count(1)
+
+keys = st.text("ab%_\\é", min_size=1, max_size=3)
+values = st.text(LETTERS, max_size=3) | st.integers(-20, 20).map(str) | st.just("1.50")
+numbers = st.sampled_from(["-1.5", "0", "1", "+2", "10", "1.500"])
+bearers = st.lists(st.dictionaries(keys, values, max_size=3), min_size=1, max_size=8)
+
+
+def wild(texts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """With a star in place of some part, or between parts."""
+    star = st.sampled_from(["*", "{}*", "*{}", "*{}*", "{}*{}"])
+    return st.builds(lambda shape, a, b: shape.format(a, b), star, texts, texts)
+
+
+terms = st.lists(
+    st.builds(Term, keys | wild(keys), st.sampled_from(["=", "!="]), values | wild(values))
+    | st.builds(Term, keys, st.sampled_from(["<", "<=", ">", ">="]), numbers),
+    min_size=1,
+    max_size=3,
+)
+
+
+def matches(term: Term, borne: dict[str, str]) -> bool:
+    """What the words of the standard mean, in Python."""
+    if term.op in ("=", "!="):
+        found = any(like(term.key, key) and like(term.value, borne[key]) for key in borne)
+        return found is (term.op == "=")
+    value = borne.get(term.key)
+    if value is None or not NUMBER.fullmatch(value):
+        return False
+    mine, theirs = Decimal(value), Decimal(term.value)
+    return {"<": mine < theirs, "<=": mine <= theirs, ">": mine > theirs, ">=": mine >= theirs}[
+        term.op
+    ]
+
+
+def like(pattern: str, text: str) -> bool:
+    return bool(re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text, re.DOTALL))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(bearers, terms)
+async def test_sql_finds_what_a_plain_matcher_finds(
+    database_url: str, borne: list[dict[str, str]], chosen: list[Term]
+) -> None:
+    workspace = f"w{next(_number)}"
+    refs = [at("block-storage", f"v{n}", workspace=workspace) for n in range(len(borne))]
+    wanted = {
+        ref.name
+        for ref, own in zip(refs, borne, strict=True)
+        if all(matches(term, own) for term in chosen)
+    }
+    async with rows_in(database_url, _positions) as made:
+        for ref, own in zip(refs, borne, strict=True):
+            await made.take((ref, Created(spec=SMALL, labels=own)))
+        await made.take((refs[0], DeletionRequested()), (refs[0], Deleted()))
+        for deleted in (False, True, None):
+            there = {None: refs, True: refs[:1], False: refs[1:]}[deleted]
+            found = await questions.page(
+                made.pool,
+                refs[0].kind,
+                refs[0].collection,
+                after=("", 0),
+                limit=100,
+                deleted=deleted,
+                choice=labels.choice(chosen),
+            )
+            assert [row.name for row in found] == [r.name for r in there if r.name in wanted]

@@ -1,0 +1,162 @@
+"""Command and query apart, behind the real proxy with compose's own file: who uses the house does
+not notice, and a query that dies is not missed."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from edge.problem import MEDIA_TYPE, Problem
+from tests.flows.client import REACHED_S_MAX, VOLUME, Client, at, client_of
+from tests.flows.split_house import ADDRESSES, CADDY, Split, alone, split
+from tests.stand import outliving
+
+pytestmark = pytest.mark.skipif(
+    CADDY is None, reason="caddy is not installed (apt-get install caddy)"
+)
+QUERIES = ("query-1", "query-2")
+READS, READERS = 40, 8
+LOAD_S = 3.0
+UNAVAILABLE = 503
+OUR_LOOK = 1
+"""The first look at the figures is an answer, too."""
+
+
+@pytest.fixture(scope="module")
+def stand() -> Iterator[Split]:
+    with outliving(split()) as made:
+        yield made
+
+
+@pytest.fixture
+async def proxied(stand: Split) -> AsyncIterator[Client]:
+    """The administrator of the tenant, before the proxy."""
+    async with client_of(stand.url, stand.token) as caller:
+        yield caller
+
+
+async def test_writes_go_to_command_and_reads_to_the_queries(
+    stand: Split, proxied: Client, workspace: str
+) -> None:
+    before = {name: await stand.answers(name) for name in ADDRESSES}
+    await proxied.made(at("workspace", workspace), {})
+    path = at("block-storage", "disk", workspace=workspace)
+    await proxied.made(path, VOLUME)
+    for _ in range(READS):
+        assert (await proxied.get(path)).status == 200
+        assert (await proxied.head(path)).status == 200
+    assert (await proxied.delete(path)).status == 202
+    await proxied.gone(path)
+    after = {name: await stand.answers(name) for name in ADDRESSES}
+
+    def more(name: str, method: str) -> int:
+        return after[name].get(method, 0) - before[name].get(method, 0)
+
+    assert (more("command", "GET"), more("command", "HEAD")) == (OUR_LOOK, 0)
+    assert (more("command", "PUT"), more("command", "DELETE")) == (2, 1)
+    for query in QUERIES:
+        assert more(query, "GET") > OUR_LOOK
+        assert more(query, "HEAD") > 0
+        assert more(query, "PUT") == more(query, "DELETE") == 0
+
+
+async def test_what_was_written_is_read_by_whoever_answers(proxied: Client, workspace: str) -> None:
+    await proxied.made(at("workspace", workspace), {})
+    for n in range(READS // 2):
+        path = at("block-storage", f"d{n}", workspace=workspace)
+        written = await proxied.put(path, VOLUME)
+        assert written.status == 201
+        position = written.headers["Secaplane-Position"]
+        read = await proxied.get(path, Secaplane_At_Least=position)
+        assert (read.status, read.json["spec"]) == (200, written.json["spec"])
+
+
+async def test_headers_and_addresses_pass_as_they_were_sent(
+    stand: Split, proxied: Client, workspace: str
+) -> None:
+    path = at("workspace", workspace)
+    made = await proxied.put(path, {}, X_Request_Id="mine-1")
+    assert (made.status, made.headers["X-Request-Id"]) == (201, "mine-1")
+    assert made.headers["Location"] == f"{stand.url}{path}"
+    read = (await proxied.active(path)).headers["ETag"]
+    same = await proxied.get(path, If_None_Match=read, X_Request_Id="mine-2")
+    assert (same.status, same.headers["X-Request-Id"]) == (304, "mine-2")
+    outdated = await proxied.put(path, {}, if_unmodified_since="7")
+    assert (outdated.status, outdated.headers["Content-Type"]) == (412, MEDIA_TYPE)
+    assert (await proxied.get(path, token=None)).status == 401
+    assert (await proxied.get(f"{path}%2Fx")).status == 404
+    assert (await proxied.get(f"{path}/")).status == 404
+    refused = await proxied.ask("PATCH", path)
+    assert (refused.status, refused.headers["Allow"]) == (405, "GET, HEAD, PUT, DELETE")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/openapi.json", "/openapi/seca.compute.json", "/docs", "/.wellknown/secapi", "/healthz"],
+)
+async def test_what_needs_no_token_is_answered(proxied: Client, path: str) -> None:
+    assert (await proxied.get(path, token=None)).status == 200
+
+
+async def test_the_region_and_the_wellknown_page_name_the_proxy(
+    stand: Split, proxied: Client
+) -> None:
+    (region,) = (await proxied.get(at("region"))).json["items"]
+    urls = [each["url"] for each in region["spec"]["providers"]]
+    urls += [each["url"] for each in (await proxied.get("/.wellknown/secapi")).json["endpoints"]]
+    assert all(url.startswith(f"{stand.url}/providers/seca.") for url in urls)
+
+
+async def test_a_query_that_dies_under_load_costs_at_most_the_answers_it_had_begun(
+    stand: Split, proxied: Client, workspace: str
+) -> None:
+    """No proxy can take back half an answer; whoever reads asks again, and is answered."""
+    path = at("workspace", workspace)
+    await proxied.made(path, {})
+    statuses: list[int] = []
+    cut: list[aiohttp.ClientPayloadError] = []
+
+    async def read() -> None:
+        async with asyncio.timeout(LOAD_S * 4):
+            until = asyncio.get_running_loop().time() + LOAD_S
+            while asyncio.get_running_loop().time() < until:
+                try:
+                    statuses.append((await proxied.get(path)).status)
+                except aiohttp.ClientPayloadError as error:
+                    cut.append(error)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(READERS):
+            group.create_task(read())
+        await asyncio.sleep(LOAD_S / 3)
+        os.kill(stand.children.pid("query-1"), signal.SIGKILL)
+    assert len(statuses) > READS * READERS
+    assert set(statuses) == {200}
+    assert len(cut) <= READERS
+
+
+async def test_a_write_waits_for_a_command_that_comes_back(
+    stand: Split, proxied: Client, workspace: str
+) -> None:
+    path = at("workspace", workspace)
+    await proxied.made(path, {})
+    os.kill(stand.children.pid("command"), signal.SIGKILL)
+    assert (await proxied.get(path)).status == 200
+    async with asyncio.timeout(REACHED_S_MAX):
+        while (again := await proxied.put(path, {})).status == UNAVAILABLE:
+            assert again.headers["Retry-After"] == "1"
+    assert again.status == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+async def test_nobody_behind_the_proxy_is_a_problem(tmp_path: Path, method: str) -> None:
+    async with alone(tmp_path) as url, client_of(url, None) as client:
+        refused = await client.ask(method, at("region", "eu-1"))
+    assert (refused.status, refused.headers["Content-Type"]) == (UNAVAILABLE, MEDIA_TYPE)
+    assert (refused.json["status"], refused.json["sources"]) == (UNAVAILABLE, [])
+    assert refused.json["instance"].startswith("urn:secaplane:proxy:")
+    assert refused.json.keys() == {field for field in Problem.__struct_fields__ if field != "meta"}

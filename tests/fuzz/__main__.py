@@ -1,0 +1,128 @@
+"""`make fuzz`: at least CASES_MIN requests, made from the documents of all providers, good ones and
+bad ones, at a fresh house. No answer may be a 5xx, and each must be as the document says.
+
+`make fuzz SEED=7` repeats a run.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from random import randrange
+
+import msgspec
+
+from kinds import PROVIDERS
+from tests.flows.dev_house import DevHouse, dev
+from tests.fuzz import scene
+
+ROOT = Path(__file__).parents[2]
+SCHEMATHESIS = ROOT / ".venv-fuzz" / "bin" / "schemathesis"
+CASES_MIN = 10_000
+EXAMPLES = 34
+"""For each operation, in the phase that makes values up; other phases add theirs."""
+SECONDS_MAX = 540.0
+CHECKS = (
+    "not_a_server_error",
+    "status_is_described",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+)
+
+
+def main() -> int:
+    seed = int(os.environ.get("SEED") or randrange(2**31))
+    print(f"seed {seed}", flush=True)
+    began = time.monotonic()
+    counted: Counter[str] = Counter()
+    failed = []
+    with (
+        tempfile.TemporaryDirectory(prefix="fuzz-") as folder,
+        dev(Path(folder), "--ephemeral", "--port", "0", "--json") as house,
+    ):
+        place = Path(folder)
+        lost = asyncio.run(set_up(house, place))
+        if lost:
+            print(f"there is nothing to refer to: {', '.join(lost)}")
+            return 1
+        for name in sorted(PROVIDERS):
+            left = SECONDS_MAX - (time.monotonic() - began)
+            if not fuzzed(house, place, name, seed, left):
+                failed.append(name)
+            counted.update(kept(place))
+        defects = house_says(house, "defect")
+    took = time.monotonic() - began
+    print(f"{counted.total()} requests in {took:.0f} s, seed {seed}")
+    print(", ".join(f"{what}: {n}" for what, n in sorted(counted.items())))
+    print(f"failed: {', '.join(failed) or 'nothing'}; defects in the logs: {len(defects)}")
+    for line in defects[:5]:
+        print(line)
+    return 0 if not failed and not defects and counted.total() >= CASES_MIN else 1
+
+
+async def set_up(house: DevHouse, place: Path) -> list[str]:
+    async with scene.visitor(house.said.url, house.said.token) as visitor:
+        skus = await visitor.names_of_skus()
+        (place / "aims.json").write_bytes(msgspec.json.encode(scene.aims(skus)))
+        return await visitor.parents(skus)
+
+
+def fuzzed(house: DevHouse, place: Path, name: str, seed: int, seconds: float) -> bool:
+    """Whether everything went well with one provider."""
+    if seconds <= 0:
+        print(f"{name}: no time is left")
+        return False
+    own = name.startswith("secaplane.")
+    token = house.said.operator_token if own else house.said.token
+    environment = os.environ | {
+        "PYTHONPATH": str(Path(__file__).parent),
+        "SCHEMATHESIS_HOOKS": "hooks",
+        "FUZZ_AIMS": str(place / "aims.json"),
+        "FUZZ_COUNTS": str(place / "counts.json"),
+    }
+    argv = (
+        str(SCHEMATHESIS),
+        "run",
+        f"{house.said.url}/openapi/{name}.json",
+        f"--header=Authorization: Bearer {token}",
+        f"--max-examples={EXAMPLES}",
+        f"--seed={seed}",
+        f"--checks={','.join(CHECKS)}",
+        "--generation-database=none",
+        "--continue-on-failure",
+        "--warnings=off",
+        "--no-color",
+    )
+    try:
+        return subprocess.run(argv, env=environment, cwd=place, timeout=seconds).returncode == 0
+    except subprocess.TimeoutExpired:
+        print(f"{name}: not done after {seconds:.0f} s")
+        return False
+
+
+def kept(place: Path) -> dict[str, int]:
+    counts = place / "counts.json"
+    if not counts.exists():
+        return {}
+    found = msgspec.json.decode(counts.read_bytes(), type=dict[str, int])
+    counts.unlink()
+    return found
+
+
+def house_says(house: DevHouse, word: str) -> list[str]:
+    """The lines of the logs whose message that is."""
+    lines = [
+        line
+        for log in house.logs.glob("*.log")
+        for line in log.read_text(errors="replace").splitlines()
+    ]
+    return [line for line in lines if f'"message":"{word}"' in line]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

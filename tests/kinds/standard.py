@@ -1,0 +1,209 @@
+"""What SECA's own files say, for comparison: all its operations, and the files where they are at
+hand."""
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from model.shape import Json
+
+FOLDER = Path(__file__).parents[3] / "shared" / "spec"
+"""Beside this repository; not part of it, because their licence is not settled."""
+OPERATIONS_COUNT = 89
+CLASSES = {"L": "List", "G": "Get", "P": "CreateOrUpdate", "D": "Delete"}
+METHODS = {"List": "get", "Get": "get", "CreateOrUpdate": "put", "Delete": "delete"}
+T, W = "tenants/{tenant}", "tenants/{tenant}/workspaces/{workspace}"
+TABLE = f"""
+seca.region/v1                regions                          Region                     LG
+seca.authorization/v1         {T}/roles                        Role                       LGPD
+seca.authorization/v1         {T}/role-assignments             RoleAssignment             LGPD
+seca.workspace/v1             {T}/workspaces                   Workspace                  LGPD
+seca.compute/v1               {T}/skus                         Sku                        LG
+seca.compute/v1               {W}/instances                    Instance                   LGPD \
+  start stop restart
+seca.storage/v1               {T}/skus                         Sku                        LG
+seca.storage/v1               {T}/images                       Image                      LGPD
+seca.storage/v1               {W}/block-storages               BlockStorage               LGPD
+seca.network/v1               {T}/skus                         Sku                        LG
+seca.network/v1               {W}/networks                     Network                    LGPD
+seca.network/v1               {W}/networks/{{network}}/subnets Subnet                     LGPD
+seca.network/v1               {W}/networks/{{network}}/route-tables RouteTable            LGPD
+seca.network/v1               {W}/internet-gateways            InternetGateway            LGPD
+seca.network/v1               {W}/nics                         Nic                        LGPD
+seca.network/v1               {W}/public-ips                   PublicIp                   LGPD
+seca.network/v1               {W}/security-groups              SecurityGroup              LGPD
+seca.network/v1               {W}/security-group-rules         SecurityGroupRule          LGPD
+seca.kubernetes/v1beta1       {W}/clusters                     Cluster                    LGPD
+seca.kubernetes/v1beta1       {W}/clusters/{{cluster}}/node-pools NodePool                LGPD
+seca.load-balancer/v1beta1    {W}/network-load-balancers       NetworkLoadBalancer        LGPD
+seca.nat-gateway/v1beta1      {W}/internet-nat-gateway-instances InternetNatGatewayInstance LGPD
+seca.object-storage/v1beta1   {W}/accounts                     Account                    LGPD
+seca.activity-log/v1beta1     {W}/activity-logs                ActivityLog                L
+"""
+"""Provider, collection, title, classes, actions; and one operation besides: getWellknown."""
+
+PREFIXES = {
+    "foundation.authorization.v1": "/providers/seca.authorization",
+    "foundation.compute.v1": "/providers/seca.compute",
+    "foundation.network.v1": "/providers/seca.network",
+    "foundation.region.v1": "/providers/seca.region",
+    "foundation.storage.v1": "/providers/seca.storage",
+    "foundation.workspace.v1": "/providers/seca.workspace",
+    "extensions.activitylog.v1beta1": "/providers/seca.activity-log",
+    "extensions.kubernetes.v1beta1": "/providers/seca.kubernetes",
+    "extensions.loadbalancer.v1beta1": "/providers/seca.load-balancer",
+    "extensions.natgateway.v1beta1": "/providers/seca.nat-gateway",
+    "extensions.objectstorage.v1beta1": "/providers/seca.object-storage",
+    "extensions.wellknown.v1": "",
+}
+"""The standard's files, and where we serve what each describes."""
+
+
+class Called(NamedTuple):
+    """What tells one operation from all others."""
+
+    method: str
+    path: str
+    id: str
+
+
+def operations() -> set[Called]:
+    """All of the standard, from the table."""
+    rows = [line.split() for line in TABLE.strip().splitlines()]
+    return {Called("get", "/.wellknown/secapi", "getWellknown")} | {
+        called for row in rows for called in _of_row(*row)
+    }
+
+
+def _of_row(
+    provider: str, collection: str, title: str, classes: str, *actions: str
+) -> Iterator[Called]:
+    url = f"/providers/{provider}/{collection}"
+    for letter in classes:
+        name = CLASSES[letter]
+        listed = name == "List"
+        path = url if listed else f"{url}/{{name}}"
+        yield Called(METHODS[name], path, f"{name}{title}{'s' if listed else ''}")
+    for action in actions:
+        yield Called("post", f"{url}/{{name}}/{action}", f"{action.capitalize()}{title}")
+
+
+def described(document: Json) -> dict[Called, Json]:
+    """The operations of a document of ours."""
+    return {
+        Called(method, path, operation["operationId"]): operation
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+    }
+
+
+# --- the files
+
+
+def at_hand() -> bool:
+    return FOLDER.is_dir()
+
+
+def from_files() -> dict[Called, Json]:
+    """All of the standard, from its files, with our addresses and every reference resolved."""
+    found: dict[Called, Json] = {}
+    for name, prefix in PREFIXES.items():
+        file = FOLDER / f"{name}.yaml"
+        for path, item in _read(file)["paths"].items():
+            for method, operation in item.items():
+                called = Called(method, prefix + path, operation["operationId"])
+                found[called] = _resolved(operation, file)
+    return found
+
+
+@cache
+def _read(file: Path) -> Json:
+    read: Json = yaml.safe_load(file.read_text())
+    return read
+
+
+def _resolved(value: Any, file: Path) -> Any:
+    if isinstance(value, list):
+        return [_resolved(each, file) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if "$ref" in value:
+        other, _, pointer = value["$ref"].partition("#")
+        target = (file.parent / other) if other else file
+        return _resolved(_pointed(_read(target), pointer), target)
+    return {key: _resolved(each, file) for key, each in value.items()}
+
+
+def ours_resolved(value: Any, document: Json) -> Any:
+    """The same for a document of ours; what stands beside a reference says no more than it does."""
+    if isinstance(value, list):
+        return [ours_resolved(each, document) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if "$ref" in value:
+        return ours_resolved(_pointed(document, value["$ref"].removeprefix("#")), document)
+    return {key: ours_resolved(each, document) for key, each in value.items()}
+
+
+def _pointed(document: Json, pointer: str) -> Any:
+    found: Any = document
+    for step in pointer.strip("/").split("/"):
+        found = found[step]
+    return found
+
+
+# --- a normal form of schemas
+
+LIMITS = (
+    "minimum",
+    "maximum",
+    "minLength",
+    "maxLength",
+    "minItems",
+    "maxItems",
+    "pattern",
+    "default",
+)
+
+
+def rules(schema: Json, here: str = "") -> Mapping[str, Any]:
+    """What a schema demands, as flat facts: `/spec/zone maxLength` -> 32."""
+    merged = _merged(schema)
+    found: dict[str, Any] = {f"{here} {rule}": merged[rule] for rule in LIMITS if rule in merged}
+    if "enum" in merged:  # which leaves nothing to say for type and length
+        found.pop(f"{here} maxLength", None)
+        found[f"{here} enum"] = sorted(merged["enum"])
+    elif "type" in merged:
+        found[f"{here} type"] = merged["type"]
+    if merged.get("format") == "date-time":
+        found[f"{here} format"] = "date-time"
+    if merged.get("required"):
+        found[f"{here} required"] = sorted(merged["required"])
+    for name, inner in merged.get("properties", {}).items():
+        found[f"{here}/{name}"] = "field"
+        found |= rules(inner, f"{here}/{name}")
+    if "items" in merged:
+        found |= rules(merged["items"], f"{here}/*")
+    if isinstance(values := merged.get("additionalProperties"), dict):
+        found |= rules(values, f"{here}/{{}}")
+    return found
+
+
+def _merged(schema: Json) -> Json:
+    """With all that `allOf` adds, required fields joined."""
+    found: Json = {}
+    for part in (*map(_merged, schema.get("allOf", ())), schema):
+        joined = {
+            "properties": found.get("properties", {}) | part.get("properties", {}),
+            "required": [*found.get("required", ()), *part.get("required", ())],
+        }
+        found |= part | joined
+    return {key: each for key, each in found.items() if each not in ({}, [])}
+
+
+def segments(path: str) -> list[str]:
+    return re.findall(r"{(\w+)}", path)

@@ -1,0 +1,126 @@
+"""A simulated cloud in memory, without a wire: its making functions, as the cloud calls them."""
+
+from pathlib import Path
+from random import Random
+from typing import Any, Self
+
+import msgspec
+
+from kinds import KINDS
+from model.shape import Json, Position, PowerState
+from plugins.simulated.catalogue import STANDARD, read
+from plugins.simulated.cloud import Cloud
+from plugins.simulated.state import State
+from plugins.simulated.wire import (
+    Action,
+    Answer,
+    RefusedAnswer,
+    SettledAnswer,
+    Wish,
+    WorkingAnswer,
+)
+
+NOON_S = 1_767_268_800.0
+OFFERED = read(STANDARD)
+SIZED: Json = {"skuRef": {"resource": "skus/seca.n1k"}}
+ROUTED: Json = {"zone": "a", "routeTableRef": {"resource": "route-tables/r"}}
+VOLUME: Json = {"sizeGB": 10, "skuRef": {"resource": "skus/seca.rd100"}}
+MACHINE: Json = {
+    "skuRef": {"resource": "tenants/seca/skus/seca.ds"},
+    "zone": "a",
+    "bootVolume": {"deviceRef": {"resource": "block-storages/d"}, "type": "virtio"},
+}
+
+
+def to(name: str) -> Json:
+    """A reference."""
+    return {"resource": name}
+
+
+class Scene:
+    """A cloud; what is made in it must be what the kind's status can be."""
+
+    def __init__(self) -> None:
+        self.now_s = NOON_S
+        state = State(Path(":memory:"))
+        self.cloud = Cloud(state, OFFERED, lambda: self.now_s, Random(7).randbytes)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cloud.state.close()
+
+    def ask(
+        self,
+        kind: str,
+        spec: Json,
+        *,
+        uid: str = "",
+        workspace: str = "w",
+        power: PowerState = "off",
+        **bound: str,
+    ) -> Answer:
+        return self.cloud.ensure(
+            uid or kind, _wish(kind, spec, uid or kind, workspace, power, bound)
+        )
+
+    def made(self, kind: str, spec: Json, **more: Any) -> Json:
+        answer = self.ask(kind, spec, **more)
+        assert isinstance(answer, SettledAnswer), answer
+        msgspec.convert(answer.status, KINDS[kind].status)
+        return answer.status
+
+    def refused(self, kind: str, spec: Json, **more: Any) -> str:
+        answer = self.ask(kind, spec, **more)
+        assert isinstance(answer, RefusedAnswer), answer
+        return answer.reason
+
+    def waits(self, kind: str, spec: Json, **more: Any) -> bool:
+        return isinstance(self.ask(kind, spec, **more), WorkingAnswer)
+
+    def act(self, uid: str, action: str, key: int) -> None:
+        wish = _wish("instance", MACHINE, uid, "w", None, {})
+        self.cloud.act(uid, Position(key), Action(action=action, wish=wish))
+
+    def remove(self, uid: str) -> None:
+        assert self.cloud.remove(uid) == SettledAnswer()
+
+    # what many tests begin with
+
+    def network(self, cidr: Json, *more: Json, uid: str = "network", **rest: Any) -> Json:
+        spec = SIZED | {"cidr": cidr} | ({"additionalCidrs": list(more)} if more else {})
+        return self.made("network", spec, uid=uid, **rest)
+
+    def subnet(self, cidr: Json, *, uid: str = "subnet", zone: str = "a", above: str = "") -> Json:
+        spec = ROUTED | {"cidr": cidr, "zone": zone}
+        status = self.made("subnet", spec, uid=uid, network=above or "network")
+        found: Json = status["cidr"]
+        return found
+
+    def nic(
+        self, *addresses: str, uid: str = "nic", subnet: str = "subnet", **more: Any
+    ) -> list[str]:
+        spec = {"subnetRef": to(subnet), "addresses": list(addresses)}
+        found: list[str] = self.made("nic", spec, uid=uid, **{"/subnetRef": subnet}, **more)[
+            "addresses"
+        ]
+        return found
+
+
+def _wish(
+    kind: str,
+    spec: Json,
+    uid: str,
+    workspace: str,
+    power: PowerState | None,
+    bound: dict[str, str],
+) -> Wish:
+    return Wish(
+        kind=kind,
+        path=f"tenants/t/workspaces/{workspace}/{kind}s/{uid}",
+        spec=spec,
+        power=power,
+        targets={place: other for place, other in bound.items() if place.startswith("/")},
+        around={place: other for place, other in bound.items() if not place.startswith("/")},
+    )

@@ -1,0 +1,228 @@
+"""What no schema can say, kind by kind: fields that forbid each other, ranges inside ranges."""
+
+from typing import Any
+
+import pytest
+
+from command.body import Bodies
+from command.commands import Put
+from kinds import KINDS
+from model.errors import Conflict, Invalid, NotFound, Refusal
+from model.events import Created, Updated
+from model.kind import Kind
+from model.shape import Json, Resource, State
+from tests.flows.planning import WRITABLE, sensible
+from tests.scenario import IDS, WEB, found, given, lived, offered
+
+NETWORK = KINDS["network"].ref(IDS, "net")
+TABLE = lived(KINDS["routing-table"].ref(IDS, "t"), {})
+SIZED: Json = {"skuRef": {"resource": "skus/n"}}
+N = offered("network-sku", "n")
+
+
+def pointers(refusal: Refusal) -> list[str]:
+    return [source.pointer.removeprefix("/spec") for source in refusal.sources]
+
+
+# --- rules of firewalls
+
+TCP, ICMP = {"protocol": "tcp"}, {"protocol": "icmp"}
+ECHO = {"icmp": {"type": 8, "code": 0}}
+
+
+def ports(**said: Any) -> Json:
+    return {"ports": {name.rstrip("_"): value for name, value in said.items()}}
+
+
+@pytest.mark.parametrize(
+    ("rule", "broken"),
+    [
+        ({}, []),
+        (TCP | ports(from_=80, to=80), []),
+        (ports(from_=1, to=65535), []),
+        (ports(from_=80), []),
+        (ports(to=80), []),
+        (ports(list=[]), []),
+        (ICMP | ECHO, []),
+        (ECHO, []),
+        (ICMP, []),
+        (ECHO | ports(from_=80), []),
+        (TCP | ECHO, ["/icmp"]),
+        ({"protocol": "tcp+udp"} | ECHO, ["/icmp"]),
+        (ICMP | ports(from_=80), ["/ports"]),
+        (TCP | ports(from_=81, to=80), ["/ports/to"]),
+        (TCP | ports(), ["/ports"]),
+        ({"protocol": "udp"} | ECHO | ports(from_=2, to=1), ["/icmp", "/ports/to"]),
+    ],
+)
+def test_what_stands_in_a_rule_goes_together(rule: Json, broken: list[str]) -> None:
+    rule = {"direction": "ingress"} | rule
+    grouped = {"rules": [{"direction": "egress"}, rule]}
+    alone, group = given("security-group-rule"), given("security-group")
+    if not broken:
+        alone.when(Put(spec=rule)).then(Created(spec=rule))
+        group.when(Put(spec=grouped)).then(Created(spec=grouped))
+        return
+    refusal = alone.when(Put(spec=rule)).then_refused(Invalid)
+    assert pointers(refusal) == broken
+    refusal = group.when(Put(spec=grouped)).then_refused(Invalid)
+    assert pointers(refusal) == [f"/rules/1{pointer}" for pointer in broken]
+
+
+# --- frontends
+
+
+@pytest.mark.parametrize(
+    ("frontends", "broken"),
+    [
+        ([("tcp", 80), ("udp", 80), ("tcp", 81)], []),
+        ([("both", 80), ("both", 81)], []),
+        ([("tcp", 80), ("tcp", 80)], [1]),
+        ([("tcp", 80), ("both", 80)], [1]),
+        ([("both", 80), ("udp", 80), ("udp", 81), ("both", 81)], [1, 3]),
+    ],
+)
+def test_no_two_frontends_share_port_and_protocol(
+    frontends: list[tuple[str, int]], broken: list[int]
+) -> None:
+    spec = {"frontends": [{"protocol": p, "port": port, "target": {}} for p, port in frontends]}
+    here = given("network-load-balancer").when(Put(spec=spec))
+    if broken:
+        wanted = [f"/frontends/{n}/port" for n in broken]
+        assert pointers(here.then_refused(Invalid)) == wanted
+    else:
+        here.then(Created(spec=spec))
+
+
+# --- subnets
+
+
+def subnet(network: Resource, **cidr: str) -> given:
+    spec = {"cidr": cidr, "zone": "a", "routeTableRef": {"resource": "t"}}
+    return given("subnet").under({NETWORK: network}).pointing_to(TABLE).when(Put(spec=spec))
+
+
+def network(status: Json | None = None, **spec: Any) -> Resource:
+    reports = [found(State.ACTIVE, seen=1, **status)] if status else []
+    return lived(NETWORK, SIZED | spec, *reports)
+
+
+WIDE = network(cidr={"ipv4": "10.0.0.0/16", "ipv6": "fd00::/56"})
+MORE = network(cidr={"ipv4": "10.0.0.0/16"}, additionalCidrs=[{"ipv4": "192.168.0.0/24"}])
+GROWN: Json = SIZED | {
+    "cidr": {"ipv4": "10.0.0.0/16"},
+    "additionalCidrs": [{"ipv4": "10.7.0.0/16"}],
+}
+GROWING = given(
+    "network",
+    Created(spec=SIZED | {"cidr": GROWN["cidr"]}),
+    found(State.ACTIVE, seen=1, cidr=GROWN["cidr"]),
+    Updated(spec=GROWN),
+).resource
+"""Its new range is wanted, and the cloud has not heard of it."""
+UNCHOSEN = network(cidr={"ipv4": "0.0.0.0/16"})
+CHOSEN = network({"cidr": {"ipv4": "172.16.0.0/16"}}, cidr={"ipv4": "0.0.0.0/16"})
+
+
+@pytest.mark.parametrize(
+    ("above", "cidr"),
+    [
+        (WIDE, {"ipv4": "10.0.0.0/16"}),
+        (WIDE, {"ipv4": "10.0.255.0/24", "ipv6": "fd00:0:0:ff::/64"}),
+        (WIDE, {"ipv4": "10.0.1.7/24"}),
+        (WIDE, {"ipv4": "0.0.0.0/24", "ipv6": "::/64"}),
+        (WIDE, {}),
+        (MORE, {"ipv4": "192.168.0.128/25"}),
+        (UNCHOSEN, {"ipv4": "10.9.0.0/24"}),
+        (CHOSEN, {"ipv4": "172.16.3.0/24"}),
+        (GROWING, {"ipv4": "10.0.3.0/24"}),
+        (GROWING, {"ipv4": "10.7.3.0/24"}),
+    ],
+)
+def test_a_subnet_lies_in_its_network_as_far_as_that_is_known(above: Resource, cidr: Json) -> None:
+    event = subnet(above, **cidr)
+    event.then(Created(spec=event.command.spec))  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("above", "cidr", "broken"),
+    [
+        (WIDE, {"ipv4": "10.1.0.0/24"}, ["ipv4"]),
+        (WIDE, {"ipv4": "10.0.0.0/15"}, ["ipv4"]),
+        (WIDE, {"ipv4": "10.1.0.0/24", "ipv6": "fd01::/64"}, ["ipv4", "ipv6"]),
+        (MORE, {"ipv4": "192.168.1.0/24"}, ["ipv4"]),
+        (MORE, {"ipv6": "fd00::/64"}, ["ipv6"]),
+        (CHOSEN, {"ipv4": "10.0.0.0/24"}, ["ipv4"]),
+    ],
+)
+def test_a_subnet_outside_its_network_is_refused(
+    above: Resource, cidr: Json, broken: list[str]
+) -> None:
+    refusal = subnet(above, **cidr).then_refused(Invalid)
+    assert pointers(refusal) == [f"/cidr/{family}" for family in broken]
+
+
+def test_a_subnet_whose_network_has_moved_away_can_still_be_changed() -> None:
+    spec = {"cidr": {"ipv4": "10.9.0.0/24"}, "zone": "a", "routeTableRef": {"resource": "t"}}
+    here = given("subnet", Created(spec=spec)).under({NETWORK: WIDE})
+    here.when(Put(spec=spec, labels={"a": "b"})).then(Updated(spec=spec, labels={"a": "b"}))
+
+
+# --- what can be set once
+
+
+def test_a_sku_of_a_subnet_can_come_later_and_stays_then() -> None:
+    plain = {"cidr": {}, "zone": "a", "routeTableRef": {"resource": "t"}}
+    sized, other = plain | SIZED, plain | {"skuRef": {"resource": "skus/m"}}
+    skus = (TABLE, N, offered("network-sku", "m"))
+    for before, after in ((plain, sized), (sized, sized), (sized, plain)):
+        here = given("subnet", Created(spec=before)).pointing_to(*skus)
+        here.when(Put(spec=after)).then(Updated(spec=after))
+    here = given("subnet", Created(spec=sized)).pointing_to(*skus)
+    assert pointers(here.when(Put(spec=other)).then_refused(Invalid)) == ["/skuRef"]
+
+
+# --- zones
+
+
+def test_a_zone_is_one_of_the_region() -> None:
+    spec = {"zone": "d"}
+    refusal = given("instance").in_zones("a", "b").when(Put(spec=spec)).then_refused(Invalid)
+    assert pointers(refusal) == ["/zone"]
+    assert refusal.detail == "/spec/zone: is no zone of this region; there are a, b"
+    given("instance").in_zones("d").when(Put(spec=spec)).then(Created(spec=spec))
+    given("instance").when(Put(spec=spec)).then(Created(spec=spec))
+
+
+def test_a_zone_that_was_closed_since_blocks_no_change() -> None:
+    spec = {"zone": "d"}
+    here = given("instance", Created(spec=spec)).in_zones("a")
+    here.when(Put(spec=spec)).then(Updated(spec=spec))
+
+
+# --- all of them
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["smallest", "whole"])
+@pytest.mark.parametrize("kind", WRITABLE, ids=lambda kind: kind.name)
+def test_what_the_flows_send_breaks_no_rule(kind: Kind, whole: bool) -> None:
+    spec = sensible(kind, whole=whole)
+    Bodies(region="eu-1").read(kind, {"spec": spec})
+    assert kind.check is None or list(kind.check(None, spec, {})) == []
+    again = [] if kind.check is None else list(kind.check(spec, spec, {}))
+    assert again == []
+
+
+# --- the system's own
+
+
+@pytest.mark.parametrize("name", ["seca.admin", "seca.mine", "seca."])
+def test_nobody_writes_a_role_of_the_system(name: str) -> None:
+    spec = {"permissions": [{"provider": "seca.storage", "resources": ["*"], "verb": ["get"]}]}
+    given("role").called(name).when(Put(spec=spec)).then_refused(Conflict)
+    given("role").called("secaplane").when(Put(spec=spec)).then(Created(spec=spec))
+
+
+def test_below_a_parent_that_is_absent_nothing_else_is_asked() -> None:
+    nowhere = given("instance").under({WEB: None}).in_zones("a").when(Put(spec={"zone": "d"}))
+    assert "workspace web does not exist" in nowhere.then_refused(NotFound).detail

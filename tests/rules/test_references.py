@@ -1,0 +1,367 @@
+"""What a reference means, however it is spelled, and what it must point to (CONTRACT:
+References)."""
+
+import re
+from collections.abc import Mapping
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+
+from command.commands import Put
+from command.references import asked, there_anyway
+from command.situation import Site
+from kinds import KINDS, SHARED_TENANT, pointings, stored, uses
+from model.errors import Invalid
+from model.events import Created, DeletionRequested, Updated
+from model.kind import Kind
+from model.reference import resolve
+from model.shape import Json, Ref, Resource
+from tests.scenario import IDS, given, lived, offered
+
+REGION = "eu-1"
+TARGETS = [
+    KINDS[name] for name in sorted({t for k in KINDS.values() for x in k.links for t in x.to})
+]
+FLAT = [kind for kind in TARGETS if set(kind.scope) <= {"tenant", "workspace"}]
+NAME = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,9}[a-z0-9])?(\.[a-z0-9]{1,3})?", fullmatch=True)
+SCOPES = st.fixed_dictionaries(
+    {each: NAME for each in ("tenant", "workspace", "network", "cluster")}
+)
+
+
+def beside(kind: Kind, ids: Mapping[str, str]) -> Ref:
+    """A home in the same scope."""
+    return kind.ref(ids, "home")
+
+
+def suffixes(urn: str) -> list[str]:
+    steps = urn.split("/")
+    return ["/".join(steps[n:]) for n in range(len(steps))]
+
+
+# --- every spelling
+
+
+@hypothesis.given(kind=st.sampled_from(TARGETS), ids=SCOPES, name=NAME)
+def test_every_suffix_of_a_urn_means_the_same_from_beside(
+    kind: Kind, ids: dict[str, str], name: str
+) -> None:
+    ref, home = kind.ref(ids, name), beside(kind, ids)
+    for suffix in suffixes(kind.urn(ref)):
+        assert resolve({"resource": suffix}, kind, home, region=REGION) == ref
+
+
+@hypothesis.given(kind=st.sampled_from(FLAT), ids=SCOPES, away=SCOPES, name=NAME)
+def test_what_a_suffix_leaves_out_the_fields_may_say(
+    kind: Kind, ids: dict[str, str], away: dict[str, str], name: str
+) -> None:
+    ref, home = kind.ref(ids, name), KINDS["instance"].ref(away, "home")
+    fields = {"tenant": ids["tenant"], "workspace": ids["workspace"]}
+    for suffix in suffixes(kind.urn(ref)):
+        for provider in ("", kind.provider.name, kind.provider.joined):
+            for region in ("", REGION):
+                said = {"resource": suffix, "provider": provider, "region": region, **fields}
+                assert resolve(said, kind, home, region=REGION) == ref
+
+
+@hypothesis.given(kind=st.sampled_from(TARGETS), ids=SCOPES, away=SCOPES, name=NAME)
+def test_what_the_reference_leaves_out_comes_from_its_home(
+    kind: Kind, ids: dict[str, str], away: dict[str, str], name: str
+) -> None:
+    """Another tenant is named, and its workspace and network are the home's."""
+    home, tenants = beside(kind, ids), {"tenant": away["tenant"]}
+    wanted = kind.ref(ids | tenants, name)
+    plain = f"{kind.collection.rpartition('/')[2]}/{name}"
+    assert resolve({"resource": plain, **tenants}, kind, home) == wanted
+
+
+@hypothesis.given(kind=st.sampled_from(TARGETS), ids=SCOPES, name=NAME)
+def test_a_collection_may_be_called_as_its_kind_and_a_provider_come_without_version(
+    kind: Kind, ids: dict[str, str], name: str
+) -> None:
+    ref, home = kind.ref(ids, name), beside(kind, ids)
+    above = ref.path.rpartition("/")[0].rpartition("/")[0]
+    called = f"{kind.name}s/{name}"
+    for suffix in suffixes(f"{kind.provider.joined}/{above}/{called}".replace("//", "/"))[:-1]:
+        assert resolve({"resource": suffix}, kind, home) == ref
+    assert resolve({"resource": f"{kind.provider.name}/{ref.path}"}, kind, home) == ref
+
+
+# --- what means nothing
+
+
+@hypothesis.given(kind=st.sampled_from(TARGETS), ids=SCOPES, name=NAME)
+def test_another_region_or_provider_is_not_ours(kind: Kind, ids: dict[str, str], name: str) -> None:
+    said, home = {"resource": name}, beside(kind, ids)
+    assert resolve(said | {"region": "eu-9"}, kind, home, region=REGION) is None
+    for other in ("seca.nope", f"{kind.provider.name}/v9", "seca", "/"):
+        assert resolve(said | {"provider": other}, kind, home) is None
+        whole = f"{other}/{kind.ref(ids, name).path}"
+        assert resolve({"resource": whole}, kind, home) is None
+
+
+@hypothesis.given(kind=st.sampled_from(FLAT), ids=SCOPES, other=NAME, name=NAME)
+def test_who_contradicts_itself_means_nothing(
+    kind: Kind, ids: dict[str, str], other: str, name: str
+) -> None:
+    for field in set(kind.scope) & {"tenant", "workspace"}:
+        hypothesis.assume(other != ids[field])
+        said = {"resource": kind.ref(ids, name).path, field: other}
+        assert resolve(said, kind, beside(kind, ids)) is None
+
+
+@hypothesis.given(kind=st.sampled_from(TARGETS), ids=SCOPES, name=NAME)
+def test_the_collection_of_another_kind_means_nothing(
+    kind: Kind, ids: dict[str, str], name: str
+) -> None:
+    mine = {kind.collection.rpartition("/")[2], f"{kind.name}s"}
+    for other in TARGETS:
+        collection = other.collection.rpartition("/")[2]
+        if collection not in mine:
+            said = {"resource": f"{collection}/{name}"}
+            assert resolve(said, kind, beside(kind, ids)) is None
+
+
+def test_a_scope_that_nobody_names_cannot_be_guessed() -> None:
+    image, nic = Ref("image", "tenants/acme/images/i"), KINDS["nic"].ref(IDS, "n")
+    assert resolve({"resource": "block-storages/d"}, KINDS["block-storage"], image) is None
+    assert resolve({"resource": "subnets/s"}, KINDS["subnet"], nic) is None
+    volume = resolve({"resource": "d", "workspace": "web"}, KINDS["block-storage"], image)
+    assert volume == KINDS["block-storage"].ref(IDS, "d")
+    subnet = resolve({"resource": "networks/net/subnets/s"}, KINDS["subnet"], nic)
+    assert subnet == KINDS["subnet"].ref(IDS, "s")
+
+
+@hypothesis.given(kind=st.sampled_from(TARGETS), ids=SCOPES, name=NAME)
+def test_where_names_are_listed_a_path_means_nothing(
+    kind: Kind, ids: dict[str, str], name: str
+) -> None:
+    ref, home = kind.ref(ids, name), beside(kind, ids)
+    assert resolve(name, kind, home) == ref
+    for path in suffixes(kind.urn(ref))[:-1]:
+        assert resolve(path, kind, home) is None
+
+
+PIECES = st.one_of(
+    st.text(max_size=8),
+    st.sampled_from(["", "*", ".", "..", "tenants", "workspaces", "networks", "v1", "\0", "%2F"]),
+    st.sampled_from([kind.provider.name for kind in TARGETS]),
+    st.sampled_from([kind.collection.rpartition("/")[2] for kind in TARGETS]),
+)
+JUNK = st.lists(PIECES, min_size=1, max_size=10).map("/".join)
+
+
+@hypothesis.given(
+    kind=st.sampled_from(TARGETS),
+    home=st.sampled_from(TARGETS),
+    resource=JUNK,
+    fields=st.dictionaries(st.sampled_from(["tenant", "workspace", "provider", "region"]), JUNK),
+)
+def test_no_junk_breaks_it_and_nothing_strange_comes_out(
+    kind: Kind, home: Kind, resource: str, fields: dict[str, str]
+) -> None:
+    here = home.ref(IDS, "home")
+    for said in (resource, {"resource": resource, **fields}):
+        found = resolve(said, kind, here, region=REGION)
+        form = re.sub(r"{\w+}", "[A-Za-z0-9][-.A-Za-z0-9]*", f"{kind.collection}/{{name}}")
+        assert found is None or (found.kind == kind.name and re.fullmatch(form, found.path))
+
+
+@hypothesis.given(kind=st.sampled_from([k for k in KINDS.values() if k.links]), junk=JUNK)
+def test_no_junk_in_a_spec_breaks_it_either(kind: Kind, junk: str) -> None:
+    home = kind.ref(IDS, "one")
+    for link in kind.links:
+        spec = holding(link.at, junk if kind.name == "role-assignment" else {"resource": junk})
+        found = [pointing.pointer for pointing in pointings(home, spec, region=REGION)]
+        stands_for_all = link.all_of_them and junk == "*"
+        assert found == ([] if stands_for_all else [link.at.replace("*", "0")])
+        assert len(uses(home, spec)) <= 4
+
+
+def holding(place: str, reference: object) -> Json:
+    """A spec that is nothing but this reference at its place."""
+    made: object = reference
+    for step in reversed(place.split("/")[1:]):
+        made = [made] if step == "*" else {step: made}
+    assert isinstance(made, dict)
+    return made
+
+
+# --- what the spec of a resource refers to
+
+INSTANCE = KINDS["instance"].ref(IDS, "one")
+DISK = KINDS["block-storage"].ref(IDS, "d")
+
+
+def test_a_use_is_known_however_it_is_spelled() -> None:
+    for said in (
+        {"resource": "d"},
+        {"resource": "block-storages/d"},
+        {"resource": f"seca.storage/v1/{DISK.path}"},
+        {"resource": "d", "region": REGION, "tenant": "acme", "workspace": "web"},
+    ):
+        assert uses(INSTANCE, {"bootVolume": {"deviceRef": said}}) == {DISK}, said
+
+
+def test_nobody_is_said_to_use_the_catalogue() -> None:
+    assert uses(INSTANCE, {"skuRef": {"resource": "skus/s"}}) == frozenset()
+
+
+@pytest.mark.parametrize("region", ["", REGION])
+def test_what_is_shared_is_found_without_its_tenant(region: str) -> None:
+    said = {"resource": "images/i", "region": region}
+    (found,) = pointings(DISK, {"sourceImageRef": said}, region=REGION)
+    assert [ref.path for _, ref in found.means] == [
+        "tenants/acme/images/i",
+        f"tenants/{SHARED_TENANT}/images/i",
+    ]
+    (own,) = pointings(DISK, {"sourceImageRef": said | {"tenant": "acme"}}, region=REGION)
+    assert [ref.path for _, ref in own.means] == ["tenants/acme/images/i"]
+
+
+def test_a_sku_lies_with_all_others_wherever_it_is_said_to_lie() -> None:
+    for said in ("s", "skus/s", "tenants/seca/skus/s", "tenants/acme/skus/s", "instance-skus/s"):
+        (found,) = pointings(INSTANCE, {"skuRef": {"resource": said}})
+        assert {stored(ref).path for _, ref in found.means} == {"tenants/seca/skus/s"}, said
+    (upper,) = pointings(INSTANCE, {"skuRef": {"resource": "N10K"}})
+    assert {stored(ref).name for _, ref in upper.means} == {"N10K"}
+
+
+def test_a_star_stands_for_all_and_points_to_none() -> None:
+    spec = {"scopes": [{"tenants": ["*"], "workspaces": ["*"]}]}
+    assert list(pointings(Ref("role-assignment", "tenants/acme/role-assignments/a"), spec)) == []
+
+
+def test_no_role_is_called_by_a_star() -> None:
+    spec = {"roles": ["*"], "scopes": [{}]}
+    refusal = given("role-assignment").when(Put(spec=spec)).then_refused(Invalid)
+    assert pointers(refusal) == ["/spec/roles/0"]
+
+
+# --- what must be there
+
+VOLUME: Json = {"sizeGB": 1, "skuRef": {"resource": "skus/s"}}
+SKU = offered("storage-sku", "s")
+THERE = lived(DISK, VOLUME)
+GOING = given("block-storage", Created(spec=VOLUME), DeletionRequested()).resource
+NIC: Json = {"subnetRef": {"resource": "networks/net/subnets/s"}, "addresses": ["::"]}
+SUBNET = lived(KINDS["subnet"].ref(IDS, "s"), {})
+TABLE: Json = {"routes": [{"destinationCidrBlock": "::/0", "targetRef": {"resource": "x"}}]}
+
+
+def to(*targets: str) -> Json:
+    routes = [
+        {"destinationCidrBlock": "::/0", "targetRef": {"resource": target}} for target in targets
+    ]
+    return {"routes": routes}
+
+
+def pointers(refusal: Exception) -> list[str]:
+    assert isinstance(refusal, Invalid)
+    return [source.pointer for source in refusal.sources]
+
+
+def test_what_is_there_can_be_pointed_to() -> None:
+    given("block-storage").pointing_to(SKU).when(Put(spec=VOLUME)).then(Created(spec=VOLUME))
+
+
+@pytest.mark.parametrize("target", [None, GOING])
+def test_what_is_not_there_or_going_cannot(target: Resource | None) -> None:
+    spec = {"bootVolume": {"deviceRef": {"resource": "one"}}, "dataVolumes": []}
+    targets = [target] if target else []
+    refusal = given("instance").pointing_to(*targets).when(Put(spec=spec)).then_refused(Invalid)
+    assert pointers(refusal) == ["/spec/bootVolume/deviceRef"]
+    assert "points to no block-storage that is there" in refusal.detail
+
+
+def test_every_reference_to_nothing_is_named() -> None:
+    spec = {
+        "bootVolume": {"deviceRef": {"resource": "d"}},
+        "dataVolumes": [{"deviceRef": {"resource": name}} for name in ("d", "e", "f")],
+        "additionalNicRefs": [{"resource": "n"}],
+    }
+    refusal = given("instance").pointing_to(THERE).when(Put(spec=spec)).then_refused(Invalid)
+    assert pointers(refusal) == [
+        "/spec/dataVolumes/1/deviceRef",
+        "/spec/dataVolumes/2/deviceRef",
+        "/spec/additionalNicRefs/0",
+    ]
+
+
+def test_a_reference_that_did_not_change_never_blocks() -> None:
+    spec = {"dataVolumes": [{"deviceRef": {"resource": name}} for name in ("d", "e")]}
+    moved = {"dataVolumes": list(reversed(spec["dataVolumes"]))}
+    for wanted in (spec, moved):
+        given("instance", Created(spec=spec)).when(Put(spec=wanted)).then(Updated(spec=wanted))
+    respelled = {"dataVolumes": [{"deviceRef": {"resource": "block-storages/d"}}]}
+    given("instance", Created(spec=spec)).when(Put(spec=respelled)).then_refused(Invalid)
+
+
+DEFERRED = Site(region=REGION, deferred=frozenset({"nic_public_ips"}))
+
+
+def test_a_setting_makes_its_reference_deferred_and_no_other() -> None:
+    spec = NIC | {"publicIpRefs": [{"resource": "p"}]}
+    strict = given("nic").pointing_to(SUBNET).when(Put(spec=spec)).then_refused(Invalid)
+    assert pointers(strict) == ["/spec/publicIpRefs/0"]
+    given("nic").at(DEFERRED).pointing_to(SUBNET).when(Put(spec=spec)).then(Created(spec=spec))
+    other = given("nic").at(DEFERRED).when(Put(spec=spec)).then_refused(Invalid)
+    assert pointers(other) == ["/spec/subnetRef"]
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["instances/x", "x", "10.0.0.7", "::", "10.0.0.0/8", "workspaces/web/instances/x"],
+)
+def test_a_route_may_lead_to_an_instance_or_an_address_that_is_not_there(target: str) -> None:
+    given("routing-table").when(Put(spec=to(target))).then(Created(spec=to(target)))
+
+
+@pytest.mark.parametrize(
+    "target", ["internet-gateways/x", "internet-nat-gateway-instances/x", "nics/x", "/", "10.0.0/x"]
+)
+def test_a_route_leads_to_no_gateway_that_is_not_there_and_to_nothing_else(target: str) -> None:
+    refusal = given("routing-table").when(Put(spec=to("x", target))).then_refused(Invalid)
+    assert pointers(refusal) == ["/spec/routes/1/targetRef"]
+
+
+# --- and with whose rights
+
+
+def test_only_what_the_caller_may_get_is_looked_for() -> None:
+    spec = {
+        "bootVolume": {"deviceRef": {"resource": "d"}},
+        "skuRef": {"resource": "tenants/acme/skus/s"},
+        "primaryNicRef": {"resource": "tenants/other/workspaces/web/nics/n"},
+    }
+    nobody = asked(INSTANCE, spec, region=REGION, sees=lambda ref: False)
+    assert [ref.kind for ref in nobody] == ["instance-sku"]
+    everybody = asked(INSTANCE, spec, region=REGION, sees=lambda ref: True)
+    assert [ref.kind for ref in everybody] == ["instance-sku", "block-storage", "nic"]
+
+
+@pytest.mark.parametrize("there", ["tenants/other/workspaces/web", "workspaces/else"])
+def test_what_may_come_later_must_be_in_the_callers_reach_all_the_same(there: str) -> None:
+    """Otherwise it would be bound with nobody's rights."""
+    spec = to("instances/own", f"{there}/instances/x", "10.0.0.7")
+    table = given("routing-table").when(Put(spec=spec))
+    table.then(Created(spec=spec))
+    refusal = table.seen_by(lambda ref: False).then_refused(Invalid)
+    assert pointers(refusal) == ["/spec/routes/1/targetRef"]
+    given("routing-table", Created(spec=spec)).seen_by(lambda ref: False).when(Put(spec=spec)).then(
+        Updated(spec=spec)
+    )
+
+
+def test_the_catalogue_of_another_tenant_is_not_open_to_all() -> None:
+    spec = {"skuRef": {"resource": "tenants/other/skus/s"}}
+    assert asked(INSTANCE, spec, region=REGION, sees=lambda ref: False) == []
+
+
+def test_system_roles_and_its_own_tenant_are_there_anyway() -> None:
+    assignment = Ref("role-assignment", "tenants/acme/role-assignments/a")
+    assert there_anyway(assignment, Ref("role", "tenants/acme/roles/seca.admin"))
+    assert there_anyway(assignment, Ref("tenant", "tenants/acme"))
+    assert not there_anyway(assignment, Ref("tenant", "tenants/other"))
+    assert not there_anyway(assignment, Ref("role", "tenants/acme/roles/seca.nope"))

@@ -1,0 +1,257 @@
+"""What is remembered of tokens that were proved, and how it is forgotten."""
+
+import gc
+import time
+from pathlib import Path
+
+import pytest
+
+from model.errors import Unauthenticated
+from model.events import AnyEvent, Created, DeletionRequested, Updated
+from model.evolve import fold
+from model.shape import NOWHERE, Json, Ref, Resource
+from policy import caller
+from policy.caller import SKEW_S, Caller, Tokens
+from policy.fetch import read_file
+from policy.issuer import Issuer
+from policy.keys import Keys
+from policy.revoked import Revocations
+from tests.rules.tokens import (
+    EC,
+    EC_OTHER,
+    ISSUER,
+    JANE,
+    Clock,
+    asked,
+    believing,
+    jwks,
+    refused,
+    signed,
+)
+from tests.scenario import history
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return jwks(tmp_path / "jwks.json", ec=EC)
+
+
+@pytest.fixture
+def issuer(file: Path) -> Issuer:
+    return Issuer(issuer=ISSUER, keys=str(file))
+
+
+async def test_a_token_is_remembered_until_it_expires(issuer: Issuer) -> None:
+    clock = Clock()
+    tokens = believing(issuer, clock=clock)
+    token = signed(exp=int(clock.now) + 2)
+    assert await asked(tokens, token) == JANE
+    clock.now += SKEW_S
+    assert await asked(tokens, token) == JANE
+    clock.now += 3
+    assert "expired" in await refused(tokens, f"Bearer {token}")
+
+
+async def test_a_key_that_is_taken_out_is_not_believed_any_more(issuer: Issuer, file: Path) -> None:
+    keys = Keys(issuer, wait_s=0)
+    tokens, token = Tokens([keys], Revocations()), signed()
+    assert await asked(tokens, token) == JANE
+    jwks(file, next=EC_OTHER)
+    await look(keys, file)
+    await refused(tokens, f"Bearer {token}")
+    assert await asked(tokens, signed(EC_OTHER, "next")) == JANE
+    jwks(file, ec=EC_OTHER)  # another key under the name that it had
+    await look(keys, file)
+    await refused(tokens, f"Bearer {token}")
+
+
+@pytest.mark.parametrize("spoilt", ["", "{", "[]", '{"keys": 1}', '{"keys": []}', '{"keys": [{}]}'])
+async def test_a_file_that_is_spoilt_later_leaves_the_keys_as_they_were(
+    issuer: Issuer, spoilt: str
+) -> None:
+    async def fetch() -> bytes:
+        return spoilt.encode()
+
+    keys = Keys(issuer, wait_s=0)
+    tokens = Tokens([keys], Revocations())
+    await keys.look(fetch)
+    await refused(tokens, f"Bearer {signed(kid='next')}")
+    assert await asked(tokens, signed()) == JANE
+
+
+@pytest.mark.parametrize("spoilt", ["", "{", "[]", '{"keys": 1}', '{"keys": []}'])
+def test_a_file_that_is_spoilt_from_the_start_stops_it(
+    issuer: Issuer, file: Path, spoilt: str
+) -> None:
+    file.write_text(spoilt)
+    with pytest.raises(ValueError, match=r"\w"):
+        believing(issuer)
+
+
+async def look(keys: Keys, file: Path) -> None:
+    async def fetch() -> bytes:
+        return read_file(file)
+
+    await keys.look(fetch)
+
+
+async def test_no_token_stays_in_memory(issuer: Issuer) -> None:
+    tokens, token = believing(issuer), signed()
+    assert await tokens.caller(f"Bearer {token}") == JANE
+    signature = token.rpartition(".")[2]
+    del token
+    gc.collect()
+    assert not any(
+        signature in each if isinstance(each, str) else signature.encode() in each
+        for each in reachable(tokens)
+        if isinstance(each, str | bytes)
+    )
+
+
+def reachable(root: object) -> list[object]:
+    seen, found, more = set[int](), list[object](), [root]
+    while more:
+        each = more.pop()
+        if id(each) not in seen and not isinstance(each, type):
+            seen.add(id(each))
+            found.append(each)
+            if isinstance(each, Tokens | dict | tuple | list | set | frozenset | Keys | Caller):
+                more += gc.get_referents(each)
+            elif hasattr(each, "__struct_fields__"):
+                more += [getattr(each, name) for name in each.__struct_fields__]
+    return found
+
+
+async def test_only_so_many_are_remembered(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caller, "REMEMBERED_MAX", 3)
+    tokens = believing(issuer)
+    for n in range(5):
+        await asked(tokens, signed(jti=f"t-{n}"))
+    assert len(tokens._remembered) == 3
+
+
+# --- shared secrets
+
+
+async def test_a_shared_secret_counts_where_it_is_configured(tmp_path: Path) -> None:
+    secret = b"0123456789abcdef0123456789abcdef"
+    (tmp_path / "secret").write_bytes(secret + b"\n")
+    tokens = believing(
+        Issuer(issuer=ISSUER, algorithms=("HS256",), secret=str(tmp_path / "secret"))
+    )
+    for kid in (None, "whatever"):
+        assert await asked(tokens, signed(secret, kid, "HS256")) == JANE
+        await refused(tokens, f"Bearer {signed(secret[::-1], kid, 'HS256')}")
+        await refused(tokens, f"Bearer {signed(secret * 2, kid, 'HS512')}")
+    await refused(tokens, f"Bearer {signed()}")
+
+
+# --- revoked
+
+
+def revocation(name: str, *specs: Json, gone: bool = False) -> Resource:
+    first, *others = specs
+    events: list[AnyEvent] = [Created(spec=first), *(Updated(spec=spec) for spec in others)]
+    events += [DeletionRequested()] if gone else []
+    found = fold(history(Ref("revocation", f"revocations/{name}"), *events))
+    assert found is not None
+    return found
+
+
+class Revoking:
+    """A token of Jane's, issued at 10:00, and what is revoked."""
+
+    def __init__(self, issuer: Issuer) -> None:
+        self.revocations = Revocations()
+        self.tokens = believing(issuer, revocations=self.revocations)
+        self.token = signed(iat=1767261600)
+        """2026-01-01T10:00:00Z"""
+
+    def learn(self, *resources: Resource, unreadable: tuple[Ref, ...] = ()) -> None:
+        self.revocations.learn(resources, NOWHERE, unreadable=unreadable)
+
+    async def lets_in(self) -> bool:
+        try:
+            return await asked(self.tokens, self.token) == JANE
+        except Unauthenticated as error:
+            return "revoked" not in error.detail
+
+
+@pytest.fixture
+def revoking(issuer: Issuer) -> Revoking:
+    return Revoking(issuer)
+
+
+def before(moment: str, sub: str = "jane") -> Json:
+    return {"sub": sub, "issuedBefore": moment}
+
+
+@pytest.mark.parametrize(
+    ("spec", "lets_in"),
+    [
+        ({"jti": "t-1"}, False),
+        ({"jti": "t-2"}, True),
+        (before("2026-01-01T10:00:01Z"), False),
+        (before("2026-01-01T10:00:00.001Z"), False),
+        (before("2026-01-01T11:30:00+01:00"), False),
+        (before("2026-01-01T10:00:00Z"), True),
+        (before("2026-01-01T10:30:00+01:00"), True),
+        (before("9999-01-01T00:00:00Z", "john"), True),
+        (before("9999-01-01T00:00:00Z", "JANE"), True),
+    ],
+    ids=str,
+)
+async def test_a_revocation_says_whom_it_means(
+    revoking: Revoking, spec: Json, lets_in: bool
+) -> None:
+    for _ in range(2):  # remembered, and anew
+        assert await revoking.lets_in()
+        revoking.learn(revocation("one", spec))
+        assert await revoking.lets_in() is lets_in
+        revoking.learn(revocation("one", spec, gone=True))
+        assert await revoking.lets_in()
+        revoking.tokens._remembered.clear()
+
+
+async def test_who_does_not_say_when_it_was_issued_was_issued_before(revoking: Revoking) -> None:
+    revoking.token = signed()
+    assert await revoking.lets_in()
+    revoking.learn(revocation("one", before("1970-01-01T00:00:01Z")))
+    assert not await revoking.lets_in()
+
+
+async def test_a_sub_is_meant_with_its_issuers_prefix(file: Path) -> None:
+    revocations = Revocations()
+    issuer = Issuer(issuer=ISSUER, keys=str(file), prefix="id|")
+    tokens = believing(issuer, revocations=revocations)
+    for sub, lets_in in (("jane", True), ("id|jane", False)):
+        spec = before("9999-01-01T00:00:00Z", sub)
+        revocations.learn([revocation("one", spec)], NOWHERE)
+        if lets_in:
+            assert await asked(tokens, signed(iat=int(time.time())))
+        else:
+            await refused(tokens, f"Bearer {signed(iat=int(time.time()))}")
+
+
+async def test_of_two_revocations_each_stands_alone(revoking: Revoking) -> None:
+    early, late = before("2026-01-01T09:00:00Z"), before("2026-01-01T11:00:00Z")
+    revoking.learn(revocation("late", late), revocation("early", early))
+    assert not await revoking.lets_in()
+    revoking.learn(revocation("late", late, gone=True))
+    assert await revoking.lets_in()
+    revoking.learn(revocation("a", {"jti": "t-1"}), revocation("b", {"jti": "t-1"}))
+    revoking.learn(revocation("a", {"jti": "t-1"}, gone=True))
+    assert not await revoking.lets_in()
+
+
+async def test_a_revocation_that_is_changed_means_what_it_says_now(revoking: Revoking) -> None:
+    revoking.learn(revocation("one", {"jti": "t-1"}))
+    revoking.learn(revocation("one", {"jti": "t-1"}, {"jti": "t-2"}))
+    assert await revoking.lets_in()
+
+
+async def test_one_that_cannot_be_read_any_more_stays_in_force(revoking: Revoking) -> None:
+    one = revocation("one", {"jti": "t-1"})
+    revoking.learn(one)
+    revoking.learn(unreadable=(one.ref,))
+    assert not await revoking.lets_in()

@@ -1,0 +1,109 @@
+"""Keys of issuers, what an issuer shows of them, and tokens signed with them."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jwt
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+
+from model.errors import Unauthenticated
+from policy.caller import Caller, Tokens
+from policy.issuer import Issuer
+from policy.keys import Keys
+from policy.revoked import Revocations
+
+ISSUER = "https://id.example.org"
+JANE = Caller(ISSUER, "jane", "t-1")
+EC, EC_OTHER = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+ED = ed25519.Ed25519PrivateKey.generate()
+RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@dataclass(frozen=True)
+class In:
+    """So many seconds from when it is asked: tests before this one may have taken a while."""
+
+    seconds: int
+
+    @property
+    def from_now(self) -> int:
+        return int(time.time()) + self.seconds
+
+
+CLAIMS = {"iss": ISSUER, "sub": "jane", "exp": int(time.time()) + 3600, "jti": "t-1"}
+
+
+@dataclass
+class Clock:
+    now: float = field(default_factory=time.time)
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def private(key: Any) -> dict[str, Any]:
+    """Both halves as a JWK."""
+    as_jwk: Any = {
+        ec.EllipticCurvePrivateKey: ECAlgorithm.to_jwk,
+        rsa.RSAPrivateKey: RSAAlgorithm.to_jwk,
+        ed25519.Ed25519PrivateKey: OKPAlgorithm.to_jwk,
+    }
+    make = next(make for type_, make in as_jwk.items() if isinstance(key, type_))
+    made: dict[str, Any] = make(key, as_dict=True)
+    return made
+
+
+def public(kid: str | None, key: Any) -> dict[str, Any]:
+    """The public half as a JWK."""
+    whole = private(key)
+    half = {name: whole[name] for name in ("kty", "crv", "x", "y", "n", "e") if name in whole}
+    return half | ({} if kid is None else {"kid": kid})
+
+
+def shown(**keys: Any) -> bytes:
+    return msgspec.json.encode({"keys": [public(kid, key) for kid, key in keys.items()]})
+
+
+def jwks(path: Path, **keys: Any) -> Path:
+    path.write_bytes(shown(**keys))
+    return path
+
+
+def signed(
+    key: Any = EC,
+    kid: str | None = "ec",
+    algorithm: str = "ES256",
+    header: dict[str, Any] | None = None,
+    **claims: Any,
+) -> str:
+    said = {name: value for name, value in (CLAIMS | claims).items() if value is not None}
+    said = {
+        name: value.from_now if isinstance(value, In) else value for name, value in said.items()
+    }
+    named = {"kid": kid} if kid is not None else {}
+    return jwt.encode(said, key, algorithm=algorithm, headers=named | (header or {}))
+
+
+def believing(
+    *issuers: Issuer, clock: Clock | None = None, revocations: Revocations | None = None
+) -> Tokens:
+    """From files. Nobody fetches here, so nobody waits for it."""
+    keys = [Keys(each, wait_s=0) for each in issuers]
+    return Tokens(keys, revocations or Revocations(), clock or time.time)
+
+
+async def asked(tokens: Tokens, token: str) -> Caller:
+    return await tokens.caller(f"Bearer {token}")
+
+
+async def refused(tokens: Tokens, authorization: str | None) -> str:
+    """Why; asked twice, because a refusal must not be remembered as anything else."""
+    for _ in range(2):
+        with pytest.raises(Unauthenticated) as raised:
+            await tokens.caller(authorization)
+    return raised.value.detail
