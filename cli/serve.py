@@ -22,6 +22,7 @@ from command.handle import UNKNOWN
 from edge import app, docs, health, openapi, wellknown
 from edge.guard import Guard
 from edge.metrics import Metrics
+from edge.rates import Rates
 from edge.server import listen, serving
 from eventlog.log import Unanswered
 from eventlog.progress import REACHED_S_MAX
@@ -55,7 +56,7 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         watch.tell(revocations, KINDS_OF_REVOCATION)
         await patiently(lambda: watch.start(ground.pool, config.nats.stream), *_NOT_NOW)
         group.create_task(watch.run())
-        guard = Guard(believed.tokens, policy)
+        guard = Guard(believed.tokens, policy, _rates(config))
         ground.progress.heard(
             await questions.checkpoint(ground.pool, "resources", config.nats.stream)
         )
@@ -75,13 +76,30 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
             together = Together(ground.pool)
             group.create_task(together.run())
             routes += query.http.routes(_reader(ground, config, guard, together))
-        application = app.build(routes, metrics=metrics, dialect=config.site.refusals)
+        application = app.build(
+            routes,
+            metrics=metrics,
+            dialect=config.site.refusals,
+            sizes=app.Sizes(config.limits.url_bytes_max, config.limits.body_bytes_max),
+        )
         async with (
             serving(application, listening),
             monitored(config, readiness, metrics) as monitor,
         ):
             announce(Ready(port=port, monitor=monitor))
             await asyncio.Event().wait()
+
+
+def _rates(config: Config) -> Rates | None:
+    limits = config.limits
+    if not limits.caller_per_second and not limits.tenant_per_second:
+        return None
+    return Rates(
+        caller_per_second=limits.caller_per_second,
+        caller_burst=limits.caller_burst,
+        tenant_per_second=limits.tenant_per_second,
+        tenant_burst=limits.tenant_burst,
+    )
 
 
 _NOT_NOW = (Unanswered, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)

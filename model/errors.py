@@ -6,9 +6,12 @@
      ├── Forbidden         not for this caller
      ├── NotFound          there is no such thing
      ├── Conflict          its state forbids it
+     │    └── OverQuota    the tenant may not have that much
      ├── Outdated          the caller's precondition failed
      ├── Invalid           readable, and breaks a rule
      ├── TooLarge          over a size that has a name
+     ├── TooLong           an address over its size
+     ├── TooMany           asked too often
      ├── Unsupported       a media type we do not read
      ├── Unacceptable      a media type we do not write
      ├── NotAllowed        a method this path does not have
@@ -73,6 +76,10 @@ class NotFound(Refusal): ...
 class Conflict(Refusal): ...
 
 
+class OverQuota(Conflict):
+    """The tenant may not have that much; `meta` says what is used, asked and left."""
+
+
 class Outdated(Refusal): ...
 
 
@@ -80,6 +87,19 @@ class Invalid(Refusal): ...
 
 
 class TooLarge(Refusal): ...
+
+
+class TooLong(Refusal): ...
+
+
+class TooMany(Refusal):
+    """Asked too often; the caller may try again after a while."""
+
+    def __init__(
+        self, detail: str, *, retry_after_s: int = 1, meta: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(detail, meta=meta)
+        self.retry_after_s = retry_after_s
 
 
 class Unsupported(Refusal): ...
