@@ -5,6 +5,7 @@ from typing import Any
 
 from command.commands import Command, Delete, Put
 from command.door import Door
+from command.ledger import standing
 from command.references import asked
 from command.situation import Sees, found
 from kinds import KINDS, held, parents, stored
@@ -13,7 +14,13 @@ from model.shape import Ref
 
 
 async def across(
-    door: Door, ref: Ref, command: Command, sees: Sees, inside: Sequence[Ref]
+    door: Door,
+    ref: Ref,
+    command: Command,
+    sees: Sees,
+    inside: Sequence[Ref],
+    *,
+    believing: bool = False,
 ) -> dict[str, Any]:
     """The fields of a situation that lie outside its resource; `inside` is what lies in it.
 
@@ -21,12 +28,13 @@ async def across(
         Unanswered: the log cannot say.
     """
     kind, site = KINDS[ref.kind], door.site
-    if isinstance(command, Put) and kind.links:
-        addresses = asked(ref, command.spec, region=site.region, sees=sees)
-        targets = await found(door.folds, map(stored, addresses))
-        return {"targets": targets, "zones": await _zones(door, kind)}
-    if isinstance(command, Put) and kind.zones:
-        return {"zones": await _zones(door, kind)}
+    if isinstance(command, Put):
+        seen: dict[str, Any] = {"zones": await _zones(door, kind)}
+        if kind.links:
+            addresses = asked(ref, command.spec, region=site.region, sees=sees)
+            seen["targets"] = await found(door.folds, map(stored, addresses))
+        seen["quota"] = await standing(door, ref, command.spec, believing=believing)
+        return seen
     if isinstance(command, Delete):
         staying = await _staying(door, inside)
         going_along = [each for each in staying if (kind.name, each.kind) in site.cascades]

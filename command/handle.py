@@ -16,7 +16,9 @@ from command.across import across
 from command.commands import Command, ConfirmDeleted, Delete, Put, ReportStatus
 from command.decide import decide
 from command.door import Door
+from command.ledger import limited, over, taking_back
 from command.lookout import Lookout
+from command.quotas import unsure
 from command.situation import Sees, Situation, look
 from eventlog.codec import Page
 from eventlog.log import Guard, Raced, Unanswered
@@ -30,6 +32,8 @@ CONTENTION_S_MAX = 2.0
 INSIDE_S_MAX = 5.0
 """Deleting a parent races with everything that happens in it, so it may try for longer."""
 TICK = timedelta(milliseconds=1)
+COUNTED_S_MAX = 2.0
+UNCOUNTED = "it is recorded; whether the quota allows it is not known yet; read it, then try again"
 UNKNOWN = "the log did not answer, and the outcome is unknown; read it, then try again"
 
 
@@ -90,6 +94,8 @@ async def handle(
         raise Unavailable("the log does not answer; try again") from error
     if isinstance(handled.event, Created):
         await _refuse_orphan(door, wish, handled)
+    if isinstance(command, Put) and handled.resource is not None:
+        await _refuse_over(door, wish, handled, handled.resource)
     return handled
 
 
@@ -153,7 +159,14 @@ async def _look(
     guard = await lookout.guard(deadline) if lookout else None
     homes = [*parents(wish.ref), *wish.within] if isinstance(wish.command, Put) else []
     situation = await look(door.folds, wish.ref, homes=homes, believing=believing)
-    more = await across(door, wish.ref, wish.command, wish.sees, lookout.inside if lookout else ())
+    more = await across(
+        door,
+        wish.ref,
+        wish.command,
+        wish.sees,
+        lookout.inside if lookout else (),
+        believing=believing,
+    )
     return guard, msgspec.structs.replace(situation, site=door.site, sees=wish.sees, **more)
 
 
@@ -234,5 +247,26 @@ async def _refuse_orphan(door: Door, wish: Wish, handled: Handled) -> None:
                 if found is None or found.gone:
                     raise NotFound(f"{parent.kind} {parent.name} does not exist any more")
                 raise Conflict(f"{parent.kind} {parent.name} is being deleted")
+    except Unanswered as error:
+        raise Unavailable(UNKNOWN) from error
+
+
+async def _refuse_over(door: Door, wish: Wish, handled: Handled, resource: Resource) -> None:
+    """The second look at a tenant's quotas, when everything up to this event is counted: what is
+    too much takes itself back. If this process dies before it can, or nobody can count now, the
+    resource's reconciler does it before the cloud hears of it."""
+    try:
+        if not await limited(door, wish.ref, believing=True):
+            return
+        if not unsure(handled.before, resource):
+            return
+        if not await door.reached(handled.position, COUNTED_S_MAX):
+            raise Unavailable(UNCOUNTED)
+        found = await over(door, resource)
+        if found is not None:
+            command = await taking_back(door, resource, found)
+            request = f"{wish.request}.takeback"
+            await _decided(door, Wish(wish.ref, command, SYSTEM, request, found.position))
+            raise found.refusal
     except Unanswered as error:
         raise Unavailable(UNKNOWN) from error

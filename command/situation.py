@@ -6,6 +6,7 @@ from itertools import islice
 
 import msgspec
 
+from command.quotas import Standing
 from eventlog.folds import Folds
 from kinds import KINDS
 from model.kind import Kind
@@ -41,6 +42,8 @@ class Situation(msgspec.Struct, frozen=True):
     """What lives in it, where the command needs to know."""
     users: Sequence[Ref] = ()
     """What lives and holds it, or what would go with it."""
+    quota: Standing | None = None
+    """What the tenant may have and has; None where it has no quota of this kind."""
     site: Site = Site()
     sees: Sees = lambda ref: True
 

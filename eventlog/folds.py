@@ -48,6 +48,9 @@ class Folds:
         """
         found_at, resource = self._lately.get(ref, (0.0, None))
         now = time.monotonic()
+        seen = self._kept.get(ref)
+        if seen is not None and resource is not None and seen.position > resource.position:
+            resource = None  # this process has changed it since
         if resource is None or now - found_at > LATELY_S:
             resource = await self.fresh(ref)
             self._lately.pop(ref, None)

@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable, Mapping
 
 from command.door import Door
+from command.ledger import Over, home, over
+from command.quotas import limits
 from command.references import bound, strict_links, there_anyway
 from command.situation import found
 from kinds import KINDS, children, dropped, held, parents, pointings, stored
@@ -35,7 +37,9 @@ async def surroundings(
     above = [parent for parent in parents(resource.ref) if KINDS[parent.kind].deletable]
     pointed = list(pointings(resource.ref, resource.spec, region=door.site.region))
     meant = [stored(ref) for pointing in pointed for _, ref in pointing.means]
-    here = await found(door.folds, [*above, *meant])
+    unjudged = kind.counted and resource.seen < resource.intended
+    tenant = [home(resource.ref)] if unjudged else []
+    here = await found(door.folds, [*above, *meant, *tenant])
     targets: dict[Ref, Resource | None] = {}
     told = {ref.kind: parent for ref in above if (parent := here[ref]) and not parent.going}
     for pointing in pointed:
@@ -47,7 +51,18 @@ async def surroundings(
         needed = candidates and len(strict) == len(pointing.links)
         if needed and not any(there_anyway(resource.ref, ref) for ref in candidates):
             targets[target.ref if target else stored(candidates[0])] = target
-    return Surroundings(parents={ref: here[ref] for ref in above}, targets=targets), told
+    too_much = await _over(door, resource, here[tenant[0]]) if tenant else None
+    parents_ = {ref: here[ref] for ref in above}
+    return Surroundings(parents=parents_, targets=targets, over=too_much), told
+
+
+async def _over(door: Door, resource: Resource, tenant: Resource | None) -> Over | None:
+    """What of it is over a quota of its tenant, where that has one."""
+    if tenant is None or not limits(tenant.spec, KINDS[resource.ref.kind]):
+        return None
+    if not await door.reached(resource.position, CAUGHT_UP_S_MAX):
+        raise Unavailable("the read model is behind; look again")
+    return await over(door, resource)
 
 
 async def _of_the_going(door: Door, family: Family, resource: Resource) -> Surroundings:

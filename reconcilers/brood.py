@@ -1,6 +1,5 @@
 """The resources that live and die with another: made, kept to their number, and ended."""
 
-import contextlib
 from collections.abc import Mapping
 from uuid import uuid4
 
@@ -8,7 +7,7 @@ from command.commands import Act, Command, Delete, Put
 from command.door import Door
 from command.handle import handle
 from kinds import KINDS
-from model.errors import Conflict, NotFound, Outdated
+from model.errors import Conflict, NotFound, Outdated, OverQuota
 from model.events import SYSTEM
 from model.kind import Companion
 from model.shape import Ref, Resource, State
@@ -22,7 +21,7 @@ async def raised(door: Door, resource: Resource, here: Mapping[Ref, Resource]) -
     all of it is there and active. `here` is what is not gone of the brood.
 
     Raises:
-        Refusal: the log is away, or one of them breaks a rule.
+        Refusal: the log is away, or one of them breaks a rule, or is over a quota.
     """
     kind = KINDS[resource.ref.kind]
     assert kind.brood is not None, "only a kind with a brood raises one"
@@ -48,8 +47,8 @@ def _next(each: Companion, here: Resource | None) -> Command | None:
 
 async def say(door: Door, resource: Resource, ref: Ref, command: Command) -> None:
     """A command of the system, on account of a resource. That somebody was faster, or that it has
-    to wait, is no trouble: the next look sees how it is."""
-    with contextlib.suppress(NotFound, Outdated, Conflict):
+    to wait, is no trouble: the next look sees how it is. A quota is: waiting does not help."""
+    try:
         await handle(
             door,
             ref,
@@ -58,3 +57,7 @@ async def say(door: Door, resource: Resource, ref: Ref, command: Command) -> Non
             request=f"reconciler-{uuid4().hex}",
             cause=resource.position,
         )
+    except OverQuota:
+        raise
+    except (NotFound, Outdated, Conflict):
+        pass

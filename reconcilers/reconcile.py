@@ -11,11 +11,13 @@ from command.accompany import accompany
 from command.commands import Command, ConfirmDeleted, Delete, ReportStatus
 from command.door import Door
 from command.handle import Handled, handle
+from command.ledger import taking_back
 from eventlog.sealing import Sealer
 from kinds import KINDS, dropped
+from model.errors import OverQuota
 from model.events import RECONCILER, SYSTEM
 from model.power import wanted
-from model.shape import Json, Ref, Resource, State
+from model.shape import Json, Position, Ref, Resource, State
 from plugins import Bound, Outcome, Plugin, Refused, Settled, Working
 from reconcilers.around import Family, surroundings
 from reconcilers.brood import AT_ONCE_MAX, raised, say
@@ -64,7 +66,7 @@ async def reconcile(bench: Bench, ref: Ref) -> Again | None:
     if todo.step is Step.REST or resource is None:
         return None
     if todo.step is Step.TAKE_BACK:
-        await _say(bench, resource, Delete(), system=True)
+        await _take_back(bench, resource, around)
         return Again(0)
     if todo.step is Step.END:
         return await _end(bench, resource, around)
@@ -74,9 +76,13 @@ async def reconcile(bench: Bench, ref: Ref) -> Again | None:
 
 
 async def _taken(bench: Bench, resource: Resource, step: Step, bound: Bound) -> Again | None:
-    outcome = await _take(step, bench, resource, bound)
-    if isinstance(outcome, Settled) and step is not Step.REMOVE:
-        outcome = await _with_brood(bench, resource, outcome)
+    outcome: Outcome
+    try:
+        outcome = await _take(step, bench, resource, bound)
+        if isinstance(outcome, Settled) and step is not Step.REMOVE:
+            outcome = await _with_brood(bench, resource, outcome)
+    except OverQuota as error:  # of what it brings along
+        outcome = Refused("QuotaExceeded", error.detail)
     if isinstance(outcome, Working):
         if resource.state is State.PENDING:
             await _say(bench, resource, _status(resource, State.CREATING))
@@ -88,6 +94,15 @@ async def _taken(bench: Bench, resource: Resource, step: Step, bound: Bound) -> 
     if step is Step.REMOVE and handled.event is None:
         return Again(WAIT_S)  # something was put into it meanwhile, and has to go first
     return None
+
+
+async def _take_back(bench: Bench, resource: Resource, around: Surroundings) -> None:
+    over = around.over
+    if over is None:
+        await _say(bench, resource, Delete(), system=True)
+    else:
+        command = await taking_back(bench.door, resource, over)
+        await _say(bench, resource, command, system=True, cause=over.position)
 
 
 async def _end(bench: Bench, resource: Resource, around: Surroundings) -> Again:
@@ -180,7 +195,12 @@ def _status(resource: Resource, state: State, found: Json | None = None) -> Repo
 
 
 async def _say(
-    bench: Bench, resource: Resource, command: Command, *, system: bool = False
+    bench: Bench,
+    resource: Resource,
+    command: Command,
+    *,
+    system: bool = False,
+    cause: Position | None = None,
 ) -> Handled:
     async with bench.gate:
         return await handle(
@@ -189,5 +209,5 @@ async def _say(
             command,
             by=SYSTEM if system else RECONCILER,
             request=f"reconciler-{uuid4().hex}",
-            cause=resource.position,
+            cause=resource.position if cause is None else cause,
         )
