@@ -14,7 +14,7 @@ NAME = "usage"
 LIFE = {"tenant": "text", "kind": "text", "life": "bigint"}
 UNTIL = {"until": "bigint"}
 CHANGE = {"position": "bigint", "sku": "text", "number": "int", "amount": "bigint"}
-PARTS = (Close(NAME, LIFE | UNTIL, str(OPEN)), Insert(NAME, LIFE | CHANGE | UNTIL))
+PARTS = (Close(NAME, LIFE | UNTIL, str(OPEN)), Insert(NAME, LIFE | CHANGE | UNTIL, on_conflict=""))
 
 
 def rows(folded: Sequence[Folded]) -> tuple[list[Row], list[Row]]:
@@ -26,7 +26,8 @@ def rows(folded: Sequence[Folded]) -> tuple[list[Row], list[Row]]:
             continue
         if not KINDS[now.ref.kind].counted:
             continue
-        place = (now.ref.scope("tenants"), now.ref.kind, now.life)
+        tenant = now.ref.path.split("/", 2)[1]
+        place = (tenant, now.ref.kind, now.life)
         if now.gone:
             ended[now.life] = (*place, now.position)
         else:

@@ -123,9 +123,9 @@ create table if not exists {schema}.usage (
     sku      text   collate "C" not null,
     number   int    not null,
     amount   bigint not null,
-    until    bigint not null,
-    primary key (tenant, kind, until, life, position, sku)
+    until    bigint not null
 );
+create index if not exists usage_until on {schema}.usage (tenant, kind, until, life);
 
 create table if not exists {schema}.history (
     position bigint primary key,
