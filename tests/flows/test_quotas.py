@@ -200,30 +200,37 @@ async def ensured(scene: Scene, tenant: str, kind: str) -> int:
     return len(uids & set((await scene.site.counts()).creates))
 
 
-async def test_of_many_at_once_no_more_are_made_than_may_be(scene: Scene, operator: Client) -> None:
-    limits: Json = {"resources": {"block-storage": MOST}}
-    tenant = await opened(scene, operator, "crowd", limits)
+@pytest.mark.parametrize(
+    ("kind", "body", "what"),
+    [("block-storage", volume(), "block-storage"), ("instance", instance("disk"), "cores")],
+)
+async def test_of_many_at_once_no_more_are_made_than_may_be(
+    scene: Scene, operator: Client, kind: str, body: Json, what: str
+) -> None:
+    name = f"crowd-{kind}"
+    tenant = await opened(scene, operator, name, None)
+    await scene.client.made(tenant.at("block-storage", "disk"), volume())
+    sku = (await scene.client.get(at("instance-sku", "seca.dxs", tenant=name))).json["spec"]
+    limits: Json = {"resources": {"block-storage": MOST + 1}, "cores": MOST * sku["vCPU"]}
+    await allowed(operator, name, limits)
     async with scene.another_serve() as other:
         doors = (scene.client, other)
-        answers = await asyncio.gather(
-            *(tenant.put("block-storage", f"v{n}", volume(), doors[n % 2]) for n in range(AT_ONCE))
-        )
+        puts = (tenant.put(kind, f"x{n}", body, doors[n % 2]) for n in range(AT_ONCE))
+        answers = await asyncio.gather(*puts)
     statuses = Counter(each.status for each in answers)
     assert set(statuses) <= {201, 409, 503}, statuses
     assert statuses[201] <= MOST
-    for each in answers:
-        if each.status == 409:
-            assert quota(each)["limit"] == MOST
-    uids = await living(scene, "crowd", "block-storage")
-    assert len(uids) == MOST
-    assert await ensured(scene, "crowd", "block-storage") == MOST
+    assert {quota(each)["what"] for each in answers if each.status == 409} == {what}
+    begun = 1 if kind == "block-storage" else 0
+    assert len(await living(scene, name, kind)) == MOST + begun
+    assert await ensured(scene, name, kind) == MOST + begun
     taken_back = [
         each
         for each in await scene.events()
-        if isinstance(each.event, DeletionRequested) and each.ref.scope("tenants") == "crowd"
+        if isinstance(each.event, DeletionRequested) and each.ref.scope("tenants") == name
     ]
     assert {each.by for each in taken_back} <= {SYSTEM}
-    assert len(set(each.ref for each in taken_back)) == len(taken_back)
+    assert len({each.ref for each in taken_back}) == len(taken_back)
 
 
 async def test_of_many_that_grow_at_once_none_goes_beyond(scene: Scene, operator: Client) -> None:
@@ -302,6 +309,21 @@ async def test_what_a_dead_serve_left_over_the_quota_is_taken_back(
     assert sum(sizes.values()) <= MOST * GB
     assert await most_ever_found(scene, "dead") <= MOST * GB
     assert {i["status"]["state"] for i in shown.json["items"]} == {"active"}
+
+
+async def test_while_nobody_can_count_nobody_says_yes(scene: Scene, operator: Client) -> None:
+    limits: Json = {"resources": {"block-storage": 1}}
+    tenant = await opened(scene, operator, "uncounted", limits)
+    await scene.at_rest()
+    with scene.stopped("projector"):
+        answers = await asyncio.gather(
+            *(tenant.put("block-storage", name, volume()) for name in ("a", "b"))
+        )
+        for answer in answers:
+            assert refused(answer, 503) == []
+            assert answer.headers["Retry-After"] == "1"
+    assert len(await living(scene, "uncounted", "block-storage")) == 1
+    assert await ensured(scene, "uncounted", "block-storage") == 1
 
 
 async def lost(tenant: Tenant, name: str, body: Json) -> None:
