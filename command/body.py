@@ -4,8 +4,9 @@ The good case is decoded by msgspec at full speed. When it refuses, the JSON Sch
 same types goes to a JSON Schema library, which lists every broken rule of the body at once.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, lru_cache
+from itertools import islice
 from typing import Annotated, Any
 
 import msgspec
@@ -14,7 +15,7 @@ from msgspec import UNSET, Meta, UnsetType
 from kinds import KINDS
 from model.address import FORMATS
 from model.document import encode
-from model.errors import Broken, Invalid, Malformed, refuse_broken
+from model.errors import Broken, Malformed, refuse_broken
 from model.kind import Kind
 from model.pointer import at, every, spelled
 from model.shape import Annotations, Extensions, Json, Labels, Wire
@@ -22,6 +23,10 @@ from model.shape import Annotations, Extensions, Json, Labels, Wire
 PARTS_MAX = 64
 KEY_LENGTH_MAX = 128
 BROKEN_MAX = 100
+ITEMS_MAX = 1_001
+"""One more than the longest list that any kind allows."""
+LISTED_MAX = 10_000
+"""Values in a body of which every broken rule is named; of a larger one, the first."""
 MESSAGE_LENGTH_MAX = 300
 
 Key = Annotated[str, Meta(max_length=KEY_LENGTH_MAX)]
@@ -45,8 +50,9 @@ class Bodies:
     def __init__(self, *, region: str, extensions: Iterable[str] = ()) -> None:
         self._region, self._extensions = region, frozenset(extensions)
 
-    def read(self, kind: Kind, sent: Any) -> Wanted:
-        """The caller's parts of a body, the defaults that the schema states filled in.
+    def read(self, kind: Kind, sent: Any, broken: Sequence[Broken] = ()) -> Wanted:
+        """The caller's parts of a body, the defaults that the schema states filled in; `broken` is
+        what is wrong with the request besides, and is said in the same breath.
 
         Raises:
             Malformed: no object, or more parts than anybody may send.
@@ -55,21 +61,25 @@ class Bodies:
         if not isinstance(sent, dict):
             raise Malformed("the body is a JSON object: a resource with its spec")
         _refuse_crowds(sent)
-        refuse_broken(self._foreign(kind, sent))
+        broken = [*broken, *self._foreign(kind, sent)]
         mine = {key: value for key, value in sent.items() if key not in ("metadata", "status")}
         if kind.spec_optional and mine.get("spec") is None:
             mine["spec"] = {}
         try:
             found = msgspec.convert(mine, _body(kind.name))
         except msgspec.ValidationError as error:
-            raise _every_broken_rule(kind, mine, error) from error
+            refuse_broken([*broken, *_every_broken_rule(kind, mine, error)])
+            raise AssertionError("a broken rule refuses") from error
         spec = _plain(encode(found.spec))
         refuse_broken(
             [
-                Broken(f"takes {_SPOKEN[name]}", f"/spec{pointer}")
-                for place, name in _formats(kind.name)
-                for pointer, text in every(spec, place)
-                if not FORMATS[name](text)
+                *broken,
+                *(
+                    Broken(f"takes {_SPOKEN[name]}", f"/spec{pointer}")
+                    for place, name in _formats(kind.name)
+                    for pointer, text in every(spec, place)
+                    if not FORMATS[name](text)
+                ),
             ]
         )
         return Wanted(
@@ -176,18 +186,43 @@ def _of_text(keeps: Callable[[str], bool]) -> Callable[[object], bool]:
     return lambda value: not isinstance(value, str) or keeps(value)
 
 
-def _every_broken_rule(kind: Kind, sent: Json, error: msgspec.ValidationError) -> Invalid:
-    found = _listed(_validator(kind.name).iter_errors(sent))
-    broken = list(dict.fromkeys(found))[:BROKEN_MAX]
+def _every_broken_rule(kind: Kind, sent: Json, error: msgspec.ValidationError) -> list[Broken]:
+    broken = list(islice(_once(_listed(_errors(kind, sent))), BROKEN_MAX))
     if not broken:  # the two readers disagree, so the one that refused has the word
         message, _, path = str(error).partition(" - at `$")
         pointer = path.rstrip("`").replace("[", "/").replace("]", "").replace(".", "/")
         broken = [Broken(message, pointer)]
-    try:
-        refuse_broken(broken)
-    except Invalid as refusal:
-        return refusal
-    raise AssertionError("a broken rule refuses")
+    return broken
+
+
+def _errors(kind: Kind, sent: Json) -> Iterable[Any]:
+    """What the library finds, one after the other. A list is cut where it breaks every limit: how
+    long it is, nobody shall wait for. What is very large all the same is not listed at all: its
+    first broken rule must do."""
+    cut, size = _cut(sent)
+    return _validator(kind.name).iter_errors(cut) if size <= LISTED_MAX else ()
+
+
+def _cut(value: Any) -> tuple[Any, int]:
+    """The value with no list longer than any that is allowed by more than one, and how many values
+    are in it."""
+    if isinstance(value, dict):
+        inner = {key: _cut(each) for key, each in value.items()}
+        return {key: each for key, (each, _) in inner.items()}, 1 + sum(
+            n for _, n in inner.values()
+        )
+    if isinstance(value, list):
+        items = [_cut(each) for each in value[:ITEMS_MAX]]
+        return [each for each, _ in items], 1 + sum(n for _, n in items)
+    return value, 1
+
+
+def _once(found: Iterable[Broken]) -> Iterator[Broken]:
+    seen = set[Broken]()
+    for each in found:
+        if each not in seen:
+            seen.add(each)
+            yield each
 
 
 def _listed(errors: Iterable[Any]) -> Iterator[Broken]:

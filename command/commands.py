@@ -22,6 +22,8 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
 
 class Delete(msgspec.Struct, frozen=True, kw_only=True):
     expected: int | None = None
+    regardless: bool = False
+    """Whatever lies in it or holds it: what should never have been is taken back."""
 
 
 class ReportStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -97,13 +97,15 @@ def refuse_reserved(situation: Situation) -> None:
 def delete(situation: Situation, command: Delete) -> AnyEvent | None:
     """A second DELETE is nothing new, unless the first removal was refused: then it is tried
     again."""
-    refuse_reserved(situation)
+    if situation.ref.name in situation.kind.constants:
+        refuse_reserved(situation)
     resource = present(situation)
     refuse_outdated(resource, command.expected)
     if resource.deleted_at and resource.state is not State.ERROR:
         return None
-    refuse_inhabited(situation)
-    refuse_used(situation)
+    if not command.regardless:
+        refuse_inhabited(situation)
+        refuse_used(situation)
     return DeletionRequested()
 
 
@@ -177,7 +179,8 @@ def refuse_homeless(situation: Situation) -> None:
     for ref, parent in situation.parents.items():
         if parent is None:
             raise NotFound(f"{ref.kind} {ref.name} does not exist; create it first")
-        if parent.going and situation.resource is None:
+        going_along = (ref.kind, situation.kind.name) in situation.site.cascades
+        if parent.going and (situation.resource is None or going_along):
             raise Conflict(f"{ref.kind} {ref.name} is being deleted; nothing can be put into it")
 
 

@@ -16,14 +16,13 @@ from command.across import across
 from command.commands import Command, ConfirmDeleted, Delete, Put, ReportStatus
 from command.decide import decide
 from command.door import Door
-from command.ledger import limited, over, taking_back
 from command.lookout import Lookout
-from command.quotas import unsure
+from command.second_look import second_look
 from command.situation import Sees, Situation, look
 from eventlog.codec import Page
 from eventlog.log import Guard, Raced, Unanswered
 from kinds import KINDS, children, parents
-from model.errors import Conflict, NotFound, Refusal, Unavailable
+from model.errors import Refusal, Unavailable
 from model.events import SYSTEM, AnyEvent, By, Created
 from model.evolve import evolve, fold
 from model.shape import NOWHERE, Position, Ref, Resource
@@ -32,8 +31,6 @@ CONTENTION_S_MAX = 2.0
 INSIDE_S_MAX = 5.0
 """Deleting a parent races with everything that happens in it, so it may try for longer."""
 TICK = timedelta(milliseconds=1)
-COUNTED_S_MAX = 2.0
-UNCOUNTED = "it is recorded; whether the quota allows it is not known yet; read it, then try again"
 UNKNOWN = "the log did not answer, and the outcome is unknown; read it, then try again"
 
 
@@ -92,10 +89,8 @@ async def handle(
             door.turns.give(ref)
     except Unanswered as error:
         raise Unavailable("the log does not answer; try again") from error
-    if isinstance(handled.event, Created):
-        await _refuse_orphan(door, wish, handled)
-    if isinstance(command, Put) and handled.resource is not None:
-        await _refuse_over(door, wish, handled, handled.resource)
+    if isinstance(command, Put):
+        await _refuse_wrong(door, wish, handled)
     return handled
 
 
@@ -159,14 +154,8 @@ async def _look(
     guard = await lookout.guard(deadline) if lookout else None
     homes = [*parents(wish.ref), *wish.within] if isinstance(wish.command, Put) else []
     situation = await look(door.folds, wish.ref, homes=homes, believing=believing)
-    more = await across(
-        door,
-        wish.ref,
-        wish.command,
-        wish.sees,
-        lookout.inside if lookout else (),
-        believing=believing,
-    )
+    inside = lookout.inside if lookout else ()
+    more = await across(door, wish.ref, wish.command, wish.sees, inside, believing=believing)
     return guard, msgspec.structs.replace(situation, site=door.site, sees=wish.sees, **more)
 
 
@@ -231,42 +220,16 @@ async def _appended(
             return Handled(page.event, resource, recorded.position, situation.resource)
 
 
-async def _refuse_orphan(door: Door, wish: Wish, handled: Handled) -> None:
-    """A parent that was going all the while, or is gone: then the child takes itself back. If this
-    process dies before it can, the child's reconciler does it."""
+async def _refuse_wrong(door: Door, wish: Wish, handled: Handled) -> None:
+    """What should not have been recorded is taken back, once. If this process dies before it can,
+    or nobody can say now, the cloud does not hear of it either: its reconciler looks again."""
+    assert handled.resource is not None, "what was put is there"
     try:
-        for parent in parents(wish.ref):
-            if not KINDS[parent.kind].deletable:
-                continue
-            found = await door.folds.fresh(parent)
-            if found is None or found.going:
-                takeback = Wish(
-                    wish.ref, Delete(), SYSTEM, f"{wish.request}.takeback", handled.position
-                )
-                await _decided(door, takeback)
-                if found is None or found.gone:
-                    raise NotFound(f"{parent.kind} {parent.name} does not exist any more")
-                raise Conflict(f"{parent.kind} {parent.name} is being deleted")
+        wrong = await second_look(door, handled.before, handled.resource, wish.sees)
+        if wrong is None:
+            return
+        request = f"{wish.request}.takeback"
+        await _decided(door, Wish(wish.ref, wrong.taken_back, SYSTEM, request, wrong.cause))
     except Unanswered as error:
         raise Unavailable(UNKNOWN) from error
-
-
-async def _refuse_over(door: Door, wish: Wish, handled: Handled, resource: Resource) -> None:
-    """The second look at a tenant's quotas, when everything up to this event is counted: what is
-    too much takes itself back. If this process dies before it can, or nobody can count now, the
-    resource's reconciler does it before the cloud hears of it."""
-    try:
-        if not await limited(door, wish.ref, believing=True):
-            return
-        if not unsure(handled.before, resource):
-            return
-        if not await door.reached(handled.position, COUNTED_S_MAX):
-            raise Unavailable(UNCOUNTED)
-        found = await over(door, resource)
-        if found is not None:
-            command = await taking_back(door, resource, found)
-            request = f"{wish.request}.takeback"
-            await _decided(door, Wish(wish.ref, command, SYSTEM, request, found.position))
-            raise found.refusal
-    except Unanswered as error:
-        raise Unavailable(UNKNOWN) from error
+    raise wrong.refusal

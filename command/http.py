@@ -16,7 +16,7 @@ from command.door import Door
 from command.handle import Handled, handle
 from edge import reading
 from edge.guard import Guard
-from edge.paths import refuse_names, template
+from edge.paths import broken_names, template
 from edge.visit import Visit, new_id, visit_of
 from eventlog.sealing import Sealer
 from kinds import KINDS, within
@@ -67,12 +67,13 @@ def _put(kind: Kind, writer: Writer) -> HTTPRouteHandler:
         visit, ids = visit_of(request.scope), request.path_params
         name = ids["name"]
         reading.deleted(visit.header(b"accept"))
-        reading.media_type(visit.header(b"content-type"))
-        sent = reading.body(await request.body())
+        data = await request.body()
+        if data:
+            reading.media_type(visit.header(b"content-type"))
+        sent = reading.body(data)
         expected = reading.expected(visit.header(b"if-unmodified-since"))
         caller, allowed = await writer.guard.admit(visit, "put", kind, ids, name)
-        refuse_names(kind, ids, name)
-        wanted = writer.bodies.read(kind, sent)
+        wanted = writer.bodies.read(kind, sent, broken_names(kind, ids, name))
         ref = kind.ref(ids, name)
         command = Put(
             spec=writer.sealer.seal(kind, ref, wanted.spec),
@@ -82,20 +83,26 @@ def _put(kind: Kind, writer: Writer) -> HTTPRouteHandler:
             expected=expected,
         )
         handled = await _handled(writer, visit, ref, command, caller, allowed, ids)
-        return _recorded(writer, visit, kind, handled)
+        may_get = writer.guard.policy.allows(caller, "get", ref)
+        return _recorded(writer, visit, kind, handled, secrets=may_get)
 
     return put_resource
 
 
-def _recorded(writer: Writer, visit: Visit, kind: Kind, handled: Handled) -> ASGIResponse:
+def _recorded(
+    writer: Writer, visit: Visit, kind: Kind, handled: Handled, *, secrets: bool
+) -> ASGIResponse:
     """The answer to a PUT. Of an update it has the status as it was when it was accepted: it does
-    not say `updating`, the next GET may."""
+    not say `updating`, the next GET may. What was found and is secret is for who may get it."""
     resource = handled.resource
     assert resource is not None, "a PUT that is accepted leaves a resource"
     shown = document(kind, resource, region=writer.region, verb="PUT")
     if handled.before is not None:
         shown["status"] = status(kind, handled.before)
     if kind.sealed:
+        hidden = () if secrets else kind.secret_status
+        for pointer in hidden:
+            shown["status"].pop(pointer.removeprefix("/"), None)
         shown = writer.sealer.open_shown(kind, resource.ref, shown)
     headers = {POSITION: str(handled.position)}
     created = isinstance(handled.event, Created)

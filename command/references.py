@@ -12,6 +12,7 @@ from model.address import is_address_or_cidr
 from model.errors import Broken
 from model.kind import Kind, Link
 from model.pointer import at, every
+from model.reference import spellings
 from model.shape import Json, Ref, Resource
 
 
@@ -27,7 +28,8 @@ def asked(ref: Ref, spec: Json, *, region: str, sees: Sees) -> list[Ref]:
 
 
 def broken_references(situation: Situation, old: Json | None, new: Json) -> Iterator[Broken]:
-    """Every strict reference of the new spec that points to nothing."""
+    """Every reference of the new spec that points to nothing: no strict one may, and what a
+    deferred one is bound to later must be within reach."""
     ref, region = situation.ref, situation.site.region
     for pointing in pointings(ref, new, region=region):
         if not _changed(pointing, old):
@@ -90,10 +92,23 @@ def _within_reach(situation: Situation, pointing: Pointing) -> bool:
     """What is bound later is bound with nobody's rights, so what lies outside the resource's own
     workspace must be the caller's to get already, whether it is there or not."""
     ref = situation.ref
-    return not pointing.means or any(
+    if not pointing.means:
+        return _incomplete(pointing)
+    return any(
         _beside(ref, meant) or open_to_all(ref, meant) or situation.sees(meant)
         for _, meant in pointing.means
     )
+
+
+def _incomplete(pointing: Pointing) -> bool:
+    """An address; or spelled as one of the kinds that can stand there, and something is missing."""
+    said = pointing.reference
+    text = said if isinstance(said, str) else said["resource"]
+    if any(link.addresses for link in pointing.links) and is_address_or_cidr(text):
+        return True
+    kinds = [KINDS[name] for link in pointing.links for name in link.to]
+    collection = text.split("/")[-2:-1]
+    return not collection or any(collection[0] in spellings(kind) for kind in kinds)
 
 
 def _beside(ref: Ref, meant: Ref) -> bool:

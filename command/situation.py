@@ -88,7 +88,8 @@ async def found(folds: Folds, refs: Iterable[Ref]) -> dict[Ref, Resource | None]
     Raises:
         Unanswered: the log cannot say.
     """
-    wanted, here = iter(dict.fromkeys(refs)), dict[Ref, Resource | None]()
+    here = {ref: folds.remembered(ref) if KINDS[ref.kind].offered else None for ref in refs}
+    wanted = iter([ref for ref, resource in here.items() if resource is None])
     while some := list(islice(wanted, LOOKS_MAX)):
         answers = await asyncio.gather(*(_seen(folds, ref) for ref in some))
         here |= {ref: living(each) for ref, each in zip(some, answers, strict=True)}

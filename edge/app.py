@@ -17,7 +17,7 @@ from edge.metrics import Metrics
 from edge.paths import allowed, not_allowed
 from edge.problem import Dialect, defect, refused
 from edge.visit import KEY, Visit, visit_of
-from model.errors import Malformed, NotFound, Refusal, TooLarge, TooLong, Unavailable
+from model.errors import Malformed, Nowhere, Refusal, TooLarge, TooLong, Unavailable
 from readmodel.tables import AWAY
 
 UNKNOWN = "/unknown"
@@ -184,7 +184,7 @@ def _as_refusal(request: Request[Any, Any, Any], error: HTTPException, limits: S
     match error.status_code:
         case 404 | 405:
             methods = allowed(request.scope["path"]) or (READS if error.status_code == 405 else "")
-            return not_allowed(methods) if methods else NotFound("there is nothing at this path")
+            return not_allowed(methods) if methods else Nowhere("there is nothing at this path")
         case 413:
             return TooLarge(f"a body has at most {limits.body_bytes_max} bytes")
         case _:

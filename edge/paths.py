@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 
 from kinds import KINDS
-from model.errors import Broken, NotAllowed, refuse_broken
+from model.errors import Broken, NotAllowed
 from model.kind import Kind
 
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -17,26 +17,20 @@ def template(path: str) -> str:
     return re.sub(r"{(\w+)}", r"{\1:str}", path)
 
 
-def refuse_names(kind: Kind, ids: Mapping[str, str], name: str) -> None:
-    """The name rule (digest, section 5), for the name itself and the ids that surround it.
-
-    Raises:
-        Invalid: with a pointer for each that breaks it.
-    """
+def broken_names(kind: Kind, ids: Mapping[str, str], name: str) -> list[Broken]:
+    """What breaks the name rule (digest, section 5): the name itself, the ids that surround it."""
     own = SCOPE_LENGTH_MAX if kind.name == "tenant" else NAME_LENGTH_MAX
     wanted = [(name, "name", own)]
     wanted += [(ids[each], each, SCOPE_LENGTH_MAX) for each in kind.scope]
-    refuse_broken(
-        [
-            Broken(
-                f"takes 1 to {longest} lower-case letters, digits, hyphens; dots join parts",
-                f"/metadata/{field}",
-                field,
-            )
-            for text, field, longest in wanted
-            if len(text) > longest or not NAME.fullmatch(text)
-        ]
-    )
+    return [
+        Broken(
+            f"takes 1 to {longest} lower-case letters, digits, hyphens; dots join parts",
+            f"/metadata/{field}",
+            field,
+        )
+        for text, field, longest in wanted
+        if len(text) > longest or not NAME.fullmatch(text)
+    ]
 
 
 def allowed(path: str) -> str:

@@ -24,6 +24,7 @@ PROBLEMS: dict[type[errors.Refusal], tuple[int, str, str]] = {
     errors.Unauthenticated: (401, "unauthorized", "Unauthorized"),
     errors.Forbidden: (403, "forbidden", "Forbidden"),
     errors.NotFound: (404, "resource-not-found", "Not Found"),
+    errors.Nowhere: (404, "resource-not-found", "Not Found"),
     errors.NotAllowed: (405, *_UNREADABLE),
     errors.Unacceptable: (406, *_UNREADABLE),
     errors.Conflict: (409, "resource-conflict", "Conflict"),
@@ -115,7 +116,7 @@ def _worn(refusal: errors.Refusal, visit: Visit, dialect: Dialect) -> type[error
     """The conformance runner of the released SDK accepts only 412 for whatever a PUT, DELETE or
     action is refused for; an absent target of GET, DELETE and actions stays 404."""
     if dialect == "secatest" and visit.method in _WRITES:
-        homeless = visit.method == "PUT" and isinstance(refusal, errors.NotFound)
+        homeless = visit.method == "PUT" and type(refusal) is errors.NotFound
         if homeless or isinstance(refusal, _AS_PRECONDITION):
             return errors.Outdated
     return type(refusal)

@@ -8,6 +8,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, NoReturn
 
 from model.errors import Broken, Malformed, Source, Unacceptable, Unsupported
@@ -15,6 +16,8 @@ from model.pointer import spelled
 from model.shape import Json
 
 NESTING_MAX = 64
+BROKEN_MAX = 100
+"""Places that are named; nobody reads more."""
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 INTEGRAL_MAX = 2**53
 VERSION = re.compile(r"[0-9]{1,19}")
@@ -144,7 +147,7 @@ def _walked(text: str) -> Any:
         tree = json.loads(
             text, object_pairs_hook=_Pairs, parse_int=_int_or_digits, parse_constant=_no_constant
         )
-        broken = list(_broken(tree, ()))
+        broken = list(islice(_broken(tree, ()), BROKEN_MAX))
     except json.JSONDecodeError as error:
         raise _not_json(error) from error
     except RecursionError as error:

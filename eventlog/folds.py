@@ -46,17 +46,23 @@ class Folds:
         Raises:
             Unanswered: as `fresh`.
         """
-        found_at, resource = self._lately.get(ref, (0.0, None))
-        now = time.monotonic()
-        seen = self._kept.get(ref)
-        if seen is not None and resource is not None and seen.position > resource.position:
-            resource = None  # this process has changed it since
-        if resource is None or now - found_at > LATELY_S:
+        resource = self.remembered(ref)
+        if resource is None:
+            now = time.monotonic()
             resource = await self.fresh(ref)
             self._lately.pop(ref, None)
             if resource is not None and not resource.going:
                 self._lately[ref] = (now, resource)
         return resource
+
+    def remembered(self, ref: Ref) -> Resource | None:
+        """What `lately` answers at once; None where it would have to ask, also because this process
+        has changed it since."""
+        found_at, resource = self._lately.get(ref, (0.0, None))
+        if resource is None or time.monotonic() - found_at > LATELY_S:
+            return None
+        seen = self._kept.get(ref)
+        return resource if seen is None or seen.position <= resource.position else None
 
     async def _shared_look(self, ref: Ref) -> Resource | None:
         look = self._looks[ref] = asyncio.get_running_loop().create_future()

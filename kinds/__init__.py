@@ -65,6 +65,10 @@ _HOLDERS, _FOLLOWERS, _DROPPERS = _links("holds"), _links("follows"), _links("dr
 FOLLOWERS = tuple(kind.name for kind in KINDS.values() if kind.follows)
 """Kinds whose status may change because something else did."""
 
+SHARING = tuple(kind.name for kind in KINDS.values() if any(link.through for link in kind.links))
+"""Those among them that depend on who else uses the same: nobody's row can tell whether that has
+changed."""
+
 
 def held(kind: Kind) -> tuple[str, ...]:
     """The kinds that hold one of this kind: it cannot be deleted while they use it."""

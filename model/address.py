@@ -13,7 +13,7 @@ from msgspec import Meta
 
 Network = IPv4Network | IPv6Network
 IpVersion = Literal["IPv4", "IPv6"]
-_SHAPE = re.compile(r"[0-9A-Fa-f:.]+/[0-9]{1,3}")
+_SHAPE = re.compile(r"[0-9A-Fa-f:.]+/(0|[1-9][0-9]{0,2})")
 
 
 def network(text: str) -> Network | None:

@@ -5,6 +5,7 @@
      ├── Unauthenticated   nobody we know
      ├── Forbidden         not for this caller
      ├── NotFound          there is no such thing
+     │    └── Nowhere      nobody serves that path
      ├── Conflict          its state forbids it
      │    └── OverQuota    the tenant may not have that much
      ├── Outdated          the caller's precondition failed
@@ -73,6 +74,10 @@ class Forbidden(Refusal): ...
 class NotFound(Refusal): ...
 
 
+class Nowhere(NotFound):
+    """Nobody serves that path: no resource that is absent, nor a parent."""
+
+
 class Conflict(Refusal): ...
 
 
@@ -118,9 +123,13 @@ class Unavailable(Refusal):
 
 
 def refuse_broken(broken: Sequence[Broken]) -> None:
-    """All broken rules of one request in one refusal."""
     if broken:
-        raise Invalid(
-            "; ".join(f"{each.pointer or each.parameter}: {each.detail}" for each in broken),
-            sources=[Source(each.pointer, each.parameter) for each in broken],
-        )
+        raise invalid(broken)
+
+
+def invalid(broken: Sequence[Broken]) -> Invalid:
+    """All broken rules of one request in one refusal."""
+    return Invalid(
+        "; ".join(f"{each.pointer or each.parameter}: {each.detail}" for each in broken),
+        sources=[Source(each.pointer, each.parameter) for each in broken],
+    )

@@ -117,7 +117,9 @@ def _reported(here: Resource, recorded: RecordedEvent, event: StatusReported) ->
     answers the last intent, and nothing but a refusal changes what is being deleted."""
     seen = max(here.seen, event.seen)
     now = replace(here, found=event.status, seen=seen)
-    if event.seen < here.intended or (here.deleted_at and event.state is not State.ERROR):
+    if event.seen < here.intended:
+        return now
+    if here.deleted_at and event.state not in (State.ERROR, here.state):
         return now
     if event.state is here.state:
         return replace(now, conditions=_remarked(now.conditions, event))
@@ -129,7 +131,13 @@ def _reported(here: Resource, recorded: RecordedEvent, event: StatusReported) ->
         power = replace(power, served=power.asked, since=recorded.time)
         entries[0] = replace(entries[0], type=POWER, reason=TURNED[power.intended])
     conditions = (*entries, *here.conditions)[:CONDITIONS_MAX]
-    return replace(now, state=event.state, conditions=conditions, power=power)
+    return replace(
+        now,
+        state=event.state,
+        conditions=conditions,
+        power=power,
+        was_active=now.was_active or event.state is State.ACTIVE,
+    )
 
 
 def _transitions(old: State, new: State) -> tuple[State, ...]:
@@ -139,7 +147,11 @@ def _transitions(old: State, new: State) -> tuple[State, ...]:
 
 def _remarked(conditions: tuple[Condition, ...], event: StatusReported) -> tuple[Condition, ...]:
     """No transition: a resource that waits says for what in its newest entry, and adds none."""
-    return (_said(conditions[0], event), *conditions[1:])
+    newest = conditions[0]
+    if newest.type is UNSET:
+        return (_said(newest, event), *conditions[1:])
+    # What it says of itself, such as `turningOn`, it goes on saying.
+    return (replace(newest, message=event.message or newest.message), *conditions[1:])
 
 
 def _said(condition: Condition, event: StatusReported) -> Condition:

@@ -7,11 +7,13 @@ then from the resource that refers. The collection may be spelled as the kind's 
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from model.kind import Kind
 from model.shape import Json, Ref
 
+REMEMBERED_MAX = 4096
 PLAUSIBLE = re.compile(r"[A-Za-z0-9][-.A-Za-z0-9]{0,127}")
 """What nothing can be called by is not looked for."""
 
@@ -23,8 +25,16 @@ def resolve(reference: str | Json, kind: Kind, home: Ref, *, region: str = "") -
     A plain string is a name, and no path. `region` is the one that is served; where it is not
     given, a reference may name any.
     """
-    said = {"resource": reference} if isinstance(reference, str) else reference
-    ids = None if isinstance(reference, str) and "/" in reference else _ids(said, kind, region)
+    if isinstance(reference, str) and "/" in reference:
+        return None
+    given = {"resource": reference} if isinstance(reference, str) else reference
+    return _resolved(tuple(given.items()), kind, home.collection, region)
+
+
+@lru_cache(maxsize=REMEMBERED_MAX)
+def _resolved(said: tuple[tuple[str, str], ...], kind: Kind, home: str, region: str) -> Ref | None:
+    """Remembered: the same few SKUs are named again and again in the same workspaces."""
+    ids = _ids(dict(said), kind, region)
     if ids is None:
         return None
     around = _scope(home)
@@ -57,7 +67,7 @@ def _ids(said: Mapping[str, Any], kind: Kind, region: str) -> dict[str, str] | N
         if place.startswith("{"):
             if not step or ids.setdefault(place[1:-1], step) != step:
                 return None
-        elif step != place and not (place == whole[-2] and step in _spellings(kind)):
+        elif step != place and not (place == whole[-2] and step in spellings(kind)):
             return None
     return ids
 
@@ -66,11 +76,11 @@ def _same_provider(said: str | None, kind: Kind) -> bool:
     return not said or said in (kind.provider.name, kind.provider.joined)
 
 
-def _spellings(kind: Kind) -> tuple[str, str]:
+def spellings(kind: Kind) -> tuple[str, str]:
     return kind.collection.rpartition("/")[2], f"{kind.name}s"
 
 
-def _scope(home: Ref) -> dict[str, str]:
-    """The ids around a resource, by the segment before them."""
-    steps: Sequence[str] = home.path.split("/")
+def _scope(home: str) -> dict[str, str]:
+    """The ids around a collection, by the segment before them."""
+    steps: Sequence[str] = home.split("/")
     return dict(zip(steps[::2], steps[1::2], strict=False))

@@ -137,6 +137,8 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     modified_at: datetime
     deleted_at: datetime | None = None
     gone: bool = False
+    was_active: bool = False
+    """At any time in this life, however long ago."""
     intended: Position
     """Of the last intent."""
     seen: Position = NOWHERE

@@ -14,7 +14,7 @@ from kinds import KINDS
 from model.errors import Forbidden, Unavailable
 from model.events import By
 from model.kind import Kind
-from model.shape import NOWHERE, Json, Position, Ref, Resource
+from model.shape import NOWHERE, Position, Ref, Resource
 from policy.caller import Caller
 from policy.grants import (
     EVERY,
@@ -187,15 +187,9 @@ class Policy:
         for ref in sorted(self._named[caller.sub] | self._named[EVERY]):
             tenant = ref.scope("tenants")
             assignment = self._assignments[ref]
-            roles = _there(self._roles[tenant].values(), assignment)
+            roles = {role.ref.name: role.spec for role in self._roles[tenant].values()}
             rules += assignment_rules(tenant, ref.name, assignment.spec, roles)
         return rules
-
-
-def _there(roles: Iterable[Resource], assignment: Resource) -> dict[str, Json]:
-    """The roles that were there when the assignment was written: one that is deleted and made anew
-    comes back to nobody by itself (A-20)."""
-    return {role.ref.name: role.spec for role in roles if role.life <= assignment.intended}
 
 
 _fields = attrgetter(*Asked.__struct_fields__)

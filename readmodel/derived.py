@@ -19,6 +19,8 @@ def _names(so: Callable[[Kind], bool]) -> str:
     return ", ".join(f"'{kind.name}'" for kind in KINDS.values() if so(kind))
 
 
+_WORKSPACE = "array_to_string((string_to_array({}.path, '/'))[1:4], '/')"
+"""Who may see a volume need not see the workspace of the instance that uses it."""
 _ATTACHED = f"""(
     select instance.path
     from links as user_ left join links as further on user_.kind = '{THROUGH}'
@@ -27,6 +29,7 @@ _ATTACHED = f"""(
     join resources as instance on instance.kind = '{ATTACHED_TO}' and not instance.gone
         and instance.path = case user_.kind when '{ATTACHED_TO}' then user_.path
             else further.path end
+        and {_WORKSPACE.format("instance")} = {_WORKSPACE.format("r")}
     where user_.target_kind = r.kind and user_.target_path = r.path
         and user_.kind in ('{ATTACHED_TO}', '{THROUGH}')
     order by instance.life limit 1

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from asyncpg import Pool
 
+from model.events import SYSTEM
 from model.shape import Ref, Resource
 from readmodel.questions import decode_resource
 
@@ -12,19 +13,24 @@ LAST = "\x7f"
 
 
 async def family(pool: Pool, collections: Iterable[Ref], stem: str) -> dict[Ref, Resource]:
-    """Those of some collections (their kind and path) whose names begin with the stem and that are
-    not gone."""
+    """Those of some collections (their kind and path) that the house itself made with a name that
+    is the stem and a number, and that are not gone."""
     wanted = list(collections)
     rows = await pool.fetch(
         """
-        select resource from unnest($1::text[], $2::text[]) as w (kind, collection)
+        select resources.resource from unnest($1::text[], $2::text[]) as w (kind, collection)
         join resources using (kind, collection)
-        where name >= $3 and name < $4 and not gone order by life
+        join history as made on made.position = resources.life
+        where resources.name >= $3 and resources.name < $4 and not resources.gone
+            and substr(resources.name, length($3) + 1) ~ '^[0-9]+$'
+            and made.by::json ->> 'sub' = $5 and made.by::json ->> 'issuer' = ''
+        order by resources.life
         """,
         [each.kind for each in wanted],
         [each.path for each in wanted],
         stem,
         stem + LAST,
+        SYSTEM.sub,
     )
     found = [decode_resource(row[0]) for row in rows]
     return {resource.ref: resource for resource in found}

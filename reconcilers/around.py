@@ -9,7 +9,7 @@ from command.references import bound, strict_links, there_anyway
 from command.situation import found
 from kinds import KINDS, children, dropped, held, parents, pointings, stored
 from model.errors import Unavailable
-from model.shape import Ref, Resource
+from model.shape import Position, Ref, Resource
 from plugins import Bound
 from reconcilers.plan import Surroundings
 
@@ -20,7 +20,7 @@ Family = Callable[[Resource], Awaitable[Mapping[Ref, Resource]]]
 
 
 async def surroundings(
-    door: Door, family: Family, resource: Resource | None
+    door: Door, family: Family, resource: Resource | None, news: Position
 ) -> tuple[Surroundings, Bound]:
     """What a plan looks at, and what the plugin is told of.
 
@@ -31,7 +31,7 @@ async def surroundings(
         return Surroundings(), {}
     kind = KINDS[resource.ref.kind]
     if resource.deleted_at and not resource.gone:
-        return await _of_the_going(door, family, resource), {}
+        return await _of_the_going(door, family, resource, news), {}
     if not kind.unfinished(resource) and not kind.follows:
         return Surroundings(), {}
     above = [parent for parent in parents(resource.ref) if KINDS[parent.kind].deletable]
@@ -65,13 +65,15 @@ async def _over(door: Door, resource: Resource, tenant: Resource | None) -> Over
     return await over(door, resource)
 
 
-async def _of_the_going(door: Door, family: Family, resource: Resource) -> Surroundings:
+async def _of_the_going(
+    door: Door, family: Family, resource: Resource, news: Position
+) -> Surroundings:
     """Who holds it, who lies in it, and who goes with it, as the read model knows at or past its
-    last event."""
+    last event, and what woke it."""
     ref, kind = resource.ref, KINDS[resource.ref.kind]
     if not (children(kind) or held(kind) or dropped(kind) or kind.brood):
         return Surroundings()
-    if not await door.reached(resource.position, CAUGHT_UP_S_MAX):
+    if not await door.reached(max(resource.position, news), CAUGHT_UP_S_MAX):
         raise Unavailable("the read model is behind; look again")
     inside = [*await door.inside(ref, True)] if children(kind) else []
     ending: list[Ref] = []

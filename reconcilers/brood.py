@@ -1,27 +1,44 @@
 """The resources that live and die with another: made, kept to their number, and ended."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 from uuid import uuid4
 
 from command.commands import Act, Command, Delete, Put
 from command.door import Door
 from command.handle import handle
 from kinds import KINDS
-from model.errors import Conflict, NotFound, Outdated, OverQuota
+from model.errors import Conflict, Invalid, NotFound, Outdated, OverQuota
 from model.events import SYSTEM
 from model.kind import Companion
-from model.shape import Ref, Resource, State
+from model.shape import Position, Ref, Resource, State
 
 AT_ONCE_MAX = 30
 """Commands for each look: others want to use the log, too."""
+FAILED, OVER_QUOTA = "MemberFailed", "QuotaExceeded"
 
 
-async def raised(door: Door, resource: Resource, here: Mapping[Ref, Resource]) -> bool:
-    """Make what is missing, end what is too many, ask of each what it is there for; answers whether
-    all of it is there and active. `here` is what is not gone of the brood.
+class Trouble(NamedTuple):
+    """Why something cannot go on by itself, as conditions say it."""
+
+    reason: str
+    message: str
+
+
+class Growth(NamedTuple):
+    """How far a brood has come, and what keeps it from going on by itself."""
+
+    done: bool
+    busy: bool
+    trouble: Trouble | None = None
+
+
+async def raised(door: Door, resource: Resource, here: Mapping[Ref, Resource]) -> Growth:
+    """Make what is missing, end what is too many, ask of each what it is there for. `here` is what
+    is not gone of the brood.
 
     Raises:
-        Refusal: the log is away, or one of them breaks a rule, or is over a quota.
+        Refusal: the log is away.
     """
     kind = KINDS[resource.ref.kind]
     assert kind.brood is not None, "only a kind with a brood raises one"
@@ -29,12 +46,26 @@ async def raised(door: Door, resource: Resource, here: Mapping[Ref, Resource]) -
     surplus = [ref for ref, each in here.items() if ref not in wanted and not each.going]
     commands: list[tuple[Ref, Command]] = [(ref, Delete()) for ref in reversed(surplus)]
     for ref, each in wanted.items():
-        command = _next(each, here.get(ref))
+        member = here.get(ref)
+        if member is not None and member.state is State.ERROR:
+            return Growth(False, False, _trouble(ref, _said(member)))
+        command = _next(each, member)
         commands += [(ref, command)] if command else []
     for ref, command in commands[:AT_ONCE_MAX]:
-        await say(door, resource, ref, command)
+        trouble = await say(door, resource, ref, command)
+        if trouble:
+            return Growth(False, True, trouble)
     settled = all(ref in here and here[ref].state is State.ACTIVE for ref in wanted)
-    return settled and not commands and len(here) == len(wanted)
+    return Growth(settled and not commands and len(here) == len(wanted), bool(commands))
+
+
+def _trouble(ref: Ref, message: str, reason: str = FAILED) -> Trouble:
+    return Trouble(reason, f"{ref.kind} {ref.name}: {message}")
+
+
+def _said(member: Resource) -> str:
+    newest = member.conditions[0]
+    return newest.message or newest.reason or "it failed"
 
 
 def _next(each: Companion, here: Resource | None) -> Command | None:
@@ -45,9 +76,10 @@ def _next(each: Companion, here: Resource | None) -> Command | None:
     return None
 
 
-async def say(door: Door, resource: Resource, ref: Ref, command: Command) -> None:
-    """A command of the system, on account of a resource. That somebody was faster, or that it has
-    to wait, is no trouble: the next look sees how it is. A quota is: waiting does not help."""
+async def say(door: Door, resource: Resource, ref: Ref, command: Command) -> Trouble | None:
+    """A command of the system, on account of a resource; answers what is wrong with it for good.
+    That somebody was faster, or that it has to wait, is no trouble: the next look sees how it is.
+    A quota is: waiting does not help."""
     try:
         await handle(
             door,
@@ -57,7 +89,21 @@ async def say(door: Door, resource: Resource, ref: Ref, command: Command) -> Non
             request=f"reconciler-{uuid4().hex}",
             cause=resource.position,
         )
-    except OverQuota:
-        raise
-    except (NotFound, Outdated, Conflict):
+    except OverQuota as refusal:
+        return _trouble(ref, refusal.detail, OVER_QUOTA)
+    except Invalid as refusal:
+        return _trouble(ref, refusal.detail)
+    except Outdated:
+        return None if await _ours(door, ref) else _trouble(ref, "somebody else's has that name")
+    except (NotFound, Conflict):
         pass
+    return None
+
+
+async def _ours(door: Door, ref: Ref) -> bool:
+    """Whether the house made what lives there; or nobody, by now."""
+    here = await door.folds.fresh(ref)
+    if here is None or here.gone:
+        return True
+    created = await door.log.read(ref, after=Position(here.life - 1), up_to=here.life)
+    return created[0].by == SYSTEM

@@ -10,6 +10,8 @@ from command.ledger import Over
 from kinds import KINDS
 from model.shape import Ref, Resource, State
 
+LOST = "made anew: it is being deleted, or gone; name another, or delete this"
+
 
 class Step(Enum):
     ENSURE = "ensure"
@@ -30,6 +32,7 @@ class Step(Enum):
 class Plan(NamedTuple):
     step: Step
     waits_for: Ref | None = None
+    until: str = "active"
 
 
 class Surroundings(msgspec.Struct, frozen=True):
@@ -71,7 +74,7 @@ def plan(resource: Resource | None, around: Surroundings) -> Plan:
         # reference asks for it again (CONTRACT: References).
         absent = target is None or target.going
         if new if absent or target is None else never_active(target):
-            return Plan(Step.WAIT, ref)
+            return Plan(Step.WAIT, ref, LOST if absent else "active")
     unserved = resource.power.asked > resource.power.served
     return Plan(Step.ACT if unserved else Step.ENSURE)
 
@@ -80,11 +83,11 @@ def _going(around: Surroundings) -> Plan:
     if around.ending:
         return Plan(Step.END, around.ending[0])
     held_up = [*around.inside, *around.users]
-    return Plan(Step.WAIT, held_up[0]) if held_up else Plan(Step.REMOVE)
+    return Plan(Step.WAIT, held_up[0], "gone") if held_up else Plan(Step.REMOVE)
 
 
 def never_active(resource: Resource) -> bool:
     """SKUs and regions are what they are from the beginning."""
     if KINDS[resource.ref.kind].offered:
         return False
-    return all(condition.state is not State.ACTIVE for condition in resource.conditions)
+    return not resource.was_active

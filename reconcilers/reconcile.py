@@ -17,10 +17,10 @@ from kinds import KINDS, dropped
 from model.errors import OverQuota
 from model.events import RECONCILER, SYSTEM
 from model.power import wanted
-from model.shape import Json, Position, Ref, Resource, State
+from model.shape import NOWHERE, Json, Position, Ref, Resource, State
 from plugins import Bound, Outcome, Plugin, Refused, Settled, Working
 from reconcilers.around import Family, surroundings
-from reconcilers.brood import AT_ONCE_MAX, raised, say
+from reconcilers.brood import AT_ONCE_MAX, OVER_QUOTA, raised, say
 from reconcilers.plan import Plan, Step, Surroundings, plan
 from reconcilers.release import release
 
@@ -53,15 +53,16 @@ class Bench:
     gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOG_WORK_MAX))
 
 
-async def reconcile(bench: Bench, ref: Ref) -> Again | None:
-    """One look, one step, one report; None when there is nothing left to do.
+async def reconcile(bench: Bench, ref: Ref, news: Position = NOWHERE) -> Again | None:
+    """One look, one step, one report; None when there is nothing left to do. Where the read model
+    is asked, it knows of `news`, a position.
 
     Raises:
         whatever the plugin or the log raises: the worker looks again later.
     """
     async with bench.gate:
         resource = await bench.door.folds.fresh(ref)
-        around, bound = await surroundings(bench.door, bench.family, resource)
+        around, bound = await surroundings(bench.door, bench.family, resource, news)
         todo = plan(resource, around)
     if todo.step is Step.REST or resource is None:
         return None
@@ -76,17 +77,15 @@ async def reconcile(bench: Bench, ref: Ref) -> Again | None:
 
 
 async def _taken(bench: Bench, resource: Resource, step: Step, bound: Bound) -> Again | None:
-    outcome: Outcome
-    try:
-        outcome = await _take(step, bench, resource, bound)
-        if isinstance(outcome, Settled) and step is not Step.REMOVE:
-            outcome = await _with_brood(bench, resource, outcome)
-    except OverQuota as error:  # of what it brings along
-        outcome = Refused("QuotaExceeded", error.detail)
+    outcome = await _take(step, bench, resource, bound)
+    if isinstance(outcome, Settled) and step is not Step.REMOVE:
+        outcome = await _with_brood(bench, resource, outcome)
     if isinstance(outcome, Working):
         if resource.state is State.PENDING:
             await _say(bench, resource, _status(resource, State.CREATING))
         return Again(outcome.look_again_s)
+    if step is Step.REFRESH and isinstance(outcome, Refused):
+        return None  # nobody asked for anything: it stays as it is until somebody does
     removed = step is Step.REMOVE and isinstance(outcome, Settled)
     if removed and not await _released(bench, resource):
         return Again(0)
@@ -97,9 +96,10 @@ async def _taken(bench: Bench, resource: Resource, step: Step, bound: Bound) -> 
 
 
 async def _take_back(bench: Bench, resource: Resource, around: Surroundings) -> None:
+    """What is taken back should never have been, so whatever lies in it or uses it is no reason."""
     over = around.over
     if over is None:
-        await _say(bench, resource, Delete(), system=True)
+        await _say(bench, resource, Delete(regardless=True), system=True)
     else:
         command = await taking_back(bench.door, resource, over)
         await _say(bench, resource, command, system=True, cause=over.position)
@@ -118,21 +118,22 @@ async def _wait(bench: Bench, resource: Resource, todo: Plan) -> Again:
     awaited = todo.waits_for
     assert awaited is not None, "a plan that waits names what for"
     words = "".join(part.capitalize() for part in awaited.kind.split("-"))
-    command = _status(resource, resource.state)
-    if not resource.deleted_at:
-        command = msgspec.structs.replace(
-            command,
-            reason=f"WaitingFor{words}",
-            message=f"waits until {awaited.kind} {awaited.name} is active",
-        )
-        await _say(bench, resource, command)
+    command = msgspec.structs.replace(
+        _status(resource, resource.state),
+        reason=f"WaitingFor{words}",
+        message=f"waits until {awaited.kind} {awaited.name} is {todo.until}",
+    )
+    await _say(bench, resource, command)
     return Again(WAIT_S, awaited)
 
 
 async def _take(step: Step, bench: Bench, resource: Resource, bound: Bound) -> Outcome:
     kind = KINDS[resource.ref.kind]
     if step is not Step.REMOVE:
-        await accompany(bench.door, resource, request=f"reconciler-{resource.uid}")
+        try:
+            await accompany(bench.door, resource, request=f"reconciler-{resource.uid}")
+        except OverQuota as refusal:
+            return Refused(OVER_QUOTA, refusal.detail)
     if kind.offered or not kind.by_plugin:
         return Settled()
     opened = bench.sealer.open(kind, resource.ref, resource.spec)
@@ -146,18 +147,30 @@ async def _take(step: Step, bench: Bench, resource: Resource, bound: Bound) -> O
     return outcome
 
 
-async def _with_brood(bench: Bench, resource: Resource, settled: Settled) -> Settled | Working:
+async def _with_brood(bench: Bench, resource: Resource, settled: Settled) -> Outcome:
     """It is so when all that belongs to it is so, too."""
     kind = KINDS[resource.ref.kind]
     if kind.brood is None:
         return settled
     here = await bench.family(resource)
     async with bench.gate:
-        done = await raised(bench.door, resource, here)
-    if not done:
-        return Working(BROOD_S)
+        growth = await raised(bench.door, resource, here)
+    if growth.trouble:
+        return Refused(*growth.trouble)
+    if not growth.done:
+        await _say(bench, resource, _growing(resource))
+        return Working(BROOD_S if growth.busy else WAIT_S)
     members = [Ref(each.kind, each.path) for each in kind.brood(resource).members]
     return Settled(settled.status | kind.brood_status(members))
+
+
+def _growing(resource: Resource) -> ReportStatus:
+    state = State.CREATING if resource.state is State.PENDING else resource.state
+    return msgspec.structs.replace(
+        _status(resource, state),
+        reason="WaitingForMembers",
+        message="waits until all that belongs to it is active",
+    )
 
 
 async def _released(bench: Bench, resource: Resource) -> bool:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from asyncpg import Pool
 
 from eventlog.log import Blank, Followed, Log, Unanswered
-from kinds import FOLLOWERS
+from kinds import FOLLOWERS, SHARING
 from model.errors import Unavailable
 from model.events import Report
-from model.shape import Position, Ref
+from model.shape import NOWHERE, Position, Ref
 from readmodel import questions
 from readmodel.tables import AWAY
 from reconcilers.neighbours import Neighbours
@@ -39,6 +39,8 @@ class Reconcilers:
     failures: defaultdict[Ref, int] = field(default_factory=lambda: defaultdict(int))
     neighbours: Neighbours = field(init=False)
     _waiting: defaultdict[Ref, set[Ref]] = field(default_factory=lambda: defaultdict(set))
+    _news: dict[Ref, Position] = field(default_factory=dict)
+    """Where that happened which somebody waited for: who looks again must see at least that."""
 
     def __post_init__(self) -> None:
         self.neighbours = Neighbours(self.pool, self.bench.door)
@@ -83,13 +85,16 @@ class Reconcilers:
         """What is unfinished as the rows have it, and what has not seen yet how that is which it
         follows: at the start, and when events were skipped."""
         unfinished, position = await questions.unfinished(self.pool, self.stream)
-        for ref in (*unfinished, *await questions.outpaced(self.pool, FOLLOWERS)):
+        outpaced = await questions.outpaced(self.pool, FOLLOWERS)
+        sharing, _ = await questions.living_of(self.pool, SHARING, self.stream)
+        for ref in (*unfinished, *outpaced, *(resource.ref for resource in sharing)):
             self.queue.add(ref)
         return position
 
     def _wake(self, followed: Followed) -> None:
         """Intents wake their resource; any event wakes who waits for its resource."""
         for waiting in self._waiting.pop(followed.ref, ()):
+            self._news[waiting] = followed.position
             self.queue.add(waiting)
         self.neighbours.notice(followed)
         if not isinstance(followed, Blank) and not isinstance(followed.event, Report):
@@ -106,7 +111,7 @@ class Reconcilers:
     async def _look(self, ref: Ref) -> None:
         began = time.perf_counter()
         try:
-            again = await reconcile(self.bench, ref)
+            again = await reconcile(self.bench, ref, self._news.pop(ref, NOWHERE))
         except Exception as error:  # one resource's trouble, or a cloud's, is nobody else's
             self._failed(ref, error)
             return

@@ -1,11 +1,14 @@
 """A public address."""
 
+from collections.abc import Iterable
+
 from msgspec import UNSET, UnsetType
 
 from kinds.network import PROVIDER
-from model.address import IpVersion, MaybeAddress
-from model.kind import Kind
-from model.shape import Reference, Status, Wire
+from model.address import IpVersion, MaybeAddress, version
+from model.errors import Broken
+from model.kind import Around, Kind
+from model.shape import Json, Reference, Status, Wire
 
 
 class PublicIpSpec(Wire, frozen=True):
@@ -20,6 +23,12 @@ class PublicIpStatus(Status, frozen=True):
     """Known from who uses it; a plugin does not report it."""
 
 
+def is_of_its_version(old: Json | None, new: Json, around: Around) -> Iterable[Broken]:
+    family = version(new.get("address", ""))
+    if family is not None and new["version"] != f"IPv{family}":
+        yield Broken(f"is an IPv{family} address, and version is {new['version']}", "/spec/address")
+
+
 KIND = Kind(
     provider=PROVIDER,
     name="public-ip",
@@ -27,5 +36,6 @@ KIND = Kind(
     collection="tenants/{tenant}/workspaces/{workspace}/public-ips",
     spec=PublicIpSpec,
     status=PublicIpStatus,
+    check=is_of_its_version,
     attachable=True,
 )

@@ -13,6 +13,7 @@ from model.kind import Around, Kind, Link
 from model.shape import Annotations, Json, Reference, Wire
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
+NOTES_MAX, KEY_LENGTH_MAX = 64, 128
 SOURCES = ("security-group", "instance", "internet-gateway", "nat-gateway-instance")
 
 
@@ -41,6 +42,12 @@ class SecurityGroupRuleSpec(Wire, frozen=True):
 def broken_in(rule: Json, here: str) -> Iterable[Broken]:
     """What fields of one rule forbid each other (CEL rules of the schema)."""
     protocol, ports = rule.get("protocol"), rule.get("ports")
+    notes = rule.get("annotations", {})
+    if len(notes) > NOTES_MAX or any(len(key) > KEY_LENGTH_MAX for key in notes):
+        yield Broken(
+            f"takes at most {NOTES_MAX} annotations with keys of {KEY_LENGTH_MAX} characters",
+            f"{here}/annotations",
+        )
     if "icmp" in rule and protocol not in (None, "icmp"):
         yield Broken("goes with the protocol icmp, or none, only", f"{here}/icmp")
     if ports is not None and protocol == "icmp":

@@ -29,9 +29,10 @@ def lies_in_its_network(old: Json | None, new: Json, around: Around) -> Iterable
     above = around.get("network")
     former = old["cidr"] if old else {}
     for family, text in new["cidr"].items() if above else ():
-        ranges = None if text == former.get(family) or automatic(text) else _ranges(above, family)
+        ranges = None if text == former.get(family) else _ranges(above, family)
+        fits = _fits_in if automatic(text) else _within
         mine = network(text)
-        if ranges is None or any(_within(mine, each) for each in ranges):
+        if ranges is None or any(fits(mine, each) for each in ranges):
             continue
         known = ", ".join(str(each) for each in ranges) or f"no {family} at all"
         yield Broken(f"lies outside the network, which has {known}", f"/spec/cidr/{family}")
@@ -60,6 +61,11 @@ def _within(mine: Network | None, other: Network) -> bool:
     assert mine is not None, "the schema asks for a CIDR"
     first = mine.network_address
     return first in other and mine.prefixlen >= other.prefixlen
+
+
+def _fits_in(mine: Network | None, other: Network) -> bool:
+    assert mine is not None, "the schema asks for a CIDR"
+    return mine.prefixlen >= other.prefixlen
 
 
 KIND = Kind(

@@ -28,10 +28,10 @@ SO_S_MAX = 60.0
 POLL_S = 0.02
 
 
-async def until(so: Callable[[], Awaitable[bool]], what: str) -> None:
+async def until(so: Callable[[], Awaitable[bool]], what: str, *, seconds: float = SO_S_MAX) -> None:
     """Asked again and again, for a bounded while; who is away is asked again."""
     try:
-        async with asyncio.timeout(SO_S_MAX):
+        async with asyncio.timeout(seconds):
             while True:
                 if await _said(so):
                     return

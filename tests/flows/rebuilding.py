@@ -62,19 +62,26 @@ async def there(scene: Scene) -> list[str]:
         return await read_models(connection)
 
 
-async def appears(scene: Scene, read_model: str) -> None:
-    async def so() -> bool:
-        return read_model in await there(scene)
-
-    await until(so, f"{read_model} is begun")
-
-
 @asynccontextmanager
 async def held_up(scene: Scene, read_model: str) -> AsyncIterator[None]:
     """No rebuild can come to its end."""
     async with database(scene) as connection, connection.transaction():
         await connection.execute(f"select from {read_model}.checkpoints for update")
         yield
+
+
+async def waits(scene: Scene) -> None:
+    """Until a rebuild that is held up has come as far as it can."""
+    waiting = (
+        "select exists (select from pg_stat_activity"
+        " where wait_event_type = 'Lock' and query like '%from checkpoints%for update')"
+    )
+
+    async def so() -> bool:
+        async with database(scene) as connection:
+            return bool(await connection.fetchval(waiting))
+
+    await until(so, "a rebuild waits")
 
 
 class Callers:

@@ -1,6 +1,7 @@
 """A running simulated cloud for tests, and small resources to ask it for."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ import aiohttp
 import msgspec
 
 from model.shape import Json, Position, Power, PowerState, Ref, Resource
-from plugins import Plugin, Settled
+from plugins import Outcome, Plugin, Settled
 from plugins.simulated import Simulated, server
 from plugins.simulated.wire import Counts, Faults, Thing
 
@@ -23,6 +24,58 @@ IN_ZONE_A: Json = {
     "zone": "a",
     "bootVolume": {"deviceRef": {"resource": "block-storages/d"}, "type": "virtio"},
 }
+PUBLIC_IP: Json = {"version": "IPv4"}
+NETWORK: Json = {"cidr": {"ipv4": "0.0.0.0/16"}, "skuRef": {"resource": "skus/seca.n1k"}}
+SUBNET: Json = {
+    "cidr": {"ipv4": "0.0.0.0/24"},
+    "zone": "a",
+    "routeTableRef": {"resource": "route-tables/r"},
+}
+NIC: Json = {"subnetRef": {"resource": "networks/n/subnets/s"}, "addresses": ["0.0.0.0"]}
+BALANCER: Json = {
+    "nicRef": {"resource": "nics/front"},
+    "frontends": [{"protocol": "tcp", "port": 80, "target": {"members": [{"resource": "nics/n"}]}}],
+}
+WHOLE: dict[str, Json] = {
+    "block-storage": SMALL,
+    "image": {
+        "blockStorageRef": {"resource": "workspaces/w/block-storages/v"},
+        "cpuArchitecture": "amd64",
+    },
+    "instance": IN_ZONE_A,
+    "kubernetes-cluster": {"skuRef": {"resource": "skus/seca.k8s-1-33-shared"}},
+    "kubernetes-node-pool": {
+        "instances": 1,
+        "nodeTemplate": {
+            "skuRef": {"resource": "skus/seca.ds"},
+            "subnetRef": {"resource": "networks/n/subnets/s"},
+            "zone": "a",
+            "rootVolume": {"skuRef": {"resource": "skus/seca.rd100"}, "sizeGB": 20},
+        },
+    },
+    "nat-gateway-instance": {
+        "nicRef": {"resource": "nics/n"},
+        "publicIpRef": {"resource": "public-ips/p"},
+        "zone": "a",
+    },
+    "network": NETWORK | {"additionalCidrs": [{"ipv4": "0.0.0.0/24", "ipv6": "::/56"}]},
+    "network-load-balancer": BALANCER,
+    "nic": NIC | {"addresses": ["10.0.0.9", "fd00::9"]},
+    "public-ip": PUBLIC_IP,
+    "routing-table": {
+        "routes": [
+            {"destinationCidrBlock": "0.0.0.0/0", "targetRef": {"resource": "instances/i"}},
+            {"destinationCidrBlock": "10.9.0.0/16", "targetRef": {"resource": "10.0.0.9"}},
+        ]
+    },
+    "security-group": {
+        "rules": [{"direction": "ingress"}],
+        "ruleRefs": [{"resource": "security-group-rules/r"}],
+    },
+    "security-group-rule": {"direction": "egress"},
+    "subnet": SUBNET,
+}
+"""A spec for each kind that cannot have an empty one."""
 OFF, ON = Settled({"powerState": "off"}), Settled({"powerState": "on"})
 
 
@@ -32,6 +85,14 @@ class Site:
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.plugin: Plugin = Simulated(self.url)
+
+    async def ensure(self, resource: Resource, **bound: Resource) -> Outcome:
+        return await self.plugin.ensure(resource, bound)
+
+    async def act(
+        self, resource: Resource, action: str, key: Position, **bound: Resource
+    ) -> Outcome:
+        return await self.plugin.act(resource, bound, action, key)
 
     async def misbehave(self, **faults: Any) -> None:
         await self.ask("PUT", "/faults", faults)
@@ -45,8 +106,16 @@ class Site:
     async def things(self) -> list[Thing]:
         return msgspec.json.decode(await self.ask("GET", "/things"), type=list[Thing])
 
-    async def addresses(self) -> set[str]:
-        return {thing.allotted["address"] for thing in await self.things()}
+    async def first_things(self) -> list[Thing]:
+        """As soon as there are any."""
+        for _ in range(1000):
+            if things := await self.things():
+                return things
+            await asyncio.sleep(0.01)
+        raise TimeoutError("nothing was made")
+
+    async def public_addresses(self) -> list[str]:
+        return [thing.status["ipAddress"] for thing in await self.things()]
 
     async def ask(self, method: str, path: str, body: object = None) -> bytes:
         async with (
@@ -54,6 +123,24 @@ class Site:
             session.request(method, self.url + path, json=body) as response,
         ):
             return await response.read()
+
+
+@asynccontextmanager
+async def process(file: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, Site]]:
+    """A cloud in a process of its own, for those who want to kill it."""
+    start = (
+        "import asyncio, sys; from pathlib import Path; from plugins.simulated.server import run;"
+        "asyncio.run(run(host='127.0.0.1', port=0, file=Path(sys.argv[1]), catalogue=None,"
+        " region='eu-1', faults=None, announce=lambda port: print(port, flush=True)))"
+    )
+    cloud = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", start, str(file), stdout=asyncio.subprocess.PIPE
+    )
+    assert cloud.stdout is not None
+    async with asyncio.timeout(20):
+        site = Site(int(await cloud.stdout.readline()))
+        yield cloud, site
+        await site.plugin.close()
 
 
 @asynccontextmanager

@@ -155,6 +155,7 @@ async def test_a_restart_that_the_cloud_did_for_a_reconciler_that_died_is_not_do
     """The cloud is asked twice, to ensure and to act; the second answer is the one that is late."""
     await furnished(scene, "again")
     one = at("instance", "one", workspace="again")
+    await scene.client.made(at("block-storage", "disk", workspace="again"), VOLUME)
     await scene.client.made(one, INSTANCE)
     assert (await scene.client.post(f"{one}/start")).status == 202
     await scene.client.active(one)
@@ -195,6 +196,7 @@ async def test_an_answer_that_is_lost_is_asked_for_again_and_nothing_is_done_twi
     for path in paths[:2]:
         await scene.client.active(path)
     one = at("instance", "one", workspace="lost")
+    await scene.client.made(at("block-storage", "disk", workspace="lost"), VOLUME)
     await scene.client.made(one, INSTANCE)
     await scene.at_rest()
     await scene.site.misbehave(lose_answers=2)

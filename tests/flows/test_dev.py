@@ -45,7 +45,7 @@ async def test_a_configuration_is_applied(other_house: DevHouse, secatest: Clien
     (region,) = (await secatest.get(at("region"))).json["items"]
     assert (region["metadata"]["name"], region["spec"]["availableZones"]) == ("eu-2", ["z1"])
     assert (await secatest.get(at("storage-sku"))).names == ["tiny"]
-    assert (await secatest.get(at("instance-sku"))).names == []
+    assert (await secatest.get(at("network-sku"))).names == []
     known = await secatest.put(at("workspace", "w"), {"extensions": {"billing": "x"}})
     assert known.json["extensions"] == {"billing": "x"}
     assert known.json["metadata"]["region"] == "eu-2"

@@ -1,7 +1,7 @@
 """No answer is neither yes nor no: whatever became of an append, it is in the log once."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import count
@@ -12,7 +12,8 @@ from nats.aio.client import Client as Nats
 
 from cli.config import Config
 from command.commands import Command, Delete, Put
-from command.handle import Door, Handled, handle
+from command.door import Door
+from command.handle import Handled, handle
 from eventlog import jetstream
 from eventlog.folds import Folds
 from eventlog.jetstream import JetStreamLog
@@ -32,6 +33,7 @@ REGION = "eu-1"
 IDS = {"tenant": "acme", "workspace": "web"}
 TENANT, WEB = Ref("tenant", "tenants/acme"), KINDS["workspace"].ref(IDS, "web")
 DISK = KINDS["block-storage"].ref(IDS, "disk")
+SKU = Ref("storage-sku", "tenants/seca/skus/one")
 SPEC: Json = {"sizeGB": 10, "skuRef": {"resource": "skus/one"}}
 
 
@@ -73,6 +75,8 @@ class World:
             clock=lambda: datetime(2026, 1, 1, tzinfo=UTC),
             new_uid=lambda: f"u{next(numbers)}",
             inside=_nobody,
+            users=_no_users,
+            named_by=_no_names,
             reached=_at_once,
         )
 
@@ -84,6 +88,14 @@ class World:
 
 
 async def _nobody(ref: Ref, going_too: bool) -> list[Ref]:
+    return []
+
+
+async def _no_users(refs: Sequence[Ref], going_too: bool) -> list[Ref]:
+    return []
+
+
+async def _no_names(ref: Ref, kinds: Sequence[str]) -> list[Ref]:
     return []
 
 
@@ -106,7 +118,7 @@ async def world(nats_url: str, fresh_stream: str) -> AsyncIterator[World]:
         log = Slow(client, stream=fresh_stream, region=REGION)
         log.wire = wire
         made = World(wire, log, beside)
-        for ref in (TENANT, WEB):
+        for ref in (TENANT, WEB, SKU):
             await made.say(ref, Put(spec={}), "first")
         yield made
 
@@ -164,7 +176,7 @@ async def test_after_an_unknown_outcome_the_same_again_is_another_fact(world: Wo
     again = await world.say(DISK, Put(spec=SPEC), "r2")
     assert type(again.event) is Updated
     assert again.resource is not None
-    assert (again.resource.version, again.resource.uid) == (2, "u3")
+    assert (again.resource.version, again.resource.uid) == (2, "u4")
     assert await world.requests(DISK) == ["r1", "r2"]
 
 

@@ -1,4 +1,7 @@
-"""Many at once, through two processes that answer: nobody is lost, nobody is counted twice."""
+"""Many at once, through two processes that answer: nobody is lost, nobody is counted twice.
+
+What becomes of a child when its parent is deleted beside it: test_no_orphan.py.
+"""
 
 import asyncio
 from collections import Counter
@@ -7,14 +10,11 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from cli.config import Config
-from tests.flows.client import VOLUME, Answer, Client, at
+from tests.flows.client import Answer, at
 from tests.flows.crashing import Scene, scene_of
 from tests.stand import Stand, kept
 
 AT_ONCE = 50
-TRIALS, TRIALS_AT_ONCE = 300, 6
-ACCEPTED = (200, 201, 202)
-HEAD_STARTS_S = (0.0, 0.001, 0.002, 0.004, 0.008)
 
 
 @pytest.fixture(scope="module")
@@ -76,58 +76,6 @@ async def test_of_those_who_saw_the_same_version_one_wins(scene: Scene) -> None:
             )
         )
         assert Counter(each.status for each in answers) == {201: 1, 412: 15}
-
-
-async def test_no_child_outlives_its_parent_however_close_the_race(scene: Scene) -> None:
-    numbers = iter(range(TRIALS))
-    outcomes: Counter[tuple[int, int]] = Counter()
-
-    async def try_on(other: Client) -> None:
-        for n in numbers:
-            outcomes[await trial(scene.client, other, n)] += 1
-
-    async with scene.another_serve() as other, asyncio.TaskGroup() as group:
-        for _ in range(TRIALS_AT_ONCE):
-            group.create_task(try_on(other))
-    assert sum(outcomes.values()) == TRIALS
-    assert set(outcomes) <= {(201, 409), (409, 202), (404, 202)}, outcomes
-    await scene.at_rest()
-    orphans = """
-        select path from resources as child
-        where kind = 'block-storage' and not gone and not exists (
-            select from resources as parent
-            where parent.kind = 'workspace' and not parent.gone and not parent.deleted
-            and child.path like parent.path || '/%'
-        )
-    """
-    async with scene.pool() as pool:
-        assert await pool.fetch(orphans) == []
-        left = await pool.fetchval(
-            "select count(*) from resources where path like '%/workspaces/trial%' and not gone"
-        )
-    assert left == 2 * outcomes[(201, 409)]
-
-
-async def trial(one: Client, other: Client, n: int) -> tuple[int, int]:
-    """What became of a child's creation, and of its parent's deletion. Sometimes the one has a head
-    start, sometimes the other."""
-    home = at("workspace", f"trial{n}")
-    child = at("block-storage", "child", workspace=f"trial{n}")
-    doors = (one, other) if n % 2 else (other, one)
-    assert (await one.put(home, {"spec": {}})).status == 201
-    head_start_s = HEAD_STARTS_S[n // 2 % len(HEAD_STARTS_S)]
-    waits = (head_start_s, 0.0) if n // 10 % 2 else (0.0, head_start_s)
-
-    async def create() -> Answer:
-        await asyncio.sleep(waits[0])
-        return await doors[0].put(child, VOLUME)
-
-    async def delete() -> Answer:
-        await asyncio.sleep(waits[1])
-        return await doors[1].delete(home)
-
-    created, deleted = await asyncio.gather(create(), delete())
-    return created.status, deleted.status
 
 
 def version(answer: Answer) -> int:

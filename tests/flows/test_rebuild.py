@@ -14,13 +14,13 @@ from tests.flows.crashing import Scene, scene_of, until
 from tests.flows.read_models import assert_same, rows
 from tests.flows.rebuilding import (
     Callers,
-    appears,
     disk,
     held_up,
     later,
     said,
     started,
     there,
+    waits,
 )
 from tests.stand import Stand, kept
 
@@ -91,14 +91,14 @@ async def test_one_that_was_killed_leaves_nothing_behind_and_one_at_a_time_is_en
     for _ in range(2):
         async with held_up(scene, before):
             killed = await started(scene.stand, "rebuild")
-            await appears(scene, half)
+            await waits(scene)
             killed.kill()
             await killed.wait()
         answer = await scene.client.get(disk(NAMES[-1]))
         assert answer.status == 200
     async with held_up(scene, before):
         first = await started(scene.stand, "rebuild")
-        await appears(scene, half)
+        await waits(scene)
         refused, lines = await said(await started(scene.stand, "rebuild"))
         assert (refused, len(lines)) == (1, 1), lines
         assert "somebody else" in lines[0]

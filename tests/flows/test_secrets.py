@@ -12,7 +12,7 @@ from nats.js.errors import NotFoundError
 
 from eventlog.snapshots import EVERY_EVENTS
 from readmodel.tables import READ_MODEL
-from tests.flows.client import INSTANCE, JSON, Answer, Client, at
+from tests.flows.client import INSTANCE, JSON, VOLUME, Answer, Client, at
 from tests.flows.dev_house import DevHouse, Said
 from tests.flows.problems import refused
 from tests.servers import SNAPSHOTS, STREAM, connected
@@ -47,6 +47,7 @@ async def test_user_data_is_shown_to_its_reader_and_stands_nowhere(
 ) -> None:
     one = at("instance", "one", workspace=workspace)
     await client.put(at("workspace", workspace), {})
+    await client.put(at("block-storage", "disk", workspace=workspace), VOLUME)
     assert shown(await client.put(one, with_user_data(SECRET))) == SECRET
     assert shown(await client.active(one)) == SECRET
     assert shown(await client.put(one, with_user_data(SECOND))) == SECOND

@@ -2,8 +2,10 @@
 
 import asyncio
 import signal
-import sys
-from ipaddress import IPv4Address
+from collections import Counter
+from collections.abc import Coroutine
+from ipaddress import ip_network
+from itertools import pairwise
 from pathlib import Path
 
 import aiohttp
@@ -12,12 +14,26 @@ import pytest
 
 from kinds import KINDS
 from model.shape import Json, Position
-from plugins import Refused, Settled
-from plugins.simulated import making
+from plugins import Outcome, Refused, Settled
 from plugins.simulated.catalogue import STANDARD, read
-from plugins.simulated.making import Making, Pool
 from plugins.simulated.wire import Counts
-from tests.flows.simulated_site import IN_ZONE_A, LARGE, OFF, ON, SMALL, Site, a, running, serve
+from tests.flows.simulated_site import (
+    BALANCER,
+    IN_ZONE_A,
+    LARGE,
+    NETWORK,
+    NIC,
+    OFF,
+    ON,
+    PUBLIC_IP,
+    SMALL,
+    SUBNET,
+    WHOLE,
+    a,
+    process,
+    running,
+    serve,
+)
 
 
 @pytest.fixture
@@ -31,7 +47,7 @@ def file(tmp_path: Path) -> Path:
 async def test_what_is_asked_for_often_is_made_once(file: Path) -> None:
     volumes = [a("block-storage", SMALL, uid=f"u{n}") for n in range(8)]
     async with running(file) as site:
-        outcomes = await asyncio.gather(*map(site.plugin.ensure, volumes * 4))
+        outcomes = await asyncio.gather(*map(site.ensure, volumes * 4))
         counts = await site.counts()
     assert outcomes == [Settled({"sizeGB": 10})] * 32
     assert counts.creates == {volume.uid: 1 for volume in volumes}
@@ -40,35 +56,43 @@ async def test_what_is_asked_for_often_is_made_once(file: Path) -> None:
 
 async def test_a_cloud_that_starts_again_has_what_it_had(file: Path) -> None:
     async with running(file) as site:
-        await site.plugin.ensure(a("instance", IN_ZONE_A))
-        await site.plugin.act(a("instance", IN_ZONE_A), "start", Position(5))
+        await site.ensure(a("instance", IN_ZONE_A))
+        await site.act(a("instance", IN_ZONE_A), "start", Position(5))
         before = await site.things()
     async with running(file) as site:
-        assert await site.plugin.ensure(a("instance", IN_ZONE_A, power="on")) == ON
+        assert await site.ensure(a("instance", IN_ZONE_A, power="on")) == ON
         assert await site.things() == before
         assert (await site.counts()).creates == {"u1": 1}
 
 
 async def test_a_cloud_that_is_killed_has_what_it_had_answered(file: Path) -> None:
-    start = (
-        "import asyncio, sys; from pathlib import Path; from plugins.simulated.server import run;"
-        "asyncio.run(run(host='127.0.0.1', port=0, file=Path(sys.argv[1]), catalogue=None,"
-        " region='eu-1', faults=None, announce=lambda port: print(port, flush=True)))"
-    )
-    cloud = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", start, str(file), stdout=asyncio.subprocess.PIPE
-    )
-    assert cloud.stdout is not None
-    async with asyncio.timeout(20):
-        site = Site(int(await cloud.stdout.readline()))
-        await site.plugin.ensure(a("block-storage", SMALL))
+    async with process(file) as (cloud, site):
+        await site.ensure(a("block-storage", SMALL))
         cloud.send_signal(signal.SIGKILL)
         await cloud.communicate()
-    with pytest.raises(aiohttp.ClientError):
-        await site.plugin.ensure(a("block-storage", SMALL))
-    await site.plugin.close()
+        with pytest.raises(aiohttp.ClientError):
+            await site.ensure(a("block-storage", SMALL))
     async with running(file) as site:
         assert [thing.uid for thing in await site.things()] == ["u1"]
+
+
+async def test_a_cloud_that_is_killed_before_its_answer_has_made_it_once(file: Path) -> None:
+    account = a("object-storage-account", {})
+    async with process(file) as (cloud, site), asyncio.TaskGroup() as group:
+        await site.misbehave(hold_answers_s=60)
+        asked = group.create_task(unanswered(site.ensure(account)))
+        made = await site.first_things()
+        cloud.send_signal(signal.SIGKILL)
+        await cloud.communicate()
+        await asked
+    async with running(file, faults={}) as site:
+        assert await site.ensure(account) == Settled(made[0].status)
+        assert (await site.counts()).creates == {"u1": 1}
+
+
+async def unanswered(asked: Coroutine[None, None, Outcome]) -> None:
+    with pytest.raises(aiohttp.ClientError):
+        await asked
 
 
 async def test_what_never_was_is_gone_already(file: Path) -> None:
@@ -79,7 +103,7 @@ async def test_what_never_was_is_gone_already(file: Path) -> None:
 
 async def test_what_is_removed_often_is_removed_once(file: Path) -> None:
     async with running(file) as site:
-        await site.plugin.ensure(a("workspace", {}))
+        await site.ensure(a("workspace", {}))
         assert await site.plugin.remove(a("workspace", {})) == Settled()
         assert await site.plugin.remove(a("workspace", {})) == Settled()
         assert await site.things() == []
@@ -88,13 +112,13 @@ async def test_what_is_removed_often_is_removed_once(file: Path) -> None:
 
 async def test_a_kind_of_which_nothing_is_said_settles_at_once(file: Path) -> None:
     async with running(file) as site:
-        assert await site.plugin.ensure(a("weather-machine", {"rain": True})) == Settled()
+        assert await site.ensure(a("weather-machine", {"rain": True})) == Settled()
         assert (await site.counts()).totals["weather-machine"]["creates"] == 1
 
 
 async def test_a_uid_may_be_spelled_with_any_sign(file: Path) -> None:
     async with running(file) as site:
-        await site.plugin.ensure(a("workspace", {}, uid="a/b c?d%2F"))
+        await site.ensure(a("workspace", {}, uid="a/b c?d%2F"))
         assert [thing.uid for thing in await site.things()] == ["a/b c?d%2F"]
 
 
@@ -104,32 +128,32 @@ async def test_a_uid_may_be_spelled_with_any_sign(file: Path) -> None:
 async def test_an_action_is_done_once_for_each_key(file: Path) -> None:
     instance = a("instance", IN_ZONE_A)
     async with running(file) as site:
-        assert await site.plugin.ensure(instance) == OFF
-        assert await site.plugin.act(instance, "start", Position(5)) == ON
-        assert await site.plugin.act(instance, "start", Position(5)) == ON
-        assert await site.plugin.act(instance, "restart", Position(6)) == ON
-        assert await site.plugin.act(instance, "stop", Position(7)) == OFF
+        assert await site.ensure(instance) == OFF
+        assert await site.act(instance, "start", Position(5)) == ON
+        assert await site.act(instance, "start", Position(5)) == ON
+        assert await site.act(instance, "restart", Position(6)) == ON
+        assert await site.act(instance, "stop", Position(7)) == OFF
         assert (await site.counts()).actions == {"u1": 3}
     async with running(file) as site:
-        assert await site.plugin.act(instance, "start", Position(5)) == OFF
+        assert await site.act(instance, "start", Position(5)) == OFF
         assert (await site.counts()).actions == {"u1": 3}
 
 
 async def test_an_action_that_was_overtaken_is_not_obeyed(file: Path) -> None:
     instance = a("instance", IN_ZONE_A)
     async with running(file) as site:
-        await site.plugin.act(instance, "stop", Position(7))
-        assert await site.plugin.act(instance, "start", Position(5)) == OFF
+        await site.act(instance, "stop", Position(7))
+        assert await site.act(instance, "start", Position(5)) == OFF
 
 
 async def test_an_instance_made_anew_gets_the_power_it_shall_have(file: Path) -> None:
     async with running(file) as site:
-        assert await site.plugin.ensure(a("instance", IN_ZONE_A, power="on")) == ON
+        assert await site.ensure(a("instance", IN_ZONE_A, power="on")) == ON
 
 
 async def test_an_unknown_action_is_refused(file: Path) -> None:
     async with running(file) as site:
-        outcome = await site.plugin.act(a("instance", IN_ZONE_A), "fly", Position(5))
+        outcome = await site.act(a("instance", IN_ZONE_A), "fly", Position(5))
         assert outcome == Refused("ActionUnknown", "nothing here can fly")
         assert await site.things() == []
 
@@ -149,19 +173,18 @@ async def test_nothing_is_left_of_what_is_refused(
     file: Path, kind: str, spec: Json, reason: str
 ) -> None:
     async with running(file) as site:
-        outcome = await site.plugin.ensure(a(kind, spec))
+        outcome = await site.ensure(a(kind, spec))
         assert isinstance(outcome, Refused)
         assert outcome.reason == reason
         assert await site.things() == []
-        await site.plugin.ensure(a("instance", IN_ZONE_A))
-        assert await site.addresses() == {"10.0.0.1"}
+        assert await site.counts() == Counts({}, {}, {}, {})
 
 
 async def test_a_volume_grows_and_does_not_shrink(file: Path) -> None:
     async with running(file) as site:
-        await site.plugin.ensure(a("block-storage", SMALL))
-        assert await site.plugin.ensure(a("block-storage", LARGE)) == Settled({"sizeGB": 20})
-        refused = await site.plugin.ensure(a("block-storage", SMALL))
+        await site.ensure(a("block-storage", SMALL))
+        assert await site.ensure(a("block-storage", LARGE)) == Settled({"sizeGB": 20})
+        refused = await site.ensure(a("block-storage", SMALL))
         assert refused == Refused("CannotShrink", "it has 20 GB; ask for at least that")
         assert [thing.spec for thing in await site.things()] == [LARGE]
 
@@ -169,46 +192,87 @@ async def test_a_volume_grows_and_does_not_shrink(file: Path) -> None:
 async def test_a_cloud_refuses_what_it_is_told_to(file: Path) -> None:
     no = {"kind": "workspace", "name": "bad-*", "reason": "Forbidden", "message": "not here"}
     async with running(file, faults={"refuse": [no]}) as site:
-        refused = await site.plugin.ensure(a("workspace", {}, uid="bad-1"))
+        refused = await site.ensure(a("workspace", {}, uid="bad-1"))
         assert refused == Refused("Forbidden", "not here")
-        assert await site.plugin.ensure(a("workspace", {}, uid="good")) == Settled()
-        assert await site.plugin.ensure(a("network", {}, uid="bad-1")) == Settled()
+        assert await site.ensure(a("workspace", {}, uid="good")) == Settled()
+        assert await site.ensure(a("internet-gateway", {}, uid="bad-1")) == Settled()
 
 
 # --- addresses
 
 
 async def test_no_address_is_handed_out_twice_while_it_is_held(file: Path) -> None:
-    machines = [a("instance", IN_ZONE_A, uid=f"u{n}") for n in range(20)]
+    ips = [a("public-ip", PUBLIC_IP, uid=f"u{n}") for n in range(20)]
     async with running(file) as site:
-        await asyncio.gather(*map(site.plugin.ensure, machines[:10]))
-        await asyncio.gather(*map(site.plugin.remove, machines[:5]))
+        await asyncio.gather(*map(site.ensure, ips[:10]))
+        await asyncio.gather(*map(site.plugin.remove, ips[:5]))
     async with running(file) as site:
-        await asyncio.gather(*map(site.plugin.ensure, machines[10:]))
-        things = await site.things()
-        assert len({thing.allotted["address"] for thing in things}) == 15
-        assert len({thing.allotted["mac"] for thing in things}) == 15
+        await asyncio.gather(*map(site.ensure, ips[10:]))
+        assert len(set(await site.public_addresses())) == 15
 
 
 async def test_an_address_stays_with_its_holder_and_is_free_when_it_goes(file: Path) -> None:
     async with running(file) as site:
-        await site.plugin.ensure(a("instance", IN_ZONE_A, uid="first"))
-        await site.plugin.ensure(a("instance", IN_ZONE_A, uid="first", power="on"))
-        assert await site.addresses() == {"10.0.0.1"}
-        await site.plugin.remove(a("instance", IN_ZONE_A, uid="first"))
-        await site.plugin.ensure(a("instance", IN_ZONE_A, uid="second"))
-        assert await site.addresses() == {"10.0.0.1"}
+        await site.ensure(a("public-ip", PUBLIC_IP, uid="first"))
+        await site.ensure(a("public-ip", PUBLIC_IP, uid="first"))
+        assert await site.public_addresses() == ["198.18.0.1"]
+        await site.plugin.remove(a("public-ip", PUBLIC_IP, uid="first"))
+        await site.ensure(a("public-ip", PUBLIC_IP, uid="second"))
+        assert await site.public_addresses() == ["198.18.0.1"]
 
 
-async def test_an_instance_is_refused_when_all_addresses_are_taken(
-    file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    narrow = Making(making.instance, Pool("inside", IPv4Address("10.0.0.0"), 1))
-    monkeypatch.setitem(making.MAKINGS, "instance", narrow)
+async def test_what_many_ask_for_at_once_each_gets_alone(file: Path) -> None:
+    network, subnet = a("network", NETWORK, uid="n"), a("subnet", SUBNET, uid="s")
+    parts = [a("subnet", SUBNET, uid=f"s{n}") for n in range(200)]
+    nics = [a("nic", NIC, uid=f"n{n}") for n in range(200)]
     async with running(file) as site:
-        assert await site.plugin.ensure(a("instance", IN_ZONE_A)) == OFF
-        refused = await site.plugin.ensure(a("instance", IN_ZONE_A, uid="u2"))
-        assert refused == Refused("AddressesUsedUp", "all 1 addresses are taken")
+        await site.ensure(network)
+        await site.ensure(subnet, network=network)
+        await asyncio.gather(
+            *(site.ensure(part, network=network) for part in parts),
+            *(site.ensure(nic, **{"/subnetRef": subnet}) for nic in nics),
+        )
+        made = {thing.uid: thing.status for thing in await site.things()}
+    ranges = sorted(ip_network(made[each.uid]["cidr"]["ipv4"]) for each in [subnet, *parts])
+    assert not any(one.overlaps(other) for one, other in pairwise(ranges))
+    assert all(ip_network("10.0.0.0/16").overlaps(each) for each in ranges)
+    assert len({made[nic.uid]["addresses"][0] for nic in nics}) == 200
+    assert len({made[nic.uid]["macAddress"] for nic in nics}) == 200
+
+
+# --- what refers to what
+
+
+async def test_what_others_are_is_seen_without_a_delay_or_a_new_count(file: Path) -> None:
+    now_s = 1000.0
+    nic, machine = a("nic", NIC | {"addresses": ["10.0.0.9"]}), a("instance", IN_ZONE_A, uid="i")
+    balancer = a("network-load-balancer", BALANCER, uid="b")
+    member = {"/frontends/0/target/members/0": nic}
+    async with running(file, clock=lambda: now_s) as site:
+        assert await site.ensure(balancer, **member) == Settled({"healthyMembers": []})
+        await site.ensure(nic)
+        await site.act(machine, "start", Position(5), **{"/primaryNicRef": nic})
+        await site.misbehave(delay_s=10)
+        now_s += 60
+        before = await site.counts()
+        well = Settled({"healthyMembers": [{"resource": "nics/n"}]})
+        assert await site.ensure(balancer, **member) == well
+        assert await site.counts() == before
+
+
+async def test_what_every_kind_is_said_to_be_is_what_its_schema_promises(file: Path) -> None:
+    made = [kind for kind in KINDS.values() if kind.by_plugin and kind.writable]
+    async with running(file) as site:
+        network = a("network", NETWORK, uid="network")
+        await site.ensure(network)
+        for kind in made:
+            spec = WHOLE.get(kind.name, {})
+            outcome = await site.ensure(a(kind.name, spec, uid=kind.name), network=network)
+            assert isinstance(outcome, Settled), (kind.name, outcome)
+            msgspec.convert(outcome.status, kind.status)
+            msgspec.convert(spec, kind.spec)
+            assert await site.ensure(a(kind.name, spec, uid=kind.name), network=network) == outcome
+    assert {kind.name for kind in made} >= set(WHOLE)
 
 
 # --- on offer
@@ -219,8 +283,13 @@ async def test_the_region_and_the_standard_skus_are_on_offer(file: Path) -> None
         region, *skus = await site.plugin.offers()
     assert (region.kind, region.name) == ("region", "eu-1")
     assert region.spec == {"availableZones": ["a", "b", "c"], "providers": []}
-    assert sorted({sku.kind for sku in skus}) == ["instance-sku", "storage-sku"]
-    assert len({(sku.kind, sku.name) for sku in skus}) == 17 + 15
+    assert Counter(sku.kind for sku in skus) == {
+        "instance-sku": 17,
+        "storage-sku": 15,
+        "network-sku": 3,
+        "kubernetes-cluster-sku": 4,
+    }
+    assert len({(sku.kind, sku.name) for sku in skus}) == len(skus)
     for sku in skus:
         msgspec.convert(sku.spec, KINDS[sku.kind].spec)
         assert sku.labels["tier"].lower() == sku.name.removeprefix("seca.")
@@ -266,8 +335,8 @@ async def test_a_file_of_another_version_is_not_touched(
 ) -> None:
     async with running(file):
         pass
-    monkeypatch.setattr("plugins.simulated.state.VERSION", 2)
-    with pytest.raises(ValueError, match="has version 1, not 2"):
+    monkeypatch.setattr("plugins.simulated.state.VERSION", 3)
+    with pytest.raises(ValueError, match="has version 2, not 3"):
         await serve(file)
 
 

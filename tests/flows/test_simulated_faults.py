@@ -23,26 +23,26 @@ def file(tmp_path: Path) -> Path:
 async def test_a_delay_is_counted_from_when_the_change_began(file: Path) -> None:
     now_s = 1000.0
     async with running(file, faults={"delay_s": 10}, clock=lambda: now_s) as site:
-        assert await site.plugin.ensure(a("block-storage", SMALL)) == Working(10)
+        assert await site.ensure(a("block-storage", SMALL)) == Working(10)
         now_s = 1004
-        assert await site.plugin.ensure(a("block-storage", SMALL)) == Working(6)
+        assert await site.ensure(a("block-storage", SMALL)) == Working(6)
         now_s = 1010
-        assert await site.plugin.ensure(a("block-storage", SMALL)) == Settled({"sizeGB": 10})
-        assert await site.plugin.ensure(a("block-storage", LARGE)) == Working(10)
+        assert await site.ensure(a("block-storage", SMALL)) == Settled({"sizeGB": 10})
+        assert await site.ensure(a("block-storage", LARGE)) == Working(10)
         await site.misbehave(delay_s=10, look_again_s=0.5)
-        assert await site.plugin.ensure(a("block-storage", LARGE)) == Working(0.5)
+        assert await site.ensure(a("block-storage", LARGE)) == Working(0.5)
 
 
 async def test_a_restart_and_a_removal_take_their_time_too(file: Path) -> None:
     now_s = 1000.0
     instance = a("instance", IN_ZONE_A, power="on")
     async with running(file, clock=lambda: now_s) as site:
-        await site.plugin.ensure(instance)
+        await site.ensure(instance)
         await site.misbehave(delay_s=10)
         now_s = 2000
-        assert await site.plugin.act(instance, "restart", Position(5)) == Working(10)
+        assert await site.act(instance, "restart", Position(5)) == Working(10)
         now_s = 2010
-        assert await site.plugin.act(instance, "restart", Position(5)) == ON
+        assert await site.act(instance, "restart", Position(5)) == ON
         assert await site.plugin.remove(instance) == Working(10)
         now_s = 2020
         assert await site.plugin.remove(instance) == Settled()
@@ -53,16 +53,16 @@ async def test_in_an_outage_every_call_raises_and_nothing_is_done(file: Path) ->
     workspace = a("workspace", {})
     async with running(file, faults={"outage": True}) as site:
         for call in (
-            site.plugin.ensure(workspace),
+            site.ensure(workspace),
             site.plugin.remove(workspace),
-            site.plugin.act(workspace, "start", Position(1)),
+            site.act(workspace, "start", Position(1)),
             site.plugin.offers(),
         ):
             with pytest.raises(aiohttp.ClientResponseError):
                 await call
         await site.misbehave()
         assert await site.things() == []
-        assert await site.plugin.ensure(workspace) == Settled()
+        assert await site.ensure(workspace) == Settled()
 
 
 async def test_what_was_done_without_an_answer_is_not_done_again(file: Path) -> None:
@@ -71,15 +71,15 @@ async def test_what_was_done_without_an_answer_is_not_done_again(file: Path) -> 
         await site.misbehave(lose_answers=2)
         for _ in range(2):
             with pytest.raises(aiohttp.ClientError):
-                await site.plugin.ensure(a("instance", IN_ZONE_A))
-        assert await site.plugin.ensure(a("instance", IN_ZONE_A)) == OFF
+                await site.ensure(a("instance", IN_ZONE_A))
+        assert await site.ensure(a("instance", IN_ZONE_A)) == OFF
         assert (await site.counts()).creates == {"u1": 1}
         assert await site.faults() == Faults()
 
 
 async def test_while_an_answer_is_held_back_the_work_is_done_already(file: Path) -> None:
     async with running(file, faults={"hold_answers_s": 0.6}) as site, asyncio.TaskGroup() as group:
-        asked = group.create_task(site.plugin.ensure(a("workspace", {})))
+        asked = group.create_task(site.ensure(a("workspace", {})))
         await asyncio.sleep(0.2)
         assert (await site.counts()).creates == {"u1": 1}
         assert not asked.done()
@@ -90,9 +90,9 @@ async def test_one_who_dies_before_the_held_answer_leaves_the_cloud_well(file: P
     async with running(file, faults={"hold_answers_s": 0.1}) as site:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.05):
-                await site.plugin.ensure(a("workspace", {}))
+                await site.ensure(a("workspace", {}))
         await asyncio.sleep(0.1)
-        assert await site.plugin.ensure(a("workspace", {})) == Settled()
+        assert await site.ensure(a("workspace", {})) == Settled()
         assert (await site.counts()).creates == {"u1": 1}
 
 
@@ -102,13 +102,13 @@ async def test_a_silent_cloud_is_not_waited_for_longer_than_the_limit(
     monkeypatch.setattr(plugin, "REQUEST_S_MAX", 0.05)
     async with running(file, faults={"hold_answers_s": 0.3}) as site:
         with pytest.raises(TimeoutError):
-            await site.plugin.ensure(a("workspace", {}))
+            await site.ensure(a("workspace", {}))
 
 
 async def test_faults_outlive_a_restart_until_others_are_given(file: Path) -> None:
     async with running(file, faults={"delay_s": 3, "lose_answers": 1}) as site:
         with pytest.raises(aiohttp.ClientError):
-            await site.plugin.ensure(a("workspace", {}))
+            await site.ensure(a("workspace", {}))
     async with running(file) as site:
         assert await site.faults() == Faults(delay_s=3)
     async with running(file, faults={}) as site:

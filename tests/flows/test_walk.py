@@ -207,6 +207,8 @@ async def test_metadata_has_the_fields_of_its_class_and_no_more(
         "instance": INSTANCE["spec"],
     }
     await client.put(at("workspace", workspace), {"spec": {}})
+    if kind == "instance":
+        await client.put(at("block-storage", "disk", workspace=workspace), VOLUME)
     if kind in bodies:
         answer = await client.put(path, {"spec": bodies[kind]})
         assert answer.json["metadata"]["verb"] == "PUT"
@@ -300,9 +302,10 @@ async def test_an_instance_is_switched_on_and_off_and_on_again(
 
 
 async def test_an_action_needs_the_power_that_is_intended(
-    client: Client, log: JetStreamLog, workspace: str, one: str
+    client: Client, log: JetStreamLog, workspace: str, disk: str, one: str
 ) -> None:
     await client.put(at("workspace", workspace), {"spec": {}})
+    await client.put(disk, VOLUME)
     await client.put(one, INSTANCE)
     for action in ("stop", "restart"):
         assert (await client.post(f"{one}/{action}")).status == 409

@@ -134,7 +134,7 @@ async def test_an_assignment_that_is_narrowed_is_narrower_at_once(
     assert await statuses(viewer, here, beside, at("workspace")) == [200, 200, 200]
     await client.put(path, of_viewer(furnished, workspaces=[f"{furnished}-beside"]))
     assert await statuses(viewer, here, beside, at("workspace")) == [403, 200, 403]
-    await client.put(path, of_viewer(furnished, regions=["elsewhere"]))
+    await client.put(path, of_viewer(furnished, workspaces=["nowhere"]))
     assert await statuses(viewer, here, beside, at("workspace")) == [403, 403, 403]
 
 

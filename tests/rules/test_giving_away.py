@@ -27,17 +27,13 @@ def test_no_role_makes_an_operator() -> None:
         assert may(known, JANE, verb, "tenant", "acme") is None
 
 
-def test_a_role_that_is_made_anew_comes_back_to_nobody_by_itself() -> None:
-    first = role("reader", permission("seca.storage", "*", "get list"))
+def test_a_role_grants_from_when_it_appears_even_if_it_was_assigned_before() -> None:
     held = assignment("jane", "reader")
-    known = policy(first, held)
-    assert may(known, JANE, "get", "block-storage", "one") is not None
-    later = Position(held.intended + 1)
-    anew = structs.replace(first, life=later, intended=later, position=later)
-    known.learn([anew], later)
+    known = policy(held)
     assert may(known, JANE, "get", "block-storage", "one") is None
-    written_again = structs.replace(held, intended=Position(later + 1))
-    known.learn([written_again], Position(later + 1))
+    later = Position(held.intended + 1)
+    appears = role("reader", permission("seca.storage", "*", "get list"))
+    known.learn([structs.replace(appears, life=later, intended=later, position=later)], later)
     assert may(known, JANE, "get", "block-storage", "one") is not None
 
 

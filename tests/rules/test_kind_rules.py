@@ -4,11 +4,14 @@ from typing import Any
 
 import pytest
 
+from command.body import Bodies
 from command.commands import Put
 from kinds import KINDS
 from model.errors import Conflict, Invalid, NotFound, Refusal
 from model.events import Created, Updated
+from model.kind import Kind
 from model.shape import Json, Resource, State
+from tests.flows.planning import WRITABLE, sensible
 from tests.scenario import IDS, WEB, found, given, lived, offered
 
 NETWORK = KINDS["network"].ref(IDS, "net")
@@ -195,6 +198,19 @@ def test_a_zone_that_was_closed_since_blocks_no_change() -> None:
     spec = {"zone": "d"}
     here = given("instance", Created(spec=spec)).in_zones("a")
     here.when(Put(spec=spec)).then(Updated(spec=spec))
+
+
+# --- all of them
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["smallest", "whole"])
+@pytest.mark.parametrize("kind", WRITABLE, ids=lambda kind: kind.name)
+def test_what_the_flows_send_breaks_no_rule(kind: Kind, whole: bool) -> None:
+    spec = sensible(kind, whole=whole)
+    Bodies(region="eu-1").read(kind, {"spec": spec})
+    assert kind.check is None or list(kind.check(None, spec, {})) == []
+    again = [] if kind.check is None else list(kind.check(spec, spec, {}))
+    assert again == []
 
 
 # --- the system's own

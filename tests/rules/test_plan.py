@@ -77,13 +77,13 @@ def test_what_is_to_go_is_removed() -> None:
 
 def test_what_is_to_go_waits_for_what_is_still_in_it() -> None:
     inside = [an(CREATED).ref, TENANT]
-    assert plan(WEB_GOING, Surroundings(inside=inside)) == Plan(Step.WAIT, inside[0])
+    assert plan(WEB_GOING, Surroundings(inside=inside))[:2] == (Step.WAIT, inside[0])
 
 
 def test_what_is_to_go_waits_for_who_uses_it() -> None:
     users = [an(CREATED).ref]
     going = given("block-storage", CREATED, DeletionRequested()).resource
-    assert plan(going, Surroundings(users=users)) == Plan(Step.WAIT, users[0])
+    assert plan(going, Surroundings(users=users))[:2] == (Step.WAIT, users[0])
 
 
 def test_what_is_to_go_first_ends_what_goes_with_it() -> None:
@@ -110,7 +110,7 @@ def test_what_was_put_into_something_going_is_taken_back(parent: Resource | None
 def test_what_lies_in_something_not_made_yet_waits_for_it(state: State) -> None:
     web = lived(WEB, {}, found(state, seen=1))
     around = Surroundings(parents={TENANT: TENANT_THERE, WEB: web})
-    assert plan(an(CREATED), around) == Plan(Step.WAIT, WEB)
+    assert plan(an(CREATED), around)[:2] == (Step.WAIT, WEB)
 
 
 def test_what_lies_in_a_parent_that_is_there_does_not_wait() -> None:
@@ -140,7 +140,7 @@ SKU = offered("instance-sku", "s")
 @pytest.mark.parametrize("target", [None, DISK_PENDING, DISK_BROKEN, DISK_GOING])
 def test_what_is_new_waits_for_what_it_must_have(target: Resource | None) -> None:
     around = Surroundings(targets={SKU.ref: SKU, DISK: target})
-    assert plan(an(CREATED), around) == Plan(Step.WAIT, DISK)
+    assert plan(an(CREATED), around)[:2] == (Step.WAIT, DISK)
 
 
 def test_what_is_on_offer_is_as_it_is_and_is_not_waited_for() -> None:
@@ -156,7 +156,7 @@ def test_what_was_active_once_goes_on_without_what_is_gone(target: Resource | No
 
 def test_what_was_active_once_waits_for_what_it_has_been_given_and_is_not_made_yet() -> None:
     around = Surroundings(targets={DISK: DISK_PENDING})
-    assert plan(an(CREATED, ACTIVE, PUT), around) == Plan(Step.WAIT, DISK)
+    assert plan(an(CREATED, ACTIVE, PUT), around)[:2] == (Step.WAIT, DISK)
 
 
 @pytest.mark.parametrize("kind", [kind.name for kind in KINDS.values() if kind.writable])

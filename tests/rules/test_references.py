@@ -224,6 +224,8 @@ def test_a_sku_lies_with_all_others_wherever_it_is_said_to_lie() -> None:
     for said in ("s", "skus/s", "tenants/seca/skus/s", "tenants/acme/skus/s", "instance-skus/s"):
         (found,) = pointings(INSTANCE, {"skuRef": {"resource": said}})
         assert {stored(ref).path for _, ref in found.means} == {"tenants/seca/skus/s"}, said
+    (upper,) = pointings(INSTANCE, {"skuRef": {"resource": "N10K"}})
+    assert {stored(ref).name for _, ref in upper.means} == {"N10K"}
 
 
 def test_a_star_stands_for_all_and_points_to_none() -> None:
