@@ -101,6 +101,25 @@ class Secrets(Section, frozen=True):
     """Path of the keyring that seals secrets, and signs skipTokens."""
 
 
+Rate = Annotated[float, Meta(ge=0, le=1_000_000)]
+Burst = Annotated[int, Meta(ge=0, le=1_000_000)]
+
+
+class Limits(Section, frozen=True):
+    """Rates are kept by each process for itself: behind a proxy that spreads requests evenly, each
+    counts its share. 0 sets no limit; a burst of 0 is what comes in a second. Quotas are not here:
+    they stand in the tenant."""
+
+    caller_per_second: Rate = 0.0
+    caller_burst: Burst = 0
+    tenant_per_second: Rate = 0.0
+    """Of all who may ask something of a tenant, together."""
+    tenant_burst: Burst = 0
+    url_bytes_max: Annotated[int, Meta(ge=1024, le=48 * 1024)] = 16 * 1024
+    """Less than what a request may take before its body."""
+    body_bytes_max: Annotated[int, Meta(ge=1024, le=2 * 1024 * 1024)] = 1024 * 1024
+
+
 class Writes(Section, frozen=True):
     wait_for_projection: bool = True
     """Answer a write when GET shows it (at most 2 s later), or at once."""
@@ -155,6 +174,7 @@ class Config(Section, frozen=True):
     refusals: Refusals = Refusals()
     secrets: Secrets = Secrets()
     writes: Writes = Writes()
+    limits: Limits = Limits()
     references: References = References()
     deletion: Deletion = Deletion()
     cloud: Cloud = Cloud()

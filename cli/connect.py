@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -32,7 +32,7 @@ RETRY_S_MAX = 2.0
 LOOK_EVERY_S = 1.0
 TURN_S_MAX = 10.0
 """Nobody waits longer for a read model that is not announced; then it is looked for again."""
-INSIDE_MAX = 10_000
+SOON_S_MAX = 10.0
 log = logging.getLogger("secaplane.connect")
 
 
@@ -172,6 +172,28 @@ NOT_YET = (
     asyncpg.UndefinedColumnError,
     asyncpg.InsufficientPrivilegeError,
 )
+
+
+@asynccontextmanager
+async def soon(ground: AbstractAsyncContextManager[T]) -> AsyncIterator[T]:
+    """For people, who want to hear that something is away rather than wait for it. What goes wrong
+    among them comes out as itself, not as a group of one.
+
+    Raises:
+        Unanswered: NATS or PostgreSQL does not answer, or has nothing of ours.
+    """
+    try:
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(SOON_S_MAX):
+                    found = await stack.enter_async_context(ground)
+            except TimeoutError as error:
+                raise Unanswered("NATS or PostgreSQL is away, or nothing is there yet") from error
+            yield found
+    except BaseExceptionGroup as group:
+        if len(group.exceptions) == 1:
+            raise group.exceptions[0] from group
+        raise
 
 
 async def patiently(attempt: Callable[[], Awaitable[T]], *passing: type[Exception]) -> T:

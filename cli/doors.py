@@ -12,6 +12,7 @@ from command.situation import Site
 from kinds import KINDS, children, held
 from model.shape import Position, Ref, Resource
 from readmodel import families, questions
+from readmodel.usage import Usage
 from reconcilers.around import Family
 
 INSIDE_MAX = 10_000
@@ -44,6 +45,7 @@ def door(ground: Ground, config: Config) -> Door:
         users=users,
         named_by=named_by,
         reached=reached,
+        usage=Usage(ground.pool),
         site=site(config),
     )
 

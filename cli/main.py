@@ -13,6 +13,8 @@ from cli import garbage, logs
 from cli.announce import Announce, Ready, to_parent
 from cli.config import BadConfig, read
 from edge.server import CannotListen
+from eventlog.log import Unanswered
+from model.errors import Refusal
 
 PROCESSES = ("command", "query", "serve", "projector", "reconcilers", "cloud")
 USAGE_ERROR = 2
@@ -25,6 +27,9 @@ def main(argv: list[str] | None = None) -> int:
     except (BadConfig, CannotListen) as error:
         print(f"secaplane: {error}", file=sys.stderr)
         return USAGE_ERROR
+    except (Unanswered, Refusal) as error:
+        print(f"secaplane: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
 

@@ -8,7 +8,7 @@ import asyncpg
 import msgspec
 
 from cli.config import Config
-from cli.connect import grounded, patiently
+from cli.connect import grounded, patiently, soon
 from cli.serve import watching
 from command.body import read_as
 from eventlog.log import Unanswered
@@ -40,7 +40,7 @@ async def may(config: Config, question: Question) -> int:
     except Refusal as refusal:
         print(f"secaplane: {refusal.detail}", file=sys.stderr)
         return NOT_ASKED
-    async with grounded(config) as ground:
+    async with soon(grounded(config)) as ground:
         watch = Watch(ground.log, ground.folds, stale_s=inf)  # answered once, as of that revision
         policy = watching(config, watch)
         await patiently(lambda: watch.start(ground.pool, config.nats.stream), *NOT_NOW)

@@ -1,7 +1,6 @@
 """Subcommands for people who run a house."""
 
 import os
-import sys
 from hashlib import blake2b
 from pathlib import Path
 from uuid import uuid4
@@ -9,7 +8,7 @@ from uuid import uuid4
 import msgspec
 
 from cli.config import BadConfig, Config
-from cli.connect import grounded
+from cli.connect import grounded, soon
 from cli.doors import door
 from command.body import Bodies
 from command.commands import Put
@@ -17,7 +16,6 @@ from command.handle import handle
 from eventlog.sealing import Keyring
 from kinds import KINDS
 from model.document import encode
-from model.errors import Refusal
 from model.events import By
 from model.shape import Json
 from projector.retry import retry
@@ -25,7 +23,7 @@ from projector.retry import retry
 
 async def retry_quarantine(config: Config) -> int:
     """0 when the quarantine is empty afterwards."""
-    async with grounded(config, writes_tables=True) as ground:
+    async with soon(grounded(config, writes_tables=True)) as ground:
         still = await retry(
             ground.pool, ground.log, stream=config.nats.stream, region=config.site.region
         )
@@ -35,22 +33,22 @@ async def retry_quarantine(config: Config) -> int:
 
 
 async def revoke(config: Config, spec: Json) -> int:
-    """Straight into the log: it works without any token, whatever became of the issuers."""
+    """Straight into the log: it works without any token, whatever became of the issuers.
+
+    Raises:
+        Unanswered, Refusal.
+    """
     kind = KINDS["revocation"]
-    try:
-        wanted = Bodies(region=config.site.region).read(kind, {"spec": spec}).spec
-        name = blake2b(encode(wanted), digest_size=8).hexdigest()
-        async with grounded(config, writes_log=True) as ground:
-            await handle(
-                door(ground, config),
-                kind.ref({}, name),
-                Put(spec=wanted),
-                by=By(sub="secaplane revoke"),
-                request=uuid4().hex,
-            )
-    except Refusal as refusal:
-        print(f"secaplane: {refusal.detail}", file=sys.stderr)
-        return 1
+    wanted = Bodies(region=config.site.region).read(kind, {"spec": spec}).spec
+    name = blake2b(encode(wanted), digest_size=8).hexdigest()
+    async with soon(grounded(config, writes_log=True)) as ground:
+        await handle(
+            door(ground, config),
+            kind.ref({}, name),
+            Put(spec=wanted),
+            by=By(sub="secaplane revoke"),
+            request=uuid4().hex,
+        )
     print(f"revocation {name}; delete it to let the tokens in again")
     return 0
 

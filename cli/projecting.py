@@ -8,7 +8,7 @@ from nats.aio.client import Client
 
 from cli.announce import Announce, Ready
 from cli.config import Config
-from cli.connect import NOT_YET, logged, patiently, turning
+from cli.connect import NOT_YET, logged, patiently, soon, turning
 from cli.monitor import monitored
 from cli.vitals import Vitals, remarks
 from edge.health import Readiness
@@ -106,7 +106,7 @@ def _announcer(config: Config, client: Client, read_model: str) -> Announcer:
 async def rebuild_now(config: Config) -> int:
     url, stream, region = config.postgres.url, config.nats.stream, config.site.region
     try:
-        async with logged(config) as (client, events, _):
+        async with soon(logged(config)) as (client, events, _):
             made = await rebuild.rebuild(url, events, stream=stream, region=region)
             said = f"{made.read_model} holds {made.end} events, made in {made.took_s:.1f} s"
             print(said, flush=True)

@@ -24,6 +24,7 @@ from command.handle import UNKNOWN
 from edge import app, docs, health, openapi, wellknown
 from edge.guard import Guard
 from edge.metrics import Metrics
+from edge.rates import Rates
 from edge.server import listen, serving
 from eventlog.log import Unanswered
 from eventlog.progress import REACHED_S_MAX
@@ -57,20 +58,15 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         group.create_task(watch.run())
         refusals = refusals_of(ground.nats, config, metrics, makes=side != "query")
         witness = witness_of(config, refusals)
-        guard = Guard(believed.tokens, policy, witness)
+        guard = Guard(believed.tokens, policy, witness, _rates(config))
         ground.progress.heard(
             await questions.checkpoint(ground.pool, "resources", config.nats.stream)
         )
         vitals = Vitals(ground.log, ground.pool, lambda: ground.progress.position, metrics)
         group.create_task(vitals.run())
         readiness = _readiness(ground, watch, vitals, believed, refusals)
-        loopback = host.startswith("127.") or host == "::1"
-        routes: list[HTTPRouteHandler] = [
-            *health.routes(readiness, metrics, details=loopback and config.monitor.port is None),
-            *openapi.routes(base_url),
-            *docs.routes(),
-            *wellknown.routes(base_url),
-        ]
+        details = config.monitor.port is None and (host.startswith("127.") or host == "::1")
+        routes = [*health.routes(readiness, metrics, details=details), *_documents(base_url)]
         if side in ("command", "serve"):
             routes += command.http.routes(_writer(ground, config, guard, watch, base_url))
             routes += command.reviews.routes(guard)
@@ -79,7 +75,11 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
             group.create_task(together.run())
             routes += query.http.routes(_reader(ground, config, guard, together))
         application = app.build(
-            routes, metrics=metrics, witness=witness, dialect=config.site.refusals
+            routes,
+            metrics=metrics,
+            witness=witness,
+            dialect=config.site.refusals,
+            sizes=app.Sizes(config.limits.url_bytes_max, config.limits.body_bytes_max),
         )
         async with (
             recording(refusals),
@@ -90,11 +90,28 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
             await asyncio.Event().wait()
 
 
+def _documents(base_url: str) -> list[HTTPRouteHandler]:
+    """What is shown to who has no token."""
+    return [*openapi.routes(base_url), *docs.routes(), *wellknown.routes(base_url)]
+
+
 def watching(config: Config, watch: Watch) -> Policy:
     """A policy that learns what the watch sees."""
     policy = Policy(operators=config.auth.operators, region=config.site.region, fresh=watch.fresh)
     watch.tell(policy, KINDS_OF_POLICY)
     return policy
+
+
+def _rates(config: Config) -> Rates | None:
+    limits = config.limits
+    if not limits.caller_per_second and not limits.tenant_per_second:
+        return None
+    return Rates(
+        caller_per_second=limits.caller_per_second,
+        caller_burst=limits.caller_burst,
+        tenant_per_second=limits.tenant_per_second,
+        tenant_burst=limits.tenant_burst,
+    )
 
 
 _NOT_NOW = (Unanswered, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)

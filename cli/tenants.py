@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from uuid import uuid4
 
 from cli.config import Config
-from cli.connect import grounded
+from cli.connect import grounded, soon
 from cli.doors import door
 from command.accompany import accompany
 from command.body import Bodies
@@ -29,7 +29,7 @@ async def create(config: Config, name: str, administrators: Sequence[str]) -> in
         body = Bodies(region=config.site.region).read(KIND, sent, broken_names(KIND, {}, name))
     except Refusal as refusal:
         return _complained(refusal.detail)
-    async with grounded(config, writes_log=True) as ground:
+    async with soon(grounded(config, writes_log=True)) as ground:
         try:
             await _make(door(ground, config), name, body.spec)
         except Outdated:
@@ -52,7 +52,7 @@ async def delete(config: Config, name: str) -> int:
     """Its roles and role assignments go with it; for anything else in it, it stays."""
     by, request = By(sub="secaplane tenant delete"), uuid4().hex
     ref = KIND.ref({}, name)
-    async with grounded(config, writes_log=True) as ground:
+    async with soon(grounded(config, writes_log=True)) as ground:
         try:
             await handle(door(ground, config), ref, Delete(), by=by, request=request)
         except Refusal as refusal:

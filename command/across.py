@@ -5,30 +5,36 @@ from typing import Any
 
 from command.commands import Command, Delete, Put
 from command.door import Door
-from command.references import asked, broken_references
-from command.situation import Rights, Situation, found
-from kinds import KINDS, held, parents, stored, uses
-from model.errors import Broken
+from command.ledger import standing
+from command.references import asked
+from command.situation import Rights, found
+from kinds import KINDS, held, parents, stored
 from model.kind import Kind
-from model.shape import Json, Ref
+from model.shape import Ref
 
 
 async def across(
-    door: Door, ref: Ref, command: Command, rights: Rights, inside: Sequence[Ref]
+    door: Door,
+    ref: Ref,
+    command: Command,
+    rights: Rights,
+    inside: Sequence[Ref],
+    *,
+    believing: bool = False,
 ) -> dict[str, Any]:
-    """The fields of a situation that lie outside its resource; `inside` is what
-    lies in it.
+    """The fields of a situation that lie outside its resource; `inside` is what lies in it.
 
     Raises:
         Unanswered: the log cannot say.
     """
     kind, site = KINDS[ref.kind], door.site
-    if isinstance(command, Put) and kind.links:
-        addresses = asked(ref, command.spec, region=site.region, sees=rights.sees)
-        targets = await found(door.folds, map(stored, addresses))
-        return {"targets": targets, "zones": await _zones(door, kind)}
-    if isinstance(command, Put) and kind.zones:
-        return {"zones": await _zones(door, kind)}
+    if isinstance(command, Put):
+        seen: dict[str, Any] = {"zones": await _zones(door, kind)}
+        if kind.links:
+            addresses = asked(ref, command.spec, region=site.region, sees=rights.sees)
+            seen["targets"] = await found(door.folds, map(stored, addresses))
+        seen["quota"] = await standing(door, ref, command.spec, believing=believing)
+        return seen
     if isinstance(command, Delete):
         staying = await _staying(door, inside)
         going_along = [each for each in staying if (kind.name, each.kind) in site.cascades]
@@ -36,23 +42,6 @@ async def across(
         users = await door.users(holding, False) if holding else ()
         return {"inside": staying, "users": users}
     return {"inside": inside}
-
-
-async def bereft(door: Door, ref: Ref, spec: Json, rights: Rights) -> list[Broken]:
-    """The strict references of a spec that is recorded by now and whose targets are not there.
-
-    Raises:
-        Unanswered: the log cannot say.
-    """
-    if not uses(ref, spec):
-        return []
-    addresses = asked(ref, spec, region=door.site.region, sees=rights.sees)
-    targets = await found(door.folds, map(stored, addresses))
-    kind = KINDS[ref.kind]
-    situation = Situation(
-        ref=ref, kind=kind, latest=None, targets=targets, site=door.site, rights=rights
-    )
-    return list(broken_references(situation, None, spec))
 
 
 async def _zones(door: Door, kind: Kind) -> Sequence[str] | None:

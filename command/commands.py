@@ -1,4 +1,4 @@
-"""What can be wished of one resource: three wishes of users, two of reconcilers."""
+"""What can be wished of one resource: three wishes of users, three of the house."""
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -42,4 +42,11 @@ class ConfirmDeleted(msgspec.Struct, frozen=True, kw_only=True):
     seen: Position
 
 
-Command = Put | Act | Delete | ReportStatus | ConfirmDeleted
+class TakeBack(msgspec.Struct, frozen=True, kw_only=True):
+    """What was over a quota: its whole life, or back to what was wanted before it grew."""
+
+    to: Put | None = None
+    expected: int
+
+
+Command = Put | Act | Delete | ReportStatus | ConfirmDeleted | TakeBack

@@ -10,7 +10,16 @@ from typing import Any
 
 from msgspec import UNSET
 
-from command.commands import Act, Command, ConfirmDeleted, Delete, Put, ReportStatus
+from command.commands import (
+    Act,
+    Command,
+    ConfirmDeleted,
+    Delete,
+    Put,
+    ReportStatus,
+    TakeBack,
+)
+from command.quotas import refuse_over
 from command.references import broken_references, broken_zones
 from command.situation import Situation
 from kinds import KINDS
@@ -44,6 +53,8 @@ def decide(situation: Situation, command: Command) -> AnyEvent | None:
             return report(situation, command)
         case ConfirmDeleted():
             return confirm(situation, command)
+        case TakeBack():
+            return take_back(situation, command)
 
 
 def put(situation: Situation, command: Put) -> AnyEvent:
@@ -60,9 +71,11 @@ def put(situation: Situation, command: Put) -> AnyEvent:
     }
     if resource is None:
         refuse_escalation(situation, None, command.spec)
+        refuse_over(situation.quota, situation.ref, None, command.spec)
         return Created(**wanted)
     refuse_going(resource)
     refuse_escalation(situation, resource.spec, command.spec)
+    refuse_over(situation.quota, situation.ref, resource.spec, command.spec)
     return Updated(**wanted)
 
 
@@ -146,6 +159,22 @@ def confirm(situation: Situation, command: ConfirmDeleted) -> AnyEvent | None:
     if not resource.deleted_at or command.seen < resource.intended:
         return None
     return None if situation.inside else Deleted()
+
+
+def take_back(situation: Situation, command: TakeBack) -> AnyEvent | None:
+    """No rule stands in the way: it should never have been. Whoever used it meanwhile waits for it,
+    and it waits for them."""
+    resource = situation.resource
+    if resource is None or resource.deleted_at or resource.version != command.expected:
+        return None
+    if command.to is None:
+        return DeletionRequested()
+    return Updated(
+        spec=command.to.spec,
+        labels=command.to.labels,
+        annotations=command.to.annotations,
+        extensions=command.to.extensions,
+    )
 
 
 def present(situation: Situation) -> Resource:

@@ -6,23 +6,23 @@ a refusal: commands for one resource take turns within a process, and race again
 until a deadline.
 """
 
-import asyncio
 import time
 from collections.abc import Sequence
 from datetime import timedelta
 
 import msgspec
 
-from command.across import across, bereft
+from command.across import across
 from command.commands import Command, ConfirmDeleted, Delete, Put, ReportStatus
 from command.decide import decide
 from command.door import Door
 from command.lookout import Lookout
+from command.second_look import second_look
 from command.situation import Rights, Situation, look
 from eventlog.codec import Page
 from eventlog.log import Guard, Raced, Unanswered
 from kinds import KINDS, children, parents
-from model.errors import Conflict, NotFound, Refusal, Unavailable, refuse_broken
+from model.errors import Refusal, Unavailable
 from model.events import SYSTEM, AnyEvent, By, Created
 from model.evolve import evolve, fold
 from model.shape import NOWHERE, Position, Ref, Resource
@@ -31,7 +31,6 @@ CONTENTION_S_MAX = 2.0
 INSIDE_S_MAX = 5.0
 """Deleting a parent races with everything that happens in it, so it may try for longer."""
 HOUSE = Rights()
-TAKEN_BACK = Delete(regardless=True)
 TICK = timedelta(milliseconds=1)
 UNKNOWN = "the log did not answer, and the outcome is unknown; read it, then try again"
 
@@ -87,12 +86,8 @@ async def handle(
             door.turns.give(ref)
     except Unanswered as error:
         raise Unavailable("the log does not answer; try again") from error
-    if isinstance(handled.event, Created):
-        try:
-            await _refuse_orphan(door, wish, handled)
-            await _refuse_bereft(door, wish, handled)
-        except Unanswered as error:
-            raise Unavailable(UNKNOWN) from error
+    if isinstance(command, Put):
+        await _refuse_wrong(door, wish, handled)
     return handled
 
 
@@ -157,7 +152,7 @@ async def _look(
     homes = [*parents(wish.ref), *wish.within] if isinstance(wish.command, Put) else []
     situation = await look(door.folds, wish.ref, homes=homes, believing=believing)
     inside = lookout.inside if lookout else ()
-    more = await across(door, wish.ref, wish.command, wish.rights, inside)
+    more = await across(door, wish.ref, wish.command, wish.rights, inside, believing=believing)
     return guard, msgspec.structs.replace(situation, site=door.site, rights=wish.rights, **more)
 
 
@@ -222,30 +217,16 @@ async def _appended(
             return Handled(page.event, resource, recorded.position, situation.resource)
 
 
-async def _refuse_orphan(door: Door, wish: Wish, handled: Handled) -> None:
-    """A parent that was going all the while, or is gone: then the child takes itself back. If this
-    process dies before it can, the child's reconciler does it."""
-    above = parents(wish.ref)
-    here = await asyncio.gather(*map(door.folds.fresh, above))
-    for parent, found in zip(above, here, strict=True):
-        if found is None or found.going:
-            await _take_back(door, wish, handled)
-            if found is None or found.gone:
-                raise NotFound(f"{parent.kind} {parent.name} does not exist any more")
-            raise Conflict(f"{parent.kind} {parent.name} is being deleted")
-
-
-async def _refuse_bereft(door: Door, wish: Wish, handled: Handled) -> None:
-    """What it refers to was there when it was judged. Whatever was deleted in between, before this
-    was recorded, has not seen it and waits for nobody; what is deleted after that, waits."""
-    assert handled.resource is not None, "what is created is there"
-    spec = handled.resource.spec
-    broken = await bereft(door, wish.ref, spec, wish.rights)
-    if broken:
-        await _take_back(door, wish, handled)
-        refuse_broken(broken)
-
-
-async def _take_back(door: Door, wish: Wish, handled: Handled) -> None:
-    request = f"{wish.request}.takeback"
-    await _decided(door, Wish(wish.ref, TAKEN_BACK, SYSTEM, request, handled.position))
+async def _refuse_wrong(door: Door, wish: Wish, handled: Handled) -> None:
+    """What should not have been recorded is taken back, once. If this process dies before it can,
+    or nobody can say now, the cloud does not hear of it either: its reconciler looks again."""
+    assert handled.resource is not None, "what was put is there"
+    try:
+        wrong = await second_look(door, handled.before, handled.resource, wish.rights)
+        if wrong is None:
+            return
+        request = f"{wish.request}.takeback"
+        await _decided(door, Wish(wish.ref, wrong.taken_back, SYSTEM, request, wrong.cause))
+    except Unanswered as error:
+        raise Unavailable(UNKNOWN) from error
+    raise wrong.refusal

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from command.quotas import Standing
 from eventlog.folds import Folds
 from kinds import KINDS
 from model.kind import Kind
@@ -14,6 +15,10 @@ from model.shape import NOWHERE, Json, Position, Ref, Resource
 
 LOOKS_MAX = 64
 """At once, however much a body refers to."""
+SELDOM = ("tenant",)
+"""Kinds, beside what is on offer, that change so seldom that the word of a moment ago will do. What
+is put into a tenant in the moment in which it goes is taken back by its reconciler, which hears of
+both in their order."""
 
 Sees = Callable[[Ref], bool]
 """Whether who commands may get what lies there, as it is addressed."""
@@ -52,6 +57,8 @@ class Situation(msgspec.Struct, frozen=True):
     """What lives in it, where the command needs to know."""
     users: Sequence[Ref] = ()
     """What lives and holds it, or what would go with it."""
+    quota: Standing | None = None
+    """What the tenant may have and has; None where it has no quota of this kind."""
     site: Site = Site()
     rights: Rights = Rights()
 
@@ -91,12 +98,12 @@ async def look(
 
 
 async def found(folds: Folds, refs: Iterable[Ref]) -> dict[Ref, Resource | None]:
-    """What lives at each address; what is on offer as it was a moment ago.
+    """What lives at each address; what seldom changes as it was a moment ago.
 
     Raises:
         Unanswered: the log cannot say.
     """
-    here: dict[Ref, Resource | None] = {ref: folds.remembered(ref) for ref in refs}
+    here = {ref: folds.remembered(ref) if _seldom(ref) else None for ref in refs}
     wanted = iter([ref for ref, resource in here.items() if resource is None])
     while some := list(islice(wanted, LOOKS_MAX)):
         answers = await asyncio.gather(*(_seen(folds, ref) for ref in some))
@@ -105,7 +112,11 @@ async def found(folds: Folds, refs: Iterable[Ref]) -> dict[Ref, Resource | None]
 
 
 async def _seen(folds: Folds, ref: Ref) -> Resource | None:
-    return await (folds.lately(ref) if KINDS[ref.kind].offered else folds.fresh(ref))
+    return await (folds.lately(ref) if _seldom(ref) else folds.fresh(ref))
+
+
+def _seldom(ref: Ref) -> bool:
+    return ref.kind in SELDOM or KINDS[ref.kind].offered
 
 
 def _believed(folds: Folds, parent: Ref) -> Resource | None:

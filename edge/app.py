@@ -4,6 +4,7 @@ raised."""
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
@@ -17,10 +18,9 @@ from edge.paths import allowed, not_allowed
 from edge.problem import Dialect, defect, refused
 from edge.visit import KEY, Visit, visit_of
 from edge.witness import Witness
-from model.errors import Malformed, Nowhere, Refusal, TooLarge, Unavailable
+from model.errors import Malformed, Nowhere, Refusal, TooLarge, TooLong, Unavailable
 from readmodel.tables import AWAY
 
-BODY_BYTES_MAX = 1024 * 1024
 UNKNOWN = "/unknown"
 ACCEPTED = 202
 UNSERVED = "UNSERVED"
@@ -31,14 +31,24 @@ log = logging.getLogger("secaplane.edge")
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """How much of a request is read."""
+
+    url_bytes_max: int = 16 * 1024
+    body_bytes_max: int = 1024 * 1024
+
+
 def build(
     routes: Sequence[HTTPRouteHandler],
     *,
     metrics: Metrics,
     witness: Witness | None = None,
     dialect: Dialect = "spec",
+    sizes: Sizes | None = None,
 ) -> Asgi:
     """The ASGI application for a set of routes. What refuses nobody needs no witness."""
+    limits = sizes or Sizes()
 
     def on_refusal(request: Request[Any, Any, Any], refusal: Refusal) -> Response[bytes]:
         visit = visit_of(request.scope)
@@ -47,7 +57,8 @@ def build(
         return refused(refusal, visit, dialect)
 
     def on_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
-        return refused(_as_refusal(request, error), visit_of(request.scope), dialect)
+        refusal = _as_refusal(request, error, limits)
+        return refused(refusal, visit_of(request.scope), dialect)
 
     def on_defect(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
         visit = visit_of(request.scope)
@@ -70,16 +81,16 @@ def build(
         },
         openapi_config=None,
         logging_config=None,
-        request_max_body_size=BODY_BYTES_MAX,
+        request_max_body_size=limits.body_bytes_max,
     )
-    return Entrance(app, metrics)
+    return Entrance(app, metrics, limits.url_bytes_max)
 
 
 class Entrance:
     """What happens to every request before the router and to every answer after it."""
 
-    def __init__(self, app: Asgi, metrics: Metrics) -> None:
-        self._app, self._metrics = app, metrics
+    def __init__(self, app: Asgi, metrics: Metrics, url_bytes_max: int) -> None:
+        self._app, self._metrics, self._url_bytes_max = app, metrics, url_bytes_max
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -100,7 +111,10 @@ class Entrance:
             await send(message)
 
         try:
-            await self._app(scope, receive, sending)
+            if _url_bytes(scope) > self._url_bytes_max:
+                await _refuse_url(visit, self._url_bytes_max, sending)
+            else:
+                await self._app(scope, receive, sending)
         finally:
             self._answered(visit, status, began)
 
@@ -120,6 +134,23 @@ class Entrance:
                 "took_ms": round(took_s * 1000, 2),
             },
         )
+
+
+def _url_bytes(scope: Any) -> int:
+    return len(scope.get("raw_path") or b"") + len(scope.get("query_string") or b"")
+
+
+async def _refuse_url(visit: Visit, bytes_max: int, send: Any) -> None:
+    """Before anybody looks for a route."""
+    problem = refused(TooLong(f"an address has at most {bytes_max} bytes"), visit)
+    body: bytes = problem.content
+    headers = [
+        (b"content-type", str(problem.media_type).encode()),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    start = {"type": "http.response.start", "status": problem.status_code, "headers": headers}
+    await send(start)
+    await send({"type": "http.response.body", "body": body})
 
 
 def _fitting(headers: Any, status: int) -> Any:
@@ -152,7 +183,7 @@ def _with_slashes_kept(raw: bytes) -> str:
     return unquote(text.replace("%2f", "%252F").replace("%2F", "%252F"))
 
 
-def _as_refusal(request: Request[Any, Any, Any], error: HTTPException) -> Refusal:
+def _as_refusal(request: Request[Any, Any, Any], error: HTTPException, limits: Sizes) -> Refusal:
     """What the framework refuses, in the house's words. A path that the other side of the house
     serves is known here too."""
     match error.status_code:
@@ -160,6 +191,6 @@ def _as_refusal(request: Request[Any, Any, Any], error: HTTPException) -> Refusa
             methods = allowed(request.scope["path"]) or (READS if error.status_code == 405 else "")
             return not_allowed(methods) if methods else Nowhere("there is nothing at this path")
         case 413:
-            return TooLarge(f"a body has at most {BODY_BYTES_MAX} bytes")
+            return TooLarge(f"a body has at most {limits.body_bytes_max} bytes")
         case _:
             return Malformed("the request cannot be read")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from edge.rates import Rates
 from edge.visit import Visit
 from edge.witness import Witness
 from model.errors import Unauthenticated
@@ -17,6 +18,8 @@ class Guard:
     tokens: Tokens
     policy: Policy
     witness: Witness
+    rates: Rates | None = None
+    """None sets no limit."""
 
     async def admit(
         self, visit: Visit, verb: str, kind: Kind, ids: Mapping[str, str], name: str = ""
@@ -25,7 +28,7 @@ class Guard:
         know.
 
         Raises:
-            Unauthenticated, Forbidden, Unavailable.
+            Unauthenticated, Forbidden, TooMany, Unavailable.
         """
         visit.verb = verb
         caller = await self.caller(visit)
@@ -36,6 +39,7 @@ class Guard:
 
         Raises:
             Unauthenticated: nobody whom we know.
+            TooMany: the caller asks too often.
             Unavailable: the keys of the token's issuer have never been had, or not for long.
         """
         sent = visit.headers(b"authorization")
@@ -43,6 +47,8 @@ class Guard:
             raise Unauthenticated("send one token: Authorization: Bearer <JWT>")
         caller = visit.caller = await self.tokens.caller(sent[0] if sent else None)
         self.witness.came(visit, caller)
+        if self.rates is not None:
+            self.rates.refuse_hasty(caller.issuer, caller.sub)
         return caller
 
     def allow(
@@ -54,11 +60,13 @@ class Guard:
         ids: Mapping[str, str],
         name: str = "",
     ) -> By:
-        """What allows it.
+        """What allows it. What a stranger asks of a tenant does not count against those who may.
 
         Raises:
-            Forbidden, Unavailable.
+            Forbidden, TooMany, Unavailable.
         """
         allowed = self.policy.may(caller, verb, kind, ids, name)
         self.witness.allowed(visit, verb, kind.name, allowed)
+        if self.rates is not None:
+            self.rates.refuse_crowded(ids.get("tenant", ""))
         return allowed

@@ -28,10 +28,13 @@ PROBLEMS: dict[type[errors.Refusal], tuple[int, str, str]] = {
     errors.NotAllowed: (405, *_UNREADABLE),
     errors.Unacceptable: (406, *_UNREADABLE),
     errors.Conflict: (409, "resource-conflict", "Conflict"),
+    errors.OverQuota: (409, "resource-conflict", "Conflict"),
     errors.Outdated: (412, "precondition-failed", "Precondition Failed"),
     errors.TooLarge: (413, *_UNREADABLE),
+    errors.TooLong: (414, *_UNREADABLE),
     errors.Unsupported: (415, *_UNREADABLE),
     errors.Invalid: (422, "validation-error", "Unprocessable Entity"),
+    errors.TooMany: (429, *_UNREADABLE),
     errors.Unavailable: (503, *_OURS),
 }
 DEFECT = (500, *_OURS)
@@ -101,6 +104,8 @@ def _headers(refusal: errors.Refusal | None) -> dict[str, str]:
             return {"WWW-Authenticate": 'Bearer realm="secaplane"'}
         case errors.Unavailable():
             return {"Retry-After": str(refusal.RETRY_AFTER_S)}
+        case errors.TooMany(retry_after_s=seconds):
+            return {"Retry-After": str(seconds)}
         case errors.NotAllowed():
             return {"Allow": refusal.meta["allow"]}
         case _:

@@ -4,13 +4,15 @@ import asyncio
 import time
 from collections import OrderedDict
 
-from eventlog.log import Log, Unanswered
+from eventlog.log import Blank, Followed, Log, Unanswered
 from eventlog.snapshots import EVERY_EVENTS, Snapshots
+from model.events import Created
 from model.evolve import evolve, fold
 from model.shape import NOWHERE, Position, Ref, Resource
 
 KEPT_MAX = 4096
 LATELY_S = 5.0
+HEARD_S = 0.1
 
 
 class Folds:
@@ -18,11 +20,28 @@ class Folds:
         self._log, self._snapshots = log, snapshots
         self._kept: OrderedDict[Ref, Resource] = OrderedDict()
         self._lately: dict[Ref, tuple[float, Resource]] = {}
+        self._heard: dict[Ref, float] = {}
         self._looks: dict[Ref, asyncio.Future[Resource | None]] = {}
 
     def known(self, ref: Ref) -> Resource | None:
         """What this process saw last, which may be old."""
         return self._kept.get(ref)
+
+    def hear(self, followed: Followed) -> None:
+        """A follower of the log has come by it: what was known a moment ago counts no longer. Only
+        the first event that a name ever had is worth keeping, since it is all there is."""
+        self._lately.pop(followed.ref, None)
+        if isinstance(followed, Blank) or followed.before != NOWHERE:
+            return
+        if isinstance(followed.event, Created) and followed.ref not in self._kept:
+            self._remember(evolve(None, followed))
+            self._heard[followed.ref] = time.monotonic()
+
+    def heard(self, ref: Ref) -> Resource | None:
+        """Once, and only a moment after it was heard of: what stood there then. Whoever acts upon
+        it hears of what came after, too, and need not ask the leader whether something has."""
+        since = time.monotonic() - self._heard.pop(ref, float("-inf"))
+        return self._kept.get(ref) if since <= HEARD_S else None
 
     async def fresh(self, ref: Ref) -> Resource | None:
         """The resource, gone or not, at the position the leader names last.
@@ -56,9 +75,13 @@ class Folds:
         return resource
 
     def remembered(self, ref: Ref) -> Resource | None:
-        """What `lately` answers at once; None where it would have to ask."""
+        """What `lately` answers at once; None where it would have to ask, also because this process
+        has changed it since."""
         found_at, resource = self._lately.get(ref, (0.0, None))
-        return resource if time.monotonic() - found_at <= LATELY_S else None
+        if resource is None or time.monotonic() - found_at > LATELY_S:
+            return None
+        seen = self._kept.get(ref)
+        return resource if seen is None or seen.position <= resource.position else None
 
     async def _shared_look(self, ref: Ref) -> Resource | None:
         look = self._looks[ref] = asyncio.get_running_loop().create_future()
@@ -101,9 +124,12 @@ class Folds:
 
     async def keep(self, resource: Resource, *, before: Resource | None) -> None:
         """Remember, and every so many events take a snapshot."""
+        self._remember(resource)
+        if resource.events // EVERY_EVENTS > (before.events if before else 0) // EVERY_EVENTS:
+            await self._snapshots.save(resource)
+
+    def _remember(self, resource: Resource) -> None:
         self._kept[resource.ref] = resource
         self._kept.move_to_end(resource.ref)
         while len(self._kept) > KEPT_MAX:
             self._kept.popitem(last=False)
-        if resource.events // EVERY_EVENTS > (before.events if before else 0) // EVERY_EVENTS:
-            await self._snapshots.save(resource)

@@ -8,7 +8,7 @@ from pkgutil import walk_packages
 from typing import NamedTuple
 
 from model.kind import Kind, Link, Provider
-from model.pointer import every
+from model.pointer import at, every
 from model.reference import resolve
 from model.shape import Json, Ref
 
@@ -126,6 +126,26 @@ def pointings(ref: Ref, spec: Json, *, region: str = "") -> Iterator[Pointing]:
             if reference != EVERYTHING or not links[0].all_of_them:
                 means = tuple(_meanings(ref, links, reference, region))
                 yield Pointing(pointer, links, reference, means)
+
+
+class Share(NamedTuple):
+    """What resources of one kind and SKU take of what their tenant may have."""
+
+    kind: str
+    sku: str
+    """Its name; empty where there is none."""
+    number: int
+    amount: int
+    """By their own specs; what they weigh by their SKU's is worked out where it is asked for."""
+
+
+def share(ref: Ref, spec: Json) -> Share:
+    """What one resource takes. However a reference is spelled, it ends in the name."""
+    kind = KINDS[ref.kind]
+    reference = spec.get("skuRef", "") if kind.sku else ""
+    said = reference if isinstance(reference, str) else reference["resource"]
+    amount = at(spec, kind.sized) if kind.sized else 0
+    return Share(kind.name, said.rpartition("/")[2], 1, amount)
 
 
 EVERYTHING = "*"

@@ -5,10 +5,14 @@
      ├── Unauthenticated   nobody we know
      ├── Forbidden         not for this caller
      ├── NotFound          there is no such thing
+     │    └── Nowhere      nobody serves that path
      ├── Conflict          its state forbids it
+     │    └── OverQuota    the tenant may not have that much
      ├── Outdated          the caller's precondition failed
      ├── Invalid           readable, and breaks a rule
      ├── TooLarge          over a size that has a name
+     ├── TooLong           an address over its size
+     ├── TooMany           asked too often
      ├── Unsupported       a media type we do not read
      ├── Unacceptable      a media type we do not write
      ├── NotAllowed        a method this path does not have
@@ -77,6 +81,10 @@ class Nowhere(NotFound):
 class Conflict(Refusal): ...
 
 
+class OverQuota(Conflict):
+    """The tenant may not have that much; `meta` says what is used, asked and left."""
+
+
 class Outdated(Refusal): ...
 
 
@@ -84,6 +92,19 @@ class Invalid(Refusal): ...
 
 
 class TooLarge(Refusal): ...
+
+
+class TooLong(Refusal): ...
+
+
+class TooMany(Refusal):
+    """Asked too often; the caller may try again after a while."""
+
+    def __init__(
+        self, detail: str, *, retry_after_s: int = 1, meta: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(detail, meta=meta)
+        self.retry_after_s = retry_after_s
 
 
 class Unsupported(Refusal): ...
@@ -102,9 +123,13 @@ class Unavailable(Refusal):
 
 
 def refuse_broken(broken: Sequence[Broken]) -> None:
-    """All broken rules of one request in one refusal."""
     if broken:
-        raise Invalid(
-            "; ".join(f"{each.pointer or each.parameter}: {each.detail}" for each in broken),
-            sources=[Source(each.pointer, each.parameter) for each in broken],
-        )
+        raise invalid(broken)
+
+
+def invalid(broken: Sequence[Broken]) -> Invalid:
+    """All broken rules of one request in one refusal."""
+    return Invalid(
+        "; ".join(f"{each.pointer or each.parameter}: {each.detail}" for each in broken),
+        sources=[Source(each.pointer, each.parameter) for each in broken],
+    )

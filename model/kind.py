@@ -61,6 +61,17 @@ class Brood(NamedTuple):
     """In the order in which they are made."""
 
 
+class Weight(NamedTuple):
+    """What a resource takes of something that its tenant may have only so much of."""
+
+    what: str
+    """As quotas name it."""
+    at: str
+    """JSON pointer to the number: below the spec of its SKU, or below its own, where it may only
+    grow."""
+    of_sku: bool = False
+
+
 SHOWN_SCOPES = ("tenant", "workspace", "network")
 """The ids of a path that a metadata class repeats as fields (digest, section 5)."""
 
@@ -118,6 +129,8 @@ class Kind:
     brood: Callable[[Resource], Brood] | None = None
     brood_status: Callable[[Sequence[Ref]], Json] = lambda members: {}
     """The status fields that show its brood."""
+    weighs: tuple[Weight, ...] = ()
+    """What quotas count besides the number of resources."""
     attachable: bool = False
     """Its status shows the instance that uses it, as `attachedTo`."""
     counting: bool = False
@@ -174,6 +187,21 @@ class Kind:
     def follows(self) -> bool:
         """What is found of it may change because something else did."""
         return any(link.follows for link in self.links)
+
+    @cached_property
+    def counted(self) -> bool:
+        """Its tenant may be allowed only so many of it."""
+        return self.writable and "tenant" in self.scope
+
+    @cached_property
+    def sku(self) -> Link | None:
+        """The reference to what it is made by."""
+        return next((link for link in self.links if link.at == "/skuRef"), None)
+
+    @cached_property
+    def sized(self) -> str:
+        """Where its own spec says how large it is."""
+        return next((weight.at for weight in self.weighs if not weight.of_sku), "")
 
     @cached_property
     def scope(self) -> tuple[str, ...]:

@@ -40,7 +40,24 @@ class Delete(NamedTuple):
         """
 
 
-Part = Insert | Delete
+class Close(NamedTuple):
+    """Rows that end and stay: those of what the columns name that are still open."""
+
+    table: str
+    columns: Mapping[str, str]
+    """The last says when they end."""
+    open: str
+
+    def sql(self, rows: str, condition: str) -> str:
+        *names, end = self.columns
+        same = " and ".join(f"{self.table}.{name} = rows.{name}" for name in names)
+        return f"""
+            update {self.table} set {end} = rows.{end} from {rows}
+            where {same} and {self.table}.{end} = {self.open} and {condition}
+        """
+
+
+Part = Insert | Delete | Close
 
 
 class Span(NamedTuple):

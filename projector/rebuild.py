@@ -139,7 +139,9 @@ async def _rebuilt(connection: Connection, url: str, log: Log, stream: str, regi
         pool.terminate()
 
 
-_ANALYZE = "analyze {schema}.resources, {schema}.labels, {schema}.links, {schema}.counts"
+_ANALYZE = (
+    "analyze {schema}.resources, {schema}.labels, {schema}.links, {schema}.counts, {schema}.usage"
+)
 """Questions are planned well from the first one on."""
 
 

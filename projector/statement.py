@@ -6,15 +6,15 @@ from itertools import count
 from types import ModuleType
 
 from model.shape import Ref
-from projector import counts, history, labels, links, resources
+from projector import counts, history, labels, links, resources, usage
 from projector.folding import Folded
 from projector.parts import Part, Row
 from readmodel.tables import Tx
 
-PROJECTIONS: tuple[ModuleType, ...] = (counts, links, labels, resources, history)
+PROJECTIONS: tuple[ModuleType, ...] = (counts, usage, links, labels, resources, history)
 """A projection is a module with NAME, PARTS (what it does to its table), `rows` (of a batch, for
 each of its parts), and `forget` (an address). Named here, because order and ownership matter:
-`counts` forgets what `resources` still knows."""
+`counts` and `usage` forget what `resources` still knows."""
 FIRST_ARRAY = 5
 
 Filled = tuple[Part, Sequence[Row]]

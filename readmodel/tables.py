@@ -6,9 +6,11 @@ from typing import Any
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-LAYOUT = 2
+LAYOUT = 3
 """Changes with the tables, and with what is put into them. Releases of two layouts run side by
 side, each on read models of its own."""
+OPEN = 2**63 - 1
+"""A position that never comes: until then lasts what lasts."""
 READ_MODEL = "rm_1"
 """What the first read model of a fresh database is called."""
 PREFIX = "rm_"
@@ -112,6 +114,19 @@ create table if not exists {schema}.counts (
     path   text   collate "C" primary key,
     inside bigint not null
 ) with (fillfactor = 50);
+
+-- what was taken of what a tenant may have, from which position on, and until which
+create table if not exists {schema}.usage (
+    tenant   text   collate "C" not null,
+    kind     text   collate "C" not null,
+    life     bigint not null,
+    position bigint not null,
+    sku      text   collate "C" not null,
+    number   int    not null,
+    amount   bigint not null,
+    until    bigint not null
+);
+create index if not exists usage_until on {schema}.usage (tenant, kind, until, life);
 
 create table if not exists {schema}.history (
     position bigint primary key,

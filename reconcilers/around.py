@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from command.accompany import companion_of
 from command.door import Door
+from command.ledger import Over, home, over
+from command.quotas import limits
 from command.references import bound, strict_links, there_anyway
 from command.situation import found
 from kinds import KINDS, children, dropped, held, parents, pointings, stored
@@ -36,7 +38,9 @@ async def surroundings(
     above = parents(resource.ref)
     pointed = list(pointings(resource.ref, resource.spec, region=door.site.region))
     meant = [stored(ref) for pointing in pointed for _, ref in pointing.means]
-    here = await found(door.folds, [*above, *meant])
+    unjudged = kind.counted and resource.seen < resource.intended
+    tenant = [home(resource.ref)] if unjudged else []
+    here = await found(door.folds, [*above, *meant, *tenant])
     targets: dict[Ref, Resource | None] = {}
     awaited = [ref for ref in above if KINDS[ref.kind].deletable]
     told = {ref.kind: parent for ref in awaited if (parent := here[ref]) and not parent.going}
@@ -49,13 +53,23 @@ async def surroundings(
         needed = candidates and len(strict) == len(pointing.links)
         if needed and not any(there_anyway(resource.ref, ref) for ref in candidates):
             targets[target.ref if target else stored(candidates[0])] = target
+    too_much = await _over(door, resource, here[tenant[0]]) if tenant else None
     shown = {ref: here[ref] for ref in above if ref in awaited or _leaves(here[ref])}
-    return Surroundings(parents=shown, targets=targets), told
+    return Surroundings(parents=shown, targets=targets, over=too_much), told
 
 
 def _leaves(parent: Resource | None) -> bool:
     """A tenant is there and waited for by nobody; but when it goes, what was put into it goes."""
     return parent is None or parent.going
+
+
+async def _over(door: Door, resource: Resource, tenant: Resource | None) -> Over | None:
+    """What of it is over a quota of its tenant, where that has one."""
+    if tenant is None or not limits(tenant.spec, KINDS[resource.ref.kind]):
+        return None
+    if not await door.reached(resource.position, CAUGHT_UP_S_MAX):
+        raise Unavailable("the read model is behind; look again")
+    return await over(door, resource)
 
 
 async def _of_the_going(

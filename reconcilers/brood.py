@@ -8,13 +8,21 @@ from command.commands import Act, Command, Delete, Put
 from command.door import Door
 from command.handle import handle
 from kinds import KINDS
-from model.errors import Conflict, Invalid, NotFound, Outdated
+from model.errors import Conflict, Invalid, NotFound, Outdated, OverQuota
 from model.events import SYSTEM
 from model.kind import Companion
 from model.shape import Position, Ref, Resource, State
 
 AT_ONCE_MAX = 30
 """Commands for each look: others want to use the log, too."""
+FAILED, OVER_QUOTA = "MemberFailed", "QuotaExceeded"
+
+
+class Trouble(NamedTuple):
+    """Why something cannot go on by itself, as conditions say it."""
+
+    reason: str
+    message: str
 
 
 class Growth(NamedTuple):
@@ -22,7 +30,7 @@ class Growth(NamedTuple):
 
     done: bool
     busy: bool
-    trouble: str = ""
+    trouble: Trouble | None = None
 
 
 async def raised(door: Door, resource: Resource, here: Mapping[Ref, Resource]) -> Growth:
@@ -40,15 +48,19 @@ async def raised(door: Door, resource: Resource, here: Mapping[Ref, Resource]) -
     for ref, each in wanted.items():
         member = here.get(ref)
         if member is not None and member.state is State.ERROR:
-            return Growth(False, False, f"{ref.kind} {ref.name}: {_said(member)}")
+            return Growth(False, False, _trouble(ref, _said(member)))
         command = _next(each, member)
         commands += [(ref, command)] if command else []
     for ref, command in commands[:AT_ONCE_MAX]:
         trouble = await say(door, resource, ref, command)
         if trouble:
-            return Growth(False, True, f"{ref.kind} {ref.name}: {trouble}")
+            return Growth(False, True, trouble)
     settled = all(ref in here and here[ref].state is State.ACTIVE for ref in wanted)
     return Growth(settled and not commands and len(here) == len(wanted), bool(commands))
+
+
+def _trouble(ref: Ref, message: str, reason: str = FAILED) -> Trouble:
+    return Trouble(reason, f"{ref.kind} {ref.name}: {message}")
 
 
 def _said(member: Resource) -> str:
@@ -64,10 +76,10 @@ def _next(each: Companion, here: Resource | None) -> Command | None:
     return None
 
 
-async def say(door: Door, resource: Resource, ref: Ref, command: Command) -> str:
+async def say(door: Door, resource: Resource, ref: Ref, command: Command) -> Trouble | None:
     """A command of the system, on account of a resource; answers what is wrong with it for good.
-    That somebody was faster, or that it has to wait, is no trouble: the next look sees how it
-    is."""
+    That somebody was faster, or that it has to wait, is no trouble: the next look sees how it is.
+    A quota is: waiting does not help."""
     try:
         await handle(
             door,
@@ -77,13 +89,15 @@ async def say(door: Door, resource: Resource, ref: Ref, command: Command) -> str
             request=f"reconciler-{uuid4().hex}",
             cause=resource.position,
         )
+    except OverQuota as refusal:
+        return _trouble(ref, refusal.detail, OVER_QUOTA)
     except Invalid as refusal:
-        return refusal.detail
+        return _trouble(ref, refusal.detail)
     except Outdated:
-        return "" if await _ours(door, ref) else "somebody else's has that name"
+        return None if await _ours(door, ref) else _trouble(ref, "somebody else's has that name")
     except (NotFound, Conflict):
         pass
-    return ""
+    return None
 
 
 async def _ours(door: Door, ref: Ref) -> bool:

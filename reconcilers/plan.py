@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from command.ledger import Over
 from kinds import KINDS
 from model.shape import Ref, Resource, State
 
@@ -22,7 +23,8 @@ class Step(Enum):
     END = "end"
     """Delete what goes with it, before it goes itself."""
     TAKE_BACK = "take back"
-    """It was created in something that was going already, by a command that died before it saw."""
+    """It was created in something that was going already, or is over a quota, and the command died
+    before it saw."""
     WAIT = "wait"
     REST = "rest"
 
@@ -46,6 +48,8 @@ class Surroundings(msgspec.Struct, frozen=True):
     """What goes with it and does not know yet."""
     users: Sequence[Ref] = ()
     """What is not gone and holds it, for one that is to go."""
+    over: Over | None = None
+    """What of it is over a quota, at a read model that knows its last intent."""
 
 
 def plan(resource: Resource | None, around: Surroundings) -> Plan:
@@ -56,10 +60,9 @@ def plan(resource: Resource | None, around: Surroundings) -> Plan:
         followed = kind.follows and resource.state is State.ACTIVE and not resource.going
         return Plan(Step.REFRESH if followed else Step.REST)
     if resource.deleted_at:
-        if around.ending:
-            return Plan(Step.END, around.ending[0])
-        held_up = [*around.inside, *around.users]
-        return Plan(Step.WAIT, held_up[0], "gone") if held_up else Plan(Step.REMOVE)
+        return _going(around)
+    if around.over is not None:  # before anything is said of it: what was seen was judged
+        return Plan(Step.TAKE_BACK)
     new = never_active(resource)
     for ref, parent in around.parents.items() if new else ():
         if parent is None or parent.going:
@@ -74,6 +77,13 @@ def plan(resource: Resource | None, around: Surroundings) -> Plan:
             return Plan(Step.WAIT, ref, LOST if absent else "active")
     unserved = resource.power.asked > resource.power.served
     return Plan(Step.ACT if unserved else Step.ENSURE)
+
+
+def _going(around: Surroundings) -> Plan:
+    if around.ending:
+        return Plan(Step.END, around.ending[0])
+    held_up = [*around.inside, *around.users]
+    return Plan(Step.WAIT, held_up[0], "gone") if held_up else Plan(Step.REMOVE)
 
 
 def never_active(resource: Resource) -> bool:

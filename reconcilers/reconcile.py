@@ -11,14 +11,16 @@ from command.accompany import accompany
 from command.commands import Command, ConfirmDeleted, Delete, ReportStatus
 from command.door import Door
 from command.handle import Handled, handle
+from command.ledger import taking_back
 from eventlog.sealing import Sealer
 from kinds import KINDS, dropped
+from model.errors import OverQuota
 from model.events import RECONCILER, SYSTEM
 from model.power import wanted
 from model.shape import NOWHERE, Json, Position, Ref, Resource, State
 from plugins import Bound, Outcome, Plugin, Refused, Settled, Working
 from reconcilers.around import Family, surroundings
-from reconcilers.brood import AT_ONCE_MAX, raised, say
+from reconcilers.brood import AT_ONCE_MAX, OVER_QUOTA, raised, say
 from reconcilers.plan import Plan, Step, Surroundings, plan
 from reconcilers.release import release
 
@@ -59,13 +61,13 @@ async def reconcile(bench: Bench, ref: Ref, news: Position = NOWHERE) -> Again |
         whatever the plugin or the log raises: the worker looks again later.
     """
     async with bench.gate:
-        resource = await bench.door.folds.fresh(ref)
+        resource = bench.door.folds.heard(ref) or await bench.door.folds.fresh(ref)
         around, bound = await surroundings(bench.door, bench.family, resource, news)
         todo = plan(resource, around)
     if todo.step is Step.REST or resource is None:
         return None
     if todo.step is Step.TAKE_BACK:
-        await _say(bench, resource, Delete(regardless=True), system=True)
+        await _take_back(bench, resource, around)
         return Again(0)
     if todo.step is Step.END:
         return await _end(bench, resource, around)
@@ -93,6 +95,16 @@ async def _taken(bench: Bench, resource: Resource, step: Step, bound: Bound) -> 
     return None
 
 
+async def _take_back(bench: Bench, resource: Resource, around: Surroundings) -> None:
+    """What is taken back should never have been, so whatever lies in it or uses it is no reason."""
+    over = around.over
+    if over is None:
+        await _say(bench, resource, Delete(regardless=True), system=True)
+    else:
+        command = await taking_back(bench.door, resource, over)
+        await _say(bench, resource, command, system=True, cause=over.position)
+
+
 async def _end(bench: Bench, resource: Resource, around: Surroundings) -> Again:
     """Delete what goes with it, some at a time."""
     for ref in around.ending[:AT_ONCE_MAX]:
@@ -118,7 +130,10 @@ async def _wait(bench: Bench, resource: Resource, todo: Plan) -> Again:
 async def _take(step: Step, bench: Bench, resource: Resource, bound: Bound) -> Outcome:
     kind = KINDS[resource.ref.kind]
     if step is not Step.REMOVE:
-        await accompany(bench.door, resource, request=f"reconciler-{resource.uid}")
+        try:
+            await accompany(bench.door, resource, request=f"reconciler-{resource.uid}")
+        except OverQuota as refusal:
+            return Refused(OVER_QUOTA, refusal.detail)
     if kind.offered or not kind.by_plugin:
         return Settled()
     opened = bench.sealer.open(kind, resource.ref, resource.spec)
@@ -141,7 +156,7 @@ async def _with_brood(bench: Bench, resource: Resource, settled: Settled) -> Out
     async with bench.gate:
         growth = await raised(bench.door, resource, here)
     if growth.trouble:
-        return Refused("MemberFailed", growth.trouble)
+        return Refused(*growth.trouble)
     if not growth.done:
         await _say(bench, resource, _growing(resource))
         return Working(BROOD_S if growth.busy else WAIT_S)
@@ -193,7 +208,12 @@ def _status(resource: Resource, state: State, found: Json | None = None) -> Repo
 
 
 async def _say(
-    bench: Bench, resource: Resource, command: Command, *, system: bool = False
+    bench: Bench,
+    resource: Resource,
+    command: Command,
+    *,
+    system: bool = False,
+    cause: Position | None = None,
 ) -> Handled:
     async with bench.gate:
         return await handle(
@@ -202,5 +222,5 @@ async def _say(
             command,
             by=SYSTEM if system else RECONCILER,
             request=f"reconciler-{uuid4().hex}",
-            cause=resource.position,
+            cause=resource.position if cause is None else cause,
         )

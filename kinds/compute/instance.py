@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from kinds.compute import PROVIDER
-from model.kind import Kind, Link
+from model.kind import Kind, Link, Weight
 from model.power import ACTIONS
 from model.shape import PowerState, Reference, Status, Wire, Zone
 
@@ -59,5 +59,6 @@ KIND = Kind(
         Link(at="/additionalNicRefs/*", to=("nic",), holds=True),
         Link(at="/securityGroupRef", to=("security-group",)),
     ),
+    weighs=(Weight("cores", "/vCPU", of_sku=True), Weight("ramGB", "/ram", of_sku=True)),
     first=lambda spec: {"powerState": "off"},
 )

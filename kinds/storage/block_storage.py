@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from kinds.storage import PROVIDER
 from model.errors import Broken
-from model.kind import Around, Kind, Link
+from model.kind import Around, Kind, Link, Weight
 from model.shape import Json, Reference, Status, Wire
 
 GIGABYTES_MAX = 1_000_000
@@ -46,6 +46,7 @@ KIND = Kind(
         Link(at="/sourceImageRef", to=("image",)),
     ),
     check=sizes_only_grow,
+    weighs=(Weight("volumeGB", "/sizeGB"),),
     attachable=True,
     first=lambda spec: {"sizeGB": spec["sizeGB"]},
 )

@@ -37,6 +37,7 @@ HINTS: Mapping[str, Mapping[str, Any]] = {
     "role": {"/permissions/0/provider": "seca.storage/v1"},
     "security-group": {"/rules/0/protocol": "tcp", "/rules/0/icmp": ABSENT},
     "security-group-rule": {"/protocol": "tcp", "/icmp": ABSENT},
+    "tenant": {"/quotas/resources": {"public-ip": 0, "instance/seca.dxs": 0}},
 }
 """What a schema alone does not tell: kind -> pointer below the spec -> what stands there."""
 ALWAYS_WHOLE = ("revocation",)

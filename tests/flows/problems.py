@@ -15,6 +15,8 @@ SORTS = {
     409: ("resource-conflict", "Conflict"),
     412: ("precondition-failed", "Precondition Failed"),
     413: ("invalid-request", "Bad Request"),
+    414: ("invalid-request", "Bad Request"),
+    429: ("invalid-request", "Bad Request"),
     415: ("invalid-request", "Bad Request"),
     422: ("validation-error", "Unprocessable Entity"),
     503: ("internal-server-error", "Internal Server Error"),

@@ -17,6 +17,7 @@ ORDERS = {
     "labels": "kind, collection, key, value, name, life",
     "links": "target_kind, target_path, kind, path",
     "counts": "path",
+    "usage": "tenant, kind, life, position, sku",
     "checkpoints": "projection, stream",
     "quarantine": "kind, path",
 }

@@ -103,11 +103,18 @@ async def test_an_escaped_path_is_the_same_path(client: Client, workspace: str) 
 
 
 async def test_a_long_address_is_an_unknown_one(client: Client) -> None:
-    for length in (200, 5_000, 50_000):
+    for length in (200, 5_000, 16_000):
         name = "a" * length
         assert refused(await client.get(at("workspace", name)), 404) == []
         long = await client.put(at("workspace", name), VOLUME)
         assert refused(long, 422) == [("/metadata/name", "name")]
+
+
+async def test_an_address_over_its_size_is_too_long_whoever_asks(client: Client) -> None:
+    for length in (17_000, 50_000):
+        path = at("workspace", "a" * length)
+        for answer in (await client.get(path), await client.put(path, VOLUME)):
+            assert refused(answer, 414) == []
 
 
 async def test_a_head_without_an_end_is_cut_off(client: Client, said: Said) -> None:

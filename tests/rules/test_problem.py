@@ -112,6 +112,7 @@ def test_what_lies_too_deep_to_be_pointed_at_is_pointed_at_from_above() -> None:
     [
         (errors.Unauthenticated("who"), {"WWW-Authenticate": 'Bearer realm="secaplane"'}),
         (errors.Unavailable("later"), {"Retry-After": "1"}),
+        (errors.TooMany("later", retry_after_s=7), {"Retry-After": "7"}),
         (errors.NotAllowed("no", meta={"allow": "GET, PUT"}), {"Allow": "GET, PUT"}),
         (errors.Conflict("no"), {}),
     ],
@@ -141,7 +142,7 @@ def test_a_defect_tells_nothing_but_the_request_id() -> None:
 def test_the_dialects_differ_only_in_what_a_write_is_refused_for(
     refusal: type[Refusal], method: str
 ) -> None:
-    softened = method in WRITES and refusal in (errors.Conflict, errors.Invalid)
+    softened = method in WRITES and issubclass(refusal, errors.Conflict | errors.Invalid)
     homeless = method == "PUT" and refusal is errors.NotFound
     spec, secatest = worn(refusal, method, "spec"), worn(refusal, method, "secatest")
     assert spec == PROBLEMS[refusal][0]

@@ -1,0 +1,41 @@
+"""Somebody at the console is told soon that what the house stands on is away."""
+
+import pytest
+
+from cli import connect, people, projecting
+from cli.config import Config, Nats
+from cli.house import free_port
+from cli.main import main
+from eventlog.log import Unanswered
+
+
+@pytest.fixture
+def nobody_there(monkeypatch: pytest.MonkeyPatch) -> Config:
+    monkeypatch.setattr(connect, "SOON_S_MAX", 0.3)
+    return Config(nats=Nats(url=f"nats://127.0.0.1:{free_port()}"))
+
+
+async def test_who_revokes_hears_that_nobody_answers(nobody_there: Config) -> None:
+    with pytest.raises(Unanswered, match="away"):
+        await people.revoke(nobody_there, {"jti": "one"})
+
+
+async def test_who_retries_hears_that_nobody_answers(nobody_there: Config) -> None:
+    with pytest.raises(Unanswered, match="away"):
+        await people.retry_quarantine(nobody_there)
+
+
+async def test_who_rebuilds_hears_that_nobody_answers(
+    nobody_there: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await projecting.rebuild_now(nobody_there) == 1
+    assert "away" in capsys.readouterr().err
+
+
+def test_it_is_said_in_one_line_with_a_status(
+    nobody_there: Config, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SECAPLANE_NATS_URL", nobody_there.nats.url)
+    assert main(["revoke", "--jti", "one"]) == 1
+    *_, last = capsys.readouterr().err.splitlines()
+    assert last.startswith("secaplane: NATS or PostgreSQL is away")

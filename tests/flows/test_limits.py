@@ -1,0 +1,94 @@
+"""How much and how often may be asked: off by default, and what is over is told so."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.flows.client import Client, at, client_of
+from tests.flows.dev_house import DevHouse, dev
+from tests.flows.problems import refused
+
+SITE = """
+[site]
+refusals = "secatest"
+
+[limits]
+caller_per_second = 0.5
+caller_burst = 60
+tenant_per_second = 0.25
+tenant_burst = 30
+url_bytes_max = 2048
+body_bytes_max = 4096
+"""
+REGIONS = "/providers/seca.region/v1/regions"
+
+
+@pytest.fixture(scope="module")
+def limited_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevHouse]:
+    place = tmp_path_factory.mktemp("limited")
+    (place / "site.toml").write_text(SITE)
+    arguments = ("--ephemeral", "--port", "0", "--json", "--config", str(place / "site.toml"))
+    with dev(place, *arguments) as started:
+        yield started
+
+
+@pytest.fixture
+async def limited(limited_house: DevHouse) -> AsyncIterator[Client]:
+    async with client_of(limited_house.said.url, limited_house.said.token) as caller:
+        yield caller
+
+
+async def test_nothing_is_limited_unless_somebody_says_so(client: Client) -> None:
+    answers = [await client.get(REGIONS) for _ in range(200)]
+    assert Counter(each.status for each in answers) == {200: 200}
+
+
+@pytest.mark.parametrize(("bytes_over", "status"), [(0, 200), (1, 414)])
+async def test_an_address_has_a_size_all_the_same(
+    client: Client, bytes_over: int, status: int
+) -> None:
+    path = f"{REGIONS}?unknown="
+    answer = await client.get(path + "x" * (16 * 1024 - len(path) + 1 + bytes_over))
+    if status == 414:
+        assert refused(answer, 414) == []
+    assert answer.status == status
+
+
+async def test_sizes_can_be_chosen(limited: Client, limited_house: DevHouse) -> None:
+    own = limited.by(limited_house.token("sizes"))
+    assert refused(await own.get(f"{REGIONS}?unknown={'x' * 2048}"), 414) == []
+    large = {"spec": {}, "annotations": {"a": "x" * 1000, "b": "x" * 1000, "c": "x" * 3000}}
+    assert refused(await own.put(at("workspace", "w"), large), 413) == []
+
+
+async def test_who_asks_too_often_is_told_when_to_come_back(
+    limited: Client, limited_house: DevHouse
+) -> None:
+    """The dialect of the conformance runner changes nothing about that."""
+    hasty = limited.by(limited_house.token("hasty"))
+    answers = [await hasty.get(REGIONS) for _ in range(80)]
+    late = next(each for each in answers if each.status == 429)
+    assert refused(late, 429) == []
+    assert int(late.headers["Retry-After"]) >= 1
+    statuses = [each.status for each in answers]
+    assert statuses[:60] == [200] * 60
+    assert set(statuses[60:]) <= {200, 429}
+    patient = limited.by(limited_house.token("patient"))
+    assert (await patient.get(REGIONS)).status == 200
+
+
+async def test_a_tenant_is_limited_too_and_strangers_do_not_use_it_up(
+    limited: Client, limited_house: DevHouse
+) -> None:
+    workspaces = at("workspace")
+    for n in range(3):
+        stranger = limited.by(limited_house.token(f"stranger{n}"))
+        answers = [await stranger.get(workspaces) for _ in range(15)]
+        assert {each.status for each in answers} == {403}
+    answers = [await limited.get(workspaces) for _ in range(45)]
+    statuses = [each.status for each in answers]
+    assert statuses[:30] == [200] * 30
+    assert 429 in statuses[30:]
+    late = next(each for each in answers if each.status == 429)
+    assert int(late.headers["Retry-After"]) >= 1

@@ -1,0 +1,100 @@
+"""Quotas met by what something else brings along: nodes of a pool, the first administrators."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from cli.config import Config
+from cli.house import OPERATOR
+from model.shape import Json
+from tests.flows.client import SKU, Answer, Client, at
+from tests.flows.crashing import Scene, scene_of
+from tests.flows.problems import refused
+from tests.flows.tenants import allowed
+from tests.stand import Stand, kept
+
+POOL: Json = {
+    "instances": 1,
+    "nodeTemplate": {
+        "skuRef": {"resource": "skus/seca.dxs"},
+        "subnetRef": {"resource": "networks/net/subnets/sub"},
+        "zone": "a",
+        "rootVolume": {"skuRef": SKU, "sizeGB": 20},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def stand() -> Iterator[Stand]:
+    with kept(Config()) as made:
+        yield made
+
+
+@pytest.fixture
+async def scene(stand: Stand) -> AsyncIterator[Scene]:
+    async with scene_of(stand) as made:
+        yield made
+
+
+@pytest.fixture
+def operator(scene: Scene) -> Client:
+    return scene.client.by(scene.stand.house.token(OPERATOR))
+
+
+def said(answer: Answer) -> tuple[str, str]:
+    newest = answer.json["status"]["conditions"][0]
+    return answer.state, newest.get("reason", "")
+
+
+async def test_a_pool_whose_nodes_meet_a_quota_says_so_and_rests(
+    scene: Scene, operator: Client
+) -> None:
+    client, ids = scene.client, {"tenant": "pools", "workspace": "w"}
+    await allowed(operator, "pools", {"cores": 2, "volumeGB": 1000})
+    await client.made(at("workspace", "w", tenant="pools"), {"spec": {}})
+    network = {"cidr": {"ipv4": "10.0.0.0/16"}, "skuRef": {"resource": "skus/seca.n1k"}}
+    await client.made(at("network", "net", **ids), {"spec": network})
+    gateway = at("internet-gateway", "out", **ids)
+    await client.made(gateway, {"spec": {"egressOnly": False}})
+    route = {"destinationCidrBlock": "0.0.0.0/0"}
+    table: Json = {"routes": [route | {"targetRef": {"resource": "internet-gateways/out"}}]}
+    await client.made(at("routing-table", "routes", network="net", **ids), {"spec": table})
+    subnet = {"cidr": {"ipv4": "10.0.1.0/24"}, "zone": "a"}
+    subnet["routeTableRef"] = {"resource": "route-tables/routes"}
+    await client.made(at("subnet", "sub", network="net", **ids), {"spec": subnet})
+    cluster = {"spec": {"skuRef": {"resource": "skus/seca.k8s-1-34-shared"}}}
+    await client.made(at("kubernetes-cluster", "k8s", **ids), cluster)
+    pool = at("kubernetes-node-pool", "pool", cluster="k8s", **ids)
+    cores = (await client.get(at("instance-sku", "seca.dxs", tenant="pools"))).json["spec"]["vCPU"]
+    await allowed(operator, "pools", {"cores": 2 * cores})
+    await client.made(pool, {"spec": POOL})
+    assert (await client.put(pool, {"spec": POOL | {"instances": 5}})).status == 200
+    await scene.at_rest()
+    assert said(await client.get(pool)) == ("error", "QuotaExceeded")
+    assert len((await client.get(at("instance", **ids))).names) == 2
+    await scene.at_rest()
+    before = await scene.log.end()
+    await client.get(pool)
+    assert await scene.log.end() == before
+    await allowed(operator, "pools", {"cores": 3 * cores})
+    await client.made(pool, {"spec": POOL | {"instances": 3}})
+    assert len((await client.get(pool)).json["status"]["nodes"]) == 3
+    await allowed(operator, "pools", {"cores": 0})
+    await client.made(pool, {"spec": POOL})
+    assert len((await client.get(at("instance", **ids))).names) == 1
+
+
+async def test_a_tenant_that_may_not_have_its_administrators_says_so(
+    scene: Scene, operator: Client
+) -> None:
+    path = at("tenant", "barren")
+    quotas = {"resources": {"role-assignment": 0}}
+    spec: Json = {"administrators": ["admin@example.org"], "quotas": quotas}
+    assert refused(await operator.put(path, {"spec": spec}), 409) == []
+    await scene.at_rest()
+    assert said(await operator.get(path)) == ("error", "QuotaExceeded")
+    await allowed(operator, "barren", {"resources": {"role-assignment": 1}})
+    await operator.active(path)
+    assignments = at("role-assignment", tenant="barren")
+    found = await scene.client.until(assignments, lambda answer: answer.status == 200)
+    assert found.names == ["administrators"]

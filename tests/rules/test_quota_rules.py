@@ -1,0 +1,303 @@
+"""How much of what a tenant may have."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, cast
+
+import hypothesis
+import msgspec
+from hypothesis import strategies as st
+
+from command.commands import Put, TakeBack
+from command.door import Door
+from command.ledger import Over, over, taking_back
+from command.quotas import (
+    Change,
+    Standing,
+    amounts,
+    excess,
+    limits,
+    refusal,
+    sharers,
+    unreturned,
+    unsure,
+)
+from kinds import KINDS, SHARED_TENANT, Share, share
+from model.errors import OverQuota
+from model.events import Created, Deleted, DeletionRequested, RecordedEvent, Updated
+from model.evolve import evolve
+from model.shape import Json, Position, Ref, Resource, State
+from projector import usage
+from projector.folding import fold
+from readmodel.tables import OPEN
+from reconcilers.plan import Plan, Step, Surroundings, plan
+from tests.scenario import JANE, NOON, given, offered
+
+SMALL = KINDS["instance-sku"].ref({"tenant": SHARED_TENANT}, "small")
+SKUS = {SMALL: {"vCPU": 2, "ram": 8}}
+ONE = Share("instance", "small", 1, 0)
+
+
+def volume(size: int) -> Json:
+    return {"sizeGB": size, "skuRef": {"resource": "skus/fast"}}
+
+
+# --- what is counted
+
+
+def test_what_a_resource_takes_stands_in_its_spec() -> None:
+    ref = KINDS["block-storage"].ref({"tenant": "t", "workspace": "w"}, "v")
+    for said in ("skus/fast", "seca.storage/v1/tenants/seca/skus/fast", "fast"):
+        spec = {"sizeGB": 7, "skuRef": {"resource": said}}
+        assert share(ref, spec) == Share("block-storage", "fast", 1, 7)
+    assert share(ref, {"sizeGB": 7, "skuRef": "fast"}).sku == "fast"
+    address = KINDS["public-ip"].ref({"tenant": "t", "workspace": "w"}, "a")
+    assert share(address, {"version": "IPv4"}) == Share("public-ip", "", 1, 0)
+
+
+def test_cores_and_memory_are_those_of_the_sku_whatever_the_power() -> None:
+    found = amounts([ONE, Share("instance", "small", 3, 0), Share("instance", "odd", 1, 0)], SKUS)
+    assert found == {"instance": 5, "instance/small": 4, "instance/odd": 1, "cores": 8, "ramGB": 32}
+
+
+def test_only_what_concerns_a_kind_is_its_limit() -> None:
+    quotas = {"cores": 4, "volumeGB": 9, "resources": {"instance": 1, "nic": 2, "instance/x": 0}}
+    tenant: Json = {"administrators": ["a"], "quotas": quotas}
+    assert limits(tenant, KINDS["instance"]) == {"cores": 4, "instance": 1, "instance/x": 0}
+    assert limits(tenant, KINDS["block-storage"]) == {"volumeGB": 9}
+    assert limits(tenant, KINDS["subnet"]) == {}
+    assert limits({"administrators": ["a"]}, KINDS["instance"]) == {}
+
+
+def test_every_kind_of_a_tenant_is_counted_and_nothing_else() -> None:
+    for kind in KINDS.values():
+        inside = kind.collection.startswith("tenants/{tenant}/")
+        assert kind.counted is (inside and kind.writable)
+        assert sum(not weight.of_sku for weight in kind.weighs) <= 1
+        assert kind.sku is not None or not any(weight.of_sku for weight in kind.weighs)
+        assert kind.name in sharers(kind.name)
+
+
+# --- the first check
+
+
+def standing(used: dict[str, int], **allowed: int) -> Standing:
+    names = {"instances": "instance", "volumes": "block-storage"}
+    return Standing({names.get(k, k): n for k, n in allowed.items()}, used, SKUS)
+
+
+def putting(scene: given, quota: Standing | None, spec: Json) -> given:
+    scene.situation = msgspec.structs.replace(scene.situation, quota=quota)
+    return scene.pointing_to(offered("storage-sku", "fast")).when(Put(spec=spec))
+
+
+def test_what_still_fits_is_let_in_and_what_does_not_is_told_how_much_is_left() -> None:
+    spec = volume(40)
+    quota = standing({"volumeGB": 60, "block-storage": 3}, volumeGB=100, volumes=4)
+    putting(given("block-storage"), quota, spec).then(Created(spec=spec))
+    full = standing({"volumeGB": 61, "block-storage": 4}, volumeGB=100, volumes=4)
+    refused = putting(given("block-storage"), full, spec).then_refused(OverQuota)
+    assert "volumeGB: 61 of 100 are used, 40 more are asked for, 39 are left" in refused.detail
+    assert "block-storage: 4 of 4 are used, 1 more are asked for, 0 are left" in refused.detail
+    first = {"what": "volumeGB", "used": 61, "asked": 40, "limit": 100, "left": 39}
+    assert refused.meta == {"quota": first}
+
+
+def test_of_an_update_only_what_it_adds_counts() -> None:
+    quota = standing({"volumeGB": 100, "block-storage": 9}, volumeGB=105, volumes=1)
+    scene = given("block-storage", Created(spec=volume(10)))
+    putting(scene, quota, volume(15)).then(Updated(spec=volume(15)))
+    putting(scene, quota, volume(16)).then_refused(OverQuota)
+    much = standing({"volumeGB": 500, "block-storage": 9}, volumeGB=105, volumes=1)
+    putting(scene, much, volume(10)).then(Updated(spec=volume(10)))
+
+
+def test_what_is_over_already_has_nothing_left() -> None:
+    (found,) = excess({"cores": 4}, {"cores": 9}, amounts([ONE], SKUS))
+    assert (found.left, refusal([found]).meta["quota"]["left"]) == (0, 0)
+
+
+# --- what is taken back
+
+
+def test_what_is_taken_back_goes_or_becomes_what_it_was() -> None:
+    scene = given("block-storage", Created(spec=volume(10)), Updated(spec=volume(20)))
+    scene.when(TakeBack(expected=2)).then(DeletionRequested())
+    back = TakeBack(to=Put(spec=volume(10)), expected=2)
+    scene.when(back).then(Updated(spec=volume(10)))
+    scene.when(TakeBack(expected=1)).then_nothing()
+    scene.used_by(SMALL).when(TakeBack(expected=2)).then(DeletionRequested())
+    given("block-storage").when(TakeBack(expected=1)).then_nothing()
+    going = given("block-storage", Created(spec=volume(10)), DeletionRequested())
+    going.when(TakeBack(expected=2)).then_nothing()
+
+
+def test_nothing_is_ensured_and_nothing_said_of_what_is_over() -> None:
+    resource = given("block-storage", Created(spec=volume(10))).resource
+    too_much = Over(Position(1), OverQuota("no"))
+    around = Surroundings(over=too_much, targets={SMALL: None})
+    assert plan(resource, around) == Plan(Step.TAKE_BACK)
+
+
+def test_who_neither_grew_nor_was_unjudged_is_not_judged_again() -> None:
+    settled = given("block-storage", Created(spec=volume(10))).resource
+    seen = msgspec.structs.replace(settled, seen=settled.intended, state=State.ACTIVE)
+    same = msgspec.structs.replace(seen, spec=dict(volume(10)))
+    assert not unsure(seen, same)
+    assert unsure(seen, msgspec.structs.replace(seen, spec=volume(11)))
+    assert unsure(settled, same)
+    assert unsure(None, settled)
+
+
+def test_what_was_given_back_was_never_taken() -> None:
+    def took(n: int, amount: int, number: int = 0, sku: str = "") -> tuple[Position, Share]:
+        return Position(n), Share("x", sku, number, amount)
+
+    life, first, second = took(1, 10, 1), took(2, 5), took(3, 7)
+    assert unreturned([life, first, second, took(4, -7), took(5, -5)]) == [
+        Change(Position(1), (life[1],))
+    ]
+    found = unreturned([life, first, second, took(4, -7)])
+    assert [each.position for each in found] == [1, 2]
+    moved = [took(2, 0, -1), took(2, 0, 1, "s")]
+    back = [took(3, 0, -1, "s"), took(3, 0, 1)]
+    assert [each.position for each in unreturned([life, *moved, *back])] == [1]
+    assert [each.position for each in unreturned([life, *moved])] == [1, 2]
+
+
+# --- the second check: whatever happens in whatever order, what is let in fits
+
+TENANT = Ref("tenant", "tenants/t")
+LIMIT = 30
+
+
+@dataclass
+class Ledger:
+    """The log and the read model of it, in memory: nothing is checked before it is appended."""
+
+    resources: dict[Ref, Resource] = field(default_factory=dict)
+    history: list[RecordedEvent] = field(default_factory=list)
+    rows: list[list[Any]] = field(default_factory=list)
+
+    def append(self, name: str, event: Any) -> Resource:
+        ref = KINDS["block-storage"].ref({"tenant": "t", "workspace": "w"}, name)
+        position = Position(len(self.history) + 1)
+        recorded = RecordedEvent(
+            ref=ref, uid="u", position=position, time=NOON, request="r", by=JANE, event=event
+        )
+        self.history.append(recorded)
+        before = self.resources.get(ref)
+        ended, came = usage.rows(fold({ref: before} if before else {}, [recorded], "eu-1"))
+        for *place, end in ended:
+            for row in self.rows:
+                if row[:3] == list(place) and row[-1] == OPEN:
+                    row[-1] = end
+        self.rows += map(list, came)
+        now = self.resources[ref] = evolve(before, recorded)
+        return now
+
+    def door(self) -> Door:
+        return cast(Door, SimpleNamespace(usage=self, log=self))
+
+    async def read(self, ref: Ref, *, after: Position) -> list[RecordedEvent]:
+        return [each for each in self.history if each.ref == ref and each.position > after]
+
+    async def taken(
+        self, tenant: str, kinds: Sequence[str], at: Position | None = None
+    ) -> list[Share]:
+        when = OPEN - 1 if at is None else at
+        rows = [row for row in self.rows if row[3] <= when < row[-1]]
+        return [Share(row[1], row[4], row[5], row[6]) for row in rows]
+
+    async def changes(
+        self, tenant: str, kind: str, *, life: Position, up_to: Position
+    ) -> list[tuple[Position, Share]]:
+        rows = [row for row in self.rows if row[2] == life and row[3] <= up_to]
+        return [(row[3], Share(row[1], row[4], row[5], row[6])) for row in rows]
+
+    async def specs(self, refs: Sequence[Ref], at: Position) -> dict[Ref, Json]:
+        return {TENANT: {"quotas": {"volumeGB": LIMIT}}}
+
+
+STEPS = st.lists(st.tuples(st.integers(0, 9), st.integers(1, 12)), min_size=1, max_size=60)
+
+
+@hypothesis.given(steps=STEPS, late=st.randoms(use_true_random=False))
+def test_in_whatever_order_it_happens_what_is_let_in_fits(
+    steps: list[tuple[int, int]], late: Any
+) -> None:
+    """Anybody creates and grows at any time. Reconcilers come late, and only what they let in is in
+    the cloud; two who look at the same never differ."""
+    asyncio.run(_lived(steps, late))
+
+
+async def _lived(steps: list[tuple[int, int]], late: Any) -> None:
+    ledger, cloud = Ledger(), dict[str, int]()
+    for number, size in steps:
+        name = f"v{number}"
+        here = next((r for ref, r in ledger.resources.items() if ref.name == name), None)
+        if here is None or here.gone:
+            ledger.append(name, Created(spec=volume(size)))
+        elif here.deleted_at is None and size % 4:
+            ledger.append(name, Updated(spec=volume(here.spec["sizeGB"] + size)))
+        elif here.deleted_at is None:
+            ledger.append(name, DeletionRequested())
+        for resource in late.sample(sorted(ledger.resources.values(), key=lambda r: r.life), 1):
+            await _reconciled(ledger, cloud, resource)
+            assert sum(cloud.values()) <= LIMIT
+    while unfinished := [r for r in ledger.resources.values() if r.seen < r.intended]:
+        await _reconciled(ledger, cloud, unfinished[0])
+        assert sum(cloud.values()) <= LIMIT
+    here_ = {r.ref.name: r.spec["sizeGB"] for r in ledger.resources.values() if not r.gone}
+    assert here_ == cloud
+
+
+async def _reconciled(ledger: Ledger, cloud: dict[str, int], resource: Resource) -> None:
+    name = resource.ref.name
+    if resource.gone or resource.seen >= resource.intended:
+        return
+    if resource.deleted_at:
+        cloud.pop(name, None)
+        now = ledger.append(name, Deleted())
+        ledger.resources[resource.ref] = msgspec.structs.replace(now, seen=now.position)
+        return
+    found = await over(ledger.door(), resource)
+    assert (await over(ledger.door(), resource) is None) is (found is None)
+    if found is None:
+        cloud[name] = resource.spec["sizeGB"]
+        ledger.resources[resource.ref] = msgspec.structs.replace(resource, seen=resource.position)
+        return
+    command = await taking_back(ledger.door(), resource, found)
+    former = Updated(spec=command.to.spec) if command.to else DeletionRequested()
+    ledger.append(name, former)
+
+
+def test_a_verdict_does_not_change_when_others_leave() -> None:
+    async def judged() -> None:
+        ledger = Ledger()
+        ledger.append("a", Created(spec=volume(LIMIT)))
+        late = ledger.append("b", Created(spec=volume(1)))
+        assert await over(ledger.door(), late) is not None
+        ledger.append("a", DeletionRequested())
+        ledger.append("a", Deleted())
+        found = await over(ledger.door(), late)
+        assert found is not None
+        assert found.refusal.meta["quota"]["used"] == LIMIT
+        assert await taking_back(ledger.door(), late, found) == TakeBack(expected=1)
+        again = ledger.append("c", Created(spec=volume(LIMIT - 1)))
+        assert await over(ledger.door(), again) is None
+
+    asyncio.run(judged())
+
+
+def test_rows_do_not_depend_on_batches() -> None:
+    spans = [Created(spec=volume(5)), Updated(spec=volume(8)), DeletionRequested(), Deleted()]
+    one = Ledger()
+    for event in spans:
+        one.append("v", event)
+    events = list(one.history)
+    _, came = usage.rows(fold({}, events, "eu-1"))
+    assert [list(row) for row in came] == one.rows
+    assert {row[-1] for row in one.rows} == {4}
