@@ -7,13 +7,14 @@ batched direct gets, and followers pull by stream sequence and are told of every
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from eventlog.asking import ANSWER_S_MAX, PREPARE_S_MAX, ServerError, asked, direct_batch, json
 from eventlog.codec import Page, Unreadable, decode, encode
 from eventlog.log import Blank, Followed, Guard, Raced, Unanswered
 from eventlog.lost import LOST
@@ -21,11 +22,7 @@ from eventlog.subjects import EVERYTHING, every, prefix, ref, subject
 from model.events import RecordedEvent
 from model.shape import NOWHERE, Position, Ref
 
-ANSWER_S_MAX = 2.0
 PUBLISH_S_MAX = 1.5
-PREPARE_S_MAX = 10.0
-NO_TIMEOUT: Any = None
-READ_BATCH_MAX = 512
 FOLLOW_BATCH_MAX = 1000
 QUIET_S = 1.0
 """How long a follower's request stays open at the server while nothing happens: as long again, and
@@ -41,12 +38,6 @@ PAYLOAD_BYTES_MIN = 4 * 1024 * 1024
 
 
 UNREACHED: tuple[type[Exception], ...] = (Unanswered, *LOST)
-NO_ANSWER: tuple[type[Exception], ...] = (msgspec.DecodeError, *LOST)
-
-
-class _Error(msgspec.Struct, frozen=True):
-    err_code: int = 0
-    description: str = ""
 
 
 class _Message(msgspec.Struct, frozen=True):
@@ -58,14 +49,13 @@ class _Message(msgspec.Struct, frozen=True):
 class _Answer(msgspec.Struct, frozen=True):
     """The parts of a JetStream answer that somebody here looks at."""
 
-    error: _Error | None = None
+    error: ServerError | None = None
     seq: int = 0
     message: _Message | None = None
     name: str = ""
 
 
 _answer = msgspec.json.Decoder(_Answer).decode
-_json = msgspec.json.Encoder().encode
 
 
 class JetStreamLog:
@@ -104,15 +94,13 @@ class JetStreamLog:
             "deny_delete": True,
             "deny_purge": True,
         }
-        made = await self._ask(
-            f"$JS.API.STREAM.CREATE.{self._stream}", _json(config), PREPARE_S_MAX
-        )
+        made = await self._ask(f"$JS.API.STREAM.CREATE.{self._stream}", json(config), PREPARE_S_MAX)
         if made.error is not None:
             raise Unanswered(made.error.description)
 
     async def exists(self) -> bool:
         """Whether somebody has prepared it."""
-        known = await self._ask(f"$JS.API.STREAM.INFO.{self._stream}", b"", ANSWER_S_MAX)
+        known = await self._ask(f"$JS.API.STREAM.INFO.{self._stream}", b"")
         return known.error is None
 
     async def append(
@@ -177,23 +165,21 @@ class JetStreamLog:
                 yield ()
                 await asyncio.sleep(0.2)
 
-    async def _ask(
-        self, address: str, question: bytes, seconds: float, headers: dict[str, Any] | None = None
-    ) -> _Answer:
-        try:
-            # Not the client's own time-out: on Python 3.11 that can swallow a cancellation.
-            async with asyncio.timeout(seconds):
-                asked = self._nats.request(address, question, NO_TIMEOUT, headers=headers)
-                return _answer((await asked).data)
-        except NO_ANSWER as error:
-            raise Unanswered(str(error) or type(error).__name__) from error
+    def _ask(
+        self,
+        address: str,
+        question: bytes,
+        seconds: float = ANSWER_S_MAX,
+        headers: dict[str, Any] | None = None,
+    ) -> Awaitable[_Answer]:
+        return asked(self._nats, address, question, _answer, seconds=seconds, headers=headers)
 
     async def _last(self, address: str) -> Position:
         message = await self._last_message(address)
         return NOWHERE if message is None else Position(message.seq)
 
     async def _last_message(self, address: str) -> _Message | None:
-        answer = await self._ask(self._get, _json({"last_by_subj": address}), ANSWER_S_MAX)
+        answer = await self._ask(self._get, json({"last_by_subj": address}))
         if answer.message is not None:
             return answer.message
         if answer.error is not None and answer.error.err_code == NO_MESSAGE_FOUND:
@@ -216,7 +202,8 @@ class JetStreamLog:
         try:
             async with asyncio.timeout(ANSWER_S_MAX):
                 while after < up_to:
-                    found = await self._direct_batch(address, after)
+                    question = {"seq": after + 1, "next_by_subj": address}
+                    found, _ = await direct_batch(self._nats, self._direct, question)
                     if not found:
                         await asyncio.sleep(0.01)
                     for message in found:
@@ -227,33 +214,13 @@ class JetStreamLog:
             raise Unanswered(f"history up to {up_to} was not read") from error
         return messages
 
-    async def _direct_batch(self, address: str, after: Position) -> list[Msg]:
-        """One request, up to a batch of answers, closed by an empty message."""
-        inbox, arrived = self._nats.new_inbox(), asyncio.Queue[Msg]()
-        answers = await self._nats.subscribe(inbox, cb=arrived.put)
-        ask = {"seq": after + 1, "next_by_subj": address, "batch": READ_BATCH_MAX}
-        found: list[Msg] = []
-        try:
-            await self._nats.publish(self._direct, _json(ask), reply=inbox)
-            while True:
-                async with asyncio.timeout(ANSWER_S_MAX):
-                    message = await arrived.get()
-                if not message.data:
-                    return found
-                found.append(message)
-        finally:
-            with contextlib.suppress(
-                *LOST,
-            ):
-                await answers.unsubscribe()
-
     async def _pulled(self, after: Position) -> AsyncGenerator[Sequence[Followed], None]:
         consumer = await self._consumer(after)
         arrived: asyncio.Queue[Msg] = asyncio.Queue()
         inbox = self._nats.new_inbox()
         answers = await self._nats.subscribe(inbox, cb=arrived.put, pending_bytes_limit=-1)
         following = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{consumer}"
-        question = _json({"batch": FOLLOW_BATCH_MAX, "expires": int(QUIET_S * 1e9)})
+        question = json({"batch": FOLLOW_BATCH_MAX, "expires": int(QUIET_S * 1e9)})
         try:
             while True:
                 await self._nats.publish(following, question, reply=inbox)
@@ -296,8 +263,8 @@ class JetStreamLog:
             "num_replicas": 1,
             "inactive_threshold": int(FORGOTTEN_S * 1e9),
         }
-        question = _json({"stream_name": self._stream, "config": config})
-        answer = await self._ask(f"$JS.API.CONSUMER.CREATE.{self._stream}", question, ANSWER_S_MAX)
+        question = json({"stream_name": self._stream, "config": config})
+        answer = await self._ask(f"$JS.API.CONSUMER.CREATE.{self._stream}", question)
         if not answer.name:
             raise Unanswered(answer.error.description if answer.error else "no consumer")
         return answer.name

@@ -6,8 +6,7 @@ events have that to themselves.
 """
 
 import asyncio
-import contextlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from datetime import datetime
 from enum import Enum
 from typing import Any, NamedTuple
@@ -16,20 +15,15 @@ import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from eventlog.asking import ANSWER_S_MAX, PREPARE_S_MAX, ServerError, asked, direct_batch, json
 from eventlog.entries import EVERYTHING, Entry, encode, subject
 from eventlog.log import Unanswered
 from eventlog.lost import LOST
 
-ANSWER_S_MAX = 2.0
-PREPARE_S_MAX = 10.0
-NO_TIMEOUT: Any = None
-"""The client's own time-out can swallow a cancellation on Python 3.11; ours is around it."""
-READ_BATCH_MAX = 512
 TWICE_S = 120
 """For so long the server recognises an entry that it has already been told."""
 NAME_IN_USE = 10058
 TELLING_APART = "Nats-Msg-Id"
-NO_ANSWER: tuple[type[Exception], ...] = (msgspec.DecodeError, *LOST)
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,11 +49,6 @@ class Told(Enum):
     UNANSWERED = "unanswered"
 
 
-class _Error(msgspec.Struct, frozen=True):
-    err_code: int = 0
-    description: str = ""
-
-
 class _Config(msgspec.Struct, frozen=True):
     max_msgs_per_subject: int = 0
     max_bytes: int = 0
@@ -67,12 +56,11 @@ class _Config(msgspec.Struct, frozen=True):
 
 
 class _Answer(msgspec.Struct, frozen=True):
-    error: _Error | None = None
+    error: ServerError | None = None
     config: _Config | None = None
 
 
 _answer = msgspec.json.Decoder(_Answer).decode
-_json = msgspec.json.Encoder().encode
 
 
 def name_of(stream: str) -> str:
@@ -109,7 +97,7 @@ class RefusalStream:
         if replicas == 1:
             config["persist_mode"] = "async"
         address = f"$JS.API.STREAM.CREATE.{self.name}"
-        made = await self._ask(address, _json(config), PREPARE_S_MAX)
+        made = await self._ask(address, json(config), PREPARE_S_MAX)
         if made.error is not None and made.error.err_code != NAME_IN_USE:
             raise Unanswered(made.error.description)
 
@@ -119,7 +107,7 @@ class RefusalStream:
         Raises:
             Unanswered: the server did not say, or there is no such stream yet.
         """
-        known = await self._ask(f"$JS.API.STREAM.INFO.{self.name}", b"", ANSWER_S_MAX)
+        known = await self._ask(f"$JS.API.STREAM.INFO.{self.name}", b"")
         if known.config is None:
             raise Unanswered(known.error.description if known.error else "no configuration")
         config = known.config
@@ -163,36 +151,23 @@ class RefusalStream:
             return Told.UNANSWERED
         return Told.KEPT if answer.error is None else Told.REFUSED
 
-    async def _ask(
-        self, address: str, question: bytes, seconds: float, headers: dict[str, Any] | None = None
-    ) -> _Answer:
-        try:
-            async with asyncio.timeout(seconds):
-                asked = self._nats.request(address, question, NO_TIMEOUT, headers=headers)
-                return _answer((await asked).data)
-        except NO_ANSWER as error:
-            raise Unanswered(str(error) or type(error).__name__) from error
+    def _ask(
+        self,
+        address: str,
+        question: bytes,
+        seconds: float = ANSWER_S_MAX,
+        headers: dict[str, Any] | None = None,
+    ) -> Awaitable[_Answer]:
+        return asked(self._nats, address, question, _answer, seconds=seconds, headers=headers)
 
     async def _batch(self, question: dict[str, Any]) -> tuple[list[Msg], int]:
-        """One direct get, up to a batch of answers; and how many there are after them."""
-        inbox, arrived = self._nats.new_inbox(), asyncio.Queue[Msg]()
-        ask = {**question, "next_by_subj": EVERYTHING, "batch": READ_BATCH_MAX}
-        found: list[Msg] = []
+        """Some, and how many there are after them."""
         try:
-            answers = await self._nats.subscribe(inbox, cb=arrived.put)
-            try:
-                await self._nats.publish(self._direct, _json(ask), reply=inbox)
-                while True:
-                    async with asyncio.timeout(ANSWER_S_MAX):
-                        message = await arrived.get()
-                    if not message.data:
-                        return found, _left(message)
-                    found.append(message)
-            finally:
-                with contextlib.suppress(*LOST):
-                    await answers.unsubscribe()
+            every = {**question, "next_by_subj": EVERYTHING}
+            found, closing = await direct_batch(self._nats, self._direct, every)
         except LOST as error:
             raise Unanswered(str(error) or type(error).__name__) from error
+        return found, _left(closing)
 
 
 def _left(closing: Msg) -> int:

@@ -3,13 +3,13 @@
 A snapshot is only ever a head start: whoever loads one reads the events after it from the log.
 """
 
-import asyncio
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 from nats.aio.client import Client
 
+from eventlog.asking import asked
 from eventlog.log import Unanswered
 from eventlog.lost import LOST
 from eventlog.subjects import subject
@@ -18,9 +18,6 @@ from model.shape import Ref, Resource
 EVERY_EVENTS = 100
 FORMAT = 1
 """Counts up when `Resource` or `evolve` changes: older snapshots are then not found any more."""
-ANSWER_S_MAX = 2.0
-NO_TIMEOUT: Any = None
-"""The client's own time-out can swallow a cancellation on Python 3.11; ours is around it."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Resource).decode
@@ -61,15 +58,14 @@ class KeyValueSnapshots:
         """Raises Unanswered where the bucket does not answer; a spoilt snapshot is none."""
         key = self._key(ref)
         try:
-            async with asyncio.timeout(ANSWER_S_MAX):
-                address = f"$JS.API.DIRECT.GET.KV_{self._bucket}.{key}"
-                answer = await self._nats.request(address, b"", NO_TIMEOUT)
-        except LOST as error:
+            address = f"$JS.API.DIRECT.GET.KV_{self._bucket}.{key}"
+            said = await asked(self._nats, address, b"", bytes)
+        except Unanswered as error:
             raise Unanswered("the snapshots did not answer") from error
-        if not answer.data:
+        if not said:
             return None
         try:
-            found = _decode(answer.data)
+            found = _decode(said)
         except msgspec.DecodeError:
             return None
         return found if found.ref == ref else None

@@ -7,11 +7,14 @@ from itertools import count
 
 import pytest
 
+from cli.config import Config
 from eventlog.jetstream import JetStreamLog
 from tests.flows.client import Client, client_of
+from tests.flows.crashing import Scene, scene_of
 from tests.flows.dev_house import DevHouse, Said, dev
 from tests.flows.planning import prepare
 from tests.servers import STREAM, connected
+from tests.stand import Stand, kept
 
 _number = count(1)
 
@@ -22,6 +25,19 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevHouse]:
     arguments = ("--ephemeral", "--port", "0", "--json")
     with dev(tmp_path_factory.mktemp("house"), *arguments) as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def stand() -> Iterator[Stand]:
+    """A house that may be shaken, for one file of flows."""
+    with kept(Config()) as made:
+        yield made
+
+
+@pytest.fixture
+async def scene(stand: Stand) -> AsyncIterator[Scene]:
+    async with scene_of(stand) as made:
+        yield made
 
 
 OTHER = """

@@ -4,13 +4,12 @@ import asyncio
 import os
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from itertools import count
 
 import asyncpg
 import pytest
 
-from cli.config import Config
 from cli.embedded import OWNER
 from cli.house import PROCESSES
 from eventlog.codec import Page
@@ -22,17 +21,11 @@ from readmodel import tables
 from tests.flows.client import INSTANCE, VOLUME, Answer, at
 from tests.flows.crashing import Scene, children_of, scene_of, taken, until, whole
 from tests.flows.read_models import assert_same, rebuild, rows
-from tests.stand import Stand, kept
+from tests.stand import Stand
 
 LOAD = 32
 HELD_S, LATE_S = 60.0, 2.0
 WRITTEN = (200, 201)
-
-
-@pytest.fixture(scope="module")
-def stand() -> Iterator[Stand]:
-    with kept(Config()) as made:
-        yield made
 
 
 @pytest.fixture

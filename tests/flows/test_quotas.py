@@ -2,20 +2,17 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 
 import pytest
 
-from cli.config import Config
 from cli.house import OPERATOR
 from model.events import SYSTEM, Created, DeletionRequested, Updated
 from model.shape import Json, Ref
 from tests.flows.client import INSTANCE, SKU, Answer, Client, at
-from tests.flows.crashing import Scene, scene_of, until
+from tests.flows.crashing import Scene, until
 from tests.flows.problems import refused
 from tests.flows.tenants import allowed
-from tests.stand import Stand, kept
 
 MOST, AT_ONCE = 10, 200
 GB = 10
@@ -28,18 +25,6 @@ def volume(size: int = GB) -> Json:
 def instance(disk: str, sku: str = "seca.dxs") -> Json:
     boots = {"deviceRef": {"resource": f"block-storages/{disk}"}}
     return {"spec": INSTANCE["spec"] | {"skuRef": {"resource": f"skus/{sku}"}, "bootVolume": boots}}
-
-
-@pytest.fixture(scope="module")
-def stand() -> Iterator[Stand]:
-    with kept(Config()) as made:
-        yield made
-
-
-@pytest.fixture
-async def scene(stand: Stand) -> AsyncIterator[Scene]:
-    async with scene_of(stand) as made:
-        yield made
 
 
 @pytest.fixture

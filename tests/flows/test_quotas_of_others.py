@@ -1,17 +1,13 @@
 """Quotas met by what something else brings along: nodes of a pool, the first administrators."""
 
-from collections.abc import AsyncIterator, Iterator
-
 import pytest
 
-from cli.config import Config
 from cli.house import OPERATOR
 from model.shape import Json
 from tests.flows.client import SKU, Answer, Client, at
-from tests.flows.crashing import Scene, scene_of
+from tests.flows.crashing import Scene
 from tests.flows.problems import refused
 from tests.flows.tenants import allowed
-from tests.stand import Stand, kept
 
 POOL: Json = {
     "instances": 1,
@@ -22,18 +18,6 @@ POOL: Json = {
         "rootVolume": {"skuRef": SKU, "sizeGB": 20},
     },
 }
-
-
-@pytest.fixture(scope="module")
-def stand() -> Iterator[Stand]:
-    with kept(Config()) as made:
-        yield made
-
-
-@pytest.fixture
-async def scene(stand: Stand) -> AsyncIterator[Scene]:
-    async with scene_of(stand) as made:
-        yield made
 
 
 @pytest.fixture

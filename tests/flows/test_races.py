@@ -5,28 +5,11 @@ What becomes of a child when its parent is deleted beside it: test_no_orphan.py.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
 
-import pytest
-
-from cli.config import Config
 from tests.flows.client import Answer, at
-from tests.flows.crashing import Scene, scene_of
-from tests.stand import Stand, kept
+from tests.flows.crashing import Scene
 
 AT_ONCE = 50
-
-
-@pytest.fixture(scope="module")
-def stand() -> Iterator[Stand]:
-    with kept(Config()) as made:
-        yield made
-
-
-@pytest.fixture
-async def scene(stand: Stand) -> AsyncIterator[Scene]:
-    async with scene_of(stand) as made:
-        yield made
 
 
 async def test_contention_is_never_a_refusal(scene: Scene) -> None:

@@ -2,12 +2,11 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
 from cli.children import Children
-from cli.config import Config
 from cli.house import free_port
 from tests.flows.client import VOLUME, at, client_of
 from tests.flows.crashing import Scene, scene_of, until
@@ -22,16 +21,10 @@ from tests.flows.rebuilding import (
     there,
     waits,
 )
-from tests.stand import Stand, kept
+from tests.stand import Stand
 
 NAMES = [f"old-{n:02}" for n in range(20)]
 MADE = r"rm_\d+ holds \d+ events, made in \d+\.\d s"
-
-
-@pytest.fixture(scope="module")
-def stand() -> Iterator[Stand]:
-    with kept(Config()) as made:
-        yield made
 
 
 @pytest.fixture
