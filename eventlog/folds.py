@@ -31,15 +31,22 @@ class Folds:
         """A follower of the log has come by it: what was known a moment ago counts no longer. Only
         the first event that a name ever had is worth keeping, since it is all there is."""
         self._lately.pop(followed.ref, None)
+        self._heard.pop(followed.ref, None)
         if isinstance(followed, Blank) or followed.before != NOWHERE:
             return
         if isinstance(followed.event, Created) and followed.ref not in self._kept:
             self._remember(evolve(None, followed))
             self._heard[followed.ref] = time.monotonic()
 
+    def missed(self) -> None:
+        """A follower knows that something came by without it."""
+        self._lately.clear()
+        self._heard.clear()
+
     def heard(self, ref: Ref) -> Resource | None:
-        """Once, and only a moment after it was heard of: what stood there then. Whoever acts upon
-        it hears of what came after, too, and need not ask the leader whether something has."""
+        """Once, a moment after it was heard of, and only if nothing was heard of it since: what stood
+        there then. Whoever acts upon it hears of what comes after, too, and need not ask the leader
+        whether something has."""
         since = time.monotonic() - self._heard.pop(ref, float("-inf"))
         return self._kept.get(ref) if since <= HEARD_S else None
 

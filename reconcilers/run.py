@@ -57,6 +57,7 @@ class Reconcilers:
     async def _follow(self, position: Position) -> None:
         async for batch in self.events.follow(after=position):
             if any(each.position != n for n, each in enumerate(batch, start=position + 1)):
+                self.bench.door.folds.missed()
                 await self._refilled()
             for each in batch:
                 self._wake(each)

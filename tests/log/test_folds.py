@@ -190,3 +190,33 @@ async def test_snapshots_that_were_never_prepared_do_not_answer(
 ) -> None:
     with pytest.raises(Unanswered):
         await KeyValueSnapshots(nats_client, stream=fresh_stream, region=REGION).load(ONE)
+
+
+# --- what a follower has heard
+
+
+async def test_what_was_heard_a_moment_ago_is_told_once_and_not_after_anything_came_by(
+    log: Log,
+) -> None:
+    folds = Folds(log, MemorySnapshots())
+    first = await log.append(page(ONE, Created(spec={"n": 1})), after=NOWHERE)
+    folds.hear(first)
+    heard = folds.heard(ONE)
+    assert heard == await folds.fresh(ONE)
+    assert folds.heard(ONE) is None
+    other = await log.append(page(TWO, Created(spec={"n": 1})), after=NOWHERE)
+    folds.hear(other)
+    folds.hear(await log.append(page(TWO, DeletionRequested()), after=other.position))
+    assert folds.heard(TWO) is None
+    assert (await folds.fresh(TWO)) == fold(await log.read(TWO))
+
+
+async def test_a_name_that_was_used_before_and_what_came_by_unseen_is_asked_for(log: Log) -> None:
+    folds = Folds(log, MemorySnapshots())
+    await lived(log, ONE, 8)
+    (*_, again) = await log.read(ONE)
+    folds.hear(again)
+    assert folds.heard(ONE) is None
+    folds.hear(await log.append(page(TWO, Created(spec={"n": 1})), after=NOWHERE))
+    folds.missed()
+    assert folds.heard(TWO) is None
