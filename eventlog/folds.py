@@ -44,9 +44,9 @@ class Folds:
         self._heard.clear()
 
     def heard(self, ref: Ref) -> Resource | None:
-        """Once, a moment after it was heard of, and only if nothing was heard of it since: what stood
-        there then. Whoever acts upon it hears of what comes after, too, and need not ask the leader
-        whether something has."""
+        """Once, a moment after it was heard of, and only if nothing was heard of it since: what
+        stood there then. Whoever acts upon it hears of what comes after, too, and need not ask the
+        leader whether something has."""
         since = time.monotonic() - self._heard.pop(ref, float("-inf"))
         return self._kept.get(ref) if since <= HEARD_S else None
 
