@@ -5,25 +5,22 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import jwt
 import pytest
 
-from cli.children import Child
 from cli.config import PREFIX
-from cli.embedded import HOST
-from cli.house import OPERATOR, House, free_port
+from cli.house import OPERATOR
 from cli.identities import ALGORITHM, KID, Issuer
 from model.shape import Json
 from tests.flows.client import POLL_S, REACHED_S_MAX, Client, at, client_of
 from tests.flows.dev_house import DevHouse, Said
 from tests.flows.problems import refused
-from tests.stand import Stand, stand
+from tests.flows.several import several
+from tests.stand import Stand
 
 REGIONS = at("region")
 
@@ -213,30 +210,12 @@ async def test_one_can_revoke_at_the_console_without_any_token(
 # --- in every process
 
 
-@pytest.fixture
-async def several() -> AsyncIterator[tuple[Stand, str]]:
-    """A house of its own, and the URL of another process that answers, which only reads."""
-    async with stand() as made:
-        child, port = reading(made.house)
-        await made.children.start(child)
-        await made.children.ready(child.name)
-        yield made, f"http://{HOST}:{port}"
+async def test_it_is_soon_in_force_in_every_process_and_from_its_start() -> None:
+    async with several() as (made, query):
+        await _in_force(made, query)
 
 
-def reading(house: House) -> tuple[Child, int]:
-    as_one, port = house.process("serve"), free_port()
-    argv = tuple("query" if each == "serve" else each for each in as_one.argv)
-    environment = as_one.environment | {
-        "SECAPLANE_HTTP_PORT": str(port),
-        "SECAPLANE_NATS_URL": house.nats("projector"),
-    }
-    return replace(as_one, name="query", argv=argv, environment=environment), port
-
-
-async def test_it_is_soon_in_force_in_every_process_and_from_its_start(
-    several: tuple[Stand, str],
-) -> None:
-    made, query = several
+async def _in_force(made: Stand, query: str) -> None:
     house, path, token = made.house, at("revocation", "everywhere"), made.house.token("jane")
     async with (
         client_of(house.url, house.token(OPERATOR)) as operator,

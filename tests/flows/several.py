@@ -1,0 +1,31 @@
+"""A house and another process beside it that answers, which only reads."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from cli.children import Child
+from cli.config import Config
+from cli.embedded import HOST
+from cli.house import House, free_port
+from tests.stand import Stand, stand
+
+
+@asynccontextmanager
+async def several(settings: Config | None = None) -> AsyncIterator[tuple[Stand, str]]:
+    """The house, and the URL of the reader."""
+    async with stand(settings=settings) as made:
+        child, port = _reading(made.house)
+        await made.children.start(child)
+        await made.children.ready(child.name)
+        yield made, f"http://{HOST}:{port}"
+
+
+def _reading(house: House) -> tuple[Child, int]:
+    as_one, port = house.process("serve"), free_port()
+    argv = tuple("query" if each == "serve" else each for each in as_one.argv)
+    environment = as_one.environment | {
+        "SECAPLANE_HTTP_PORT": str(port),
+        "SECAPLANE_NATS_URL": house.nats("projector"),
+    }
+    return replace(as_one, name="query", argv=argv, environment=environment), port

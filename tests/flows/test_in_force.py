@@ -1,0 +1,136 @@
+"""What the policy says is in force everywhere, what allowed an event stands in it, and a policy
+that cannot be known lets nobody in."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import jwt
+import pytest
+
+from cli.config import Auth, Config
+from cli.house import ISSUER, OPERATOR
+from model.shape import Json
+from tests.flows.client import VOLUME, Answer, Client, at, client_of
+from tests.flows.crashing import Scene, scene_of
+from tests.flows.several import several
+from tests.stand import Stand, kept
+
+JANE = "jane@example.org"
+SILENT_S = 1.0
+
+
+@pytest.fixture(scope="module")
+def stand() -> Iterator[Stand]:
+    """A house that believes nothing for longer than a moment."""
+    with kept(Config(auth=Auth(stale_seconds=SILENT_S))) as made:
+        yield made
+
+
+@pytest.fixture
+async def scene(stand: Stand) -> AsyncIterator[Scene]:
+    async with scene_of(stand) as made:
+        yield made
+
+
+@pytest.fixture
+async def web(scene: Scene) -> str:
+    await scene.client.made(at("workspace", "web"), {"spec": {}})
+    return at("block-storage", "disk", workspace="web")
+
+
+def editors(*subs: str) -> Json:
+    return {"spec": {"subs": list(subs), "roles": ["seca.workspace-editor"], "scopes": [{}]}}
+
+
+# --- what allowed it
+
+
+async def test_an_event_says_who_caused_it_and_what_allowed_that_at_which_revision(
+    scene: Scene, web: str
+) -> None:
+    given = await scene.client.made(at("role-assignment", "editors"), editors(JANE))
+    token = scene.stand.house.token(JANE)
+    answer = await scene.client.by(token).put(web, VOLUME)
+    assert answer.status == 201
+    (made,) = [e for e in await scene.events() if e.position == position(answer)]
+    claims = jwt.decode(token, options={"verify_signature": False})
+    assert (made.by.issuer, made.by.sub, made.by.token) == (ISSUER, JANE, claims["jti"])
+    assert made.by.assignment == "editors/seca.workspace-editor"
+    assert given.json["metadata"]["resourceVersion"] == 1
+    assert 0 < made.by.policy < made.position
+    assert token not in repr(made)
+
+
+def position(answer: Answer) -> int:
+    return int(answer.headers["Secaplane-Position"])
+
+
+# --- everywhere
+
+
+async def test_a_change_is_in_force_at_once_where_it_was_made_and_soon_everywhere() -> None:
+    async with (
+        several() as (made, query),
+        client_of(made.house.url, made.token) as boss,
+        client_of(made.house.url, made.house.token(JANE)) as here,
+        client_of(query, made.house.token(JANE)) as there,
+    ):
+        tenant = made.house.config.dev.tenant
+        own, volumes = at("role", "reader", tenant=tenant), at("image", tenant=tenant)
+        held = at("role-assignment", "readers", tenant=tenant)
+        await boss.made(own, reading("skus/*"))
+        await boss.made(held, {"spec": {"subs": [JANE], "roles": ["reader"], "scopes": [{}]}})
+        for pattern, status in (("images/*", 200), ("skus/*", 403), ("*", 200)):
+            assert (await boss.put(own, reading(pattern))).status == 200
+            assert (await here.get(volumes)).status == status
+            await becomes(there, volumes, status)
+        assert (await boss.delete(held)).status == 202
+        assert (await here.get(volumes)).status == 403
+        await becomes(there, volumes, 403)
+
+
+def reading(pattern: str) -> Json:
+    permission = {"provider": "seca.storage/v1", "resources": [pattern], "verb": ["get", "list"]}
+    return {"spec": {"permissions": [permission]}}
+
+
+async def becomes(caller: Client, path: str, status: int) -> None:
+    await caller.until(path, lambda answer: answer.status == status)
+
+
+# --- open to others
+
+
+async def test_a_tenant_opens_what_it_has_to_everybody_and_to_nobody_else_what_others_have(
+    scene: Scene,
+) -> None:
+    operator = scene.client.by(scene.stand.house.token(OPERATOR))
+    for tenant in ("public", "closed"):
+        spec = {"administrators": [f"boss-of-{tenant}"]}
+        await operator.put(at("tenant", tenant), {"spec": spec})
+        await operator.active(at("tenant", tenant))
+    boss = scene.client.by(scene.stand.house.token("boss-of-public"))
+    opened = {"subs": ["*"], "roles": ["reader"], "scopes": [{"tenants": ["*"]}]}
+    await boss.made(at("role", "reader", tenant="public"), reading("images/*"))
+    await boss.made(at("role-assignment", "all", tenant="public"), {"spec": opened})
+    stranger = scene.client.by(scene.stand.house.token("somebody"))
+    assert (await stranger.get(at("image", tenant="public"))).status == 200
+    assert (await stranger.get(at("role", tenant="public"))).status == 403
+    for tenant in ("closed", "demo", "absent"):
+        assert (await stranger.get(at("image", tenant=tenant))).status == 403
+
+
+# --- not known
+
+
+async def test_a_policy_that_cannot_be_known_lets_nobody_in(scene: Scene, web: str) -> None:
+    await scene.client.made(web, VOLUME)
+    with scene.stopped("nats"):
+        await becomes(scene.client, web, 503)
+        for _ in range(20):
+            answer = await scene.client.get(web)
+            assert answer.status == 503
+            assert "Retry-After" in answer.headers
+            stranger = await scene.client.get(web, token=scene.stand.house.token("stranger"))
+            assert stranger.status == 503
+            assert (await scene.client.get(web, token=None)).status == 401
+    await becomes(scene.client, web, 200)
