@@ -70,12 +70,13 @@ def _put(kind: Kind, writer: Writer) -> HTTPRouteHandler:
         visit, ids = visit_of(request.scope), request.path_params
         name = ids["name"]
         reading.deleted(visit.header(b"accept"))
+        caller = await writer.guard.caller(visit)
         data = await request.body()
         if data:
             reading.media_type(visit.header(b"content-type"))
         sent = reading.body(data)
         expected = reading.expected(visit.header(b"if-unmodified-since"))
-        caller, allowed = await writer.guard.admit(visit, "put", kind, ids, name)
+        allowed = writer.guard.allow(visit, caller, "put", kind, ids, name)
         wanted = writer.bodies.read(kind, sent, broken_names(kind, ids, name))
         ref = kind.ref(ids, name)
         command = Put(

@@ -16,8 +16,8 @@ from policy.caller import Caller
 KNOWN_MAX = 10_000
 """Tokens that were seen lately; one that was forgotten is a new one."""
 READS = ("get", "list")
-WORDS_MAX = 8
-"""In a header that names a caller there are two."""
+WORDS_MAX, HEADERS_MAX = 8, 4
+"""A caller is named by one header of two words; nobody is read to the end who sends more."""
 RECORDED: dict[type[Refusal], Sort] = {
     Unauthenticated: "unauthenticated",
     Forbidden: "forbidden",
@@ -83,5 +83,5 @@ class Witness:
 
 def _sent(visit: Visit) -> list[str]:
     """The words of every Authorization header: one is the token, whatever the others are."""
-    headers = visit.headers(b"authorization")
+    headers = visit.headers(b"authorization")[:HEADERS_MAX]
     return [word for each in headers for word in each.split()[:WORDS_MAX]]

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Literal
+from urllib.parse import unquote
 
 import msgspec
 
@@ -128,6 +129,8 @@ def _short(text: str, longest: int, secrets: Sequence[str] = ()) -> str:
     for secret in secrets:
         if len(secret) >= SECRET_LENGTH_MIN:
             text = text.replace(secret, HIDDEN)
+    if "%" in text and _TOKEN.search(plain := unquote(text)):
+        text = plain
     text = _HALVES.sub("\ufffd", _TOKEN.sub(HIDDEN, text))
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 

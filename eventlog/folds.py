@@ -21,6 +21,8 @@ class Folds:
         self._kept: OrderedDict[Ref, Resource] = OrderedDict()
         self._lately: dict[Ref, tuple[float, Resource]] = {}
         self._heard: dict[Ref, float] = {}
+        self._asking: dict[Ref, object] = {}
+        """What `lately` asks for now, and nothing was heard of since."""
         self._looks: dict[Ref, asyncio.Future[Resource | None]] = {}
 
     def known(self, ref: Ref) -> Resource | None:
@@ -29,18 +31,22 @@ class Folds:
 
     def hear(self, followed: Followed) -> None:
         """A follower of the log has come by it: what was known a moment ago counts no longer. Only
-        the first event that a name ever had is worth keeping, since it is all there is."""
+        the first event that a name ever had is worth keeping, since it is all there is; and only
+        when it has just happened, for a follower may be late and not know yet how it went on."""
         self._lately.pop(followed.ref, None)
+        self._asking.pop(followed.ref, None)
         self._heard.pop(followed.ref, None)
         if isinstance(followed, Blank) or followed.before != NOWHERE:
             return
-        if isinstance(followed.event, Created) and followed.ref not in self._kept:
+        late = abs(time.time() - followed.time.timestamp()) > HEARD_S
+        if isinstance(followed.event, Created) and not late and followed.ref not in self._kept:
             self._remember(evolve(None, followed))
             self._heard[followed.ref] = time.monotonic()
 
     def missed(self) -> None:
         """A follower knows that something came by without it."""
         self._lately.clear()
+        self._asking.clear()
         self._heard.clear()
 
     def heard(self, ref: Ref) -> Resource | None:
@@ -74,10 +80,14 @@ class Folds:
         """
         resource = self.remembered(ref)
         if resource is None:
-            now = time.monotonic()
-            resource = await self.fresh(ref)
-            self._lately.pop(ref, None)
-            if resource is not None and not resource.going:
+            now, asking = time.monotonic(), self._asking.setdefault(ref, object())
+            try:
+                resource = await self.fresh(ref)
+            finally:
+                still = self._asking.get(ref) is asking
+                if still:
+                    del self._asking[ref]
+            if still and resource is not None and not resource.going:
                 self._lately[ref] = (now, resource)
         return resource
 

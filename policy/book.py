@@ -2,12 +2,19 @@
 in one place are found at once, however many there are. Pure."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Protocol, TypeVar
 
 from model.shape import NOWHERE, Json, Position, Ref
-from policy.grants import Grant, Role, assignment_grants, catalogue_grant, lies_in
+from policy.grants import (
+    Grant,
+    Role,
+    assignment_grants,
+    assignment_scopes,
+    catalogue_grant,
+    narrowed,
+)
 from policy.patterns import EVERY
 from policy.wide import Wide
 
@@ -36,7 +43,8 @@ class Given(Protocol):
 class Book:
     """The roles and assignments of all tenants, and when each tenant's last changed."""
 
-    def __init__(self) -> None:
+    def __init__(self, region: str) -> None:
+        self._region = region
         self._roles: defaultdict[str, dict[str, Role]] = defaultdict(dict)
         self._assignments: defaultdict[str, Wide[Ref, Json]] = defaultdict(Wide)
         self._named: Wide[Place, dict[Ref, None]] = Wide()
@@ -86,7 +94,8 @@ class Book:
 
     def grants(self, sub: str, tenant: str, workspace: str) -> Iterator[Grant]:
         """What a sub, or everybody, is given in a workspace of a tenant; in none, if that is empty.
-        Whoever holds anything in a tenant may read its catalogue."""
+        By roles that are there now, whichever was written first: one that is deleted is taken out
+        of the assignments (A-20). Whoever holds anything in a tenant may read its catalogue."""
         for name in (sub, EVERY):
             for ref in islice(self._holding.get((name, tenant)) or (), 1):
                 yield catalogue_grant(tenant, ref.name)
@@ -97,23 +106,21 @@ class Book:
             for place in places
             for ref in self._named.get((name, tenant, place)) or ()
         }
-        yield from self._grants(tenant, sorted(refs))
+        for ref in sorted(refs):
+            spec = self._assignments[tenant].part(ref)[ref]
+            scopes = narrowed(assignment_scopes(tenant, spec), self._region, workspace)
+            yield from assignment_grants(tenant, ref.name, spec, self.roles(tenant), scopes)
 
     def grants_anywhere(self, sub: str, tenant: str) -> Iterator[Grant]:
         """What a sub, or everybody, is given anywhere in a tenant."""
         for name in (sub, EVERY):
-            yield from self._grants(tenant, self._holding.get((name, tenant)) or ())
-
-    def _grants(self, tenant: str, refs: Iterable[Ref]) -> Iterator[Grant]:
-        """By roles that are there now, whichever was written first; a role that is deleted is taken
-        out of the assignments (A-20)."""
-        roles = self.roles(tenant)
-        for ref in refs:
-            spec = self._assignments[tenant].part(ref)[ref]
-            yield from assignment_grants(tenant, ref.name, spec, roles)
+            for ref in self._holding.get((name, tenant)) or ():
+                spec = self._assignments[tenant].part(ref)[ref]
+                scopes = assignment_scopes(tenant, spec)
+                yield from assignment_grants(tenant, ref.name, spec, self.roles(tenant), scopes)
 
     def roles(self, tenant: str) -> Mapping[str, Role]:
-        """The tenant's own."""
+        """A tenant's own."""
         return self._roles.get(tenant, {})
 
     def names(self, sub: str, tenant: str) -> bool:
@@ -145,8 +152,7 @@ def _places(tenant: str, spec: Json) -> set[Place]:
     """Where an assignment is looked for."""
     workspaces = {
         workspace
-        for scope in spec["scopes"]
-        if lies_in(scope, tenant)
+        for scope in assignment_scopes(tenant, spec)
         for workspace in scope.get("workspaces") or (EVERY,)
     }
     if len(spec["subs"]) * len(workspaces) > PLACES_MAX:

@@ -7,18 +7,21 @@ role and its assignment is written first, or both at once.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
+from typing import Any
 
 import msgspec
 
 from kinds import KINDS
 from model.shape import Json, Ref
-from policy.grants import Grant, Role, Rule, assignment_grants
+from policy.grants import Grant, Role, Rule, assignment_grants, assignment_scopes, some
 from policy.patterns import EVERY
 from policy.system_roles import ALL
 
 GIVEN_MAX = 10_000
 """Rules in one role, and in one assignment to parts of a tenant: judging more would keep everybody
 else waiting."""
+JUDGED_MAX = 200_000
+"""Looks at what the author holds: half a second."""
 TOO_MANY = "more at once than can be judged; split it"
 
 
@@ -28,7 +31,15 @@ def too_much(
     """The first thing that a role or an assignment gives away, beside what it gave before, and that
     none of the held grants includes; empty where there is none. To new subs, all of it is new.
     `roles` are the tenant's own."""
-    holding = _Holding(held)
+    try:
+        return _beside(_Holding(held), ref, roles, old, new)
+    except _TooMany:
+        return TOO_MANY
+
+
+def _beside(
+    holding: "_Holding", ref: Ref, roles: Mapping[str, Role], old: Json | None, new: Json
+) -> str:
     known = old if old and set(new.get("subs", ())) <= set(old.get("subs", ())) else None
     before = _given(ref, roles, known) if known else []
     given = _given(ref, roles, new)
@@ -45,25 +56,45 @@ def too_much(
     return ""
 
 
+class _TooMany(Exception):
+    pass
+
+
 class _Holding:
-    """What somebody holds, by workspace."""
+    """What somebody holds, by workspace; each role in each place once."""
 
     def __init__(self, held: Iterable[Grant]) -> None:
-        self._by_workspace: defaultdict[str, list[Grant]] = defaultdict(list)
+        self._left = JUDGED_MAX
+        self._by_workspace: defaultdict[str, dict[Any, Grant]] = defaultdict(dict)
         for grant in held:
-            for workspace in grant.workspaces():
-                self._by_workspace[workspace].append(grant)
+            for scope in grant.scopes:
+                regions = tuple(some(scope, "regions"))
+                for workspace in some(scope, "workspaces"):
+                    self._count()
+                    here = [{"regions": regions, "workspaces": (workspace,)}]
+                    once = Grant(grant.role, grant.tenant, here, grant.said_by)
+                    self._by_workspace[workspace][id(grant.role), grant.tenant, regions] = once
 
     def includes(self, given: Rule) -> bool:
-        some = (self._by_workspace.get(each, ()) for each in {EVERY, given.workspace})
-        return any(grant.includes(given) for grant in chain.from_iterable(some))
+        for workspace in {EVERY, given.workspace}:
+            for grant in self._by_workspace.get(workspace, {}).values():
+                self._count()
+                if grant.includes(given):
+                    return True
+        return False
+
+    def _count(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise _TooMany
 
 
 def _given(ref: Ref, roles: Mapping[str, Role], spec: Json) -> list[Grant]:
     tenant = ref.scope("tenants")
     if ref.kind == "role":
         return [Grant(Role(spec), tenant, ({},), "")]
-    return list(assignment_grants(tenant, "", spec, roles))
+    scopes = assignment_scopes(tenant, spec)
+    return list(assignment_grants(tenant, "", spec, roles, scopes))
 
 
 def _everywhere(holding: _Holding, given: Grant) -> bool:

@@ -87,24 +87,25 @@ class Grant(msgspec.Struct, frozen=True):
 
     def fitting(self, asked: Asked) -> Iterator[Rule]:
         """Its rules that can allow what is asked."""
-        places = self._places(asked)
-        if not places:
-            return
-        for pattern in covering(asked.flat, asked.nested):
-            for verb in self.role.verbs.get((asked.provider, pattern), ()):
-                if named(asked.verb, verb):
-                    for place in places:
-                        yield Rule(asked.provider, pattern, verb, *place, self.said_by)
+        lines = [
+            (asked.provider, pattern, verb)
+            for pattern in covering(asked.flat, asked.nested)
+            for verb in self.role.verbs.get((asked.provider, pattern), ())
+            if named(asked.verb, verb)
+        ]
+        places = self._places(asked) if lines else ()
+        for line in lines:
+            for place in places:
+                yield Rule(*line, *place, self.said_by)
 
-    def _places(self, asked: Asked) -> dict[tuple[str, str, str], None]:
+    def _places(self, asked: Asked) -> set[tuple[str, str, str]]:
         if not named(asked.tenant, self.tenant):
-            return {}
+            return set()
         return {
-            (self.tenant, region, workspace): None
-            for scope in self.scopes
-            for region in (EVERY, asked.region)
-            for workspace in (EVERY, asked.workspace)
-            if region in _some(scope, "regions") and workspace in _some(scope, "workspaces")
+            (self.tenant, region, workspace)
+            for scope in narrowed(self.scopes, asked.region, asked.workspace)
+            for region in scope["regions"]
+            for workspace in scope["workspaces"]
         }
 
     def includes(self, given: Rule) -> bool:
@@ -112,8 +113,8 @@ class Grant(msgspec.Struct, frozen=True):
         if self.tenant not in (EVERY, given.tenant):
             return False
         if not any(
-            not {EVERY, given.region}.isdisjoint(_some(scope, "regions"))
-            and not {EVERY, given.workspace}.isdisjoint(_some(scope, "workspaces"))
+            not {EVERY, given.region}.isdisjoint(some(scope, "regions"))
+            and not {EVERY, given.workspace}.isdisjoint(some(scope, "workspaces"))
             for scope in self.scopes
         ):
             return False
@@ -123,27 +124,35 @@ class Grant(msgspec.Struct, frozen=True):
             for pattern in including(given.resource)
         )
 
-    def workspaces(self) -> set[str]:
-        return {workspace for scope in self.scopes for workspace in _some(scope, "workspaces")}
-
     def rules(self) -> Iterator[Rule]:
         """All it allows, multiplied out: as many as somebody wants to read."""
         for scope in self.scopes:
-            for region in _some(scope, "regions"):
-                for workspace in _some(scope, "workspaces"):
+            for region in some(scope, "regions"):
+                for workspace in some(scope, "workspaces"):
                     for line in self.role.lines():
                         yield Rule(*line, self.tenant, region, workspace, self.said_by)
 
     def __len__(self) -> int:
         """How many rules that would be."""
         places = sum(
-            len(_some(scope, "regions")) * len(_some(scope, "workspaces")) for scope in self.scopes
+            len(some(scope, "regions")) * len(some(scope, "workspaces")) for scope in self.scopes
         )
         return places * len(self.role)
 
 
-def _some(scope: Json, dimension: str) -> Sequence[str]:
+def some(scope: Json, dimension: str) -> Sequence[str]:
     return scope.get(dimension) or (EVERY,)
+
+
+def narrowed(scopes: Sequence[Json], region: str, workspace: str) -> list[Json]:
+    """What of some scopes can matter in one place: never much, however many there are."""
+    found: dict[tuple[tuple[str, ...], ...], Json] = {}
+    for scope in scopes:
+        regions = tuple(r for r in {EVERY: 0, region: 0} if r in some(scope, "regions"))
+        workspaces = tuple(w for w in {EVERY: 0, workspace: 0} if w in some(scope, "workspaces"))
+        if regions and workspaces:
+            found[regions, workspaces] = {"regions": regions, "workspaces": workspaces}
+    return list(found.values())
 
 
 def lies_in(scope: Json, tenant: str) -> bool:
@@ -154,13 +163,17 @@ def lies_in(scope: Json, tenant: str) -> bool:
     return tenant in named_there or EVERY in named_there
 
 
+def assignment_scopes(tenant: str, spec: Json) -> list[Json]:
+    """Those in which it gives anything away."""
+    return [scope for scope in spec["scopes"] if lies_in(scope, tenant)]
+
+
 def assignment_grants(
-    tenant: str, name: str, spec: Json, roles: Mapping[str, Role]
+    tenant: str, name: str, spec: Json, roles: Mapping[str, Role], scopes: Sequence[Json]
 ) -> Iterator[Grant]:
-    """What one assignment of a tenant gives each of its subs; `roles` are the tenant's own, by
-    name, and one that is not there gives nothing."""
-    scopes = [scope for scope in spec["scopes"] if lies_in(scope, tenant)]
-    for role in spec["roles"] if scopes else ():
+    """What one assignment of a tenant gives each of its subs in some of its scopes; `roles` are the
+    tenant's own, by name, and one that is not there gives nothing."""
+    for role in dict.fromkeys(spec["roles"]) if scopes else ():
         found = SYSTEM.get(role) or roles.get(role)
         if found is not None:
             yield Grant(found, tenant, scopes, f"{name}/{role}")

@@ -25,7 +25,8 @@ class Judge:
 
     def rules(self) -> Iterator[Rule]:
         """For who explains: the first so many."""
-        return islice(_once(grant.rules() for grant in self._grants), SHOWN_MAX)
+        every = chain.from_iterable(grant.rules() for grant in self._grants)
+        return _once([islice(every, SHOWN_MAX)])
 
     def allowed_by(self, asked: Asked) -> Rule | None:
         """The rule that allows it; None when none does."""

@@ -17,9 +17,11 @@ from policy.escalation import too_much
 from policy.grants import EVERYONE, NO_WORKSPACE, OPERATOR, Asked, Grant, Rule
 from policy.judge import Judge, failing
 
-ANSWERS_MAX = 10_000
-"""Kept for each caller and place."""
+ANSWERS_MAX = 100_000
+"""Kept in all."""
 STANDINGS_MAX = 10_000
+KEPT_LENGTH_MAX = 512
+"""In characters: of a longer address nothing can exist, so nobody asks for it again."""
 SCOPES = ("tenant", "workspace")
 """Kinds whose own name is a dimension of the rules."""
 KINDS_OF_POLICY = ("role", "role-assignment")
@@ -61,9 +63,10 @@ class Policy:
         fresh: Callable[[], bool],
     ) -> None:
         self.revision = NOWHERE
-        self.book = Book()
+        self.book = Book(region)
         self._region, self._fresh = region, fresh
         self._operators = frozenset(operators)
+        self._answers = 0
         self._standings: OrderedDict[tuple[str, str, str, str], Standing] = OrderedDict()
 
     def may(
@@ -86,15 +89,24 @@ class Policy:
         try:
             allowed = standing.answers[key]
         except KeyError:
-            if len(standing.answers) >= ANSWERS_MAX:
-                standing.answers.clear()
             rule = standing.judge.allowed_by(self._asked(verb, kind, ids, name))
-            allowed = standing.answers[key] = self._by(caller, rule, standing.revision)
+            allowed = self._by(caller, rule, standing.revision)
+            self._keep(standing, key, allowed)
         if allowed is None:
             raise Forbidden(
                 "you may not do this here; ask an administrator of the tenant for a role"
             )
         return allowed
+
+    def _keep(self, standing: Standing, key: tuple[str, ...], allowed: By | None) -> None:
+        if sum(map(len, key)) > KEPT_LENGTH_MAX:
+            return
+        if self._answers >= ANSWERS_MAX:
+            for each in self._standings.values():
+                each.answers.clear()
+            self._answers = 0
+        standing.answers[key] = allowed
+        self._answers += 1
 
     def allows(self, caller: Caller, verb: str, ref: Ref) -> bool:
         """Whether `may` would allow it.
@@ -120,10 +132,24 @@ class Policy:
         """
         self._refuse_stale()
         asked = self._asked(verb, kind, ids, name)
-        rule = Judge(self.grants(caller, asked.tenant, asked.workspace)).allowed_by(asked)
+        rule = self._rule(caller, asked)
         own = Judge(() if rule else self._own(caller, asked.tenant))
         nearest = nearest_to(asked, own.rules())
         return Verdict(rule, self.book.revision(asked.tenant), asked, nearest)
+
+    def surely(
+        self, caller: Caller, verb: str, kind: Kind, ids: Mapping[str, str], name: str = ""
+    ) -> bool:
+        """The same decision again, without a reason, and nothing of it is kept.
+
+        Raises:
+            Unavailable: as `may`.
+        """
+        self._refuse_stale()
+        return self._rule(caller, self._asked(verb, kind, ids, name)) is not None
+
+    def _rule(self, caller: Caller, asked: Asked) -> Rule | None:
+        return Judge(self.grants(caller, asked.tenant, asked.workspace)).allowed_by(asked)
 
     def gives_too_much(self, caller: Caller, ref: Ref, old: Json | None, new: Json) -> str:
         """What a role or an assignment would give away that its author does not hold (CONTRACT: no
@@ -139,7 +165,7 @@ class Policy:
 
     def begin(self, revision: Position) -> None:
         """Forget everything: what is told next is all there was at that position."""
-        self.revision, self.book = revision, Book()
+        self.revision, self.book = revision, Book(self._region)
         self.book.begin(revision)
         self._standings.clear()
 
@@ -171,11 +197,12 @@ class Policy:
         yield from self._own(caller, tenant)
 
     def _own(self, caller: Caller, tenant: str) -> Iterator[Grant]:
-        """What the caller holds anywhere in a tenant, beside what everybody does."""
-        if caller.sub in self._operators:
-            yield OPERATOR
+        """What the caller holds anywhere in a tenant, beside what everybody does. Who is an
+        operator is no tenant's business."""
         if tenant:
             yield from self.book.grants_anywhere(caller.sub, tenant)
+        elif caller.sub in self._operators:
+            yield OPERATOR
 
     def _general(self, caller: Caller) -> Iterator[Grant]:
         """What nobody's assignment says."""
@@ -188,15 +215,21 @@ class Policy:
             raise Unavailable("who may what is not known at the moment; try again")
 
     def _standing(self, caller: Caller, tenant: str, workspace: str) -> Standing:
+        """Kept, unless it is a stranger's: who holds nothing shall not push out who does, whatever
+        names of tenants come to mind."""
         edition = self.book.edition(tenant)
         key = (caller.issuer, caller.sub, tenant, workspace)
         standing = self._standings.get(key)
-        if standing is None or standing.edition != edition:
-            if len(self._standings) >= STANDINGS_MAX:
-                self._standings.popitem(last=False)
-            grants = self.grants(caller, tenant, workspace)
-            standing = Standing(grants, self.book.revision(tenant), edition)
+        if standing is not None and standing.edition == edition:
+            self._standings.move_to_end(key)
+            return standing
+        grants = list(self.grants(caller, tenant, workspace))
+        standing = Standing(grants, self.book.revision(tenant), edition)
+        if not tenant or len(grants) > 1:
             self._standings[key] = standing
+            self._standings.move_to_end(key)
+            if len(self._standings) > STANDINGS_MAX:
+                self._standings.popitem(last=False)
         return standing
 
     def _asked(self, verb: str, kind: Kind, ids: Mapping[str, str], name: str) -> Asked:

@@ -12,6 +12,7 @@ KINDS_OF_REVOCATION = ("revocation",)
 class Revocations:
     def __init__(self) -> None:
         self._by_ref: dict[Ref, Json] = {}
+        self._changed = False
         self._tokens: frozenset[str] = frozenset()
         self._before: dict[str, float] = {}
         """Sub -> what was issued before that moment is revoked, in seconds since 1970."""
@@ -28,6 +29,9 @@ class Revocations:
             self._by_ref.pop(resource.ref, None)
             if not resource.going:
                 self._by_ref[resource.ref] = resource.spec
+        self._changed = True
+
+    def _understand(self) -> None:
         specs = self._by_ref.values()
         self._tokens = frozenset(spec["jti"] for spec in specs if "jti" in spec)
         self._before = {}
@@ -35,9 +39,12 @@ class Revocations:
             if "sub" in spec:
                 moment = datetime.fromisoformat(spec["issuedBefore"]).timestamp()
                 self._before[spec["sub"]] = max(moment, self._before.get(spec["sub"], moment))
+        self._changed = False
 
     def include(self, sub: str, token: str, issued_at: float) -> bool:
         """Whether a token is revoked: by its id, or because it was issued to somebody too early.
         One that does not say when it was issued (0) was issued before everything."""
+        if self._changed:
+            self._understand()
         before = self._before.get(sub)
         return token in self._tokens or (before is not None and issued_at < before)

@@ -92,6 +92,9 @@ async def _taken(bench: Bench, resource: Resource, step: Step, bound: Bound) -> 
     handled = await _say(bench, resource, report(bench.sealer, resource, step, outcome))
     if step is Step.REMOVE and handled.event is None:
         return Again(WAIT_S)  # something was put into it meanwhile, and has to go first
+    now = handled.resource
+    if now is not None and now.intended > resource.intended:
+        return Again(0)  # somebody wants something else by now, whoever may have told us
     return None
 
 

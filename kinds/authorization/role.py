@@ -38,6 +38,9 @@ SYSTEM_ROLES = frozenset(
 )
 """What they allow, `policy.system_roles` says."""
 
+LINES_MAX = 10_000
+"""Resources times verbs. Whoever judges them keeps everybody else waiting."""
+
 Verb = Annotated[
     str,
     Meta(
@@ -61,6 +64,10 @@ class RoleSpec(Wire, frozen=True):
 
 
 def speaks_of_what_there_is(old: Json | None, new: Json, around: Around) -> Iterable[Broken]:
+    lines = sum(len(each["resources"]) * len(each["verb"]) for each in new["permissions"])
+    if lines > LINES_MAX:
+        words = f"come to {lines} resources times verbs, and {LINES_MAX} is the most; split them"
+        yield Broken(words, "/spec/permissions")
     for n, permission in enumerate(new["permissions"]):
         here = f"/spec/permissions/{n}"
         if permission["provider"] not in PROVIDERS:

@@ -1,15 +1,21 @@
 """A role assignment: who holds which roles, and where."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
 from kinds.authorization import PROVIDER
-from model.kind import Kind, Link
-from model.shape import Wire
+from model.errors import Broken
+from model.kind import Around, Kind, Link
+from model.shape import Json, Wire
 
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
 Sub = Annotated[str, Meta(min_length=1, max_length=128)]
+
+
+NAMED_MAX = 1024
+"""In all scopes of one assignment. Whoever looks through them keeps everybody else waiting."""
 
 
 class Scope(Wire, frozen=True):
@@ -27,6 +33,15 @@ class RoleAssignmentSpec(Wire, frozen=True):
     scopes: Annotated[tuple[Scope, ...], Meta(min_length=1, max_length=256)]
 
 
+def names_no_more_than_can_be_judged(
+    old: Json | None, new: Json, around: Around
+) -> Iterable[Broken]:
+    named = sum(len(each) for scope in new["scopes"] for each in scope.values())
+    if named > NAMED_MAX:
+        words = f"name {named} tenants, regions and workspaces, and {NAMED_MAX} is the most"
+        yield Broken(f"{words}; split them", "/spec/scopes")
+
+
 KIND = Kind(
     provider=PROVIDER,
     name="role-assignment",
@@ -39,5 +54,6 @@ KIND = Kind(
         Link(at="/scopes/*/regions/*", to=("region",), all_of_them=True),
         Link(at="/scopes/*/workspaces/*", to=("workspace",), strict=False, all_of_them=True),
     ),
+    check=names_no_more_than_can_be_judged,
     by_plugin=False,
 )

@@ -203,12 +203,17 @@ async def test_the_scheme_may_be_written_in_any_case(client: Client, house: DevH
         assert found.status == 200
 
 
-async def test_who_asks_is_judged_before_what_is_asked(client: Client) -> None:
-    """Readable first, then the caller, then the rules of the kind."""
+async def test_who_asks_is_judged_before_what_is_asked(client: Client, house: DevHouse) -> None:
+    """Who is it, is it readable, may they, and then the rules of the kind."""
     body = msgspec.json.encode({"spec": {"unknown": 1}})
     path = at("block-storage", "BAD", workspace="w")
     headers = {"Content-Type": JSON}
     answer = await client.ask("PUT", path, token=None, data=body, headers=headers)
     refused(answer, 401)
     answer = await client.ask("PUT", path, token=None, data=b"{", headers=headers)
+    refused(answer, 401)
+    stranger = house.token("stranger-of-order")
+    answer = await client.ask("PUT", path, token=stranger, data=b"{", headers=headers)
     refused(answer, 400)
+    answer = await client.ask("PUT", path, token=stranger, data=body, headers=headers)
+    refused(answer, 403)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
@@ -14,7 +14,15 @@ from eventlog.log import Log, Unanswered
 from eventlog.memory import MemoryLog
 from eventlog.snapshots import EVERY_EVENTS, KeyValueSnapshots, MemorySnapshots, Snapshots
 from eventlog.subjects import subject
-from model.events import ActionRequested, Created, Deleted, DeletionRequested, Updated
+from model.events import (
+    ActionRequested,
+    AnyEvent,
+    Created,
+    Deleted,
+    DeletionRequested,
+    RecordedEvent,
+    Updated,
+)
 from model.evolve import fold
 from model.shape import NOWHERE, Position, Ref, Resource, State
 from tests.log.pages import NOON, ONE, REGION, TWO, page
@@ -195,28 +203,65 @@ async def test_snapshots_that_were_never_prepared_do_not_answer(
 # --- what a follower has heard
 
 
-async def test_what_was_heard_a_moment_ago_is_told_once_and_not_after_anything_came_by(
-    log: Log,
-) -> None:
-    folds = Folds(log, MemorySnapshots())
-    first = await log.append(page(ONE, Created(spec={"n": 1})), after=NOWHERE)
-    folds.hear(first)
-    heard = folds.heard(ONE)
-    assert heard == await folds.fresh(ONE)
-    assert folds.heard(ONE) is None
-    other = await log.append(page(TWO, Created(spec={"n": 1})), after=NOWHERE)
-    folds.hear(other)
-    folds.hear(await log.append(page(TWO, DeletionRequested()), after=other.position))
-    assert folds.heard(TWO) is None
-    assert (await folds.fresh(TWO)) == fold(await log.read(TWO))
+async def happened(log: Log, ref: Ref, event: AnyEvent, *, ago_s: float = 0.0) -> RecordedEvent:
+    moment = datetime.now(UTC) - timedelta(seconds=ago_s)
+    return await log.append(replace(page(ref, event), time=moment), after=await log.last(ref))
 
 
-async def test_a_name_that_was_used_before_and_what_came_by_unseen_is_asked_for(log: Log) -> None:
+async def test_what_was_heard_a_moment_ago_is_told_once(log: Log) -> None:
     folds = Folds(log, MemorySnapshots())
-    await lived(log, ONE, 8)
-    (*_, again) = await log.read(ONE)
-    folds.hear(again)
+    folds.hear(await happened(log, ONE, Created(spec={"n": 1})))
+    assert folds.heard(ONE) == await folds.fresh(ONE)
     assert folds.heard(ONE) is None
-    folds.hear(await log.append(page(TWO, Created(spec={"n": 1})), after=NOWHERE))
+
+
+async def test_what_came_by_since_or_was_missed_or_is_long_ago_is_asked_for(log: Log) -> None:
+    folds = Folds(log, MemorySnapshots())
+    folds.hear(await happened(log, ONE, Created(spec={"n": 1})))
+    folds.hear(await happened(log, ONE, DeletionRequested()))
+    assert folds.heard(ONE) is None
+    assert await folds.fresh(ONE) == fold(await log.read(ONE))
+    folds.hear(await happened(log, TWO, Created(spec={"n": 1})))
     folds.missed()
     assert folds.heard(TWO) is None
+    late = Folds(log, MemorySnapshots())
+    three = msgspec.structs.replace(TWO, path=f"{TWO.path}-three")
+    late.hear(await happened(log, three, Created(spec={"n": 1}), ago_s=5))
+    assert late.heard(three) is None
+
+
+async def test_a_name_that_was_used_before_is_asked_for(log: Log) -> None:
+    folds = Folds(log, MemorySnapshots())
+    for event in (Created(spec={}), DeletionRequested(), Deleted()):
+        await happened(log, ONE, event)
+    folds.hear(await happened(log, ONE, Created(spec={"n": 2})))
+    assert folds.heard(ONE) is None
+
+
+class Slow(MemoryLog):
+    """Answers what was the last event when it was asked, after a while."""
+
+    def __init__(self) -> None:
+        super().__init__(REGION)
+        self.go_on = asyncio.Event()
+
+    async def latest(self, ref: Ref) -> RecordedEvent | None:
+        found = await super().latest(ref)
+        await self.go_on.wait()
+        return found
+
+
+async def test_what_changes_while_it_is_asked_for_is_not_believed_for_a_moment() -> None:
+    log = Slow()
+    folds = Folds(log, MemorySnapshots())
+    await happened(log, ONE, Created(spec={"n": 1}))
+    asking = asyncio.create_task(folds.lately(ONE))
+    await asyncio.sleep(0)
+    folds.hear(await happened(log, ONE, Updated(spec={"n": 2})))
+    log.go_on.set()
+    await asking
+    assert folds.remembered(ONE) is None
+    found = await folds.lately(ONE)
+    assert found is not None
+    assert found.spec == {"n": 2}
+    assert folds.remembered(ONE) is found

@@ -110,3 +110,19 @@ def test_an_administrator_gives_every_system_role_and_all_of_a_provider() -> Non
     for name in ("admin", "region-admin", "workspace-admin", "workspace-editor"):
         spec = {"subs": ["bob"], "roles": [f"seca.{name}"], "scopes": [{}]}
         assert known.gives_too_much(JANE, assignment("bob", "x").ref, None, spec) == ""
+
+
+def test_what_cannot_be_judged_in_time_is_not_given() -> None:
+    scopes: list[Json] = [{"workspaces": [f"w{n}-{m}" for m in range(200)]} for n in range(5)]
+    held = [assignment("jane", f"r{n}", *scopes) for n in range(300)]
+    roles = [role(f"r{n}", permission("seca.compute", "instances/one", "get")) for n in range(300)]
+    known = policy(*roles, *held)
+    spec = {"permissions": [permission("seca.compute", "instances/*", ALL)]}
+    assert "split it" in known.gives_too_much(JANE, role("given").ref, None, spec)
+
+
+def test_one_role_held_in_a_thousand_ways_is_looked_at_once() -> None:
+    held = [assignment("jane", f"seca.admin {'x' * (n + 1)}"[:60]) for n in range(50)]
+    known = policy(*held)
+    many = [permission("seca.compute", f"instances/i{n}", ALL) for n in range(1500)]
+    assert known.gives_too_much(JANE, role("given").ref, None, {"permissions": many}) == ""

@@ -100,6 +100,16 @@ def test_what_is_told_from_the_beginning_replaces_all_that_was_known() -> None:
     assert verbs(known, JANE, "instance") == []
 
 
+def test_what_strangers_ask_is_forgotten_and_what_is_too_long_to_be_there_too() -> None:
+    known = policy(assignment("jane", "seca.admin"))
+    for n in range(50):
+        assert may(known, STRANGER, "get", "instance", "one", tenant=f"t{n}") is None
+        assert may(known, JANE, "get", "instance", "one", workspace=f"w{n}" * 300) is not None
+    kept = known._standings.values()
+    assert sum(len(each.answers) for each in kept) == 0
+    assert not any(key[1] == STRANGER.sub for key in known._standings)
+
+
 # --- the system roles
 
 

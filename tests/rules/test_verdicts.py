@@ -9,11 +9,13 @@ from msgspec import UNSET, UnsetType
 from kinds import KINDS
 from model.errors import Invalid
 from model.kind import Kind
+from model.shape import Json
 from policy.explain import explained, who_may
 from policy.may import Policy, Verdict
 from policy.review import CALLERS_MAX, AccessReviewSpec, Place, place
 from tests.rules.test_grants import (
     JANE,
+    OPERATOR,
     PLACE,
     STRANGER,
     assignment,
@@ -93,6 +95,17 @@ def test_who_holds_something_elsewhere_is_told_where() -> None:
     assert [(each["workspace"], each["fails"]) for each in said["nearest"]] == [
         ("two", ("workspace",))
     ]
+
+
+def test_an_explanation_reads_no_more_than_somebody_wants_to_read() -> None:
+    scope: Json = {"regions": ["*"] * 64, "workspaces": ["*"] * 256}
+    known = policy(assignment("jane", "seca.workspace-viewer", *[scope] * 16))
+    assert not shown(known.verdict(JANE, "put", INSTANCE, PLACE, "one"))["allowed"]
+
+
+def test_who_is_an_operator_is_no_tenants_business() -> None:
+    said = shown(policy().verdict(OPERATOR, "put", INSTANCE, PLACE, "one"))
+    assert said == shown(policy().verdict(STRANGER, "put", INSTANCE, PLACE, "one"))
 
 
 # --- what is asked about
