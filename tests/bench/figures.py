@@ -51,6 +51,7 @@ TARGETS = {
     "may_growth": Target("the same among 100,000 / among 10,000", at_most=1.3),
     "may_disagreements": Target("with one plain enforcer, of 200,000 questions", at_most=0),
     "guard_share": Target("token and policy, of a GET's time", at_most=20),
+    "policy_spread_ms": Target("a change of policy to another process", at_most=1000),
     "policy_start_s": Target("to know 100,000 assignments", at_most=2),
     "policy_start_block_ms": Target("nobody waits longer meanwhile", at_most=5),
     "restart_growth": Target("restart to ready, 200,000 events / 200", at_most=1.3),

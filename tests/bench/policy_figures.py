@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import partial
 
 import asyncpg
 import msgspec
@@ -30,6 +31,8 @@ from policy.watch import Watch
 from readmodel.tables import READ_MODEL
 from tests import plain_policy
 from tests.bench.figures import Figure, figure
+from tests.flows.client import Answer, at, client_of
+from tests.flows.several import several
 from tests.stand import Stand, stand
 
 ROLES, ASSIGNMENTS, MANY = 1_000, 10_000, 100_000
@@ -75,6 +78,7 @@ async def measure(gets_per_second: float) -> dict[str, Figure]:
         "may_growth": figure(growth, "ratio"),
         "may_disagreements": figure([_disagreements()], "of 200k"),
         "guard_share": figure([each * gets_per_second / 10_000 for each in guarding], "%"),
+        "policy_spread_ms": figure(await _spread_ms(), "ms"),
         **starts,
     }
 
@@ -250,3 +254,36 @@ def _authorization(house: Stand) -> tuple[bytes, bytes]:
 
 
 HEADERS = [(b"host", b"127.0.0.1"), (b"accept", b"*/*"), (b"user-agent", b"bench")]
+
+
+async def _spread_ms() -> list[float]:
+    """From the answer to a change until another process answers by it."""
+    async with (
+        several() as (made, reader),
+        client_of(made.house.url, made.token) as boss,
+        client_of(reader, made.house.token("reader")) as there,
+    ):
+        tenant = made.house.config.dev.tenant
+        role, images = at("role", "reader", tenant=tenant), at("image", tenant=tenant)
+        held = {"subs": ["reader"], "roles": ["reader"], "scopes": [{}]}
+        await boss.made(role, _reading("skus/*"))
+        await boss.made(at("role-assignment", "readers", tenant=tenant), {"spec": held})
+        found = []
+        for pattern, status in SPREAD * REPEATS:
+            await boss.put(role, _reading(pattern))
+            began = time.perf_counter()
+            await there.until(images, partial(_answers, status))
+            found.append(1000 * (time.perf_counter() - began))
+    return found
+
+
+def _answers(status: int, answer: Answer) -> bool:
+    return answer.status == status
+
+
+def _reading(pattern: str) -> Json:
+    permission = {"provider": "seca.storage/v1", "resources": [pattern], "verb": ["get", "list"]}
+    return {"spec": {"permissions": [permission]}}
+
+
+SPREAD = (("images/*", 200), ("skus/*", 403))
