@@ -4,15 +4,13 @@ import asyncio
 import time
 from collections import OrderedDict
 
-from eventlog.log import Blank, Followed, Log, Unanswered
+from eventlog.log import Log, Unanswered
 from eventlog.snapshots import EVERY_EVENTS, Snapshots
-from model.events import Created
 from model.evolve import evolve, fold
 from model.shape import NOWHERE, Position, Ref, Resource
 
 KEPT_MAX = 4096
 LATELY_S = 5.0
-HEARD_S = 0.1
 
 
 class Folds:
@@ -20,7 +18,6 @@ class Folds:
         self._log, self._snapshots = log, snapshots
         self._kept: OrderedDict[Ref, Resource] = OrderedDict()
         self._lately: dict[Ref, tuple[float, Resource]] = {}
-        self._heard: dict[Ref, float] = {}
         self._asking: dict[Ref, object] = {}
         """What `lately` asks for now, and nothing was heard of since."""
         self._looks: dict[Ref, asyncio.Future[Resource | None]] = {}
@@ -29,32 +26,16 @@ class Folds:
         """What this process saw last, which may be old."""
         return self._kept.get(ref)
 
-    def hear(self, followed: Followed) -> None:
-        """A follower of the log has come by it: what was known a moment ago counts no longer. Only
-        the first event that a name ever had is worth keeping, since it is all there is; and only
-        when it has just happened, for a follower may be late and not know yet how it went on."""
-        self._lately.pop(followed.ref, None)
-        self._asking.pop(followed.ref, None)
-        self._heard.pop(followed.ref, None)
-        if isinstance(followed, Blank) or followed.before != NOWHERE:
-            return
-        late = abs(time.time() - followed.time.timestamp()) > HEARD_S
-        if isinstance(followed.event, Created) and not late and followed.ref not in self._kept:
-            self._remember(evolve(None, followed))
-            self._heard[followed.ref] = time.monotonic()
+    def hear(self, ref: Ref) -> None:
+        """A follower of the log has come by an event of it: what was known a moment ago counts no
+        longer."""
+        self._lately.pop(ref, None)
+        self._asking.pop(ref, None)
 
     def missed(self) -> None:
         """A follower knows that something came by without it."""
         self._lately.clear()
         self._asking.clear()
-        self._heard.clear()
-
-    def heard(self, ref: Ref) -> Resource | None:
-        """Once, a moment after it was heard of, and only if nothing was heard of it since: what
-        stood there then. Whoever acts upon it hears of what comes after, too, and need not ask the
-        leader whether something has."""
-        since = time.monotonic() - self._heard.pop(ref, float("-inf"))
-        return self._kept.get(ref) if since <= HEARD_S else None
 
     async def fresh(self, ref: Ref) -> Resource | None:
         """The resource, gone or not, at the position the leader names last.
@@ -141,12 +122,9 @@ class Folds:
 
     async def keep(self, resource: Resource, *, before: Resource | None) -> None:
         """Remember, and every so many events take a snapshot."""
-        self._remember(resource)
-        if resource.events // EVERY_EVENTS > (before.events if before else 0) // EVERY_EVENTS:
-            await self._snapshots.save(resource)
-
-    def _remember(self, resource: Resource) -> None:
         self._kept[resource.ref] = resource
         self._kept.move_to_end(resource.ref)
         while len(self._kept) > KEPT_MAX:
             self._kept.popitem(last=False)
+        if resource.events // EVERY_EVENTS > (before.events if before else 0) // EVERY_EVENTS:
+            await self._snapshots.save(resource)

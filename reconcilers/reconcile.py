@@ -61,7 +61,7 @@ async def reconcile(bench: Bench, ref: Ref, news: Position = NOWHERE) -> Again |
         whatever the plugin or the log raises: the worker looks again later.
     """
     async with bench.gate:
-        resource = bench.door.folds.heard(ref) or await bench.door.folds.fresh(ref)
+        resource = await bench.door.folds.fresh(ref)
         around, bound = await surroundings(bench.door, bench.family, resource, news)
         todo = plan(resource, around)
     if todo.step is Step.REST or resource is None:

@@ -94,7 +94,7 @@ class Reconcilers:
 
     def _wake(self, followed: Followed) -> None:
         """Intents wake their resource; any event wakes who waits for its resource."""
-        self.bench.door.folds.hear(followed)
+        self.bench.door.folds.hear(followed.ref)
         for waiting in self._waiting.pop(followed.ref, ()):
             self._news[waiting] = followed.position
             self.queue.add(waiting)

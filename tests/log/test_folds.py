@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 import pytest
@@ -16,7 +16,6 @@ from eventlog.snapshots import EVERY_EVENTS, KeyValueSnapshots, MemorySnapshots,
 from eventlog.subjects import subject
 from model.events import (
     ActionRequested,
-    AnyEvent,
     Created,
     Deleted,
     DeletionRequested,
@@ -203,39 +202,19 @@ async def test_snapshots_that_were_never_prepared_do_not_answer(
 # --- what a follower has heard
 
 
-async def happened(log: Log, ref: Ref, event: AnyEvent, *, ago_s: float = 0.0) -> RecordedEvent:
-    moment = datetime.now(UTC) - timedelta(seconds=ago_s)
-    return await log.append(replace(page(ref, event), time=moment), after=await log.last(ref))
-
-
-async def test_what_was_heard_a_moment_ago_is_told_once(log: Log) -> None:
+@pytest.mark.parametrize("missed", [False, True])
+async def test_what_a_follower_came_by_or_missed_is_not_believed_for_a_moment(
+    log: Log, missed: bool
+) -> None:
     folds = Folds(log, MemorySnapshots())
-    folds.hear(await happened(log, ONE, Created(spec={"n": 1})))
-    assert folds.heard(ONE) == await folds.fresh(ONE)
-    assert folds.heard(ONE) is None
-
-
-async def test_what_came_by_since_or_was_missed_or_is_long_ago_is_asked_for(log: Log) -> None:
-    folds = Folds(log, MemorySnapshots())
-    folds.hear(await happened(log, ONE, Created(spec={"n": 1})))
-    folds.hear(await happened(log, ONE, DeletionRequested()))
-    assert folds.heard(ONE) is None
-    assert await folds.fresh(ONE) == fold(await log.read(ONE))
-    folds.hear(await happened(log, TWO, Created(spec={"n": 1})))
-    folds.missed()
-    assert folds.heard(TWO) is None
-    late = Folds(log, MemorySnapshots())
-    three = msgspec.structs.replace(TWO, path=f"{TWO.path}-three")
-    late.hear(await happened(log, three, Created(spec={"n": 1}), ago_s=5))
-    assert late.heard(three) is None
-
-
-async def test_a_name_that_was_used_before_is_asked_for(log: Log) -> None:
-    folds = Folds(log, MemorySnapshots())
-    for event in (Created(spec={}), DeletionRequested(), Deleted()):
-        await happened(log, ONE, event)
-    folds.hear(await happened(log, ONE, Created(spec={"n": 2})))
-    assert folds.heard(ONE) is None
+    await lived(log, ONE, 1)
+    believed = await folds.lately(ONE)
+    assert folds.remembered(ONE) is believed
+    if missed:
+        folds.missed()
+    else:
+        folds.hear(ONE)
+    assert folds.remembered(ONE) is None
 
 
 class Slow(MemoryLog):
@@ -254,10 +233,11 @@ class Slow(MemoryLog):
 async def test_what_changes_while_it_is_asked_for_is_not_believed_for_a_moment() -> None:
     log = Slow()
     folds = Folds(log, MemorySnapshots())
-    await happened(log, ONE, Created(spec={"n": 1}))
+    first = await log.append(page(ONE, Created(spec={"n": 1})), after=NOWHERE)
     asking = asyncio.create_task(folds.lately(ONE))
     await asyncio.sleep(0)
-    folds.hear(await happened(log, ONE, Updated(spec={"n": 2})))
+    await log.append(page(ONE, Updated(spec={"n": 2})), after=first.position)
+    folds.hear(ONE)
     log.go_on.set()
     await asking
     assert folds.remembered(ONE) is None
