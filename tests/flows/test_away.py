@@ -1,5 +1,9 @@
 """Somebody at the console is told soon that what the house stands on is away."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import pytest
 
 from cli import connect, people, projecting
@@ -7,6 +11,7 @@ from cli.config import Config, Nats
 from cli.house import free_port
 from cli.main import main
 from eventlog.log import Unanswered
+from model.errors import Conflict
 
 
 @pytest.fixture
@@ -39,3 +44,14 @@ def test_it_is_said_in_one_line_with_a_status(
     assert main(["revoke", "--jti", "one"]) == 1
     *_, last = capsys.readouterr().err.splitlines()
     assert last.startswith("secaplane: NATS or PostgreSQL is away")
+
+
+async def test_a_refusal_in_the_middle_comes_out_as_itself() -> None:
+    @asynccontextmanager
+    async def ground() -> AsyncIterator[None]:
+        async with asyncio.TaskGroup():
+            yield
+
+    with pytest.raises(Conflict, match="no"):
+        async with connect.soon(ground()):
+            raise Conflict("no")

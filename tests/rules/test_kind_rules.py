@@ -226,3 +226,36 @@ def test_nobody_writes_a_role_of_the_system(name: str) -> None:
 def test_below_a_parent_that_is_absent_nothing_else_is_asked() -> None:
     nowhere = given("instance").under({WEB: None}).in_zones("a").when(Put(spec={"zone": "d"}))
     assert "workspace web does not exist" in nowhere.then_refused(NotFound).detail
+
+
+# --- what can be judged
+
+
+@pytest.mark.parametrize(("resources", "broken"), [(250, []), (251, ["/permissions"])])
+def test_a_role_comes_to_no_more_than_can_be_judged(resources: int, broken: list[str]) -> None:
+    verbs = ["get", "list", "put", "delete", "post"]
+    permission = {
+        "provider": "seca.compute",
+        "resources": [f"instances/i{n}" for n in range(resources)],
+        "verb": verbs,
+    }
+    spec = {"permissions": [permission] * 8}
+    if not broken:
+        given("role").when(Put(spec=spec)).then(Created(spec=spec))
+    else:
+        refusal = given("role").when(Put(spec=spec)).then_refused(Invalid)
+        assert pointers(refusal) == broken
+
+
+@pytest.mark.parametrize(("more", "broken"), [(0, []), (1, ["/scopes"])])
+def test_an_assignment_names_no_more_than_can_be_looked_through(
+    more: int, broken: list[str]
+) -> None:
+    names = [f"w{n}" for n in range(256)]
+    scopes = [{"workspaces": names} for _ in range(4)] + [{"workspaces": names[:more]}]
+    spec = {"subs": ["jane"], "roles": ["seca.workspace-viewer"], "scopes": scopes}
+    if not broken:
+        given("role-assignment").when(Put(spec=spec)).then(Created(spec=spec))
+    else:
+        refusal = given("role-assignment").when(Put(spec=spec)).then_refused(Invalid)
+        assert pointers(refusal) == broken
