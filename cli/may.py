@@ -4,14 +4,12 @@ import sys
 from dataclasses import asdict, dataclass
 from math import inf
 
-import asyncpg
 import msgspec
 
 from cli.config import Config
 from cli.connect import grounded, patiently, soon
-from cli.serve import watching
+from cli.serve import NOT_NOW, watching
 from command.body import read_as
-from eventlog.log import Unanswered
 from model.errors import Refusal
 from policy.explain import answer
 from policy.review import AccessReviewRequest, place
@@ -19,7 +17,6 @@ from policy.watch import Watch
 
 ANYBODY = "-"
 NO, NOT_ASKED = 1, 2
-NOT_NOW = (Unanswered, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         watch = Watch(ground.log, ground.folds, stale_s=config.auth.stale_seconds)
         policy = watching(config, watch)
         watch.tell(revocations, KINDS_OF_REVOCATION)
-        await patiently(lambda: watch.start(ground.pool, config.nats.stream), *_NOT_NOW)
+        await patiently(lambda: watch.start(ground.pool, config.nats.stream), *NOT_NOW)
         group.create_task(watch.run())
         refusals = refusals_of(ground.nats, config, metrics, makes=side != "query")
         witness = witness_of(config, refusals)
@@ -114,7 +114,7 @@ def _rates(config: Config) -> Rates | None:
     )
 
 
-_NOT_NOW = (Unanswered, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+NOT_NOW = (Unanswered, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 def _writer(

@@ -23,19 +23,18 @@ KIND = KINDS["tenant"]
 
 
 async def create(config: Config, name: str, administrators: Sequence[str]) -> int:
-    """One that is there already stays as it is."""
+    """One that is there already stays as it is.
+
+    Raises:
+        Unanswered, Refusal.
+    """
     sent = {"spec": {"administrators": list(administrators)}}
-    try:
-        body = Bodies(region=config.site.region).read(KIND, sent, broken_names(KIND, {}, name))
-    except Refusal as refusal:
-        return _complained(refusal.detail)
+    body = Bodies(region=config.site.region).read(KIND, sent, broken_names(KIND, {}, name))
     async with soon(grounded(config, writes_log=True)) as ground:
         try:
             await _make(door(ground, config), name, body.spec)
         except Outdated:
             return _complained(f"there is a tenant {name} already")
-        except Refusal as refusal:
-            return _complained(refusal.detail)
     print(f"tenant {name}; {', '.join(administrators)} may do everything in it")
     return 0
 

@@ -9,7 +9,7 @@ from command.door import Door
 from command.handle import handle
 from kinds import KINDS
 from model.errors import Outdated
-from model.events import RECONCILER, SYSTEM
+from model.events import OWN_SUBS, SYSTEM
 from model.shape import Position, Ref, Resource
 
 
@@ -51,7 +51,7 @@ async def accompany(
     if former is not None:
         return former.position
     made = companion(resource.ref, resource.spec, creator or await _creator(door, resource))
-    if made.spec["subs"] in ([SYSTEM.sub], [RECONCILER.sub]):
+    if made.spec["subs"] in [[sub] for sub in OWN_SUBS]:
         return None
     ref = Ref(made.kind, made.path)
     try:

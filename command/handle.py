@@ -53,7 +53,7 @@ class Wish(msgspec.Struct, frozen=True):
     by: By
     request: str
     cause: Position
-    rights: Rights = Rights()
+    rights: Rights = HOUSE
     within: Sequence[Ref] = ()
 
 

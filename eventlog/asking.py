@@ -30,9 +30,9 @@ class ServerError(msgspec.Struct, frozen=True):
 
 async def asked(
     nats: Client,
+    decode: Callable[[bytes], T],
     address: str,
     question: bytes,
-    decode: Callable[[bytes], T],
     *,
     seconds: float = ANSWER_S_MAX,
     headers: dict[str, Any] | None = None,

@@ -68,8 +68,10 @@ class Folds:
                 still = self._asking.get(ref) is asking
                 if still:
                     del self._asking[ref]
-            if still and resource is not None and not resource.going:
-                self._lately[ref] = (now, resource)
+            if still:
+                self._lately.pop(ref, None)
+                if resource is not None and not resource.going:
+                    self._lately[ref] = (now, resource)
         return resource
 
     def remembered(self, ref: Ref) -> Resource | None:

@@ -7,8 +7,8 @@ batched direct gets, and followers pull by stream sequence and are told of every
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from functools import partial
 
 import msgspec
 from nats.aio.client import Client
@@ -69,6 +69,7 @@ class JetStreamLog:
         self._nats, self._stream, self._region = nats, stream, region
         self._get = f"$JS.API.STREAM.MSG.GET.{stream}"
         self._direct = f"$JS.API.DIRECT.GET.{stream}"
+        self._ask = partial(asked, nats, _answer)
 
     async def prepare(self, *, replicas: int = 1) -> None:
         """Make the stream, or leave the one that is there; history cannot be taken from it.
@@ -94,7 +95,9 @@ class JetStreamLog:
             "deny_delete": True,
             "deny_purge": True,
         }
-        made = await self._ask(f"$JS.API.STREAM.CREATE.{self._stream}", json(config), PREPARE_S_MAX)
+        made = await self._ask(
+            f"$JS.API.STREAM.CREATE.{self._stream}", json(config), seconds=PREPARE_S_MAX
+        )
         if made.error is not None:
             raise Unanswered(made.error.description)
 
@@ -111,7 +114,7 @@ class JetStreamLog:
             around = prefix(guard.around, self._region)
             headers[EXPECTED_OF] = around
         address = subject(page.ref, self._region)
-        answer = await self._ask(address, encode(page), PUBLISH_S_MAX, headers=headers)
+        answer = await self._ask(address, encode(page), seconds=PUBLISH_S_MAX, headers=headers)
         if answer.error is None:
             return page.at(Position(answer.seq), None if guard else after)
         if answer.error.err_code in WRONG_LAST_SEQUENCE:
@@ -164,15 +167,6 @@ class JetStreamLog:
             except UNREACHED:
                 yield ()
                 await asyncio.sleep(0.2)
-
-    def _ask(
-        self,
-        address: str,
-        question: bytes,
-        seconds: float = ANSWER_S_MAX,
-        headers: dict[str, Any] | None = None,
-    ) -> Awaitable[_Answer]:
-        return asked(self._nats, address, question, _answer, seconds=seconds, headers=headers)
 
     async def _last(self, address: str) -> Position:
         message = await self._last_message(address)

@@ -6,16 +6,17 @@ events have that to themselves.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from enum import Enum
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from eventlog.asking import ANSWER_S_MAX, PREPARE_S_MAX, ServerError, asked, direct_batch, json
+from eventlog.asking import PREPARE_S_MAX, ServerError, asked, direct_batch, json
 from eventlog.entries import EVERYTHING, Entry, encode, subject
 from eventlog.log import Unanswered
 from eventlog.lost import LOST
@@ -72,6 +73,7 @@ class RefusalStream:
     def __init__(self, nats: Client, *, stream: str) -> None:
         self._nats, self.name = nats, name_of(stream)
         self._direct = f"$JS.API.DIRECT.GET.{self.name}"
+        self._ask = partial(asked, nats, _answer)
 
     async def make(self, limits: Limits, *, replicas: int = 1) -> None:
         """Unless there is one, which stays as it is: who could lower its limits could empty it.
@@ -97,7 +99,7 @@ class RefusalStream:
         if replicas == 1:
             config["persist_mode"] = "async"
         address = f"$JS.API.STREAM.CREATE.{self.name}"
-        made = await self._ask(address, json(config), PREPARE_S_MAX)
+        made = await self._ask(address, json(config), seconds=PREPARE_S_MAX)
         if made.error is not None and made.error.err_code != NAME_IN_USE:
             raise Unanswered(made.error.description)
 
@@ -145,20 +147,11 @@ class RefusalStream:
     async def _tell(self, each: Waiting) -> Told:
         try:
             answer = await self._ask(
-                subject(each.entry), encode(each.entry), ANSWER_S_MAX, {TELLING_APART: each.name}
+                subject(each.entry), encode(each.entry), headers={TELLING_APART: each.name}
             )
         except Unanswered:
             return Told.UNANSWERED
         return Told.KEPT if answer.error is None else Told.REFUSED
-
-    def _ask(
-        self,
-        address: str,
-        question: bytes,
-        seconds: float = ANSWER_S_MAX,
-        headers: dict[str, Any] | None = None,
-    ) -> Awaitable[_Answer]:
-        return asked(self._nats, address, question, _answer, seconds=seconds, headers=headers)
 
     async def _batch(self, question: dict[str, Any]) -> tuple[list[Msg], int]:
         """Some, and how many there are after them."""

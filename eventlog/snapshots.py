@@ -59,7 +59,7 @@ class KeyValueSnapshots:
         key = self._key(ref)
         try:
             address = f"$JS.API.DIRECT.GET.KV_{self._bucket}.{key}"
-            said = await asked(self._nats, address, b"", bytes)
+            said = await asked(self._nats, bytes, address, b"")
         except Unanswered as error:
             raise Unanswered("the snapshots did not answer") from error
         if not said:

@@ -78,6 +78,8 @@ class By(msgspec.Struct, frozen=True, kw_only=True):
 
 SYSTEM = By(sub="system")
 RECONCILER = By(sub="reconciler")
+OWN_SUBS = (SYSTEM.sub, RECONCILER.sub)
+"""Nobody else is called so: who reads the history shall not mistake anybody for the house."""
 
 
 class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):

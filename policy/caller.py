@@ -18,7 +18,7 @@ import msgspec
 from jwt.utils import base64url_decode
 
 from model.errors import Unauthenticated
-from model.events import RECONCILER, SYSTEM
+from model.events import OWN_SUBS
 from policy.keys import Keys
 from policy.revoked import Revocations
 
@@ -26,8 +26,6 @@ TOKEN_BYTES_MAX = 8192
 SUB_LENGTH_MAX = 128
 TOKEN_ID_LENGTH_MAX = 128
 SKEW_S = 30
-HOUSE = (SYSTEM.sub, RECONCILER.sub)
-"""Who reads the history shall not mistake anybody for them."""
 TIME_MAX = 253_402_300_800
 """The year 10000."""
 REMEMBERED_MAX = 10_000
@@ -130,7 +128,7 @@ class Tokens:
         if len(token_id) > TOKEN_ID_LENGTH_MAX or not _writable(token_id):
             raise Unauthenticated("the token's jti cannot be kept")
         caller = Caller(keys.issuer.issuer, keys.issuer.prefix + sub, token_id)
-        if caller.sub in HOUSE:
+        if caller.sub in OWN_SUBS:
             raise Unauthenticated("the token's sub names the house itself")
         if self._vouching(caller.sub) != keys.issuer.prefix:
             raise Unauthenticated("the token's sub is named as another issuer's callers are")

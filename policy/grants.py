@@ -18,7 +18,7 @@ NO_WORKSPACE = ""
 STANDARD = "seca."
 """How the names of providers begin that roles can speak of: what is the house's own is given by its
 configuration alone."""
-HOUSE = "secaplane.admin"
+HOUSE = KINDS["tenant"].provider.name
 _OFFERING = sorted({k.provider.name for k in KINDS.values() if k.offered and k.scope})
 
 

@@ -43,6 +43,8 @@ TENANT = "acme"
 IDS = {"tenant": TENANT, "workspace": "web"}
 INSTANCE = KINDS["instance"]
 COLLECTIONS = ("instances", "skus", "images", "networks", "subnets")
+SPREAD = (("images/*", 200), ("skus/*", 403))
+"""What a role may read, and what its holder is answered who asks for images."""
 COLLECTION = f"tenants/{TENANT}/role-assignments"
 OFFERED = KINDS["storage-sku"].ref({"tenant": TENANT}, "one")
 """Whoever holds anything may read it."""
@@ -284,6 +286,3 @@ def _answers(status: int, answer: Answer) -> bool:
 def _reading(pattern: str) -> Json:
     permission = {"provider": "seca.storage/v1", "resources": [pattern], "verb": ["get", "list"]}
     return {"spec": {"permissions": [permission]}}
-
-
-SPREAD = (("images/*", 200), ("skus/*", 403))

@@ -23,6 +23,10 @@ JSON = "application/json"
 
 SKU: Json = {"resource": "skus/seca.rd500"}
 VOLUME: Json = {"labels": {"env": "demo"}, "spec": {"sizeGB": 10, "skuRef": SKU}}
+READS: Json = {
+    "permissions": [{"provider": "seca.storage/v1", "resources": ["images/*"], "verb": ["get"]}]
+}
+"""A role that reads images."""
 INSTANCE: Json = {
     "spec": {
         "skuRef": {"resource": "skus/seca.dxs"},

@@ -11,7 +11,7 @@ from cli.config import Config
 from eventlog.jetstream import JetStreamLog
 from tests.flows.client import Client, client_of
 from tests.flows.crashing import Scene, scene_of
-from tests.flows.dev_house import DevHouse, Said, dev
+from tests.flows.dev_house import DevHouse, Said, configured, dev
 from tests.flows.planning import prepare
 from tests.servers import STREAM, connected
 from tests.stand import Stand, kept
@@ -25,6 +25,18 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevHouse]:
     arguments = ("--ephemeral", "--port", "0", "--json")
     with dev(tmp_path_factory.mktemp("house"), *arguments) as started:
         yield started
+
+
+@pytest.fixture
+def operator(client: Client, said: Said) -> Client:
+    """Whom the configuration names."""
+    return client.by(said.operator_token)
+
+
+@pytest.fixture
+def tenant(workspace: str) -> str:
+    """The name of one that no other test knows."""
+    return f"t-{workspace}"
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +80,7 @@ def other_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevHouse]:
     place = tmp_path_factory.mktemp("other")
     (place / "catalogue.toml").write_text(CATALOGUE)
     settings = OTHER.replace("catalogue.toml", str(place / "catalogue.toml"))
-    (place / "site.toml").write_text(settings)
-    arguments = ("--ephemeral", "--port", "0", "--json", "--config", str(place / "site.toml"))
-    with dev(place, *arguments) as started:
+    with configured(place, settings) as started:
         yield started
 
 

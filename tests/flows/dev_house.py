@@ -111,6 +111,15 @@ def dev(temporary: Path, *arguments: str) -> Iterator[DevHouse]:
             supervisor.communicate(timeout=STOP_S_MAX)
 
 
+@contextmanager
+def configured(place: Path, settings: str) -> Iterator[DevHouse]:
+    """An ephemeral one with a site's settings (TOML), on a free port."""
+    (place / "site.toml").write_text(settings)
+    arguments = ("--ephemeral", "--port", "0", "--json", "--config", str(place / "site.toml"))
+    with dev(place, *arguments) as started:
+        yield started
+
+
 def launched(
     temporary: Path, *arguments: str, stderr: int = subprocess.PIPE
 ) -> subprocess.Popen[bytes]:

@@ -9,29 +9,15 @@ import pytest
 
 from cli.config import PREFIX
 from model.shape import Json
-from tests.flows.client import Client, at
+from tests.flows.client import READS, Client, at
 from tests.flows.dev_house import DevHouse, Said
 from tests.flows.problems import refused
 from tests.flows.test_access_reviews import disk, status
-
-READS: Json = {
-    "permissions": [{"provider": "seca.storage/v1", "resources": ["images/*"], "verb": ["get"]}]
-}
-
-
-@pytest.fixture
-def tenant(workspace: str) -> str:
-    return f"t-{workspace}"
 
 
 @pytest.fixture
 def boss(client: Client, house: DevHouse, tenant: str) -> Client:
     return client.by(house.token(f"boss-{tenant}"))
-
-
-@pytest.fixture
-def operator(client: Client, said: Said) -> Client:
-    return client.by(said.operator_token)
 
 
 def console(house: DevHouse, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -7,7 +7,7 @@ import pytest
 
 from model.shape import Json
 from tests.flows.client import Answer, Client, at, client_of
-from tests.flows.dev_house import DevHouse, dev
+from tests.flows.dev_house import DevHouse, configured
 from tests.flows.problems import refused
 
 MADE = ["active", "creating", "pending"]
@@ -31,9 +31,7 @@ READS: Json = {
 @pytest.fixture(scope="module")
 def lenient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevHouse]:
     place = tmp_path_factory.mktemp("lenient")
-    (place / "site.toml").write_text(SETTINGS)
-    arguments = ("--ephemeral", "--port", "0", "--json", "--config", str(place / "site.toml"))
-    with dev(place, *arguments) as started:
+    with configured(place, SETTINGS) as started:
         yield started
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from policy.fetch import BYTES_MAX
 from tests.flows.client import Answer, Client, at, client_of
-from tests.flows.dev_house import DevHouse, dev
+from tests.flows.dev_house import DevHouse, configured
 from tests.flows.problems import refused
 from tests.flows.provider import OpenIdProvider, ToldProvider, open_id_provider, told_provider
 from tests.rules.tokens import EC, EC_OTHER, signed
@@ -47,10 +47,8 @@ def trusting(
     oidc: OpenIdProvider, told: ToldProvider, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[DevHouse]:
     place = tmp_path_factory.mktemp("trusting")
-    (place / "site.toml").write_text(SITE.format(oidc=oidc.url, told=TOLD, url=told.url))
     told.misbehave(b"<html>We are moving</html>")
-    arguments = ("--ephemeral", "--port", "0", "--json", "--config", str(place / "site.toml"))
-    with dev(place, *arguments) as started:
+    with configured(place, SITE.format(oidc=oidc.url, told=TOLD, url=told.url)) as started:
         yield started
 
 

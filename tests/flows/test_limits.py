@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from tests.flows.client import Client, at, client_of
-from tests.flows.dev_house import DevHouse, dev
+from tests.flows.dev_house import DevHouse, configured
 from tests.flows.problems import refused
 
 SITE = """
@@ -27,9 +27,7 @@ REGIONS = "/providers/seca.region/v1/regions"
 @pytest.fixture(scope="module")
 def limited_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevHouse]:
     place = tmp_path_factory.mktemp("limited")
-    (place / "site.toml").write_text(SITE)
-    arguments = ("--ephemeral", "--port", "0", "--json", "--config", str(place / "site.toml"))
-    with dev(place, *arguments) as started:
+    with configured(place, SITE) as started:
         yield started
 
 

@@ -17,17 +17,12 @@ from cli.house import OPERATOR
 from cli.identities import ALGORITHM, KID, Issuer
 from model.shape import Json
 from tests.flows.client import POLL_S, REACHED_S_MAX, Client, at, client_of
-from tests.flows.dev_house import DevHouse, Said
+from tests.flows.dev_house import DevHouse
 from tests.flows.problems import refused
 from tests.flows.several import several
 from tests.stand import Stand
 
 REGIONS = at("region")
-
-
-@pytest.fixture
-def operator(client: Client, said: Said) -> Client:
-    return client.by(said.operator_token)
 
 
 @pytest.fixture

@@ -2,21 +2,12 @@
 
 import pytest
 
-from model.shape import Json
 from policy.system_roles import SYSTEM_ROLES
-from tests.flows.client import Client, at
+from tests.flows.client import READS, Client, at
 from tests.flows.dev_house import DevHouse, Said
 from tests.flows.problems import refused
 
 NAMES = sorted(SYSTEM_ROLES)
-READS: Json = {
-    "permissions": [{"provider": "seca.storage/v1", "resources": ["images/*"], "verb": ["get"]}]
-}
-
-
-@pytest.fixture
-def tenant(workspace: str) -> str:
-    return f"t-{workspace}"
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 
 from model.shape import Json
 from tests.flows.client import INSTANCE, VOLUME, Client, at
-from tests.flows.dev_house import DevHouse, Said
+from tests.flows.dev_house import DevHouse
 from tests.flows.problems import refused
 
 VIEWER, STRANGER = "viewer@example.org", "stranger@example.org"
@@ -20,11 +20,6 @@ def viewer(client: Client, house: DevHouse, workspace: str) -> Client:
 @pytest.fixture
 def stranger(client: Client, house: DevHouse) -> Client:
     return client.by(house.token(STRANGER))
-
-
-@pytest.fixture
-def operator(client: Client, said: Said) -> Client:
-    return client.by(said.operator_token)
 
 
 @pytest.fixture

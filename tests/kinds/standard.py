@@ -1,7 +1,6 @@
 """What SECA's own files say, for comparison: all its operations, and the files where they are at
 hand."""
 
-import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -203,7 +202,3 @@ def _merged(schema: Json) -> Json:
         }
         found |= part | joined
     return {key: each for key, each in found.items() if each not in ({}, [])}
-
-
-def segments(path: str) -> list[str]:
-    return re.findall(r"{(\w+)}", path)
