@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from edge.source import Proxies
-from kinds import KINDS, children
-from policy.issuer import ASKED_EVERY_S, REFRESH_S, STALE_S, Issuer
+from secaplane.edge.requests.client_address import Proxies
+from secaplane.kinds import KINDS, children
+from secaplane.policy.tokens.issuer import ASKED_EVERY_S, REFRESH_S, STALE_S, Issuer
 
 PREFIX = "SECAPLANE_"
 OTHERS = ("ready", "test")

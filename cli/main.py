@@ -9,12 +9,12 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from cli import garbage, logs
-from cli.announce import Announce, Ready, to_parent
-from cli.config import BadConfig, read
-from edge.server import CannotListen
-from eventlog.log import Unanswered
-from model.errors import Refusal
+from secaplane.cli.config import BadConfig, read
+from secaplane.cli.processes import gc_tuning, logs
+from secaplane.cli.processes.announce import Announce, Ready, to_parent
+from secaplane.edge.serving.server import CannotListen
+from secaplane.eventlog.log import Unanswered
+from secaplane.model.errors import Refusal
 
 PROCESSES = ("command", "query", "serve", "projector", "reconcilers", "cloud")
 USAGE_ERROR = 2
@@ -121,19 +121,19 @@ def _add_tenant(tenant: argparse.ArgumentParser) -> None:
 
 def _process(arguments: argparse.Namespace) -> int:
     """Imports late: each process loads only what it runs."""
-    garbage.starting()
+    gc_tuning.starting()
     config = read(arguments.config)
     logs.set_up(arguments.process)
     announce = _settled(to_parent(os.environ))
     name = arguments.process
     if name in ("command", "query", "serve"):
-        from cli import serve
+        from secaplane.cli.processes import serve
 
         return run(lambda: serve.run(name, config, announce))
-    from cli import projecting, workers
+    from secaplane.cli.processes import projector, workers
 
     process = {
-        "projector": projecting.run,
+        "projector": projector.run,
         "reconcilers": workers.run_reconcilers,
         "cloud": workers.run_cloud,
     }[name]
@@ -142,17 +142,17 @@ def _process(arguments: argparse.Namespace) -> int:
 
 def _settled(announce: Announce) -> Announce:
     def settled(ready: Ready) -> None:
-        garbage.ready()
+        gc_tuning.ready()
         announce(ready)
 
     return settled
 
 
 def _dev(arguments: argparse.Namespace) -> int:
-    from cli import dev
+    from secaplane.cli.dev import command
 
     return run(
-        lambda: dev.run(
+        lambda: command.run(
             read(arguments.config),
             folder=None if arguments.ephemeral else arguments.folder,
             port=arguments.port,
@@ -162,31 +162,31 @@ def _dev(arguments: argparse.Namespace) -> int:
 
 
 def _retry(arguments: argparse.Namespace) -> int:
-    from cli import people
+    from secaplane.cli.operate import operate
 
     logs.set_up("retry", "WARNING")
-    return run(lambda: people.retry_quarantine(read(arguments.config)))
+    return run(lambda: operate.retry_quarantine(read(arguments.config)))
 
 
 def _refusals(arguments: argparse.Namespace) -> int:
-    from cli import refusals
+    from secaplane.cli.processes import audit
 
     logs.set_up("refusals", "WARNING")
     config, since, caller = read(arguments.config), arguments.since, arguments.caller
-    return run(lambda: refusals.show(config, since=since, caller=caller, as_json=arguments.json))
+    return run(lambda: audit.show(config, since=since, caller=caller, as_json=arguments.json))
 
 
 def _revoke(arguments: argparse.Namespace) -> int:
-    from cli import people
+    from secaplane.cli.operate import operate
 
     logs.set_up("revoke", "WARNING")
     said = {"jti": arguments.jti, "sub": arguments.sub, "issuedBefore": arguments.before}
     spec = {name: value for name, value in said.items() if value is not None}
-    return run(lambda: people.revoke(read(arguments.config), spec))
+    return run(lambda: operate.revoke(read(arguments.config), spec))
 
 
 def _tenant_create(arguments: argparse.Namespace) -> int:
-    from cli import tenants
+    from secaplane.cli.operate import tenants
 
     logs.set_up("tenant", "WARNING")
     config, administrators = read(arguments.config), arguments.administrator
@@ -194,14 +194,14 @@ def _tenant_create(arguments: argparse.Namespace) -> int:
 
 
 def _tenant_delete(arguments: argparse.Namespace) -> int:
-    from cli import tenants
+    from secaplane.cli.operate import tenants
 
     logs.set_up("tenant", "WARNING")
     return run(lambda: tenants.delete(read(arguments.config), arguments.name))
 
 
 def _may(arguments: argparse.Namespace) -> int:
-    from cli import may
+    from secaplane.cli.operate import may
 
     logs.set_up("may", "WARNING")
     question = may.Question(arguments.verb, arguments.path, arguments.caller)
@@ -209,23 +209,23 @@ def _may(arguments: argparse.Namespace) -> int:
 
 
 def _rebuild(arguments: argparse.Namespace) -> int:
-    from cli import projecting
+    from secaplane.cli.processes import projector
 
     logs.set_up("rebuild", "WARNING")
-    return run(lambda: projecting.rebuild_now(read(arguments.config)))
+    return run(lambda: projector.rebuild_now(read(arguments.config)))
 
 
 def _retire(arguments: argparse.Namespace) -> int:
-    from cli import projecting
+    from secaplane.cli.processes import projector
 
     logs.set_up("retire", "WARNING")
-    return run(lambda: projecting.retire_now(read(arguments.config)))
+    return run(lambda: projector.retire_now(read(arguments.config)))
 
 
 def _keyring(arguments: argparse.Namespace) -> int:
-    from cli import people
+    from secaplane.cli.operate import operate
 
-    people.make_keyring(arguments.file)
+    operate.make_keyring(arguments.file)
     return 0
 
 

@@ -12,20 +12,20 @@ from datetime import timedelta
 
 import msgspec
 
-from command.across import across
-from command.commands import Command, ConfirmDeleted, Delete, Put, ReportStatus
-from command.decide import decide
-from command.door import Door
-from command.lookout import Lookout
-from command.second_look import second_look
-from command.situation import Rights, Situation, look
-from eventlog.codec import Page
-from eventlog.log import Guard, Raced, Unanswered
-from kinds import KINDS, children, parents
-from model.errors import Refusal, Unavailable
-from model.events import SYSTEM, AnyEvent, By, Created
-from model.evolve import evolve, fold
-from model.shape import NOWHERE, Position, Ref, Resource
+from secaplane.command.dependencies import Door
+from secaplane.command.gather.children import Lookout
+from secaplane.command.gather.load import Rights, Situation, look
+from secaplane.command.gather.related import across
+from secaplane.command.post_append import second_look
+from secaplane.command.rules.commands import Command, ConfirmDeleted, Delete, Put, ReportStatus
+from secaplane.command.rules.decide import decide
+from secaplane.eventlog.codec import Page
+from secaplane.eventlog.log import Guard, Raced, Unanswered
+from secaplane.kinds import KINDS, children, parents
+from secaplane.model.errors import Refusal, Unavailable
+from secaplane.model.events import SYSTEM, AnyEvent, By, Created
+from secaplane.model.evolve import evolve, fold
+from secaplane.model.shape import NOWHERE, Position, Ref, Resource
 
 CONTENTION_S_MAX = 2.0
 INSIDE_S_MAX = 5.0

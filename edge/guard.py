@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from edge.rates import Rates
-from edge.visit import Visit
-from edge.witness import Witness
-from model.errors import Unauthenticated
-from model.events import By
-from model.kind import Kind
-from policy.caller import Caller, Tokens
-from policy.may import Policy
+from secaplane.edge.audit_recorder import Witness
+from secaplane.edge.requests.context import Visit
+from secaplane.edge.requests.rates import Rates
+from secaplane.model.errors import Unauthenticated
+from secaplane.model.events import By
+from secaplane.model.kind import Kind
+from secaplane.policy.grants.policy import Policy
+from secaplane.policy.tokens.caller import Caller, Tokens
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from typing import Literal
 import msgspec
 from litestar import Response
 
-from edge.visit import Visit
-from model import errors
-from model.shape import Json
+from secaplane.edge.requests.context import Visit
+from secaplane.model import errors
+from secaplane.model.shape import Json
 
 BASE = "http://secapi.cloud/errors"
 MEDIA_TYPE = "application/problem+json"

@@ -11,8 +11,8 @@ from datetime import datetime
 
 import msgspec
 
-from model.errors import TooLarge
-from model.events import (
+from secaplane.model.errors import TooLarge
+from secaplane.model.events import (
     ActionRequested,
     AnyEvent,
     By,
@@ -23,7 +23,7 @@ from model.events import (
     StatusReported,
     Updated,
 )
-from model.shape import NOWHERE, Position, Ref
+from secaplane.model.shape import NOWHERE, Position, Ref
 
 EVENT_BYTES_MAX = 2 * 1024 * 1024
 VERSION = 1

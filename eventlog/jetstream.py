@@ -14,13 +14,20 @@ import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from eventlog.asking import ANSWER_S_MAX, PREPARE_S_MAX, ServerError, asked, direct_batch, json
-from eventlog.codec import Page, Unreadable, decode, encode
-from eventlog.log import Blank, Followed, Guard, Raced, Unanswered
-from eventlog.lost import LOST
-from eventlog.subjects import EVERYTHING, every, prefix, ref, subject
-from model.events import RecordedEvent
-from model.shape import NOWHERE, Position, Ref
+from secaplane.eventlog.codec import Page, Unreadable, decode, encode
+from secaplane.eventlog.connection_errors import LOST
+from secaplane.eventlog.jetstream_api import (
+    ANSWER_S_MAX,
+    PREPARE_S_MAX,
+    ServerError,
+    asked,
+    direct_batch,
+    json,
+)
+from secaplane.eventlog.log import Blank, Followed, Guard, Raced, Unanswered
+from secaplane.eventlog.subjects import EVERYTHING, every, prefix, ref, subject
+from secaplane.model.events import RecordedEvent
+from secaplane.model.shape import NOWHERE, Position, Ref
 
 PUBLISH_S_MAX = 1.5
 FOLLOW_BATCH_MAX = 1000

@@ -5,9 +5,9 @@ from typing import Protocol
 
 import msgspec
 
-from eventlog.codec import Page
-from model.events import RecordedEvent
-from model.shape import NOWHERE, Position, Ref
+from secaplane.eventlog.codec import Page
+from secaplane.model.events import RecordedEvent
+from secaplane.model.shape import NOWHERE, Position, Ref
 
 
 class Raced(Exception):

@@ -6,11 +6,11 @@ It writes and reads bytes as the real one does, so nothing survives here that wo
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
-from eventlog.codec import Page, Unreadable, decode, encode
-from eventlog.log import Blank, Followed, Guard, Raced
-from eventlog.subjects import prefix, subject
-from model.events import RecordedEvent
-from model.shape import NOWHERE, Position, Ref
+from secaplane.eventlog.codec import Page, Unreadable, decode, encode
+from secaplane.eventlog.log import Blank, Followed, Guard, Raced
+from secaplane.eventlog.subjects import prefix, subject
+from secaplane.model.events import RecordedEvent
+from secaplane.model.shape import NOWHERE, Position, Ref
 
 BATCH_MAX = 256
 QUIET_S = 0.25

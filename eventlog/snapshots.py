@@ -9,11 +9,11 @@ from typing import Protocol
 import msgspec
 from nats.aio.client import Client
 
-from eventlog.asking import asked
-from eventlog.log import Unanswered
-from eventlog.lost import LOST
-from eventlog.subjects import subject
-from model.shape import Ref, Resource
+from secaplane.eventlog.connection_errors import LOST
+from secaplane.eventlog.jetstream_api import asked
+from secaplane.eventlog.log import Unanswered
+from secaplane.eventlog.subjects import subject
+from secaplane.model.shape import Ref, Resource
 
 EVERY_EVENTS = 100
 FORMAT = 1

@@ -10,8 +10,8 @@ import hashlib
 import re
 from functools import lru_cache
 
-from kinds import KINDS
-from model.shape import Ref
+from secaplane.kinds import KINDS
+from secaplane.model.shape import Ref
 
 ROOT = "seca"
 GLOBAL = "global"

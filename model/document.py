@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from model.kind import Kind
-from model.shape import Json, Resource
+from secaplane.model.kind import Kind
+from secaplane.model.shape import Json, Resource
 
 
 def document(kind: Kind, resource: Resource, *, region: str, verb: str = "GET") -> Json:

@@ -9,7 +9,16 @@ from datetime import datetime
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from model.shape import NOWHERE, Annotations, Extensions, Json, Labels, Position, Ref, State
+from secaplane.model.shape import (
+    NOWHERE,
+    Annotations,
+    Extensions,
+    Json,
+    Labels,
+    Position,
+    Ref,
+    State,
+)
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from model.events import (
+from secaplane.model.events import (
     ActionRequested,
     Created,
     Deleted,
@@ -19,8 +19,8 @@ from model.events import (
     StatusReported,
     Updated,
 )
-from model.power import ACTIONS
-from model.shape import AT_REST, Condition, PowerState, Resource, State
+from secaplane.model.power import ACTIONS
+from secaplane.model.shape import AT_REST, Condition, PowerState, Resource, State
 
 CONDITIONS_MAX = 32
 POWER = "powerState"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from model.errors import Broken
-from model.shape import Json, Ref, Resource, Status
+from secaplane.model.errors import Broken
+from secaplane.model.shape import Json, Ref, Resource, Status
 
 Around = Mapping[str, Resource]
 """The resources that surround one, by kind: its tenant, its workspace, its network."""

@@ -4,7 +4,7 @@ name."""
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from model.shape import Power, PowerState
+from secaplane.model.shape import Power, PowerState
 
 
 class Action(NamedTuple):

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from model.kind import Kind
-from model.shape import Json, Ref
+from secaplane.model.kind import Kind
+from secaplane.model.shape import Json, Ref
 
 REMEMBERED_MAX = 4096
 PLAUSIBLE = re.compile(r"[A-Za-z0-9][-.A-Za-z0-9]{0,127}")

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from model.shape import Json, Labels, Position, Resource
+from secaplane.model.shape import Json, Labels, Position, Resource
 
 
 class Settled(msgspec.Struct, frozen=True):

@@ -10,14 +10,14 @@ from typing import Protocol
 
 from asyncpg import Pool
 
-from eventlog.codec import Unreadable
-from eventlog.folds import Folds
-from eventlog.log import Log, Unanswered
-from model.shape import NOWHERE, Position, Ref, Resource
-from policy.book import Given
-from policy.may import KINDS_OF_POLICY
-from policy.revoked import KINDS_OF_REVOCATION
-from readmodel import questions
+from secaplane.eventlog.codec import Unreadable
+from secaplane.eventlog.log import Log, Unanswered
+from secaplane.eventlog.resource_cache import Folds
+from secaplane.model.shape import NOWHERE, Position, Ref, Resource
+from secaplane.policy.grants.assignments import Given
+from secaplane.policy.grants.policy import KINDS_OF_POLICY
+from secaplane.policy.tokens.revocations import KINDS_OF_REVOCATION
+from secaplane.readmodel import questions
 
 LOOK_EVERY_S = 0.3
 FOLLOWED = (*KINDS_OF_POLICY, *KINDS_OF_REVOCATION)

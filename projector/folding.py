@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from kinds import KINDS
-from model.document import document
-from model.events import RecordedEvent
-from model.evolve import evolve
-from model.shape import Ref, Resource
+from secaplane.kinds import KINDS
+from secaplane.model.document import document
+from secaplane.model.events import RecordedEvent
+from secaplane.model.evolve import evolve
+from secaplane.model.shape import Ref, Resource
 
 _encode = msgspec.json.Encoder().encode
 

@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 from asyncpg import Connection
 
-from eventlog.log import Followed, Log
-from eventlog.progress import Announcer
-from model.shape import NOWHERE, Position
-from projector.run import Projector
-from readmodel import questions, tables
-from readmodel.active import (
+from secaplane.eventlog.log import Followed, Log
+from secaplane.model.shape import NOWHERE, Position
+from secaplane.projector.run import Projector
+from secaplane.readmodel import questions
+from secaplane.readmodel.progress import Announcer
+from secaplane.readmodel.schema import tables
+from secaplane.readmodel.schema.active import (
     active,
     active_of_any_layout,
     connected,
@@ -22,7 +23,7 @@ from readmodel.active import (
     read_models,
     settled_for,
 )
-from readmodel.tables import HOUSE, LAYOUT, PREFIX, Tx
+from secaplane.readmodel.schema.tables import HOUSE, LAYOUT, PREFIX, Tx
 
 BATCH_MAX = 4000
 CLOSE = 512

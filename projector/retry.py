@@ -2,13 +2,13 @@
 
 from asyncpg import Pool
 
-from eventlog.codec import Unreadable
-from eventlog.log import Log
-from model.shape import Position, Ref
-from projector import statement
-from projector.folding import fold
-from readmodel import questions
-from readmodel.tables import Tx
+from secaplane.eventlog.codec import Unreadable
+from secaplane.eventlog.log import Log
+from secaplane.model.shape import Position, Ref
+from secaplane.projector import statement
+from secaplane.projector.folding import fold
+from secaplane.readmodel import questions
+from secaplane.readmodel.schema.tables import Tx
 
 
 async def retry(pool: Pool, log: Log, *, stream: str, region: str) -> dict[Ref, str]:

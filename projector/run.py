@@ -13,15 +13,16 @@ from itertools import groupby
 
 from asyncpg import Pool
 
-from eventlog.log import Followed, Log, Unanswered
-from eventlog.progress import ANNOUNCE_EVERY_S, Announcer
-from model.events import RecordedEvent
-from model.shape import NOWHERE, Position, Ref, Resource
-from projector import resources, statement
-from projector.folding import Folded, fold
-from projector.statement import PROJECTIONS
-from readmodel import questions
-from readmodel.tables import AWAY
+from secaplane.eventlog.log import Followed, Log, Unanswered
+from secaplane.model.events import RecordedEvent
+from secaplane.model.shape import NOWHERE, Position, Ref, Resource
+from secaplane.projector import statement
+from secaplane.projector.folding import Folded, fold
+from secaplane.projector.projections import resources
+from secaplane.projector.statement import PROJECTIONS
+from secaplane.readmodel import questions
+from secaplane.readmodel.progress import ANNOUNCE_EVERY_S, Announcer
+from secaplane.readmodel.schema.tables import AWAY
 
 KNOWN_MAX = 4096
 """Resources kept in memory between batches, so that most batches need not read their rows."""

@@ -5,11 +5,11 @@ from functools import cache
 from itertools import count
 from types import ModuleType
 
-from model.shape import Ref
-from projector import counts, history, labels, links, resources, usage
-from projector.folding import Folded
-from projector.parts import Part, Row
-from readmodel.tables import Tx
+from secaplane.model.shape import Ref
+from secaplane.projector.columns import Part, Row
+from secaplane.projector.folding import Folded
+from secaplane.projector.projections import counts, history, labels, links, resources, usage
+from secaplane.readmodel.schema.tables import Tx
 
 PROJECTIONS: tuple[ModuleType, ...] = (counts, usage, links, labels, resources, history)
 """A projection is a module with NAME, PARTS (what it does to its table), `rows` (of a batch, for

@@ -6,12 +6,12 @@ from datetime import datetime
 
 import msgspec
 
-from kinds import KINDS
-from model.document import document, encode
-from model.kind import Kind
-from model.shape import NOWHERE, Condition, Json, Resource, State
-from policy.system_roles import SYSTEM_ROLES
-from readmodel.questions import Row
+from secaplane.kinds import KINDS
+from secaplane.model.document import document, encode
+from secaplane.model.kind import Kind
+from secaplane.model.shape import NOWHERE, Condition, Json, Resource, State
+from secaplane.policy.grants.system_roles import SYSTEM_ROLES
+from secaplane.readmodel.questions.resources import Row
 
 SPECS: Mapping[str, Mapping[str, Json]] = {"role": SYSTEM_ROLES}
 """By kind and name."""

@@ -13,18 +13,18 @@ from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 
-from edge import reading
-from edge.guard import Guard
-from edge.paths import template
-from edge.visit import Visit, visit_of
-from kinds import KINDS, stored
-from model.document import encode
-from model.errors import Malformed, NotFound, Unavailable
-from model.kind import Kind
-from model.shape import Json, Position, Ref
-from query import constants, labels, page
-from readmodel import questions
-from readmodel.together import Together
+from secaplane.edge.guard import Guard
+from secaplane.edge.requests import parsing
+from secaplane.edge.requests.context import Visit, visit_of
+from secaplane.edge.requests.paths import template
+from secaplane.kinds import KINDS, stored
+from secaplane.model.document import encode
+from secaplane.model.errors import Malformed, NotFound, Unavailable
+from secaplane.model.kind import Kind
+from secaplane.model.shape import Json, Position, Ref
+from secaplane.query import constants, pages, selectors
+from secaplane.readmodel import questions
+from secaplane.readmodel.batching import Together
 
 JSON = "application/json"
 SEALED = '"sealed:'
@@ -64,7 +64,7 @@ def _get(kind: Kind, reader: Reader) -> HTTPRouteHandler:
     @route(items, http_method=READS, name=f"Get{kind.title} {kind.name}")
     async def get_resource(request: Request[Any, Any, Any]) -> ASGIResponse:
         visit, ids = visit_of(request.scope), request.path_params
-        reading.deleted(visit.header(b"accept"))
+        parsing.deleted(visit.header(b"accept"))
         name = ids["name"]
         await reader.guard.admit(visit, "get", kind, ids, name)
         await _fresh_enough(reader, visit)
@@ -106,15 +106,15 @@ def _list(kind: Kind, reader: Reader) -> HTTPRouteHandler:
     @route([*map(template, kind.urls)], http_method=READS, name=f"List{kind.title} {kind.name}")
     async def list_resources(request: Request[Any, Any, Any]) -> ASGIResponse:
         visit, ids = visit_of(request.scope), request.path_params
-        deleted = reading.deleted(visit.header(b"accept"))
+        deleted = parsing.deleted(visit.header(b"accept"))
         await reader.guard.admit(visit, "list", kind, ids)
         query = _query(request)
-        limit = page.limit(query.get("limit"))
+        limit = pages.limit(query.get("limit"))
         selector = query.get("labels", "")
-        chosen = labels.terms(selector) if selector else []
+        chosen = selectors.terms(selector) if selector else []
         path = kind.collection.format_map(ids)
         listed = f"{kind.name} {path} {deleted} {selector}"
-        after = page.after(query.get("skipToken"), listed, reader.page_keys)
+        after = pages.after(query.get("skipToken"), listed, reader.page_keys)
         await _fresh_enough(reader, visit)
         rows = await questions.page(
             reader.pool,
@@ -123,15 +123,15 @@ def _list(kind: Kind, reader: Reader) -> HTTPRouteHandler:
             after=after,
             limit=limit + 1,
             deleted=deleted,
-            choice=labels.choice(chosen),
+            choice=selectors.choice(chosen),
         )
-        if kind.constants and deleted is not True and labels.bare(chosen):
+        if kind.constants and deleted is not True and selectors.bare(chosen):
             always = await _constants(kind, reader, ids)
             rows = constants.page(rows, always, after=after, limit=limit + 1)
         token = None
         if len(rows) > limit:
             last = rows[limit - 1]
-            token = page.skip_token((last.name, last.life), listed, reader.page_keys)
+            token = pages.skip_token((last.name, last.life), listed, reader.page_keys)
         items = [_shown(kind, reader, row.document, ids) for row in rows[:limit]]
         return _answered(visit, _listing(kind, path, items, token))
 
@@ -166,7 +166,7 @@ async def _fresh_enough(reader: Reader, visit: Visit) -> None:
     wanted = visit.header(AT_LEAST)
     if wanted is None:
         return
-    if not reading.VERSION.fullmatch(wanted):
+    if not parsing.VERSION.fullmatch(wanted):
         raise Malformed("Secaplane-At-Least takes a position", parameter="Secaplane-At-Least")
     if not await reader.reached(Position(int(wanted))):
         raise Unavailable("the read model has not got there yet; try again")

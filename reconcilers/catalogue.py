@@ -8,14 +8,14 @@ import msgspec
 from asyncpg import Pool
 from msgspec import UNSET
 
-from command.commands import Command, Delete, Put
-from command.door import Door
-from command.handle import handle
-from kinds import KINDS, PROVIDERS, SHARED_TENANT
-from model.events import SYSTEM
-from model.shape import Json, Ref
-from plugins import Offer
-from readmodel import questions
+from secaplane.command.dependencies import Door
+from secaplane.command.handle import handle
+from secaplane.command.rules.commands import Command, Delete, Put
+from secaplane.kinds import KINDS, PROVIDERS, SHARED_TENANT
+from secaplane.model.events import SYSTEM
+from secaplane.model.shape import Json, Ref
+from secaplane.plugins import Offer
+from secaplane.readmodel import questions
 
 OFFERED = tuple(kind.name for kind in KINDS.values() if kind.offered)
 

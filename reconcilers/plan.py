@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from command.ledger import Over
-from kinds import KINDS
-from model.shape import Ref, Resource, State
+from secaplane.command.gather.quota_usage import Over
+from secaplane.kinds import KINDS
+from secaplane.model.shape import Ref, Resource, State
 
 LOST = "made anew: it is being deleted, or gone; name another, or delete this"
 

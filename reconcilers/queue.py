@@ -5,7 +5,7 @@ import heapq
 from collections.abc import Callable
 from itertools import count
 
-from model.shape import Ref
+from secaplane.model.shape import Ref
 
 
 class Queue:

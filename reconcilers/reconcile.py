@@ -7,22 +7,22 @@ from uuid import uuid4
 
 import msgspec
 
-from command.accompany import accompany
-from command.commands import Command, ConfirmDeleted, Delete, ReportStatus
-from command.door import Door
-from command.handle import Handled, handle
-from command.ledger import taking_back
-from eventlog.sealing import Sealer
-from kinds import KINDS, dropped
-from model.errors import OverQuota
-from model.events import RECONCILER, SYSTEM
-from model.power import wanted
-from model.shape import NOWHERE, Json, Position, Ref, Resource, State
-from plugins import Bound, Outcome, Plugin, Refused, Settled, Working
-from reconcilers.around import Family, surroundings
-from reconcilers.brood import AT_ONCE_MAX, OVER_QUOTA, raised, say
-from reconcilers.plan import Plan, Step, Surroundings, plan
-from reconcilers.release import release
+from secaplane.command.companions import accompany
+from secaplane.command.dependencies import Door
+from secaplane.command.gather.quota_usage import taking_back
+from secaplane.command.handle import Handled, handle
+from secaplane.command.rules.commands import Command, ConfirmDeleted, Delete, ReportStatus
+from secaplane.kinds import KINDS, dropped
+from secaplane.model.errors import OverQuota
+from secaplane.model.events import RECONCILER, SYSTEM
+from secaplane.model.power import wanted
+from secaplane.model.shape import NOWHERE, Json, Position, Ref, Resource, State
+from secaplane.plugins import Bound, Outcome, Plugin, Refused, Settled, Working
+from secaplane.reconcilers.owned import AT_ONCE_MAX, OVER_QUOTA, raised, say
+from secaplane.reconcilers.plan import Plan, Step, Surroundings, plan
+from secaplane.reconcilers.related import Family, surroundings
+from secaplane.reconcilers.release import release
+from secaplane.sealing.sealer import Sealer
 
 LOG_WORK_MAX = 3
 WAIT_S = 1.0

@@ -2,14 +2,15 @@
 
 from uuid import uuid4
 
-from command.commands import Put
-from command.door import Door
-from command.handle import handle
-from kinds import KINDS, pointings
-from model.errors import Conflict, NotFound, Outdated
-from model.events import SYSTEM
-from model.pointer import without
-from model.shape import Json, Ref, Resource
+from secaplane.command.dependencies import Door
+from secaplane.command.handle import handle
+from secaplane.command.rules.commands import Put
+from secaplane.kinds import KINDS
+from secaplane.kinds.references import pointings
+from secaplane.model.errors import Conflict, NotFound, Outdated
+from secaplane.model.events import SYSTEM
+from secaplane.model.pointer import without
+from secaplane.model.shape import Json, Ref, Resource
 
 
 async def release(door: Door, user: Ref, gone: Resource) -> bool:

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 
 from asyncpg import Pool
 
-from eventlog.log import Blank, Followed, Log, Unanswered
-from kinds import FOLLOWERS, SHARING
-from model.errors import Unavailable
-from model.events import Report
-from model.shape import NOWHERE, Position, Ref
-from readmodel import questions
-from readmodel.tables import AWAY
-from reconcilers.neighbours import Neighbours
-from reconcilers.queue import Queue
-from reconcilers.reconcile import Again, Bench, reconcile
+from secaplane.eventlog.log import Blank, Followed, Log, Unanswered
+from secaplane.kinds import FOLLOWERS, SHARING
+from secaplane.model.errors import Unavailable
+from secaplane.model.events import Report
+from secaplane.model.shape import NOWHERE, Position, Ref
+from secaplane.readmodel import questions
+from secaplane.readmodel.schema.tables import AWAY
+from secaplane.reconcilers.dependents import Neighbours
+from secaplane.reconcilers.queue import Queue
+from secaplane.reconcilers.reconcile import Again, Bench, reconcile
 
 WORKERS_MAX = 16
 RETRY_S = 0.5

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 from nats.aio.client import Client
 
-from readmodel import tables
+from secaplane.readmodel.schema import tables
 from tests import servers
 
 TEMPLATE = "secaplane_tests"

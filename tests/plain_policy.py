@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 import casbin
 
-from kinds import KINDS
-from model.events import Created
-from model.evolve import fold
-from model.kind import Kind
-from model.shape import Json, Position, Ref, Resource
-from policy.caller import Caller
-from policy.may import Policy
+from secaplane.kinds import KINDS
+from secaplane.model.events import Created
+from secaplane.model.evolve import fold
+from secaplane.model.kind import Kind
+from secaplane.model.shape import Json, Position, Ref, Resource
+from secaplane.policy.grants.policy import Policy
+from secaplane.policy.tokens.caller import Caller
 from tests.scenario import history
 
 ROWS_MAX = 20

@@ -7,14 +7,14 @@ import msgspec
 import pytest
 from msgspec import UNSET
 
-from command.commands import Command, ReportStatus
-from command.decide import decide
-from command.situation import Rights, Sees, Site, Situation
-from kinds import KINDS, SHARED_TENANT
-from model.errors import Refusal
-from model.events import AnyEvent, By, Created, RecordedEvent, StatusReported
-from model.evolve import fold
-from model.shape import Json, Position, Ref, Resource, State
+from secaplane.command.gather.load import Rights, Sees, Site, Situation
+from secaplane.command.rules.commands import Command, ReportStatus
+from secaplane.command.rules.decide import decide
+from secaplane.kinds import KINDS, SHARED_TENANT
+from secaplane.model.errors import Refusal
+from secaplane.model.events import AnyEvent, By, Created, RecordedEvent, StatusReported
+from secaplane.model.evolve import fold
+from secaplane.model.shape import Json, Position, Ref, Resource, State
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 IDS = {"tenant": "acme", "workspace": "web", "network": "net", "cluster": "k8s"}

@@ -27,11 +27,11 @@ from nats import connect
 from nats.aio.client import Client
 from nats.js.errors import NotFoundError
 
-from cli import embedded
-from cli.embedded import HOST
-from eventlog.jetstream import PAYLOAD_BYTES_MIN
-from eventlog.snapshots import FORMAT
-from readmodel.tables import READER
+from secaplane.cli.dev import embedded
+from secaplane.cli.dev.embedded import HOST
+from secaplane.eventlog.jetstream import PAYLOAD_BYTES_MIN
+from secaplane.eventlog.snapshots import FORMAT
+from secaplane.readmodel.schema.tables import READER
 
 STREAM = "SECA"
 SNAPSHOTS = f"KV_{STREAM}-snapshots-{FORMAT}"

@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from cli.children import Children
-from cli.config import Config
-from cli.house import House
+from secaplane.cli.config import Config
+from secaplane.cli.dev.plane import House
+from secaplane.cli.dev.supervisor import Children
 
 OWN = ("cloud", "serve", "projector", "reconcilers")
 TENANT = "bench"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kinds import KINDS
+from secaplane.kinds import KINDS
 
 ROOT = Path(__file__).parent.parent
 FLOORS = (

@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, UnsetType
 
-from kinds.activitylog import PROVIDER
-from model.kind import Kind
-from model.shape import Wire
+from secaplane.kinds.activitylog import PROVIDER
+from secaplane.model.kind import Kind
+from secaplane.model.shape import Wire
 
 
 class ActivityRequest(Wire, frozen=True):

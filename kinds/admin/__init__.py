@@ -1,3 +1,3 @@
-from model.kind import Provider
+from secaplane.model.kind import Provider
 
 PROVIDER = Provider("secaplane.admin", "v1", regional=False)

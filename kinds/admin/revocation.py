@@ -7,11 +7,11 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
-from kinds.admin import PROVIDER
-from kinds.authorization.role_assignment import Sub
-from model.errors import Broken
-from model.kind import Around, Kind
-from model.shape import Json, Wire
+from secaplane.kinds.admin import PROVIDER
+from secaplane.kinds.authorization.role_assignment import Sub
+from secaplane.model.errors import Broken
+from secaplane.model.kind import Around, Kind
+from secaplane.model.shape import Json, Wire
 
 TokenId = Annotated[str, Meta(min_length=1, max_length=128)]
 Moment = Annotated[datetime, Meta(tz=True)]

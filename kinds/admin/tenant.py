@@ -6,12 +6,12 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-import kinds
-from kinds.admin import PROVIDER
-from kinds.authorization.role_assignment import Sub
-from model.errors import Broken
-from model.kind import Around, Companion, Kind
-from model.shape import Json, Ref, Wire
+import secaplane.kinds
+from secaplane.kinds.admin import PROVIDER
+from secaplane.kinds.authorization.role_assignment import Sub
+from secaplane.model.errors import Broken
+from secaplane.model.kind import Around, Companion, Kind
+from secaplane.model.shape import Json, Ref, Wire
 
 Most = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 Counted = Annotated[str, Meta(min_length=1, max_length=192)]
@@ -42,7 +42,7 @@ def administration(ref: Ref, spec: Json, creator: str) -> Companion:
 def counts_what_there_is(old: Json | None, new: Json, around: Around) -> Iterable[Broken]:
     for what in new.get("quotas", {}).get("resources", {}):
         name, slash, _ = what.partition("/")
-        kind = kinds.KINDS.get(name)
+        kind = secaplane.kinds.KINDS.get(name)
         if kind is None or not kind.counted or (slash and kind.sku is None):
             where = f"/spec/quotas/resources/{what.replace('~', '~0').replace('/', '~1')}"
             yield Broken("is no kind of a tenant's resources, such as instance", where)

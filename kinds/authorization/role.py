@@ -6,10 +6,10 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from kinds.authorization import PROVIDER
-from model.errors import Broken
-from model.kind import Around, Kind
-from model.shape import Json, Wire
+from secaplane.kinds.authorization import PROVIDER
+from secaplane.model.errors import Broken
+from secaplane.model.kind import Around, Kind
+from secaplane.model.shape import Json, Wire
 
 VERSIONS = {
     **dict.fromkeys(

@@ -5,10 +5,10 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
-from kinds.authorization import PROVIDER
-from model.errors import Broken
-from model.kind import Around, Kind, Link
-from model.shape import Json, Wire
+from secaplane.kinds.authorization import PROVIDER
+from secaplane.model.errors import Broken
+from secaplane.model.kind import Around, Kind, Link
+from secaplane.model.shape import Json, Wire
 
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
 Sub = Annotated[str, Meta(min_length=1, max_length=128)]

@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from kinds.compute import PROVIDER
-from model.kind import Kind, Link, Weight
-from model.power import ACTIONS
-from model.shape import PowerState, Reference, Status, Wire, Zone
+from secaplane.kinds.compute import PROVIDER
+from secaplane.model.kind import Kind, Link, Weight
+from secaplane.model.power import ACTIONS
+from secaplane.model.shape import PowerState, Reference, Status, Wire, Zone
 
 
 class VolumeReference(Wire, frozen=True):

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from kinds.compute import PROVIDER
-from model.kind import Kind
-from model.shape import Wire
+from secaplane.kinds.compute import PROVIDER
+from secaplane.model.kind import Kind
+from secaplane.model.shape import Wire
 
 
 class Gpu(Wire, frozen=True):

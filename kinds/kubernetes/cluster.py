@@ -4,10 +4,10 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
-from kinds.kubernetes import PROVIDER
-from model.address import AddressOrCidr, AnyCidr
-from model.kind import Kind, Link
-from model.shape import Reference, Status, Wire
+from secaplane.kinds.kubernetes import PROVIDER
+from secaplane.model.address import AddressOrCidr, AnyCidr
+from secaplane.model.kind import Kind, Link
+from secaplane.model.shape import Reference, Status, Wire
 
 
 class KubernetesClusterSpec(Wire, frozen=True):

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from kinds.kubernetes import PROVIDER
-from model.kind import Kind
-from model.shape import Wire
+from secaplane.kinds.kubernetes import PROVIDER
+from secaplane.model.kind import Kind
+from secaplane.model.shape import Wire
 
 Moment = Annotated[datetime, Meta(tz=True)]
 

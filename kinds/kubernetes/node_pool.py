@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from kinds.kubernetes import PROVIDER
-from kinds.storage.block_storage import GIGABYTES_MAX
-from model.errors import Broken
-from model.kind import Around, Brood, Companion, Kind, Link
-from model.shape import Json, Ref, Reference, Resource, Status, Wire, Zone
+from secaplane.kinds.kubernetes import PROVIDER
+from secaplane.kinds.storage.block_storage import GIGABYTES_MAX
+from secaplane.model.errors import Broken
+from secaplane.model.kind import Around, Brood, Companion, Kind, Link
+from secaplane.model.shape import Json, Ref, Reference, Resource, Status, Wire, Zone
 
 NODES_MAX = 1000
 NAME_LENGTH_MAX = 40

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from kinds.loadbalancer import PROVIDER
-from model.errors import Broken
-from model.kind import Around, Kind, Link
-from model.shape import Json, Reference, Status, Wire
+from secaplane.kinds.loadbalancer import PROVIDER
+from secaplane.model.errors import Broken
+from secaplane.model.kind import Around, Kind, Link
+from secaplane.model.shape import Json, Reference, Status, Wire
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 

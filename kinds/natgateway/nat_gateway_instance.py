@@ -2,9 +2,9 @@
 
 from msgspec import UNSET, UnsetType
 
-from kinds.natgateway import PROVIDER
-from model.kind import Kind, Link
-from model.shape import Reference, Wire, Zone
+from secaplane.kinds.natgateway import PROVIDER
+from secaplane.model.kind import Kind, Link
+from secaplane.model.shape import Reference, Wire, Zone
 
 
 class InternetNatGatewayInstanceSpec(Wire, frozen=True):

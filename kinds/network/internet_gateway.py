@@ -1,8 +1,8 @@
 """A way to the internet, for route tables to point to."""
 
-from kinds.network import PROVIDER
-from model.kind import Kind
-from model.shape import Wire
+from secaplane.kinds.network import PROVIDER
+from secaplane.model.kind import Kind
+from secaplane.model.shape import Wire
 
 
 class InternetGatewaySpec(Wire, frozen=True):

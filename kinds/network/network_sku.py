@@ -4,9 +4,9 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from kinds.network import PROVIDER
-from model.kind import Kind
-from model.shape import Wire
+from secaplane.kinds.network import PROVIDER
+from secaplane.model.kind import Kind
+from secaplane.model.shape import Wire
 
 
 class NetworkSkuSpec(Wire, frozen=True):

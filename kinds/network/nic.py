@@ -4,10 +4,10 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
-from kinds.network import PROVIDER
-from model.address import Address
-from model.kind import Kind, Link
-from model.shape import Reference, Status, Wire
+from secaplane.kinds.network import PROVIDER
+from secaplane.model.address import Address
+from secaplane.model.kind import Kind, Link
+from secaplane.model.shape import Reference, Status, Wire
 
 References = Annotated[tuple[Reference, ...], Meta(max_length=16)]
 

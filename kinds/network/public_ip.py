@@ -4,11 +4,11 @@ from collections.abc import Iterable
 
 from msgspec import UNSET, UnsetType
 
-from kinds.network import PROVIDER
-from model.address import IpVersion, MaybeAddress, version
-from model.errors import Broken
-from model.kind import Around, Kind
-from model.shape import Json, Reference, Status, Wire
+from secaplane.kinds.network import PROVIDER
+from secaplane.model.address import IpVersion, MaybeAddress, version
+from secaplane.model.errors import Broken
+from secaplane.model.kind import Around, Kind
+from secaplane.model.shape import Json, Reference, Status, Wire
 
 
 class PublicIpSpec(Wire, frozen=True):

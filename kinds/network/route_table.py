@@ -4,10 +4,10 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
-from kinds.network import PROVIDER
-from model.address import CidrBlock
-from model.kind import Kind, Link
-from model.shape import PartStatus, Reference, Status, Wire
+from secaplane.kinds.network import PROVIDER
+from secaplane.model.address import CidrBlock
+from secaplane.model.kind import Kind, Link
+from secaplane.model.shape import PartStatus, Reference, Status, Wire
 
 
 class Route(Wire, frozen=True):

@@ -5,11 +5,11 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
-from kinds.network import PROVIDER
-from kinds.network.security_group_rule import SOURCES, SecurityGroupRuleSpec, broken_in
-from model.errors import Broken
-from model.kind import Around, Kind, Link
-from model.shape import Json, PartStatus, Reference, Status, Wire
+from secaplane.kinds.network import PROVIDER
+from secaplane.kinds.network.security_group_rule import SOURCES, SecurityGroupRuleSpec, broken_in
+from secaplane.model.errors import Broken
+from secaplane.model.kind import Around, Kind, Link
+from secaplane.model.shape import Json, PartStatus, Reference, Status, Wire
 
 RULES_MAX = 500
 

@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from kinds.network import PROVIDER
-from model.address import IpVersion
-from model.errors import Broken
-from model.kind import Around, Kind, Link
-from model.shape import Annotations, Json, Reference, Wire
+from secaplane.kinds.network import PROVIDER
+from secaplane.model.address import IpVersion
+from secaplane.model.errors import Broken
+from secaplane.model.kind import Around, Kind, Link
+from secaplane.model.shape import Annotations, Json, Reference, Wire
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 NOTES_MAX, KEY_LENGTH_MAX = 64, 128

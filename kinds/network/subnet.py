@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import UNSET, UnsetType
 
-from kinds.network import PROVIDER
-from kinds.network.network import Cidr
-from model.address import Network, automatic, network
-from model.errors import Broken
-from model.kind import Around, Kind, Link
-from model.shape import Json, Reference, Resource, Status, Wire, Zone
+from secaplane.kinds.network import PROVIDER
+from secaplane.kinds.network.network import Cidr
+from secaplane.model.address import Network, automatic, network
+from secaplane.model.errors import Broken
+from secaplane.model.kind import Around, Kind, Link
+from secaplane.model.shape import Json, Reference, Resource, Status, Wire, Zone
 
 
 class SubnetSpec(Wire, frozen=True):

@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, UnsetType
 
-from kinds.objectstorage import PROVIDER
-from model.kind import Kind
-from model.shape import Status
+from secaplane.kinds.objectstorage import PROVIDER
+from secaplane.model.kind import Kind
+from secaplane.model.shape import Status
 
 
 class ObjectStorageAccountStatus(Status, frozen=True):

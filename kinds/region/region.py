@@ -4,9 +4,9 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from kinds.region import PROVIDER
-from model.kind import Kind
-from model.shape import Wire, Zone
+from secaplane.kinds.region import PROVIDER
+from secaplane.model.kind import Kind
+from secaplane.model.shape import Wire, Zone
 
 
 class ProviderEntry(Wire, frozen=True):

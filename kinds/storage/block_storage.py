@@ -6,10 +6,10 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from kinds.storage import PROVIDER
-from model.errors import Broken
-from model.kind import Around, Kind, Link, Weight
-from model.shape import Json, Reference, Status, Wire
+from secaplane.kinds.storage import PROVIDER
+from secaplane.model.errors import Broken
+from secaplane.model.kind import Around, Kind, Link, Weight
+from secaplane.model.shape import Json, Reference, Status, Wire
 
 GIGABYTES_MAX = 1_000_000
 

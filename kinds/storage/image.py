@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from kinds.storage import PROVIDER
-from model.kind import Kind, Link
-from model.shape import Reference, Status, Wire
+from secaplane.kinds.storage import PROVIDER
+from secaplane.model.kind import Kind, Link
+from secaplane.model.shape import Reference, Status, Wire
 
 
 class ImageSpec(Wire, frozen=True):

@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from kinds.storage import PROVIDER
-from model.kind import Kind
-from model.shape import Wire
+from secaplane.kinds.storage import PROVIDER
+from secaplane.model.kind import Kind
+from secaplane.model.shape import Wire
 
 
 class StorageSkuSpec(Wire, frozen=True):

@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, UnsetType
 
-from kinds.workspace import PROVIDER
-from model.kind import Companion, Kind
-from model.shape import Json, Ref, Status
+from secaplane.kinds.workspace import PROVIDER
+from secaplane.model.kind import Companion, Kind
+from secaplane.model.shape import Json, Ref, Status
 
 
 class WorkspaceStatus(Status, frozen=True):

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from kinds import KINDS
-from model.shape import Labels, Zone
-from plugins import Offer
+from secaplane.kinds import KINDS
+from secaplane.model.shape import Labels, Zone
+from secaplane.plugins import Offer
 
 STANDARD = Path(__file__).with_name("catalogue.toml")
 

@@ -9,12 +9,12 @@ from fnmatch import fnmatchcase
 
 from msgspec.structs import replace
 
-from model.shape import Position, PowerState
-from plugins.simulated.catalogue import Catalogue
-from plugins.simulated.making import MAKINGS
-from plugins.simulated.making.making import NOTHING, Declined, NotYet
-from plugins.simulated.state import State
-from plugins.simulated.wire import (
+from secaplane.model.shape import Position, PowerState
+from secaplane.plugins.simulated.catalogue import Catalogue
+from secaplane.plugins.simulated.provision import MAKINGS
+from secaplane.plugins.simulated.provision.provisioner import NOTHING, Declined, NotYet
+from secaplane.plugins.simulated.state import State
+from secaplane.plugins.simulated.wire import (
     Action,
     Answer,
     Faults,
@@ -24,7 +24,7 @@ from plugins.simulated.wire import (
     Wish,
     WorkingAnswer,
 )
-from plugins.simulated.world import Chance, Clock, World
+from secaplane.plugins.simulated.world import Chance, Clock, World
 
 POWER_AFTER: dict[str, PowerState] = {"start": "on", "stop": "off", "restart": "on"}
 LOOK_AGAIN_S = 1.0

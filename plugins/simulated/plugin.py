@@ -7,9 +7,9 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from model.shape import Position, PowerState, Resource
-from plugins import Bound, Offer, Outcome, Refused, Settled, Working
-from plugins.simulated.wire import (
+from secaplane.model.shape import Position, PowerState, Resource
+from secaplane.plugins import Bound, Offer, Outcome, Refused, Settled, Working
+from secaplane.plugins.simulated.wire import (
     Action,
     Answer,
     RefusedAnswer,

@@ -4,7 +4,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import NamedTuple, TypeVar
 
-from model.address import Network, automatic
+from secaplane.model.address import Network, automatic
 
 Place = TypeVar("Place", bound=Hashable)
 

@@ -19,12 +19,12 @@ from typing import Any, TypeVar
 import msgspec
 from aiohttp import web
 
-from model.shape import Position
-from plugins.simulated import catalogue as catalogues
-from plugins.simulated.cloud import Cloud
-from plugins.simulated.state import State
-from plugins.simulated.wire import Action, Answer, Faults, Wish
-from plugins.simulated.world import Clock
+from secaplane.model.shape import Position
+from secaplane.plugins.simulated import catalogue as catalogues
+from secaplane.plugins.simulated.cloud import Cloud
+from secaplane.plugins.simulated.state import State
+from secaplane.plugins.simulated.wire import Action, Answer, Faults, Wish
+from secaplane.plugins.simulated.world import Clock
 
 Read = TypeVar("Read")
 

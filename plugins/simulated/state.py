@@ -11,9 +11,9 @@ from pathlib import Path
 
 import msgspec
 
-from model.shape import NOWHERE, Json, Position, PowerState
-from plugins.simulated.ranges import Full, Held
-from plugins.simulated.wire import Counts, Faults, Thing
+from secaplane.model.shape import NOWHERE, Json, Position, PowerState
+from secaplane.plugins.simulated.ranges import Full, Held
+from secaplane.plugins.simulated.wire import Counts, Faults, Thing
 
 LOCKED_S_MAX = 2.0
 """How long to wait for a former process to let go of the file; two at a time are not allowed."""

@@ -5,8 +5,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from model.shape import Json, PowerState
-from plugins import Refused, Settled, Working
+from secaplane.model.shape import Json, PowerState
+from secaplane.plugins import Refused, Settled, Working
 
 Seconds = Annotated[float, Meta(ge=0, le=86_400)]
 

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from heapq import merge
 
-from plugins.simulated.catalogue import Catalogue
-from plugins.simulated.ranges import Held, first_free
-from plugins.simulated.state import State
-from plugins.simulated.wire import Thing, Wish
+from secaplane.plugins.simulated.catalogue import Catalogue
+from secaplane.plugins.simulated.ranges import Held, first_free
+from secaplane.plugins.simulated.state import State
+from secaplane.plugins.simulated.wire import Thing, Wish
 
 Clock = Callable[[], float]
 """Seconds since 1970: a delay runs on while the cloud is away, and may be over when it is back."""

@@ -15,8 +15,8 @@ import uvloop
 from litestar import Litestar, Request, Response, get, put
 from msgspec import UNSET, UnsetType
 
-from kinds.storage.block_storage import BlockStorageSpec
-from model.shape import Labels, Wire
+from secaplane.kinds.storage.block_storage import BlockStorageSpec
+from secaplane.model.shape import Labels, Wire
 
 JSON = "application/json"
 STREAM = "BARE"

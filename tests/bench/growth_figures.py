@@ -17,13 +17,13 @@ import aiohttp
 import asyncpg
 import msgspec
 
-from cli import embedded
-from cli.children import Children
-from cli.house import House
-from cli.serve import _page_keys
-from model.shape import Json
-from query.page import skip_token
-from readmodel.tables import READ_MODEL
+from secaplane.cli.dev import embedded
+from secaplane.cli.dev.plane import House
+from secaplane.cli.dev.supervisor import Children
+from secaplane.cli.processes.serve import _page_keys
+from secaplane.model.shape import Json
+from secaplane.query.pages import skip_token
+from secaplane.readmodel.schema.tables import READ_MODEL
 from tests.bench.figures import Figure, figure
 from tests.bench.http_figures import settled
 from tests.stand import CATALOGUE, TENANT, VOLUME, Stand, config

@@ -11,8 +11,8 @@ import aiohttp
 import asyncpg
 import msgspec
 
-from cli.children import Child
-from cli.house import free_port
+from secaplane.cli.dev.plane import free_port
+from secaplane.cli.dev.supervisor import Child
 from tests.bench.bare import Settings
 from tests.bench.figures import Figure, figure
 from tests.bench.load import Load, drive

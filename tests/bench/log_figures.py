@@ -12,23 +12,23 @@ import nats
 from nats.aio.client import Client
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
-from command.commands import Put
-from command.door import Door
-from command.handle import handle
-from eventlog.codec import Page
-from eventlog.folds import Folds
-from eventlog.jetstream import JetStreamLog
-from eventlog.progress import Announcer
-from eventlog.sealing import Keyring, Sealer
-from eventlog.snapshots import KeyValueSnapshots, MemorySnapshots
-from kinds import KINDS
-from model.events import By, Created, Updated
-from model.evolve import evolve
-from model.shape import NOWHERE, Position, Ref, Resource
-from plugins.simulated import Simulated
-from projector.run import Projector
-from readmodel import tables
-from reconcilers.reconcile import Bench, reconcile
+from secaplane.command.dependencies import Door
+from secaplane.command.handle import handle
+from secaplane.command.rules.commands import Put
+from secaplane.eventlog.codec import Page
+from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.resource_cache import Folds
+from secaplane.eventlog.snapshots import KeyValueSnapshots, MemorySnapshots
+from secaplane.kinds import KINDS
+from secaplane.model.events import By, Created, Updated
+from secaplane.model.evolve import evolve
+from secaplane.model.shape import NOWHERE, Position, Ref, Resource
+from secaplane.plugins.simulated import Simulated
+from secaplane.projector.run import Projector
+from secaplane.readmodel.progress import Announcer
+from secaplane.readmodel.schema import tables
+from secaplane.reconcilers.reconcile import Bench, reconcile
+from secaplane.sealing.sealer import Keyring, Sealer
 from tests.bench.figures import Figure, figure
 from tests.stand import TENANT, VOLUME, Stand, quiet_stand
 

@@ -14,21 +14,22 @@ import asyncpg
 import msgspec
 from msgspec.structs import replace
 
-from cli import embedded, garbage
-from cli.connect import Ground, grounded, now
-from cli.tokens import believing
-from edge.guard import Guard
-from edge.metrics import Metrics
-from edge.visit import Visit
-from edge.witness import Witness
-from kinds import KINDS
-from model.errors import Forbidden
-from model.shape import Json, Position, Ref, Resource
-from policy.caller import Caller
-from policy.may import KINDS_OF_POLICY, Policy
-from policy.revoked import Revocations
-from policy.watch import Watch
-from readmodel.tables import READ_MODEL
+from secaplane.cli.dev import embedded
+from secaplane.cli.processes import gc_tuning
+from secaplane.cli.processes.connections import Ground, grounded, now
+from secaplane.cli.processes.issuers import believing
+from secaplane.edge.audit_recorder import Witness
+from secaplane.edge.guard import Guard
+from secaplane.edge.requests.context import Visit
+from secaplane.edge.serving.metrics import Metrics
+from secaplane.kinds import KINDS
+from secaplane.model.errors import Forbidden
+from secaplane.model.shape import Json, Position, Ref, Resource
+from secaplane.policy.grants.policy import KINDS_OF_POLICY, Policy
+from secaplane.policy.tokens.caller import Caller
+from secaplane.policy.tokens.revocations import Revocations
+from secaplane.policy.watch import Watch
+from secaplane.readmodel.schema.tables import READ_MODEL
 from tests import plain_policy
 from tests.bench.figures import Figure, figure
 from tests.flows.client import Answer, at, client_of
@@ -59,12 +60,12 @@ from generate_series(1, $3::int) as n
 
 async def measure(gets_per_second: float) -> dict[str, Figure]:
     thresholds = gc.get_threshold()
-    garbage.starting()
+    gc_tuning.starting()
     async with stand() as house:
         starts = await _starts(house)
         guarding = await _guarding_us(house)
     few, many = _policy(ASSIGNMENTS), _policy(MANY)
-    garbage.ready()
+    gc_tuning.ready()
     firsts = [_firsts_us(few, n) for n in range(REPEATS)]
     firsts_of_many = [_firsts_us(many, n) for n in range(REPEATS)]
     remembered = [_remembered_us(few) for _ in range(REPEATS)]

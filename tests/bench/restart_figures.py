@@ -15,18 +15,18 @@ import asyncpg
 import nats
 from nats.aio.client import Client
 
-from cli import embedded
-from cli.children import Child, Children
-from cli.house import House
-from eventlog.codec import Page, encode
-from eventlog.jetstream import JetStreamLog
-from eventlog.subjects import subject
-from model.events import SYSTEM, Created, RecordedEvent, StatusReported
-from model.shape import Position, Ref, State
-from projector import statement
-from projector.folding import fold
-from projector.rebuild import switch
-from readmodel import tables
+from secaplane.cli.dev import embedded
+from secaplane.cli.dev.plane import House
+from secaplane.cli.dev.supervisor import Child, Children
+from secaplane.eventlog.codec import Page, encode
+from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.subjects import subject
+from secaplane.model.events import SYSTEM, Created, RecordedEvent, StatusReported
+from secaplane.model.shape import Position, Ref, State
+from secaplane.projector import statement
+from secaplane.projector.folding import fold
+from secaplane.projector.rebuild import switch
+from secaplane.readmodel.schema import tables
 from tests.bench.figures import Figure, figure
 from tests.stand import CATALOGUE, OWN, TENANT, VOLUME, config, start_seconds
 

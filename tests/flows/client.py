@@ -12,8 +12,8 @@ import msgspec
 from multidict import CIMultiDictProxy
 from yarl import URL
 
-from kinds import KINDS
-from model.shape import Json
+from secaplane.kinds import KINDS
+from secaplane.model.shape import Json
 
 OWN = ""
 """Instead of a token: the client's own. None sends no token at all."""

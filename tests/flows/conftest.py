@@ -7,8 +7,8 @@ from itertools import count
 
 import pytest
 
-from cli.config import Config
-from eventlog.jetstream import JetStreamLog
+from secaplane.cli.config import Config
+from secaplane.eventlog.jetstream import JetStreamLog
 from tests.flows.client import Client, client_of
 from tests.flows.crashing import Scene, scene_of
 from tests.flows.dev_house import DevHouse, Said, configured, dev

@@ -11,14 +11,14 @@ from pathlib import Path
 import asyncpg
 from asyncpg import Pool
 
-from cli.children import Child, Children
-from cli.embedded import OWNER
-from cli.house import PROCESSES, free_port
-from eventlog.jetstream import JetStreamLog
-from eventlog.log import Unanswered
-from model.events import RecordedEvent
-from model.shape import NOWHERE
-from readmodel import tables
+from secaplane.cli.dev.embedded import OWNER
+from secaplane.cli.dev.plane import PROCESSES, free_port
+from secaplane.cli.dev.supervisor import Child, Children
+from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.log import Unanswered
+from secaplane.model.events import RecordedEvent
+from secaplane.model.shape import NOWHERE
+from secaplane.readmodel.schema import tables
 from tests.flows.client import Answer, Client, client_of
 from tests.flows.simulated_site import Site
 from tests.servers import STREAM, connected

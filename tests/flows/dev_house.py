@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from cli.children import _die_with_parent
-from cli.config import PREFIX
-from cli.house import ISSUER
-from cli.identities import Issuer
+from secaplane.cli.config import PREFIX
+from secaplane.cli.dev.issuer import Issuer
+from secaplane.cli.dev.plane import ISSUER
+from secaplane.cli.dev.supervisor import _die_with_parent
 
 READY_S_MAX = 90.0
 STOP_S_MAX = 60.0
@@ -126,7 +126,7 @@ def launched(
     """In a process group of its own: Ctrl-C at the tests reaches it only through them."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
     return subprocess.Popen(
-        (sys.executable, "-m", "cli.main", "dev", *arguments),
+        (sys.executable, "-P", "-m", "secaplane.cli.main", "dev", *arguments),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=stderr,

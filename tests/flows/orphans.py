@@ -6,9 +6,9 @@ Nothing of the house's own rules is used here but the addresses: who lies in wha
 from collections import defaultdict
 from collections.abc import Collection
 
-from kinds import parents
-from model.events import SYSTEM, Created, Deleted, DeletionRequested, RecordedEvent
-from model.shape import Ref
+from secaplane.kinds import parents
+from secaplane.model.events import SYSTEM, Created, Deleted, DeletionRequested, RecordedEvent
+from secaplane.model.shape import Ref
 
 
 class Judge:

@@ -4,11 +4,11 @@ a few hints."""
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kinds import KINDS, parents
-from model.kind import Kind, Link
-from model.pointer import every
-from model.shape import Json, Ref
-from plugins.simulated.catalogue import STANDARD, read
+from secaplane.kinds import KINDS, parents
+from secaplane.model.kind import Kind, Link
+from secaplane.model.pointer import every
+from secaplane.model.shape import Json, Ref
+from secaplane.plugins.simulated.catalogue import STANDARD, read
 from tests.flows.client import Client
 from tests.kinds.schemas import Schema
 

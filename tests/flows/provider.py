@@ -17,8 +17,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
 
-from cli.children import _die_with_parent
-from cli.house import free_port
+from secaplane.cli.dev.plane import free_port
+from secaplane.cli.dev.supervisor import _die_with_parent
 from tests.rules.tokens import public
 from tests.servers import _said
 

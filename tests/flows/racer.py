@@ -17,18 +17,18 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from cli.config import read
-from cli.connect import grounded
-from cli.doors import door
-from command.commands import Delete, Put, ReportStatus
-from command.door import Door
-from command.handle import handle
-from eventlog.codec import Page
-from eventlog.jetstream import JetStreamLog
-from eventlog.log import Guard
-from model.errors import Refusal
-from model.events import By, Created, RecordedEvent
-from model.shape import Json, Position, Ref, State
+from secaplane.cli.config import read
+from secaplane.cli.processes.connections import grounded
+from secaplane.cli.processes.wiring import door
+from secaplane.command.dependencies import Door
+from secaplane.command.handle import handle
+from secaplane.command.rules.commands import Delete, Put, ReportStatus
+from secaplane.eventlog.codec import Page
+from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.log import Guard
+from secaplane.model.errors import Refusal
+from secaplane.model.events import By, Created, RecordedEvent
+from secaplane.model.shape import Json, Position, Ref, State
 
 REPORTS_PER_S, REPORTERS = 1000, 24
 LATE_S_MAX = 0.1

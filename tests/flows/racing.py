@@ -10,8 +10,8 @@ from itertools import count
 
 import msgspec
 
-from cli.config import PREFIX
-from model.shape import Json, Ref
+from secaplane.cli.config import PREFIX
+from secaplane.model.shape import Json, Ref
 from tests.flows.racer import ACCEPTED, READY, Doom, Said, Watch, Wish
 from tests.stand import Stand
 

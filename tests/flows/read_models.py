@@ -6,10 +6,10 @@ from typing import Any
 
 from asyncpg import Pool
 
-from eventlog.log import Followed, Log
-from eventlog.progress import Announcer
-from model.shape import Position
-from projector.run import Projector
+from secaplane.eventlog.log import Followed, Log
+from secaplane.model.shape import Position
+from secaplane.projector.run import Projector
+from secaplane.readmodel.progress import Announcer
 
 ORDERS = {
     "resources": "kind, collection, name, life",

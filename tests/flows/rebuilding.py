@@ -10,11 +10,11 @@ from itertools import count
 
 import asyncpg
 
-from cli.children import Child
-from cli.config import PREFIX
-from cli.embedded import OWNER
-from cli.house import free_port
-from readmodel.active import read_models
+from secaplane.cli.config import PREFIX
+from secaplane.cli.dev.embedded import OWNER
+from secaplane.cli.dev.plane import free_port
+from secaplane.cli.dev.supervisor import Child
+from secaplane.readmodel.schema.active import read_models
 from tests.flows.client import VOLUME, Client, at, client_of
 from tests.flows.crashing import Scene, until
 from tests.stand import Stand
@@ -30,7 +30,7 @@ async def started(stand: Stand, *words: str) -> Process:
     """`secaplane projector ...`, as somebody types it beside the running house."""
     child = stand.house.process("projector")
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
-    argv = (sys.executable, "-m", "cli.main", "projector", *words, *child.argv[-2:])
+    argv = (sys.executable, "-P", "-m", "secaplane.cli.main", "projector", *words, *child.argv[-2:])
     return await asyncio.create_subprocess_exec(
         *argv, stdout=PIPE, stderr=PIPE, env=inherited | child.environment
     )

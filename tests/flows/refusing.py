@@ -11,11 +11,11 @@ from typing import Any
 
 import msgspec
 
-from cli.children import Children
-from cli.config import Config
-from cli.house import House
-from eventlog.entries import Entry, decode
-from eventlog.refusal_stream import RefusalStream
+from secaplane.audit.entries import Entry, decode
+from secaplane.audit.stream import RefusalStream
+from secaplane.cli.config import Config
+from secaplane.cli.dev.plane import House
+from secaplane.cli.dev.supervisor import Children
 from tests.flows.client import Client, client_of
 from tests.servers import STREAM, connected
 
@@ -70,8 +70,9 @@ class Watched:
         """What `secaplane refusals` prints, and complains of."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
+            "-P",
             "-m",
-            "cli.main",
+            "secaplane.cli.main",
             "refusals",
             *arguments,
             env={"SECAPLANE_NATS_URL": self.house.nats("everything")},

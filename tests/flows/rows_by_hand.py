@@ -8,12 +8,12 @@ from itertools import count
 from asyncpg import Pool
 from msgspec.structs import replace
 
-from kinds import KINDS
-from model.events import AnyEvent, RecordedEvent
-from model.shape import Position, Ref, Resource
-from projector import statement
-from projector.folding import fold
-from readmodel import tables
+from secaplane.kinds import KINDS
+from secaplane.model.events import AnyEvent, RecordedEvent
+from secaplane.model.shape import Position, Ref, Resource
+from secaplane.projector import statement
+from secaplane.projector.folding import fold
+from secaplane.readmodel.schema import tables
 from tests.log.pages import IDS, REGION, page
 
 

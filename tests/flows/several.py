@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from cli.children import Child
-from cli.config import Config
-from cli.embedded import HOST
-from cli.house import House, free_port
+from secaplane.cli.config import Config
+from secaplane.cli.dev.embedded import HOST
+from secaplane.cli.dev.plane import House, free_port
+from secaplane.cli.dev.supervisor import Child
 from tests.stand import Stand, stand
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from model.shape import Json, Position, Power, PowerState, Ref, Resource
-from plugins import Outcome, Plugin, Settled
-from plugins.simulated import Simulated, server
-from plugins.simulated.wire import Counts, Faults, Thing
+from secaplane.model.shape import Json, Position, Power, PowerState, Ref, Resource
+from secaplane.plugins import Outcome, Plugin, Settled
+from secaplane.plugins.simulated import Simulated, server
+from secaplane.plugins.simulated.wire import Counts, Faults, Thing
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SMALL: Json = {"sizeGB": 10, "skuRef": {"resource": "skus/seca.rd100"}}

@@ -19,11 +19,11 @@ from typing import Any
 
 import aiohttp
 
-from cli.children import Child, Children
-from cli.config import Config, Http, Site
-from cli.embedded import HOST
-from cli.house import House, free_port
-from kinds import KINDS
+from secaplane.cli.config import Config, Http, Site
+from secaplane.cli.dev.embedded import HOST
+from secaplane.cli.dev.plane import House, free_port
+from secaplane.cli.dev.supervisor import Child, Children
+from secaplane.kinds import KINDS
 
 CADDY = shutil.which("caddy")
 CADDYFILE = Path(__file__).parents[2] / "deploy" / "Caddyfile"

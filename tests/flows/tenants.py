@@ -1,6 +1,6 @@
 """Tenants of a test's own, as an operator makes them."""
 
-from model.shape import Json
+from secaplane.model.shape import Json
 from tests.flows.client import Answer, Client, at
 
 ADMINISTRATORS = ["admin@example.org", "second@example.org"]

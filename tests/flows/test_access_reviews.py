@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from model.shape import Json
+from secaplane.model.shape import Json
 from tests.flows.client import JSON, Answer, Client, at
 from tests.flows.dev_house import DevHouse, Said
 from tests.flows.problems import refused

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from edge.server import HEADERS_BYTES_MAX
+from secaplane.edge.serving.server import HEADERS_BYTES_MAX
 from tests.flows.client import JSON, VOLUME, Client, at
 from tests.flows.dev_house import Said
 from tests.flows.problems import refused

@@ -6,34 +6,35 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from cli import connect, people, projecting
-from cli.config import Config, Nats
-from cli.house import free_port
-from cli.main import main
-from eventlog.log import Unanswered
-from model.errors import Conflict
+from secaplane.cli.config import Config, Nats
+from secaplane.cli.dev.plane import free_port
+from secaplane.cli.main import main
+from secaplane.cli.operate import operate
+from secaplane.cli.processes import connections, projector
+from secaplane.eventlog.log import Unanswered
+from secaplane.model.errors import Conflict
 
 
 @pytest.fixture
 def nobody_there(monkeypatch: pytest.MonkeyPatch) -> Config:
-    monkeypatch.setattr(connect, "SOON_S_MAX", 0.3)
+    monkeypatch.setattr(connections, "SOON_S_MAX", 0.3)
     return Config(nats=Nats(url=f"nats://127.0.0.1:{free_port()}"))
 
 
 async def test_who_revokes_hears_that_nobody_answers(nobody_there: Config) -> None:
     with pytest.raises(Unanswered, match="away"):
-        await people.revoke(nobody_there, {"jti": "one"})
+        await operate.revoke(nobody_there, {"jti": "one"})
 
 
 async def test_who_retries_hears_that_nobody_answers(nobody_there: Config) -> None:
     with pytest.raises(Unanswered, match="away"):
-        await people.retry_quarantine(nobody_there)
+        await operate.retry_quarantine(nobody_there)
 
 
 async def test_who_rebuilds_hears_that_nobody_answers(
     nobody_there: Config, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert await projecting.rebuild_now(nobody_there) == 1
+    assert await projector.rebuild_now(nobody_there) == 1
     assert "away" in capsys.readouterr().err
 
 
@@ -53,5 +54,5 @@ async def test_a_refusal_in_the_middle_comes_out_as_itself() -> None:
             yield
 
     with pytest.raises(Conflict, match="no"):
-        async with connect.soon(ground()):
+        async with connections.soon(ground()):
             raise Conflict("no")

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from cli.config import PREFIX
-from model.shape import Json
+from secaplane.cli.config import PREFIX
+from secaplane.model.shape import Json
 from tests.flows.client import READS, Client, at
 from tests.flows.dev_house import DevHouse, Said
 from tests.flows.problems import refused
@@ -28,7 +28,7 @@ def console(house: DevHouse, *arguments: str) -> subprocess.CompletedProcess[str
     }
     config = ("--config", str(house.folder / "config.json"))
     return subprocess.run(
-        (sys.executable, "-m", "cli.main", *arguments, *config),
+        (sys.executable, "-P", "-m", "secaplane.cli.main", *arguments, *config),
         env=environment,
         capture_output=True,
         text=True,

@@ -10,14 +10,14 @@ from itertools import count
 import asyncpg
 import pytest
 
-from cli.embedded import OWNER
-from cli.house import PROCESSES
-from eventlog.codec import Page
-from eventlog.jetstream import JetStreamLog
-from kinds import KINDS
-from model.events import SYSTEM, AnyEvent, Created, Deleted, DeletionRequested, Updated
-from model.shape import NOWHERE, Ref
-from readmodel import tables
+from secaplane.cli.dev.embedded import OWNER
+from secaplane.cli.dev.plane import PROCESSES
+from secaplane.eventlog.codec import Page
+from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.kinds import KINDS
+from secaplane.model.events import SYSTEM, AnyEvent, Created, Deleted, DeletionRequested, Updated
+from secaplane.model.shape import NOWHERE, Ref
+from secaplane.readmodel.schema import tables
 from tests.flows.client import INSTANCE, VOLUME, Answer, at
 from tests.flows.crashing import Scene, children_of, scene_of, taken, until, whole
 from tests.flows.read_models import assert_same, rebuild, rows

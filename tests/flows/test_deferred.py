@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from model.shape import Json
+from secaplane.model.shape import Json
 from tests.flows.client import Answer, Client, at, client_of
 from tests.flows.dev_house import DevHouse, configured
 from tests.flows.problems import refused

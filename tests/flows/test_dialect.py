@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from model.shape import Json
+from secaplane.model.shape import Json
 from tests.flows.client import Client, at, client_of
 from tests.flows.dev_house import DevHouse
 from tests.flows.problems import refused

@@ -8,9 +8,9 @@ from urllib.parse import urljoin, urlsplit
 
 import pytest
 
-import edge.docs
-from edge.docs import FILES
-from kinds import PROVIDERS
+from secaplane.edge.documents import swagger
+from secaplane.edge.documents.swagger import FILES
+from secaplane.kinds import PROVIDERS
 from tests.flows.client import Client
 from tests.flows.dev_house import Said
 
@@ -128,7 +128,7 @@ async def test_the_browser_is_told_to_load_nothing_else(client: Client) -> None:
 
 
 def test_what_is_not_ours_lies_beside_its_licence() -> None:
-    folder = files(edge.docs) / "swagger"
+    folder = files(swagger) / "swagger"
     names = {each.name for each in folder.iterdir()}
     assert {"LICENSE", "NOTICE", "swagger-ui-bundle.js.LICENSE.txt"} < names
     assert "Apache License" in (folder / "LICENSE").read_text()

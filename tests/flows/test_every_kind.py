@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from kinds import KINDS, children, parents
-from model.kind import Kind
-from model.pointer import every
-from model.shape import Json, Ref
+from secaplane.kinds import KINDS, children, parents
+from secaplane.model.kind import Kind
+from secaplane.model.pointer import every
+from secaplane.model.shape import Json, Ref
 from tests.flows.client import Answer, Client, client_of
 from tests.flows.dev_house import Said
 from tests.flows.planning import (

@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from kinds import KINDS, SHARED_TENANT
-from model.kind import Kind, Link
-from model.pointer import every
-from model.shape import Json, Ref
+from secaplane.kinds import KINDS, SHARED_TENANT
+from secaplane.model.kind import Kind, Link
+from secaplane.model.pointer import every
+from secaplane.model.shape import Json, Ref
 from tests.flows.client import Answer, Client, client_of
 from tests.flows.dev_house import DevHouse, Said
 from tests.flows.planning import (

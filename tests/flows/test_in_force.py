@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Iterator
 import jwt
 import pytest
 
-from cli.config import Auth, Config
-from cli.house import ISSUER, OPERATOR
-from model.shape import Json
+from secaplane.cli.config import Auth, Config
+from secaplane.cli.dev.plane import ISSUER, OPERATOR
+from secaplane.model.shape import Json
 from tests.flows.client import VOLUME, Answer, Client, at, client_of
 from tests.flows.crashing import Scene, scene_of
 from tests.flows.several import several

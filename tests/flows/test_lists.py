@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from model.shape import Json
+from secaplane.model.shape import Json
 from tests.flows.client import SKU, VOLUME, Answer, Client, at
 
 NAMES = ["a", "a-b", "a.b", "ab", "b1", "b10", "b2"]

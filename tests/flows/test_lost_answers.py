@@ -10,18 +10,18 @@ import nats
 import pytest
 from nats.aio.client import Client as Nats
 
-from cli.config import Config
-from command.commands import Command, Delete, Put
-from command.door import Door
-from command.handle import Handled, handle
-from eventlog import jetstream
-from eventlog.folds import Folds
-from eventlog.jetstream import JetStreamLog
-from eventlog.snapshots import MemorySnapshots
-from kinds import KINDS
-from model.errors import Unavailable
-from model.events import AnyEvent, By, Created, DeletionRequested, RecordedEvent, Updated
-from model.shape import Json, Position, Ref
+from secaplane.cli.config import Config
+from secaplane.command.dependencies import Door
+from secaplane.command.handle import Handled, handle
+from secaplane.command.rules.commands import Command, Delete, Put
+from secaplane.eventlog import jetstream
+from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.resource_cache import Folds
+from secaplane.eventlog.snapshots import MemorySnapshots
+from secaplane.kinds import KINDS
+from secaplane.model.errors import Unavailable
+from secaplane.model.events import AnyEvent, By, Created, DeletionRequested, RecordedEvent, Updated
+from secaplane.model.shape import Json, Position, Ref
 from tests.flows.client import VOLUME, at
 from tests.flows.crashing import Scene, scene_of, taken
 from tests.flows.lossy import Wire, lossy

@@ -22,10 +22,10 @@ from typing import NamedTuple
 import pytest
 from asyncpg import Pool
 
-from cli.config import Config, Deletion
-from kinds import KINDS
-from model.events import Deleted, RecordedEvent
-from model.shape import NOWHERE, Json, Ref
+from secaplane.cli.config import Config, Deletion
+from secaplane.kinds import KINDS
+from secaplane.model.events import Deleted, RecordedEvent
+from secaplane.model.shape import NOWHERE, Json, Ref
 from tests.flows.client import at
 from tests.flows.crashing import Scene, scene_of, until
 from tests.flows.orphans import Judge

@@ -12,17 +12,17 @@ from asyncpg import Pool
 from msgspec.structs import replace
 from nats.aio.client import Client as Nats
 
-from cli.config import Config
-from eventlog import codec
-from eventlog.codec import Page, encode
-from eventlog.jetstream import JetStreamLog
-from eventlog.subjects import EVERYTHING, subject
-from kinds import KINDS
-from model.events import RECONCILER, AnyEvent, Created, StatusReported, Updated
-from model.shape import NOWHERE, Json, Position, Ref, State
-from projector.retry import retry
-from projector.run import Projector
-from readmodel import tables
+from secaplane.cli.config import Config
+from secaplane.eventlog import codec
+from secaplane.eventlog.codec import Page, encode
+from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.subjects import EVERYTHING, subject
+from secaplane.kinds import KINDS
+from secaplane.model.events import RECONCILER, AnyEvent, Created, StatusReported, Updated
+from secaplane.model.shape import NOWHERE, Json, Position, Ref, State
+from secaplane.projector.retry import retry
+from secaplane.projector.run import Projector
+from secaplane.readmodel.schema import tables
 from tests.flows.client import VOLUME, at, client_of
 from tests.flows.crashing import Scene, scene_of, until
 from tests.flows.read_models import Silent, projector, rows

@@ -6,9 +6,9 @@ from contextlib import suppress
 
 import pytest
 
-from cli.house import OPERATOR
-from model.events import SYSTEM, Created, DeletionRequested, Updated
-from model.shape import Json, Ref
+from secaplane.cli.dev.plane import OPERATOR
+from secaplane.model.events import SYSTEM, Created, DeletionRequested, Updated
+from secaplane.model.shape import Json, Ref
 from tests.flows.client import INSTANCE, SKU, Answer, Client, at
 from tests.flows.crashing import Scene, until
 from tests.flows.problems import refused

@@ -2,8 +2,8 @@
 
 import pytest
 
-from cli.house import OPERATOR
-from model.shape import Json
+from secaplane.cli.dev.plane import OPERATOR
+from secaplane.model.shape import Json
 from tests.flows.client import SKU, Answer, Client, at
 from tests.flows.crashing import Scene
 from tests.flows.problems import refused

@@ -6,11 +6,12 @@ import asyncpg
 import msgspec
 import pytest
 
-from model.events import Created, Deleted, DeletionRequested, Updated
-from model.shape import Json, Ref
-from readmodel import active, questions, tables
-from readmodel.questions import User
-from readmodel.together import Together
+from secaplane.model.events import Created, Deleted, DeletionRequested, Updated
+from secaplane.model.shape import Json, Ref
+from secaplane.readmodel import questions
+from secaplane.readmodel.batching import Together
+from secaplane.readmodel.questions.referrers import User
+from secaplane.readmodel.schema import active, tables
 from tests.flows.read_models import rows
 from tests.flows.rows_by_hand import Rows, at, rows_in
 from tests.flows.simulated_site import SMALL

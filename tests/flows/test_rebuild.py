@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from cli.children import Children
-from cli.house import free_port
+from secaplane.cli.dev.plane import free_port
+from secaplane.cli.dev.supervisor import Children
 from tests.flows.client import VOLUME, at, client_of
 from tests.flows.crashing import Scene, scene_of, until
 from tests.flows.read_models import assert_same, rows

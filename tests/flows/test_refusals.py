@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from eventlog.jetstream import JetStreamLog
-from model.events import RECONCILER, SYSTEM, RecordedEvent
-from model.shape import Json
+from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.model.events import RECONCILER, SYSTEM, RecordedEvent
+from secaplane.model.shape import Json
 from tests.flows.client import JSON, SKU, VOLUME, Answer, Client, at
 from tests.flows.problems import refused
 

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 from nats.errors import Error
 
-from cli.house import ISSUER, OPERATOR
-from eventlog.entries import HIDDEN, NOBODY
-from eventlog.refusals import BURST
+from secaplane.audit.entries import HIDDEN, NOBODY
+from secaplane.audit.writer import BURST
+from secaplane.cli.dev.plane import ISSUER, OPERATOR
 from tests.flows.client import Client, at
 from tests.flows.refusing import Watched, of, watched
 from tests.servers import STREAM, connected

@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 from asyncpg import Pool
 from nats.aio.client import Client as Nats
 
-from cli.config import Config
-from eventlog.jetstream import JetStreamLog
-from kinds import KINDS
-from model.events import Created, Deleted, DeletionRequested, Updated
-from model.shape import Json, State
-from readmodel import tables
+from secaplane.cli.config import Config
+from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.kinds import KINDS
+from secaplane.model.events import Created, Deleted, DeletionRequested, Updated
+from secaplane.model.shape import Json, State
+from secaplane.readmodel.schema import tables
 from tests.flows.client import INSTANCE, VOLUME, Client, at
 from tests.flows.crashing import Scene, scene_of, whole
 from tests.flows.read_models import assert_same, projector, rebuild, rows

@@ -12,10 +12,10 @@ import aiohttp
 import jwt
 import pytest
 
-from cli.config import PREFIX
-from cli.house import OPERATOR
-from cli.identities import ALGORITHM, KID, Issuer
-from model.shape import Json
+from secaplane.cli.config import PREFIX
+from secaplane.cli.dev.issuer import ALGORITHM, KID, Issuer
+from secaplane.cli.dev.plane import OPERATOR
+from secaplane.model.shape import Json
 from tests.flows.client import POLL_S, REACHED_S_MAX, Client, at, client_of
 from tests.flows.dev_house import DevHouse
 from tests.flows.problems import refused
@@ -173,7 +173,16 @@ def console(house: DevHouse, *arguments: str) -> subprocess.CompletedProcess[str
     }
     config = str(house.folder / "config.json")
     return subprocess.run(
-        (sys.executable, "-m", "cli.main", "revoke", "--config", config, *arguments),
+        (
+            sys.executable,
+            "-P",
+            "-m",
+            "secaplane.cli.main",
+            "revoke",
+            "--config",
+            config,
+            *arguments,
+        ),
         env=environment,
         capture_output=True,
         text=True,

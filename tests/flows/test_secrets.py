@@ -10,8 +10,8 @@ import msgspec
 from nats.aio.client import Client as Nats
 from nats.js.errors import NotFoundError
 
-from eventlog.snapshots import EVERY_EVENTS
-from readmodel.tables import READ_MODEL
+from secaplane.eventlog.snapshots import EVERY_EVENTS
+from secaplane.readmodel.schema.tables import READ_MODEL
 from tests.flows.client import INSTANCE, JSON, VOLUME, Answer, Client, at
 from tests.flows.dev_house import DevHouse, Said
 from tests.flows.problems import refused

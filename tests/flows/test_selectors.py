@@ -7,10 +7,10 @@ from itertools import count
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from model.events import Created, Deleted, DeletionRequested
-from query import labels
-from query.labels import NUMBER, Term
-from readmodel import questions
+from secaplane.model.events import Created, Deleted, DeletionRequested
+from secaplane.query import selectors
+from secaplane.query.selectors import NUMBER, Term
+from secaplane.readmodel import questions
 from tests.flows.rows_by_hand import at, rows_in
 from tests.flows.simulated_site import SMALL
 
@@ -80,6 +80,6 @@ async def test_sql_finds_what_a_plain_matcher_finds(
                 after=("", 0),
                 limit=100,
                 deleted=deleted,
-                choice=labels.choice(chosen),
+                choice=selectors.choice(chosen),
             )
             assert [row.name for row in found] == [r.name for r in there if r.name in wanted]

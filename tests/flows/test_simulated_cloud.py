@@ -12,11 +12,11 @@ import aiohttp
 import msgspec
 import pytest
 
-from kinds import KINDS
-from model.shape import Json, Position
-from plugins import Outcome, Refused, Settled
-from plugins.simulated.catalogue import STANDARD, read
-from plugins.simulated.wire import Counts
+from secaplane.kinds import KINDS
+from secaplane.model.shape import Json, Position
+from secaplane.plugins import Outcome, Refused, Settled
+from secaplane.plugins.simulated.catalogue import STANDARD, read
+from secaplane.plugins.simulated.wire import Counts
 from tests.flows.simulated_site import (
     BALANCER,
     IN_ZONE_A,

@@ -8,10 +8,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from model.shape import Position
-from plugins import Settled, Working
-from plugins.simulated import plugin
-from plugins.simulated.wire import Faults
+from secaplane.model.shape import Position
+from secaplane.plugins import Settled, Working
+from secaplane.plugins.simulated import plugin
+from secaplane.plugins.simulated.wire import Faults
 from tests.flows.simulated_site import IN_ZONE_A, LARGE, OFF, ON, SMALL, a, running, serve
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from edge.problem import MEDIA_TYPE, Problem
+from secaplane.edge.problem import MEDIA_TYPE, Problem
 from tests.flows.client import REACHED_S_MAX, VOLUME, Client, at, client_of
 from tests.flows.split_house import ADDRESSES, CADDY, Split, alone, split
 from tests.stand import outliving

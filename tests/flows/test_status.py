@@ -8,7 +8,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from model.shape import Json
+from secaplane.model.shape import Json
 from tests.flows.client import Answer, Client, at
 
 MADE = ["active", "creating", "pending"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from policy.system_roles import SYSTEM_ROLES
+from secaplane.policy.grants.system_roles import SYSTEM_ROLES
 from tests.flows.client import READS, Client, at
 from tests.flows.dev_house import DevHouse, Said
 from tests.flows.problems import refused

@@ -15,10 +15,10 @@ from jwt.algorithms import ECAlgorithm
 from jwt.utils import base64url_encode
 from multidict import CIMultiDict
 
-from cli.house import ISSUER
-from cli.identities import ALGORITHM, KID, Issuer
-from edge.paths import REVIEWS
-from kinds import KINDS
+from secaplane.cli.dev.issuer import ALGORITHM, KID, Issuer
+from secaplane.cli.dev.plane import ISSUER
+from secaplane.edge.requests.paths import REVIEWS
+from secaplane.kinds import KINDS
 from tests.flows.client import JSON, Client, at
 from tests.flows.dev_house import DevHouse
 from tests.flows.problems import refused

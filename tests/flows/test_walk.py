@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from eventlog.jetstream import JetStreamLog
-from kinds import KINDS
-from model.events import ActionRequested, Created, Deleted
-from model.shape import Json
+from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.kinds import KINDS
+from secaplane.model.events import ActionRequested, Created, Deleted
+from secaplane.model.shape import Json
 from tests.flows.client import INSTANCE, SKU, VOLUME, Answer, Client, at, at_rest
 from tests.flows.dev_house import Said
 

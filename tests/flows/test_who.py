@@ -2,7 +2,7 @@
 
 import pytest
 
-from model.shape import Json
+from secaplane.model.shape import Json
 from tests.flows.client import INSTANCE, VOLUME, Client, at
 from tests.flows.dev_house import DevHouse
 from tests.flows.problems import refused

@@ -16,7 +16,7 @@ from random import randrange
 
 import msgspec
 
-from kinds import PROVIDERS
+from secaplane.kinds import PROVIDERS
 from tests.flows.dev_house import DevHouse, dev
 from tests.fuzz import scene
 

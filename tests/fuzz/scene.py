@@ -8,9 +8,9 @@ from typing import Any
 
 import aiohttp
 
-from kinds import KINDS
-from model.kind import Kind
-from model.shape import Json
+from secaplane.kinds import KINDS
+from secaplane.model.kind import Kind
+from secaplane.model.shape import Json
 
 IDS = {"tenant": "demo", "workspace": "fuzz", "network": "one", "cluster": "one"}
 ONE = "one"

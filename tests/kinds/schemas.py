@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from model.pointer import spelled
-from model.shape import Json
+from secaplane.model.pointer import spelled
+from secaplane.model.shape import Json
 
 TEXTS = ("a", "get", "*")
 Path = tuple[str | int, ...]

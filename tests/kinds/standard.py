@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from model.shape import Json
+from secaplane.model.shape import Json
 
 FOLDER = Path(__file__).parents[3] / "shared" / "spec"
 """Beside this repository; not part of it, because their licence is not settled."""

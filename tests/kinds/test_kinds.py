@@ -9,16 +9,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from command.body import Bodies
-from kinds import KINDS, PROVIDERS, SHARED_TENANT, children, parents
-from model import address
-from model.document import document
-from model.errors import Invalid
-from model.events import Created, DeletionRequested
-from model.evolve import fold
-from model.kind import Kind
-from model.pointer import at, every, spelled
-from model.shape import Json, Ref, Resource, State
+from secaplane.command.http.body import Bodies
+from secaplane.kinds import KINDS, PROVIDERS, SHARED_TENANT, children, parents
+from secaplane.model import address
+from secaplane.model.document import document
+from secaplane.model.errors import Invalid
+from secaplane.model.events import Created, DeletionRequested
+from secaplane.model.evolve import fold
+from secaplane.model.kind import Kind
+from secaplane.model.pointer import at, every, spelled
+from secaplane.model.shape import Json, Ref, Resource, State
 from tests.kinds.metadata import CLASSES
 from tests.kinds.schemas import FORMATS, Edge, Schema
 from tests.scenario import IDS, found, history, told
@@ -54,7 +54,7 @@ def made(kind: Kind, spec: Json | None = None) -> Resource:
 
 
 MODULES = {
-    path: import_module(f"kinds.{path.parent.name}.{path.stem}")
+    path: import_module(f"secaplane.kinds.{path.parent.name}.{path.stem}")
     for path in (ROOT / "kinds").glob("*/*.py")
     if path.stem != "__init__"
 }
@@ -68,7 +68,7 @@ def test_every_kind_file_is_in_the_catalogue() -> None:
 @each(EVERY)
 def test_a_kind_lies_in_the_folder_of_its_provider(kind: Kind) -> None:
     (path,) = (path for path, module in MODULES.items() if module.KIND is kind)
-    folder = import_module(f"kinds.{path.parent.name}")
+    folder = import_module(f"secaplane.kinds.{path.parent.name}")
     assert kind.provider is folder.PROVIDER
     assert PROVIDERS[kind.provider.name] is kind.provider
 

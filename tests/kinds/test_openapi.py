@@ -6,14 +6,14 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-import command.http
-import command.reviews
-import query.http
-from edge import openapi, wellknown
-from edge.paths import allowed
-from kinds import KINDS
-from model.kind import Kind
-from model.shape import Json
+import secaplane.command.http.reviews
+import secaplane.command.http.routes
+import secaplane.query.http
+from secaplane.edge.documents import openapi, wellknown
+from secaplane.edge.requests.paths import allowed
+from secaplane.kinds import KINDS
+from secaplane.model.kind import Kind
+from secaplane.model.shape import Json
 
 Route = tuple[str, str]
 EVERY = list(KINDS.values())
@@ -24,9 +24,9 @@ def routed() -> set[Route]:
     """(path, method) of every route of both sides; none of them is called."""
     writer, reader = cast(Any, None), cast(Any, None)
     handlers = [
-        *command.http.routes(writer),
-        *command.reviews.routes(writer),
-        *query.http.routes(reader),
+        *secaplane.command.http.routes.routes(writer),
+        *secaplane.command.http.reviews.routes(writer),
+        *secaplane.query.http.routes(reader),
     ]
     return {
         (re.sub(r":str}", "}", path), str(method))

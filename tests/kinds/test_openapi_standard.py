@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from edge import openapi
-from kinds import KINDS
-from model.shape import Json
+from secaplane.edge.documents import openapi
+from secaplane.kinds import KINDS
+from secaplane.model.shape import Json
 from tests.kinds import standard
 from tests.kinds.standard import Called
 

@@ -2,10 +2,10 @@
 
 from datetime import UTC, datetime
 
-from eventlog.codec import Page
-from kinds import KINDS
-from model.events import AnyEvent, By
-from model.shape import NOWHERE, Json, Ref
+from secaplane.eventlog.codec import Page
+from secaplane.kinds import KINDS
+from secaplane.model.events import AnyEvent, By
+from secaplane.model.shape import NOWHERE, Json, Ref
 
 REGION = "eu-1"
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

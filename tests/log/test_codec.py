@@ -7,9 +7,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from eventlog.codec import EVENT_BYTES_MAX, TYPES, VERSION, Page, Unreadable, decode, encode
-from model.errors import TooLarge
-from model.events import (
+from secaplane.eventlog.codec import (
+    EVENT_BYTES_MAX,
+    TYPES,
+    VERSION,
+    Page,
+    Unreadable,
+    decode,
+    encode,
+)
+from secaplane.model.errors import TooLarge
+from secaplane.model.events import (
     ActionRequested,
     AnyEvent,
     By,
@@ -19,7 +27,7 @@ from model.events import (
     StatusReported,
     Updated,
 )
-from model.shape import Json, Position, Ref, State
+from secaplane.model.shape import Json, Position, Ref, State
 from tests.log.pages import ONE
 from tests.log.pages import page as small
 

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from eventlog.codec import Unreadable
-from eventlog.entries import (
+from secaplane.audit.entries import (
     HIDDEN,
     NAME_LENGTH_MAX,
     PATH_LENGTH_MAX,
@@ -26,7 +25,8 @@ from eventlog.entries import (
     entry,
     subject,
 )
-from model.shape import Json
+from secaplane.eventlog.codec import Unreadable
+from secaplane.model.shape import Json
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "refusals"
 FIELDS = (

@@ -9,12 +9,12 @@ import pytest
 from msgspec.structs import replace
 from nats.aio.client import Client
 
-from eventlog.folds import Folds
-from eventlog.log import Log, Unanswered
-from eventlog.memory import MemoryLog
-from eventlog.snapshots import EVERY_EVENTS, KeyValueSnapshots, MemorySnapshots, Snapshots
-from eventlog.subjects import subject
-from model.events import (
+from secaplane.eventlog.log import Log, Unanswered
+from secaplane.eventlog.memory import MemoryLog
+from secaplane.eventlog.resource_cache import Folds
+from secaplane.eventlog.snapshots import EVERY_EVENTS, KeyValueSnapshots, MemorySnapshots, Snapshots
+from secaplane.eventlog.subjects import subject
+from secaplane.model.events import (
     ActionRequested,
     Created,
     Deleted,
@@ -22,8 +22,8 @@ from model.events import (
     RecordedEvent,
     Updated,
 )
-from model.evolve import fold
-from model.shape import NOWHERE, Position, Ref, Resource, State
+from secaplane.model.evolve import fold
+from secaplane.model.shape import NOWHERE, Position, Ref, Resource, State
 from tests.log.pages import NOON, ONE, REGION, TWO, page
 from tests.scenario import found
 from tests.servers import SNAPSHOTS, STREAM, connected, emptied

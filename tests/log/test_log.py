@@ -6,15 +6,22 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 from nats.aio.client import Client
 
-from eventlog import jetstream, memory
-from eventlog.codec import Unreadable
-from eventlog.jetstream import JetStreamLog
-from eventlog.log import Blank, Followed, Guard, Log, Raced
-from eventlog.memory import MemoryLog
-from eventlog.subjects import subject
-from kinds import KINDS
-from model.events import AnyEvent, Created, Deleted, DeletionRequested, RecordedEvent, Updated
-from model.shape import NOWHERE, Position, Ref
+from secaplane.eventlog import jetstream, memory
+from secaplane.eventlog.codec import Unreadable
+from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.log import Blank, Followed, Guard, Log, Raced
+from secaplane.eventlog.memory import MemoryLog
+from secaplane.eventlog.subjects import subject
+from secaplane.kinds import KINDS
+from secaplane.model.events import (
+    AnyEvent,
+    Created,
+    Deleted,
+    DeletionRequested,
+    RecordedEvent,
+    Updated,
+)
+from secaplane.model.shape import NOWHERE, Position, Ref
 from tests.log.pages import DISK, ELSEWHERE, IDS, ONE, REGION, ROLE, TWO, WEB, WEBSITE, page
 from tests.servers import STREAM, connected, emptied
 

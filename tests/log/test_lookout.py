@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from command.lookout import Lookout
-from eventlog.codec import Page
-from eventlog.memory import MemoryLog
-from kinds import KINDS
-from model.events import AnyEvent, Created, Deleted, DeletionRequested, StatusReported
-from model.shape import Position, Ref, State
+from secaplane.command.gather.children import Lookout
+from secaplane.eventlog.codec import Page
+from secaplane.eventlog.memory import MemoryLog
+from secaplane.kinds import KINDS
+from secaplane.model.events import AnyEvent, Created, Deleted, DeletionRequested, StatusReported
+from secaplane.model.shape import Position, Ref, State
 from tests.scenario import IDS, JANE, NOON
 
 NETWORK = KINDS["network"].ref(IDS, "net")

@@ -5,16 +5,16 @@ from itertools import count
 
 import pytest
 
-from command.commands import Delete, Put
-from command.door import Door
-from command.handle import handle
-from eventlog.folds import Folds
-from eventlog.memory import MemoryLog
-from eventlog.snapshots import MemorySnapshots
-from kinds import KINDS
-from model.errors import Conflict
-from model.events import SYSTEM, By, Created, DeletionRequested
-from model.shape import Position, Ref
+from secaplane.command.dependencies import Door
+from secaplane.command.handle import handle
+from secaplane.command.rules.commands import Delete, Put
+from secaplane.eventlog.memory import MemoryLog
+from secaplane.eventlog.resource_cache import Folds
+from secaplane.eventlog.snapshots import MemorySnapshots
+from secaplane.kinds import KINDS
+from secaplane.model.errors import Conflict
+from secaplane.model.events import SYSTEM, By, Created, DeletionRequested
+from secaplane.model.shape import Position, Ref
 from tests.log.pages import IDS, NOON, REGION, WEB
 
 JANE = By(sub="jane")

@@ -9,10 +9,10 @@ import pytest
 from nats.aio.client import Client
 from nats.js.errors import APIError, NotFoundError
 
-from eventlog.asking import READ_BATCH_MAX
-from eventlog.entries import Entry, Who, decode, entry, subject
-from eventlog.log import Unanswered
-from eventlog.refusal_stream import Limits, RefusalStream, Told, Waiting
+from secaplane.audit.entries import Entry, Who, decode, entry, subject
+from secaplane.audit.stream import Limits, RefusalStream, Told, Waiting
+from secaplane.eventlog.jetstream_api import READ_BATCH_MAX
+from secaplane.eventlog.log import Unanswered
 from tests.servers import STREAM, connected
 
 LIMITS = Limits(each=20, bytes_max=1024 * 1024, days=7)

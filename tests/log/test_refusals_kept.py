@@ -6,10 +6,9 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from eventlog.entries import Entry, Who, entry
-from eventlog.log import Unanswered
-from eventlog.refusal_stream import Told, Waiting
-from eventlog.refusals import (
+from secaplane.audit.entries import Entry, Who, entry
+from secaplane.audit.stream import Told, Waiting
+from secaplane.audit.writer import (
     BATCH_MAX,
     BURST,
     FLUSH_S_MAX,
@@ -19,6 +18,7 @@ from eventlog.refusals import (
     Refusals,
     recording,
 )
+from secaplane.eventlog.log import Unanswered
 from tests.virtual_time import in_virtual_time
 
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)

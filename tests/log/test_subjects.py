@@ -4,9 +4,9 @@ import itertools
 
 import pytest
 
-from eventlog.subjects import every, prefix, ref, slot, subject
-from kinds import KINDS
-from model.shape import Ref
+from secaplane.eventlog.subjects import every, prefix, ref, slot, subject
+from secaplane.kinds import KINDS
+from secaplane.model.shape import Ref
 from tests.log.pages import DISK, ELSEWHERE, IDS, ONE, REGION, ROLE, TWO, WEB, WEBSITE
 
 EVERYWHERE = (WEB, ONE, TWO, DISK, WEBSITE, ELSEWHERE, ROLE)

@@ -6,12 +6,12 @@ from typing import Any, Self
 
 import msgspec
 
-from kinds import KINDS
-from model.shape import Json, Position, PowerState
-from plugins.simulated.catalogue import STANDARD, read
-from plugins.simulated.cloud import Cloud
-from plugins.simulated.state import State
-from plugins.simulated.wire import (
+from secaplane.kinds import KINDS
+from secaplane.model.shape import Json, Position, PowerState
+from secaplane.plugins.simulated.catalogue import STANDARD, read
+from secaplane.plugins.simulated.cloud import Cloud
+from secaplane.plugins.simulated.state import State
+from secaplane.plugins.simulated.wire import (
     Action,
     Answer,
     RefusedAnswer,

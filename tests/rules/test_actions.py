@@ -2,10 +2,10 @@
 
 import pytest
 
-from command.commands import Act
-from model.errors import Conflict, NotFound, Outdated
-from model.events import ActionRequested, Created, Deleted, DeletionRequested, Updated
-from model.shape import Json, State
+from secaplane.command.rules.commands import Act
+from secaplane.model.errors import Conflict, NotFound, Outdated
+from secaplane.model.events import ActionRequested, Created, Deleted, DeletionRequested, Updated
+from secaplane.model.shape import Json, State
 from tests.scenario import found, given
 
 SPEC: Json = {"skuRef": {"resource": "skus/s"}, "zone": "a"}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.address import FORMATS, automatic, is_address_or_cidr, network, version
+from secaplane.model.address import FORMATS, automatic, is_address_or_cidr, network, version
 
 FOUR = st.ip_addresses(v=4)
 SIX = st.ip_addresses(v=6)

@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
-from model.errors import Forbidden
-from policy.may import Policy
+from secaplane.model.errors import Forbidden
+from secaplane.policy.grants.policy import Policy
 from tests.plain_policy import Plain, Question, policy, random_policy, random_question
 
 POLICIES, QUESTIONS = 12, 100

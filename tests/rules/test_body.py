@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from msgspec import UNSET
 
-from command.body import KEY_LENGTH_MAX, PARTS_MAX, Bodies, Wanted
-from kinds import KINDS
-from model.errors import Invalid, Malformed
-from model.shape import Json
+from secaplane.command.http.body import KEY_LENGTH_MAX, PARTS_MAX, Bodies, Wanted
+from secaplane.kinds import KINDS
+from secaplane.model.errors import Invalid, Malformed
+from secaplane.model.shape import Json
 
 BODIES = Bodies(region="eu-1", extensions=["billing"])
 BOOT = {"deviceRef": {"resource": "block-storages/d"}}

@@ -4,10 +4,17 @@ power)."""
 import pytest
 from msgspec import UNSET
 
-from kinds import KINDS
-from model.events import ActionRequested, AnyEvent, Created, Deleted, DeletionRequested, Updated
-from model.evolve import CONDITIONS_MAX
-from model.shape import Condition, Position, Resource, State
+from secaplane.kinds import KINDS
+from secaplane.model.events import (
+    ActionRequested,
+    AnyEvent,
+    Created,
+    Deleted,
+    DeletionRequested,
+    Updated,
+)
+from secaplane.model.evolve import CONDITIONS_MAX
+from secaplane.model.shape import Condition, Position, Resource, State
 from tests.scenario import at, found, given, told
 
 CREATED, PUT = Created(spec={}), Updated(spec={})

@@ -2,12 +2,12 @@
 
 import pytest
 
-from command.commands import ConfirmDeleted, Delete
-from command.situation import Site
-from kinds import KINDS
-from model.errors import Conflict, NotFound, Outdated
-from model.events import ActionRequested, Created, Deleted, DeletionRequested
-from model.shape import Position, State
+from secaplane.command.gather.load import Site
+from secaplane.command.rules.commands import ConfirmDeleted, Delete
+from secaplane.kinds import KINDS
+from secaplane.model.errors import Conflict, NotFound, Outdated
+from secaplane.model.events import ActionRequested, Created, Deleted, DeletionRequested
+from secaplane.model.shape import Position, State
 from tests.scenario import IDS, found, given
 
 CREATED = Created(spec={"sizeGB": 1})

@@ -2,9 +2,9 @@
 
 import pytest
 
-from kinds import PROVIDERS
-from model.shape import Json
-from policy.caller import Caller
+from secaplane.kinds import PROVIDERS
+from secaplane.model.shape import Json
+from secaplane.policy.tokens.caller import Caller
 from tests.rules.test_grants import assignment, permission, policy, role
 
 JANE = Caller("iss", "jane")

@@ -12,12 +12,12 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from model.errors import Unauthenticated
-from policy.caller import Tokens
-from policy.fetch import BYTES_MAX, Unfetched, fetching, read_file, web_session
-from policy.issuer import Issuer
-from policy.keys import Keys
-from policy.revoked import Revocations
+from secaplane.model.errors import Unauthenticated
+from secaplane.policy.tokens.caller import Tokens
+from secaplane.policy.tokens.fetch import BYTES_MAX, Unfetched, fetching, read_file, web_session
+from secaplane.policy.tokens.issuer import Issuer
+from secaplane.policy.tokens.keys import Keys
+from secaplane.policy.tokens.revocations import Revocations
 from tests.rules.tokens import EC, EC_OTHER, public, shown, signed
 
 JWKS = shown(ec=EC)

@@ -3,7 +3,7 @@
 import pytest
 from msgspec import structs
 
-from model.shape import Position
+from secaplane.model.shape import Position
 from tests.rules.test_grants import JANE, assignment, may, permission, policy, role
 
 

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 
 import pytest
 
-from kinds import KINDS
-from model.errors import Forbidden, Unavailable
-from model.events import By, Created, Deleted, DeletionRequested
-from model.evolve import fold
-from model.shape import Json, Position, Ref, Resource
-from policy.caller import Caller
-from policy.may import Policy
+from secaplane.kinds import KINDS
+from secaplane.model.errors import Forbidden, Unavailable
+from secaplane.model.events import By, Created, Deleted, DeletionRequested
+from secaplane.model.evolve import fold
+from secaplane.model.shape import Json, Position, Ref, Resource
+from secaplane.policy.grants.policy import Policy
+from secaplane.policy.tokens.caller import Caller
 from tests.scenario import IDS, history
 
 JANE, ADMIN, VIEWER = (Caller("iss", sub) for sub in ("jane", "admin", "viewer"))

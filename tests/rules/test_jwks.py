@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy import jwks
-from policy.issuer import ALGORITHMS, Issuer
+from secaplane.policy.tokens import jwks
+from secaplane.policy.tokens.issuer import ALGORITHMS, Issuer
 from tests.rules.tokens import EC, EC_OTHER, ED, ISSUER, RSA, private, public
 
 SETTINGS = Issuer(issuer=ISSUER, algorithms=(*ALGORITHMS, "PS256"))

@@ -9,12 +9,12 @@ from itertools import pairwise
 
 import pytest
 
-from model.errors import Unauthenticated, Unavailable
-from policy.caller import Tokens
-from policy.fetch import FETCH_S_MAX, Unfetched
-from policy.issuer import ASKED_EVERY_S, REFRESH_S, STALE_S, Issuer
-from policy.keys import RETRY_S_MAX, WAIT_S_MAX, WAITING_MAX, Keys
-from policy.revoked import Revocations
+from secaplane.model.errors import Unauthenticated, Unavailable
+from secaplane.policy.tokens.caller import Tokens
+from secaplane.policy.tokens.fetch import FETCH_S_MAX, Unfetched
+from secaplane.policy.tokens.issuer import ASKED_EVERY_S, REFRESH_S, STALE_S, Issuer
+from secaplane.policy.tokens.keys import RETRY_S_MAX, WAIT_S_MAX, WAITING_MAX, Keys
+from secaplane.policy.tokens.revocations import Revocations
 from tests.rules.tokens import EC, EC_OTHER, ISSUER, JANE, asked, shown, signed
 from tests.virtual_time import in_virtual_time
 

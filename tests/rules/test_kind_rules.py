@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from command.body import Bodies
-from command.commands import Put
-from kinds import KINDS
-from model.errors import Conflict, Invalid, NotFound, Refusal
-from model.events import Created, Updated
-from model.kind import Kind
-from model.shape import Json, Resource, State
+from secaplane.command.http.body import Bodies
+from secaplane.command.rules.commands import Put
+from secaplane.kinds import KINDS
+from secaplane.model.errors import Conflict, Invalid, NotFound, Refusal
+from secaplane.model.events import Created, Updated
+from secaplane.model.kind import Kind
+from secaplane.model.shape import Json, Resource, State
 from tests.flows.planning import WRITABLE, sensible
 from tests.scenario import IDS, WEB, found, given, lived, offered
 

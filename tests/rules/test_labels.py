@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from model.errors import Malformed
-from query.labels import SELECTOR_LENGTH_MAX, TERMS_MAX, Term, choice, terms
-from readmodel.questions import Choice
+from secaplane.model.errors import Malformed
+from secaplane.query.selectors import SELECTOR_LENGTH_MAX, TERMS_MAX, Term, choice, terms
+from secaplane.readmodel.questions.resources import Choice
 
 
 @pytest.mark.parametrize(

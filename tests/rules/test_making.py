@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from kinds import KINDS
-from model.shape import Json
-from plugins.simulated.making import MAKINGS
+from secaplane.kinds import KINDS
+from secaplane.model.shape import Json
+from secaplane.plugins.simulated.provision import MAKINGS
 from tests.rules.cloud_scene import MACHINE, ROUTED, SIZED, VOLUME, Scene, to
 
 NODES: Json = {

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.shape import Json
-from plugins.simulated.ranges import Full, Held, first_free, remembered
+from secaplane.model.shape import Json
+from secaplane.plugins.simulated.ranges import Full, Held, first_free, remembered
 from tests.rules.cloud_scene import ROUTED, SIZED, Scene, to
 
 AUTO4, AUTO6 = {"ipv4": "0.0.0.0/16"}, {"ipv6": "::/56"}

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventlog.pace import Pace, Passed
+from secaplane.audit.token_bucket import Pace, Passed
 
 
 def pace(keys_max: int = 100) -> Pace[int]:

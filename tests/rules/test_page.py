@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.errors import Malformed
-from query.page import BEGINNING, LIMIT_DEFAULT, LIMIT_MAX, after, limit, skip_token
+from secaplane.model.errors import Malformed
+from secaplane.query.pages import BEGINNING, LIMIT_DEFAULT, LIMIT_MAX, after, limit, skip_token
 
 KEYS = (b"new", b"old")
 HERE = "instance tenants/acme/workspaces/web/instances False env=prod"

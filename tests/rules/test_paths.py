@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.paths import (
+from secaplane.edge.requests.paths import (
     NAME_LENGTH_MAX,
     SCOPE_LENGTH_MAX,
     allowed,
@@ -14,7 +14,7 @@ from edge.paths import (
     not_allowed,
     template,
 )
-from kinds import KINDS
+from secaplane.kinds import KINDS
 from tests.scenario import IDS
 
 INSTANCE = KINDS["instance"]

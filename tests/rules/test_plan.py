@@ -2,11 +2,18 @@
 
 import pytest
 
-from kinds import KINDS
-from model.events import ActionRequested, AnyEvent, Created, Deleted, DeletionRequested, Updated
-from model.power import wanted as action
-from model.shape import Resource, State
-from reconcilers.plan import Plan, Step, Surroundings, never_active, plan
+from secaplane.kinds import KINDS
+from secaplane.model.events import (
+    ActionRequested,
+    AnyEvent,
+    Created,
+    Deleted,
+    DeletionRequested,
+    Updated,
+)
+from secaplane.model.power import wanted as action
+from secaplane.model.shape import Resource, State
+from secaplane.reconcilers.plan import Plan, Step, Surroundings, never_active, plan
 from tests.scenario import IDS, TENANT, WEB, found, given, lived, offered
 
 CREATED, PUT = Created(spec={}), Updated(spec={})

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.pointer import at, changed, every, spelled, without
-from model.shape import Json
+from secaplane.model.pointer import at, changed, every, spelled, without
+from secaplane.model.shape import Json
 
 VALUE: Json = {"a": {"b": "c", "n": None, "list": ["x"]}, "": "empty"}
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from litestar import Response
 
-from edge.problem import (
+from secaplane.edge.problem import (
     DETAIL_LENGTH_MAX,
     PARAMETER_LENGTH_MAX,
     POINTER_LENGTH_MAX,
@@ -17,9 +17,9 @@ from edge.problem import (
     defect,
     refused,
 )
-from edge.visit import KEY, Visit, visit_of
-from model import errors
-from model.errors import Broken, Refusal, Source, refuse_broken
+from secaplane.edge.requests.context import KEY, Visit, visit_of
+from secaplane.model import errors
+from secaplane.model.errors import Broken, Refusal, Source, refuse_broken
 
 REFUSALS = sorted(PROBLEMS, key=lambda each: each.__name__)
 WRITES = ("PUT", "DELETE", "POST")

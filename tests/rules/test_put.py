@@ -5,10 +5,17 @@ from typing import Any
 import pytest
 from msgspec import UNSET
 
-from command.commands import Put
-from model.errors import Conflict, Invalid, NotFound, Outdated
-from model.events import ActionRequested, AnyEvent, Created, Deleted, DeletionRequested, Updated
-from model.shape import Json, State
+from secaplane.command.rules.commands import Put
+from secaplane.model.errors import Conflict, Invalid, NotFound, Outdated
+from secaplane.model.events import (
+    ActionRequested,
+    AnyEvent,
+    Created,
+    Deleted,
+    DeletionRequested,
+    Updated,
+)
+from secaplane.model.shape import Json, State
 from tests.scenario import TENANT, WEB, found, given, lived, offered
 
 IN_ZONE_A: Json = {"skuRef": {"resource": "skus/s"}, "zone": "a", "bootVolume": {}}

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from model.shape import Ref
-from reconcilers.queue import Queue
+from secaplane.model.shape import Ref
+from secaplane.reconcilers.queue import Queue
 from tests.virtual_time import in_virtual_time
 
 ONE, TWO, THREE = (Ref("instance", name) for name in ("one", "two", "three"))

@@ -10,10 +10,10 @@ import hypothesis
 import msgspec
 from hypothesis import strategies as st
 
-from command.commands import Put, TakeBack
-from command.door import Door
-from command.ledger import Over, over, taking_back
-from command.quotas import (
+from secaplane.command.dependencies import Door
+from secaplane.command.gather.quota_usage import Over, over, taking_back
+from secaplane.command.rules.commands import Put, TakeBack
+from secaplane.command.rules.quotas import (
     Change,
     Standing,
     amounts,
@@ -24,15 +24,16 @@ from command.quotas import (
     unreturned,
     unsure,
 )
-from kinds import KINDS, SHARED_TENANT, Share, share
-from model.errors import OverQuota
-from model.events import Created, Deleted, DeletionRequested, RecordedEvent, Updated
-from model.evolve import evolve
-from model.shape import Json, Position, Ref, Resource, State
-from projector import usage
-from projector.folding import fold
-from readmodel.tables import OPEN
-from reconcilers.plan import Plan, Step, Surroundings, plan
+from secaplane.kinds import KINDS, SHARED_TENANT
+from secaplane.kinds.shares import Share, share
+from secaplane.model.errors import OverQuota
+from secaplane.model.events import Created, Deleted, DeletionRequested, RecordedEvent, Updated
+from secaplane.model.evolve import evolve
+from secaplane.model.shape import Json, Position, Ref, Resource, State
+from secaplane.projector.folding import fold
+from secaplane.projector.projections import usage
+from secaplane.readmodel.schema.tables import OPEN
+from secaplane.reconcilers.plan import Plan, Step, Surroundings, plan
 from tests.scenario import JANE, NOON, given, offered
 
 SMALL = KINDS["instance-sku"].ref({"tenant": SHARED_TENANT}, "small")

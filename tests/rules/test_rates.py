@@ -4,9 +4,9 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from edge import rates
-from edge.rates import Buckets, Rates
-from model.errors import TooMany
+from secaplane.edge.requests import rates
+from secaplane.edge.requests.rates import Buckets, Rates
+from secaplane.model.errors import TooMany
 
 
 class Clock:

@@ -5,16 +5,16 @@ import json
 import msgspec
 import pytest
 
-from edge import reading
-from edge.reading import NESTING_MAX
-from model.errors import Malformed, Unacceptable, Unsupported
+from secaplane.edge.requests import parsing
+from secaplane.edge.requests.parsing import NESTING_MAX
+from secaplane.model.errors import Malformed, Unacceptable, Unsupported
 
 INT_MIN, INT_MAX = -9223372036854775808, 9223372036854775807
 
 
 def refused(data: bytes) -> Malformed:
     with pytest.raises(Malformed) as raised:
-        reading.body(data)
+        parsing.body(data)
     msgspec.json.encode((raised.value.detail, raised.value.sources))  # can be answered
     return raised.value
 
@@ -53,12 +53,12 @@ def nested(depth: int, opening: str = "[", closing: str = "]") -> bytes:
     ],
 )
 def test_a_harmless_body_is_read_as_it_is(text: str) -> None:
-    read = reading.body(text.encode())
+    read = parsing.body(text.encode())
     assert read == json.loads(text)
 
 
 def test_a_number_without_a_fraction_is_an_integer_however_it_is_spelt() -> None:
-    read = reading.body(b"[10.0, 1e3, -2.50e1, 0.5, 1e300]")
+    read = parsing.body(b"[10.0, 1e3, -2.50e1, 0.5, 1e300]")
     assert [type(each) for each in read] == [int, int, int, float, float]
     assert read == [10, 1000, -25, 0.5, 1e300]
 
@@ -67,7 +67,7 @@ def test_nesting_has_a_limit() -> None:
     for opening, closing in (("[", "]"), ('{"a":', "}"), ('[{"a":', "}]")):
         pair = opening.count("[") + opening.count("{")
         depth = NESTING_MAX // pair
-        reading.body(nested(depth, opening, closing))
+        parsing.body(nested(depth, opening, closing))
         refused(nested(depth + 1, opening, closing))
     assert pointers(nested(NESTING_MAX + 1)) == ["/0" * NESTING_MAX]
 
@@ -178,7 +178,7 @@ def test_a_refusal_does_not_repeat_what_was_sent() -> None:
     ],
 )
 def test_accept_says_which_of_a_list_are_asked_for(header: str | None, asked: bool | None) -> None:
-    assert reading.deleted(header) is asked
+    assert parsing.deleted(header) is asked
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_accept_says_which_of_a_list_are_asked_for(header: str | None, asked: bo
 )
 def test_who_takes_no_json_gets_nothing(header: str) -> None:
     with pytest.raises(Unacceptable):
-        reading.deleted(header)
+        parsing.deleted(header)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_who_takes_no_json_gets_nothing(header: str) -> None:
     ],
 )
 def test_json_in_utf_8_is_read(header: str) -> None:
-    reading.media_type(header)
+    parsing.media_type(header)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_json_in_utf_8_is_read(header: str) -> None:
 )
 def test_nothing_else_is_read(header: str | None) -> None:
     with pytest.raises(Unsupported):
-        reading.media_type(header)
+        parsing.media_type(header)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_nothing_else_is_read(header: str | None) -> None:
     [(None, None), ("0", 0), ("7", 7), (" 7 ", 7), ("007", 7), (str(INT_MAX), INT_MAX)],
 )
 def test_if_unmodified_since_takes_a_version(header: str | None, version: int | None) -> None:
-    assert reading.expected(header) == version
+    assert parsing.expected(header) == version
 
 
 @pytest.mark.parametrize(
@@ -241,5 +241,5 @@ def test_if_unmodified_since_takes_a_version(header: str | None, version: int | 
 )
 def test_if_unmodified_since_takes_nothing_else(header: str) -> None:
     with pytest.raises(Malformed) as raised:
-        reading.expected(header)
+        parsing.expected(header)
     assert [source.parameter for source in raised.value.sources] == ["if-unmodified-since"]

@@ -8,15 +8,16 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from command.commands import Put
-from command.references import asked, there_anyway
-from command.situation import Site
-from kinds import KINDS, SHARED_TENANT, pointings, stored, uses
-from model.errors import Invalid
-from model.events import Created, DeletionRequested, Updated
-from model.kind import Kind
-from model.reference import resolve
-from model.shape import Json, Ref, Resource
+from secaplane.command.gather.load import Site
+from secaplane.command.rules.commands import Put
+from secaplane.command.rules.references import asked, there_anyway
+from secaplane.kinds import KINDS, SHARED_TENANT, stored
+from secaplane.kinds.references import pointings, uses
+from secaplane.model.errors import Invalid
+from secaplane.model.events import Created, DeletionRequested, Updated
+from secaplane.model.kind import Kind
+from secaplane.model.reference import resolve
+from secaplane.model.shape import Json, Ref, Resource
 from tests.scenario import IDS, given, lived, offered
 
 REGION = "eu-1"

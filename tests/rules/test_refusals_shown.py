@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from cli.config import BadConfig, Config, read
-from cli.connect import now
-from cli.refusals import difference, limits, moment, printable, text
-from eventlog.entries import Who, entry
-from eventlog.refusal_stream import Limits
+from secaplane.audit.entries import Who, entry
+from secaplane.audit.stream import Limits
+from secaplane.cli.config import BadConfig, Config, read
+from secaplane.cli.processes.audit import difference, limits, moment, printable, text
+from secaplane.cli.processes.connections import now
 
 WHEN = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

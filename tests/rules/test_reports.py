@@ -1,8 +1,8 @@
 """What of a reconciler's report is news."""
 
-from command.commands import ReportStatus
-from model.events import Created, Deleted, DeletionRequested, StatusReported, Updated
-from model.shape import Position, State
+from secaplane.command.rules.commands import ReportStatus
+from secaplane.model.events import Created, Deleted, DeletionRequested, StatusReported, Updated
+from secaplane.model.shape import Position, State
 from tests.scenario import found, given, report
 
 CREATED = Created(spec={"sizeGB": 10})

@@ -2,8 +2,8 @@
 
 import pytest
 
-from kinds import KINDS
-from kinds.storage.block_storage import GIGABYTES_MAX
+from secaplane.kinds import KINDS
+from secaplane.kinds.storage.block_storage import GIGABYTES_MAX
 
 
 @pytest.mark.parametrize(("size", "broken"), [(GIGABYTES_MAX, 0), (GIGABYTES_MAX + 1, 1)])

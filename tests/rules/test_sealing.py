@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from eventlog.sealing import Keyring, Sealer, Unsealable
-from kinds import KINDS
-from model.shape import Json
+from secaplane.kinds import KINDS
+from secaplane.model.shape import Json
+from secaplane.sealing.sealer import Keyring, Sealer, Unsealable
 from tests.scenario import IDS
 
 INSTANCE = KINDS["instance"]

@@ -6,20 +6,21 @@ from itertools import count
 
 import pytest
 
-from command.commands import Put
-from command.door import Door, Uncounted, Usage
-from command.handle import UNKNOWN, handle
-from command.second_look import UNCOUNTED
-from command.situation import found
-from eventlog.codec import Page
-from eventlog.folds import Folds
-from eventlog.log import Guard, Unanswered
-from eventlog.memory import MemoryLog
-from eventlog.snapshots import MemorySnapshots
-from kinds import KINDS, SHARED_TENANT, Share
-from model.errors import Conflict, Invalid, OverQuota, Refusal, Unavailable
-from model.events import SYSTEM, Created, DeletionRequested, RecordedEvent, Updated
-from model.shape import NOWHERE, Json, Position, Ref
+from secaplane.command.dependencies import Door, Uncounted, Usage
+from secaplane.command.gather.load import found
+from secaplane.command.handle import UNKNOWN, handle
+from secaplane.command.post_append import UNCOUNTED
+from secaplane.command.rules.commands import Put
+from secaplane.eventlog.codec import Page
+from secaplane.eventlog.log import Guard, Unanswered
+from secaplane.eventlog.memory import MemoryLog
+from secaplane.eventlog.resource_cache import Folds
+from secaplane.eventlog.snapshots import MemorySnapshots
+from secaplane.kinds import KINDS, SHARED_TENANT
+from secaplane.kinds.shares import Share
+from secaplane.model.errors import Conflict, Invalid, OverQuota, Refusal, Unavailable
+from secaplane.model.events import SYSTEM, Created, DeletionRequested, RecordedEvent, Updated
+from secaplane.model.shape import NOWHERE, Json, Position, Ref
 from tests.log.pages import page
 from tests.scenario import IDS, JANE, NOON, TENANT, WEB
 

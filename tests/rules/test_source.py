@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge.source import HOPS_MAX, Proxies
+from secaplane.edge.requests.client_address import HOPS_MAX, Proxies
 
 PROXY, CLIENT, LIAR = "10.0.0.1", "203.0.113.9", "198.51.100.7"
 

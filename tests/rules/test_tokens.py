@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from model.errors import Unauthenticated
-from policy.caller import SKEW_S, TOKEN_BYTES_MAX, Caller, Tokens
-from policy.issuer import Issuer
+from secaplane.model.errors import Unauthenticated
+from secaplane.policy.tokens.caller import SKEW_S, TOKEN_BYTES_MAX, Caller, Tokens
+from secaplane.policy.tokens.issuer import Issuer
 from tests.rules.tokens import (
     CLAIMS,
     EC,

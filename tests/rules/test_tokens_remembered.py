@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from model.errors import Unauthenticated
-from model.events import AnyEvent, Created, DeletionRequested, Updated
-from model.evolve import fold
-from model.shape import NOWHERE, Json, Ref, Resource
-from policy import caller
-from policy.caller import SKEW_S, Caller, Tokens
-from policy.fetch import read_file
-from policy.issuer import Issuer
-from policy.keys import Keys
-from policy.revoked import Revocations
+from secaplane.model.errors import Unauthenticated
+from secaplane.model.events import AnyEvent, Created, DeletionRequested, Updated
+from secaplane.model.evolve import fold
+from secaplane.model.shape import NOWHERE, Json, Ref, Resource
+from secaplane.policy.tokens import caller
+from secaplane.policy.tokens.caller import SKEW_S, Caller, Tokens
+from secaplane.policy.tokens.fetch import read_file
+from secaplane.policy.tokens.issuer import Issuer
+from secaplane.policy.tokens.keys import Keys
+from secaplane.policy.tokens.revocations import Revocations
 from tests.rules.tokens import (
     EC,
     EC_OTHER,

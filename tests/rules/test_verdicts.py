@@ -6,13 +6,13 @@ import msgspec
 import pytest
 from msgspec import UNSET, UnsetType
 
-from kinds import KINDS
-from model.errors import Invalid
-from model.kind import Kind
-from model.shape import Json
-from policy.explain import explained, who_may
-from policy.may import Policy, Verdict
-from policy.review import CALLERS_MAX, AccessReviewSpec, Place, place
+from secaplane.kinds import KINDS
+from secaplane.model.errors import Invalid
+from secaplane.model.kind import Kind
+from secaplane.model.shape import Json
+from secaplane.policy.grants.explain import explained, who_may
+from secaplane.policy.grants.policy import Policy, Verdict
+from secaplane.policy.grants.review import CALLERS_MAX, AccessReviewSpec, Place, place
 from tests.rules.test_grants import (
     JANE,
     OPERATOR,

@@ -4,17 +4,17 @@ from collections.abc import Iterable
 
 import pytest
 
-from eventlog.folds import Folds
-from eventlog.log import Unanswered
-from eventlog.memory import MemoryLog
-from eventlog.snapshots import MemorySnapshots
-from kinds import KINDS
-from model.events import Created, Updated
-from model.shape import Json, Position, Ref
-from policy.book import Given
-from policy.may import KINDS_OF_POLICY
-from policy.revoked import KINDS_OF_REVOCATION
-from policy.watch import Watch
+from secaplane.eventlog.log import Unanswered
+from secaplane.eventlog.memory import MemoryLog
+from secaplane.eventlog.resource_cache import Folds
+from secaplane.eventlog.snapshots import MemorySnapshots
+from secaplane.kinds import KINDS
+from secaplane.model.events import Created, Updated
+from secaplane.model.shape import Json, Position, Ref
+from secaplane.policy.grants.assignments import Given
+from secaplane.policy.grants.policy import KINDS_OF_POLICY
+from secaplane.policy.tokens.revocations import KINDS_OF_REVOCATION
+from secaplane.policy.watch import Watch
 from tests.log.pages import IDS, REGION, ROLE, page
 
 REVOCATION = KINDS["revocation"].ref({}, "one")

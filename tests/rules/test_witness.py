@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from edge.source import Proxies
-from edge.visit import Visit
-from edge.witness import KNOWN_MAX, Witness
-from eventlog.entries import HIDDEN, NOBODY, Entry, Who
-from model.errors import Conflict, Forbidden, NotFound, Refusal, Unauthenticated
-from model.events import By
-from policy.caller import Caller
+from secaplane.audit.entries import HIDDEN, NOBODY, Entry, Who
+from secaplane.edge.audit_recorder import KNOWN_MAX, Witness
+from secaplane.edge.requests.client_address import Proxies
+from secaplane.edge.requests.context import Visit
+from secaplane.model.errors import Conflict, Forbidden, NotFound, Refusal, Unauthenticated
+from secaplane.model.events import By
+from secaplane.policy.tokens.caller import Caller
 
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
 JANE = Caller("https://id.example.org", "jane", "t-1")

@@ -11,11 +11,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from model.errors import Unauthenticated
-from policy.caller import Caller, Tokens
-from policy.issuer import Issuer
-from policy.keys import Keys
-from policy.revoked import Revocations
+from secaplane.model.errors import Unauthenticated
+from secaplane.policy.tokens.caller import Caller, Tokens
+from secaplane.policy.tokens.issuer import Issuer
+from secaplane.policy.tokens.keys import Keys
+from secaplane.policy.tokens.revocations import Revocations
 
 ISSUER = "https://id.example.org"
 JANE = Caller(ISSUER, "jane", "t-1")

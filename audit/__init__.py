@@ -1,0 +1,1 @@
+"""The security audit stream: refused requests, logins and privileged reads."""

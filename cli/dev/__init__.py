@@ -1,0 +1,1 @@
+"""The `secaplane dev` supervisor and its embedded servers."""

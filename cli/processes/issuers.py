@@ -1,0 +1,93 @@
+"""Whose tokens are believed: the issuers of the configuration, their keys fetched in the
+background."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from prometheus_client import Counter, Gauge
+
+from secaplane.cli.config import BadConfig, Config
+from secaplane.edge.serving.metrics import Metrics
+from secaplane.policy.tokens.caller import Tokens
+from secaplane.policy.tokens.fetch import fetching, web_session
+from secaplane.policy.tokens.keys import Keys
+from secaplane.policy.tokens.revocations import Revocations
+
+
+@dataclass(frozen=True)
+class Believed:
+    """Tokens, and how it is with the keys that vouch for them."""
+
+    tokens: Tokens
+    issuers: Sequence[Keys]
+
+    @property
+    def reasons(self) -> list[str]:
+        """Whose tokens cannot be judged, and why."""
+        return [
+            f"the keys of {each.issuer.issuer} {each.trouble}"
+            for each in self.issuers
+            if each.trouble
+        ]
+
+    @property
+    def remarks(self) -> list[str]:
+        """Whose keys are old, though still believed."""
+        return [
+            f"the keys of {each.issuer.issuer} {each.remark}"
+            for each in self.issuers
+            if each.remark and not each.trouble
+        ]
+
+
+@asynccontextmanager
+async def believing(
+    config: Config, revocations: Revocations, metrics: Metrics
+) -> AsyncIterator[Believed]:
+    """Fetches keys while inside.
+
+    Raises:
+        BadConfig: a file of keys cannot be used.
+    """
+    issuers = _issuers(config, metrics)
+    async with web_session() as session, asyncio.TaskGroup() as group:
+        fetches = [group.create_task(each.run(fetching(each.issuer, session))) for each in issuers]
+        yield Believed(Tokens(issuers, revocations), issuers)
+        for fetch in fetches:
+            fetch.cancel()
+
+
+def _issuers(config: Config, metrics: Metrics) -> list[Keys]:
+    failures = Counter(
+        "secaplane_issuer_key_fetch_failures",
+        "Times that an issuer's keys could not be had",
+        ["issuer"],
+        registry=metrics.registry,
+    )
+    ages = Gauge(
+        "secaplane_issuer_keys_age_seconds",
+        "Since an issuer's keys were last had; infinite if never",
+        ["issuer"],
+        registry=metrics.registry,
+    )
+    try:
+        made = [
+            Keys(
+                each,
+                every_s=config.auth.keys_refresh_seconds,
+                stale_s=config.auth.keys_stale_seconds,
+                failed=failures.labels(each.issuer).inc,
+            )
+            for each in config.auth.issuers
+        ]
+    except ValueError as error:
+        raise BadConfig(f"auth.issuers: {error}") from error
+    for each in made:
+        ages.labels(each.issuer.issuer).set_function(_age(each))
+    return made
+
+
+def _age(keys: Keys) -> Callable[[], float]:
+    return lambda: keys.age_s

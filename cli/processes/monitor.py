@@ -1,0 +1,23 @@
+"""The second port: health, readiness with its reasons, metrics."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from secaplane.cli.config import Config
+from secaplane.edge.serving import app, health
+from secaplane.edge.serving.metrics import Metrics
+from secaplane.edge.serving.server import listen, serving
+
+
+@asynccontextmanager
+async def monitored(
+    config: Config, readiness: Callable[[], health.Readiness], metrics: Metrics
+) -> AsyncIterator[int]:
+    """Answers on the monitor port while inside; the port, or 0 if the configuration names none."""
+    if config.monitor.port is None:
+        yield 0
+        return
+    listening = listen(config.monitor.host, config.monitor.port)
+    routes = health.routes(readiness, metrics, details=True)
+    async with serving(app.build(routes, metrics=metrics), listening):
+        yield listening.getsockname()[1]

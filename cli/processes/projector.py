@@ -1,0 +1,145 @@
+"""The projector process, and the subcommands that make read models anew and take them away."""
+
+import asyncio
+import sys
+from dataclasses import dataclass
+
+from nats.aio.client import Client
+
+from secaplane.cli.config import Config
+from secaplane.cli.processes.announce import Announce, Ready
+from secaplane.cli.processes.connections import NOT_YET, logged, patiently, soon, turning
+from secaplane.cli.processes.health import Vitals, remarks
+from secaplane.cli.processes.monitor import monitored
+from secaplane.edge.serving.health import Readiness
+from secaplane.edge.serving.metrics import Metrics
+from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.log import Unanswered
+from secaplane.projector import rebuild
+from secaplane.projector.run import Gap, Projector
+from secaplane.projector.supervisor import Keeper
+from secaplane.readmodel.progress import Announcer
+from secaplane.readmodel.schema import tables
+
+HANDOVER_S = 2.0
+"""The projector process has noticed the switch by then; until then we keep what we have made."""
+
+
+@dataclass
+class Standing:
+    """How far a projector process has come, for who asks whether it is ready."""
+
+    trouble: str = "the read model is being made"
+    keeper: Keeper | None = None
+    vitals: Vitals | None = None
+
+    def readiness(self) -> Readiness:
+        if self.keeper is None or self.vitals is None or self.keeper.current is None:
+            return Readiness(False, [self.trouble], [], {})
+        projector = self.keeper.current
+        reasons = self.vitals.reasons
+        if projector.trouble:
+            reasons.append(projector.trouble)
+        if not projector.started.is_set():
+            reasons.append("not started")
+        details = {
+            "position": projector.position,
+            "projectionLag": self.vitals.lag,
+            "quarantined": projector.quarantined,
+            "readModels": sorted(self.keeper.projectors),
+        }
+        return Readiness(not reasons, reasons, remarks(projector.quarantined), details)
+
+
+async def run(config: Config, announce: Announce) -> None:
+    metrics, standing = Metrics(), Standing()
+    async with (
+        monitored(config, standing.readiness, metrics) as monitor,
+        logged(config) as (client, events, _),
+    ):
+        await _first(config, events, standing)
+        async with (
+            turning(config, client) as (reading, progress),
+            asyncio.TaskGroup() as group,
+        ):
+            keeper = Keeper(
+                reading,
+                config.postgres.url,
+                events,
+                lambda name: _announcer(config, client, name),
+                stream=config.nats.stream,
+                region=config.site.region,
+            )
+            standing.vitals = Vitals(
+                events,
+                reading.pool,
+                lambda: keeper.current.position if keeper.current else progress.position,
+                metrics,
+            )
+            standing.keeper = keeper
+            group.create_task(keeper.run())
+            group.create_task(standing.vitals.run())
+            await keeper.started.wait()
+            announce(Ready(monitor=monitor))
+            await asyncio.Event().wait()
+
+
+async def _first(config: Config, events: JetStreamLog, standing: Standing) -> None:
+    """There is a read model of this layout afterwards; who was before us may go on with another."""
+
+    async def make() -> None:
+        try:
+            await rebuild.first(
+                config.postgres.url, events, stream=config.nats.stream, region=config.site.region
+            )
+        except Gap as gap:
+            standing.trouble = str(gap)
+            raise
+
+    await patiently(make, Gap, rebuild.Busy, Unanswered, *tables.AWAY, *NOT_YET)
+
+
+def _announcer(config: Config, client: Client, read_model: str) -> Announcer:
+    return Announcer(client, stream=config.nats.stream, read_model=read_model)
+
+
+async def rebuild_now(config: Config) -> int:
+    url, stream, region = config.postgres.url, config.nats.stream, config.site.region
+    try:
+        async with soon(logged(config)) as (client, events, _):
+            made = await rebuild.rebuild(url, events, stream=stream, region=region)
+            said = f"{made.read_model} holds {made.end} events, made in {made.took_s:.1f} s"
+            print(said, flush=True)
+            await _hand_over(config, client, events, made.read_model)
+    except (rebuild.Busy, Gap, Unanswered, *tables.AWAY) as error:
+        return _failed(error)
+    return 0
+
+
+async def _hand_over(config: Config, client: Client, events: JetStreamLog, read_model: str) -> None:
+    """Nobody shall wait for the projector process to notice."""
+    pool = await tables.open_pool(config.postgres.url, schema=read_model, size=2, writes=True)
+    announcer = _announcer(config, client, read_model)
+    projector = Projector(pool, events, announcer, config.nats.stream, config.site.region)
+    try:
+        async with asyncio.timeout(HANDOVER_S):
+            await projector.run()
+    except TimeoutError:
+        pass
+    finally:
+        pool.terminate()
+
+
+async def retire_now(config: Config) -> int:
+    try:
+        for name in await rebuild.retire(config.postgres.url):
+            print(f"{name} is gone")
+    except (rebuild.Busy, *tables.AWAY) as error:
+        return _failed(error)
+    return 0
+
+
+def _failed(error: Exception) -> int:
+    said = str(error) or f"the database or the log did not answer: {type(error).__name__}"
+    print(f"secaplane: {said.splitlines()[0]}", file=sys.stderr)
+    return 1

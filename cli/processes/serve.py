@@ -1,0 +1,189 @@
+"""The processes that answer HTTP: command, query, or both on one port."""
+
+import asyncio
+import base64
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import asyncpg
+from litestar.handlers import HTTPRouteHandler
+
+from secaplane.audit.writer import Refusals, recording
+from secaplane.cli.config import Config
+from secaplane.cli.processes.announce import Announce, Ready
+from secaplane.cli.processes.audit import refusals_of, witness_of
+from secaplane.cli.processes.connections import Ground, grounded, keyring, patiently, sealer
+from secaplane.cli.processes.health import Vitals
+from secaplane.cli.processes.issuers import Believed, believing
+from secaplane.cli.processes.monitor import monitored
+from secaplane.cli.processes.wiring import door
+from secaplane.command.handle import UNKNOWN
+from secaplane.command.http import reviews
+from secaplane.command.http import routes as writes
+from secaplane.command.http.body import Bodies
+from secaplane.edge.documents import openapi, swagger, wellknown
+from secaplane.edge.guard import Guard
+from secaplane.edge.requests.rates import Rates
+from secaplane.edge.serving import app, health
+from secaplane.edge.serving.metrics import Metrics
+from secaplane.edge.serving.server import listen, serving
+from secaplane.eventlog.log import Unanswered
+from secaplane.model.errors import Unavailable
+from secaplane.model.shape import Position
+from secaplane.policy.grants.policy import KINDS_OF_POLICY, Policy
+from secaplane.policy.tokens.revocations import KINDS_OF_REVOCATION, Revocations
+from secaplane.policy.watch import Watch
+from secaplane.query import http as reads
+from secaplane.readmodel import questions
+from secaplane.readmodel.batching import Together
+from secaplane.readmodel.progress import REACHED_S_MAX
+
+Side = Literal["command", "query", "serve"]
+SILENT_S_MAX = 2.0
+
+
+async def run(side: Side, config: Config, announce: Announce) -> None:
+    listening = listen(config.http.host, config.http.port)
+    host, port = listening.getsockname()[:2]
+    base_url = config.site.base_url or f"http://{host}:{port}"
+    metrics, revocations = Metrics(), Revocations()
+    async with (
+        believing(config, revocations, metrics) as believed,
+        grounded(config, writes_log=side != "query") as ground,
+        asyncio.TaskGroup() as group,
+    ):
+        watch = Watch(ground.log, ground.folds, stale_s=config.auth.stale_seconds)
+        policy = watching(config, watch)
+        watch.tell(revocations, KINDS_OF_REVOCATION)
+        await patiently(lambda: watch.start(ground.pool, config.nats.stream), *NOT_NOW)
+        group.create_task(watch.run())
+        refusals = refusals_of(ground.nats, config, metrics, makes=side != "query")
+        witness = witness_of(config, refusals)
+        guard = Guard(believed.tokens, policy, witness, _rates(config))
+        ground.progress.heard(
+            await questions.checkpoint(ground.pool, "resources", config.nats.stream)
+        )
+        vitals = Vitals(ground.log, ground.pool, lambda: ground.progress.position, metrics)
+        group.create_task(vitals.run())
+        readiness = _readiness(ground, watch, vitals, believed, refusals)
+        details = config.monitor.port is None and (host.startswith("127.") or host == "::1")
+        routes = [*health.routes(readiness, metrics, details=details), *_documents(base_url)]
+        if side in ("command", "serve"):
+            routes += writes.routes(_writer(ground, config, guard, watch, base_url))
+            routes += reviews.routes(guard)
+        if side in ("query", "serve"):
+            together = Together(ground.pool)
+            group.create_task(together.run())
+            routes += reads.routes(_reader(ground, config, guard, together))
+        application = app.build(
+            routes,
+            metrics=metrics,
+            witness=witness,
+            dialect=config.site.refusals,
+            sizes=app.Sizes(config.limits.url_bytes_max, config.limits.body_bytes_max),
+        )
+        async with (
+            recording(refusals),
+            serving(application, listening),
+            monitored(config, readiness, metrics) as monitor,
+        ):
+            announce(Ready(port=port, monitor=monitor))
+            await asyncio.Event().wait()
+
+
+def _documents(base_url: str) -> list[HTTPRouteHandler]:
+    """What is shown to who has no token."""
+    return [*openapi.routes(base_url), *swagger.routes(), *wellknown.routes(base_url)]
+
+
+def watching(config: Config, watch: Watch) -> Policy:
+    """A policy that learns what the watch sees."""
+    policy = Policy(operators=config.auth.operators, region=config.site.region, fresh=watch.fresh)
+    watch.tell(policy, KINDS_OF_POLICY)
+    return policy
+
+
+def _rates(config: Config) -> Rates | None:
+    limits = config.limits
+    if not limits.caller_per_second and not limits.tenant_per_second:
+        return None
+    return Rates(
+        caller_per_second=limits.caller_per_second,
+        caller_burst=limits.caller_burst,
+        tenant_per_second=limits.tenant_per_second,
+        tenant_burst=limits.tenant_burst,
+    )
+
+
+NOT_NOW = (Unanswered, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+
+def _writer(
+    ground: Ground,
+    config: Config,
+    guard: Guard,
+    watch: Watch,
+    base_url: str,
+) -> writes.Writer:
+    async def projected(position: Position) -> None:
+        if config.writes.wait_for_projection:
+            await ground.progress.reached(position)
+
+    async def policy_changed() -> None:
+        try:
+            await watch.look()
+        except Unanswered as error:
+            raise Unavailable(UNKNOWN) from error
+
+    return writes.Writer(
+        door=door(ground, config),
+        guard=guard,
+        sealer=sealer(config),
+        bodies=Bodies(region=config.site.region, extensions=config.site.extensions),
+        region=config.site.region,
+        base_url=base_url,
+        projected=projected,
+        policy_changed=policy_changed,
+    )
+
+
+def _reader(ground: Ground, config: Config, guard: Guard, together: Together) -> reads.Reader:
+    async def reached(position: Position) -> bool:
+        return await ground.progress.reached(position, seconds=REACHED_S_MAX, patient=True)
+
+    return reads.Reader(
+        pool=ground.pool,
+        together=together,
+        guard=guard,
+        reached=reached,
+        opened=sealer(config).open_shown,
+        page_keys=_page_keys(config),
+    )
+
+
+def _page_keys(config: Config) -> Sequence[bytes]:
+    """The current key signs; those before it are still understood."""
+    ring = keyring(config)
+    order = [ring.current, *(name for name in ring.keys if name != ring.current)]
+    return [b"skipToken " + base64.b64decode(ring.keys[name]) for name in order]
+
+
+def _readiness(
+    ground: Ground, watch: Watch, vitals: Vitals, believed: Believed, refusals: Refusals
+) -> Callable[[], health.Readiness]:
+    def readiness() -> health.Readiness:
+        reasons = [*vitals.reasons, *believed.reasons]
+        remarks = [*vitals.remarks, *believed.remarks, *refusals.remarks]
+        if not watch.fresh():
+            reasons.append("who may what is not known")
+        if ground.progress.silent_s > SILENT_S_MAX:
+            remarks.append("the projector is silent: what is read may be old")
+        details = {
+            "readModelPosition": ground.progress.position,
+            "projectionLag": vitals.lag,
+            "projectorSilentSeconds": round(ground.progress.silent_s, 2),
+            "refusals": refusals.figures,
+        }
+        return health.Readiness(not reasons, reasons, remarks, details)
+
+    return readiness

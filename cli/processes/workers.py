@@ -1,0 +1,110 @@
+"""The processes that answer nobody: reconcilers, and the simulated cloud."""
+
+import asyncio
+import logging
+import os
+from pathlib import Path
+
+from secaplane.cli.config import BadConfig, Config
+from secaplane.cli.processes.announce import Announce, Ready
+from secaplane.cli.processes.connections import Ground, grounded, sealer
+from secaplane.cli.processes.monitor import monitored
+from secaplane.cli.processes.wiring import door, family
+from secaplane.edge.serving.health import Readiness
+from secaplane.edge.serving.metrics import Metrics
+from secaplane.eventlog.log import Unanswered
+from secaplane.model.errors import Refusal
+from secaplane.plugins import Plugin
+from secaplane.plugins.simulated import Simulated
+from secaplane.readmodel.schema.tables import AWAY
+from secaplane.reconcilers import catalogue
+from secaplane.reconcilers.reconcile import Bench
+from secaplane.reconcilers.run import Reconcilers
+
+POLL_S = 0.02
+CATALOGUE_EVERY_S = 60.0
+BACKGROUND_NICE = 10
+"""Reconciling yields the processor to whoever waits for an answer."""
+log = logging.getLogger("secaplane.workers")
+
+
+async def run_reconcilers(config: Config, announce: Announce) -> None:
+    os.nice(BACKGROUND_NICE)
+    metrics = Metrics()
+    plugin = Simulated(config.cloud.url)
+    async with grounded(config, writes_log=True) as ground, asyncio.TaskGroup() as group:
+        bench = Bench(door(ground, config), plugin, sealer(config), family(ground))
+        reconcilers = Reconcilers(bench, ground.log, ground.pool, config.nats.stream)
+        published = asyncio.Event()
+        _watch_reconcilers(metrics, reconcilers)
+        group.create_task(reconcilers.run())
+        group.create_task(_publish(ground, config, bench, plugin, published))
+
+        def readiness() -> Readiness:
+            reasons = [] if reconcilers.started else ["not started"]
+            if not published.is_set():
+                reasons.append("the catalogue is not known")
+            if not ground.nats.is_connected:
+                reasons.append("the log is away")
+            details = {"queue": len(reconcilers.queue), "failing": len(reconcilers.failures)}
+            return Readiness(not reasons, reasons, details=details)
+
+        try:
+            async with monitored(config, readiness, metrics) as monitor:
+                await published.wait()
+                announce(Ready(monitor=monitor))
+                await asyncio.Event().wait()
+        finally:
+            await plugin.close()
+
+
+def _watch_reconcilers(metrics: Metrics, reconcilers: Reconcilers) -> None:
+    shown = {
+        "reconcile_queue": ("Addresses waiting for a look", lambda: len(reconcilers.queue)),
+        "reconcile_failing": (
+            "Addresses whose last look failed",
+            lambda: len(reconcilers.failures),
+        ),
+        "reconciled_total": ("Looks that went well", lambda: reconcilers.done),
+    }
+    for name, (says, value) in shown.items():
+        metrics.gauge(name, says).set_function(value)
+
+
+async def _publish(
+    ground: Ground, config: Config, bench: Bench, plugin: Plugin, published: asyncio.Event
+) -> None:
+    """What is on offer becomes resources at the start and from time to time."""
+    base_url = config.site.base_url or f"http://{config.http.host}:{config.http.port}"
+    while True:
+        try:
+            await catalogue.publish(
+                bench.door,
+                ground.pool,
+                await plugin.offers(),
+                stream=config.nats.stream,
+                base_url=base_url,
+            )
+            published.set()
+        except (Refusal, Unanswered, *AWAY) as error:
+            log.warning("the catalogue could not be published", extra={"reason": repr(error)})
+        await asyncio.sleep(CATALOGUE_EVERY_S if published.is_set() else POLL_S * 10)
+
+
+async def run_cloud(config: Config, announce: Announce) -> None:
+    from secaplane.plugins.simulated import server
+
+    os.nice(BACKGROUND_NICE)
+    host, _, port = config.cloud.url.removeprefix("http://").partition(":")
+    try:
+        await server.run(
+            host=host,
+            port=int(port or 0),
+            file=Path(config.cloud.file),
+            catalogue=Path(config.cloud.catalogue) if config.cloud.catalogue else None,
+            region=config.site.region,
+            faults=config.cloud.faults or None,
+            announce=lambda actual: announce(Ready(port=actual)),
+        )
+    except ValueError as error:
+        raise BadConfig(f"cloud: {error}") from error

@@ -1,0 +1,69 @@
+"""Second events that a caller must find at once, appended before the answer.
+
+If this process dies in between, the resource's reconciler does it before the resource becomes
+active. What ever existed in this life is never made again: whoever removed it meant it.
+"""
+
+from secaplane.command.dependencies import Door
+from secaplane.command.handle import handle
+from secaplane.command.rules.commands import Put
+from secaplane.kinds import KINDS
+from secaplane.model.errors import Outdated
+from secaplane.model.events import OWN_SUBS, SYSTEM
+from secaplane.model.shape import Position, Ref, Resource
+
+
+async def companion_of(door: Door, resource: Resource) -> Resource | None:
+    """The companion that this life of a resource has, or had.
+
+    Raises:
+        Unanswered: the log cannot say.
+    """
+    companion = KINDS[resource.ref.kind].companion
+    if companion is None:
+        return None
+    made = companion(resource.ref, resource.spec, "")
+    found = await door.folds.fresh(Ref(made.kind, made.path))
+    return found if found is not None and found.life > resource.life else None
+
+
+async def _creator(door: Door, resource: Resource) -> str:
+    before = Position(resource.life - 1)
+    created = await door.log.read(resource.ref, after=before, up_to=resource.life)
+    return created[0].by.sub
+
+
+async def accompany(
+    door: Door, resource: Resource, *, request: str, creator: str | None = None
+) -> Position | None:
+    """Make the companion of a resource, if its kind has one and this life never had it. Who created
+    the resource is read from the log where it is not said.
+
+    Answers where the companion stands in the log, whoever made it; None where the kind has none.
+
+    Raises:
+        Refusal: as `handle`.
+    """
+    companion = KINDS[resource.ref.kind].companion
+    if companion is None:
+        return None
+    former = await companion_of(door, resource)
+    if former is not None:
+        return former.position
+    made = companion(resource.ref, resource.spec, creator or await _creator(door, resource))
+    if made.spec["subs"] in [[sub] for sub in OWN_SUBS]:
+        return None
+    ref = Ref(made.kind, made.path)
+    try:
+        handled = await handle(
+            door,
+            ref,
+            Put(spec=made.spec, expected=0),
+            by=SYSTEM,
+            request=f"{request}.companion",
+            cause=resource.life,
+        )
+    except Outdated:  # somebody made it meanwhile
+        theirs = await door.folds.fresh(ref)
+        return theirs.position if theirs else None
+    return handled.position

@@ -1,0 +1,74 @@
+"""What the door to the log needs: the log, and the world's time, chance and read model, given to
+it."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from secaplane.command.gather.children import Inside, Reached
+from secaplane.command.gather.load import Site
+from secaplane.command.keyed_lock import Turns
+from secaplane.eventlog.log import Log
+from secaplane.eventlog.resource_cache import Folds
+from secaplane.kinds.shares import Share
+from secaplane.model.errors import Unavailable
+from secaplane.model.shape import Json, Position, Ref
+
+Users = Callable[[Sequence[Ref], bool], Awaitable[Sequence[Ref]]]
+"""(addresses, also what is going) -> what the read model knows to hold one of them."""
+
+NamedBy = Callable[[Ref, Sequence[str]], Awaitable[Sequence[Ref]]]
+"""(address, kinds) -> what the read model knows to live of those kinds and to refer to it."""
+
+
+class Usage(Protocol):
+    """What the read model knows to have been taken of what tenants may have."""
+
+    async def taken(
+        self, tenant: str, kinds: Sequence[str], at: Position | None = None
+    ) -> Sequence[Share]:
+        """By what was not gone at a position, or is not gone now."""
+        ...
+
+    async def changes(
+        self, tenant: str, kind: str, *, life: Position, up_to: Position
+    ) -> Sequence[tuple[Position, Share]]:
+        """By one life, and when."""
+        ...
+
+    async def specs(self, refs: Sequence[Ref], at: Position) -> Mapping[Ref, Json]:
+        """What was wanted of them at a position."""
+        ...
+
+
+class Uncounted:
+    """For doors that no tenant with quotas goes through."""
+
+    async def taken(
+        self, tenant: str, kinds: Sequence[str], at: Position | None = None
+    ) -> Sequence[Share]:
+        raise Unavailable("quotas are not counted here")
+
+    async def changes(
+        self, tenant: str, kind: str, *, life: Position, up_to: Position
+    ) -> Sequence[tuple[Position, Share]]:
+        raise Unavailable("quotas are not counted here")
+
+    async def specs(self, refs: Sequence[Ref], at: Position) -> Mapping[Ref, Json]:
+        raise Unavailable("quotas are not counted here")
+
+
+@dataclass(frozen=True)
+class Door:
+    log: Log
+    folds: Folds
+    clock: Callable[[], datetime]
+    new_uid: Callable[[], str]
+    inside: Inside
+    users: Users
+    named_by: NamedBy
+    reached: Reached
+    usage: Usage = field(default_factory=Uncounted)
+    site: Site = field(default_factory=Site)
+    turns: Turns = field(default_factory=Turns)

@@ -1,0 +1,1 @@
+"""Loading of what a rule looks at, before it is asked."""

@@ -1,0 +1,1 @@
+"""The pure rules of the write side: commands, decisions, references, quotas."""

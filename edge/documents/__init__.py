@@ -1,0 +1,1 @@
+"""Documents that are served without a token: OpenAPI, its viewer, well-known."""

@@ -1,0 +1,152 @@
+"""What all resources share, as schemas: metadata, status, references, lists, errors.
+
+Written down as the standard has it (digest, sections 4, 5 and 7), limits included. Our structs are
+looser in places, because nobody reads from outside what we write ourselves.
+"""
+
+from typing import Any
+
+from secaplane.kinds import KINDS
+from secaplane.model.kind import Kind
+from secaplane.model.shape import Json, State
+
+URN_LENGTH_MAX = 255
+PLACES_MAX = 32
+"""Conditions in a status."""
+
+
+def text(longest: int, **more: Any) -> Json:
+    return {"type": "string", "maxLength": longest, **more}
+
+
+def ref(component: str) -> Json:
+    return {"$ref": f"#/components/schemas/{component}"}
+
+
+def record(properties: Json, *optional: str, **more: Any) -> Json:
+    """An object whose fields are all there, but for the optional ones."""
+    required = [field for field in properties if field not in optional]
+    shown: Json = {"type": "object", "properties": properties}
+    return shown | ({"required": required} if required else {}) | more
+
+
+NAME = text(
+    128,
+    minLength=1,
+    pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+)
+DATE_TIME: Json = {"type": "string", "format": "date-time"}
+PERMISSION: Json = {"provider": text(64), "resource": text(256), "verb": text(7)}
+MODIFICATION: Json = {
+    "createdAt": DATE_TIME,
+    "deletedAt": DATE_TIME,
+    "lastModifiedAt": DATE_TIME,
+    "resourceVersion": {"type": "integer", "format": "int64"},
+}
+SCOPE = text(64)
+
+
+def metadata(kind: Kind) -> tuple[str, Json]:
+    """A kind's metadata class: what the standard calls it, and its schema."""
+    fields: Json = {
+        "name": NAME,
+        **PERMISSION,
+        "apiVersion": text(16, default="v1"),
+        "kind": ref("ResourceKind"),
+        "ref": text(URN_LENGTH_MAX),
+    }
+    if not on_offer(kind):
+        fields |= MODIFICATION
+    shown = [field for _, field in kind.shown] + (["region"] if kind.provider.regional else [])
+    fields |= dict.fromkeys(shown, SCOPE)
+    schema = record(fields, "deletedAt", description="Written by the server.")
+    return _class(kind, shown), schema
+
+
+def _class(kind: Kind, shown: list[str]) -> str:
+    if on_offer(kind):
+        return "SkuResourceMetadata"
+    if "region" not in shown:
+        return f"Global{''.join(each.capitalize() for each in shown)}ResourceMetadata"
+    inner = shown[-2].capitalize() if shown[-2] != "tenant" else ""
+    return f"Regional{inner}ResourceMetadata"
+
+
+def on_offer(kind: Kind) -> bool:
+    """A SKU: neither times nor a version."""
+    return kind.offered and bool(kind.scope)
+
+
+def labelled(kind: Kind) -> bool:
+    """Regions and what is merely a view have no labels, annotations, extensions."""
+    return kind.writable or on_offer(kind)
+
+
+USER_PARTS: Json = {"labels": ref("Labels"), "annotations": ref("Annotations")}
+USER_PARTS["extensions"] = ref("Extensions")
+
+
+def _map(values: Json, description: str) -> Json:
+    return {"type": "object", "additionalProperties": values, "description": description}
+
+
+def components() -> Json:
+    state = {"type": "string", "enum": [each.value for each in State]}
+    conditions = {"type": "array", "maxItems": PLACES_MAX, "items": ref("StatusCondition")}
+    permission = PERMISSION | {"skipToken": {"type": "string"}}
+    return {
+        "Labels": _map(text(63), "At most 64, with keys of at most 128 characters."),
+        "Annotations": _map(text(1024), "At most 64, with keys of at most 128 characters."),
+        "Extensions": _map(
+            {"type": "string"}, "At most 64; what this site does not know, it refuses."
+        ),
+        "ResourceKind": {"type": "string", "enum": sorted(KINDS)},
+        "ResourceState": state,
+        "StatusCondition": record(
+            {
+                "state": ref("ResourceState"),
+                "lastTransitionAt": DATE_TIME,
+                "type": {"type": "string"},
+                "reason": text(1024, pattern="^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"),
+                "message": text(32_768),
+            },
+            "type",
+            "reason",
+            "message",
+        ),
+        "Status": record({"state": ref("ResourceState"), "conditions": conditions}, "state"),
+        "ResponseMetadata": record(permission, "skipToken"),
+        "Wellknown": WELLKNOWN,
+        "Error": ERROR,
+    }
+
+
+WELLKNOWN = record(
+    {
+        "version": {"type": "string"},
+        "endpoints": {
+            "type": "array",
+            "items": record({"provider": {"type": "string"}, "url": {"type": "string"}}),
+        },
+    }
+)
+ERROR = record(
+    {
+        "type": text(4000, description="A URI."),
+        "title": text(1024),
+        "status": {"type": "number", "minimum": 100, "maximum": 599},
+        "detail": text(32_768, description="What is wrong, and how to make it right."),
+        "instance": text(256, description="Carries the request id."),
+        "sources": {
+            "type": "array",
+            "items": record(
+                {
+                    "pointer": text(256, description="JSON Pointer into the body, or empty."),
+                    "parameter": text(64, description="Name of a parameter, or empty."),
+                }
+            ),
+        },
+        "meta": {"type": "object"},
+    },
+    "meta",
+)

@@ -1,0 +1,190 @@
+"""The operations of a kind: what the standard calls them, takes and answers, in its five classes
+(digest, section 3)."""
+
+import re
+from collections.abc import Iterator, Mapping
+
+from secaplane.edge.documents.openapi.envelope import ref
+from secaplane.edge.documents.openapi.schemas import name
+from secaplane.edge.problem import MEDIA_TYPE, PROBLEMS
+from secaplane.edge.requests.paths import REVIEWS
+from secaplane.kinds import KINDS
+from secaplane.model.kind import Kind
+from secaplane.model.shape import Json
+
+JSON = "application/json"
+NAMES = {"get": "Get", "put": "CreateOrUpdate", "delete": "Delete"}
+CODES: Mapping[str, tuple[int, ...]] = {
+    "list": (400, 401, 403, 500),
+    "get": (400, 401, 403, 404, 500),
+    "put": (400, 401, 403, 404, 409, 412, 422, 500),
+    "delete": (400, 401, 403, 404, 409, 412, 500),
+    "post": (400, 401, 403, 404, 409, 412, 500),
+    "review": (400, 401, 403, 422, 500),
+}
+"""What the standard says of each class, and nothing else; `default` stands for the rest. A review
+is ours."""
+DEFAULT = (
+    "What any HTTP server may answer: 304 (without a body, to If-None-Match), 405, 406, 413, 415, "
+    "429 and 503 (with Retry-After)."
+)
+ACCEPT = [JSON, f"{JSON}; deleted=true", f"{JSON}; deleted=only"]
+LIST_PARAMETERS: list[Json] = [
+    {"name": "labels", "in": "query", "required": False, "schema": {"type": "string"}},
+    {
+        "name": "limit",
+        "in": "query",
+        "required": False,
+        "schema": {"type": "integer", "minimum": 1, "maximum": 10000, "default": 1000},
+    },
+    {"name": "skipToken", "in": "query", "required": False, "schema": {"type": "string"}},
+    {
+        "name": "Accept",
+        "in": "header",
+        "required": False,
+        "schema": {"type": "string", "default": JSON, "enum": ACCEPT},
+    },
+]
+EXPECTED: Json = {
+    "name": "if-unmodified-since",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "integer"},
+    "description": "The metadata.resourceVersion last seen; 0 in a PUT: it must not exist.",
+}
+HEADERS: Json = {
+    "ETag": {"description": "For If-None-Match.", "schema": {"type": "string"}},
+    "Location": {"description": "Where it is.", "schema": {"type": "string"}},
+    "Secaplane-Position": {
+        "description": "For Secaplane-At-Least in a GET, which then shows this write.",
+        "schema": {"type": "string"},
+    },
+}
+
+
+def paths(kind: Kind, *, unique: bool) -> Iterator[tuple[str, Json]]:
+    """The kind's paths. Where its resources are found below a second one, the ids of the operations
+    repeat, as in the standard's two versions; or they are told apart, if they are to be unique."""
+    for url in kind.urls:
+        former = url != kind.url
+        suffix = _below(kind, url) if former and unique else ""
+        for path, verb, method, action in _asked(kind, url):
+            operation = _operation(kind, path, verb, action)
+            operation["operationId"] += suffix
+            yield path, {method: operation | ({"deprecated": True} if former else {})}
+
+
+def operation_id(kind: Kind, verb: str, action: str = "") -> str:
+    if verb == "list":
+        return f"List{kind.title}s"
+    return f"{NAMES.get(verb) or action.capitalize()}{kind.title}"
+
+
+def _below(kind: Kind, url: str) -> str:
+    *_, inner = (each for each in re.findall(r"{(\w+)}", url) if each not in kind.scope)
+    return f"In{inner.capitalize()}"
+
+
+def _asked(kind: Kind, url: str) -> Iterator[tuple[str, str, str, str]]:
+    """(path, class, method, action) of each operation."""
+    yield url, "list", "get", ""
+    item = f"{url}/{{name}}"
+    for verb in kind.verbs:
+        yield item, verb, verb, ""
+    for action in kind.actions:
+        yield f"{item}/{action}", "post", "post", action
+
+
+def _operation(kind: Kind, path: str, verb: str, action: str) -> Json:
+    operation: Json = {
+        "operationId": operation_id(kind, verb, action),
+        "tags": [kind.provider.name],
+        "parameters": [*_path_parameters(path), *_parameters(verb)],
+        "responses": _responses(kind, verb),
+    }
+    if verb == "put":
+        operation["requestBody"] = {"required": True, "content": _content(f"{name(kind)}Request")}
+    return operation
+
+
+def _path_parameters(path: str) -> list[Json]:
+    return [
+        {"name": each, "in": "path", "required": True, "schema": {"type": "string"}}
+        for each in re.findall(r"{(\w+)}", path)
+    ]
+
+
+def _parameters(verb: str) -> list[Json]:
+    return {"list": LIST_PARAMETERS, "get": []}.get(verb, [EXPECTED])
+
+
+def _responses(kind: Kind, verb: str) -> Json:
+    own = name(kind)
+    match verb:
+        case "list":
+            shown = {"200": _answer("A page.", "ETag", content=f"{own}Iterator")}
+        case "get":
+            shown = {"200": _answer("The resource.", "ETag", content=own)}
+        case "put":
+            position = "Secaplane-Position"
+            shown = {
+                "200": _answer("Updated.", position, content=own),
+                "201": _answer("Created.", "Location", position, content=own),
+            }
+        case _:
+            shown = {"202": _answer("Accepted.", "Secaplane-Position")}
+    return shown | _refusals(verb)
+
+
+def _refusals(verb: str) -> Json:
+    shown = {str(code): {"$ref": f"#/components/responses/Error{code}"} for code in CODES[verb]}
+    return shown | {"default": {"$ref": "#/components/responses/Other"}}
+
+
+def _answer(description: str, *headers: str, content: str = "") -> Json:
+    shown: Json = {
+        "description": description,
+        "headers": {each: {"$ref": f"#/components/headers/{each}"} for each in headers},
+    }
+    return shown | ({"content": _content(content)} if content else {})
+
+
+def error_responses() -> Json:
+    problem = {MEDIA_TYPE: {"schema": ref("Error")}}
+    titles = {status: title for status, _, title in PROBLEMS.values()}
+    titles[500] = "Internal Server Error"
+    codes = sorted({code for codes in CODES.values() for code in codes})
+    return {
+        **{f"Error{code}": {"description": titles[code], "content": problem} for code in codes},
+        "Other": {"description": DEFAULT, "content": problem},
+    }
+
+
+def _content(component: str) -> Json:
+    return {JSON: {"schema": ref(component)}}
+
+
+WELLKNOWN: Json = {
+    "operationId": "getWellknown",
+    "tags": ["Wellknown"],
+    "summary": "The global providers; also at /.well-known/secapi.",
+    "parameters": [],
+    "security": [],
+    "responses": {
+        "200": {"description": "The global providers.", "content": _content("Wellknown")},
+        "500": {"$ref": "#/components/responses/Error500"},
+    },
+}
+
+
+def review() -> Json:
+    return {
+        "operationId": "ReviewAccess",
+        "tags": [KINDS["tenant"].provider.name],
+        "summary": "Whether a caller may do something, and why; or who may.",
+        "description": "Nothing is recorded. The path is that of a URL; for an action its own, or "
+        "its resource's. Without a caller, the answer names the callers who may.",
+        "parameters": _path_parameters(REVIEWS),
+        "requestBody": {"required": True, "content": _content("AccessReviewRequest")},
+        "responses": {"200": _answer("The answer.", content="AccessReview")} | _refusals("review"),
+    }

@@ -1,0 +1,36 @@
+"""The document as a page in the browser, without a token. It loads nothing from outside.
+
+Swagger UI lies beside this, unchanged, with its licences: the wheel carries it, so that the page is
+there where there is no other network.
+"""
+
+from pathlib import Path
+
+from litestar.handlers import HTTPRouteHandler
+
+from secaplane.edge.serving.fixed import fixed
+
+FOLDER = Path(__file__).parent
+JAVASCRIPT, CSS = "text/javascript", "text/css"
+FILES = {
+    "/docs": (FOLDER / "index.html", "text/html"),
+    "/docs/start.js": (FOLDER / "start.js", JAVASCRIPT),
+    "/docs/swagger-ui-bundle.js": (FOLDER / "swagger" / "swagger-ui-bundle.js", JAVASCRIPT),
+    "/docs/swagger-ui.css": (FOLDER / "swagger" / "swagger-ui.css", CSS),
+}
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def routes() -> list[HTTPRouteHandler]:
+    return [
+        fixed(path, file.read_bytes(), media_type, HEADERS)
+        for path, (file, media_type) in FILES.items()
+    ]

@@ -1,0 +1,1 @@
+"""Reading a request: its context, its origin, its path, its body, its rate."""

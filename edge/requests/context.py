@@ -1,0 +1,51 @@
+"""One request on its way through the house: its id, its headers, what is asked of it."""
+
+import re
+from collections.abc import Sequence
+from random import getrandbits
+from typing import Any
+
+from secaplane.policy.tokens.caller import Caller
+
+KEY = "secaplane.visit"
+REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
+
+
+class Visit:
+    """Made at the entrance, kept in the ASGI scope. The guard adds who asks, and for what."""
+
+    __slots__ = ("_headers", "_sent", "caller", "method", "path", "peer", "request_id", "verb")
+
+    def __init__(self, scope: Any) -> None:
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self._sent: Sequence[tuple[bytes, bytes]] = scope["headers"]
+        self._headers: dict[bytes, bytes] = dict(self._sent)
+        self.request_id = self._request_id()
+        self.peer: str = (scope.get("client") or ("",))[0]
+        self.caller: Caller | None = None
+        self.verb = ""
+
+    def header(self, name: bytes) -> str | None:
+        """The last header of that (lower-case) name, as text."""
+        value = self._headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    def headers(self, name: bytes) -> list[str]:
+        """Every header of that (lower-case) name, as text."""
+        return [value.decode("latin-1") for key, value in self._sent if key == name]
+
+    def _request_id(self) -> str:
+        """The client's own, where it is harmless to repeat."""
+        sent = self.header(b"x-request-id")
+        return sent if sent and REQUEST_ID.fullmatch(sent) else new_id()
+
+
+def new_id() -> str:
+    """Unique, not secret: so the fast generator will do."""
+    return f"{getrandbits(128):032x}"
+
+
+def visit_of(scope: Any) -> Visit:
+    visit: Visit = scope[KEY]
+    return visit

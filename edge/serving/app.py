@@ -1,0 +1,196 @@
+"""An HTTP side of the house: its routes, its entrance, and what becomes of everything that is
+raised."""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from litestar import Litestar, Request, Response
+from litestar.enums import ScopeType
+from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
+
+from secaplane.edge.audit_recorder import Witness
+from secaplane.edge.problem import Dialect, defect, refused
+from secaplane.edge.requests.context import KEY, Visit, visit_of
+from secaplane.edge.requests.paths import allowed, not_allowed
+from secaplane.edge.serving.metrics import Metrics
+from secaplane.model.errors import Malformed, Nowhere, Refusal, TooLarge, TooLong, Unavailable
+from secaplane.readmodel.schema.tables import AWAY
+
+UNKNOWN = "/unknown"
+ACCEPTED = 202
+UNSERVED = "UNSERVED"
+READS = "GET, HEAD"
+"""What a path takes that is no kind's: health, metrics, the document."""
+log = logging.getLogger("secaplane.edge")
+
+Asgi = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much of a request is read."""
+
+    url_bytes_max: int = 16 * 1024
+    body_bytes_max: int = 1024 * 1024
+
+
+def build(
+    routes: Sequence[HTTPRouteHandler],
+    *,
+    metrics: Metrics,
+    witness: Witness | None = None,
+    dialect: Dialect = "spec",
+    sizes: Sizes | None = None,
+) -> Asgi:
+    """The ASGI application for a set of routes. What refuses nobody needs no witness."""
+    limits = sizes or Sizes()
+
+    def on_refusal(request: Request[Any, Any, Any], refusal: Refusal) -> Response[bytes]:
+        visit = visit_of(request.scope)
+        if witness is not None:
+            witness.refused(visit, refusal)
+        return refused(refusal, visit, dialect)
+
+    def on_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+        refusal = _as_refusal(request, error, limits)
+        return refused(refusal, visit_of(request.scope), dialect)
+
+    def on_defect(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+        visit = visit_of(request.scope)
+        log.error("defect", exc_info=error, extra={"request": visit.request_id, "path": visit.path})
+        return defect(visit)
+
+    def on_away(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+        visit = visit_of(request.scope)
+        said = {"request": visit.request_id, "reason": f"{type(error).__name__}: {error}"}
+        log.warning("the database is away", extra=said)
+        return refused(Unavailable("the database does not answer; try again"), visit, dialect)
+
+    app = Litestar(
+        list(routes),
+        exception_handlers={
+            Refusal: on_refusal,
+            HTTPException: on_http,
+            Exception: on_defect,
+            **dict.fromkeys(AWAY, on_away),
+        },
+        openapi_config=None,
+        logging_config=None,
+        request_max_body_size=limits.body_bytes_max,
+    )
+    return Entrance(app, metrics, limits.url_bytes_max)
+
+
+class Entrance:
+    """What happens to every request before the router and to every answer after it."""
+
+    def __init__(self, app: Asgi, metrics: Metrics, url_bytes_max: int) -> None:
+        self._app, self._metrics, self._url_bytes_max = app, metrics, url_bytes_max
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await self._app(scope, receive, send)
+            return
+        visit = scope[KEY] = Visit(scope)
+        _straighten(scope, visit)
+        began = time.perf_counter()
+        request_id = (b"x-request-id", visit.request_id.encode())
+
+        status = 500
+
+        async def sending(message: Any) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*_fitting(message["headers"], status), request_id]
+            await send(message)
+
+        try:
+            if _url_bytes(scope) > self._url_bytes_max:
+                await _refuse_url(visit, self._url_bytes_max, sending)
+            else:
+                await self._app(scope, receive, sending)
+        finally:
+            self._answered(visit, status, began)
+
+    def _answered(self, visit: Visit, status: int, began: float) -> None:
+        """Reads that went well are counted only: a line for each would cost more than the read."""
+        took_s = time.perf_counter() - began
+        self._metrics.answered(visit.method, status, took_s)
+        if visit.method in ("GET", "HEAD") and status < 400:
+            return
+        log.info(
+            "answered",
+            extra={
+                "request": visit.request_id,
+                "method": visit.method,
+                "path": visit.path,
+                "status": status,
+                "took_ms": round(took_s * 1000, 2),
+            },
+        )
+
+
+def _url_bytes(scope: Any) -> int:
+    return len(scope.get("raw_path") or b"") + len(scope.get("query_string") or b"")
+
+
+async def _refuse_url(visit: Visit, bytes_max: int, send: Any) -> None:
+    """Before anybody looks for a route."""
+    problem = refused(TooLong(f"an address has at most {bytes_max} bytes"), visit)
+    body: bytes = problem.content
+    headers = [
+        (b"content-type", str(problem.media_type).encode()),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    start = {"type": "http.response.start", "status": problem.status_code, "headers": headers}
+    await send(start)
+    await send({"type": "http.response.body", "body": body})
+
+
+def _fitting(headers: Any, status: int) -> Any:
+    """What is accepted has no body, so it says no type of one."""
+    if status != ACCEPTED:
+        return headers
+    return [each for each in headers if each[0] != b"content-type"]
+
+
+def _straighten(scope: Any, visit: Visit) -> None:
+    """A path that the router would bend is made one that it does not know, or that a rule refuses.
+
+    The router drops a trailing slash, a percent-encoded slash would part a name in two, and NUL
+    reaches no table. Nor may the framework answer OPTIONS of itself: it asks no guard, and names
+    half of the methods.
+    """
+    path: str = visit.path
+    raw: bytes = scope.get("raw_path") or b""
+    if b"%2f" in raw or b"%2F" in raw:
+        path = _with_slashes_kept(raw)
+    if path.endswith("/") or "//" in path or ("\0" in path and visit.method != "PUT"):
+        path = UNKNOWN
+    scope["path"] = path
+    if visit.method == "OPTIONS":
+        scope["method"] = UNSERVED
+
+
+def _with_slashes_kept(raw: bytes) -> str:
+    text = raw.decode("latin-1")
+    return unquote(text.replace("%2f", "%252F").replace("%2F", "%252F"))
+
+
+def _as_refusal(request: Request[Any, Any, Any], error: HTTPException, limits: Sizes) -> Refusal:
+    """What the framework refuses, in the house's words. A path that the other side of the house
+    serves is known here too."""
+    match error.status_code:
+        case 404 | 405:
+            methods = allowed(request.scope["path"]) or (READS if error.status_code == 405 else "")
+            return not_allowed(methods) if methods else Nowhere("there is nothing at this path")
+        case 413:
+            return TooLarge(f"a body has at most {limits.body_bytes_max} bytes")
+        case _:
+            return Malformed("the request cannot be read")

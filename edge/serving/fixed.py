@@ -1,0 +1,33 @@
+"""Answers that stay the same while the process lives, for everybody, without a token."""
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from types import MappingProxyType
+from typing import Any
+
+from litestar import Request, route
+from litestar.enums import HttpMethod
+from litestar.handlers import HTTPRouteHandler
+from litestar.response.base import ASGIResponse
+
+from secaplane.edge.requests.context import visit_of
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+def fixed(
+    path: str | list[str], body: bytes, media_type: str, headers: Mapping[str, str] = NOTHING
+) -> HTTPRouteHandler:
+    """GET and HEAD, with an ETag; a browser asks again each time and is told that nothing changed
+    (RFC 9111, section 5.2.2.4)."""
+    etag = f'"{blake2b(body, digest_size=12).hexdigest()}"'
+    sent = {"ETag": etag, "Cache-Control": "no-cache", **headers}
+
+    @route(path, http_method=[HttpMethod.GET, HttpMethod.HEAD])
+    async def same_for_all(request: Request[Any, Any, Any]) -> ASGIResponse:
+        asked = visit_of(request.scope).header(b"if-none-match")
+        if asked is not None and (asked.strip() == "*" or etag in asked):
+            return ASGIResponse(status_code=304, headers=sent)
+        return ASGIResponse(body=body, headers=sent, media_type=media_type)
+
+    return same_for_all

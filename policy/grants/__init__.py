@@ -1,0 +1,1 @@
+"""Authorization: roles and role assignments become decisions."""

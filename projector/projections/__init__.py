@@ -1,0 +1,1 @@
+"""The projections: each turns events into the rows of one table."""

@@ -1,0 +1,51 @@
+"""One row for each event, with the document as it then stood: what history, as-of and diff read."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from secaplane.eventlog.codec import NAMES
+from secaplane.model.shape import Ref
+from secaplane.projector.columns import Insert, Row
+from secaplane.projector.folding import Folded
+from secaplane.readmodel.schema.tables import Tx
+
+NAME = "history"
+COLUMNS = {
+    "position": "bigint",
+    "kind": "text",
+    "path": "text",
+    "uid": "text",
+    "time": "timestamptz",
+    "type": "text",
+    "request": "text",
+    "cause": "bigint",
+    "by": "text",
+    "document": "text",
+}
+PARTS = (Insert(NAME, COLUMNS, on_conflict=""),)
+_encode = msgspec.json.Encoder().encode
+
+
+def rows(folded: Sequence[Folded]) -> tuple[list[Row]]:
+    return ([row(each) for each in folded],)
+
+
+def row(folded: Folded) -> Row:
+    event = folded.event
+    return (
+        event.position,
+        event.ref.kind,
+        event.ref.path,
+        event.uid,
+        event.time,
+        NAMES[type(event.event)],
+        event.request,
+        event.cause,
+        _encode(event.by).decode(),
+        folded.document,
+    )
+
+
+async def forget(tx: Tx, ref: Ref) -> None:
+    await tx.execute("delete from history where kind = $1 and path = $2", ref.kind, ref.path)

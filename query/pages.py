@@ -1,0 +1,64 @@
+"""`limit` and `skipToken` of a list. Pure.
+
+A skipToken names the last item of the page before, and is signed, so that nobody can make one up;
+it is bound to what was listed, and all replicas that share the keys understand it.
+"""
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Sequence
+
+from secaplane.model.errors import Malformed
+
+LIMIT_DEFAULT = 1000
+LIMIT_MAX = 10_000
+LIMIT = re.compile(r"[0-9]{1,5}")
+DIGEST_BYTES = 16
+TOKEN_LENGTH_MAX = 1024
+BEGINNING = ("", 0)
+
+
+def limit(sent: str | None) -> int:
+    """Raises Malformed outside 1..LIMIT_MAX."""
+    if sent is None:
+        return LIMIT_DEFAULT
+    if not LIMIT.fullmatch(sent) or not 1 <= int(sent) <= LIMIT_MAX:
+        raise Malformed(f"limit takes a whole number from 1 to {LIMIT_MAX}", parameter="limit")
+    return int(sent)
+
+
+def skip_token(after: tuple[str, int], listed: str, keys: Sequence[bytes]) -> str:
+    """`after` is (name, life) of the last item shown; the first key signs."""
+    name, life = after
+    said = f"{life} {name}".encode()
+    return base64.urlsafe_b64encode(_digest(keys[0], said, listed) + said).decode().rstrip("=")
+
+
+def after(token: str | None, listed: str, keys: Sequence[bytes]) -> tuple[str, int]:
+    """Where a page begins. Any of the keys may have signed.
+
+    Raises:
+        Malformed: a token we did not make, or made for another list.
+    """
+    if token is None:
+        return BEGINNING
+    try:
+        data = base64.b64decode(
+            token[:TOKEN_LENGTH_MAX] + "=" * (-len(token) % 4), altchars=b"-_", validate=True
+        )
+        signed, said = data[:DIGEST_BYTES], data[DIGEST_BYTES:]
+        if any(hmac.compare_digest(signed, _digest(key, said, listed)) for key in keys):
+            life, _, name = said.decode().partition(" ")
+            return name, int(life)
+    except ValueError:
+        pass
+    raise Malformed(
+        "this skipToken is not of this list; take the one from the page before, unchanged",
+        parameter="skipToken",
+    )
+
+
+def _digest(key: bytes, said: bytes, listed: str) -> bytes:
+    return hmac.new(key, listed.encode() + b"\0" + said, hashlib.sha256).digest()[:DIGEST_BYTES]

@@ -1,0 +1,120 @@
+"""A label selector -> what it chooses, as `readmodel.questions.page` asks for it. Pure (digest,
+section 9).
+
+    selector = term *("," term)         all must hold
+    term     = key op value             op is one of = != > < >= <=
+
+`*` stands for any characters in key and value, with `=` and `!=`. Comparisons are of numbers; a
+value that is none does not match. `!=` also matches what has no such key.
+
+One term leads: the index of labels names who bears what it wants, the first `=` without `*` in the
+order of the list, others in any. Any more of the first sort ask the same index; everything else
+looks at the labels of a row.
+"""
+
+import re
+from collections.abc import Sequence
+
+import msgspec
+
+from secaplane.model.errors import Malformed
+from secaplane.readmodel.questions.resources import FIRST_ARGUMENT, Choice
+
+SELECTOR_LENGTH_MAX = 4096
+TERMS_MAX = 32
+TERM = re.compile(r"([^=!<>,\s]+)\s*(!=|>=|<=|=|>|<)([^=!<>,]*)")
+NUMBER = re.compile(r"[+-]?[0-9]{1,64}(\.[0-9]{1,64})?")
+_NUMERIC = "'^[+-]?[0-9]{1,64}([.][0-9]{1,64})?$'"
+
+
+class Term(msgspec.Struct, frozen=True):
+    key: str
+    op: str
+    value: str
+
+    @property
+    def exact(self) -> bool:
+        """One value of one key."""
+        return self.op == "=" and "*" not in self.key and "*" not in self.value
+
+
+def terms(selector: str) -> list[Term]:
+    """Raises Malformed, naming the term that cannot be read."""
+    if len(selector) > SELECTOR_LENGTH_MAX or "\0" in selector:
+        raise _malformed(
+            f"a selector has at most {SELECTOR_LENGTH_MAX} characters, none of them NUL"
+        )
+    parts = selector.split(",")
+    if len(parts) > TERMS_MAX:
+        raise _malformed(f"a selector has at most {TERMS_MAX} terms")
+    return [_term(n, part) for n, part in enumerate(parts, start=1)]
+
+
+def choice(chosen: Sequence[Term]) -> Choice:
+    lead = min((term for term in chosen if term.op != "!="), key=_rank, default=None)
+    arguments: list[object] = []
+    borne = _bearing("l", lead, arguments) if lead else ""
+    more = [f"and {_written(term, arguments)}" for term in chosen if term is not lead]
+    return Choice(borne, lead is not None and lead.exact, " ".join(more), arguments)
+
+
+def bare(chosen: Sequence[Term]) -> bool:
+    """Whether it chooses what bears no label at all."""
+    return all(term.op == "!=" for term in chosen)
+
+
+def _rank(term: Term) -> int:
+    return 0 if term.exact else 1 if "*" not in term.key else 2
+
+
+def _term(n: int, part: str) -> Term:
+    part = part.strip()
+    found = TERM.fullmatch(part)
+    if found is None:
+        raise _malformed(f"term {n}, {part!r}, is not key=value (or != > < >= <=)")
+    term = Term(found[1], found[2], found[3].strip())
+    if term.op not in ("=", "!=") and not NUMBER.fullmatch(term.value):
+        raise _malformed(f"term {n}, {part!r}, compares with what is no number")
+    return term
+
+
+def _malformed(why: str) -> Malformed:
+    return Malformed(f"the label selector cannot be read: {why}", parameter="labels")
+
+
+def _written(term: Term, arguments: list[object]) -> str:
+    if term.exact:
+        said = _bearing("also", term, arguments)
+        return f"exists ({_ALSO} and {said})"
+    if term.op in ("=", "!="):
+        said = _bearing("own", term, arguments)
+        own = f"exists (select from jsonb_each_text(r.labels) as own (key, value) where {said})"
+        return own if term.op == "=" else f"not {own}"
+    value = f"r.labels ->> {_n(arguments, term.key)}::text"
+    number = f"{_n(arguments, term.value)}::text::numeric"
+    return f"case when {value} ~ {_NUMERIC} then ({value})::numeric {term.op} {number} end"
+
+
+_ALSO = """select from labels as also where also.kind = $1 and also.collection = $2
+    and also.name = l.name and also.life = l.life"""
+
+
+def _bearing(row: str, term: Term, arguments: list[object]) -> str:
+    key = _like(f"{row}.key", term.key, arguments)
+    if term.op in ("=", "!="):
+        return f"{key} and {_like(f'{row}.value', term.value, arguments)}"
+    return f"{key} and {row}.number {term.op} {_n(arguments, term.value)}::text::numeric"
+
+
+def _like(column: str, pattern: str, arguments: list[object]) -> str:
+    if "*" not in pattern:
+        return f"{column} = {_n(arguments, pattern)}"
+    if not pattern.strip("*"):
+        return "true"
+    escaped = re.sub(r"([\\%_])", r"\\\1", pattern)
+    return f"{column} like {_n(arguments, escaped.replace('*', '%'))}"
+
+
+def _n(arguments: list[object], value: object) -> str:
+    arguments.append(value)
+    return f"${FIRST_ARGUMENT - 1 + len(arguments)}"

@@ -1,0 +1,79 @@
+"""What tenants have taken of what they may have: the questions asked of `usage`, and of how other
+things then were."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from asyncpg import Pool
+
+from secaplane.kinds.shares import Share
+from secaplane.model.shape import Json, Position, Ref
+from secaplane.readmodel.schema.tables import OPEN
+
+
+class _Document(msgspec.Struct, frozen=True):
+    spec: dict[str, Any]
+
+
+_decode = msgspec.json.Decoder(_Document).decode
+
+
+class Usage:
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def taken(
+        self, tenant: str, kinds: Sequence[str], at: Position | None = None
+    ) -> list[Share]:
+        """What was not gone at a position, or is not gone now: by kind and SKU."""
+        rows = await self._pool.fetch(
+            """
+            select kind, sku, sum(number)::bigint, sum(amount)::bigint from usage
+            where tenant = $1 and kind = any($2) and until > $3 and position <= $3
+            group by kind, sku
+            """,
+            tenant,
+            list(kinds),
+            OPEN - 1 if at is None else at,
+        )
+        return [Share(*row) for row in rows]
+
+    async def changes(
+        self, tenant: str, kind: str, *, life: Position, up_to: Position
+    ) -> list[tuple[Position, Share]]:
+        """What one life took, and when, whether it is gone by now or not."""
+        for since in (OPEN - 1, life):  # most live, and are found at once
+            rows = await self._pool.fetch(
+                """
+                select position, kind, sku, number, amount from usage
+                where tenant = $1 and kind = $2 and until > $3 and life = $4 and position <= $5
+                order by position
+                """,
+                tenant,
+                kind,
+                since,
+                life,
+                up_to,
+            )
+            if rows:
+                break
+        return [(Position(row[0]), Share(*row[1:])) for row in rows]
+
+    async def specs(self, refs: Sequence[Ref], at: Position) -> dict[Ref, Json]:
+        """What was wanted of some resources at a position."""
+        rows = await self._pool.fetch(
+            """
+            select w.kind, w.path, h.document
+            from unnest($1::text[], $2::text[]) as w (kind, path)
+            cross join lateral (
+                select document from history
+                where kind = w.kind and path = w.path and position <= $3
+                order by position desc limit 1
+            ) as h
+            """,
+            [ref.kind for ref in refs],
+            [ref.path for ref in refs],
+            at,
+        )
+        return {Ref(row[0], row[1]): _decode(row[2]).spec for row in rows}

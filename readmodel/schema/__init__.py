@@ -1,0 +1,1 @@
+"""The tables, their checkpoints, and which read model is active."""

@@ -1,0 +1,109 @@
+"""The resources that live and die with another: made, kept to their number, and ended."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+from uuid import uuid4
+
+from secaplane.command.dependencies import Door
+from secaplane.command.handle import handle
+from secaplane.command.rules.commands import Act, Command, Delete, Put
+from secaplane.kinds import KINDS
+from secaplane.model.errors import Conflict, Invalid, NotFound, Outdated, OverQuota
+from secaplane.model.events import SYSTEM
+from secaplane.model.kind import Companion
+from secaplane.model.shape import Position, Ref, Resource, State
+
+AT_ONCE_MAX = 30
+"""Commands for each look: others want to use the log, too."""
+FAILED, OVER_QUOTA = "MemberFailed", "QuotaExceeded"
+
+
+class Trouble(NamedTuple):
+    """Why something cannot go on by itself, as conditions say it."""
+
+    reason: str
+    message: str
+
+
+class Growth(NamedTuple):
+    """How far a brood has come, and what keeps it from going on by itself."""
+
+    done: bool
+    busy: bool
+    trouble: Trouble | None = None
+
+
+async def raised(door: Door, resource: Resource, here: Mapping[Ref, Resource]) -> Growth:
+    """Make what is missing, end what is too many, ask of each what it is there for. `here` is what
+    is not gone of the brood.
+
+    Raises:
+        Refusal: the log is away.
+    """
+    kind = KINDS[resource.ref.kind]
+    assert kind.brood is not None, "only a kind with a brood raises one"
+    wanted = {Ref(each.kind, each.path): each for each in kind.brood(resource).members}
+    surplus = [ref for ref, each in here.items() if ref not in wanted and not each.going]
+    commands: list[tuple[Ref, Command]] = [(ref, Delete()) for ref in reversed(surplus)]
+    for ref, each in wanted.items():
+        member = here.get(ref)
+        if member is not None and member.state is State.ERROR:
+            return Growth(False, False, _trouble(ref, _said(member)))
+        command = _next(each, member)
+        commands += [(ref, command)] if command else []
+    for ref, command in commands[:AT_ONCE_MAX]:
+        trouble = await say(door, resource, ref, command)
+        if trouble:
+            return Growth(False, True, trouble)
+    settled = all(ref in here and here[ref].state is State.ACTIVE for ref in wanted)
+    return Growth(settled and not commands and len(here) == len(wanted), bool(commands))
+
+
+def _trouble(ref: Ref, message: str, reason: str = FAILED) -> Trouble:
+    return Trouble(reason, f"{ref.kind} {ref.name}: {message}")
+
+
+def _said(member: Resource) -> str:
+    newest = member.conditions[0]
+    return newest.message or newest.reason or "it failed"
+
+
+def _next(each: Companion, here: Resource | None) -> Command | None:
+    if here is None:
+        return Put(spec=each.spec, expected=0)
+    if each.action and not here.power.asked and here.state is State.ACTIVE:
+        return Act(action=each.action)
+    return None
+
+
+async def say(door: Door, resource: Resource, ref: Ref, command: Command) -> Trouble | None:
+    """A command of the system, on account of a resource; answers what is wrong with it for good.
+    That somebody was faster, or that it has to wait, is no trouble: the next look sees how it is.
+    A quota is: waiting does not help."""
+    try:
+        await handle(
+            door,
+            ref,
+            command,
+            by=SYSTEM,
+            request=f"reconciler-{uuid4().hex}",
+            cause=resource.position,
+        )
+    except OverQuota as refusal:
+        return _trouble(ref, refusal.detail, OVER_QUOTA)
+    except Invalid as refusal:
+        return _trouble(ref, refusal.detail)
+    except Outdated:
+        return None if await _ours(door, ref) else _trouble(ref, "somebody else's has that name")
+    except (NotFound, Conflict):
+        pass
+    return None
+
+
+async def _ours(door: Door, ref: Ref) -> bool:
+    """Whether the house made what lives there; or nobody, by now."""
+    here = await door.folds.fresh(ref)
+    if here is None or here.gone:
+        return True
+    created = await door.log.read(ref, after=Position(here.life - 1), up_to=here.life)
+    return created[0].by == SYSTEM

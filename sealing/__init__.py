@@ -1,0 +1,1 @@
+"""Encryption of secret fields: the keyring, and sealing and opening with it."""
