@@ -18,13 +18,13 @@ from urllib.parse import unquote
 
 import msgspec
 
-from secaplane.eventlog.codec import Unreadable
+from secaplane.eventlog.codec import Undecodable
 
 VERSION = 1
 ROOT = "seca-refusals"
-EVERYTHING = f"{ROOT}.>"
-Sort = Literal["unauthenticated", "forbidden", "login", "read"]
-SORTS: tuple[Sort, ...] = ("unauthenticated", "forbidden", "login", "read")
+ALL_SUBJECTS = f"{ROOT}.>"
+EntryType = Literal["unauthenticated", "forbidden", "login", "read"]
+ENTRY_TYPES: tuple[EntryType, ...] = ("unauthenticated", "forbidden", "login", "read")
 NAME_LENGTH_MAX = 256
 PATH_LENGTH_MAX = 512
 REASON_LENGTH_MAX = 256
@@ -40,7 +40,7 @@ _TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{4,}(\.[A-Za-z0-9_-]*)*")
 _HALVES = re.compile(r"[\ud800-\udfff]")
 
 
-class Who(msgspec.Struct, frozen=True):
+class EntryCaller(msgspec.Struct, frozen=True):
     """A caller and the id of the token that was shown; empty where nobody is known."""
 
     issuer: str = ""
@@ -48,7 +48,7 @@ class Who(msgspec.Struct, frozen=True):
     token: str = ""
 
 
-NOBODY = Who()
+UNKNOWN_CALLER = EntryCaller()
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +60,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     time: datetime
     request: str
     source: str
-    caller: Who
+    caller: EntryCaller
     verb: str
     path: str
     reason: str
@@ -68,12 +68,12 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def entry(
-    sort: Sort,
+    sort: EntryType,
     *,
     time: datetime,
     request: str,
     source: str,
-    caller: Who = NOBODY,
+    caller: EntryCaller = UNKNOWN_CALLER,
     verb: str,
     path: str,
     reason: str = "",
@@ -86,7 +86,9 @@ def entry(
         time=time,
         request=_short(request, NAME_LENGTH_MAX, secrets),
         source=_short(source, NAME_LENGTH_MAX, secrets),
-        caller=Who(*(_short(each, NAME_LENGTH_MAX) for each in msgspec.structs.astuple(caller))),
+        caller=EntryCaller(
+            *(_short(each, NAME_LENGTH_MAX) for each in msgspec.structs.astuple(caller))
+        ),
         verb=_short(verb, NAME_LENGTH_MAX, secrets),
         path=_short(path, PATH_LENGTH_MAX, secrets),
         reason=_short(reason, REASON_LENGTH_MAX, secrets),
@@ -97,7 +99,7 @@ def entry(
 def subject(each: Entry) -> str:
     """One for each type and caller, so that the server can bound them one by one."""
     caller = each.caller
-    if caller == NOBODY:
+    if caller == UNKNOWN_CALLER:
         return f"{ROOT}.{each.type}.{_digest(_neighbours(each.source))}"
     return f"{ROOT}.{each.type}.{_digest(f'{caller.issuer} {caller.sub}')}"
 
@@ -117,9 +119,9 @@ def decode(data: bytes) -> Entry:
     try:
         found = _decode(data)
     except msgspec.DecodeError as error:
-        raise Unreadable(str(error)) from error
-    if found.v != VERSION or found.type not in SORTS:
-        raise Unreadable(f"entry {found.type} v{found.v} is not known here")
+        raise Undecodable(str(error)) from error
+    if found.v != VERSION or found.type not in ENTRY_TYPES:
+        raise Undecodable(f"entry {found.type} v{found.v} is not known here")
     return found
 
 

@@ -16,18 +16,18 @@ import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from secaplane.audit.entries import EVERYTHING, Entry, encode, subject
-from secaplane.eventlog.connection_errors import LOST
+from secaplane.audit.entries import ALL_SUBJECTS, Entry, encode, subject
+from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
 from secaplane.eventlog.jetstream_api import PREPARE_S_MAX, ServerError, asked, direct_batch, json
-from secaplane.eventlog.log import Unanswered
+from secaplane.eventlog.log import LogUnavailable
 
-TWICE_S = 120
+DUPLICATE_WINDOW_S = 120
 """For so long the server recognises an entry that it has already been told."""
 NAME_IN_USE = 10058
-TELLING_APART = "Nats-Msg-Id"
+MESSAGE_ID = "Nats-Msg-Id"
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class AuditLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How much is kept; what is older than the newest that fit is gone."""
 
     each: int
@@ -36,14 +36,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     days: int
 
 
-class Waiting(NamedTuple):
+class PendingEntry(NamedTuple):
     """An entry under a name of its own: told twice, it is kept once."""
 
     name: str
     entry: Entry
 
 
-class Told(Enum):
+class PublishResult(Enum):
     KEPT = "kept"
     REFUSED = "refused"
     """The stream will not have it; to try again is of no use."""
@@ -64,18 +64,18 @@ class _Answer(msgspec.Struct, frozen=True):
 _answer = msgspec.json.Decoder(_Answer).decode
 
 
-def name_of(stream: str) -> str:
+def stream_name(stream: str) -> str:
     """Beside the stream that holds the log."""
     return f"{stream}-refusals"
 
 
-class RefusalStream:
+class AuditStream:
     def __init__(self, nats: Client, *, stream: str) -> None:
-        self._nats, self.name = nats, name_of(stream)
+        self._nats, self.name = nats, stream_name(stream)
         self._direct = f"$JS.API.DIRECT.GET.{self.name}"
         self._ask = partial(asked, nats, _answer)
 
-    async def make(self, limits: Limits, *, replicas: int = 1) -> None:
+    async def make(self, limits: AuditLimits, *, replicas: int = 1) -> None:
         """Unless there is one, which stays as it is: who could lower its limits could empty it.
 
         Raises:
@@ -83,14 +83,14 @@ class RefusalStream:
         """
         config = {
             "name": self.name,
-            "subjects": [EVERYTHING],
+            "subjects": [ALL_SUBJECTS],
             "storage": "file",
             "retention": "limits",
             "discard": "old",
             "max_msgs_per_subject": limits.each,
             "max_bytes": limits.bytes_max,
             "max_age": limits.days * 24 * 3600 * 10**9,
-            "duplicate_window": TWICE_S * 10**9,
+            "duplicate_window": DUPLICATE_WINDOW_S * 10**9,
             "num_replicas": replicas,
             "allow_direct": True,
             "deny_delete": True,
@@ -101,9 +101,9 @@ class RefusalStream:
         address = f"$JS.API.STREAM.CREATE.{self.name}"
         made = await self._ask(address, json(config), seconds=PREPARE_S_MAX)
         if made.error is not None and made.error.err_code != NAME_IN_USE:
-            raise Unanswered(made.error.description)
+            raise LogUnavailable(made.error.description)
 
-    async def limits(self) -> Limits:
+    async def limits(self) -> AuditLimits:
         """Those that it has.
 
         Raises:
@@ -111,18 +111,18 @@ class RefusalStream:
         """
         known = await self._ask(f"$JS.API.STREAM.INFO.{self.name}", b"")
         if known.config is None:
-            raise Unanswered(known.error.description if known.error else "no configuration")
+            raise LogUnavailable(known.error.description if known.error else "no configuration")
         config = known.config
-        return Limits(
+        return AuditLimits(
             each=config.max_msgs_per_subject,
             bytes_max=config.max_bytes,
             days=config.max_age // (24 * 3600 * 10**9),
         )
 
-    async def tell(self, batch: Sequence[Waiting]) -> list[Told]:
+    async def tell(self, batch: Sequence[PendingEntry]) -> list[PublishResult]:
         """All at once; what became of each."""
         if not self._nats.is_connected:
-            return [Told.UNANSWERED] * len(batch)
+            return [PublishResult.UNANSWERED] * len(batch)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._tell(each)) for each in batch]
         return [task.result() for task in tasks]
@@ -144,22 +144,22 @@ class RefusalStream:
                 return
             question = {"seq": int((found[-1].headers or {})["Nats-Sequence"]) + 1}
 
-    async def _tell(self, each: Waiting) -> Told:
+    async def _tell(self, each: PendingEntry) -> PublishResult:
         try:
             answer = await self._ask(
-                subject(each.entry), encode(each.entry), headers={TELLING_APART: each.name}
+                subject(each.entry), encode(each.entry), headers={MESSAGE_ID: each.name}
             )
-        except Unanswered:
-            return Told.UNANSWERED
-        return Told.KEPT if answer.error is None else Told.REFUSED
+        except LogUnavailable:
+            return PublishResult.UNANSWERED
+        return PublishResult.KEPT if answer.error is None else PublishResult.REFUSED
 
     async def _batch(self, question: dict[str, Any]) -> tuple[list[Msg], int]:
         """Some, and how many there are after them."""
         try:
-            every = {**question, "next_by_subj": EVERYTHING}
+            every = {**question, "next_by_subj": ALL_SUBJECTS}
             found, closing = await direct_batch(self._nats, self._direct, every)
-        except LOST as error:
-            raise Unanswered(str(error) or type(error).__name__) from error
+        except CONNECTION_ERRORS as error:
+            raise LogUnavailable(str(error) or type(error).__name__) from error
         return found, _left(closing)
 
 
@@ -167,5 +167,5 @@ def _left(closing: Msg) -> int:
     """Raises Unanswered where nobody serves the question."""
     headers = closing.headers or {}
     if headers.get("Status") == "503":
-        raise Unanswered("there is no such stream")
+        raise LogUnavailable("there is no such stream")
     return int(headers.get("Nats-Num-Pending", "0"))

@@ -10,7 +10,7 @@ from typing import Generic, NamedTuple, TypeVar
 T = TypeVar("T")
 
 
-class Passed(NamedTuple, Generic[T]):
+class Released(NamedTuple, Generic[T]):
     """What may go on, and how many before it did not."""
 
     each: T
@@ -27,7 +27,7 @@ class _Bucket(Generic[T]):
         self.dropped = 0
 
 
-class Pace(Generic[T]):
+class Throttle(Generic[T]):
     """A bucket for each key. Of more than `keys_max`, the one that was silent for longest is
     forgotten, and what it holds counts as dropped."""
 
@@ -42,7 +42,7 @@ class Pace(Generic[T]):
         """How many are held."""
         return len(self._holding)
 
-    def take(self, key: str, each: T, now: float) -> Passed[T] | None:
+    def take(self, key: str, each: T, now: float) -> Released[T] | None:
         bucket = self._bucket(key, now)
         if bucket.held:
             self.dropped += 1
@@ -54,7 +54,7 @@ class Pace(Generic[T]):
         self._holding.add(key)
         return None
 
-    def due(self, now: float) -> list[Passed[T]]:
+    def due(self, now: float) -> list[Released[T]]:
         """What is held and may go on by now."""
         return [
             self._released(key)
@@ -62,7 +62,7 @@ class Pace(Generic[T]):
             if self._spent(self._buckets[key], now)
         ]
 
-    def rest(self) -> list[Passed[T]]:
+    def rest(self) -> list[Released[T]]:
         """All that is held."""
         return [self._released(key) for key in list(self._holding)]
 
@@ -91,12 +91,12 @@ class Pace(Generic[T]):
         bucket.left -= 1
         return True
 
-    def _released(self, key: str) -> Passed[T]:
+    def _released(self, key: str) -> Released[T]:
         self._holding.discard(key)
         bucket = self._buckets[key]
         return self._emptied(bucket, bucket.held[0])
 
-    def _emptied(self, bucket: _Bucket[T], each: T) -> Passed[T]:
+    def _emptied(self, bucket: _Bucket[T], each: T) -> Released[T]:
         dropped, bucket.dropped = bucket.dropped, 0
         bucket.held = []
-        return Passed(each, dropped)
+        return Released(each, dropped)

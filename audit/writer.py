@@ -17,9 +17,9 @@ from secrets import token_hex
 from msgspec.structs import replace
 
 from secaplane.audit.entries import Entry, subject
-from secaplane.audit.stream import Told, Waiting
-from secaplane.audit.token_bucket import Pace, Passed
-from secaplane.eventlog.log import Unanswered
+from secaplane.audit.stream import PendingEntry, PublishResult
+from secaplane.audit.token_bucket import Released, Throttle
+from secaplane.eventlog.log import LogUnavailable
 
 PER_S, BURST = 10.0, 100
 """Of one type and caller."""
@@ -28,26 +28,26 @@ QUEUE_MAX = 5_000
 BATCH_MAX, BATCH_EVERY_S = 100, 0.1
 """At most a thousand a second: what the log's server is asked to do for it at worst."""
 SETTLE_EVERY_S = 1.0
-AWAY_S = 1.0
+UNAVAILABLE_RETRY_S = 1.0
 """Between two attempts while the stream does not answer."""
 FLUSH_S_MAX = 2.0
 REMARKED_S = 600.0
 log = logging.getLogger("secaplane.refusals")
 
 
-Tell = Callable[[Sequence[Waiting]], Awaitable[list[Told]]]
+Publish = Callable[[Sequence[PendingEntry]], Awaitable[list[PublishResult]]]
 Prepare = Callable[[], Awaitable[str]]
 """Sees to it that the stream is there, and says what is not right with it, if anything. Raises
 Unanswered as long as it is not there."""
 
 
-class Refusals:
+class AuditWriter:
     def __init__(
-        self, tell: Tell, prepare: Prepare, *, clock: Callable[[], float] = time.monotonic
+        self, tell: Publish, prepare: Prepare, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._tell, self._prepare, self._clock = tell, prepare, clock
-        self._pace = Pace[Entry](burst=BURST, per_s=PER_S, keys_max=CALLERS_MAX)
-        self._queue: deque[Waiting] = deque()
+        self._pace = Throttle[Entry](burst=BURST, per_s=PER_S, keys_max=CALLERS_MAX)
+        self._queue: deque[PendingEntry] = deque()
         self._mine, self._numbers = token_hex(8), count(1)
         self._settled_at = clock()
         self._away = False
@@ -106,10 +106,10 @@ class Refusals:
         """Tells the stream what waits, in batches; without end."""
         while True:
             if not self._prepared:
-                with suppress(Unanswered):
+                with suppress(LogUnavailable):
                     self._stream_remark = await self._prepare()
                     self._prepared = True
-            await asyncio.sleep(AWAY_S if self._away else BATCH_EVERY_S)
+            await asyncio.sleep(UNAVAILABLE_RETRY_S if self._away else BATCH_EVERY_S)
             self._settle()
             await self._tell_some()
 
@@ -145,19 +145,21 @@ class Refusals:
         told = await self._tell(batch)
         for _ in batch:
             self._queue.popleft()
-        again = [each for each, how in zip(batch, told, strict=True) if how is Told.UNANSWERED]
+        again = [
+            each for each, how in zip(batch, told, strict=True) if how is PublishResult.UNANSWERED
+        ]
         self._queue.extendleft(reversed(again))
         self._away = bool(again)
-        self.recorded += told.count(Told.KEPT)
-        self._lose(told.count(Told.REFUSED))
+        self.recorded += told.count(PublishResult.KEPT)
+        self._lose(told.count(PublishResult.REFUSED))
 
-    def _enqueue(self, passed: Passed[Entry]) -> None:
+    def _enqueue(self, passed: Released[Entry]) -> None:
         entry = replace(passed.each, dropped=passed.dropped) if passed.dropped else passed.each
         if len(self._queue) >= QUEUE_MAX:
             self._pace.missed(subject(entry), 1 + passed.dropped)
             self._lose(1)
             return
-        self._queue.append(Waiting(f"{self._mine}-{next(self._numbers)}", entry))
+        self._queue.append(PendingEntry(f"{self._mine}-{next(self._numbers)}", entry))
 
     def _lose(self, number: int) -> None:
         if number:
@@ -166,7 +168,7 @@ class Refusals:
 
 
 @asynccontextmanager
-async def recording(refusals: Refusals) -> AsyncIterator[None]:
+async def running(refusals: AuditWriter) -> AsyncIterator[None]:
     """Tells while inside; on leaving, what still waits."""
     async with asyncio.TaskGroup() as group:
         telling = group.create_task(refusals.run())

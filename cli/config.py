@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from secaplane.edge.requests.client_address import Proxies
+from secaplane.edge.requests.client_address import TrustedProxies
 from secaplane.kinds import KINDS, children
 from secaplane.policy.tokens.issuer import ASKED_EVERY_S, REFRESH_S, STALE_S, Issuer
 
@@ -28,10 +28,10 @@ class BadConfig(Exception):
     """The configuration cannot be used; says what to mend in one line."""
 
 
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True): ...
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True): ...
 
 
-class Site(Section, frozen=True):
+class SiteSettings(Settings, frozen=True):
     region: Annotated[str, Meta(min_length=1, max_length=64)] = "eu-1"
     base_url: str = ""
     """How clients reach us, without a trailing slash; default: the address listened on."""
@@ -41,27 +41,27 @@ class Site(Section, frozen=True):
     """Keys of `extensions` that this site understands; any other is refused."""
 
 
-class Nats(Section, frozen=True):
+class NatsSettings(Settings, frozen=True):
     url: str = "nats://127.0.0.1:4222"
     """Several servers of one cluster are parted by commas."""
     stream: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,32}\Z")] = "SECA"
     replicas: Annotated[int, Meta(ge=1, le=5)] = 1
 
 
-class Postgres(Section, frozen=True):
+class PostgresSettings(Settings, frozen=True):
     url: str = "postgresql://127.0.0.1:5432/secaplane"
     connections: Annotated[int, Meta(ge=1, le=100)] = 4
     """For each process."""
 
 
-class Http(Section, frozen=True):
+class HttpSettings(Settings, frozen=True):
     host: str = "127.0.0.1"
     port: Port = 8080
     trusted_proxies: tuple[str, ...] = ()
     """Addresses, or networks, of those whose `X-Forwarded-For` is believed."""
 
 
-class Monitor(Section, frozen=True):
+class MonitorSettings(Settings, frozen=True):
     """Where reasons, figures and metrics are shown. Without a port of its own, a process that
     serves users shows them on its main port if that is bound to loopback, and nowhere if it is
     not."""
@@ -70,7 +70,7 @@ class Monitor(Section, frozen=True):
     port: Port | None = None
 
 
-class Auth(Section, frozen=True):
+class AuthSettings(Settings, frozen=True):
     operators: tuple[str, ...] = ()
     """Subs (with their issuer's prefix) that may bring tenants into being, and revoke tokens."""
     issuers: tuple[Issuer, ...] = ()
@@ -83,7 +83,7 @@ class Auth(Section, frozen=True):
     """How long keys are believed while their issuer is away."""
 
 
-class Refusals(Section, frozen=True):
+class AuditSettings(Settings, frozen=True):
     """The second stream: who was refused, who came, and who read what is privileged."""
 
     privileged: tuple[str, ...] = ()
@@ -96,7 +96,7 @@ class Refusals(Section, frozen=True):
     """Kept for so long."""
 
 
-class Secrets(Section, frozen=True):
+class SecretsSettings(Settings, frozen=True):
     keyring: str = ""
     """Path of the keyring that seals secrets, and signs skipTokens."""
 
@@ -105,7 +105,7 @@ Rate = Annotated[float, Meta(ge=0, le=1_000_000)]
 Burst = Annotated[int, Meta(ge=0, le=1_000_000)]
 
 
-class Limits(Section, frozen=True):
+class LimitsSettings(Settings, frozen=True):
     """Rates are kept by each process for itself: behind a proxy that spreads requests evenly, each
     counts its share. 0 sets no limit; a burst of 0 is what comes in a second. Quotas are not here:
     they stand in the tenant."""
@@ -120,7 +120,7 @@ class Limits(Section, frozen=True):
     body_bytes_max: Annotated[int, Meta(ge=1024, le=2 * 1024 * 1024)] = 1024 * 1024
 
 
-class Writes(Section, frozen=True):
+class WritesSettings(Settings, frozen=True):
     wait_for_projection: bool = True
     """Answer a write when GET shows it (at most 2 s later), or at once."""
 
@@ -128,7 +128,7 @@ class Writes(Section, frozen=True):
 Mode = Literal["strict", "deferred"]
 
 
-class References(Section, frozen=True):
+class ReferencesSettings(Settings, frozen=True):
     """Whether what a reference points to must be there when it is written (`strict`), or is bound
     when it appears (`deferred`)."""
 
@@ -137,12 +137,12 @@ class References(Section, frozen=True):
     role_assignment_roles: Mode = "strict"
 
 
-class Deletion(Section, frozen=True):
+class DeletionSettings(Settings, frozen=True):
     cascades: tuple[Annotated[str, Meta(pattern=r"^[a-z-]+/[a-z-]+\Z")], ...] = ()
     """`parent/child`, two kinds: the parent takes the child with it instead of being blocked."""
 
 
-class Cloud(Section, frozen=True):
+class CloudSettings(Settings, frozen=True):
     plugin: Literal["simulated"] = "simulated"
     url: str = "http://127.0.0.1:8090"
     """Where the plugin finds its cloud."""
@@ -154,7 +154,7 @@ class Cloud(Section, frozen=True):
     faults: dict[str, Any] = {}
 
 
-class Dev(Section, frozen=True):
+class DevSettings(Settings, frozen=True):
     """What `secaplane dev` makes besides."""
 
     tenant: Annotated[str, Meta(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z", max_length=64)] = (
@@ -164,21 +164,21 @@ class Dev(Section, frozen=True):
     token_hours: Annotated[int, Meta(ge=1, le=24 * 365)] = 12
 
 
-class Config(Section, frozen=True):
-    site: Site = Site()
-    nats: Nats = Nats()
-    postgres: Postgres = Postgres()
-    http: Http = Http()
-    monitor: Monitor = Monitor()
-    auth: Auth = Auth()
-    refusals: Refusals = Refusals()
-    secrets: Secrets = Secrets()
-    writes: Writes = Writes()
-    limits: Limits = Limits()
-    references: References = References()
-    deletion: Deletion = Deletion()
-    cloud: Cloud = Cloud()
-    dev: Dev = Dev()
+class Config(Settings, frozen=True):
+    site: SiteSettings = SiteSettings()
+    nats: NatsSettings = NatsSettings()
+    postgres: PostgresSettings = PostgresSettings()
+    http: HttpSettings = HttpSettings()
+    monitor: MonitorSettings = MonitorSettings()
+    auth: AuthSettings = AuthSettings()
+    refusals: AuditSettings = AuditSettings()
+    secrets: SecretsSettings = SecretsSettings()
+    writes: WritesSettings = WritesSettings()
+    limits: LimitsSettings = LimitsSettings()
+    references: ReferencesSettings = ReferencesSettings()
+    deletion: DeletionSettings = DeletionSettings()
+    cloud: CloudSettings = CloudSettings()
+    dev: DevSettings = DevSettings()
 
 
 def read(path: Path | None, environment: Mapping[str, str] = os.environ) -> Config:
@@ -224,7 +224,7 @@ def _refuse_unknown(kinds: tuple[str, ...]) -> None:
 
 def _refuse_no_addresses(proxies: tuple[str, ...]) -> None:
     try:
-        Proxies(proxies)
+        TrustedProxies(proxies)
     except ValueError as error:
         raise ValueError(f"http.trusted_proxies: {error}") from error
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from secaplane.cli.config import BadConfig, read
 from secaplane.cli.processes import gc_tuning, logs
-from secaplane.cli.processes.announce import Announce, Ready, to_parent
+from secaplane.cli.processes.announce import Announce, Announcement, to_parent
 from secaplane.edge.serving.server import CannotListen
-from secaplane.eventlog.log import Unanswered
+from secaplane.eventlog.log import LogUnavailable
 from secaplane.model.errors import Refusal
 
 PROCESSES = ("command", "query", "serve", "projector", "reconcilers", "cloud")
@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     except (BadConfig, CannotListen) as error:
         print(f"secaplane: {error}", file=sys.stderr)
         return USAGE_ERROR
-    except (Unanswered, Refusal) as error:
+    except (LogUnavailable, Refusal) as error:
         print(f"secaplane: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -141,7 +141,7 @@ def _process(arguments: argparse.Namespace) -> int:
 
 
 def _settled(announce: Announce) -> Announce:
-    def settled(ready: Ready) -> None:
+    def settled(ready: Announcement) -> None:
         gc_tuning.ready()
         announce(ready)
 
@@ -204,7 +204,7 @@ def _may(arguments: argparse.Namespace) -> int:
     from secaplane.cli.operate import may
 
     logs.set_up("may", "WARNING")
-    question = may.Question(arguments.verb, arguments.path, arguments.caller)
+    question = may.AccessQuestion(arguments.verb, arguments.path, arguments.caller)
     return run(lambda: may.may(read(arguments.config), question))
 
 

@@ -4,16 +4,16 @@ If this process dies in between, the resource's reconciler does it before the re
 active. What ever existed in this life is never made again: whoever removed it meant it.
 """
 
-from secaplane.command.dependencies import Door
+from secaplane.command.dependencies import CommandDependencies
 from secaplane.command.handle import handle
 from secaplane.command.rules.commands import Put
 from secaplane.kinds import KINDS
-from secaplane.model.errors import Outdated
+from secaplane.model.errors import PreconditionFailed
 from secaplane.model.events import OWN_SUBS, SYSTEM
 from secaplane.model.shape import Position, Ref, Resource
 
 
-async def companion_of(door: Door, resource: Resource) -> Resource | None:
+async def companion_of(dependencies: CommandDependencies, resource: Resource) -> Resource | None:
     """The companion that this life of a resource has, or had.
 
     Raises:
@@ -23,18 +23,22 @@ async def companion_of(door: Door, resource: Resource) -> Resource | None:
     if companion is None:
         return None
     made = companion(resource.ref, resource.spec, "")
-    found = await door.folds.fresh(Ref(made.kind, made.path))
+    found = await dependencies.cache.current(Ref(made.kind, made.path))
     return found if found is not None and found.life > resource.life else None
 
 
-async def _creator(door: Door, resource: Resource) -> str:
+async def _creator(dependencies: CommandDependencies, resource: Resource) -> str:
     before = Position(resource.life - 1)
-    created = await door.log.read(resource.ref, after=before, up_to=resource.life)
-    return created[0].by.sub
+    created = await dependencies.log.read(resource.ref, after=before, up_to=resource.life)
+    return created[0].actor.sub
 
 
-async def accompany(
-    door: Door, resource: Resource, *, request: str, creator: str | None = None
+async def ensure_companion(
+    dependencies: CommandDependencies,
+    resource: Resource,
+    *,
+    request: str,
+    creator: str | None = None,
 ) -> Position | None:
     """Make the companion of a resource, if its kind has one and this life never had it. Who created
     the resource is read from the log where it is not said.
@@ -47,23 +51,23 @@ async def accompany(
     companion = KINDS[resource.ref.kind].companion
     if companion is None:
         return None
-    former = await companion_of(door, resource)
+    former = await companion_of(dependencies, resource)
     if former is not None:
         return former.position
-    made = companion(resource.ref, resource.spec, creator or await _creator(door, resource))
+    made = companion(resource.ref, resource.spec, creator or await _creator(dependencies, resource))
     if made.spec["subs"] in [[sub] for sub in OWN_SUBS]:
         return None
     ref = Ref(made.kind, made.path)
     try:
         handled = await handle(
-            door,
+            dependencies,
             ref,
             Put(spec=made.spec, expected=0),
-            by=SYSTEM,
+            actor=SYSTEM,
             request=f"{request}.companion",
             cause=resource.life,
         )
-    except Outdated:  # somebody made it meanwhile
-        theirs = await door.folds.fresh(ref)
+    except PreconditionFailed:  # somebody made it meanwhile
+        theirs = await dependencies.cache.current(ref)
         return theirs.position if theirs else None
     return handled.position

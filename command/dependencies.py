@@ -6,34 +6,34 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from secaplane.command.gather.children import Inside, Reached
-from secaplane.command.gather.load import Site
-from secaplane.command.keyed_lock import Turns
+from secaplane.command.gather.children import AskChildren, WaitReached
+from secaplane.command.gather.load import SiteRules
+from secaplane.command.keyed_lock import KeyedLock
 from secaplane.eventlog.log import Log
-from secaplane.eventlog.resource_cache import Folds
-from secaplane.kinds.shares import Share
+from secaplane.eventlog.resource_cache import ResourceCache
+from secaplane.kinds.shares import QuotaShare
 from secaplane.model.errors import Unavailable
 from secaplane.model.shape import Json, Position, Ref
 
-Users = Callable[[Sequence[Ref], bool], Awaitable[Sequence[Ref]]]
+AskReferrers = Callable[[Sequence[Ref], bool], Awaitable[Sequence[Ref]]]
 """(addresses, also what is going) -> what the read model knows to hold one of them."""
 
-NamedBy = Callable[[Ref, Sequence[str]], Awaitable[Sequence[Ref]]]
+AskNamedBy = Callable[[Ref, Sequence[str]], Awaitable[Sequence[Ref]]]
 """(address, kinds) -> what the read model knows to live of those kinds and to refer to it."""
 
 
-class Usage(Protocol):
+class UsageReader(Protocol):
     """What the read model knows to have been taken of what tenants may have."""
 
     async def taken(
         self, tenant: str, kinds: Sequence[str], at: Position | None = None
-    ) -> Sequence[Share]:
+    ) -> Sequence[QuotaShare]:
         """By what was not gone at a position, or is not gone now."""
         ...
 
     async def changes(
         self, tenant: str, kind: str, *, life: Position, up_to: Position
-    ) -> Sequence[tuple[Position, Share]]:
+    ) -> Sequence[tuple[Position, QuotaShare]]:
         """By one life, and when."""
         ...
 
@@ -42,17 +42,17 @@ class Usage(Protocol):
         ...
 
 
-class Uncounted:
+class NoUsageReader:
     """For doors that no tenant with quotas goes through."""
 
     async def taken(
         self, tenant: str, kinds: Sequence[str], at: Position | None = None
-    ) -> Sequence[Share]:
+    ) -> Sequence[QuotaShare]:
         raise Unavailable("quotas are not counted here")
 
     async def changes(
         self, tenant: str, kind: str, *, life: Position, up_to: Position
-    ) -> Sequence[tuple[Position, Share]]:
+    ) -> Sequence[tuple[Position, QuotaShare]]:
         raise Unavailable("quotas are not counted here")
 
     async def specs(self, refs: Sequence[Ref], at: Position) -> Mapping[Ref, Json]:
@@ -60,15 +60,15 @@ class Uncounted:
 
 
 @dataclass(frozen=True)
-class Door:
+class CommandDependencies:
     log: Log
-    folds: Folds
+    cache: ResourceCache
     clock: Callable[[], datetime]
     new_uid: Callable[[], str]
-    inside: Inside
-    users: Users
-    named_by: NamedBy
-    reached: Reached
-    usage: Usage = field(default_factory=Uncounted)
-    site: Site = field(default_factory=Site)
-    turns: Turns = field(default_factory=Turns)
+    children: AskChildren
+    referrers: AskReferrers
+    named_by: AskNamedBy
+    reached: WaitReached
+    usage: UsageReader = field(default_factory=NoUsageReader)
+    site: SiteRules = field(default_factory=SiteRules)
+    locks: KeyedLock = field(default_factory=KeyedLock)

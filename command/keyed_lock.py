@@ -9,13 +9,13 @@ from secaplane.model.shape import Ref
 WAIT_S_MAX = 2.0
 
 
-class Turns:
+class KeyedLock:
     """Whose turn it is at each resource, within this process: first come, first served."""
 
     def __init__(self) -> None:
         self._waiting: dict[Ref, deque[asyncio.Future[None]]] = {}
 
-    async def take(self, ref: Ref) -> None:
+    async def acquire(self, ref: Ref) -> None:
         """Wait for the turn; whoever took it must `give` it on.
 
         Raises:
@@ -32,12 +32,12 @@ class Turns:
                 await turn
         except BaseException as error:
             if turn.done() and not turn.cancelled():
-                self.give(ref)  # it came while we were leaving
+                self.release(ref)  # it came while we were leaving
             if isinstance(error, TimeoutError):
                 raise Unavailable("too many want to change this at once; try again") from error
             raise
 
-    def give(self, ref: Ref) -> None:
+    def release(self, ref: Ref) -> None:
         waiting = self._waiting[ref]
         while waiting:
             turn = waiting.popleft()

@@ -6,14 +6,14 @@ between, somebody else may have been faster. Whatever comes after this look sees
 
 from typing import NamedTuple
 
-from secaplane.command.dependencies import Door
-from secaplane.command.gather.load import SELDOM, Rights, Situation, found
-from secaplane.command.gather.quota_usage import limited, over, taking_back
-from secaplane.command.rules.commands import Delete, TakeBack
-from secaplane.command.rules.quotas import unsure
+from secaplane.command.dependencies import CommandDependencies
+from secaplane.command.gather.load import RARELY_CHANGED, CallerRights, DecisionContext, load_living
+from secaplane.command.gather.quota_usage import quota_limits, quota_violation, reverting
+from secaplane.command.rules.commands import Delete, Revert
+from secaplane.command.rules.quotas import needs_recheck
 from secaplane.command.rules.references import asked, broken_references
-from secaplane.kinds import KINDS, parents, stored
-from secaplane.kinds.references import uses
+from secaplane.kinds import KINDS, log_ref, parents
+from secaplane.kinds.references import targets_of
 from secaplane.model.errors import Conflict, NotFound, Refusal, Unavailable, invalid
 from secaplane.model.shape import Position, Resource
 
@@ -22,17 +22,17 @@ UNCOUNTED = "it is recorded; whether the quota allows it is not known yet; read 
 WHOLE = Delete(regardless=True)
 
 
-class Wrong(NamedTuple):
+class Violation(NamedTuple):
     """Why something should not have been recorded, how it is taken back, and on whose account."""
 
     refusal: Refusal
-    taken_back: Delete | TakeBack
+    taken_back: Delete | Revert
     cause: Position
 
 
-async def second_look(
-    door: Door, before: Resource | None, now: Resource, rights: Rights
-) -> Wrong | None:
+async def recheck(
+    dependencies: CommandDependencies, before: Resource | None, now: Resource, rights: CallerRights
+) -> Violation | None:
     """What is wrong with a PUT that is recorded; `before` is None where it has created. The first
     thing that is wrong is enough: it is taken back for that, and what else is wrong goes with it.
 
@@ -41,46 +41,61 @@ async def second_look(
     """
     wrong = None
     if before is None:
-        wrong = await _orphan(door, now) or await _bereft(door, now, rights)
-    return wrong or await _over(door, before, now)
+        wrong = await _orphan(dependencies, now) or await _bereft(dependencies, now, rights)
+    return wrong or await _over(dependencies, before, now)
 
 
-async def _orphan(door: Door, child: Resource) -> Wrong | None:
+async def _orphan(dependencies: CommandDependencies, child: Resource) -> Violation | None:
     """A parent that was going all the while, or is gone."""
     for parent in parents(child.ref):
-        here = await (door.folds.lately if parent.kind in SELDOM else door.folds.fresh)(parent)
+        here = await (
+            dependencies.cache.recent
+            if parent.kind in RARELY_CHANGED
+            else dependencies.cache.current
+        )(parent)
         if here is None or here.gone:
             refusal: Refusal = NotFound(f"{parent.kind} {parent.name} does not exist any more")
-            return Wrong(refusal, WHOLE, child.position)
-        if here.going:
+            return Violation(refusal, WHOLE, child.position)
+        if here.terminating:
             refusal = Conflict(f"{parent.kind} {parent.name} is being deleted")
-            return Wrong(refusal, WHOLE, child.position)
+            return Violation(refusal, WHOLE, child.position)
     return None
 
 
-async def _bereft(door: Door, user: Resource, rights: Rights) -> Wrong | None:
+async def _bereft(
+    dependencies: CommandDependencies, user: Resource, rights: CallerRights
+) -> Violation | None:
     """What it refers to was there when it was judged. Whatever was deleted in between, before this
     was recorded, has not seen it and waits for nobody; what is deleted after that, waits."""
     ref, spec = user.ref, user.spec
-    if not uses(ref, spec):
+    if not targets_of(ref, spec):
         return None
-    addresses = asked(ref, spec, region=door.site.region, sees=rights.sees)
-    targets = await found(door.folds, map(stored, addresses))
-    situation = Situation(
-        ref=ref, kind=KINDS[ref.kind], latest=None, targets=targets, site=door.site, rights=rights
+    addresses = asked(ref, spec, region=dependencies.site.region, sees=rights.sees)
+    targets = await load_living(dependencies.cache, map(log_ref, addresses))
+    context = DecisionContext(
+        ref=ref,
+        kind=KINDS[ref.kind],
+        latest=None,
+        targets=targets,
+        site=dependencies.site,
+        rights=rights,
     )
-    broken = list(broken_references(situation, None, spec))
-    return Wrong(invalid(broken), WHOLE, user.position) if broken else None
+    broken = list(broken_references(context, None, spec))
+    return Violation(invalid(broken), WHOLE, user.position) if broken else None
 
 
-async def _over(door: Door, before: Resource | None, now: Resource) -> Wrong | None:
+async def _over(
+    dependencies: CommandDependencies, before: Resource | None, now: Resource
+) -> Violation | None:
     """The second look at a tenant's quotas, when everything up to this event is counted."""
-    if not await limited(door, now.ref, believing=True) or not unsure(before, now):
+    if not await quota_limits(dependencies, now.ref, from_cache=True) or not needs_recheck(
+        before, now
+    ):
         return None
-    if not await door.reached(now.position, COUNTED_S_MAX):
+    if not await dependencies.reached(now.position, COUNTED_S_MAX):
         raise Unavailable(UNCOUNTED)
-    too_much = await over(door, now)
+    too_much = await quota_violation(dependencies, now)
     if too_much is None:
         return None
-    command = await taking_back(door, now, too_much)
-    return Wrong(too_much.refusal, command, too_much.position)
+    command = await reverting(dependencies, now, too_much)
+    return Violation(too_much.refusal, command, too_much.position)

@@ -6,11 +6,11 @@ from collections.abc import Callable, Collection
 from datetime import datetime
 from hashlib import blake2b
 
-from secaplane.audit.entries import NOBODY, Entry, Sort, Who, entry
-from secaplane.edge.requests.client_address import Proxies
-from secaplane.edge.requests.context import Visit
+from secaplane.audit.entries import UNKNOWN_CALLER, Entry, EntryCaller, EntryType, entry
+from secaplane.edge.requests.client_address import TrustedProxies
+from secaplane.edge.requests.context import RequestContext
 from secaplane.model.errors import Forbidden, Refusal, Unauthenticated
-from secaplane.model.events import By
+from secaplane.model.events import Actor
 from secaplane.policy.tokens.caller import Caller
 
 KNOWN_MAX = 10_000
@@ -18,36 +18,36 @@ KNOWN_MAX = 10_000
 READS = ("get", "list")
 WORDS_MAX, HEADERS_MAX = 8, 4
 """A caller is named by one header of two words; nobody is read to the end who sends more."""
-RECORDED: dict[type[Refusal], Sort] = {
+RECORDED: dict[type[Refusal], EntryType] = {
     Unauthenticated: "unauthenticated",
     Forbidden: "forbidden",
 }
 
 
-class Witness:
+class AuditRecorder:
     def __init__(
         self,
         record: Callable[[Entry], None],
         *,
         clock: Callable[[], datetime],
         privileged: Collection[str] = (),
-        proxies: Proxies | None = None,
+        proxies: TrustedProxies | None = None,
     ) -> None:
         self._record, self._clock = record, clock
         self._privileged = frozenset(privileged)
-        self._proxies = proxies or Proxies()
+        self._proxies = proxies or TrustedProxies()
         self._known = OrderedDict[tuple[str, str, str], None]()
         self._salt = secrets.token_bytes(16)
 
-    def refused(self, visit: Visit, refusal: Refusal) -> None:
+    def refused(self, context: RequestContext, refusal: Refusal) -> None:
         """A 401 or 403; others are no matter of who may."""
         sort = RECORDED.get(type(refusal))
         if sort is not None:
-            self._tell(sort, visit, refusal.detail)
+            self._tell(sort, context, refusal.detail)
 
-    def came(self, visit: Visit, caller: Caller) -> None:
+    def came(self, context: RequestContext, caller: Caller) -> None:
         """A caller whose token is good; new is only one that this process has not seen."""
-        shown = caller.token or self._digest(" ".join(_sent(visit)))
+        shown = caller.token or self._digest(" ".join(_sent(context)))
         key = (caller.issuer, caller.sub, shown)
         if key in self._known:
             self._known.move_to_end(key)
@@ -55,25 +55,27 @@ class Witness:
         self._known[key] = None
         if len(self._known) > KNOWN_MAX:
             self._known.popitem(last=False)
-        self._tell("login", visit)
+        self._tell("login", context)
 
-    def allowed(self, visit: Visit, verb: str, kind: str, by: By) -> None:
+    def allowed(self, context: RequestContext, verb: str, kind: str, actor: Actor) -> None:
         if kind in self._privileged and verb in READS:
-            self._tell("read", visit, f"{by.assignment} allows it")
+            self._tell("read", context, f"{actor.assignment} allows it")
 
-    def _tell(self, sort: Sort, visit: Visit, reason: str = "") -> None:
-        caller = visit.caller
+    def _tell(self, sort: EntryType, context: RequestContext, reason: str = "") -> None:
+        caller = context.caller
         self._record(
             entry(
                 sort,
                 time=self._clock(),
-                request=visit.request_id,
-                source=self._proxies.source(visit.peer, visit.headers(b"x-forwarded-for")),
-                caller=Who(caller.issuer, caller.sub, caller.token) if caller else NOBODY,
-                verb=visit.verb or visit.method.lower(),
-                path=visit.path,
+                request=context.request_id,
+                source=self._proxies.source(context.peer, context.headers(b"x-forwarded-for")),
+                caller=EntryCaller(caller.issuer, caller.sub, caller.token)
+                if caller
+                else UNKNOWN_CALLER,
+                verb=context.verb or context.method.lower(),
+                path=context.path,
                 reason=reason,
-                secrets=_sent(visit),
+                secrets=_sent(context),
             )
         )
 
@@ -81,7 +83,7 @@ class Witness:
         return blake2b(token.encode("utf-8", "replace"), key=self._salt, digest_size=16).hexdigest()
 
 
-def _sent(visit: Visit) -> list[str]:
+def _sent(context: RequestContext) -> list[str]:
     """The words of every Authorization header: one is the token, whatever the others are."""
-    headers = visit.headers(b"authorization")[:HEADERS_MAX]
+    headers = context.headers(b"authorization")[:HEADERS_MAX]
     return [word for each in headers for word in each.split()[:WORDS_MAX]]

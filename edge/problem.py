@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 from litestar import Response
 
-from secaplane.edge.requests.context import Visit
+from secaplane.edge.requests.context import RequestContext
 from secaplane.model import errors
 from secaplane.model.shape import Json
 
@@ -24,17 +24,17 @@ PROBLEMS: dict[type[errors.Refusal], tuple[int, str, str]] = {
     errors.Unauthenticated: (401, "unauthorized", "Unauthorized"),
     errors.Forbidden: (403, "forbidden", "Forbidden"),
     errors.NotFound: (404, "resource-not-found", "Not Found"),
-    errors.Nowhere: (404, "resource-not-found", "Not Found"),
-    errors.NotAllowed: (405, *_UNREADABLE),
-    errors.Unacceptable: (406, *_UNREADABLE),
+    errors.UnknownPath: (404, "resource-not-found", "Not Found"),
+    errors.MethodNotAllowed: (405, *_UNREADABLE),
+    errors.NotAcceptable: (406, *_UNREADABLE),
     errors.Conflict: (409, "resource-conflict", "Conflict"),
-    errors.OverQuota: (409, "resource-conflict", "Conflict"),
-    errors.Outdated: (412, "precondition-failed", "Precondition Failed"),
-    errors.TooLarge: (413, *_UNREADABLE),
-    errors.TooLong: (414, *_UNREADABLE),
-    errors.Unsupported: (415, *_UNREADABLE),
+    errors.QuotaExceeded: (409, "resource-conflict", "Conflict"),
+    errors.PreconditionFailed: (412, "precondition-failed", "Precondition Failed"),
+    errors.ContentTooLarge: (413, *_UNREADABLE),
+    errors.UriTooLong: (414, *_UNREADABLE),
+    errors.UnsupportedMediaType: (415, *_UNREADABLE),
     errors.Invalid: (422, "validation-error", "Unprocessable Entity"),
-    errors.TooMany: (429, *_UNREADABLE),
+    errors.RateLimited: (429, *_UNREADABLE),
     errors.Unavailable: (503, *_OURS),
 }
 DEFECT = (500, *_OURS)
@@ -51,24 +51,26 @@ class Problem(msgspec.Struct, frozen=True):
     status: int
     detail: str
     instance: str
-    sources: Sequence[errors.Source]
+    sources: Sequence[errors.ProblemSource]
     meta: Json | msgspec.UnsetType = msgspec.UNSET
 
 
-def refused(refusal: errors.Refusal, visit: Visit, dialect: Dialect = "spec") -> Response[bytes]:
-    worn = _worn(refusal, visit, dialect)
-    return answer(PROBLEMS[worn], refusal.detail, visit, refusal=refusal)
+def refused(
+    refusal: errors.Refusal, context: RequestContext, dialect: Dialect = "spec"
+) -> Response[bytes]:
+    worn = _worn(refusal, context, dialect)
+    return answer(PROBLEMS[worn], refusal.detail, context, refusal=refusal)
 
 
-def defect(visit: Visit) -> Response[bytes]:
+def defect(context: RequestContext) -> Response[bytes]:
     """Ours to fix; what went wrong stands in the log under the request id, and nowhere else."""
-    return answer(DEFECT, "something went wrong on our side; it has been recorded", visit)
+    return answer(DEFECT, "something went wrong on our side; it has been recorded", context)
 
 
 def answer(
     row: tuple[int, str, str],
     detail: str,
-    visit: Visit,
+    context: RequestContext,
     *,
     refusal: errors.Refusal | None = None,
 ) -> Response[bytes]:
@@ -78,7 +80,7 @@ def answer(
         title=title,
         status=status,
         detail=detail[:DETAIL_LENGTH_MAX],
-        instance=f"urn:secaplane:request:{visit.request_id}",
+        instance=f"urn:secaplane:request:{context.request_id}",
         sources=[_short(source) for source in refusal.sources[:SOURCES_MAX]] if refusal else (),
         meta=(refusal.meta if refusal else None) or msgspec.UNSET,
     )
@@ -90,12 +92,12 @@ def answer(
     )
 
 
-def _short(source: errors.Source) -> errors.Source:
+def _short(source: errors.ProblemSource) -> errors.ProblemSource:
     """What is too deep to be pointed at is pointed at where it lies."""
     pointer = source.pointer
     while len(pointer) > POINTER_LENGTH_MAX:
         pointer = pointer.rpartition("/")[0]
-    return errors.Source(pointer, source.parameter[:PARAMETER_LENGTH_MAX])
+    return errors.ProblemSource(pointer, source.parameter[:PARAMETER_LENGTH_MAX])
 
 
 def _headers(refusal: errors.Refusal | None) -> dict[str, str]:
@@ -104,19 +106,21 @@ def _headers(refusal: errors.Refusal | None) -> dict[str, str]:
             return {"WWW-Authenticate": 'Bearer realm="secaplane"'}
         case errors.Unavailable():
             return {"Retry-After": str(refusal.RETRY_AFTER_S)}
-        case errors.TooMany(retry_after_s=seconds):
+        case errors.RateLimited(retry_after_s=seconds):
             return {"Retry-After": str(seconds)}
-        case errors.NotAllowed():
+        case errors.MethodNotAllowed():
             return {"Allow": refusal.meta["allow"]}
         case _:
             return {}
 
 
-def _worn(refusal: errors.Refusal, visit: Visit, dialect: Dialect) -> type[errors.Refusal]:
+def _worn(
+    refusal: errors.Refusal, context: RequestContext, dialect: Dialect
+) -> type[errors.Refusal]:
     """The conformance runner of the released SDK accepts only 412 for whatever a PUT, DELETE or
     action is refused for; an absent target of GET, DELETE and actions stays 404."""
-    if dialect == "secatest" and visit.method in _WRITES:
-        homeless = visit.method == "PUT" and type(refusal) is errors.NotFound
+    if dialect == "secatest" and context.method in _WRITES:
+        homeless = context.method == "PUT" and type(refusal) is errors.NotFound
         if homeless or isinstance(refusal, _AS_PRECONDITION):
-            return errors.Outdated
+            return errors.PreconditionFailed
     return type(refusal)

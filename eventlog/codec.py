@@ -11,11 +11,11 @@ from datetime import datetime
 
 import msgspec
 
-from secaplane.model.errors import TooLarge
+from secaplane.model.errors import ContentTooLarge
 from secaplane.model.events import (
     ActionRequested,
+    Actor,
     AnyEvent,
-    By,
     Created,
     Deleted,
     DeletionRequested,
@@ -23,7 +23,7 @@ from secaplane.model.events import (
     StatusReported,
     Updated,
 )
-from secaplane.model.shape import NOWHERE, Position, Ref
+from secaplane.model.shape import BEGINNING, Position, Ref
 
 EVENT_BYTES_MAX = 2 * 1024 * 1024
 VERSION = 1
@@ -38,22 +38,22 @@ TYPES: dict[str, type[AnyEvent]] = {
 NAMES = {type_: name for name, type_ in TYPES.items()}
 
 
-class Unreadable(Exception):
+class Undecodable(Exception):
     """What lies at this position is no event that this house can read."""
 
 
-class Page(msgspec.Struct, frozen=True, kw_only=True):
+class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
     """A recorded event without its position: what is written."""
 
     ref: Ref
     uid: str
     time: datetime
     request: str
-    cause: Position = NOWHERE
-    by: By
+    cause: Position = BEGINNING
+    actor: Actor
     event: AnyEvent
 
-    def at(self, position: Position, before: Position | None = None) -> RecordedEvent:
+    def at(self, position: Position, previous: Position | None = None) -> RecordedEvent:
         return RecordedEvent(
             ref=self.ref,
             uid=self.uid,
@@ -61,9 +61,9 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
             time=self.time,
             request=self.request,
             cause=self.cause,
-            by=self.by,
+            actor=self.actor,
             event=self.event,
-            before=before,
+            previous=previous,
         )
 
 
@@ -76,7 +76,7 @@ class _Envelope(msgspec.Struct, frozen=True, kw_only=True):
     time: datetime
     request: str
     cause: Position
-    by: By
+    actor: Actor
     body: msgspec.Raw
 
 
@@ -85,48 +85,50 @@ _decode = msgspec.json.Decoder(_Envelope).decode
 _bodies = {name: msgspec.json.Decoder(type_) for name, type_ in TYPES.items()}
 
 
-def encode(page: Page) -> bytes:
+def encode(new_event: NewEvent) -> bytes:
     """Raises:
     TooLarge: over EVENT_BYTES_MAX; a spec is limited at the door, a report by this.
     """
     data = _encode(
         _Envelope(
             v=VERSION,
-            type=NAMES[type(page.event)],
-            kind=page.ref.kind,
-            path=page.ref.path,
-            uid=page.uid,
-            time=page.time,
-            request=page.request,
-            cause=page.cause,
-            by=page.by,
-            body=msgspec.Raw(_encode(page.event)),
+            type=NAMES[type(new_event.event)],
+            kind=new_event.ref.kind,
+            path=new_event.ref.path,
+            uid=new_event.uid,
+            time=new_event.time,
+            request=new_event.request,
+            cause=new_event.cause,
+            actor=new_event.actor,
+            body=msgspec.Raw(_encode(new_event.event)),
         )
     )
     if len(data) > EVENT_BYTES_MAX:
-        raise TooLarge(f"an event of {len(data)} bytes; at most {EVENT_BYTES_MAX} can be kept")
+        raise ContentTooLarge(
+            f"an event of {len(data)} bytes; at most {EVENT_BYTES_MAX} can be kept"
+        )
     return data
 
 
-def decode(data: bytes, position: Position, before: Position | None = None) -> RecordedEvent:
+def decode(data: bytes, position: Position, previous: Position | None = None) -> RecordedEvent:
     """Raises:
     Unreadable: not an envelope, or of a version or type this house does not know.
     """
     try:
-        page = _decode(data)
-        if page.v != VERSION or page.type not in _bodies:
-            raise Unreadable(f"event {page.type} v{page.v} is not known here")
-        event: AnyEvent = _bodies[page.type].decode(page.body)
+        new_event = _decode(data)
+        if new_event.v != VERSION or new_event.type not in _bodies:
+            raise Undecodable(f"event {new_event.type} v{new_event.v} is not known here")
+        event: AnyEvent = _bodies[new_event.type].decode(new_event.body)
     except msgspec.DecodeError as error:
-        raise Unreadable(str(error)) from error
+        raise Undecodable(str(error)) from error
     return RecordedEvent(
-        ref=Ref(page.kind, page.path),
-        uid=page.uid,
+        ref=Ref(new_event.kind, new_event.path),
+        uid=new_event.uid,
         position=position,
-        time=page.time,
-        request=page.request,
-        cause=page.cause,
-        by=page.by,
+        time=new_event.time,
+        request=new_event.request,
+        cause=new_event.cause,
+        actor=new_event.actor,
         event=event,
-        before=before,
+        previous=previous,
     )

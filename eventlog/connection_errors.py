@@ -2,7 +2,7 @@
 
 from nats import errors
 
-LOST: tuple[type[Exception], ...] = (
+CONNECTION_ERRORS: tuple[type[Exception], ...] = (
     errors.Error,
     OSError,
     TimeoutError,

@@ -14,8 +14,8 @@ import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from secaplane.eventlog.codec import Page, Unreadable, decode, encode
-from secaplane.eventlog.connection_errors import LOST
+from secaplane.eventlog.codec import NewEvent, Undecodable, decode, encode
+from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
 from secaplane.eventlog.jetstream_api import (
     ANSWER_S_MAX,
     PREPARE_S_MAX,
@@ -24,10 +24,16 @@ from secaplane.eventlog.jetstream_api import (
     direct_batch,
     json,
 )
-from secaplane.eventlog.log import Blank, Followed, Guard, Raced, Unanswered
-from secaplane.eventlog.subjects import EVERYTHING, every, prefix, ref, subject
+from secaplane.eventlog.log import (
+    Followed,
+    LogUnavailable,
+    PrefixExpectation,
+    UndecodableEvent,
+    VersionConflict,
+)
+from secaplane.eventlog.subjects import ALL_SUBJECTS, every, prefix, ref, subject
 from secaplane.model.events import RecordedEvent
-from secaplane.model.shape import NOWHERE, Position, Ref
+from secaplane.model.shape import BEGINNING, Position, Ref
 
 PUBLISH_S_MAX = 1.5
 FOLLOW_BATCH_MAX = 1000
@@ -44,7 +50,7 @@ ACK_TOKENS = 9
 PAYLOAD_BYTES_MIN = 4 * 1024 * 1024
 
 
-UNREACHED: tuple[type[Exception], ...] = (Unanswered, *LOST)
+UNREACHED: tuple[type[Exception], ...] = (LogUnavailable, *CONNECTION_ERRORS)
 
 
 class _Message(msgspec.Struct, frozen=True):
@@ -93,7 +99,7 @@ class JetStreamLog:
             return
         config = {
             "name": self._stream,
-            "subjects": [EVERYTHING],
+            "subjects": [ALL_SUBJECTS],
             "storage": "file",
             "retention": "limits",
             "num_replicas": replicas,
@@ -106,7 +112,7 @@ class JetStreamLog:
             f"$JS.API.STREAM.CREATE.{self._stream}", json(config), seconds=PREPARE_S_MAX
         )
         if made.error is not None:
-            raise Unanswered(made.error.description)
+            raise LogUnavailable(made.error.description)
 
     async def exists(self) -> bool:
         """Whether somebody has prepared it."""
@@ -114,19 +120,19 @@ class JetStreamLog:
         return known.error is None
 
     async def append(
-        self, page: Page, *, after: Position, guard: Guard | None = None
+        self, new_event: NewEvent, *, after: Position, expectation: PrefixExpectation | None = None
     ) -> RecordedEvent:
-        headers = {EXPECTED: str(guard.after if guard else after)}
-        if guard is not None:
-            around = prefix(guard.around, self._region)
+        headers = {EXPECTED: str(expectation.after if expectation else after)}
+        if expectation is not None:
+            around = prefix(expectation.around, self._region)
             headers[EXPECTED_OF] = around
-        address = subject(page.ref, self._region)
-        answer = await self._ask(address, encode(page), seconds=PUBLISH_S_MAX, headers=headers)
+        address = subject(new_event.ref, self._region)
+        answer = await self._ask(address, encode(new_event), seconds=PUBLISH_S_MAX, headers=headers)
         if answer.error is None:
-            return page.at(Position(answer.seq), None if guard else after)
+            return new_event.at(Position(answer.seq), None if expectation else after)
         if answer.error.err_code in WRONG_LAST_SEQUENCE:
-            raise Raced
-        raise Unanswered(answer.error.description)
+            raise VersionConflict
+        raise LogUnavailable(answer.error.description)
 
     async def last(self, ref: Ref) -> Position:
         return await self._last(subject(ref, self._region))
@@ -144,10 +150,10 @@ class JetStreamLog:
         return await self._last(every(kind, self._region))
 
     async def end(self) -> Position:
-        return await self._last(EVERYTHING)
+        return await self._last(ALL_SUBJECTS)
 
     async def read(
-        self, ref: Ref, *, after: Position = NOWHERE, up_to: Position | None = None
+        self, ref: Ref, *, after: Position = BEGINNING, up_to: Position | None = None
     ) -> tuple[RecordedEvent, ...]:
         end = await self.last(ref) if up_to is None else up_to
         return await self._read(subject(ref, self._region), after, end)
@@ -177,7 +183,7 @@ class JetStreamLog:
 
     async def _last(self, address: str) -> Position:
         message = await self._last_message(address)
-        return NOWHERE if message is None else Position(message.seq)
+        return BEGINNING if message is None else Position(message.seq)
 
     async def _last_message(self, address: str) -> _Message | None:
         answer = await self._ask(self._get, json({"last_by_subj": address}))
@@ -185,7 +191,9 @@ class JetStreamLog:
             return answer.message
         if answer.error is not None and answer.error.err_code == NO_MESSAGE_FOUND:
             return None
-        raise Unanswered(answer.error.description if answer.error else "no message in the answer")
+        raise LogUnavailable(
+            answer.error.description if answer.error else "no message in the answer"
+        )
 
     async def _read(
         self, address: str, after: Position, up_to: Position
@@ -211,8 +219,8 @@ class JetStreamLog:
                         after = _sequence(message)
                         if after <= up_to:
                             messages.append(message)
-        except LOST as error:
-            raise Unanswered(f"history up to {up_to} was not read") from error
+        except CONNECTION_ERRORS as error:
+            raise LogUnavailable(f"history up to {up_to} was not read") from error
         return messages
 
     async def _pulled(self, after: Position) -> AsyncGenerator[Sequence[Followed], None]:
@@ -232,7 +240,7 @@ class JetStreamLog:
                     yield batch
         finally:
             with contextlib.suppress(
-                *LOST,
+                *CONNECTION_ERRORS,
             ):
                 await answers.unsubscribe()
 
@@ -242,14 +250,14 @@ class JetStreamLog:
             async with asyncio.timeout(QUIET_S + 1):
                 messages = [await arrived.get()]
         except TimeoutError as error:
-            raise Unanswered("the follower's request was forgotten") from error
+            raise LogUnavailable("the follower's request was forgotten") from error
         while not arrived.empty():
             messages.append(arrived.get_nowait())
         batch: list[Followed] = []
         for message in messages:
             if not message.data and (status := (message.headers or {}).get("Status")):
                 if status not in ("404", "408"):
-                    raise Unanswered(f"the follower's request ended with {status}")
+                    raise LogUnavailable(f"the follower's request ended with {status}")
                 return batch, True
             batch.append(_followed(message))
         return batch, False
@@ -267,7 +275,7 @@ class JetStreamLog:
         question = json({"stream_name": self._stream, "config": config})
         answer = await self._ask(f"$JS.API.CONSUMER.CREATE.{self._stream}", question)
         if not answer.name:
-            raise Unanswered(answer.error.description if answer.error else "no consumer")
+            raise LogUnavailable(answer.error.description if answer.error else "no consumer")
         return answer.name
 
 
@@ -292,8 +300,8 @@ def _followed(message: Msg) -> Followed:
     position = Position(int(tokens[5] if len(tokens) == ACK_TOKENS else tokens[7]))
     try:
         return decode(message.data, position, _before(message.headers or {}))
-    except Unreadable as reason:
-        return Blank(_address(message.subject), position, str(reason))
+    except Undecodable as reason:
+        return UndecodableEvent(_address(message.subject), position, str(reason))
 
 
 def _address(subject: str) -> Ref:

@@ -9,15 +9,15 @@ import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from secaplane.eventlog.connection_errors import LOST
-from secaplane.eventlog.log import Unanswered
+from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
+from secaplane.eventlog.log import LogUnavailable
 
 ANSWER_S_MAX = 2.0
 PREPARE_S_MAX = 10.0
 READ_BATCH_MAX = 512
 NO_TIMEOUT: Any = None
 """The client's own time-out can swallow a cancellation on Python 3.11; ours is around it."""
-NO_ANSWER: tuple[type[Exception], ...] = (msgspec.DecodeError, *LOST)
+NO_ANSWER: tuple[type[Exception], ...] = (msgspec.DecodeError, *CONNECTION_ERRORS)
 T = TypeVar("T")
 
 json = msgspec.json.Encoder().encode
@@ -43,7 +43,7 @@ async def asked(
             answer = await nats.request(address, question, NO_TIMEOUT, headers=headers)
             return decode(answer.data)
     except NO_ANSWER as error:
-        raise Unanswered(str(error) or type(error).__name__) from error
+        raise LogUnavailable(str(error) or type(error).__name__) from error
 
 
 async def direct_batch(
@@ -66,5 +66,5 @@ async def direct_batch(
                 return found, message
             found.append(message)
     finally:
-        with contextlib.suppress(*LOST):
+        with contextlib.suppress(*CONNECTION_ERRORS):
             await answers.unsubscribe()

@@ -5,27 +5,27 @@ from typing import Protocol
 
 import msgspec
 
-from secaplane.eventlog.codec import Page
+from secaplane.eventlog.codec import NewEvent
 from secaplane.model.events import RecordedEvent
-from secaplane.model.shape import NOWHERE, Position, Ref
+from secaplane.model.shape import BEGINNING, Position, Ref
 
 
-class Raced(Exception):
+class VersionConflict(Exception):
     """Someone appended first; look again and decide again."""
 
 
-class Unanswered(Exception):
+class LogUnavailable(Exception):
     """The log did not answer. What was asked of it may have happened, or not."""
 
 
-class Guard(msgspec.Struct, frozen=True):
+class PrefixExpectation(msgspec.Struct, frozen=True):
     """An expectation about everything that lies in a resource: nothing after this position."""
 
     around: Ref
     after: Position
 
 
-class Blank(msgspec.Struct, frozen=True):
+class UndecodableEvent(msgspec.Struct, frozen=True):
     """A place in the log whose event cannot be read: its address is all that is known."""
 
     ref: Ref
@@ -33,15 +33,15 @@ class Blank(msgspec.Struct, frozen=True):
     reason: str
 
 
-Followed = RecordedEvent | Blank
+Followed = RecordedEvent | UndecodableEvent
 
 
 class Log(Protocol):
     async def append(
-        self, page: Page, *, after: Position, guard: Guard | None = None
+        self, new_event: NewEvent, *, after: Position, expectation: PrefixExpectation | None = None
     ) -> RecordedEvent:
         """Write one event, provided nothing happened to its resource after `after` (with a guard:
-        to anything that lies in `guard.around` after `guard.after`).
+        to anything that lies in `expectation.around` after `expectation.after`).
 
         Raises:
             Raced: something did happen.
@@ -79,7 +79,7 @@ class Log(Protocol):
         ...
 
     async def read(
-        self, ref: Ref, *, after: Position = NOWHERE, up_to: Position | None = None
+        self, ref: Ref, *, after: Position = BEGINNING, up_to: Position | None = None
     ) -> tuple[RecordedEvent, ...]:
         """A resource's history after a position, up to another.
 

@@ -4,40 +4,40 @@ import asyncio
 import time
 from collections import OrderedDict
 
-from secaplane.eventlog.log import Log, Unanswered
+from secaplane.eventlog.log import Log, LogUnavailable
 from secaplane.eventlog.snapshots import EVERY_EVENTS, Snapshots
 from secaplane.model.evolve import evolve, fold
-from secaplane.model.shape import NOWHERE, Position, Ref, Resource
+from secaplane.model.shape import BEGINNING, Position, Ref, Resource
 
 KEPT_MAX = 4096
-LATELY_S = 5.0
+RECENT_S = 5.0
 
 
-class Folds:
+class ResourceCache:
     def __init__(self, log: Log, snapshots: Snapshots) -> None:
         self._log, self._snapshots = log, snapshots
-        self._kept: OrderedDict[Ref, Resource] = OrderedDict()
-        self._lately: dict[Ref, tuple[float, Resource]] = {}
-        self._asking: dict[Ref, object] = {}
+        self._resources: OrderedDict[Ref, Resource] = OrderedDict()
+        self._recent: dict[Ref, tuple[float, Resource]] = {}
+        self._reads_in_flight: dict[Ref, object] = {}
         """What `lately` asks for now, and nothing was heard of since."""
-        self._looks: dict[Ref, asyncio.Future[Resource | None]] = {}
+        self._loads: dict[Ref, asyncio.Future[Resource | None]] = {}
 
-    def known(self, ref: Ref) -> Resource | None:
+    def cached(self, ref: Ref) -> Resource | None:
         """What this process saw last, which may be old."""
-        return self._kept.get(ref)
+        return self._resources.get(ref)
 
-    def hear(self, ref: Ref) -> None:
+    def invalidate(self, ref: Ref) -> None:
         """A follower of the log has come by an event of it: what was known a moment ago counts no
         longer."""
-        self._lately.pop(ref, None)
-        self._asking.pop(ref, None)
+        self._recent.pop(ref, None)
+        self._reads_in_flight.pop(ref, None)
 
-    def missed(self) -> None:
+    def invalidate_all(self) -> None:
         """A follower knows that something came by without it."""
-        self._lately.clear()
-        self._asking.clear()
+        self._recent.clear()
+        self._reads_in_flight.clear()
 
-    async def fresh(self, ref: Ref) -> Resource | None:
+    async def current(self, ref: Ref) -> Resource | None:
         """The resource, gone or not, at the position the leader names last.
 
         Those who ask while a look is under way share the next one: it begins after they asked.
@@ -45,76 +45,78 @@ class Folds:
         Raises:
             Unanswered: the leader, or the history up to that position, could not be had.
         """
-        under_way = self._looks.get(ref)
+        under_way = self._loads.get(ref)
         if under_way is not None:
             await asyncio.wait([under_way])
-            begun = self._looks.get(ref)
+            begun = self._loads.get(ref)
             if begun is not None:
                 return await asyncio.shield(begun)
-        return await self._shared_look(ref)
+        return await self._shared_load(ref)
 
-    async def lately(self, ref: Ref) -> Resource | None:
+    async def recent(self, ref: Ref) -> Resource | None:
         """As `fresh`, or as it was found a moment ago and lived: for what seldom changes.
 
         Raises:
             Unanswered: as `fresh`.
         """
-        resource = self.remembered(ref)
+        resource = self.recently_read(ref)
         if resource is None:
-            now, asking = time.monotonic(), self._asking.setdefault(ref, object())
+            now, asking = time.monotonic(), self._reads_in_flight.setdefault(ref, object())
             try:
-                resource = await self.fresh(ref)
+                resource = await self.current(ref)
             finally:
-                still = self._asking.get(ref) is asking
+                still = self._reads_in_flight.get(ref) is asking
                 if still:
-                    del self._asking[ref]
+                    del self._reads_in_flight[ref]
             if still:
-                self._lately.pop(ref, None)
-                if resource is not None and not resource.going:
-                    self._lately[ref] = (now, resource)
+                self._recent.pop(ref, None)
+                if resource is not None and not resource.terminating:
+                    self._recent[ref] = (now, resource)
         return resource
 
-    def remembered(self, ref: Ref) -> Resource | None:
+    def recently_read(self, ref: Ref) -> Resource | None:
         """What `lately` answers at once; None where it would have to ask, also because this process
         has changed it since."""
-        found_at, resource = self._lately.get(ref, (0.0, None))
-        if resource is None or time.monotonic() - found_at > LATELY_S:
+        found_at, resource = self._recent.get(ref, (0.0, None))
+        if resource is None or time.monotonic() - found_at > RECENT_S:
             return None
-        seen = self._kept.get(ref)
+        seen = self._resources.get(ref)
         return resource if seen is None or seen.position <= resource.position else None
 
-    async def _shared_look(self, ref: Ref) -> Resource | None:
-        look = self._looks[ref] = asyncio.get_running_loop().create_future()
+    async def _shared_load(self, ref: Ref) -> Resource | None:
+        look = self._loads[ref] = asyncio.get_running_loop().create_future()
         try:
-            resource = await self._look(ref)
+            resource = await self._load(ref)
             look.set_result(resource)
             return resource
         except BaseException as error:
-            passed_on = error if isinstance(error, Exception) else Unanswered("the look was ended")
+            passed_on = (
+                error if isinstance(error, Exception) else LogUnavailable("the look was ended")
+            )
             look.set_exception(passed_on)
             look.exception()  # nobody else may be waiting for it
             raise
         finally:
-            del self._looks[ref]
+            del self._loads[ref]
 
-    async def _look(self, ref: Ref) -> Resource | None:
+    async def _load(self, ref: Ref) -> Resource | None:
         latest = await self._log.latest(ref)
         if latest is None:
             return None
         last = latest.position
-        here = self._kept.get(ref)
+        here = self._resources.get(ref)
         if here is not None and here.position == last:
-            self._kept.move_to_end(ref)
+            self._resources.move_to_end(ref)
             return here
-        if latest.before == (here.position if here else NOWHERE):
+        if latest.previous == (here.position if here else BEGINNING):
             resource = evolve(here, latest)
         else:
             here = here or await self._snapshot(ref, last)
-            after = here.position if here else NOWHERE
+            after = here.position if here else BEGINNING
             found = fold(await self._log.read(ref, after=after, up_to=last), here)
             assert found is not None, f"{ref} has a last event and no history"
             resource = found
-        await self.keep(resource, before=here)
+        await self.store(resource, before=here)
         return resource
 
     async def _snapshot(self, ref: Ref, last: Position) -> Resource | None:
@@ -122,11 +124,11 @@ class Folds:
         found = await self._snapshots.load(ref)
         return found if found is not None and found.position <= last else None
 
-    async def keep(self, resource: Resource, *, before: Resource | None) -> None:
+    async def store(self, resource: Resource, *, before: Resource | None) -> None:
         """Remember, and every so many events take a snapshot."""
-        self._kept[resource.ref] = resource
-        self._kept.move_to_end(resource.ref)
-        while len(self._kept) > KEPT_MAX:
-            self._kept.popitem(last=False)
+        self._resources[resource.ref] = resource
+        self._resources.move_to_end(resource.ref)
+        while len(self._resources) > KEPT_MAX:
+            self._resources.popitem(last=False)
         if resource.events // EVERY_EVENTS > (before.events if before else 0) // EVERY_EVENTS:
             await self._snapshots.save(resource)

@@ -9,9 +9,9 @@ from typing import Protocol
 import msgspec
 from nats.aio.client import Client
 
-from secaplane.eventlog.connection_errors import LOST
+from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
 from secaplane.eventlog.jetstream_api import asked
-from secaplane.eventlog.log import Unanswered
+from secaplane.eventlog.log import LogUnavailable
 from secaplane.eventlog.subjects import subject
 from secaplane.model.shape import Ref, Resource
 
@@ -60,8 +60,8 @@ class KeyValueSnapshots:
         try:
             address = f"$JS.API.DIRECT.GET.KV_{self._bucket}.{key}"
             said = await asked(self._nats, bytes, address, b"")
-        except Unanswered as error:
-            raise Unanswered("the snapshots did not answer") from error
+        except LogUnavailable as error:
+            raise LogUnavailable("the snapshots did not answer") from error
         if not said:
             return None
         try:
@@ -74,7 +74,7 @@ class KeyValueSnapshots:
         """A snapshot that cannot be kept is no loss, so nobody waits for it to be stored; and who
         may only read takes none."""
         if self._writes:
-            with suppress(*LOST):
+            with suppress(*CONNECTION_ERRORS):
                 await self._nats.publish(self._key(resource.ref), _encode(resource))
 
     def _key(self, ref: Ref) -> str:

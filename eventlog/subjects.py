@@ -16,7 +16,7 @@ from secaplane.model.shape import Ref
 ROOT = "seca"
 GLOBAL = "global"
 TENANTLESS = "00"
-EVERYTHING = f"{ROOT}.>"
+ALL_SUBJECTS = f"{ROOT}.>"
 _UNSAFE = re.compile(r"[^A-Za-z0-9-]")
 _ESCAPED = re.compile(r"(?:=[0-9A-F]{2})+")
 

@@ -20,7 +20,7 @@ def _found() -> dict[str, Kind]:
 
 KINDS = _found()
 PROVIDERS: dict[str, Provider] = {kind.provider.name: kind.provider for kind in KINDS.values()}
-_BY_COLLECTION = {kind.collection: kind for kind in KINDS.values() if not kind.offered}
+_BY_COLLECTION = {kind.collection: kind for kind in KINDS.values() if not kind.from_catalogue}
 
 SHARED_TENANT = "seca"
 """Where the catalogue's kinds lie in the log; every tenant sees them under its own path."""
@@ -29,10 +29,10 @@ SHARED_TENANT = "seca"
 def parents(ref: Ref) -> list[Ref]:
     """The resources whose names are in this one's path: its tenant, its workspace, its network."""
     kind = KINDS[ref.kind]
-    return [] if kind.offered else within(kind.collection, kind.ids(ref.path))
+    return [] if kind.from_catalogue else refs_within(kind.collection, kind.ids(ref.path))
 
 
-def within(collection: str, ids: Mapping[str, str]) -> list[Ref]:
+def refs_within(collection: str, ids: Mapping[str, str]) -> list[Ref]:
     """The resources whose names are in the path of a collection."""
     steps = collection.split("/")
     names = collection.format_map(ids).split("/")
@@ -59,30 +59,32 @@ def _links(which: str) -> dict[str, tuple[str, ...]]:
 
 
 _HOLDERS, _FOLLOWERS, _DROPPERS = _links("holds"), _links("follows"), _links("drops")
-FOLLOWERS = tuple(kind.name for kind in KINDS.values() if kind.follows)
+DEPENDENT_KINDS = tuple(kind.name for kind in KINDS.values() if kind.follows)
 """Kinds whose status may change because something else did."""
 
-SHARING = tuple(kind.name for kind in KINDS.values() if any(link.through for link in kind.links))
+SHARING_KINDS = tuple(
+    kind.name for kind in KINDS.values() if any(link.through for link in kind.links)
+)
 """Those among them that depend on who else uses the same: nobody's row can tell whether that has
 changed."""
 
 
-def held(kind: Kind) -> tuple[str, ...]:
+def blocking_kinds(kind: Kind) -> tuple[str, ...]:
     """The kinds that hold one of this kind: it cannot be deleted while they use it."""
     return _HOLDERS.get(kind.name, ())
 
 
-def followed(kind: Kind) -> tuple[str, ...]:
+def dependent_kinds(kind: Kind) -> tuple[str, ...]:
     """The kinds to be looked at again when one of this kind has changed."""
     return _FOLLOWERS.get(kind.name, ())
 
 
-def dropped(kind: Kind) -> tuple[str, ...]:
+def kinds_naming(kind: Kind) -> tuple[str, ...]:
     """The kinds whose specs one of this kind is taken out of when it is deleted."""
     return _DROPPERS.get(kind.name, ())
 
 
-def sharers(kind: Kind) -> tuple[str, ...]:
+def sharing_kinds(kind: Kind) -> tuple[str, ...]:
     """The kinds to be looked at again when one of this kind has changed that uses the same."""
     return tuple(
         each.name
@@ -91,10 +93,10 @@ def sharers(kind: Kind) -> tuple[str, ...]:
     )
 
 
-def stored(ref: Ref) -> Ref:
+def log_ref(ref: Ref) -> Ref:
     """Where a resource lies in the log: what is on offer, below one tenant for all."""
     kind = KINDS[ref.kind]
-    if not kind.offered or not kind.scope:
+    if not kind.from_catalogue or not kind.scope:
         return ref
     _tenants, _tenant, rest = ref.path.split("/", 2)
     return Ref(ref.kind, f"tenants/{SHARED_TENANT}/{rest}")

@@ -11,7 +11,7 @@ from secaplane.model.reference import resolve
 from secaplane.model.shape import Json, Ref
 
 
-class Pointing(NamedTuple):
+class SpecReference(NamedTuple):
     """One reference that stands in a spec."""
 
     pointer: str
@@ -25,18 +25,18 @@ class Pointing(NamedTuple):
     completed."""
 
 
-def pointings(ref: Ref, spec: Json, *, region: str = "") -> Iterator[Pointing]:
+def references_in(ref: Ref, spec: Json, *, region: str = "") -> Iterator[SpecReference]:
     """Every reference in a resource's spec."""
     kind = KINDS[ref.kind]
     for place in dict.fromkeys(link.at for link in kind.links):
         links = tuple(link for link in kind.links if link.at == place)
         for pointer, reference in every(spec, place):
-            if reference != EVERYTHING or not links[0].all_of_them:
+            if reference != WILDCARD or not links[0].all_of_them:
                 means = tuple(_meanings(ref, links, reference, region))
-                yield Pointing(pointer, links, reference, means)
+                yield SpecReference(pointer, links, reference, means)
 
 
-EVERYTHING = "*"
+WILDCARD = "*"
 """Stands for all there are, where names are listed; so it points to none."""
 
 
@@ -62,16 +62,16 @@ def _in_shared_tenant(reference: str | Json, kind: Kind, found: Ref) -> Ref | No
     return None if elsewhere == found else elsewhere
 
 
-def uses(ref: Ref, spec: Json) -> frozenset[Ref]:
+def targets_of(ref: Ref, spec: Json) -> frozenset[Ref]:
     """What a resource refers to, whether it is there or not; what is on offer is left out, because
     nobody asks who uses it."""
     return frozenset(
         found
         for place, links in _places_of_use(ref.kind)
         for _, reference in every(spec, place)
-        if reference != EVERYTHING
+        if reference != WILDCARD
         for _, found in _meanings(ref, links, reference, "")
-        if not KINDS[found.kind].offered
+        if not KINDS[found.kind].from_catalogue
     )
 
 
@@ -79,7 +79,11 @@ def uses(ref: Ref, spec: Json) -> frozenset[Ref]:
 def _places_of_use(kind: str) -> tuple[tuple[str, tuple[Link, ...]], ...]:
     """Where a spec refers to what is not on offer, and the rows that say so: every projected event
     goes through here."""
-    links = [link for link in KINDS[kind].links if not all(KINDS[name].offered for name in link.to)]
+    links = [
+        link
+        for link in KINDS[kind].links
+        if not all(KINDS[name].from_catalogue for name in link.to)
+    ]
     return tuple(
         (place, tuple(link for link in links if link.at == place))
         for place in dict.fromkeys(link.at for link in links)

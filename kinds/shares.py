@@ -7,7 +7,7 @@ from secaplane.model.pointer import at
 from secaplane.model.shape import Json, Ref
 
 
-class Share(NamedTuple):
+class QuotaShare(NamedTuple):
     """What resources of one kind and SKU take of what their tenant may have."""
 
     kind: str
@@ -18,10 +18,10 @@ class Share(NamedTuple):
     """By their own specs; what they weigh by their SKU's is worked out where it is asked for."""
 
 
-def share(ref: Ref, spec: Json) -> Share:
+def quota_share(ref: Ref, spec: Json) -> QuotaShare:
     """What one resource takes. However a reference is spelled, it ends in the name."""
     kind = KINDS[ref.kind]
     reference = spec.get("skuRef", "") if kind.sku else ""
     said = reference if isinstance(reference, str) else reference["resource"]
     amount = at(spec, kind.sized) if kind.sized else 0
-    return Share(kind.name, said.rpartition("/")[2], 1, amount)
+    return QuotaShare(kind.name, said.rpartition("/")[2], 1, amount)

@@ -18,7 +18,7 @@ def document(kind: Kind, resource: Resource, *, region: str, verb: str = "GET") 
             shown[part] = value
     shown["metadata"] = metadata(kind, resource, region=region, verb=verb)
     shown["spec"] = resource.spec
-    if not kind.offered:
+    if not kind.from_catalogue:
         shown["status"] = status(kind, resource)
     return shown
 
@@ -39,7 +39,7 @@ def metadata(kind: Kind, resource: Resource, *, region: str, verb: str) -> Json:
         shown[field] = steps[index]
     if kind.provider.regional:
         shown["region"] = region
-    if not kind.offered or not kind.shown:
+    if not kind.from_catalogue or not kind.shown:
         shown |= _modification(resource)
     return shown
 
@@ -61,7 +61,7 @@ def status(kind: Kind, resource: Resource) -> Json:
         "state": resource.state,
         "conditions": resource.conditions,
         **kind.first(resource.spec),
-        **resource.found,
+        **resource.observed,
     }
     if resource.power.since is not None:
         shown["powerStateSince"] = resource.power.since

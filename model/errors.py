@@ -28,14 +28,14 @@ from typing import Any
 import msgspec
 
 
-class Source(msgspec.Struct, frozen=True):
+class ProblemSource(msgspec.Struct, frozen=True):
     """Where in a request a rule is broken: a JSON pointer into the body, or a parameter's name."""
 
     pointer: str = ""
     parameter: str = ""
 
 
-class Broken(msgspec.Struct, frozen=True):
+class BrokenRule(msgspec.Struct, frozen=True):
     """One broken rule: where, and how to make it right."""
 
     detail: str
@@ -52,12 +52,12 @@ class Refusal(Exception):
         *,
         pointer: str = "",
         parameter: str = "",
-        sources: Sequence[Source] = (),
+        sources: Sequence[ProblemSource] = (),
         meta: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(detail)
         self.detail = detail
-        here = (Source(pointer, parameter),) if pointer or parameter else ()
+        here = (ProblemSource(pointer, parameter),) if pointer or parameter else ()
         self.sources = (*here, *sources)
         self.meta = dict(meta or {})
 
@@ -74,30 +74,30 @@ class Forbidden(Refusal): ...
 class NotFound(Refusal): ...
 
 
-class Nowhere(NotFound):
+class UnknownPath(NotFound):
     """Nobody serves that path: no resource that is absent, nor a parent."""
 
 
 class Conflict(Refusal): ...
 
 
-class OverQuota(Conflict):
+class QuotaExceeded(Conflict):
     """The tenant may not have that much; `meta` says what is used, asked and left."""
 
 
-class Outdated(Refusal): ...
+class PreconditionFailed(Refusal): ...
 
 
 class Invalid(Refusal): ...
 
 
-class TooLarge(Refusal): ...
+class ContentTooLarge(Refusal): ...
 
 
-class TooLong(Refusal): ...
+class UriTooLong(Refusal): ...
 
 
-class TooMany(Refusal):
+class RateLimited(Refusal):
     """Asked too often; the caller may try again after a while."""
 
     def __init__(
@@ -107,13 +107,13 @@ class TooMany(Refusal):
         self.retry_after_s = retry_after_s
 
 
-class Unsupported(Refusal): ...
+class UnsupportedMediaType(Refusal): ...
 
 
-class Unacceptable(Refusal): ...
+class NotAcceptable(Refusal): ...
 
 
-class NotAllowed(Refusal): ...
+class MethodNotAllowed(Refusal): ...
 
 
 class Unavailable(Refusal):
@@ -122,14 +122,14 @@ class Unavailable(Refusal):
     RETRY_AFTER_S = 1
 
 
-def refuse_broken(broken: Sequence[Broken]) -> None:
+def refuse_broken(broken: Sequence[BrokenRule]) -> None:
     if broken:
         raise invalid(broken)
 
 
-def invalid(broken: Sequence[Broken]) -> Invalid:
+def invalid(broken: Sequence[BrokenRule]) -> Invalid:
     """All broken rules of one request in one refusal."""
     return Invalid(
         "; ".join(f"{each.pointer or each.parameter}: {each.detail}" for each in broken),
-        sources=[Source(each.pointer, each.parameter) for each in broken],
+        sources=[ProblemSource(each.pointer, each.parameter) for each in broken],
     )

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from secaplane.model.shape import (
-    NOWHERE,
+    BEGINNING,
     Annotations,
     Extensions,
     Json,
@@ -57,7 +57,7 @@ class StatusReported(Event, frozen=True):
     """It is so, as of the position the reconciler had in view."""
 
     state: State
-    seen: Position
+    observed_position: Position
     status: Json = {}
     reason: str = ""
     message: str = ""
@@ -72,7 +72,7 @@ Report = StatusReported | Deleted
 AnyEvent = Intent | Report
 
 
-class By(msgspec.Struct, frozen=True, kw_only=True):
+class Actor(msgspec.Struct, frozen=True, kw_only=True):
     """Who caused an event, and why it was allowed: for readers of history, never for `evolve`."""
 
     issuer: str = ""
@@ -85,8 +85,8 @@ class By(msgspec.Struct, frozen=True, kw_only=True):
     """The policy revision it was judged at: a position."""
 
 
-SYSTEM = By(sub="system")
-RECONCILER = By(sub="reconciler")
+SYSTEM = Actor(sub="system")
+RECONCILER = Actor(sub="reconciler")
 OWN_SUBS = (SYSTEM.sub, RECONCILER.sub)
 """Nobody else is called so: who reads the history shall not mistake anybody for the house."""
 
@@ -100,10 +100,10 @@ class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
     time: datetime
     request: str
     """Unique to the command that caused it."""
-    cause: Position = NOWHERE
+    cause: Position = BEGINNING
     """The position that led to it; 0 where a caller did."""
-    by: By
+    actor: Actor
     event: AnyEvent
-    before: Position | None = None
+    previous: Position | None = None
     """The resource's position before this event, where the log knows: whoever has seen that one
     needs no history to go on. 0 says that it is the first event of its name."""

@@ -51,8 +51,10 @@ def evolve(resource: Resource | None, recorded: RecordedEvent) -> Resource:
         case ActionRequested(action=action):
             return _acted(here, recorded, action)
         case DeletionRequested():
-            going = {"deleted_at": here.deleted_at or recorded.time}
-            return _intended(here, recorded, Condition(**_plain(State.DELETING, recorded)), going)
+            terminating = {"deleted_at": here.deleted_at or recorded.time}
+            return _intended(
+                here, recorded, Condition(**_plain(State.DELETING, recorded)), terminating
+            )
 
 
 def _created(former: Resource | None, recorded: RecordedEvent, event: Created) -> Resource:
@@ -68,7 +70,7 @@ def _created(former: Resource | None, recorded: RecordedEvent, event: Created) -
         time=recorded.time,
         events=former.events + 1 if former else 1,
         life=recorded.position,
-        intended=recorded.position,
+        last_intent=recorded.position,
         created_at=recorded.time,
         modified_at=recorded.time,
     )
@@ -95,7 +97,7 @@ def _intended(
         here,
         version=here.version + 1,
         modified_at=recorded.time,
-        intended=recorded.position,
+        last_intent=recorded.position,
         state=condition.state,
         conditions=(condition, *here.conditions)[:CONDITIONS_MAX],
         **changes,
@@ -104,9 +106,9 @@ def _intended(
 
 def _acted(here: Resource, recorded: RecordedEvent, name: str) -> Resource:
     action = ACTIONS[name]
-    power = replace(here.power, intended=action.leads_to, asked=recorded.position)
+    power = replace(here.power, desired=action.leads_to, requested=recorded.position)
     if action.again:
-        power = replace(power, restarted=recorded.position)
+        power = replace(power, restart_requested=recorded.position)
     remark = TURNING["off" if action.again else action.leads_to]
     condition = Condition(**_plain(State.UPDATING, recorded), type=POWER, reason=remark)
     return _intended(here, recorded, condition, {"power": power})
@@ -115,9 +117,9 @@ def _acted(here: Resource, recorded: RecordedEvent, name: str) -> Resource:
 def _reported(here: Resource, recorded: RecordedEvent, event: StatusReported) -> Resource:
     """Its fields are taken whatever it had in view; state and conditions move only when the report
     answers the last intent, and nothing but a refusal changes what is being deleted."""
-    seen = max(here.seen, event.seen)
-    now = replace(here, found=event.status, seen=seen)
-    if event.seen < here.intended:
+    seen = max(here.observed_position, event.observed_position)
+    now = replace(here, observed=event.status, observed_position=seen)
+    if event.observed_position < here.last_intent:
         return now
     if here.deleted_at and event.state not in (State.ERROR, here.state):
         return now
@@ -127,9 +129,9 @@ def _reported(here: Resource, recorded: RecordedEvent, event: StatusReported) ->
     entries = [Condition(**_plain(state, recorded)) for state in steps]
     entries[0] = _said(entries[0], event)
     power = here.power
-    if power.asked > power.served and event.state is State.ACTIVE:
-        power = replace(power, served=power.asked, since=recorded.time)
-        entries[0] = replace(entries[0], type=POWER, reason=TURNED[power.intended])
+    if power.requested > power.completed and event.state is State.ACTIVE:
+        power = replace(power, completed=power.requested, since=recorded.time)
+        entries[0] = replace(entries[0], type=POWER, reason=TURNED[power.desired])
     conditions = (*entries, *here.conditions)[:CONDITIONS_MAX]
     return replace(
         now,

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from secaplane.model.errors import Broken
+from secaplane.model.errors import BrokenRule
 from secaplane.model.shape import Json, Ref, Resource, Status
 
-Around = Mapping[str, Resource]
+ParentsByKind = Mapping[str, Resource]
 """The resources that surround one, by kind: its tenant, its workspace, its network."""
-Check = Callable[[Json | None, Json, Around], Iterable[Broken]]
+Check = Callable[[Json | None, Json, ParentsByKind], Iterable[BrokenRule]]
 """A rule no field can say: (former spec or None, wanted spec, what is around it) -> the rules it
 breaks."""
 
@@ -42,7 +42,7 @@ class Link:
     """The deletion of its target takes it out of the spec."""
 
 
-class Companion(NamedTuple):
+class CompanionResource(NamedTuple):
     """Another resource that one brings along."""
 
     kind: str
@@ -52,16 +52,16 @@ class Companion(NamedTuple):
     """What is asked of it once it is there."""
 
 
-class Brood(NamedTuple):
+class OwnedResources(NamedTuple):
     """The resources that live and die with another, made and ended by its reconciler."""
 
     stem: str
     """How all their names begin, and no other's."""
-    members: Sequence[Companion]
+    members: Sequence[CompanionResource]
     """In the order in which they are made."""
 
 
-class Weight(NamedTuple):
+class QuotaWeight(NamedTuple):
     """What a resource takes of something that its tenant may have only so much of."""
 
     what: str
@@ -123,13 +123,13 @@ class Kind:
     check: Check | None = None
     first: Callable[[Json], Json] = lambda spec: {}
     """The status fields known from the spec alone, shown from the first answer on."""
-    companion: Callable[[Ref, Json, str], Companion] | None = None
+    companion: Callable[[Ref, Json, str], CompanionResource] | None = None
     """What the resource brings along once in each of its lives, and takes along when it goes: (its
     ref, its spec, who created it) -> companion."""
-    brood: Callable[[Resource], Brood] | None = None
-    brood_status: Callable[[Sequence[Ref]], Json] = lambda members: {}
+    owned: Callable[[Resource], OwnedResources] | None = None
+    owned_status: Callable[[Sequence[Ref]], Json] = lambda members: {}
     """The status fields that show its brood."""
-    weighs: tuple[Weight, ...] = ()
+    weighs: tuple[QuotaWeight, ...] = ()
     """What quotas count besides the number of resources."""
     attachable: bool = False
     """Its status shows the instance that uses it, as `attachedTo`."""
@@ -140,7 +140,7 @@ class Kind:
     them."""
     reserved: str = ""
     """How names begin that are the house's own: nobody changes or deletes what bears them."""
-    offered: bool = False
+    from_catalogue: bool = False
     """From the catalogue: read-only, without status, the same under every tenant."""
     shared: bool = False
     """Those of the shared tenant are found from everywhere, without naming it."""
@@ -167,14 +167,14 @@ class Kind:
 
     @property
     def writable(self) -> bool:
-        return not self.offered and self.recorded
+        return not self.from_catalogue and self.recorded
 
     @cached_property
     def verbs(self) -> tuple[str, ...]:
         """What can be asked of one of it by path, beside `list` of all."""
         if not self.recorded:
             return ()
-        if self.offered:
+        if self.from_catalogue:
             return ("get",)
         return ("get", "put", *(("delete",) if self.deletable else ()))
 
@@ -219,9 +219,9 @@ class Kind:
         """How many segments of the path are scope, not resource: tenant and workspace."""
         return 2 * sum(1 for i in self.scope if i in ("tenant", "workspace"))
 
-    def unfinished(self, resource: Resource) -> bool:
+    def unsettled(self, resource: Resource) -> bool:
         """Whether there is something to do for it; what is on offer is as it is said to be."""
-        return resource.unfinished and (not self.offered or resource.deleted_at is not None)
+        return resource.unsettled and (not self.from_catalogue or resource.deleted_at is not None)
 
     def ref(self, ids: Mapping[str, str], name: str) -> Ref:
         return Ref(self.name, f"{self.collection.format_map(ids)}/{name}")

@@ -25,9 +25,9 @@ ACTIONS: Mapping[str, Action] = {
 def wanted(power: Power) -> str:
     """The action that brings about what is intended; what was asked for meanwhile and overtaken is
     not done."""
-    again = power.intended == "on" and power.restarted > power.served
+    again = power.desired == "on" and power.restart_requested > power.completed
     return next(
         name
         for name, action in ACTIONS.items()
-        if (action.leads_to, action.again) == (power.intended, again)
+        if (action.leads_to, action.again) == (power.desired, again)
     )

@@ -11,7 +11,7 @@ Json = dict[str, Any]
 Position = NewType("Position", int)
 """A place in one stream of the log: comparable only within it. 0 is before everything."""
 
-NOWHERE = Position(0)
+BEGINNING = Position(0)
 
 Labels = dict[str, Annotated[str, Meta(max_length=63)]]
 Annotations = dict[str, Annotated[str, Meta(max_length=1024)]]
@@ -97,12 +97,12 @@ class Ref(msgspec.Struct, frozen=True, order=True):
 class Power(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Power is a level, not a queue: what is intended, and the last action that asked for it."""
 
-    intended: PowerState = "off"
-    asked: Position = NOWHERE
+    desired: PowerState = "off"
+    requested: Position = BEGINNING
     """Position of the last action; the idempotency key under which a plugin acts."""
-    restarted: Position = NOWHERE
+    restart_requested: Position = BEGINNING
     """Position of the last restart asked for."""
-    served: Position = NOWHERE
+    completed: Position = BEGINNING
     """Position of the last action that was done; one that was refused waits for the next intent."""
     since: datetime | None = None
     """When an action was last served."""
@@ -121,7 +121,7 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     state: State = State.PENDING
     conditions: tuple[Condition, ...] = ()
     """Newest first."""
-    found: Json = {}
+    observed: Json = {}
     """The kind's own status fields, as last reported."""
     power: Power = Power()
     version: int
@@ -139,16 +139,18 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     gone: bool = False
     was_active: bool = False
     """At any time in this life, however long ago."""
-    intended: Position
+    last_intent: Position
     """Of the last intent."""
-    seen: Position = NOWHERE
+    observed_position: Position = BEGINNING
     """The latest position a report had in view."""
 
     @property
-    def unfinished(self) -> bool:
+    def unsettled(self) -> bool:
         """What is wanted and what was found do not agree yet."""
-        return not self.gone and (self.seen < self.intended or self.state not in AT_REST)
+        return not self.gone and (
+            self.observed_position < self.last_intent or self.state not in AT_REST
+        )
 
     @property
-    def going(self) -> bool:
+    def terminating(self) -> bool:
         return self.gone or self.deleted_at is not None

@@ -14,19 +14,19 @@ import msgspec
 from secaplane.model.shape import Json, Labels, Position, Resource
 
 
-class Settled(msgspec.Struct, frozen=True):
+class Ready(msgspec.Struct, frozen=True):
     """It is so. `status` holds the kind's own status fields, all of them."""
 
     status: Json = {}
 
 
-class Working(msgspec.Struct, frozen=True):
+class InProgress(msgspec.Struct, frozen=True):
     """Under way; look again later."""
 
     look_again_s: float
 
 
-class Refused(msgspec.Struct, frozen=True):
+class TerminalError(msgspec.Struct, frozen=True):
     """This cloud will not do that as it is wished. `reason` is CamelCase (SECA
     `StatusCondition`)."""
 
@@ -34,11 +34,11 @@ class Refused(msgspec.Struct, frozen=True):
     message: str
 
 
-Outcome = Settled | Working | Refused
+Outcome = Ready | InProgress | TerminalError
 
 
-class Offer(msgspec.Struct, frozen=True):
-    """One thing a cloud has on offer: a region, a SKU. `kind` names one whose `offered` is true."""
+class CatalogueEntry(msgspec.Struct, frozen=True):
+    """One thing a cloud has on offer: a region, a SKU. `kind` names one whose `from_catalogue` is true."""
 
     kind: str
     name: str
@@ -66,7 +66,7 @@ class Plugin(Protocol):
         """Make it gone; what never was is gone already."""
         ...
 
-    async def offers(self) -> Sequence[Offer]:
+    async def offers(self) -> Sequence[CatalogueEntry]:
         """The regions and SKUs this cloud has now."""
         ...
 

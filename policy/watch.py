@@ -10,22 +10,22 @@ from typing import Protocol
 
 from asyncpg import Pool
 
-from secaplane.eventlog.codec import Unreadable
-from secaplane.eventlog.log import Log, Unanswered
-from secaplane.eventlog.resource_cache import Folds
-from secaplane.model.shape import NOWHERE, Position, Ref, Resource
-from secaplane.policy.grants.assignments import Given
+from secaplane.eventlog.codec import Undecodable
+from secaplane.eventlog.log import Log, LogUnavailable
+from secaplane.eventlog.resource_cache import ResourceCache
+from secaplane.model.shape import BEGINNING, Position, Ref, Resource
+from secaplane.policy.grants.assignments import PolicyResource
 from secaplane.policy.grants.policy import KINDS_OF_POLICY
 from secaplane.policy.tokens.revocations import KINDS_OF_REVOCATION
 from secaplane.readmodel import questions
 
 LOOK_EVERY_S = 0.3
-FOLLOWED = (*KINDS_OF_POLICY, *KINDS_OF_REVOCATION)
+WATCHED_KINDS = (*KINDS_OF_POLICY, *KINDS_OF_REVOCATION)
 """A change of these is in force in the process that takes it before it is answered."""
 log = logging.getLogger("secaplane.policy")
 
 
-class Learner(Protocol):
+class PolicySubscriber(Protocol):
     """Somebody to whom some kinds matter."""
 
     def begin(self, revision: Position) -> None:
@@ -33,28 +33,32 @@ class Learner(Protocol):
         ...
 
     def learn(
-        self, resources: Iterable[Given], revision: Position, *, unreadable: Iterable[Ref] = ()
+        self,
+        resources: Iterable[PolicyResource],
+        revision: Position,
+        *,
+        unreadable: Iterable[Ref] = (),
     ) -> None:
         """Take these as they now are."""
         ...
 
 
-class Watch:
+class PolicyWatch:
     def __init__(
         self,
         log: Log,
-        folds: Folds,
+        cache: ResourceCache,
         *,
         stale_s: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._log, self._folds, self._stale_s, self._clock = log, folds, stale_s, clock
-        self._learners: list[tuple[tuple[str, ...], Learner]] = []
-        self._known = dict.fromkeys(FOLLOWED, NOWHERE)
+        self._log, self._cache, self._stale_s, self._clock = log, cache, stale_s, clock
+        self._learners: list[tuple[tuple[str, ...], PolicySubscriber]] = []
+        self._known = dict.fromkeys(WATCHED_KINDS, BEGINNING)
         self._fresh_at = float("-inf")
         self._looking = asyncio.Lock()
 
-    def tell(self, learner: Learner, kinds: tuple[str, ...]) -> None:
+    def tell(self, learner: PolicySubscriber, kinds: tuple[str, ...]) -> None:
         """Before the start: who is to learn of which kinds."""
         self._learners.append((kinds, learner))
 
@@ -68,7 +72,7 @@ class Watch:
         Raises:
             Unanswered, OSError, asyncpg.PostgresError: not now; the caller tries again.
         """
-        async with questions.declared(pool, FOLLOWED, stream) as (batches, position):
+        async with questions.declared(pool, WATCHED_KINDS, stream) as (batches, position):
             for _, learner in self._learners:
                 learner.begin(position)
             async for batch in batches:
@@ -76,13 +80,13 @@ class Watch:
                 for kinds, learner in self._learners:
                     learner.learn([each for each in known if each.ref.kind in kinds], position)
                 await asyncio.sleep(0)
-        self._known = dict.fromkeys(FOLLOWED, position)
+        self._known = dict.fromkeys(WATCHED_KINDS, position)
         await self.look()
 
     async def run(self) -> None:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
-            with suppress(Unanswered):
+            with suppress(LogUnavailable):
                 await self.look()
 
     async def look(self) -> None:
@@ -94,7 +98,7 @@ class Watch:
         async with self._looking:
             asked_at = self._clock()
             changed, known = dict[Ref, Resource | None](), dict(self._known)
-            for kind in FOLLOWED:
+            for kind in WATCHED_KINDS:
                 last = await self._log.last_of(kind)
                 if last > known[kind]:
                     changed |= await self._changed(kind, known[kind], last)
@@ -122,12 +126,12 @@ class Watch:
 
     async def _readable(self, ref: Ref) -> Resource | None:
         try:
-            return await self._folds.fresh(ref)
-        except (Unreadable, AssertionError, KeyError) as error:
+            return await self._cache.current(ref)
+        except (Undecodable, AssertionError, KeyError) as error:
             log.error("cannot be read", extra={"ref": ref.path, "reason": str(error)})
             return None
 
 
-def _counts(row: questions.Declared) -> bool:
+def _counts(row: questions.DeclaredResource) -> bool:
     """A row that is older than its resource grants nothing, and goes on revoking."""
     return not row.quarantined or row.ref.kind in KINDS_OF_REVOCATION

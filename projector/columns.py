@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from secaplane.model.shape import Resource
-from secaplane.projector.folding import Folded
+from secaplane.projector.folding import ProjectedEvent
 
 Row = tuple[object, ...]
 
 
-class Insert(NamedTuple):
+class InsertRows(NamedTuple):
     """Rows that come."""
 
     table: str
@@ -26,7 +26,7 @@ class Insert(NamedTuple):
         """
 
 
-class Delete(NamedTuple):
+class DeleteRows(NamedTuple):
     """Rows that go, named by these columns."""
 
     table: str
@@ -40,7 +40,7 @@ class Delete(NamedTuple):
         """
 
 
-class Close(NamedTuple):
+class CloseRows(NamedTuple):
     """Rows that end and stay: those of what the columns name that are still open."""
 
     table: str
@@ -57,28 +57,28 @@ class Close(NamedTuple):
         """
 
 
-Part = Insert | Delete | Close
+TableChange = InsertRows | DeleteRows | CloseRows
 
 
-class Span(NamedTuple):
+class ResourceChange(NamedTuple):
     """A resource before a batch and after it."""
 
     before: Resource | None
     after: Resource
 
 
-def addresses(folded: Sequence[Folded]) -> list[Span]:
+def addresses(folded: Sequence[ProjectedEvent]) -> list[ResourceChange]:
     """What a batch did to each address. Names may have been used again meanwhile."""
     first = {each.event.ref: each.before for each in reversed(folded)}
     last = {each.event.ref: each.resource for each in folded}
-    return [Span(first[ref], after) for ref, after in last.items()]
+    return [ResourceChange(first[ref], after) for ref, after in last.items()]
 
 
-def lives(folded: Sequence[Folded]) -> list[Span]:
+def lives(folded: Sequence[ProjectedEvent]) -> list[ResourceChange]:
     """What a batch did to each life; one that began in it was not before."""
     first = {each.resource.life: each.before for each in reversed(folded)}
     last = {each.resource.life: each.resource for each in folded}
     return [
-        Span(before if before is not None and before.life == life else None, last[life])
+        ResourceChange(before if before is not None and before.life == life else None, last[life])
         for life, before in first.items()
     ]

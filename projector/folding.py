@@ -13,7 +13,7 @@ from secaplane.model.shape import Ref, Resource
 _encode = msgspec.json.Encoder().encode
 
 
-class Folded(msgspec.Struct, frozen=True):
+class ProjectedEvent(msgspec.Struct, frozen=True):
     """An event, its resource right before it and right after it, and the document then."""
 
     event: RecordedEvent
@@ -23,12 +23,14 @@ class Folded(msgspec.Struct, frozen=True):
     document: str
 
 
-def fold(known: dict[Ref, Resource], events: Sequence[RecordedEvent], region: str) -> list[Folded]:
+def fold(
+    known: dict[Ref, Resource], events: Sequence[RecordedEvent], region: str
+) -> list[ProjectedEvent]:
     """Every event on top of what is known; `known` holds the last of each afterwards."""
     folded = []
     for event in events:
         before = known.get(event.ref)
         resource = known[event.ref] = evolve(before, event)
         shown = document(KINDS[event.ref.kind], resource, region=region)
-        folded.append(Folded(event, before, resource, _encode(shown).decode()))
+        folded.append(ProjectedEvent(event, before, resource, _encode(shown).decode()))
     return folded

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from asyncpg import Connection
 
 from secaplane.eventlog.log import Followed, Log
-from secaplane.model.shape import NOWHERE, Position
+from secaplane.model.shape import BEGINNING, Position
 from secaplane.projector.run import Projector
 from secaplane.readmodel import questions
 from secaplane.readmodel.progress import Announcer
@@ -23,7 +23,7 @@ from secaplane.readmodel.schema.active import (
     read_models,
     settled_for,
 )
-from secaplane.readmodel.schema.tables import HOUSE, LAYOUT, PREFIX, Tx
+from secaplane.readmodel.schema.tables import ADMIN_SCHEMA, LAYOUT, PREFIX, Tx
 
 BATCH_MAX = 4000
 CLOSE = 512
@@ -37,7 +37,7 @@ FOLLOWED_S = 5.0
 _LOCK = 0x5ECB
 
 
-class Busy(Exception):
+class ReadModelBusy(Exception):
     """Somebody else is at the read models, or just was."""
 
 
@@ -85,7 +85,7 @@ async def retire(url: str) -> list[str]:
         if kept is None:
             return []
         await asyncio.sleep(max(0.0, FOLLOWED_S - await settled_for(connection)))
-        await connection.execute(f"delete from {HOUSE}.active where layout <> $1", LAYOUT)
+        await connection.execute(f"delete from {ADMIN_SCHEMA}.active where layout <> $1", LAYOUT)
         retired = [name for name in await read_models(connection) if name != kept]
         for name in retired:
             await connection.execute(f"drop schema {name} cascade")
@@ -95,7 +95,7 @@ async def retire(url: str) -> list[str]:
 async def switch(tx: Tx, read_model: str) -> None:
     """Readers of this layout turn to it when they see that."""
     await tx.execute(
-        f"insert into {HOUSE}.active (layout, read_model) values ($1, $2)"
+        f"insert into {ADMIN_SCHEMA}.active (layout, read_model) values ($1, $2)"
         " on conflict (layout) do update set read_model = excluded.read_model, since = now()",
         LAYOUT,
         read_model,
@@ -111,10 +111,12 @@ async def _alone(url: str) -> AsyncIterator[Connection]:
         deadline = time.monotonic() + KILLED_S_MAX
         while not await connection.fetchval("select pg_try_advisory_lock($1)", _LOCK):
             if time.monotonic() > deadline:
-                raise Busy("somebody else is at the read models; wait until that has ended")
+                raise ReadModelBusy(
+                    "somebody else is at the read models; wait until that has ended"
+                )
             await asyncio.sleep(0.05)
         if await active(connection) != was:
-            raise Busy("somebody else has just rebuilt the read model")
+            raise ReadModelBusy("somebody else has just rebuilt the read model")
         yield connection
 
 
@@ -126,12 +128,12 @@ async def _rebuilt(connection: Connection, url: str, log: Log, stream: str, regi
     try:
         made = Projector(pool, log, _Silent(), stream, region)
         await made.begin()
-        async with aclosing(log.follow(after=NOWHERE)) as following:
+        async with aclosing(log.follow(after=BEGINNING)) as following:
             while (end := await log.end()) > made.position + CLOSE:
                 await _fill(made, following, end)
             await connection.execute(_ANALYZE.format(schema=read_model))
             async with connection.transaction():
-                live = await _locked(connection, former, stream) if former else NOWHERE
+                live = await _locked(connection, former, stream) if former else BEGINNING
                 async with asyncio.timeout(LOCKED_S_MAX):
                     await _fill(made, following, max(live, await log.end()))
                     await switch(connection, read_model)

@@ -2,7 +2,7 @@
 
 from asyncpg import Pool
 
-from secaplane.eventlog.codec import Unreadable
+from secaplane.eventlog.codec import Undecodable
 from secaplane.eventlog.log import Log
 from secaplane.model.shape import Position, Ref
 from secaplane.projector import statement
@@ -22,7 +22,7 @@ async def retry(pool: Pool, log: Log, *, stream: str, region: str) -> dict[Ref, 
         try:
             async with pool.acquire() as connection, connection.transaction():
                 await _made_again(connection, log, ref, stream=stream, region=region)
-        except (Unreadable, AssertionError, ValueError, TypeError, KeyError) as error:
+        except (Undecodable, AssertionError, ValueError, TypeError, KeyError) as error:
             still[ref] = f"{type(error).__name__}: {error}"
     return still
 

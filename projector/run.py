@@ -13,16 +13,16 @@ from itertools import groupby
 
 from asyncpg import Pool
 
-from secaplane.eventlog.log import Followed, Log, Unanswered
+from secaplane.eventlog.log import Followed, Log, LogUnavailable
 from secaplane.model.events import RecordedEvent
-from secaplane.model.shape import NOWHERE, Position, Ref, Resource
+from secaplane.model.shape import BEGINNING, Position, Ref, Resource
 from secaplane.projector import statement
-from secaplane.projector.folding import Folded, fold
+from secaplane.projector.folding import ProjectedEvent, fold
 from secaplane.projector.projections import resources
 from secaplane.projector.statement import PROJECTIONS
 from secaplane.readmodel import questions
 from secaplane.readmodel.progress import ANNOUNCE_EVERY_S, Announcer
-from secaplane.readmodel.schema.tables import AWAY
+from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 
 KNOWN_MAX = 4096
 """Resources kept in memory between batches, so that most batches need not read their rows."""
@@ -31,11 +31,11 @@ RETRY_S = 0.5
 log = logging.getLogger("secaplane.projector")
 
 
-class Gap(Exception):
+class LogGap(Exception):
     """The log skipped a position."""
 
 
-class TakenBack(Exception):
+class CheckpointRolledBack(Exception):
     """The rows know less than they did: a database that crashed forgets its last moments."""
 
 
@@ -48,7 +48,7 @@ class Projector:
     announcer: Announcer
     stream: str
     region: str
-    position: Position = NOWHERE
+    position: Position = BEGINNING
     trouble: str = ""
     started: asyncio.Event = field(default_factory=asyncio.Event)
     _epoch: int = 0
@@ -73,14 +73,14 @@ class Projector:
                 self.started.set()
                 async for batch in self.events.follow(after=self.position):
                     await self._take(batch)
-            except TakenBack:
+            except CheckpointRolledBack:
                 log.warning("the database forgot its last moments", extra={"to": self.position})
-            except Gap as gap:
+            except LogGap as gap:
                 self._stuck_at, self.trouble = self.position, str(gap)
                 log.critical("the log has a gap", extra={"reason": str(gap)})
-            except Unanswered as error:
+            except LogUnavailable as error:
                 self.trouble = f"the log is away: {error}"
-            except AWAY as error:
+            except DATABASE_UNAVAILABLE as error:
                 self.trouble = f"the database is away: {type(error).__name__}"
                 log.warning("the database is away", extra={"reason": repr(error)})
             await asyncio.sleep(RETRY_S)
@@ -109,14 +109,16 @@ class Projector:
         """Rows that know more than the log: it was restored from a backup, or it is another."""
         end = await self.events.end()
         if end < self.position:
-            raise Gap(f"the log ends at {end}, and the rows are at {self.position}; rebuild them")
+            raise LogGap(
+                f"the log ends at {end}, and the rows are at {self.position}; rebuild them"
+            )
 
     async def _refuse_taken_back(self) -> None:
         """While nothing happens, nothing else would notice."""
         found = await questions.checkpoint(self.pool, resources.NAME, self.stream)
         if found < self.position:
             self.position = found
-            raise TakenBack
+            raise CheckpointRolledBack
 
     async def begin(self) -> Position:
         """Make the checkpoints, where there are none; answers where to go on."""
@@ -149,7 +151,7 @@ class Projector:
             while not await self._write(events):
                 await self._refuse_taken_back()
                 await self._catch_up()  # another projector of this stream was faster
-        except (Gap, TakenBack, *AWAY):
+        except (LogGap, CheckpointRolledBack, *DATABASE_UNAVAILABLE):
             raise
         except Exception as error:  # whatever one event breaks must not stop the others
             await self._catch_up()
@@ -189,11 +191,11 @@ class Projector:
         before and are not remembered."""
         first = {each.ref: each for each in reversed(events)}
         known = {ref: self._known[ref] for ref in first if ref in self._known}
-        older = [ref for ref, each in first.items() if each.before != NOWHERE]
+        older = [ref for ref, each in first.items() if each.previous != BEGINNING]
         unknown = [ref for ref in older if ref not in known]
         return known | (await resources.latest(self.pool, unknown) if unknown else {})
 
-    def _remember(self, folded: Sequence[Folded]) -> None:
+    def _remember(self, folded: Sequence[ProjectedEvent]) -> None:
         if len(self._known) > KNOWN_MAX:
             self._known.clear()
         for each in folded:
@@ -249,4 +251,4 @@ class Projector:
 def _refuse_gaps(checkpoint: Position, fresh: Sequence[Followed]) -> None:
     for expected, each in enumerate(fresh, start=checkpoint + 1):
         if each.position != expected:
-            raise Gap(f"position {expected} is missing; the log went on at {each.position}")
+            raise LogGap(f"position {expected} is missing; the log went on at {each.position}")

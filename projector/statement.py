@@ -6,8 +6,8 @@ from itertools import count
 from types import ModuleType
 
 from secaplane.model.shape import Ref
-from secaplane.projector.columns import Part, Row
-from secaplane.projector.folding import Folded
+from secaplane.projector.columns import Row, TableChange
+from secaplane.projector.folding import ProjectedEvent
 from secaplane.projector.projections import counts, history, labels, links, resources, usage
 from secaplane.readmodel.schema.tables import Tx
 
@@ -17,10 +17,10 @@ each of its parts), and `forget` (an address). Named here, because order and own
 `counts` and `usage` forget what `resources` still knows."""
 FIRST_ARRAY = 5
 
-Filled = tuple[Part, Sequence[Row]]
+Filled = tuple[TableChange, Sequence[Row]]
 
 
-def filled(folded: Sequence[Folded]) -> list[Filled]:
+def filled(folded: Sequence[ProjectedEvent]) -> list[Filled]:
     """The parts that a batch has rows for: a report has neither labels nor links to change."""
     return [
         (part, rows)
@@ -42,7 +42,7 @@ def arguments(parts: Sequence[Filled]) -> Iterator[Sequence[object]]:
         yield from zip(*rows, strict=True)
 
 
-async def insert(tx: Tx, folded: Sequence[Folded]) -> None:
+async def insert(tx: Tx, folded: Sequence[ProjectedEvent]) -> None:
     """The rows alone."""
     for part, rows in filled(folded):
         await tx.execute(_sql(part, count(1), "true"), *zip(*rows, strict=True))
@@ -53,7 +53,7 @@ async def forget(tx: Tx, ref: Ref) -> None:
         await each.forget(tx, ref)
 
 
-_PARTS: tuple[Part, ...] = tuple(part for each in PROJECTIONS for part in each.PARTS)
+_PARTS: tuple[TableChange, ...] = tuple(part for each in PROJECTIONS for part in each.PARTS)
 _NUMBERS = {id(part): n for n, part in enumerate(_PARTS)}
 
 
@@ -69,7 +69,7 @@ def _written(chosen: tuple[int, ...]) -> str:
     return f"with {', '.join((moved, *parts))} select count(*) from moved"
 
 
-def _sql(part: Part, numbers: "count[int]", condition: str) -> str:
+def _sql(part: TableChange, numbers: "count[int]", condition: str) -> str:
     names = ", ".join(part.columns)
     arrays = ", ".join(f"${next(numbers)}::{type_}[]" for type_ in part.columns.values())
     return part.sql(f"unnest({arrays}) as rows ({names})", condition)

@@ -11,19 +11,19 @@ from secaplane.eventlog.log import Log
 from secaplane.projector.run import Projector
 from secaplane.readmodel.progress import Announcer
 from secaplane.readmodel.schema import tables
-from secaplane.readmodel.schema.active import Reading, active
-from secaplane.readmodel.schema.tables import AWAY
+from secaplane.readmodel.schema.active import ReadModelPool, active
+from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 
 LOOK_EVERY_S = 0.5
 log = logging.getLogger("secaplane.projector")
 
 
-class Keeper:
+class ProjectorSupervisor:
     """`projectors` by the name of their read model, for onlookers."""
 
     def __init__(
         self,
-        reading: Reading,
+        reading: ReadModelPool,
         url: str,
         events: Log,
         announcer: Callable[[str], Announcer],
@@ -46,7 +46,7 @@ class Keeper:
             while True:
                 try:
                     await self._look(group)
-                except AWAY as error:
+                except DATABASE_UNAVAILABLE as error:
                     log.warning("the database is away", extra={"reason": repr(error)})
                 await asyncio.sleep(LOOK_EVERY_S)
 

@@ -9,7 +9,7 @@ import msgspec
 from secaplane.kinds import KINDS
 from secaplane.model.document import document, encode
 from secaplane.model.kind import Kind
-from secaplane.model.shape import NOWHERE, Condition, Json, Resource, State
+from secaplane.model.shape import BEGINNING, Condition, Json, Resource, State
 from secaplane.policy.grants.system_roles import SYSTEM_ROLES
 from secaplane.readmodel.questions.resources import Row
 
@@ -56,11 +56,11 @@ def _shown(kind: Kind, ids: Mapping[str, str], name: str, since: datetime) -> st
         state=State.ACTIVE,
         conditions=(Condition(state=State.ACTIVE, last_transition_at=since),),
         version=1,
-        position=NOWHERE,
+        position=BEGINNING,
         time=since,
-        life=NOWHERE,
+        life=BEGINNING,
         created_at=since,
         modified_at=since,
-        intended=NOWHERE,
+        last_intent=BEGINNING,
     )
     return encode(document(kind, constant, region="")).decode()

@@ -15,16 +15,16 @@ from litestar.response.base import ASGIResponse
 
 from secaplane.edge.guard import Guard
 from secaplane.edge.requests import parsing
-from secaplane.edge.requests.context import Visit, visit_of
+from secaplane.edge.requests.context import RequestContext, request_context
 from secaplane.edge.requests.paths import template
-from secaplane.kinds import KINDS, stored
+from secaplane.kinds import KINDS, log_ref
 from secaplane.model.document import encode
 from secaplane.model.errors import Malformed, NotFound, Unavailable
 from secaplane.model.kind import Kind
 from secaplane.model.shape import Json, Position, Ref
 from secaplane.query import constants, pages, selectors
 from secaplane.readmodel import questions
-from secaplane.readmodel.batching import Together
+from secaplane.readmodel.batching import BatchedReads
 
 JSON = "application/json"
 SEALED = '"sealed:'
@@ -41,11 +41,11 @@ class Quarantined(Exception):
 
 
 @dataclass(frozen=True)
-class Reader:
+class ReadDependencies:
     """What the read side needs: tables, and what `cli` hands it instead of the log."""
 
     pool: Pool
-    together: Together
+    together: BatchedReads
     guard: Guard
     reached: Callable[[Position], Awaitable[bool]]
     opened: Callable[[Kind, Ref, Json], Json]
@@ -53,35 +53,37 @@ class Reader:
     page_keys: Sequence[bytes]
 
 
-def routes(reader: Reader) -> list[HTTPRouteHandler]:
-    gets = [_get(kind, reader) for kind in KINDS.values() if "get" in kind.verbs]
-    return [*gets, *(_list(kind, reader) for kind in KINDS.values())]
+def routes(dependencies: ReadDependencies) -> list[HTTPRouteHandler]:
+    gets = [_get(kind, dependencies) for kind in KINDS.values() if "get" in kind.verbs]
+    return [*gets, *(_list(kind, dependencies) for kind in KINDS.values())]
 
 
-def _get(kind: Kind, reader: Reader) -> HTTPRouteHandler:
+def _get(kind: Kind, dependencies: ReadDependencies) -> HTTPRouteHandler:
     items = [template(f"{url}/{{name}}") for url in kind.urls]
 
     @route(items, http_method=READS, name=f"Get{kind.title} {kind.name}")
     async def get_resource(request: Request[Any, Any, Any]) -> ASGIResponse:
-        visit, ids = visit_of(request.scope), request.path_params
-        parsing.deleted(visit.header(b"accept"))
+        context, ids = request_context(request.scope), request.path_params
+        parsing.deleted(context.header(b"accept"))
         name = ids["name"]
-        await reader.guard.admit(visit, "get", kind, ids, name)
-        await _fresh_enough(reader, visit)
+        await dependencies.guard.admit(context, "get", kind, ids, name)
+        await _fresh_enough(dependencies, context)
         if name in kind.constants:
-            document = await _constant(kind, reader, ids, name)
+            document = await _constant(kind, dependencies, ids, name)
         else:
-            document = await _recorded(kind, reader, ids, name)
-        return _answered(visit, _shown(kind, reader, document, ids))
+            document = await _recorded(kind, dependencies, ids, name)
+        return _answered(context, _shown(kind, dependencies, document, ids))
 
     return get_resource
 
 
-async def _recorded(kind: Kind, reader: Reader, ids: Mapping[str, str], name: str) -> str:
-    ref = stored(kind.ref(ids, name))
-    found = await reader.together.one(ref)
+async def _recorded(
+    kind: Kind, dependencies: ReadDependencies, ids: Mapping[str, str], name: str
+) -> str:
+    ref = log_ref(kind.ref(ids, name))
+    found = await dependencies.together.one(ref)
     if found is None:
-        if await questions.quarantined(reader.pool, ref):
+        if await questions.quarantined(dependencies.pool, ref):
             raise Quarantined(ref.path)
         raise NotFound(f"there is no {kind.name} {name}; create it with PUT")
     document, quarantined = found
@@ -90,34 +92,38 @@ async def _recorded(kind: Kind, reader: Reader, ids: Mapping[str, str], name: st
     return document
 
 
-async def _constant(kind: Kind, reader: Reader, ids: Mapping[str, str], name: str) -> str:
-    for row in await _constants(kind, reader, ids):
+async def _constant(
+    kind: Kind, dependencies: ReadDependencies, ids: Mapping[str, str], name: str
+) -> str:
+    for row in await _constants(kind, dependencies, ids):
         if row.name == name:
             return row.document
     raise NotFound(f"there is no tenant {ids['tenant']}")
 
 
-async def _constants(kind: Kind, reader: Reader, ids: Mapping[str, str]) -> list[questions.Row]:
-    tenant = await reader.together.one(KINDS["tenant"].ref({}, ids["tenant"]))
+async def _constants(
+    kind: Kind, dependencies: ReadDependencies, ids: Mapping[str, str]
+) -> list[questions.Row]:
+    tenant = await dependencies.together.one(KINDS["tenant"].ref({}, ids["tenant"]))
     return constants.rows(kind, ids, tenant[0] if tenant else None)
 
 
-def _list(kind: Kind, reader: Reader) -> HTTPRouteHandler:
+def _list(kind: Kind, dependencies: ReadDependencies) -> HTTPRouteHandler:
     @route([*map(template, kind.urls)], http_method=READS, name=f"List{kind.title} {kind.name}")
     async def list_resources(request: Request[Any, Any, Any]) -> ASGIResponse:
-        visit, ids = visit_of(request.scope), request.path_params
-        deleted = parsing.deleted(visit.header(b"accept"))
-        await reader.guard.admit(visit, "list", kind, ids)
+        context, ids = request_context(request.scope), request.path_params
+        deleted = parsing.deleted(context.header(b"accept"))
+        await dependencies.guard.admit(context, "list", kind, ids)
         query = _query(request)
         limit = pages.limit(query.get("limit"))
         selector = query.get("labels", "")
         chosen = selectors.terms(selector) if selector else []
         path = kind.collection.format_map(ids)
         listed = f"{kind.name} {path} {deleted} {selector}"
-        after = pages.after(query.get("skipToken"), listed, reader.page_keys)
-        await _fresh_enough(reader, visit)
+        after = pages.after(query.get("skipToken"), listed, dependencies.page_keys)
+        await _fresh_enough(dependencies, context)
         rows = await questions.page(
-            reader.pool,
+            dependencies.pool,
             kind.name,
             _stored(kind, path),
             after=after,
@@ -126,14 +132,14 @@ def _list(kind: Kind, reader: Reader) -> HTTPRouteHandler:
             choice=selectors.choice(chosen),
         )
         if kind.constants and deleted is not True and selectors.bare(chosen):
-            always = await _constants(kind, reader, ids)
+            always = await _constants(kind, dependencies, ids)
             rows = constants.page(rows, always, after=after, limit=limit + 1)
         token = None
         if len(rows) > limit:
             last = rows[limit - 1]
-            token = pages.skip_token((last.name, last.life), listed, reader.page_keys)
-        items = [_shown(kind, reader, row.document, ids) for row in rows[:limit]]
-        return _answered(visit, _listing(kind, path, items, token))
+            token = pages.skip_token((last.name, last.life), listed, dependencies.page_keys)
+        items = [_shown(kind, dependencies, row.document, ids) for row in rows[:limit]]
+        return _answered(context, _listing(kind, path, items, token))
 
     return list_resources
 
@@ -161,28 +167,28 @@ def _query(request: Request[Any, Any, Any]) -> dict[str, str]:
     return dict(known)
 
 
-async def _fresh_enough(reader: Reader, visit: Visit) -> None:
+async def _fresh_enough(dependencies: ReadDependencies, context: RequestContext) -> None:
     """`Secaplane-At-Least`: read at least what a write's `Secaplane-Position` named."""
-    wanted = visit.header(AT_LEAST)
+    wanted = context.header(AT_LEAST)
     if wanted is None:
         return
     if not parsing.VERSION.fullmatch(wanted):
         raise Malformed("Secaplane-At-Least takes a position", parameter="Secaplane-At-Least")
-    if not await reader.reached(Position(int(wanted))):
+    if not await dependencies.reached(Position(int(wanted))):
         raise Unavailable("the read model has not got there yet; try again")
 
 
 def _stored(kind: Kind, collection: str) -> str:
     """Where a collection lies in the log."""
-    return stored(Ref(kind.name, f"{collection}/-")).collection
+    return log_ref(Ref(kind.name, f"{collection}/-")).collection
 
 
-def _shown(kind: Kind, reader: Reader, document: str, ids: Json) -> bytes:
+def _shown(kind: Kind, dependencies: ReadDependencies, document: str, ids: Json) -> bytes:
     """A row's document as this caller sees it: nearly always as it stands."""
-    if kind.offered and kind.scope:
+    if kind.from_catalogue and kind.scope:
         return _as_own(kind, document, ids["tenant"])
     if kind.sealed:
-        return _unsealed(kind, reader, document, ids)
+        return _unsealed(kind, dependencies, document, ids)
     return document.encode()
 
 
@@ -194,11 +200,11 @@ def _as_own(kind: Kind, document: str, tenant: str) -> bytes:
     return encode(shown)
 
 
-def _unsealed(kind: Kind, reader: Reader, document: str, ids: Json) -> bytes:
+def _unsealed(kind: Kind, dependencies: ReadDependencies, document: str, ids: Json) -> bytes:
     if SEALED not in document:
         return document.encode()
     shown = _plain(document)
-    return encode(reader.opened(kind, kind.ref(ids, shown["metadata"]["name"]), shown))
+    return encode(dependencies.opened(kind, kind.ref(ids, shown["metadata"]["name"]), shown))
 
 
 def _listing(kind: Kind, path: str, items: list[bytes], token: str | None) -> bytes:
@@ -212,10 +218,10 @@ def _listing(kind: Kind, path: str, items: list[bytes], token: str | None) -> by
     return b'{"items":[' + b",".join(items) + b'],"metadata":' + encode(metadata) + b"}"
 
 
-def _answered(visit: Visit, body: bytes) -> ASGIResponse:
+def _answered(context: RequestContext, body: bytes) -> ASGIResponse:
     """ETag and 304 (RFC 9110, sections 8.8.3 and 13.1.2)."""
     etag = f'"{blake2b(body, digest_size=12).hexdigest()}"'
-    asked = visit.header(b"if-none-match")
+    asked = context.header(b"if-none-match")
     if asked is not None and (asked.strip() == "*" or etag in asked):
         return ASGIResponse(status_code=304, headers={"ETag": etag})
     return ASGIResponse(body=body, headers={"ETag": etag}, media_type=JSON)

@@ -17,7 +17,7 @@ LIMIT_MAX = 10_000
 LIMIT = re.compile(r"[0-9]{1,5}")
 DIGEST_BYTES = 16
 TOKEN_LENGTH_MAX = 1024
-BEGINNING = ("", 0)
+FIRST_PAGE = ("", 0)
 
 
 def limit(sent: str | None) -> int:
@@ -43,7 +43,7 @@ def after(token: str | None, listed: str, keys: Sequence[bytes]) -> tuple[str, i
         Malformed: a token we did not make, or made for another list.
     """
     if token is None:
-        return BEGINNING
+        return FIRST_PAGE
     try:
         data = base64.b64decode(
             token[:TOKEN_LENGTH_MAX] + "=" * (-len(token) % 4), altchars=b"-_", validate=True

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import msgspec
 
 from secaplane.model.errors import Malformed
-from secaplane.readmodel.questions.resources import FIRST_ARGUMENT, Choice
+from secaplane.readmodel.questions.resources import FIRST_ARGUMENT, Selection
 
 SELECTOR_LENGTH_MAX = 4096
 TERMS_MAX = 32
@@ -50,12 +50,12 @@ def terms(selector: str) -> list[Term]:
     return [_term(n, part) for n, part in enumerate(parts, start=1)]
 
 
-def choice(chosen: Sequence[Term]) -> Choice:
+def choice(chosen: Sequence[Term]) -> Selection:
     lead = min((term for term in chosen if term.op != "!="), key=_rank, default=None)
     arguments: list[object] = []
     borne = _bearing("l", lead, arguments) if lead else ""
     more = [f"and {_written(term, arguments)}" for term in chosen if term is not lead]
-    return Choice(borne, lead is not None and lead.exact, " ".join(more), arguments)
+    return Selection(borne, lead is not None and lead.exact, " ".join(more), arguments)
 
 
 def bare(chosen: Sequence[Term]) -> bool:

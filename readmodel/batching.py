@@ -13,22 +13,22 @@ from secaplane.readmodel.questions.derived import OF_ANY_KIND, shown
 
 LANES = 2
 """SELECTs under way at once."""
-TOGETHER_MAX = 128
+BATCH_MAX = 128
 ANSWER_S_MAX = 3.0
 
-Found = tuple[str, bool] | None
+FoundDocument = tuple[str, bool] | None
 """The living resource's document, and whether it is quarantined; None where there is none."""
 
 
-class Together:
+class BatchedReads:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._asked: deque[tuple[Ref, asyncio.Future[Found]]] = deque()
+        self._asked: deque[tuple[Ref, asyncio.Future[FoundDocument]]] = deque()
         self._some = asyncio.Event()
 
-    async def one(self, ref: Ref) -> Found:
+    async def one(self, ref: Ref) -> FoundDocument:
         """Raises whatever the SELECT raises, or TimeoutError."""
-        answer: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[FoundDocument] = asyncio.get_running_loop().create_future()
         self._asked.append((ref, answer))
         self._some.set()
         async with asyncio.timeout(ANSWER_S_MAX):
@@ -42,13 +42,13 @@ class Together:
     async def _lane(self) -> None:
         while True:
             await self._some.wait()
-            taken = [self._asked.popleft() for _ in range(min(len(self._asked), TOGETHER_MAX))]
+            taken = [self._asked.popleft() for _ in range(min(len(self._asked), BATCH_MAX))]
             if not self._asked:
                 self._some.clear()
             if taken:
                 await self._answer(taken)
 
-    async def _answer(self, taken: list[tuple[Ref, "asyncio.Future[Found]"]]) -> None:
+    async def _answer(self, taken: list[tuple[Ref, "asyncio.Future[FoundDocument]"]]) -> None:
         try:
             found = await self._select({ref for ref, _ in taken})
         except Exception as error:  # it is raised again where the answer is awaited
@@ -60,7 +60,7 @@ class Together:
             if not answer.done():
                 answer.set_result(found.get(ref))
 
-    async def _select(self, refs: set[Ref]) -> dict[Ref, Found]:
+    async def _select(self, refs: set[Ref]) -> dict[Ref, FoundDocument]:
         wanted = list(refs)
         rows = await self._pool.fetch(
             _SELECT,

@@ -17,8 +17,8 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from secaplane.eventlog.connection_errors import LOST
-from secaplane.model.shape import NOWHERE, Position
+from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
+from secaplane.model.shape import BEGINNING, Position
 
 ANNOUNCE_EVERY_S = 0.25
 REACHED_S_MAX = 2.0
@@ -35,7 +35,7 @@ class Announcer:
         self._nats, self._subject = nats, subject(stream, read_model)
 
     async def announce(self, position: Position) -> None:
-        with suppress(*LOST):
+        with suppress(*CONNECTION_ERRORS):
             await self._nats.publish(self._subject, str(position).encode())
 
 
@@ -51,7 +51,7 @@ class Progress:
     """How far the read model is, as far as this process has heard."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self.position = NOWHERE
+        self.position = BEGINNING
         self._clock = clock
         self._heard_at = clock()
         self._silent = False
@@ -81,7 +81,7 @@ class Progress:
             if self._read_model == read_model and later is not None:
                 self._listening, later = later, former
             if later is not None:
-                with suppress(*LOST):
+                with suppress(*CONNECTION_ERRORS):
                     await later.unsubscribe()
 
     def heard(self, position: Position) -> None:

@@ -8,20 +8,25 @@ import msgspec
 from asyncpg import Pool
 from msgspec import UNSET
 
-from secaplane.command.dependencies import Door
+from secaplane.command.dependencies import CommandDependencies
 from secaplane.command.handle import handle
 from secaplane.command.rules.commands import Command, Delete, Put
 from secaplane.kinds import KINDS, PROVIDERS, SHARED_TENANT
 from secaplane.model.events import SYSTEM
 from secaplane.model.shape import Json, Ref
-from secaplane.plugins import Offer
+from secaplane.plugins import CatalogueEntry
 from secaplane.readmodel import questions
 
-OFFERED = tuple(kind.name for kind in KINDS.values() if kind.offered)
+OFFERED = tuple(kind.name for kind in KINDS.values() if kind.from_catalogue)
 
 
 async def publish(
-    door: Door, pool: Pool, offers: Sequence[Offer], *, stream: str, base_url: str
+    dependencies: CommandDependencies,
+    pool: Pool,
+    offers: Sequence[CatalogueEntry],
+    *,
+    stream: str,
+    base_url: str,
 ) -> None:
     """Record what is new or different, and delete what is no longer on offer.
 
@@ -33,20 +38,20 @@ async def publish(
         spec = _spec(offer, base_url)
         msgspec.convert(spec, KINDS[offer.kind].spec)
         labels = offer.labels or UNSET
-        here = await door.folds.fresh(ref)
-        if here is None or here.going or (here.spec, here.labels) != (spec, labels):
-            await _say(door, ref, Put(spec=spec, labels=labels))
+        here = await dependencies.cache.current(ref)
+        if here is None or here.terminating or (here.spec, here.labels) != (spec, labels):
+            await _say(dependencies, ref, Put(spec=spec, labels=labels))
     shown, _ = await questions.living_of(pool, OFFERED, stream)
     for resource in shown:
-        if resource.ref not in wanted and not resource.going:
-            await _say(door, resource.ref, Delete())
+        if resource.ref not in wanted and not resource.terminating:
+            await _say(dependencies, resource.ref, Delete())
 
 
-def _ref(offer: Offer) -> Ref:
+def _ref(offer: CatalogueEntry) -> Ref:
     return KINDS[offer.kind].ref({"tenant": SHARED_TENANT}, offer.name)
 
 
-def _spec(offer: Offer, base_url: str) -> Json:
+def _spec(offer: CatalogueEntry, base_url: str) -> Json:
     """A cloud knows its zones; under which address its providers answer, only the house knows."""
     if offer.kind != "region":
         return offer.spec
@@ -58,5 +63,5 @@ def _spec(offer: Offer, base_url: str) -> Json:
     return offer.spec | {"providers": providers}
 
 
-async def _say(door: Door, ref: Ref, command: Command) -> None:
-    await handle(door, ref, command, by=SYSTEM, request=f"catalogue-{uuid4().hex}")
+async def _say(dependencies: CommandDependencies, ref: Ref, command: Command) -> None:
+    await handle(dependencies, ref, command, actor=SYSTEM, request=f"catalogue-{uuid4().hex}")

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 
 from asyncpg import Pool
 
-from secaplane.command.dependencies import Door
-from secaplane.eventlog.codec import Unreadable
-from secaplane.eventlog.log import Blank, Followed
-from secaplane.kinds import FOLLOWERS, KINDS, followed, sharers
-from secaplane.kinds.references import uses
+from secaplane.command.dependencies import CommandDependencies
+from secaplane.eventlog.codec import Undecodable
+from secaplane.eventlog.log import Followed, UndecodableEvent
+from secaplane.kinds import DEPENDENT_KINDS, KINDS, dependent_kinds, sharing_kinds
+from secaplane.kinds.references import targets_of
 from secaplane.model.events import Created, Deleted, StatusReported, Updated
-from secaplane.model.shape import NOWHERE, Position, Ref, State
+from secaplane.model.shape import BEGINNING, Position, Ref, State
 from secaplane.readmodel import questions
 
 PATIENCE_S = 2.0
@@ -21,25 +21,31 @@ GATHER_S = 0.02
 database has hundreds of questions less to answer each second."""
 
 
-class Neighbours:
+class Dependents:
     """Events that may matter to others, until the read model knows them; then the others."""
 
-    def __init__(self, pool: Pool, door: Door) -> None:
-        self._pool, self._door = pool, door
+    def __init__(self, pool: Pool, dependencies: CommandDependencies) -> None:
+        self._pool, self._door = pool, dependencies
         self._changed: dict[Ref, Position] = {}
         self._let_go: set[Ref] = set()
         """What may have named something that it names no longer."""
         self._some = asyncio.Event()
 
-    def notice(self, followed: Followed) -> None:
+    def notice(self, dependent_kinds: Followed) -> None:
         """That something became active or went: nothing else changes what it is to others."""
-        if isinstance(followed, Blank) or followed.ref.kind not in _WATCHED:
+        if (
+            isinstance(dependent_kinds, UndecodableEvent)
+            or dependent_kinds.ref.kind not in _WATCHED
+        ):
             return
-        if isinstance(followed.event, Updated | Deleted) and followed.ref.kind in _SHARERS:
-            self._let_go.add(followed.ref)
-        match followed.event:
+        if (
+            isinstance(dependent_kinds.event, Updated | Deleted)
+            and dependent_kinds.ref.kind in _SHARERS
+        ):
+            self._let_go.add(dependent_kinds.ref)
+        match dependent_kinds.event:
             case StatusReported(state=State.ACTIVE) | Deleted():
-                self._changed[followed.ref] = followed.position
+                self._changed[dependent_kinds.ref] = dependent_kinds.position
                 self._some.set()
 
     async def found(self) -> Sequence[Ref]:
@@ -57,7 +63,7 @@ class Neighbours:
         self._changed = {
             ref: position
             for ref, position in self._changed.items()
-            if position > changed.get(ref, NOWHERE)
+            if position > changed.get(ref, BEGINNING)
         }
         self._let_go -= changed.keys() - self._changed.keys()
         if not self._changed:
@@ -66,34 +72,36 @@ class Neighbours:
 
     async def _concerned(self, changed: Iterable[Ref]) -> list[Ref]:
         refs = list(changed)
-        users = await questions.users(self._pool, refs, kinds=FOLLOWERS)
+        users = await questions.referrers(self._pool, refs, kinds=DEPENDENT_KINDS)
         concerned = [user.ref for user in users if user.ref.kind in _followers_of(user.target)]
         for name, kinds in _SHARERS.items():
             some = [ref for ref in refs if ref.kind == name]
             if some:
-                concerned += await questions.neighbours(self._pool, some, kinds=kinds)
+                concerned += await questions.sharing_referrers(self._pool, some, kinds=kinds)
             for ref in self._let_go.intersection(some):
-                once = await questions.users(self._pool, await self._once_named(ref), kinds=kinds)
+                once = await questions.referrers(
+                    self._pool, await self._once_named(ref), kinds=kinds
+                )
                 concerned += [user.ref for user in once]
         return list(dict.fromkeys(concerned))
 
     async def _once_named(self, ref: Ref) -> list[Ref]:
         """What a resource ever referred to in its last life: the read model knows it no longer, and
         who shared it may not know yet that it was let go."""
-        here = await self._door.folds.fresh(ref)
+        here = await self._door.cache.current(ref)
         if here is None:
             return []
         try:
             history = await self._door.log.read(ref, after=Position(here.life - 1))
-        except Unreadable:
-            return sorted(uses(ref, here.spec))
+        except Undecodable:
+            return sorted(targets_of(ref, here.spec))
         wishes = [e.event.spec for e in history if isinstance(e.event, Created | Updated)]
-        return sorted({target for spec in wishes for target in uses(ref, spec)})
+        return sorted({target for spec in wishes for target in targets_of(ref, spec)})
 
 
 def _followers_of(target: Ref) -> tuple[str, ...]:
-    return followed(KINDS[target.kind])
+    return dependent_kinds(KINDS[target.kind])
 
 
-_SHARERS = {name: found for name, kind in KINDS.items() if (found := sharers(kind))}
-_WATCHED = {name for name, kind in KINDS.items() if followed(kind)} | set(_SHARERS)
+_SHARERS = {name: found for name, kind in KINDS.items() if (found := sharing_kinds(kind))}
+_WATCHED = {name for name, kind in KINDS.items() if dependent_kinds(kind)} | set(_SHARERS)

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 
 from asyncpg import Pool
 
-from secaplane.eventlog.log import Blank, Followed, Log, Unanswered
-from secaplane.kinds import FOLLOWERS, SHARING
+from secaplane.eventlog.log import Followed, Log, LogUnavailable, UndecodableEvent
+from secaplane.kinds import DEPENDENT_KINDS, SHARING_KINDS
 from secaplane.model.errors import Unavailable
 from secaplane.model.events import Report
-from secaplane.model.shape import NOWHERE, Position, Ref
+from secaplane.model.shape import BEGINNING, Position, Ref
 from secaplane.readmodel import questions
-from secaplane.readmodel.schema.tables import AWAY
-from secaplane.reconcilers.dependents import Neighbours
+from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
+from secaplane.reconcilers.dependents import Dependents
 from secaplane.reconcilers.queue import Queue
-from secaplane.reconcilers.reconcile import Again, Bench, reconcile
+from secaplane.reconcilers.reconcile import ReconcileDependencies, RequeueAfter, reconcile
 
 WORKERS_MAX = 16
 RETRY_S = 0.5
@@ -29,7 +29,7 @@ log = logging.getLogger("secaplane.reconcilers")
 class Reconcilers:
     """All reconcilers of one stream; `started` and `failing` are for onlookers."""
 
-    bench: Bench
+    dependencies: ReconcileDependencies
     events: Log
     pool: Pool
     stream: str
@@ -37,13 +37,13 @@ class Reconcilers:
     started: bool = False
     done: int = 0
     failures: defaultdict[Ref, int] = field(default_factory=lambda: defaultdict(int))
-    neighbours: Neighbours = field(init=False)
+    neighbours: Dependents = field(init=False)
     _waiting: defaultdict[Ref, set[Ref]] = field(default_factory=lambda: defaultdict(set))
     _news: dict[Ref, Position] = field(default_factory=dict)
     """Where that happened which somebody waited for: who looks again must see at least that."""
 
     def __post_init__(self) -> None:
-        self.neighbours = Neighbours(self.pool, self.bench.door)
+        self.neighbours = Dependents(self.pool, self.dependencies.commands)
 
     async def run(self) -> None:
         position = await self._refilled()
@@ -57,7 +57,7 @@ class Reconcilers:
     async def _follow(self, position: Position) -> None:
         async for batch in self.events.follow(after=position):
             if any(each.position != n for n, each in enumerate(batch, start=position + 1)):
-                self.bench.door.folds.missed()
+                self.dependencies.commands.cache.invalidate_all()
                 await self._refilled()
             for each in batch:
                 self._wake(each)
@@ -69,7 +69,7 @@ class Reconcilers:
             try:
                 for ref in await self.neighbours.found():
                     self.queue.add(ref)
-            except (*AWAY, Unanswered) as error:
+            except (*DATABASE_UNAVAILABLE, LogUnavailable) as error:
                 log.warning("who is concerned cannot be said", extra={"reason": repr(error)})
                 await asyncio.sleep(RETRY_S)
 
@@ -78,28 +78,28 @@ class Reconcilers:
         while True:
             try:
                 return await self._refill()
-            except AWAY as error:
+            except DATABASE_UNAVAILABLE as error:
                 log.warning("the database is away", extra={"reason": repr(error)})
                 await asyncio.sleep(RETRY_S)
 
     async def _refill(self) -> Position:
         """What is unfinished as the rows have it, and what has not seen yet how that is which it
         follows: at the start, and when events were skipped."""
-        unfinished, position = await questions.unfinished(self.pool, self.stream)
-        outpaced = await questions.outpaced(self.pool, FOLLOWERS)
-        sharing, _ = await questions.living_of(self.pool, SHARING, self.stream)
-        for ref in (*unfinished, *outpaced, *(resource.ref for resource in sharing)):
+        unsettled, position = await questions.unsettled(self.pool, self.stream)
+        outpaced = await questions.outpaced(self.pool, DEPENDENT_KINDS)
+        sharing, _ = await questions.living_of(self.pool, SHARING_KINDS, self.stream)
+        for ref in (*unsettled, *outpaced, *(resource.ref for resource in sharing)):
             self.queue.add(ref)
         return position
 
     def _wake(self, followed: Followed) -> None:
         """Intents wake their resource; any event wakes who waits for its resource."""
-        self.bench.door.folds.hear(followed.ref)
+        self.dependencies.commands.cache.invalidate(followed.ref)
         for waiting in self._waiting.pop(followed.ref, ()):
             self._news[waiting] = followed.position
             self.queue.add(waiting)
         self.neighbours.notice(followed)
-        if not isinstance(followed, Blank) and not isinstance(followed.event, Report):
+        if not isinstance(followed, UndecodableEvent) and not isinstance(followed.event, Report):
             self.queue.add(followed.ref)
 
     async def _work(self) -> None:
@@ -113,7 +113,7 @@ class Reconcilers:
     async def _look(self, ref: Ref) -> None:
         began = time.perf_counter()
         try:
-            again = await reconcile(self.bench, ref, self._news.pop(ref, NOWHERE))
+            again = await reconcile(self.dependencies, ref, self._news.pop(ref, BEGINNING))
         except Exception as error:  # one resource's trouble, or a cloud's, is nobody else's
             self._failed(ref, error)
             return
@@ -126,7 +126,7 @@ class Reconcilers:
             extra={"ref": ref.path, "took_ms": round((time.perf_counter() - began) * 1000, 2)},
         )
 
-    def _wait_s(self, ref: Ref, again: Again) -> float:
+    def _wait_s(self, ref: Ref, again: RequeueAfter) -> float:
         """Whoever begins to wait looks once more at once: what it waits for may have come while it
         looked, and will not wake it again."""
         if again.waits_for is None or ref in self._waiting[again.waits_for]:

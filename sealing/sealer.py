@@ -32,7 +32,7 @@ KEY_BYTES = 32
 NONCE_BYTES = 12
 
 
-class Unsealable(Exception):
+class UnsealFailed(Exception):
     """A sealed string whose key is not in the keyring, or that stands where it was not sealed."""
 
 
@@ -125,7 +125,7 @@ class Sealer:
             nonce, cipher = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
             return AESGCM(key).decrypt(nonce, cipher, _place(ref, pointer)).decode()
         except (ValueError, KeyError, InvalidTag) as error:
-            raise Unsealable(f"{ref.kind} {ref.path}: {pointer} cannot be opened") from error
+            raise UnsealFailed(f"{ref.kind} {ref.path}: {pointer} cannot be opened") from error
 
     def _derived(self, key_id: str, tenant: str) -> bytes:
         master = base64.b64decode(self._keyring.keys[key_id])

@@ -168,7 +168,7 @@ def _rows_of_the_house(resources: Sequence[Resource]) -> Iterator[Row]:
         if any({tenant, "*"} & set(scope.get("tenants") or [tenant]) for scope in scopes):
             for sub in each.spec["subs"]:
                 for kind in KINDS.values():
-                    if kind.offered and kind.scope:
+                    if kind.from_catalogue and kind.scope:
                         for verb in ("get", "list"):
                             yield sub, kind.provider.name, "skus/*", verb, tenant, "*", "*"
 

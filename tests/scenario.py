@@ -7,18 +7,18 @@ import msgspec
 import pytest
 from msgspec import UNSET
 
-from secaplane.command.gather.load import Rights, Sees, Site, Situation
+from secaplane.command.gather.load import CallerRights, DecisionContext, Sees, SiteRules
 from secaplane.command.rules.commands import Command, ReportStatus
 from secaplane.command.rules.decide import decide
 from secaplane.kinds import KINDS, SHARED_TENANT
 from secaplane.model.errors import Refusal
-from secaplane.model.events import AnyEvent, By, Created, RecordedEvent, StatusReported
+from secaplane.model.events import Actor, AnyEvent, Created, RecordedEvent, StatusReported
 from secaplane.model.evolve import fold
 from secaplane.model.shape import Json, Position, Ref, Resource, State
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 IDS = {"tenant": "acme", "workspace": "web", "network": "net", "cluster": "k8s"}
-JANE = By(sub="jane")
+JANE = Actor(sub="jane")
 TENANT = Ref("tenant", "tenants/acme")
 WEB = Ref("workspace", "tenants/acme/workspaces/web")
 
@@ -28,48 +28,48 @@ class given:
 
     def __init__(self, kind: str, *events: AnyEvent) -> None:
         self.ref = KINDS[kind].ref(IDS, "one")
-        self.situation = Situation(
+        self.context = DecisionContext(
             ref=self.ref, kind=KINDS[kind], latest=fold(history(self.ref, *events))
         )
 
     @property
     def resource(self) -> Resource:
-        assert self.situation.latest is not None
-        return self.situation.latest
+        assert self.context.latest is not None
+        return self.context.latest
 
     def under(self, parents: Mapping[Ref, Resource | None]) -> "given":
-        self.situation = msgspec.structs.replace(self.situation, parents=parents)
+        self.context = msgspec.structs.replace(self.context, parents=parents)
         return self
 
     def holding(self, inside: Sequence[Ref]) -> "given":
-        self.situation = msgspec.structs.replace(self.situation, inside=inside)
+        self.context = msgspec.structs.replace(self.context, children=inside)
         return self
 
     def called(self, name: str) -> "given":
         ref = msgspec.structs.replace(self.ref, path=f"{self.ref.collection}/{name}")
-        self.situation = msgspec.structs.replace(self.situation, ref=ref)
+        self.context = msgspec.structs.replace(self.context, ref=ref)
         return self
 
     def pointing_to(self, *targets: Resource) -> "given":
         """What there is for its references to mean."""
         there = {target.ref: target for target in targets}
-        self.situation = msgspec.structs.replace(self.situation, targets=there)
+        self.context = msgspec.structs.replace(self.context, targets=there)
         return self
 
     def used_by(self, *users: Ref) -> "given":
-        self.situation = msgspec.structs.replace(self.situation, users=users)
+        self.context = msgspec.structs.replace(self.context, referrers=users)
         return self
 
     def in_zones(self, *zones: str) -> "given":
-        self.situation = msgspec.structs.replace(self.situation, zones=zones)
+        self.context = msgspec.structs.replace(self.context, zones=zones)
         return self
 
-    def at(self, site: Site) -> "given":
-        self.situation = msgspec.structs.replace(self.situation, site=site)
+    def at(self, site: SiteRules) -> "given":
+        self.context = msgspec.structs.replace(self.context, site=site)
         return self
 
     def seen_by(self, sees: Sees) -> "given":
-        self.situation = msgspec.structs.replace(self.situation, rights=Rights(sees=sees))
+        self.context = msgspec.structs.replace(self.context, rights=CallerRights(sees=sees))
         return self
 
     def when(self, command: Command) -> "given":
@@ -77,14 +77,14 @@ class given:
         return self
 
     def then(self, event: AnyEvent) -> None:
-        assert decide(self.situation, self.command) == event
+        assert decide(self.context, self.command) == event
 
     def then_nothing(self) -> None:
-        assert decide(self.situation, self.command) is None
+        assert decide(self.context, self.command) is None
 
     def then_refused(self, refusal: type[Refusal]) -> Refusal:
         with pytest.raises(refusal) as refused:
-            decide(self.situation, self.command)
+            decide(self.context, self.command)
         assert type(refused.value) is refusal
         return refused.value
 
@@ -101,7 +101,7 @@ def history(ref: Ref, *events: AnyEvent) -> list[RecordedEvent]:
                 position=Position(n),
                 time=at(n),
                 request=f"r{n}",
-                by=JANE,
+                actor=JANE,
                 event=event,
             )
         )
@@ -112,15 +112,19 @@ def at(n: int) -> datetime:
     return NOON + timedelta(seconds=n)
 
 
-def found(state: State, *, seen: int, reason: str = "", **status: object) -> StatusReported:
+def found(
+    state: State, *, observed_position: int, reason: str = "", **status: object
+) -> StatusReported:
     """A report as it was recorded."""
-    return StatusReported(state=state, seen=Position(seen), status=status, reason=reason)
+    return StatusReported(
+        state=state, observed_position=Position(observed_position), status=status, reason=reason
+    )
 
 
 def report(
     state: State,
     *,
-    seen: int,
+    observed_position: int,
     uid: str = "u1",
     reason: str = "",
     message: str = "",
@@ -128,7 +132,12 @@ def report(
 ) -> ReportStatus:
     """A report as a reconciler would have it recorded."""
     return ReportStatus(
-        uid=uid, seen=Position(seen), state=state, status=status, reason=reason, message=message
+        uid=uid,
+        observed_position=Position(observed_position),
+        state=state,
+        status=status,
+        reason=reason,
+        message=message,
     )
 
 
@@ -151,6 +160,6 @@ def lived(ref: Ref, spec: Json, *reports: StatusReported) -> Resource:
     return resource
 
 
-def offered(kind: str, name: str) -> Resource:
+def from_catalogue(kind: str, name: str) -> Resource:
     """Something of the catalogue, where it lies for all."""
     return lived(KINDS[kind].ref({"tenant": SHARED_TENANT}, name), {})

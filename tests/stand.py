@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from secaplane.cli.config import Config
-from secaplane.cli.dev.plane import House
-from secaplane.cli.dev.supervisor import Children
+from secaplane.cli.dev.plane import DevPlane
+from secaplane.cli.dev.supervisor import Supervisor
 
 OWN = ("cloud", "serve", "projector", "reconcilers")
 TENANT = "bench"
@@ -27,8 +27,8 @@ T = TypeVar("T")
 class Stand:
     """A running house, and what a client needs to know of it."""
 
-    house: House
-    children: Children
+    house: DevPlane
+    children: Supervisor
     folder: Path
 
     @property
@@ -72,8 +72,8 @@ async def stand(folder: Path | None = None, settings: Config | None = None) -> A
     place = folder or Path(tempfile.mkdtemp(prefix="secaplane-bench-"))
     try:
         (place / "catalogue.toml").write_text(CATALOGUE)
-        async with Children(place / "logs") as children:
-            house = House(settings or config(place), place, 0, lasting=True)
+        async with Supervisor(place / "logs") as children:
+            house = DevPlane(settings or config(place), place, 0, lasting=True)
             await house.start(children)
             yield Stand(house, children, place)
     finally:
@@ -120,8 +120,8 @@ async def quiet_stand() -> AsyncIterator[Stand]:
     place = Path(tempfile.mkdtemp(prefix="secaplane-bench-"))
     try:
         (place / "catalogue.toml").write_text(CATALOGUE)
-        async with Children(place / "logs") as children:
-            house = House(config(place), place, 0, lasting=True)
+        async with Supervisor(place / "logs") as children:
+            house = DevPlane(config(place), place, 0, lasting=True)
             await children.start(house.nats_server())
             await children.start(house.process("cloud"))
             await children.ready("cloud")
@@ -138,7 +138,7 @@ def config(place: Path) -> Config:
     return msgspec.convert(settings, Config)
 
 
-async def start_seconds(house: House, children: Children, names: Sequence[str] = OWN) -> float:
+async def start_seconds(house: DevPlane, children: Supervisor, names: Sequence[str] = OWN) -> float:
     """From the first own process started to the last one ready."""
     began = time.perf_counter()
     for name in names:

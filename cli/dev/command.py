@@ -9,8 +9,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from secaplane.cli.config import BadConfig, Config
-from secaplane.cli.dev.plane import House
-from secaplane.cli.dev.supervisor import Children
+from secaplane.cli.dev.plane import DevPlane
+from secaplane.cli.dev.supervisor import Supervisor
 from secaplane.edge.serving.server import listen
 
 READY_S_MAX = 60.0
@@ -28,9 +28,9 @@ async def run(config: Config, *, folder: Path | None, port: int | None, as_json:
         chosen = config.http.port if port is None else port
         if chosen:
             listen(config.http.host, chosen).close()
-        house = House(config, place, chosen, lasting=folder is not None)
+        house = DevPlane(config, place, chosen, lasting=folder is not None)
         try:
-            async with Children(place / "logs") as children:
+            async with Supervisor(place / "logs") as children:
                 await _started(house, children)
                 print(house.as_json(children) if as_json else house.as_text(), flush=True)
                 raise BadConfig(await children.ended())
@@ -38,7 +38,7 @@ async def run(config: Config, *, folder: Path | None, port: int | None, as_json:
             await asyncio.get_running_loop().shutdown_default_executor()
 
 
-async def _started(house: House, children: Children) -> None:
+async def _started(house: DevPlane, children: Supervisor) -> None:
     """Raises BadConfig as soon as it is clear that it will not be."""
 
     async def refuse_dying() -> None:

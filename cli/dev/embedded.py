@@ -13,7 +13,7 @@ from secaplane.cli.config import BadConfig
 from secaplane.eventlog.jetstream import PAYLOAD_BYTES_MIN
 from secaplane.readmodel.schema.tables import READER
 
-NOBODY = 65534
+NOBODY_UID = 65534
 OWNER = "secaplane"
 HOST = "127.0.0.1"
 
@@ -27,7 +27,7 @@ READ_THE_LOG = (
     "secaplane.progress.>",
 )
 WRITE_THE_LOG = (*READ_THE_LOG, "$JS.API.STREAM.CREATE.>", "seca.>", "$KV.>")
-ANSWER_USERS = (*WRITE_THE_LOG, entries.EVERYTHING)
+ANSWER_USERS = (*WRITE_THE_LOG, entries.ALL_SUBJECTS)
 """Who answers users tells whom it refused."""
 
 
@@ -120,8 +120,8 @@ def _as_nobody() -> tuple[str, ...]:
         raise BadConfig("as root, PostgreSQL needs setpriv (util-linux); or start as another user")
     return (
         setpriv,
-        f"--reuid={NOBODY}",
-        f"--regid={NOBODY}",
+        f"--reuid={NOBODY_UID}",
+        f"--regid={NOBODY_UID}",
         "--clear-groups",
         "--inh-caps=+dac_override",
         "--ambient-caps=+dac_override",
@@ -138,7 +138,7 @@ def _initialise(
     fresh.mkdir(parents=True)
     fresh.chmod(0o700)
     if as_nobody:
-        os.chown(fresh, NOBODY, NOBODY)
+        os.chown(fresh, NOBODY_UID, NOBODY_UID)
     make = [f"{binaries}/initdb", "-D", str(fresh), "-U", OWNER, "--auth=scram-sha-256"]
     make += ["--encoding=UTF8", "--locale=C", "--no-instructions", "--pwfile=/dev/stdin", "-N"]
     _ran([*as_nobody, *make], passwords[OWNER] + "\n")

@@ -16,13 +16,13 @@ KID = "dev-1"
 
 
 @dataclass(frozen=True)
-class Issuer:
+class DevIssuer:
     name: str
     key: dict[str, Any]
     """The private key as a JWK (RFC 7517)."""
 
     @staticmethod
-    def kept(private: Path, public: Path, name: str) -> "Issuer":
+    def kept(private: Path, public: Path, name: str) -> "DevIssuer":
         """The issuer whose key lies in a file, made when there is none."""
         if not private.exists():
             made = ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1()), as_dict=True)
@@ -33,7 +33,7 @@ class Issuer:
         key = msgspec.json.decode(private.read_bytes(), type=dict[str, Any])
         shown = {k: v for k, v in key.items() if k not in ("d", "key_ops")}
         public.write_bytes(msgspec.json.encode({"keys": [shown | {"alg": ALGORITHM}]}))
-        return Issuer(name, key)
+        return DevIssuer(name, key)
 
     def token(self, sub: str, *, hours: float, **claims: Any) -> str:
         now = int(time.time())

@@ -13,7 +13,7 @@ import msgspec
 
 from secaplane.cli.config import BadConfig, Config
 from secaplane.cli.dev import embedded, issuer
-from secaplane.cli.dev.supervisor import Child, Children
+from secaplane.cli.dev.supervisor import ChildProcess, Supervisor
 from secaplane.policy.tokens.issuer import Issuer
 from secaplane.readmodel.schema.tables import READER
 from secaplane.sealing.sealer import Keyring
@@ -26,7 +26,7 @@ NATS_USERS = {"serve": "serve", "command": "serve", "projector": "projector"}
 PASSWORDS = ("serve", "writer", "projector", "everything", embedded.OWNER, READER)
 
 
-class House:
+class DevPlane:
     """One `secaplane dev`: its addresses, its secrets, its processes."""
 
     def __init__(self, config: Config, place: Path, port: int, *, lasting: bool) -> None:
@@ -35,7 +35,7 @@ class House:
         self._ports = {name: free_port() for name in ("nats", "postgres", *PROCESSES)}
         self.base_url = config.site.base_url or f"http://{config.http.host}:{port}"
         self._passwords = _new_passwords() | _kept(place / "passwords.json", _new_passwords)
-        self._issuer = issuer.Issuer.kept(place / "issuer.json", place / "jwks.json", ISSUER)
+        self._issuer = issuer.DevIssuer.kept(place / "issuer.json", place / "jwks.json", ISSUER)
         _kept(place / "keyring.json", lambda: msgspec.to_builtins(Keyring.fresh()))
         self.config = self._completed(config, port)
         (place / "config.json").touch(mode=0o600)
@@ -65,7 +65,7 @@ class House:
             ),
         )
 
-    async def start(self, children: Children) -> None:
+    async def start(self, children: Supervisor) -> None:
         """Servers and processes, side by side, until all are ready and the tenant is there."""
         await children.start(self.nats_server())
         for name in PROCESSES:
@@ -74,7 +74,7 @@ class House:
         await asyncio.gather(*(children.ready(name) for name in PROCESSES))
         await self.bring_tenant()
 
-    def nats_server(self) -> Child:
+    def nats_server(self) -> ChildProcess:
         users = (
             embedded.NatsUser("serve", self._passwords["serve"], embedded.ANSWER_USERS),
             embedded.NatsUser("writer", self._passwords["writer"], embedded.WRITE_THE_LOG),
@@ -82,9 +82,9 @@ class House:
             embedded.NatsUser("everything", self._passwords["everything"], (">",)),
         )
         server = embedded.nats(self._place / "nats", self._ports["nats"], users)
-        return Child(server.name, server.argv)
+        return ChildProcess(server.name, server.argv)
 
-    async def postgres_server(self) -> Child:
+    async def postgres_server(self) -> ChildProcess:
         """Sets up its folder first, where there is none."""
         server = await asyncio.to_thread(
             embedded.postgres,
@@ -93,9 +93,9 @@ class House:
             self._passwords,
             lasting=self._lasting,
         )
-        return Child(server.name, server.argv, in_order="SIGINT")
+        return ChildProcess(server.name, server.argv, in_order="SIGINT")
 
-    def process(self, name: str) -> Child:
+    def process(self, name: str) -> ChildProcess:
         writes_tables = name == "projector"
         environment = {
             "SECAPLANE_NATS_URL": self.nats(NATS_USERS.get(name, "writer")),
@@ -105,7 +105,7 @@ class House:
             environment["SECAPLANE_MONITOR_PORT"] = str(self._ports[name])
         config = str(self._place / "config.json")
         argv = (sys.executable, "-P", "-m", "secaplane.cli.main", name, "--config", config)
-        return Child(name, argv, environment, announces=True)
+        return ChildProcess(name, argv, environment, announces=True)
 
     def nats(self, user: str) -> str:
         return f"nats://{user}:{self._passwords[user]}@{embedded.HOST}:{self._ports['nats']}"
@@ -135,7 +135,7 @@ class House:
     def token(self, sub: str) -> str:
         return self._issuer.token(sub, hours=self._dev.token_hours)
 
-    def as_json(self, children: Children) -> str:
+    def as_json(self, children: Supervisor) -> str:
         order = ("nats", "postgres", *PROCESSES)
         shown: Mapping[str, Any] = {
             "url": self.url,

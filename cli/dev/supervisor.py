@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from secaplane.cli.config import PREFIX
-from secaplane.cli.processes.announce import FD, Ready
+from secaplane.cli.processes.announce import FD, Announcement
 
 STOP_S_MAX = 8.0
 RESTART_DELAY_S = 0.2
@@ -24,7 +24,7 @@ DEATHS_MAX, DEATHS_WITHIN_S = 5, 60.0
 """A child that dies more often before it is up is not started again."""
 UP_AFTER_S = 1.0
 """When a child that announces nothing counts as up."""
-CANNOT_BE = 2
+CONFIGURATION_ERROR = 2
 """How a child ends that has found what it was given wrong (`cli.main`): another start is no use."""
 WORDS_BYTES_MAX = 4096
 PR_SET_PDEATHSIG = 1
@@ -32,7 +32,7 @@ log = logging.getLogger("secaplane.children")
 
 
 @dataclass(frozen=True)
-class Child:
+class ChildProcess:
     name: str
     argv: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=dict)
@@ -42,14 +42,14 @@ class Child:
     """The signal that lets it stop in order."""
 
 
-class Children:
+class Supervisor:
     """Started in an order, stopped in the opposite one; a child that dies is started again."""
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
-        self._started: list[Child] = []
+        self._started: list[ChildProcess] = []
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._ready: dict[str, asyncio.Future[Ready]] = {}
+        self._ready: dict[str, asyncio.Future[Announcement]] = {}
         self._keepers: list[asyncio.Task[None]] = []
         self._group = asyncio.TaskGroup()
         self._announced: dict[str, bool] = {}
@@ -57,7 +57,7 @@ class Children:
         self._gave_up = asyncio.Event()
         self._why = ""
 
-    async def __aenter__(self) -> "Children":
+    async def __aenter__(self) -> "Supervisor":
         self._logs.mkdir(parents=True, exist_ok=True)
         await self._group.__aenter__()
         return self
@@ -68,13 +68,13 @@ class Children:
         await self._stop_all()
         await self._group.__aexit__(None, None, None)
 
-    async def start(self, child: Child) -> None:
+    async def start(self, child: ChildProcess) -> None:
         self._started.append(child)
         self._ready[child.name] = asyncio.get_running_loop().create_future()
         self._spawn(child)
         self._keepers.append(self._group.create_task(self._keep(child)))
 
-    async def ready(self, name: str) -> Ready:
+    async def ready(self, name: str) -> Announcement:
         return await self._ready[name]
 
     def pid(self, name: str) -> int:
@@ -85,14 +85,14 @@ class Children:
         await self._gave_up.wait()
         return self._why
 
-    async def _keep(self, child: Child) -> None:
+    async def _keep(self, child: ChildProcess) -> None:
         deaths: deque[float] = deque(maxlen=DEATHS_MAX)
         while True:
             status = await self._died(child.name)
             if self._was_up(child):
                 deaths.clear()
             deaths.append(time.monotonic())
-            if status == CANNOT_BE and not self._ready[child.name].done():
+            if status == CONFIGURATION_ERROR and not self._ready[child.name].done():
                 self._give_up(f"{child.name} cannot start: {self._last_words(child)}")
                 return
             if len(deaths) == DEATHS_MAX and deaths[-1] - deaths[0] < DEATHS_WITHIN_S:
@@ -108,7 +108,7 @@ class Children:
         self._why = self._why or why
         self._gave_up.set()
 
-    def _last_words(self, child: Child) -> str:
+    def _last_words(self, child: ChildProcess) -> str:
         """The last line of its log, which may be gone before anybody can look there."""
         written = (self._logs / f"{child.name}.log").read_bytes()[-WORDS_BYTES_MAX:]
         lines = written.decode(errors="replace").split("\n")
@@ -123,13 +123,13 @@ class Children:
                 return status
             await asyncio.sleep(POLL_S)
 
-    def _was_up(self, child: Child) -> bool:
+    def _was_up(self, child: ChildProcess) -> bool:
         """Whether it had got so far that its death is no fault of its start."""
         if child.announces:
             return self._announced[child.name]
         return time.monotonic() - self._born[child.name] > UP_AFTER_S
 
-    def _spawn(self, child: Child) -> None:
+    def _spawn(self, child: ChildProcess) -> None:
         self._announced[child.name], self._born[child.name] = False, time.monotonic()
         reading, writing = os.pipe()
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
@@ -152,7 +152,7 @@ class Children:
         os.close(writing)
         self._listen(child, reading)
 
-    def _listen(self, child: Child, reading: int) -> None:
+    def _listen(self, child: ChildProcess, reading: int) -> None:
         loop = asyncio.get_running_loop()
 
         def heard() -> None:
@@ -162,7 +162,7 @@ class Children:
             os.close(reading)
             waiting = self._ready[child.name]
             if line and not waiting.done():
-                waiting.set_result(msgspec.json.decode(line, type=Ready))
+                waiting.set_result(msgspec.json.decode(line, type=Announcement))
 
         loop.add_reader(reading, heard)
 
@@ -176,7 +176,7 @@ class Children:
             for child in some:
                 await self._stopped(child)
 
-    async def _stopped(self, child: Child) -> None:
+    async def _stopped(self, child: ChildProcess) -> None:
         try:
             async with asyncio.timeout(STOP_S_MAX):
                 await self._died(child.name)
@@ -184,7 +184,7 @@ class Children:
             self._signal(child, signal.SIGKILL)
             await self._died(child.name)
 
-    def _signal(self, child: Child, number: int) -> None:
+    def _signal(self, child: ChildProcess, number: int) -> None:
         process = self._processes[child.name]
         if process.poll() is None:
             process.send_signal(number)

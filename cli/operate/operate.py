@@ -8,14 +8,14 @@ from uuid import uuid4
 import msgspec
 
 from secaplane.cli.config import BadConfig, Config
-from secaplane.cli.processes.connections import grounded, soon
-from secaplane.cli.processes.wiring import door
+from secaplane.cli.processes.connections import process_dependencies, with_deadline
+from secaplane.cli.processes.wiring import command_dependencies
 from secaplane.command.handle import handle
-from secaplane.command.http.body import Bodies
+from secaplane.command.http.body import BodyReader
 from secaplane.command.rules.commands import Put
 from secaplane.kinds import KINDS
 from secaplane.model.document import encode
-from secaplane.model.events import By
+from secaplane.model.events import Actor
 from secaplane.model.shape import Json
 from secaplane.projector.retry import retry
 from secaplane.sealing.sealer import Keyring
@@ -23,9 +23,9 @@ from secaplane.sealing.sealer import Keyring
 
 async def retry_quarantine(config: Config) -> int:
     """0 when the quarantine is empty afterwards."""
-    async with soon(grounded(config, writes_tables=True)) as ground:
+    async with with_deadline(process_dependencies(config, writes_tables=True)) as process:
         still = await retry(
-            ground.pool, ground.log, stream=config.nats.stream, region=config.site.region
+            process.pool, process.log, stream=config.nats.stream, region=config.site.region
         )
     for ref, reason in still.items():
         print(f"{ref.kind} {ref.path}: {reason}")
@@ -39,14 +39,14 @@ async def revoke(config: Config, spec: Json) -> int:
         Unanswered, Refusal.
     """
     kind = KINDS["revocation"]
-    wanted = Bodies(region=config.site.region).read(kind, {"spec": spec}).spec
+    wanted = BodyReader(region=config.site.region).read(kind, {"spec": spec}).spec
     name = blake2b(encode(wanted), digest_size=8).hexdigest()
-    async with soon(grounded(config, writes_log=True)) as ground:
+    async with with_deadline(process_dependencies(config, writes_log=True)) as process:
         await handle(
-            door(ground, config),
+            command_dependencies(process, config),
             kind.ref({}, name),
             Put(spec=wanted),
-            by=By(sub="secaplane revoke"),
+            actor=Actor(sub="secaplane revoke"),
             request=uuid4().hex,
         )
     print(f"revocation {name}; delete it to let the tokens in again")

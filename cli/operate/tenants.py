@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from uuid import uuid4
 
 from secaplane.cli.config import Config
-from secaplane.cli.processes.connections import grounded, soon
-from secaplane.cli.processes.wiring import door
-from secaplane.command.companions import accompany
-from secaplane.command.dependencies import Door
+from secaplane.cli.processes.connections import process_dependencies, with_deadline
+from secaplane.cli.processes.wiring import command_dependencies
+from secaplane.command.companions import ensure_companion
+from secaplane.command.dependencies import CommandDependencies
 from secaplane.command.handle import handle
-from secaplane.command.http.body import Bodies
+from secaplane.command.http.body import BodyReader
 from secaplane.command.rules.commands import Delete, Put
 from secaplane.edge.requests.paths import broken_names
 from secaplane.kinds import KINDS
-from secaplane.model.errors import Outdated, Refusal
-from secaplane.model.events import By
+from secaplane.model.errors import PreconditionFailed, Refusal
+from secaplane.model.events import Actor
 from secaplane.model.shape import Json
 
 KIND = KINDS["tenant"]
@@ -29,31 +29,35 @@ async def create(config: Config, name: str, administrators: Sequence[str]) -> in
         Unanswered, Refusal.
     """
     sent = {"spec": {"administrators": list(administrators)}}
-    body = Bodies(region=config.site.region).read(KIND, sent, broken_names(KIND, {}, name))
-    async with soon(grounded(config, writes_log=True)) as ground:
+    body = BodyReader(region=config.site.region).read(KIND, sent, broken_names(KIND, {}, name))
+    async with with_deadline(process_dependencies(config, writes_log=True)) as process:
         try:
-            await _make(door(ground, config), name, body.spec)
-        except Outdated:
+            await _make(command_dependencies(process, config), name, body.spec)
+        except PreconditionFailed:
             return _complained(f"there is a tenant {name} already")
     print(f"tenant {name}; {', '.join(administrators)} may do everything in it")
     return 0
 
 
-async def _make(door: Door, name: str, spec: Json) -> None:
-    by, request = By(sub="secaplane tenant create"), uuid4().hex
+async def _make(command_dependencies: CommandDependencies, name: str, spec: Json) -> None:
+    actor, request = Actor(sub="secaplane tenant create"), uuid4().hex
     command = Put(spec=spec, expected=0)
-    made = await handle(door, KIND.ref({}, name), command, by=by, request=request)
+    made = await handle(
+        command_dependencies, KIND.ref({}, name), command, actor=actor, request=request
+    )
     assert made.resource is not None, "a PUT that is accepted leaves a resource"
-    await accompany(door, made.resource, request=request, creator=by.sub)
+    await ensure_companion(command_dependencies, made.resource, request=request, creator=actor.sub)
 
 
 async def delete(config: Config, name: str) -> int:
     """Its roles and role assignments go with it; for anything else in it, it stays."""
-    by, request = By(sub="secaplane tenant delete"), uuid4().hex
+    actor, request = Actor(sub="secaplane tenant delete"), uuid4().hex
     ref = KIND.ref({}, name)
-    async with soon(grounded(config, writes_log=True)) as ground:
+    async with with_deadline(process_dependencies(config, writes_log=True)) as process:
         try:
-            await handle(door(ground, config), ref, Delete(), by=by, request=request)
+            await handle(
+                command_dependencies(process, config), ref, Delete(), actor=actor, request=request
+            )
         except Refusal as refusal:
             blockers: Sequence[str] = refusal.meta.get("blockers", ())
             return _complained(refusal.detail, *blockers)

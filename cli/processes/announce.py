@@ -8,21 +8,21 @@ import msgspec
 FD = "SECAPLANE_READY_FD"
 
 
-class Ready(msgspec.Struct, frozen=True):
+class Announcement(msgspec.Struct, frozen=True):
     """The ports it listens on; 0 where it has none."""
 
     port: int = 0
     monitor: int = 0
 
 
-Announce = Callable[[Ready], None]
+Announce = Callable[[Announcement], None]
 
 
 def to_parent(environment: MutableMapping[str, str]) -> Announce:
     """Writes one line of JSON to the descriptor that the parent named, if it named one."""
     fd = environment.pop(FD, None)
 
-    def announce(ready: Ready) -> None:
+    def announce(ready: Announcement) -> None:
         if fd is not None:
             os.write(int(fd), msgspec.json.encode(ready) + b"\n")
 

@@ -12,15 +12,15 @@ from functools import partial
 from nats.aio.client import Client
 
 from secaplane.audit.entries import Entry, decode
-from secaplane.audit.stream import Limits, RefusalStream
-from secaplane.audit.writer import Refusals
+from secaplane.audit.stream import AuditLimits, AuditStream
+from secaplane.audit.writer import AuditWriter
 from secaplane.cli.config import BadConfig, Config
 from secaplane.cli.processes.connections import connect_nats, now
-from secaplane.edge.audit_recorder import Witness
-from secaplane.edge.requests.client_address import Proxies
+from secaplane.edge.audit_recorder import AuditRecorder
+from secaplane.edge.requests.client_address import TrustedProxies
 from secaplane.edge.serving.metrics import Metrics
-from secaplane.eventlog.codec import Unreadable
-from secaplane.eventlog.log import Unanswered
+from secaplane.eventlog.codec import Undecodable
+from secaplane.eventlog.log import LogUnavailable
 
 CONNECT_S_MAX = 10.0
 AGE = re.compile(r"([0-9]{1,6})([smhd])")
@@ -36,8 +36,8 @@ SAYS = {
 # --- told
 
 
-def refusals_of(nats: Client, config: Config, metrics: Metrics, *, makes: bool) -> Refusals:
-    stream = RefusalStream(nats, stream=config.nats.stream)
+def audit_writer(nats: Client, config: Config, metrics: Metrics, *, makes: bool) -> AuditWriter:
+    stream = AuditStream(nats, stream=config.nats.stream)
     wanted = limits(config)
 
     async def prepare() -> str:
@@ -45,7 +45,7 @@ def refusals_of(nats: Client, config: Config, metrics: Metrics, *, makes: bool) 
             await stream.make(wanted, replicas=config.nats.replicas)
         return difference(stream.name, await stream.limits(), wanted)
 
-    refusals = Refusals(stream.tell, prepare)
+    refusals = AuditWriter(stream.tell, prepare)
     for name, says in SAYS.items():
         ending = "" if name == "waiting" else "_total"
         gauge = metrics.gauge(f"refusals_{name}{ending}", says)
@@ -53,25 +53,25 @@ def refusals_of(nats: Client, config: Config, metrics: Metrics, *, makes: bool) 
     return refusals
 
 
-def _figure(refusals: Refusals, name: str) -> int:
+def _figure(refusals: AuditWriter, name: str) -> int:
     return refusals.figures[name]
 
 
-def witness_of(config: Config, refusals: Refusals) -> Witness:
-    return Witness(
+def audit_recorder(config: Config, refusals: AuditWriter) -> AuditRecorder:
+    return AuditRecorder(
         refusals.record,
         clock=now,
         privileged=config.refusals.privileged,
-        proxies=Proxies(config.http.trusted_proxies),
+        proxies=TrustedProxies(config.http.trusted_proxies),
     )
 
 
-def limits(config: Config) -> Limits:
+def limits(config: Config) -> AuditLimits:
     section = config.refusals
-    return Limits(each=section.each, bytes_max=section.bytes_max, days=section.days)
+    return AuditLimits(each=section.each, bytes_max=section.bytes_max, days=section.days)
 
 
-def difference(name: str, found: Limits, wanted: Limits) -> str:
+def difference(name: str, found: AuditLimits, wanted: AuditLimits) -> str:
     """A remark for who runs the house, who alone may change it; nothing where there is none."""
     if found == wanted:
         return ""
@@ -96,12 +96,12 @@ async def show(config: Config, *, since: str, caller: str, as_json: bool) -> Non
             client = await connect_nats(config)
     except TimeoutError as error:
         raise BadConfig("nats.url: NATS does not answer") from error
-    stream = RefusalStream(client, stream=config.nats.stream)
+    stream = AuditStream(client, stream=config.nats.stream)
     try:
         async with aclosing(stream.read(since=begin)) as found:
             async for line in _lines(found, caller, as_json=as_json):
                 print(line)
-    except Unanswered as error:
+    except LogUnavailable as error:
         raise BadConfig(f"{stream.name}: {error}; `command` and `serve` make it") from error
     finally:
         await client.close()
@@ -111,7 +111,7 @@ async def _lines(found: AsyncIterator[bytes], caller: str, *, as_json: bool) -> 
     async for data in found:
         try:
             entry = decode(data)
-        except Unreadable as error:
+        except Undecodable as error:
             yield f"cannot be read: {printable(str(error))}"
             continue
         if not caller or entry.caller.sub == caller:

@@ -16,14 +16,19 @@ from asyncpg import Pool
 from nats.aio.client import Client
 
 from secaplane.cli.config import BadConfig, Config
-from secaplane.eventlog.connection_errors import LOST
+from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
 from secaplane.eventlog.jetstream import JetStreamLog
-from secaplane.eventlog.log import Unanswered
-from secaplane.eventlog.resource_cache import Folds
+from secaplane.eventlog.log import LogUnavailable
+from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.eventlog.snapshots import KeyValueSnapshots
 from secaplane.readmodel.progress import Progress
 from secaplane.readmodel.schema import tables
-from secaplane.readmodel.schema.active import NoReadModel, Reading, active, open_reading
+from secaplane.readmodel.schema.active import (
+    NoReadModel,
+    ReadModelPool,
+    active,
+    open_read_model_pool,
+)
 from secaplane.sealing.sealer import Keyring, Sealer
 
 T = TypeVar("T")
@@ -37,33 +42,33 @@ log = logging.getLogger("secaplane.connect")
 
 
 @dataclass(frozen=True)
-class Ground:
+class ProcessDependencies:
     """What every process stands on, the simulated cloud excepted."""
 
     nats: Client
     log: JetStreamLog
-    folds: Folds
+    cache: ResourceCache
     pool: Pool
     progress: Progress
 
 
 @asynccontextmanager
-async def grounded(
+async def process_dependencies(
     config: Config, *, writes_log: bool = False, writes_tables: bool = False
-) -> AsyncIterator[Ground]:
+) -> AsyncIterator[ProcessDependencies]:
     """NATS, PostgreSQL, and what hangs on them; waits until both answer, and until there is a read
     model of this release's layout. `writes_tables` is for who repairs rows."""
     async with (
-        logged(config, writes_log=writes_log) as (client, events, folds),
-        turning(config, client, writes=writes_tables) as (reading, progress),
+        connected_log(config, writes_log=writes_log) as (client, events, cache),
+        following_read_model(config, client, writes=writes_tables) as (reading, progress),
     ):
-        yield Ground(client, events, folds, reading.pool, progress)
+        yield ProcessDependencies(client, events, cache, reading.pool, progress)
 
 
 @asynccontextmanager
-async def logged(
+async def connected_log(
     config: Config, *, writes_log: bool = False
-) -> AsyncIterator[tuple[Client, JetStreamLog, Folds]]:
+) -> AsyncIterator[tuple[Client, JetStreamLog, ResourceCache]]:
     """NATS and the log. Who writes the log makes it; everybody else waits until it is there."""
     client = await connect_nats(config)
     try:
@@ -77,21 +82,21 @@ async def logged(
         if writes_log:
             replicas = config.nats.replicas
             try:
-                await patiently(lambda: events.prepare(replicas=replicas), Unanswered)
+                await retrying(lambda: events.prepare(replicas=replicas), LogUnavailable)
             except ValueError as error:
                 raise BadConfig(f"nats.url: {error}") from error
-            await patiently(lambda: snapshots.prepare(replicas=replicas), *_NATS_NOT_YET)
+            await retrying(lambda: snapshots.prepare(replicas=replicas), *_NATS_NOT_YET)
         else:
-            await patiently(lambda: _there(events), Unanswered)
-        yield client, events, Folds(events, snapshots)
+            await retrying(lambda: _there(events), LogUnavailable)
+        yield client, events, ResourceCache(events, snapshots)
     finally:
         await client.close()
 
 
 @asynccontextmanager
-async def turning(
+async def following_read_model(
     config: Config, client: Client, *, writes: bool = False
-) -> AsyncIterator[tuple[Reading, Progress]]:
+) -> AsyncIterator[tuple[ReadModelPool, Progress]]:
     """The active read model, and the announcements of how far it is; both turn to another one when
     that becomes active, and whoever holds them need not know."""
     reading = await connect_postgres(config, writes=writes)
@@ -106,10 +111,10 @@ async def turning(
         reading.pool.terminate()
 
 
-async def _turn(reading: Reading, progress: Progress, client: Client, stream: str) -> None:
+async def _turn(reading: ReadModelPool, progress: Progress, client: Client, stream: str) -> None:
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
-        with suppress(*tables.AWAY, *LOST):
+        with suppress(*tables.DATABASE_UNAVAILABLE, *CONNECTION_ERRORS):
             found = await active(reading.pool)
             if found is not None and found != reading.read_model:
                 turn = partial(reading.turn, found)
@@ -144,19 +149,19 @@ async def connect_nats(config: Config) -> Client:
             error_cb=report,
         )
 
-    return await patiently(connect, nats.errors.Error, OSError)
+    return await retrying(connect, nats.errors.Error, OSError)
 
 
-async def connect_postgres(config: Config, *, writes: bool = False) -> Reading:
+async def connect_postgres(config: Config, *, writes: bool = False) -> ReadModelPool:
     size = config.postgres.connections
-    return await patiently(
-        lambda: open_reading(config.postgres.url, size=size, writes=writes), *NOT_YET
+    return await retrying(
+        lambda: open_read_model_pool(config.postgres.url, size=size, writes=writes), *NOT_YET
     )
 
 
 async def _there(events: JetStreamLog) -> None:
     if not await events.exists():
-        raise Unanswered("the log has not been made yet")
+        raise LogUnavailable("the log has not been made yet")
 
 
 _NATS_NOT_YET = (nats.errors.Error, OSError)
@@ -175,7 +180,7 @@ NOT_YET = (
 
 
 @asynccontextmanager
-async def soon(ground: AbstractAsyncContextManager[T]) -> AsyncIterator[T]:
+async def with_deadline(process: AbstractAsyncContextManager[T]) -> AsyncIterator[T]:
     """For people, who want to hear that something is away rather than wait for it. What goes wrong
     among them comes out as itself, not as a group of one.
 
@@ -186,9 +191,11 @@ async def soon(ground: AbstractAsyncContextManager[T]) -> AsyncIterator[T]:
         async with AsyncExitStack() as stack:
             try:
                 async with asyncio.timeout(SOON_S_MAX):
-                    found = await stack.enter_async_context(ground)
+                    found = await stack.enter_async_context(process)
             except TimeoutError as error:
-                raise Unanswered("NATS or PostgreSQL is away, or nothing is there yet") from error
+                raise LogUnavailable(
+                    "NATS or PostgreSQL is away, or nothing is there yet"
+                ) from error
             yield found
     except BaseExceptionGroup as group:
         if len(group.exceptions) == 1:
@@ -196,7 +203,7 @@ async def soon(ground: AbstractAsyncContextManager[T]) -> AsyncIterator[T]:
         raise
 
 
-async def patiently(attempt: Callable[[], Awaitable[T]], *passing: type[Exception]) -> T:
+async def retrying(attempt: Callable[[], Awaitable[T]], *passing: type[Exception]) -> T:
     """Try again for as long as it fails in ways that pass; the process is not ready meanwhile."""
     delay = RETRY_S
     while True:

@@ -7,17 +7,17 @@ from collections.abc import Callable
 from asyncpg import Pool
 
 from secaplane.edge.serving.metrics import Metrics
-from secaplane.eventlog.log import Log, Unanswered
+from secaplane.eventlog.log import Log, LogUnavailable
 from secaplane.model.shape import Position
 from secaplane.readmodel import questions
-from secaplane.readmodel.schema.tables import AWAY
+from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 
 LOOK_EVERY_S = 1.0
 ANSWER_S_MAX = 2.0
 SILENT_S_MAX = 3.0
 
 
-class Vitals:
+class HealthProbe:
     """The log's end, and how far the rows are behind it; who is in quarantine; when each of the two
     servers last answered."""
 
@@ -62,7 +62,7 @@ class Vitals:
             try:
                 self.lag = max(0, await self._log.end() - self._position())
                 self._log_answered = self._clock()
-            except Unanswered:
+            except LogUnavailable:
                 pass  # whoever asks is told by how long ago the last answer was
             await asyncio.sleep(LOOK_EVERY_S)
 
@@ -72,7 +72,7 @@ class Vitals:
                 async with asyncio.timeout(ANSWER_S_MAX):
                     self.quarantined = len(await questions.quarantine(self._pool))
                 self._pool_answered = self._clock()
-            except AWAY:
+            except DATABASE_UNAVAILABLE:
                 pass
             await asyncio.sleep(LOOK_EVERY_S)
 

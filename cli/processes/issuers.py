@@ -10,18 +10,18 @@ from prometheus_client import Counter, Gauge
 
 from secaplane.cli.config import BadConfig, Config
 from secaplane.edge.serving.metrics import Metrics
-from secaplane.policy.tokens.caller import Tokens
+from secaplane.policy.tokens.caller import TokenVerifier
 from secaplane.policy.tokens.fetch import fetching, web_session
-from secaplane.policy.tokens.keys import Keys
+from secaplane.policy.tokens.keys import IssuerKeys
 from secaplane.policy.tokens.revocations import Revocations
 
 
 @dataclass(frozen=True)
-class Believed:
+class TrustedIssuers:
     """Tokens, and how it is with the keys that vouch for them."""
 
-    tokens: Tokens
-    issuers: Sequence[Keys]
+    tokens: TokenVerifier
+    issuers: Sequence[IssuerKeys]
 
     @property
     def reasons(self) -> list[str]:
@@ -43,9 +43,9 @@ class Believed:
 
 
 @asynccontextmanager
-async def believing(
+async def trusted_issuers(
     config: Config, revocations: Revocations, metrics: Metrics
-) -> AsyncIterator[Believed]:
+) -> AsyncIterator[TrustedIssuers]:
     """Fetches keys while inside.
 
     Raises:
@@ -54,12 +54,12 @@ async def believing(
     issuers = _issuers(config, metrics)
     async with web_session() as session, asyncio.TaskGroup() as group:
         fetches = [group.create_task(each.run(fetching(each.issuer, session))) for each in issuers]
-        yield Believed(Tokens(issuers, revocations), issuers)
+        yield TrustedIssuers(TokenVerifier(issuers, revocations), issuers)
         for fetch in fetches:
             fetch.cancel()
 
 
-def _issuers(config: Config, metrics: Metrics) -> list[Keys]:
+def _issuers(config: Config, metrics: Metrics) -> list[IssuerKeys]:
     failures = Counter(
         "secaplane_issuer_key_fetch_failures",
         "Times that an issuer's keys could not be had",
@@ -74,7 +74,7 @@ def _issuers(config: Config, metrics: Metrics) -> list[Keys]:
     )
     try:
         made = [
-            Keys(
+            IssuerKeys(
                 each,
                 every_s=config.auth.keys_refresh_seconds,
                 stale_s=config.auth.keys_stale_seconds,
@@ -89,5 +89,5 @@ def _issuers(config: Config, metrics: Metrics) -> list[Keys]:
     return made
 
 
-def _age(keys: Keys) -> Callable[[], float]:
+def _age(keys: IssuerKeys) -> Callable[[], float]:
     return lambda: keys.age_s

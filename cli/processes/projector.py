@@ -7,17 +7,23 @@ from dataclasses import dataclass
 from nats.aio.client import Client
 
 from secaplane.cli.config import Config
-from secaplane.cli.processes.announce import Announce, Ready
-from secaplane.cli.processes.connections import NOT_YET, logged, patiently, soon, turning
-from secaplane.cli.processes.health import Vitals, remarks
+from secaplane.cli.processes.announce import Announce, Announcement
+from secaplane.cli.processes.connections import (
+    NOT_YET,
+    connected_log,
+    following_read_model,
+    retrying,
+    with_deadline,
+)
+from secaplane.cli.processes.health import HealthProbe, remarks
 from secaplane.cli.processes.monitor import monitored
 from secaplane.edge.serving.health import Readiness
 from secaplane.edge.serving.metrics import Metrics
 from secaplane.eventlog.jetstream import JetStreamLog
-from secaplane.eventlog.log import Unanswered
+from secaplane.eventlog.log import LogUnavailable
 from secaplane.projector import rebuild
-from secaplane.projector.run import Gap, Projector
-from secaplane.projector.supervisor import Keeper
+from secaplane.projector.run import LogGap, Projector
+from secaplane.projector.supervisor import ProjectorSupervisor
 from secaplane.readmodel.progress import Announcer
 from secaplane.readmodel.schema import tables
 
@@ -26,12 +32,12 @@ HANDOVER_S = 2.0
 
 
 @dataclass
-class Standing:
+class ProjectorStatus:
     """How far a projector process has come, for who asks whether it is ready."""
 
     trouble: str = "the read model is being made"
-    keeper: Keeper | None = None
-    vitals: Vitals | None = None
+    keeper: ProjectorSupervisor | None = None
+    vitals: HealthProbe | None = None
 
     def readiness(self) -> Readiness:
         if self.keeper is None or self.vitals is None or self.keeper.current is None:
@@ -52,17 +58,17 @@ class Standing:
 
 
 async def run(config: Config, announce: Announce) -> None:
-    metrics, standing = Metrics(), Standing()
+    metrics, standing = Metrics(), ProjectorStatus()
     async with (
         monitored(config, standing.readiness, metrics) as monitor,
-        logged(config) as (client, events, _),
+        connected_log(config) as (client, events, _),
     ):
         await _first(config, events, standing)
         async with (
-            turning(config, client) as (reading, progress),
+            following_read_model(config, client) as (reading, progress),
             asyncio.TaskGroup() as group,
         ):
-            keeper = Keeper(
+            keeper = ProjectorSupervisor(
                 reading,
                 config.postgres.url,
                 events,
@@ -70,7 +76,7 @@ async def run(config: Config, announce: Announce) -> None:
                 stream=config.nats.stream,
                 region=config.site.region,
             )
-            standing.vitals = Vitals(
+            standing.vitals = HealthProbe(
                 events,
                 reading.pool,
                 lambda: keeper.current.position if keeper.current else progress.position,
@@ -80,11 +86,11 @@ async def run(config: Config, announce: Announce) -> None:
             group.create_task(keeper.run())
             group.create_task(standing.vitals.run())
             await keeper.started.wait()
-            announce(Ready(monitor=monitor))
+            announce(Announcement(monitor=monitor))
             await asyncio.Event().wait()
 
 
-async def _first(config: Config, events: JetStreamLog, standing: Standing) -> None:
+async def _first(config: Config, events: JetStreamLog, standing: ProjectorStatus) -> None:
     """There is a read model of this layout afterwards; who was before us may go on with another."""
 
     async def make() -> None:
@@ -92,11 +98,13 @@ async def _first(config: Config, events: JetStreamLog, standing: Standing) -> No
             await rebuild.first(
                 config.postgres.url, events, stream=config.nats.stream, region=config.site.region
             )
-        except Gap as gap:
+        except LogGap as gap:
             standing.trouble = str(gap)
             raise
 
-    await patiently(make, Gap, rebuild.Busy, Unanswered, *tables.AWAY, *NOT_YET)
+    await retrying(
+        make, LogGap, rebuild.ReadModelBusy, LogUnavailable, *tables.DATABASE_UNAVAILABLE, *NOT_YET
+    )
 
 
 def _announcer(config: Config, client: Client, read_model: str) -> Announcer:
@@ -106,12 +114,12 @@ def _announcer(config: Config, client: Client, read_model: str) -> Announcer:
 async def rebuild_now(config: Config) -> int:
     url, stream, region = config.postgres.url, config.nats.stream, config.site.region
     try:
-        async with soon(logged(config)) as (client, events, _):
+        async with with_deadline(connected_log(config)) as (client, events, _):
             made = await rebuild.rebuild(url, events, stream=stream, region=region)
             said = f"{made.read_model} holds {made.end} events, made in {made.took_s:.1f} s"
             print(said, flush=True)
             await _hand_over(config, client, events, made.read_model)
-    except (rebuild.Busy, Gap, Unanswered, *tables.AWAY) as error:
+    except (rebuild.ReadModelBusy, LogGap, LogUnavailable, *tables.DATABASE_UNAVAILABLE) as error:
         return _failed(error)
     return 0
 
@@ -134,7 +142,7 @@ async def retire_now(config: Config) -> int:
     try:
         for name in await rebuild.retire(config.postgres.url):
             print(f"{name} is gone")
-    except (rebuild.Busy, *tables.AWAY) as error:
+    except (rebuild.ReadModelBusy, *tables.DATABASE_UNAVAILABLE) as error:
         return _failed(error)
     return 0
 

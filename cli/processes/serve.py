@@ -8,34 +8,40 @@ from typing import Literal
 import asyncpg
 from litestar.handlers import HTTPRouteHandler
 
-from secaplane.audit.writer import Refusals, recording
+from secaplane.audit.writer import AuditWriter, running
 from secaplane.cli.config import Config
-from secaplane.cli.processes.announce import Announce, Ready
-from secaplane.cli.processes.audit import refusals_of, witness_of
-from secaplane.cli.processes.connections import Ground, grounded, keyring, patiently, sealer
-from secaplane.cli.processes.health import Vitals
-from secaplane.cli.processes.issuers import Believed, believing
+from secaplane.cli.processes.announce import Announce, Announcement
+from secaplane.cli.processes.audit import audit_recorder, audit_writer
+from secaplane.cli.processes.connections import (
+    ProcessDependencies,
+    keyring,
+    process_dependencies,
+    retrying,
+    sealer,
+)
+from secaplane.cli.processes.health import HealthProbe
+from secaplane.cli.processes.issuers import TrustedIssuers, trusted_issuers
 from secaplane.cli.processes.monitor import monitored
-from secaplane.cli.processes.wiring import door
+from secaplane.cli.processes.wiring import command_dependencies
 from secaplane.command.handle import UNKNOWN
 from secaplane.command.http import reviews
 from secaplane.command.http import routes as writes
-from secaplane.command.http.body import Bodies
+from secaplane.command.http.body import BodyReader
 from secaplane.edge.documents import openapi, swagger, wellknown
 from secaplane.edge.guard import Guard
-from secaplane.edge.requests.rates import Rates
+from secaplane.edge.requests.rates import RateLimits
 from secaplane.edge.serving import app, health
 from secaplane.edge.serving.metrics import Metrics
 from secaplane.edge.serving.server import listen, serving
-from secaplane.eventlog.log import Unanswered
+from secaplane.eventlog.log import LogUnavailable
 from secaplane.model.errors import Unavailable
 from secaplane.model.shape import Position
 from secaplane.policy.grants.policy import KINDS_OF_POLICY, Policy
 from secaplane.policy.tokens.revocations import KINDS_OF_REVOCATION, Revocations
-from secaplane.policy.watch import Watch
+from secaplane.policy.watch import PolicyWatch
 from secaplane.query import http as reads
 from secaplane.readmodel import questions
-from secaplane.readmodel.batching import Together
+from secaplane.readmodel.batching import BatchedReads
 from secaplane.readmodel.progress import REACHED_S_MAX
 
 Side = Literal["command", "query", "serve"]
@@ -48,46 +54,46 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
     base_url = config.site.base_url or f"http://{host}:{port}"
     metrics, revocations = Metrics(), Revocations()
     async with (
-        believing(config, revocations, metrics) as believed,
-        grounded(config, writes_log=side != "query") as ground,
+        trusted_issuers(config, revocations, metrics) as believed,
+        process_dependencies(config, writes_log=side != "query") as process,
         asyncio.TaskGroup() as group,
     ):
-        watch = Watch(ground.log, ground.folds, stale_s=config.auth.stale_seconds)
+        watch = PolicyWatch(process.log, process.cache, stale_s=config.auth.stale_seconds)
         policy = watching(config, watch)
         watch.tell(revocations, KINDS_OF_REVOCATION)
-        await patiently(lambda: watch.start(ground.pool, config.nats.stream), *NOT_NOW)
+        await retrying(lambda: watch.start(process.pool, config.nats.stream), *NOT_NOW)
         group.create_task(watch.run())
-        refusals = refusals_of(ground.nats, config, metrics, makes=side != "query")
-        witness = witness_of(config, refusals)
+        refusals = audit_writer(process.nats, config, metrics, makes=side != "query")
+        witness = audit_recorder(config, refusals)
         guard = Guard(believed.tokens, policy, witness, _rates(config))
-        ground.progress.heard(
-            await questions.checkpoint(ground.pool, "resources", config.nats.stream)
+        process.progress.heard(
+            await questions.checkpoint(process.pool, "resources", config.nats.stream)
         )
-        vitals = Vitals(ground.log, ground.pool, lambda: ground.progress.position, metrics)
+        vitals = HealthProbe(process.log, process.pool, lambda: process.progress.position, metrics)
         group.create_task(vitals.run())
-        readiness = _readiness(ground, watch, vitals, believed, refusals)
+        readiness = _readiness(process, watch, vitals, believed, refusals)
         details = config.monitor.port is None and (host.startswith("127.") or host == "::1")
         routes = [*health.routes(readiness, metrics, details=details), *_documents(base_url)]
         if side in ("command", "serve"):
-            routes += writes.routes(_writer(ground, config, guard, watch, base_url))
+            routes += writes.routes(_writer(process, config, guard, watch, base_url))
             routes += reviews.routes(guard)
         if side in ("query", "serve"):
-            together = Together(ground.pool)
+            together = BatchedReads(process.pool)
             group.create_task(together.run())
-            routes += reads.routes(_reader(ground, config, guard, together))
+            routes += reads.routes(_reader(process, config, guard, together))
         application = app.build(
             routes,
             metrics=metrics,
             witness=witness,
             dialect=config.site.refusals,
-            sizes=app.Sizes(config.limits.url_bytes_max, config.limits.body_bytes_max),
+            sizes=app.RequestLimits(config.limits.url_bytes_max, config.limits.body_bytes_max),
         )
         async with (
-            recording(refusals),
+            running(refusals),
             serving(application, listening),
             monitored(config, readiness, metrics) as monitor,
         ):
-            announce(Ready(port=port, monitor=monitor))
+            announce(Announcement(port=port, monitor=monitor))
             await asyncio.Event().wait()
 
 
@@ -96,18 +102,18 @@ def _documents(base_url: str) -> list[HTTPRouteHandler]:
     return [*openapi.routes(base_url), *swagger.routes(), *wellknown.routes(base_url)]
 
 
-def watching(config: Config, watch: Watch) -> Policy:
+def watching(config: Config, watch: PolicyWatch) -> Policy:
     """A policy that learns what the watch sees."""
     policy = Policy(operators=config.auth.operators, region=config.site.region, fresh=watch.fresh)
     watch.tell(policy, KINDS_OF_POLICY)
     return policy
 
 
-def _rates(config: Config) -> Rates | None:
+def _rates(config: Config) -> RateLimits | None:
     limits = config.limits
     if not limits.caller_per_second and not limits.tenant_per_second:
         return None
-    return Rates(
+    return RateLimits(
         caller_per_second=limits.caller_per_second,
         caller_burst=limits.caller_burst,
         tenant_per_second=limits.tenant_per_second,
@@ -115,31 +121,31 @@ def _rates(config: Config) -> Rates | None:
     )
 
 
-NOT_NOW = (Unanswered, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+NOT_NOW = (LogUnavailable, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 def _writer(
-    ground: Ground,
+    process: ProcessDependencies,
     config: Config,
     guard: Guard,
-    watch: Watch,
+    watch: PolicyWatch,
     base_url: str,
-) -> writes.Writer:
+) -> writes.SubmitDependencies:
     async def projected(position: Position) -> None:
         if config.writes.wait_for_projection:
-            await ground.progress.reached(position)
+            await process.progress.reached(position)
 
     async def policy_changed() -> None:
         try:
             await watch.look()
-        except Unanswered as error:
+        except LogUnavailable as error:
             raise Unavailable(UNKNOWN) from error
 
-    return writes.Writer(
-        door=door(ground, config),
+    return writes.SubmitDependencies(
+        commands=command_dependencies(process, config),
         guard=guard,
         sealer=sealer(config),
-        bodies=Bodies(region=config.site.region, extensions=config.site.extensions),
+        bodies=BodyReader(region=config.site.region, extensions=config.site.extensions),
         region=config.site.region,
         base_url=base_url,
         projected=projected,
@@ -147,12 +153,14 @@ def _writer(
     )
 
 
-def _reader(ground: Ground, config: Config, guard: Guard, together: Together) -> reads.Reader:
+def _reader(
+    process: ProcessDependencies, config: Config, guard: Guard, together: BatchedReads
+) -> reads.ReadDependencies:
     async def reached(position: Position) -> bool:
-        return await ground.progress.reached(position, seconds=REACHED_S_MAX, patient=True)
+        return await process.progress.reached(position, seconds=REACHED_S_MAX, patient=True)
 
-    return reads.Reader(
-        pool=ground.pool,
+    return reads.ReadDependencies(
+        pool=process.pool,
         together=together,
         guard=guard,
         reached=reached,
@@ -169,19 +177,23 @@ def _page_keys(config: Config) -> Sequence[bytes]:
 
 
 def _readiness(
-    ground: Ground, watch: Watch, vitals: Vitals, believed: Believed, refusals: Refusals
+    process: ProcessDependencies,
+    watch: PolicyWatch,
+    vitals: HealthProbe,
+    believed: TrustedIssuers,
+    refusals: AuditWriter,
 ) -> Callable[[], health.Readiness]:
     def readiness() -> health.Readiness:
         reasons = [*vitals.reasons, *believed.reasons]
         remarks = [*vitals.remarks, *believed.remarks, *refusals.remarks]
         if not watch.fresh():
             reasons.append("who may what is not known")
-        if ground.progress.silent_s > SILENT_S_MAX:
+        if process.progress.silent_s > SILENT_S_MAX:
             remarks.append("the projector is silent: what is read may be old")
         details = {
-            "readModelPosition": ground.progress.position,
+            "readModelPosition": process.progress.position,
             "projectionLag": vitals.lag,
-            "projectorSilentSeconds": round(ground.progress.silent_s, 2),
+            "projectorSilentSeconds": round(process.progress.silent_s, 2),
             "refusals": refusals.figures,
         }
         return health.Readiness(not reasons, reasons, remarks, details)

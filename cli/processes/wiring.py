@@ -6,68 +6,70 @@ from uuid import uuid4
 import msgspec
 
 from secaplane.cli.config import Config
-from secaplane.cli.processes.connections import Ground, now
-from secaplane.command.dependencies import Door
-from secaplane.command.gather.load import Site
-from secaplane.kinds import KINDS, children, held
+from secaplane.cli.processes.connections import ProcessDependencies, now
+from secaplane.command.dependencies import CommandDependencies
+from secaplane.command.gather.load import SiteRules
+from secaplane.kinds import KINDS, blocking_kinds, children
 from secaplane.model.shape import Position, Ref, Resource
 from secaplane.readmodel import questions
 from secaplane.readmodel.questions import owned
-from secaplane.readmodel.questions.usage import Usage
-from secaplane.reconcilers.related import Family
+from secaplane.readmodel.questions.usage import UsageQueries
+from secaplane.reconcilers.related import LoadOwned
 
 INSIDE_MAX = 10_000
 
 
-def door(ground: Ground, config: Config) -> Door:
-    async def inside(ref: Ref, going_too: bool) -> Sequence[Ref]:
+def command_dependencies(process: ProcessDependencies, config: Config) -> CommandDependencies:
+    async def inside(ref: Ref, include_terminating: bool) -> Sequence[Ref]:
         below = [kind.name for kind in children(KINDS[ref.kind])]
         return await questions.below(
-            ground.pool, below, ref.path, going_too=going_too, limit=INSIDE_MAX
+            process.pool, below, ref.path, include_terminating=include_terminating, limit=INSIDE_MAX
         )
 
-    async def users(refs: Sequence[Ref], going_too: bool) -> Sequence[Ref]:
-        holders = {name for ref in refs for name in held(KINDS[ref.kind])}
-        found = await questions.users(ground.pool, refs, kinds=sorted(holders))
-        return list(dict.fromkeys(user.ref for user in found if going_too or not user.going))
+    async def users(refs: Sequence[Ref], include_terminating: bool) -> Sequence[Ref]:
+        holders = {name for ref in refs for name in blocking_kinds(KINDS[ref.kind])}
+        found = await questions.referrers(process.pool, refs, kinds=sorted(holders))
+        return list(
+            dict.fromkeys(user.ref for user in found if include_terminating or not user.terminating)
+        )
 
     async def named_by(ref: Ref, kinds: Sequence[str]) -> Sequence[Ref]:
-        return [user.ref for user in await questions.users(ground.pool, [ref], kinds=kinds)]
+        return [user.ref for user in await questions.referrers(process.pool, [ref], kinds=kinds)]
 
     async def reached(position: Position, seconds: float) -> bool:
-        return await ground.progress.reached(position, seconds=seconds, patient=True)
+        return await process.progress.reached(position, seconds=seconds, patient=True)
 
-    return Door(
-        log=ground.log,
-        folds=ground.folds,
+    return CommandDependencies(
+        log=process.log,
+        cache=process.cache,
         clock=now,
         new_uid=lambda: uuid4().hex,
-        inside=inside,
-        users=users,
+        children=inside,
+        referrers=users,
         named_by=named_by,
         reached=reached,
-        usage=Usage(ground.pool),
-        site=site(config),
+        usage=UsageQueries(process.pool),
+        site=site_rules(config),
     )
 
 
-def family(ground: Ground) -> Family:
-    async def brood(resource: Resource) -> Mapping[Ref, Resource]:
-        make = KINDS[resource.ref.kind].brood
+def load_owned(process: ProcessDependencies) -> LoadOwned:
+    async def load(resource: Resource) -> Mapping[Ref, Resource]:
+        make = KINDS[resource.ref.kind].owned
         if make is None:
             return {}
         stem, members = make(resource)
         places = {Ref(each.kind, each.path.rpartition("/")[0]) for each in members}
-        return await owned.family(ground.pool, places, stem)
+        return await owned.owned_resources(process.pool, places, stem)
 
-    return brood
+    return load
 
 
-def site(config: Config) -> Site:
+def site_rules(config: Config) -> SiteRules:
     modes = msgspec.structs.asdict(config.references)
     pairs = [each.split("/") for each in config.deletion.cascades]
     pairs += [[kind.name, each] for kind in KINDS.values() for each in kind.takes_along]
-    return Site(
+    return SiteRules(
         region=config.site.region,
         deferred=frozenset(name for name, mode in modes.items() if mode == "deferred"),
         cascades=frozenset((parent, child) for parent, child in pairs),

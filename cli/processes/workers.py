@@ -6,19 +6,19 @@ import os
 from pathlib import Path
 
 from secaplane.cli.config import BadConfig, Config
-from secaplane.cli.processes.announce import Announce, Ready
-from secaplane.cli.processes.connections import Ground, grounded, sealer
+from secaplane.cli.processes.announce import Announce, Announcement
+from secaplane.cli.processes.connections import ProcessDependencies, process_dependencies, sealer
 from secaplane.cli.processes.monitor import monitored
-from secaplane.cli.processes.wiring import door, family
+from secaplane.cli.processes.wiring import command_dependencies, load_owned
 from secaplane.edge.serving.health import Readiness
 from secaplane.edge.serving.metrics import Metrics
-from secaplane.eventlog.log import Unanswered
+from secaplane.eventlog.log import LogUnavailable
 from secaplane.model.errors import Refusal
 from secaplane.plugins import Plugin
-from secaplane.plugins.simulated import Simulated
-from secaplane.readmodel.schema.tables import AWAY
+from secaplane.plugins.simulated import SimulatedPlugin
+from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 from secaplane.reconcilers import catalogue
-from secaplane.reconcilers.reconcile import Bench
+from secaplane.reconcilers.reconcile import ReconcileDependencies
 from secaplane.reconcilers.run import Reconcilers
 
 POLL_S = 0.02
@@ -31,20 +31,25 @@ log = logging.getLogger("secaplane.workers")
 async def run_reconcilers(config: Config, announce: Announce) -> None:
     os.nice(BACKGROUND_NICE)
     metrics = Metrics()
-    plugin = Simulated(config.cloud.url)
-    async with grounded(config, writes_log=True) as ground, asyncio.TaskGroup() as group:
-        bench = Bench(door(ground, config), plugin, sealer(config), family(ground))
-        reconcilers = Reconcilers(bench, ground.log, ground.pool, config.nats.stream)
+    plugin = SimulatedPlugin(config.cloud.url)
+    async with (
+        process_dependencies(config, writes_log=True) as process,
+        asyncio.TaskGroup() as group,
+    ):
+        dependencies = ReconcileDependencies(
+            command_dependencies(process, config), plugin, sealer(config), load_owned(process)
+        )
+        reconcilers = Reconcilers(dependencies, process.log, process.pool, config.nats.stream)
         published = asyncio.Event()
         _watch_reconcilers(metrics, reconcilers)
         group.create_task(reconcilers.run())
-        group.create_task(_publish(ground, config, bench, plugin, published))
+        group.create_task(_publish(process, config, dependencies, plugin, published))
 
         def readiness() -> Readiness:
             reasons = [] if reconcilers.started else ["not started"]
             if not published.is_set():
                 reasons.append("the catalogue is not known")
-            if not ground.nats.is_connected:
+            if not process.nats.is_connected:
                 reasons.append("the log is away")
             details = {"queue": len(reconcilers.queue), "failing": len(reconcilers.failures)}
             return Readiness(not reasons, reasons, details=details)
@@ -52,7 +57,7 @@ async def run_reconcilers(config: Config, announce: Announce) -> None:
         try:
             async with monitored(config, readiness, metrics) as monitor:
                 await published.wait()
-                announce(Ready(monitor=monitor))
+                announce(Announcement(monitor=monitor))
                 await asyncio.Event().wait()
         finally:
             await plugin.close()
@@ -72,21 +77,25 @@ def _watch_reconcilers(metrics: Metrics, reconcilers: Reconcilers) -> None:
 
 
 async def _publish(
-    ground: Ground, config: Config, bench: Bench, plugin: Plugin, published: asyncio.Event
+    process: ProcessDependencies,
+    config: Config,
+    dependencies: ReconcileDependencies,
+    plugin: Plugin,
+    published: asyncio.Event,
 ) -> None:
     """What is on offer becomes resources at the start and from time to time."""
     base_url = config.site.base_url or f"http://{config.http.host}:{config.http.port}"
     while True:
         try:
             await catalogue.publish(
-                bench.door,
-                ground.pool,
+                dependencies.commands,
+                process.pool,
                 await plugin.offers(),
                 stream=config.nats.stream,
                 base_url=base_url,
             )
             published.set()
-        except (Refusal, Unanswered, *AWAY) as error:
+        except (Refusal, LogUnavailable, *DATABASE_UNAVAILABLE) as error:
             log.warning("the catalogue could not be published", extra={"reason": repr(error)})
         await asyncio.sleep(CATALOGUE_EVERY_S if published.is_set() else POLL_S * 10)
 
@@ -104,7 +113,7 @@ async def run_cloud(config: Config, announce: Announce) -> None:
             catalogue=Path(config.cloud.catalogue) if config.cloud.catalogue else None,
             region=config.site.region,
             faults=config.cloud.faults or None,
-            announce=lambda actual: announce(Ready(port=actual)),
+            announce=lambda actual: announce(Announcement(port=actual)),
         )
     except ValueError as error:
         raise BadConfig(f"cloud: {error}") from error

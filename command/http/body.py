@@ -15,7 +15,7 @@ from msgspec import UNSET, Meta, UnsetType
 from secaplane.kinds import KINDS
 from secaplane.model.address import FORMATS
 from secaplane.model.document import encode
-from secaplane.model.errors import Broken, Malformed, refuse_broken
+from secaplane.model.errors import BrokenRule, Malformed, refuse_broken
 from secaplane.model.kind import Kind
 from secaplane.model.pointer import at, every, spelled
 from secaplane.model.shape import Annotations, Extensions, Json, Labels, Wire
@@ -36,7 +36,7 @@ Key = Annotated[str, Meta(max_length=KEY_LENGTH_MAX)]
 _plain = msgspec.json.Decoder(Json).decode
 
 
-class Wanted(Wire, frozen=True):
+class PutBody(Wire, frozen=True):
     """What a caller wishes: the parts of a resource that are the caller's to write."""
 
     spec: Json
@@ -45,13 +45,13 @@ class Wanted(Wire, frozen=True):
     extensions: Extensions | UnsetType = UNSET
 
 
-class Bodies:
+class BodyReader:
     """Reads bodies for one region; `extensions` are the keys of extensions that it understands."""
 
     def __init__(self, *, region: str, extensions: Iterable[str] = ()) -> None:
         self._region, self._extensions = region, frozenset(extensions)
 
-    def read(self, kind: Kind, sent: Any, broken: Sequence[Broken] = ()) -> Wanted:
+    def read(self, kind: Kind, sent: Any, broken: Sequence[BrokenRule] = ()) -> PutBody:
         """The caller's parts of a body, the defaults that the schema states filled in; `broken` is
         what is wrong with the request besides, and is said in the same breath.
 
@@ -72,33 +72,33 @@ class Bodies:
             [
                 *broken,
                 *(
-                    Broken(f"takes {_SPOKEN[name]}", f"/spec{pointer}")
+                    BrokenRule(f"takes {_SPOKEN[name]}", f"/spec{pointer}")
                     for place, name in _formats(kind.name)
                     for pointer, text in every(spec, place)
                     if not FORMATS[name](text)
                 ),
             ]
         )
-        return Wanted(
+        return PutBody(
             spec=spec,
             labels=found.labels,
             annotations=found.annotations,
             extensions=found.extensions,
         )
 
-    def _foreign(self, kind: Kind, sent: Json) -> list[Broken]:
+    def _foreign(self, kind: Kind, sent: Json) -> list[BrokenRule]:
         """What another house would take: extensions we do not know, another region's resources."""
         broken = []
         extensions = sent.get("extensions")
         if isinstance(extensions, dict):
             broken += [
-                Broken("is no extension that this provider knows", spelled(("extensions", key)))
+                BrokenRule("is no extension that this provider knows", spelled(("extensions", key)))
                 for key in extensions
                 if key not in self._extensions
             ]
         region = at(sent, "/metadata/region")
         if kind.provider.regional and region and region != self._region:
-            broken.append(Broken(f"this is region {self._region}", "/metadata/region"))
+            broken.append(BrokenRule(f"this is region {self._region}", "/metadata/region"))
         return broken
 
 
@@ -114,7 +114,7 @@ def read_as(shape: type[T], sent: Any) -> T:
     return _converted(shape, sent)
 
 
-def _converted(shape: type[T], sent: Json, broken: Sequence[Broken] = ()) -> T:
+def _converted(shape: type[T], sent: Json, broken: Sequence[BrokenRule] = ()) -> T:
     try:
         return msgspec.convert(sent, shape)
     except msgspec.ValidationError as error:
@@ -203,12 +203,12 @@ def _of_text(keeps: Callable[[str], bool]) -> Callable[[object], bool]:
     return lambda value: not isinstance(value, str) or keeps(value)
 
 
-def _every_broken_rule(shape: Any, sent: Json, error: msgspec.ValidationError) -> list[Broken]:
+def _every_broken_rule(shape: Any, sent: Json, error: msgspec.ValidationError) -> list[BrokenRule]:
     broken = list(islice(_once(_listed(_errors(shape, sent))), BROKEN_MAX))
     if not broken:  # the two readers disagree, so the one that refused has the word
         message, _, path = str(error).partition(" - at `$")
         pointer = path.rstrip("`").replace("[", "/").replace("]", "").replace(".", "/")
-        broken = [Broken(message, pointer)]
+        broken = [BrokenRule(message, pointer)]
     return broken
 
 
@@ -234,15 +234,15 @@ def _cut(value: Any) -> tuple[Any, int]:
     return value, 1
 
 
-def _once(found: Iterable[Broken]) -> Iterator[Broken]:
-    seen = set[Broken]()
+def _once(found: Iterable[BrokenRule]) -> Iterator[BrokenRule]:
+    seen = set[BrokenRule]()
     for each in found:
         if each not in seen:
             seen.add(each)
             yield each
 
 
-def _listed(errors: Iterable[Any]) -> Iterator[Broken]:
+def _listed(errors: Iterable[Any]) -> Iterator[BrokenRule]:
     """Each error where it lies; of alternatives, those of the one that comes nearest."""
     for error in errors:
         path = list(error.absolute_path)
@@ -251,13 +251,13 @@ def _listed(errors: Iterable[Any]) -> Iterator[Broken]:
             yield from _listed([deepest])
         elif error.validator == "required":
             missing = [key for key in error.validator_value if key not in error.instance]
-            yield from (Broken("is required", spelled([*path, key])) for key in missing)
+            yield from (BrokenRule("is required", spelled([*path, key])) for key in missing)
         elif error.validator == "additionalProperties" and isinstance(error.validator_value, bool):
             known = error.schema.get("properties", {})
             unknown = [key for key in error.instance if key not in known]
-            yield from (Broken("is not known here", spelled([*path, key])) for key in unknown)
+            yield from (BrokenRule("is not known here", spelled([*path, key])) for key in unknown)
         else:
-            yield Broken(_worded(error), spelled(path))
+            yield BrokenRule(_worded(error), spelled(path))
 
 
 def _worded(error: Any) -> str:

@@ -17,7 +17,7 @@ from litestar.response.base import ASGIResponse
 from secaplane.command.http.body import read_as
 from secaplane.edge.guard import Guard
 from secaplane.edge.requests import parsing
-from secaplane.edge.requests.context import visit_of
+from secaplane.edge.requests.context import request_context
 from secaplane.edge.requests.paths import REVIEWS, template
 from secaplane.kinds import KINDS
 from secaplane.model.errors import Invalid
@@ -34,15 +34,15 @@ _encode = msgspec.json.Encoder().encode
 def routes(guard: Guard) -> list[HTTPRouteHandler]:
     @post(template(REVIEWS), name="ReviewAccess", status_code=200)
     async def review(request: Request[Any, Any, Any]) -> ASGIResponse:
-        visit, ids = visit_of(request.scope), request.path_params
-        caller = await guard.caller(visit)
+        context, ids = request_context(request.scope), request.path_params
+        caller = await guard.caller(context)
         data = await request.body()
-        parsing.media_type(visit.header(b"content-type"))
+        parsing.media_type(context.header(b"content-type"))
         sent = parsing.body(data)
         spec = read_as(AccessReviewRequest, sent).spec
         about_themselves = spec.caller == caller.sub
         if not (about_themselves and guard.policy.book.names(caller.sub, ids["tenant"])):
-            guard.allow(visit, caller, "list", ASSIGNMENT, ids)
+            guard.allow(context, caller, "list", ASSIGNMENT, ids)
         asked = place(spec)
         _refuse_elsewhere(asked, ids["tenant"])
         status = await answer(guard.policy, spec, asked, ids["tenant"])

@@ -10,24 +10,24 @@ from litestar import MediaType, Request, delete, post, put
 from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 
-from secaplane.command.companions import accompany
-from secaplane.command.dependencies import Door
-from secaplane.command.gather.load import Rights
-from secaplane.command.handle import Handled, handle
-from secaplane.command.http.body import Bodies
+from secaplane.command.companions import ensure_companion
+from secaplane.command.dependencies import CommandDependencies
+from secaplane.command.gather.load import CallerRights
+from secaplane.command.handle import CommandResult, handle
+from secaplane.command.http.body import BodyReader
 from secaplane.command.rules.commands import Act, Command, Delete, Put
 from secaplane.edge.guard import Guard
 from secaplane.edge.requests import parsing
-from secaplane.edge.requests.context import Visit, new_id, visit_of
+from secaplane.edge.requests.context import RequestContext, new_id, request_context
 from secaplane.edge.requests.paths import broken_names, template
-from secaplane.kinds import KINDS, within
+from secaplane.kinds import KINDS, refs_within
 from secaplane.model.document import document, encode, status
-from secaplane.model.events import By, Created
+from secaplane.model.events import Actor, Created
 from secaplane.model.kind import Kind
 from secaplane.model.shape import Position, Ref
 from secaplane.policy.grants.policy import KINDS_OF_POLICY
 from secaplane.policy.tokens.caller import Caller
-from secaplane.policy.watch import FOLLOWED
+from secaplane.policy.watch import WATCHED_KINDS
 from secaplane.sealing.sealer import Sealer
 
 JSON = "application/json"
@@ -35,13 +35,13 @@ POSITION = "Secaplane-Position"
 
 
 @dataclass(frozen=True)
-class Writer:
+class SubmitDependencies:
     """What the write side needs."""
 
-    door: Door
+    commands: CommandDependencies
     guard: Guard
     sealer: Sealer
-    bodies: Bodies
+    bodies: BodyReader
     region: str
     base_url: str
     projected: Callable[[Position], Awaitable[object]]
@@ -50,68 +50,73 @@ class Writer:
     """Called before a change of the policy is answered: it is in force here from then on."""
 
 
-def routes(writer: Writer) -> list[HTTPRouteHandler]:
-    return [each for kind in KINDS.values() for each in _routes(kind, writer)]
+def routes(dependencies: SubmitDependencies) -> list[HTTPRouteHandler]:
+    return [each for kind in KINDS.values() for each in _routes(kind, dependencies)]
 
 
-def _routes(kind: Kind, writer: Writer) -> list[HTTPRouteHandler]:
+def _routes(kind: Kind, dependencies: SubmitDependencies) -> list[HTTPRouteHandler]:
     makers = {"put": _put, "delete": _delete}
-    made = [makers[verb](kind, writer) for verb in kind.verbs if verb in makers]
-    return [*made, _act(kind, writer)] if kind.actions else made
+    made = [makers[verb](kind, dependencies) for verb in kind.verbs if verb in makers]
+    return [*made, _act(kind, dependencies)] if kind.actions else made
 
 
 def _items(kind: Kind) -> list[str]:
     return [template(f"{url}/{{name}}") for url in kind.urls]
 
 
-def _put(kind: Kind, writer: Writer) -> HTTPRouteHandler:
+def _put(kind: Kind, dependencies: SubmitDependencies) -> HTTPRouteHandler:
     @put(_items(kind), name=f"CreateOrUpdate{kind.title} {kind.name}")
     async def put_resource(request: Request[Any, Any, Any]) -> ASGIResponse:
-        visit, ids = visit_of(request.scope), request.path_params
+        context, ids = request_context(request.scope), request.path_params
         name = ids["name"]
-        parsing.deleted(visit.header(b"accept"))
-        caller = await writer.guard.caller(visit)
+        parsing.deleted(context.header(b"accept"))
+        caller = await dependencies.guard.caller(context)
         data = await request.body()
         if data:
-            parsing.media_type(visit.header(b"content-type"))
+            parsing.media_type(context.header(b"content-type"))
         sent = parsing.body(data)
-        expected = parsing.expected(visit.header(b"if-unmodified-since"))
-        allowed = writer.guard.allow(visit, caller, "put", kind, ids, name)
-        wanted = writer.bodies.read(kind, sent, broken_names(kind, ids, name))
+        expected = parsing.expected(context.header(b"if-unmodified-since"))
+        allowed = dependencies.guard.allow(context, caller, "put", kind, ids, name)
+        wanted = dependencies.bodies.read(kind, sent, broken_names(kind, ids, name))
         ref = kind.ref(ids, name)
         command = Put(
-            spec=writer.sealer.seal(kind, ref, wanted.spec),
+            spec=dependencies.sealer.seal(kind, ref, wanted.spec),
             labels=wanted.labels,
             annotations=wanted.annotations,
             extensions=wanted.extensions,
             expected=expected,
         )
-        handled = await _handled(writer, visit, ref, command, caller, allowed, ids)
-        may_get = writer.guard.policy.allows(caller, "get", ref)
-        return _recorded(writer, visit, kind, handled, secrets=may_get)
+        handled = await _handled(dependencies, context, ref, command, caller, allowed, ids)
+        may_get = dependencies.guard.policy.allows(caller, "get", ref)
+        return _recorded(dependencies, context, kind, handled, secrets=may_get)
 
     return put_resource
 
 
 def _recorded(
-    writer: Writer, visit: Visit, kind: Kind, handled: Handled, *, secrets: bool
+    dependencies: SubmitDependencies,
+    context: RequestContext,
+    kind: Kind,
+    handled: CommandResult,
+    *,
+    secrets: bool,
 ) -> ASGIResponse:
     """The answer to a PUT. Of an update it has the status as it was when it was accepted: it does
     not say `updating`, the next GET may. What was found and is secret is for who may get it."""
     resource = handled.resource
     assert resource is not None, "a PUT that is accepted leaves a resource"
-    shown = document(kind, resource, region=writer.region, verb="PUT")
+    shown = document(kind, resource, region=dependencies.region, verb="PUT")
     if handled.before is not None:
         shown["status"] = status(kind, handled.before)
     if kind.sealed:
         hidden = () if secrets else kind.secret_status
         for pointer in hidden:
             shown["status"].pop(pointer.removeprefix("/"), None)
-        shown = writer.sealer.open_shown(kind, resource.ref, shown)
+        shown = dependencies.sealer.open_shown(kind, resource.ref, shown)
     headers = {POSITION: str(handled.position)}
     created = isinstance(handled.event, Created)
     if created:
-        headers["Location"] = f"{writer.base_url}{visit.path}"
+        headers["Location"] = f"{dependencies.base_url}{context.path}"
     return ASGIResponse(
         body=encode(shown),
         status_code=201 if created else 200,
@@ -120,80 +125,82 @@ def _recorded(
     )
 
 
-def _delete(kind: Kind, writer: Writer) -> HTTPRouteHandler:
+def _delete(kind: Kind, dependencies: SubmitDependencies) -> HTTPRouteHandler:
     @delete(_items(kind), name=f"Delete{kind.title} {kind.name}", status_code=202)
     async def delete_resource(request: Request[Any, Any, Any]) -> ASGIResponse:
-        visit, ids = visit_of(request.scope), request.path_params
-        expected = parsing.expected(visit.header(b"if-unmodified-since"))
-        caller, allowed = await writer.guard.admit(visit, "delete", kind, ids, ids["name"])
+        context, ids = request_context(request.scope), request.path_params
+        expected = parsing.expected(context.header(b"if-unmodified-since"))
+        caller, allowed = await dependencies.guard.admit(context, "delete", kind, ids, ids["name"])
         ref = kind.ref(ids, ids["name"])
         command = Delete(expected=expected)
-        handled = await _handled(writer, visit, ref, command, caller, allowed)
+        handled = await _handled(dependencies, context, ref, command, caller, allowed)
         return _accepted(handled)
 
     return delete_resource
 
 
-def _act(kind: Kind, writer: Writer) -> HTTPRouteHandler:
+def _act(kind: Kind, dependencies: SubmitDependencies) -> HTTPRouteHandler:
     @post(
         [template(f"{kind.url}/{{name}}/{action}") for action in kind.actions],
         name=f"Act{kind.title} {kind.name}",
         status_code=202,
     )
     async def act_on_resource(request: Request[Any, Any, Any]) -> ASGIResponse:
-        visit, ids = visit_of(request.scope), request.path_params
-        action = visit.path.rpartition("/")[2]
-        expected = parsing.expected(visit.header(b"if-unmodified-since"))
-        caller, allowed = await writer.guard.admit(visit, f"post.{action}", kind, ids, ids["name"])
+        context, ids = request_context(request.scope), request.path_params
+        action = context.path.rpartition("/")[2]
+        expected = parsing.expected(context.header(b"if-unmodified-since"))
+        caller, allowed = await dependencies.guard.admit(
+            context, f"post.{action}", kind, ids, ids["name"]
+        )
         ref = kind.ref(ids, ids["name"])
         command = Act(action=action, expected=expected)
-        handled = await _handled(writer, visit, ref, command, caller, allowed)
+        handled = await _handled(dependencies, context, ref, command, caller, allowed)
         return _accepted(handled)
 
     return act_on_resource
 
 
 async def _handled(
-    writer: Writer,
-    visit: Visit,
+    dependencies: SubmitDependencies,
+    context: RequestContext,
     ref: Ref,
     command: Command,
     caller: Caller,
-    allowed: By,
+    allowed: Actor,
     ids: Mapping[str, str] | None = None,
-) -> Handled:
+) -> CommandResult:
     """Handle it, do what the caller must find done, and let the read model catch up. `ids` are
     those of a PUT's path, which may name more than the resource lies in."""
-    request = f"{visit.request_id}.{new_id()[:16]}"
+    request = f"{context.request_id}.{new_id()[:16]}"
     if ref.kind in KINDS_OF_POLICY:
-        await writer.policy_changed()  # what is given away is judged by the latest of it
+        await dependencies.policy_changed()  # what is given away is judged by the latest of it
     handled = await handle(
-        writer.door,
+        dependencies.commands,
         ref,
         command,
-        by=_author(caller, allowed),
+        actor=_author(caller, allowed),
         request=request,
-        rights=_rights(writer, caller, ref),
+        rights=_rights(dependencies, caller, ref),
         within=_named_besides(KINDS[ref.kind], ids or {}),
     )
     last = handled.position
     if isinstance(handled.event, Created) and handled.resource is not None:
-        companion = await accompany(
-            writer.door, handled.resource, creator=caller.sub, request=request
+        companion = await ensure_companion(
+            dependencies.commands, handled.resource, creator=caller.sub, request=request
         )
         if companion is not None:
             last = max(last, companion)
-            await writer.policy_changed()
-    if ref.kind in FOLLOWED and handled.event is not None:
-        await writer.policy_changed()
-    await writer.projected(last)
+            await dependencies.policy_changed()
+    if ref.kind in WATCHED_KINDS and handled.event is not None:
+        await dependencies.policy_changed()
+    await dependencies.projected(last)
     return msgspec.structs.replace(handled, position=last)
 
 
-def _rights(writer: Writer, caller: Caller, ref: Ref) -> Rights:
+def _rights(dependencies: SubmitDependencies, caller: Caller, ref: Ref) -> CallerRights:
     """Only a role, or an assignment, gives anything away."""
-    policy = writer.guard.policy
-    rights = Rights(sees=lambda other: policy.allows(caller, "get", other))
+    policy = dependencies.guard.policy
+    rights = CallerRights(sees=lambda other: policy.allows(caller, "get", other))
     if ref.kind not in KINDS_OF_POLICY:
         return rights
     return rights._replace(exceeds=partial(policy.gives_too_much, caller))
@@ -203,14 +210,14 @@ def _named_besides(kind: Kind, ids: Mapping[str, str]) -> list[Ref]:
     """What a path of a former version of the standard names and the resource does not lie in."""
     named = {each for each in ids if each != "name"}.difference(kind.scope)
     collections = kind.also_below if named else ()
-    return [ref for each in collections for ref in within(each, ids) if ref.kind in named]
+    return [ref for each in collections for ref in refs_within(each, ids) if ref.kind in named]
 
 
-def _author(caller: Caller, allowed: By) -> By:
+def _author(caller: Caller, allowed: Actor) -> Actor:
     """The policy's answer is kept for the caller, not for each of the caller's tokens."""
     return msgspec.structs.replace(allowed, token=caller.token)
 
 
-def _accepted(handled: Handled) -> ASGIResponse:
+def _accepted(handled: CommandResult) -> ASGIResponse:
     headers = {POSITION: str(handled.position)}
     return ASGIResponse(status_code=202, headers=headers, media_type=MediaType.TEXT)

@@ -30,7 +30,7 @@ class ReportStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Which life and which position were in view, and what was found."""
 
     uid: str
-    seen: Position
+    observed_position: Position
     state: State
     status: Json
     reason: str = ""
@@ -39,14 +39,14 @@ class ReportStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 class ConfirmDeleted(msgspec.Struct, frozen=True, kw_only=True):
     uid: str
-    seen: Position
+    observed_position: Position
 
 
-class TakeBack(msgspec.Struct, frozen=True, kw_only=True):
+class Revert(msgspec.Struct, frozen=True, kw_only=True):
     """What was over a quota: its whole life, or back to what was wanted before it grew."""
 
     to: Put | None = None
     expected: int
 
 
-Command = Put | Act | Delete | ReportStatus | ConfirmDeleted | TakeBack
+Command = Put | Act | Delete | ReportStatus | ConfirmDeleted | Revert

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from secaplane.command.gather.load import Situation
+from secaplane.command.gather.load import DecisionContext
 from secaplane.command.rules.commands import (
     Act,
     Command,
@@ -18,12 +18,19 @@ from secaplane.command.rules.commands import (
     Delete,
     Put,
     ReportStatus,
-    TakeBack,
+    Revert,
 )
 from secaplane.command.rules.quotas import refuse_over
 from secaplane.command.rules.references import broken_references, broken_zones
 from secaplane.kinds import KINDS
-from secaplane.model.errors import Broken, Conflict, Forbidden, NotFound, Outdated, refuse_broken
+from secaplane.model.errors import (
+    BrokenRule,
+    Conflict,
+    Forbidden,
+    NotFound,
+    PreconditionFailed,
+    refuse_broken,
+)
 from secaplane.model.events import (
     ActionRequested,
     AnyEvent,
@@ -41,28 +48,28 @@ from secaplane.model.shape import Json, Ref, Resource, State
 BLOCKERS_MAX = 10
 
 
-def decide(situation: Situation, command: Command) -> AnyEvent | None:
+def decide(context: DecisionContext, command: Command) -> AnyEvent | None:
     match command:
         case Put():
-            return put(situation, command)
+            return put(context, command)
         case Act():
-            return act(situation, command)
+            return act(context, command)
         case Delete():
-            return delete(situation, command)
+            return delete(context, command)
         case ReportStatus():
-            return report(situation, command)
+            return report(context, command)
         case ConfirmDeleted():
-            return confirm(situation, command)
-        case TakeBack():
-            return take_back(situation, command)
+            return confirm(context, command)
+        case Revert():
+            return take_back(context, command)
 
 
-def put(situation: Situation, command: Put) -> AnyEvent:
-    resource = situation.resource
-    refuse_broken(broken_rules(situation, resource.spec if resource else None, command.spec))
-    refuse_homeless(situation)
+def put(context: DecisionContext, command: Put) -> AnyEvent:
+    resource = context.resource
+    refuse_broken(broken_rules(context, resource.spec if resource else None, command.spec))
+    refuse_homeless(context)
     refuse_outdated(resource, command.expected)
-    refuse_reserved(situation)
+    refuse_reserved(context)
     wanted: dict[str, Any] = {
         "spec": command.spec,
         "labels": command.labels,
@@ -70,63 +77,63 @@ def put(situation: Situation, command: Put) -> AnyEvent:
         "extensions": command.extensions,
     }
     if resource is None:
-        refuse_escalation(situation, None, command.spec)
-        refuse_over(situation.quota, situation.ref, None, command.spec)
+        refuse_escalation(context, None, command.spec)
+        refuse_over(context.quota, context.ref, None, command.spec)
         return Created(**wanted)
     refuse_going(resource)
-    refuse_escalation(situation, resource.spec, command.spec)
-    refuse_over(situation.quota, situation.ref, resource.spec, command.spec)
+    refuse_escalation(context, resource.spec, command.spec)
+    refuse_over(context.quota, context.ref, resource.spec, command.spec)
     return Updated(**wanted)
 
 
-def refuse_escalation(situation: Situation, old: Json | None, new: Json) -> None:
+def refuse_escalation(context: DecisionContext, old: Json | None, new: Json) -> None:
     """Last of all: who is told what they may not give away knows that all else was right."""
-    too_much = situation.rights.exceeds(situation.ref, old, new)
+    too_much = context.rights.exceeds(context.ref, old, new)
     if too_much:
         raise Forbidden(f"you can only give away what you hold, and you do not hold {too_much}")
 
 
-def act(situation: Situation, command: Act) -> AnyEvent:
-    resource = present(situation)
+def act(context: DecisionContext, command: Act) -> AnyEvent:
+    resource = present(context)
     refuse_outdated(resource, command.expected)
     refuse_going(resource)
     needed = ACTIONS[command.action].needs
-    if resource.power.intended != needed:
+    if resource.power.desired != needed:
         raise Conflict(
-            f"{command.action} needs the power {needed}, and it is to be {resource.power.intended}"
+            f"{command.action} needs the power {needed}, and it is to be {resource.power.desired}"
         )
     return ActionRequested(action=command.action)
 
 
-def refuse_reserved(situation: Situation) -> None:
-    reserved = situation.kind.reserved
-    if reserved and situation.ref.name.startswith(reserved):
+def refuse_reserved(context: DecisionContext) -> None:
+    reserved = context.kind.reserved
+    if reserved and context.ref.name.startswith(reserved):
         raise Conflict(f"names that begin with {reserved} are the system's; choose another")
 
 
-def delete(situation: Situation, command: Delete) -> AnyEvent | None:
+def delete(context: DecisionContext, command: Delete) -> AnyEvent | None:
     """A second DELETE is nothing new, unless the first removal was refused: then it is tried
     again."""
-    if situation.ref.name in situation.kind.constants:
-        refuse_reserved(situation)
-    resource = present(situation)
+    if context.ref.name in context.kind.constants:
+        refuse_reserved(context)
+    resource = present(context)
     refuse_outdated(resource, command.expected)
     if resource.deleted_at and resource.state is not State.ERROR:
         return None
     if not command.regardless:
-        refuse_inhabited(situation)
-        refuse_used(situation)
+        refuse_inhabited(context)
+        refuse_used(context)
     return DeletionRequested()
 
 
-def report(situation: Situation, command: ReportStatus) -> AnyEvent | None:
+def report(context: DecisionContext, command: ReportStatus) -> AnyEvent | None:
     """A late report of a former life, or one that says nothing new, is nothing."""
-    resource = situation.resource
+    resource = context.resource
     if resource is None or resource.uid != command.uid or not news(resource, command):
         return None
     return StatusReported(
         state=command.state,
-        seen=command.seen,
+        observed_position=command.observed_position,
         status=command.status,
         reason=command.reason,
         message=command.message,
@@ -134,14 +141,14 @@ def report(situation: Situation, command: ReportStatus) -> AnyEvent | None:
 
 
 def news(resource: Resource, command: ReportStatus) -> bool:
-    if command.status != resource.found:
+    if command.status != resource.observed:
         return True
-    if command.seen < resource.intended:
+    if command.observed_position < resource.last_intent:
         return False
     said = resource.conditions[0]
     remarked = (command.reason or UNSET, command.message or UNSET)
     return (
-        resource.seen < resource.intended
+        resource.observed_position < resource.last_intent
         or command.state is not resource.state
         or (
             command.state is not State.ACTIVE
@@ -150,21 +157,21 @@ def news(resource: Resource, command: ReportStatus) -> bool:
     )
 
 
-def confirm(situation: Situation, command: ConfirmDeleted) -> AnyEvent | None:
+def confirm(context: DecisionContext, command: ConfirmDeleted) -> AnyEvent | None:
     """A confirmation ends the life it names and no other, only one that was to end, and not while
     something lies in it."""
-    resource = situation.resource
+    resource = context.resource
     if resource is None or resource.uid != command.uid:
         return None
-    if not resource.deleted_at or command.seen < resource.intended:
+    if not resource.deleted_at or command.observed_position < resource.last_intent:
         return None
-    return None if situation.inside else Deleted()
+    return None if context.children else Deleted()
 
 
-def take_back(situation: Situation, command: TakeBack) -> AnyEvent | None:
+def take_back(context: DecisionContext, command: Revert) -> AnyEvent | None:
     """No rule stands in the way: it should never have been. Whoever used it meanwhile waits for it,
     and it waits for them."""
-    resource = situation.resource
+    resource = context.resource
     if resource is None or resource.deleted_at or resource.version != command.expected:
         return None
     if command.to is None:
@@ -177,20 +184,20 @@ def take_back(situation: Situation, command: TakeBack) -> AnyEvent | None:
     )
 
 
-def present(situation: Situation) -> Resource:
-    if situation.resource is None:
-        raise NotFound(f"there is no {situation.ref.kind} {situation.ref.name}; create it with PUT")
-    return situation.resource
+def present(context: DecisionContext) -> Resource:
+    if context.resource is None:
+        raise NotFound(f"there is no {context.ref.kind} {context.ref.name}; create it with PUT")
+    return context.resource
 
 
-def refuse_homeless(situation: Situation) -> None:
+def refuse_homeless(context: DecisionContext) -> None:
     """A parent that is absent is 404; one that is going forbids new children, not changes of
     old."""
-    for ref, parent in situation.parents.items():
+    for ref, parent in context.parents.items():
         if parent is None:
             raise NotFound(f"{ref.kind} {ref.name} does not exist; create it first")
-        going_along = (ref.kind, situation.kind.name) in situation.site.cascades
-        if parent.going and (situation.resource is None or going_along):
+        going_along = (ref.kind, context.kind.name) in context.site.cascades
+        if parent.terminating and (context.resource is None or going_along):
             raise Conflict(f"{ref.kind} {ref.name} is being deleted; nothing can be put into it")
 
 
@@ -198,7 +205,7 @@ def refuse_outdated(resource: Resource | None, expected: int | None) -> None:
     version = resource.version if resource else 0
     if expected is not None and expected != version:
         now = f"it is at {version}" if resource else "it does not exist"
-        raise Outdated(
+        raise PreconditionFailed(
             f"you last saw version {expected}, and {now}; read it again",
             parameter="if-unmodified-since",
         )
@@ -209,45 +216,47 @@ def refuse_going(resource: Resource) -> None:
         raise Conflict("it is being deleted; wait until it is gone, then create it anew")
 
 
-def refuse_inhabited(situation: Situation) -> None:
-    cascades = situation.site.cascades
-    staying = [ref for ref in situation.inside if (situation.kind.name, ref.kind) not in cascades]
-    _refuse_blocked(situation, staying, "it still holds {}; delete what is in it first")
+def refuse_inhabited(context: DecisionContext) -> None:
+    cascades = context.site.cascades
+    staying = [ref for ref in context.children if (context.kind.name, ref.kind) not in cascades]
+    _refuse_blocked(context, staying, "it still holds {}; delete what is in it first")
 
 
-def refuse_used(situation: Situation) -> None:
-    _refuse_blocked(situation, situation.users, "it is in use by {}; delete or change that first")
+def refuse_used(context: DecisionContext) -> None:
+    _refuse_blocked(context, context.referrers, "it is in use by {}; delete or change that first")
 
 
-def _refuse_blocked(situation: Situation, blockers: Sequence[Ref], says: str) -> None:
+def _refuse_blocked(context: DecisionContext, blockers: Sequence[Ref], says: str) -> None:
     """Names only what the caller may get."""
     if blockers:
         count = len(blockers)
-        shown = islice(filter(situation.rights.sees, blockers), BLOCKERS_MAX)
+        shown = islice(filter(context.rights.sees, blockers), BLOCKERS_MAX)
         raise Conflict(
             says.format("one resource" if count == 1 else f"{count} resources"),
             meta={"blockers": [KINDS[ref.kind].urn(ref) for ref in shown], "count": count},
         )
 
 
-def broken_rules(situation: Situation, old: Json | None, new: Json) -> list[Broken]:
+def broken_rules(context: DecisionContext, old: Json | None, new: Json) -> list[BrokenRule]:
     """Every rule that a wanted spec breaks. What it refers to is only asked for where there is a
     place for the resource: below a parent that is absent, nothing is there."""
-    kind = situation.kind
+    kind = context.kind
     broken = [*_fixed(kind, old, new)]
     if kind.check:
-        broken += kind.check(old, new, situation.around)
-    if not any(parent is None or parent.going for parent in situation.parents.values()):
-        broken += broken_zones(situation, old, new)
-        broken += broken_references(situation, old, new)
+        broken += kind.check(old, new, context.around)
+    if not any(parent is None or parent.terminating for parent in context.parents.values()):
+        broken += broken_zones(context, old, new)
+        broken += broken_references(context, old, new)
     return broken
 
 
-def _fixed(kind: Kind, old: Json | None, new: Json) -> Iterator[Broken]:
+def _fixed(kind: Kind, old: Json | None, new: Json) -> Iterator[BrokenRule]:
     for pointer in kind.immutable if old is not None else ():
         if at(old, pointer) != at(new, pointer):
-            yield Broken("cannot change after creation; delete and create anew", f"/spec{pointer}")
+            yield BrokenRule(
+                "cannot change after creation; delete and create anew", f"/spec{pointer}"
+            )
     for pointer in kind.set_once if old is not None else ():
         former, wanted = at(old, pointer), at(new, pointer)
         if None not in (former, wanted) and former != wanted:
-            yield Broken("can be set once only; delete and create anew", f"/spec{pointer}")
+            yield BrokenRule("can be set once only; delete and create anew", f"/spec{pointer}")

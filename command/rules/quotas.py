@@ -13,8 +13,8 @@ from typing import NamedTuple
 import msgspec
 
 from secaplane.kinds import KINDS, SHARED_TENANT
-from secaplane.kinds.shares import Share, share
-from secaplane.model.errors import OverQuota
+from secaplane.kinds.shares import QuotaShare, quota_share
+from secaplane.model.errors import QuotaExceeded
 from secaplane.model.kind import Kind
 from secaplane.model.pointer import at
 from secaplane.model.shape import Json, Position, Ref, Resource
@@ -36,7 +36,7 @@ class Excess(NamedTuple):
         return max(0, self.limit - self.used)
 
 
-class Standing(msgspec.Struct, frozen=True):
+class QuotaUsage(msgspec.Struct, frozen=True):
     """How a tenant stands: what it may have, what it has, and what its SKUs hold."""
 
     limits: Mapping[str, int]
@@ -60,14 +60,14 @@ def limits(tenant: Json, kind: Kind) -> dict[str, int]:
 
 
 @cache
-def sharers(kind: str) -> tuple[str, ...]:
+def kinds_weighing_alike(kind: str) -> tuple[str, ...]:
     """The kinds that take of what this one takes of."""
     whats = {weight.what for weight in KINDS[kind].weighs}
     others = (k for k in KINDS.values() if any(weight.what in whats for weight in k.weighs))
     return tuple(sorted({kind, *(each.name for each in others)}))
 
 
-def skus_of(shares: Iterable[Share]) -> set[Ref]:
+def skus_of(shares: Iterable[QuotaShare]) -> set[Ref]:
     """The SKUs whose specs say what those weigh."""
     found = ((KINDS[each.kind], each.sku) for each in shares if each.sku)
     return {_sku(kind, name) for kind, name in found if any(w.of_sku for w in kind.weighs)}
@@ -78,7 +78,7 @@ def _sku(kind: Kind, name: str) -> Ref:
     return KINDS[kind.sku.to[0]].ref({"tenant": SHARED_TENANT}, name)
 
 
-def amounts(shares: Iterable[Share], skus: Specs) -> Counter[str]:
+def amounts(shares: Iterable[QuotaShare], skus: Specs) -> Counter[str]:
     """What they are, all together. A SKU that nobody knows weighs nothing."""
     found = Counter[str]()
     for each in shares:
@@ -105,7 +105,7 @@ def excess(
     ]
 
 
-def refusal(found: list[Excess]) -> OverQuota:
+def refusal(found: list[Excess]) -> QuotaExceeded:
     """Of all that is too much; `meta` shows the first."""
     said = "; ".join(
         f"{each.what}: {each.used} of {each.limit} are used, {each.asked} more are asked for,"
@@ -113,20 +113,20 @@ def refusal(found: list[Excess]) -> OverQuota:
         for each in found
     )
     first = found[0]
-    return OverQuota(
+    return QuotaExceeded(
         f"over the tenant's quota: {said}; delete something (it counts until it is gone),"
         " or ask an operator for more",
         meta={"quota": {**first._asdict(), "left": first.left}},
     )
 
 
-def refuse_over(standing: Standing | None, ref: Ref, old: Json | None, new: Json) -> None:
+def refuse_over(standing: QuotaUsage | None, ref: Ref, old: Json | None, new: Json) -> None:
     """Raises OverQuota where the new spec asks for more than is left."""
     if standing is None:
         return
-    asked = amounts([share(ref, new)], standing.skus)
+    asked = amounts([quota_share(ref, new)], standing.skus)
     if old is not None:
-        asked.subtract(amounts([share(ref, old)], standing.skus))
+        asked.subtract(amounts([quota_share(ref, old)], standing.skus))
     found = excess(standing.limits, standing.used, asked)
     if found:
         raise refusal(found)
@@ -136,7 +136,7 @@ class Change(NamedTuple):
     """What one resource took at one position, or gave back."""
 
     position: Position
-    shares: tuple[Share, ...]
+    shares: tuple[QuotaShare, ...]
 
     @property
     def grows(self) -> bool:
@@ -148,11 +148,11 @@ class Change(NamedTuple):
         return set(turned) == set(former.shares)
 
 
-def unreturned(changes: Iterable[tuple[Position, Share]]) -> list[Change]:
+def unreturned(changes: Iterable[tuple[Position, QuotaShare]]) -> list[Change]:
     """What a resource took, in order, without what it has given back since."""
     found: list[Change] = []
     for position, some in groupby(changes, lambda each: each[0]):
-        change = Change(position, tuple(share for _, share in some))
+        change = Change(position, tuple(quota_share for _, quota_share in some))
         if len(found) > 1 and change.returns(found[-1]):
             found.pop()
         else:
@@ -160,8 +160,10 @@ def unreturned(changes: Iterable[tuple[Position, Share]]) -> list[Change]:
     return found
 
 
-def unsure(before: Resource | None, now: Resource) -> bool:
+def needs_recheck(before: Resource | None, now: Resource) -> bool:
     """Whether what is wanted now may be more than was ever judged."""
-    if before is None or before.seen < before.intended:
+    if before is None or before.observed_position < before.last_intent:
         return True
-    return before.spec != now.spec and share(before.ref, before.spec) != share(now.ref, now.spec)
+    return before.spec != now.spec and quota_share(before.ref, before.spec) != quota_share(
+        now.ref, now.spec
+    )

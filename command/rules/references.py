@@ -6,11 +6,11 @@ deferred one is bound when its target appears.
 
 from collections.abc import Iterator
 
-from secaplane.command.gather.load import Sees, Situation
-from secaplane.kinds import KINDS, SHARED_TENANT, parents, stored
-from secaplane.kinds.references import Pointing, pointings
+from secaplane.command.gather.load import DecisionContext, Sees
+from secaplane.kinds import KINDS, SHARED_TENANT, log_ref, parents
+from secaplane.kinds.references import SpecReference, references_in
 from secaplane.model.address import is_address_or_cidr
-from secaplane.model.errors import Broken
+from secaplane.model.errors import BrokenRule
 from secaplane.model.kind import Kind, Link
 from secaplane.model.pointer import at, every
 from secaplane.model.reference import spellings
@@ -22,64 +22,66 @@ def asked(ref: Ref, spec: Json, *, region: str, sees: Sees) -> list[Ref]:
     not for this caller is left out, so that it counts as absent."""
     return [
         meant
-        for pointing in pointings(ref, spec, region=region)
+        for pointing in references_in(ref, spec, region=region)
         for link, meant in pointing.means
         if link.strict and not there_anyway(ref, meant) and (open_to_all(ref, meant) or sees(meant))
     ]
 
 
-def broken_references(situation: Situation, old: Json | None, new: Json) -> Iterator[Broken]:
+def broken_references(
+    context: DecisionContext, old: Json | None, new: Json
+) -> Iterator[BrokenRule]:
     """Every reference of the new spec that points to nothing: no strict one may, and what a
     deferred one is bound to later must be within reach."""
-    ref, region = situation.ref, situation.site.region
-    for pointing in pointings(ref, new, region=region):
+    ref, region = context.ref, context.site.region
+    for pointing in references_in(ref, new, region=region):
         if not _changed(pointing, old):
             continue
-        if _may_be_absent(situation, pointing):
-            fine = _within_reach(situation, pointing)
+        if _may_be_absent(context, pointing):
+            fine = _within_reach(context, pointing)
         else:
-            fine = any(_there(situation, meant) for link, meant in pointing.means if link.strict)
+            fine = any(_there(context, meant) for link, meant in pointing.means if link.strict)
         if not fine:
             wanted = " or ".join(name for link in pointing.links for name in link.to)
-            yield Broken(
+            yield BrokenRule(
                 f"points to no {wanted} that is there; make it first, or name another",
                 f"/spec{pointing.pointer}",
             )
 
 
-def broken_zones(situation: Situation, old: Json | None, new: Json) -> Iterator[Broken]:
+def broken_zones(context: DecisionContext, old: Json | None, new: Json) -> Iterator[BrokenRule]:
     """Every zone of the new spec that the region does not have."""
-    known = situation.zones
-    for pointer in situation.kind.zones if known is not None else ():
+    known = context.zones
+    for pointer in context.kind.zones if known is not None else ():
         zone = at(new, pointer)
         if zone not in (known or ()) and (old is None or zone != at(old, pointer)):
             zones = ", ".join(known or ())
-            yield Broken(f"is no zone of this region; there are {zones}", f"/spec{pointer}")
+            yield BrokenRule(f"is no zone of this region; there are {zones}", f"/spec{pointer}")
 
 
-def bound(pointing: Pointing, targets: dict[Ref, Resource | None]) -> Resource | None:
+def bound(pointing: SpecReference, targets: dict[Ref, Resource | None]) -> Resource | None:
     """What a reference points to now, whatever its links ask; None where that is nothing."""
     for _, meant in pointing.means:
-        target = targets.get(stored(meant))
-        if target is not None and not target.going:
+        target = targets.get(log_ref(meant))
+        if target is not None and not target.terminating:
             return target
     return None
 
 
-def strict_links(pointing: Pointing, deferred: frozenset[str]) -> list[Link]:
+def strict_links(pointing: SpecReference, deferred: frozenset[str]) -> list[Link]:
     return [link for link in pointing.links if link.strict and link.switch not in deferred]
 
 
-def _changed(pointing: Pointing, old: Json | None) -> bool:
+def _changed(pointing: SpecReference, old: Json | None) -> bool:
     """An item that only moved in its list is no new one."""
     if old is None:
         return True
     return all(former != pointing.reference for _, former in every(old, pointing.links[0].at))
 
 
-def _may_be_absent(situation: Situation, pointing: Pointing) -> bool:
+def _may_be_absent(context: DecisionContext, pointing: SpecReference) -> bool:
     """Deferred, or an address; of several links at one place, the one whose spelling it has."""
-    strict = strict_links(pointing, situation.site.deferred)
+    strict = strict_links(pointing, context.site.deferred)
     if not strict:
         return True
     said = pointing.reference
@@ -89,19 +91,19 @@ def _may_be_absent(situation: Situation, pointing: Pointing) -> bool:
     return any(link not in strict for link, _ in pointing.means)
 
 
-def _within_reach(situation: Situation, pointing: Pointing) -> bool:
+def _within_reach(context: DecisionContext, pointing: SpecReference) -> bool:
     """What is bound later is bound with nobody's rights, so what lies outside the resource's own
     workspace must be the caller's to get already, whether it is there or not."""
-    ref = situation.ref
+    ref = context.ref
     if not pointing.means:
         return _incomplete(pointing)
     return any(
-        _beside(ref, meant) or open_to_all(ref, meant) or situation.rights.sees(meant)
+        _beside(ref, meant) or open_to_all(ref, meant) or context.rights.sees(meant)
         for _, meant in pointing.means
     )
 
 
-def _incomplete(pointing: Pointing) -> bool:
+def _incomplete(pointing: SpecReference) -> bool:
     """An address; or spelled as one of the kinds that can stand there, and something is missing."""
     said = pointing.reference
     text = said if isinstance(said, str) else said["resource"]
@@ -120,11 +122,11 @@ def _beside(ref: Ref, meant: Ref) -> bool:
     return own and ids.get("tenant", "") in ("", ref.scope("tenants"))
 
 
-def _there(situation: Situation, meant: Ref) -> bool:
-    if there_anyway(situation.ref, meant):
+def _there(context: DecisionContext, meant: Ref) -> bool:
+    if there_anyway(context.ref, meant):
         return True
-    target = situation.targets.get(stored(meant))
-    return target is not None and not target.going
+    target = context.targets.get(log_ref(meant))
+    return target is not None and not target.terminating
 
 
 def there_anyway(ref: Ref, meant: Ref) -> bool:
@@ -136,6 +138,6 @@ def open_to_all(ref: Ref, meant: Ref) -> bool:
     """What everybody of a tenant may refer to: the catalogue, and what is shared with all."""
     kind: Kind = KINDS[meant.kind]
     tenant = meant.scope("tenants")
-    if kind.offered:
+    if kind.from_catalogue:
         return tenant in ("", SHARED_TENANT, ref.scope("tenants"))
     return kind.shared and tenant == SHARED_TENANT

@@ -13,7 +13,7 @@ HOPS_MAX = 16
 Address = IPv4Address | IPv6Address
 
 
-class Proxies:
+class TrustedProxies:
     """Those whose word on where a request came from is believed: none, unless configured."""
 
     def __init__(self, trusted: Iterable[str] = ()) -> None:

@@ -11,7 +11,7 @@ KEY = "secaplane.visit"
 REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
-class Visit:
+class RequestContext:
     """Made at the entrance, kept in the ASGI scope. The guard adds who asks, and for what."""
 
     __slots__ = ("_headers", "_sent", "caller", "method", "path", "peer", "request_id", "verb")
@@ -46,6 +46,6 @@ def new_id() -> str:
     return f"{getrandbits(128):032x}"
 
 
-def visit_of(scope: Any) -> Visit:
-    visit: Visit = scope[KEY]
-    return visit
+def request_context(scope: Any) -> RequestContext:
+    context: RequestContext = scope[KEY]
+    return context

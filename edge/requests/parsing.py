@@ -11,7 +11,13 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, NoReturn
 
-from secaplane.model.errors import Broken, Malformed, Source, Unacceptable, Unsupported
+from secaplane.model.errors import (
+    BrokenRule,
+    Malformed,
+    NotAcceptable,
+    ProblemSource,
+    UnsupportedMediaType,
+)
 from secaplane.model.pointer import spelled
 from secaplane.model.shape import Json
 
@@ -84,10 +90,10 @@ def deleted(accept: str | None) -> bool | None:
                 key, _, value = parameter.partition("=")
                 if key == "deleted":
                     if value not in DELETED:
-                        raise Unacceptable("deleted takes true or only", parameter="Accept")
+                        raise NotAcceptable("deleted takes true or only", parameter="Accept")
                     return DELETED[value]
             return False
-    raise Unacceptable("we answer application/json; accept that", parameter="Accept")
+    raise NotAcceptable("we answer application/json; accept that", parameter="Accept")
 
 
 def media_type(header: str | None) -> None:
@@ -95,7 +101,9 @@ def media_type(header: str | None) -> None:
     kind, *parameters = (header or "").lower().replace(" ", "").split(";")
     charsets = [each for each in parameters if each.startswith("charset=")]
     if kind != "application/json" or any(c.strip('"') not in _UTF8 for c in charsets):
-        raise Unsupported("send JSON: Content-Type: application/json", parameter="Content-Type")
+        raise UnsupportedMediaType(
+            "send JSON: Content-Type: application/json", parameter="Content-Type"
+        )
 
 
 _UTF8 = ("charset=utf-8", 'charset="utf-8', "charset=utf8")
@@ -155,7 +163,7 @@ def _walked(text: str) -> Any:
     if broken:
         raise Malformed(
             "; ".join(f"{each.pointer}: {each.detail}" for each in broken),
-            sources=[Source(each.pointer) for each in broken],
+            sources=[ProblemSource(each.pointer) for each in broken],
         )
     return _plain(tree)
 
@@ -172,39 +180,39 @@ def _int_or_digits(digits: str) -> int | _Digits:
     )
 
 
-def _broken(value: Any, path: tuple[str | int, ...]) -> Iterator[Broken]:
+def _broken(value: Any, path: tuple[str | int, ...]) -> Iterator[BrokenRule]:
     here = _shown(path)
     if len(path) >= NESTING_MAX and isinstance(value, list):
-        yield Broken(f"is nested deeper than {NESTING_MAX}", here)
+        yield BrokenRule(f"is nested deeper than {NESTING_MAX}", here)
     elif isinstance(value, _Pairs):
         yield from _broken_object(value, path)
     elif isinstance(value, list):
         for n, each in enumerate(value):
             yield from _broken(each, (*path, n))
     elif isinstance(value, _Digits):
-        yield Broken("is an integer outside the range of int64", here)
+        yield BrokenRule("is an integer outside the range of int64", here)
     elif isinstance(value, str):
         yield from _broken_text(value, here)
     elif isinstance(value, float) and not math.isfinite(value):
-        yield Broken("is a number too large to be one", here)
+        yield BrokenRule("is a number too large to be one", here)
 
 
-def _broken_object(pairs: _Pairs, path: tuple[str | int, ...]) -> Iterator[Broken]:
+def _broken_object(pairs: _Pairs, path: tuple[str | int, ...]) -> Iterator[BrokenRule]:
     seen: set[str] = set()
     for key, each in pairs:
         here = _shown((*path, key))
         if key in seen:
-            yield Broken("stands there twice", here)
+            yield BrokenRule("stands there twice", here)
         seen.add(key)
         yield from _broken_text(key, here)
         yield from _broken(each, (*path, key))
 
 
-def _broken_text(text: str, here: str) -> Iterator[Broken]:
+def _broken_text(text: str, here: str) -> Iterator[BrokenRule]:
     if "\0" in text:
-        yield Broken("holds a NUL character", here)
+        yield BrokenRule("holds a NUL character", here)
     if any("\ud800" <= character <= "\udfff" for character in text):
-        yield Broken("holds half a surrogate pair", here)
+        yield BrokenRule("holds half a surrogate pair", here)
 
 
 def _shown(path: tuple[str | int, ...]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 
 from secaplane.kinds import KINDS
-from secaplane.model.errors import Broken, NotAllowed
+from secaplane.model.errors import BrokenRule, MethodNotAllowed
 from secaplane.model.kind import Kind
 
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -19,13 +19,13 @@ def template(path: str) -> str:
     return re.sub(r"{(\w+)}", r"{\1:str}", path)
 
 
-def broken_names(kind: Kind, ids: Mapping[str, str], name: str) -> list[Broken]:
+def broken_names(kind: Kind, ids: Mapping[str, str], name: str) -> list[BrokenRule]:
     """What breaks the name rule (digest, section 5): the name itself, the ids that surround it."""
     own = SCOPE_LENGTH_MAX if kind.name == "tenant" else NAME_LENGTH_MAX
     wanted = [(name, "name", own)]
     wanted += [(ids[each], each, SCOPE_LENGTH_MAX) for each in kind.scope]
     return [
-        Broken(
+        BrokenRule(
             f"takes 1 to {longest} lower-case letters, digits, hyphens; dots join parts",
             f"/metadata/{field}",
             field,
@@ -48,8 +48,8 @@ def allowed(path: str) -> str:
     return ""
 
 
-def not_allowed(methods: str) -> NotAllowed:
-    return NotAllowed(f"this path takes {methods}", meta={"allow": methods})
+def not_allowed(methods: str) -> MethodNotAllowed:
+    return MethodNotAllowed(f"this path takes {methods}", meta={"allow": methods})
 
 
 @cache

@@ -9,13 +9,13 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 
-from secaplane.model.errors import TooMany
+from secaplane.model.errors import RateLimited
 
 BUCKETS_MAX = 10_000
 """Of one sort; then who has not asked for the longest time begins anew."""
 
 
-class Buckets:
+class RateBuckets:
     """One bucket for each key: `burst` requests at once, and `per_second` from then on."""
 
     def __init__(self, per_second: float, burst: int, clock: Callable[[], float]) -> None:
@@ -45,7 +45,7 @@ _NOISE_S = 1e-9
 """Sums of fractions are not exact."""
 
 
-class Rates:
+class RateLimits:
     """What a caller may ask for, and what all callers together may of a tenant; 0 sets no limit."""
 
     def __init__(
@@ -58,7 +58,7 @@ class Rates:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._callers, self._tenants = (
-            Buckets(rate, burst, clock) if rate else None
+            RateBuckets(rate, burst, clock) if rate else None
             for rate, burst in (
                 (caller_per_second, caller_burst),
                 (tenant_per_second, tenant_burst),
@@ -79,4 +79,4 @@ class Rates:
 def _refuse(wait_s: float, why: str) -> None:
     if wait_s:
         seconds = max(1, math.ceil(wait_s))
-        raise TooMany(f"{why}; try again in {seconds} s", retry_after_s=seconds)
+        raise RateLimited(f"{why}; try again in {seconds} s", retry_after_s=seconds)

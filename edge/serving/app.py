@@ -13,13 +13,20 @@ from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 
-from secaplane.edge.audit_recorder import Witness
+from secaplane.edge.audit_recorder import AuditRecorder
 from secaplane.edge.problem import Dialect, defect, refused
-from secaplane.edge.requests.context import KEY, Visit, visit_of
+from secaplane.edge.requests.context import KEY, RequestContext, request_context
 from secaplane.edge.requests.paths import allowed, not_allowed
 from secaplane.edge.serving.metrics import Metrics
-from secaplane.model.errors import Malformed, Nowhere, Refusal, TooLarge, TooLong, Unavailable
-from secaplane.readmodel.schema.tables import AWAY
+from secaplane.model.errors import (
+    ContentTooLarge,
+    Malformed,
+    Refusal,
+    Unavailable,
+    UnknownPath,
+    UriTooLong,
+)
+from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 
 UNKNOWN = "/unknown"
 ACCEPTED = 202
@@ -32,7 +39,7 @@ Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 @dataclass(frozen=True)
-class Sizes:
+class RequestLimits:
     """How much of a request is read."""
 
     url_bytes_max: int = 16 * 1024
@@ -43,33 +50,35 @@ def build(
     routes: Sequence[HTTPRouteHandler],
     *,
     metrics: Metrics,
-    witness: Witness | None = None,
+    witness: AuditRecorder | None = None,
     dialect: Dialect = "spec",
-    sizes: Sizes | None = None,
+    sizes: RequestLimits | None = None,
 ) -> Asgi:
     """The ASGI application for a set of routes. What refuses nobody needs no witness."""
-    limits = sizes or Sizes()
+    limits = sizes or RequestLimits()
 
     def on_refusal(request: Request[Any, Any, Any], refusal: Refusal) -> Response[bytes]:
-        visit = visit_of(request.scope)
+        context = request_context(request.scope)
         if witness is not None:
-            witness.refused(visit, refusal)
-        return refused(refusal, visit, dialect)
+            witness.refused(context, refusal)
+        return refused(refusal, context, dialect)
 
     def on_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
         refusal = _as_refusal(request, error, limits)
-        return refused(refusal, visit_of(request.scope), dialect)
+        return refused(refusal, request_context(request.scope), dialect)
 
     def on_defect(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-        visit = visit_of(request.scope)
-        log.error("defect", exc_info=error, extra={"request": visit.request_id, "path": visit.path})
-        return defect(visit)
+        context = request_context(request.scope)
+        log.error(
+            "defect", exc_info=error, extra={"request": context.request_id, "path": context.path}
+        )
+        return defect(context)
 
     def on_away(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-        visit = visit_of(request.scope)
-        said = {"request": visit.request_id, "reason": f"{type(error).__name__}: {error}"}
+        context = request_context(request.scope)
+        said = {"request": context.request_id, "reason": f"{type(error).__name__}: {error}"}
         log.warning("the database is away", extra=said)
-        return refused(Unavailable("the database does not answer; try again"), visit, dialect)
+        return refused(Unavailable("the database does not answer; try again"), context, dialect)
 
     app = Litestar(
         list(routes),
@@ -77,16 +86,16 @@ def build(
             Refusal: on_refusal,
             HTTPException: on_http,
             Exception: on_defect,
-            **dict.fromkeys(AWAY, on_away),
+            **dict.fromkeys(DATABASE_UNAVAILABLE, on_away),
         },
         openapi_config=None,
         logging_config=None,
         request_max_body_size=limits.body_bytes_max,
     )
-    return Entrance(app, metrics, limits.url_bytes_max)
+    return RequestMiddleware(app, metrics, limits.url_bytes_max)
 
 
-class Entrance:
+class RequestMiddleware:
     """What happens to every request before the router and to every answer after it."""
 
     def __init__(self, app: Asgi, metrics: Metrics, url_bytes_max: int) -> None:
@@ -96,10 +105,10 @@ class Entrance:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
-        visit = scope[KEY] = Visit(scope)
-        _straighten(scope, visit)
+        context = scope[KEY] = RequestContext(scope)
+        _straighten(scope, context)
         began = time.perf_counter()
-        request_id = (b"x-request-id", visit.request_id.encode())
+        request_id = (b"x-request-id", context.request_id.encode())
 
         status = 500
 
@@ -112,24 +121,24 @@ class Entrance:
 
         try:
             if _url_bytes(scope) > self._url_bytes_max:
-                await _refuse_url(visit, self._url_bytes_max, sending)
+                await _refuse_url(context, self._url_bytes_max, sending)
             else:
                 await self._app(scope, receive, sending)
         finally:
-            self._answered(visit, status, began)
+            self._answered(context, status, began)
 
-    def _answered(self, visit: Visit, status: int, began: float) -> None:
+    def _answered(self, context: RequestContext, status: int, began: float) -> None:
         """Reads that went well are counted only: a line for each would cost more than the read."""
         took_s = time.perf_counter() - began
-        self._metrics.answered(visit.method, status, took_s)
-        if visit.method in ("GET", "HEAD") and status < 400:
+        self._metrics.answered(context.method, status, took_s)
+        if context.method in ("GET", "HEAD") and status < 400:
             return
         log.info(
             "answered",
             extra={
-                "request": visit.request_id,
-                "method": visit.method,
-                "path": visit.path,
+                "request": context.request_id,
+                "method": context.method,
+                "path": context.path,
                 "status": status,
                 "took_ms": round(took_s * 1000, 2),
             },
@@ -140,9 +149,9 @@ def _url_bytes(scope: Any) -> int:
     return len(scope.get("raw_path") or b"") + len(scope.get("query_string") or b"")
 
 
-async def _refuse_url(visit: Visit, bytes_max: int, send: Any) -> None:
+async def _refuse_url(context: RequestContext, bytes_max: int, send: Any) -> None:
     """Before anybody looks for a route."""
-    problem = refused(TooLong(f"an address has at most {bytes_max} bytes"), visit)
+    problem = refused(UriTooLong(f"an address has at most {bytes_max} bytes"), context)
     body: bytes = problem.content
     headers = [
         (b"content-type", str(problem.media_type).encode()),
@@ -160,21 +169,21 @@ def _fitting(headers: Any, status: int) -> Any:
     return [each for each in headers if each[0] != b"content-type"]
 
 
-def _straighten(scope: Any, visit: Visit) -> None:
+def _straighten(scope: Any, context: RequestContext) -> None:
     """A path that the router would bend is made one that it does not know, or that a rule refuses.
 
     The router drops a trailing slash, a percent-encoded slash would part a name in two, and NUL
     reaches no table. Nor may the framework answer OPTIONS of itself: it asks no guard, and names
     half of the methods.
     """
-    path: str = visit.path
+    path: str = context.path
     raw: bytes = scope.get("raw_path") or b""
     if b"%2f" in raw or b"%2F" in raw:
         path = _with_slashes_kept(raw)
-    if path.endswith("/") or "//" in path or ("\0" in path and visit.method != "PUT"):
+    if path.endswith("/") or "//" in path or ("\0" in path and context.method != "PUT"):
         path = UNKNOWN
     scope["path"] = path
-    if visit.method == "OPTIONS":
+    if context.method == "OPTIONS":
         scope["method"] = UNSERVED
 
 
@@ -183,14 +192,16 @@ def _with_slashes_kept(raw: bytes) -> str:
     return unquote(text.replace("%2f", "%252F").replace("%2F", "%252F"))
 
 
-def _as_refusal(request: Request[Any, Any, Any], error: HTTPException, limits: Sizes) -> Refusal:
+def _as_refusal(
+    request: Request[Any, Any, Any], error: HTTPException, limits: RequestLimits
+) -> Refusal:
     """What the framework refuses, in the house's words. A path that the other side of the house
     serves is known here too."""
     match error.status_code:
         case 404 | 405:
             methods = allowed(request.scope["path"]) or (READS if error.status_code == 405 else "")
-            return not_allowed(methods) if methods else Nowhere("there is nothing at this path")
+            return not_allowed(methods) if methods else UnknownPath("there is nothing at this path")
         case 413:
-            return TooLarge(f"a body has at most {limits.body_bytes_max} bytes")
+            return ContentTooLarge(f"a body has at most {limits.body_bytes_max} bytes")
         case _:
             return Malformed("the request cannot be read")

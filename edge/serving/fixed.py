@@ -10,7 +10,7 @@ from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 
-from secaplane.edge.requests.context import visit_of
+from secaplane.edge.requests.context import request_context
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -25,7 +25,7 @@ def fixed(
 
     @route(path, http_method=[HttpMethod.GET, HttpMethod.HEAD])
     async def same_for_all(request: Request[Any, Any, Any]) -> ASGIResponse:
-        asked = visit_of(request.scope).header(b"if-none-match")
+        asked = request_context(request.scope).header(b"if-none-match")
         if asked is not None and (asked.strip() == "*" or etag in asked):
             return ASGIResponse(status_code=304, headers=sent)
         return ASGIResponse(body=body, headers=sent, media_type=media_type)

@@ -9,7 +9,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from secaplane.edge.problem import MEDIA_TYPE, refused
-from secaplane.edge.requests.context import Visit
+from secaplane.edge.requests.context import RequestContext
 from secaplane.edge.serving.app import Asgi
 from secaplane.model.errors import Malformed
 
@@ -66,12 +66,12 @@ class _Protocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP at all is answered with a problem, too."""
-        visit = Visit({"method": "", "path": "", "headers": ()})
-        problem = refused(Malformed("this is no HTTP/1.1 request that we can read"), visit)
+        context = RequestContext({"method": "", "path": "", "headers": ()})
+        problem = refused(Malformed("this is no HTTP/1.1 request that we can read"), context)
         body: bytes = problem.content
         head = (
             f"HTTP/1.1 400 Bad Request\r\ncontent-type: {MEDIA_TYPE}\r\n"
-            f"content-length: {len(body)}\r\nx-request-id: {visit.request_id}\r\n"
+            f"content-length: {len(body)}\r\nx-request-id: {context.request_id}\r\n"
             "connection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)

@@ -9,8 +9,8 @@ from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds.admin import PROVIDER
 from secaplane.kinds.authorization.role_assignment import Sub
-from secaplane.model.errors import Broken
-from secaplane.model.kind import Around, Kind
+from secaplane.model.errors import BrokenRule
+from secaplane.model.kind import Kind, ParentsByKind
 from secaplane.model.shape import Json, Wire
 
 TokenId = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -26,17 +26,17 @@ class RevocationSpec(Wire, frozen=True):
     issued_before: Moment | UnsetType = UNSET
 
 
-def one_or_the_other(old: Json | None, new: Json, around: Around) -> Iterable[Broken]:
+def one_or_the_other(old: Json | None, new: Json, around: ParentsByKind) -> Iterable[BrokenRule]:
     if "jti" in new:
         for other in ("sub", "issuedBefore"):
             if other in new:
-                yield Broken("does not stand beside jti", f"/spec/{other}")
+                yield BrokenRule("does not stand beside jti", f"/spec/{other}")
     elif "sub" not in new and "issuedBefore" not in new:
-        yield Broken("says nothing: jti, or sub and issuedBefore", "/spec")
+        yield BrokenRule("says nothing: jti, or sub and issuedBefore", "/spec")
     else:
         for needed in ("sub", "issuedBefore"):
             if needed not in new:
-                yield Broken("is required where there is no jti", f"/spec/{needed}")
+                yield BrokenRule("is required where there is no jti", f"/spec/{needed}")
 
 
 KIND = Kind(

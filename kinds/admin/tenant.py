@@ -9,8 +9,8 @@ from msgspec import UNSET, Meta, UnsetType
 import secaplane.kinds
 from secaplane.kinds.admin import PROVIDER
 from secaplane.kinds.authorization.role_assignment import Sub
-from secaplane.model.errors import Broken
-from secaplane.model.kind import Around, Companion, Kind
+from secaplane.model.errors import BrokenRule
+from secaplane.model.kind import CompanionResource, Kind, ParentsByKind
 from secaplane.model.shape import Json, Ref, Wire
 
 Most = Annotated[int, Meta(ge=0, le=1_000_000_000)]
@@ -34,18 +34,22 @@ class TenantSpec(Wire, frozen=True):
     """Lowering one takes nothing away; it only refuses more."""
 
 
-def administration(ref: Ref, spec: Json, creator: str) -> Companion:
+def administration(ref: Ref, spec: Json, creator: str) -> CompanionResource:
     assignment = {"subs": spec["administrators"], "roles": ["seca.admin"], "scopes": [{}]}
-    return Companion("role-assignment", f"{ref.path}/role-assignments/administrators", assignment)
+    return CompanionResource(
+        "role-assignment", f"{ref.path}/role-assignments/administrators", assignment
+    )
 
 
-def counts_what_there_is(old: Json | None, new: Json, around: Around) -> Iterable[Broken]:
+def counts_what_there_is(
+    old: Json | None, new: Json, around: ParentsByKind
+) -> Iterable[BrokenRule]:
     for what in new.get("quotas", {}).get("resources", {}):
         name, slash, _ = what.partition("/")
         kind = secaplane.kinds.KINDS.get(name)
         if kind is None or not kind.counted or (slash and kind.sku is None):
             where = f"/spec/quotas/resources/{what.replace('~', '~0').replace('/', '~1')}"
-            yield Broken("is no kind of a tenant's resources, such as instance", where)
+            yield BrokenRule("is no kind of a tenant's resources, such as instance", where)
 
 
 KIND = Kind(

@@ -7,8 +7,8 @@ from typing import Annotated
 from msgspec import Meta
 
 from secaplane.kinds.authorization import PROVIDER
-from secaplane.model.errors import Broken
-from secaplane.model.kind import Around, Kind
+from secaplane.model.errors import BrokenRule
+from secaplane.model.kind import Kind, ParentsByKind
 from secaplane.model.shape import Json, Wire
 
 VERSIONS = {
@@ -63,18 +63,20 @@ class RoleSpec(Wire, frozen=True):
     permissions: Annotated[tuple[Permission, ...], Meta(min_length=1, max_length=256)]
 
 
-def speaks_of_what_there_is(old: Json | None, new: Json, around: Around) -> Iterable[Broken]:
+def speaks_of_what_there_is(
+    old: Json | None, new: Json, around: ParentsByKind
+) -> Iterable[BrokenRule]:
     lines = sum(len(each["resources"]) * len(each["verb"]) for each in new["permissions"])
     if lines > LINES_MAX:
         words = f"come to {lines} resources times verbs, and {LINES_MAX} is the most; split them"
-        yield Broken(words, "/spec/permissions")
+        yield BrokenRule(words, "/spec/permissions")
     for n, permission in enumerate(new["permissions"]):
         here = f"/spec/permissions/{n}"
         if permission["provider"] not in PROVIDERS:
-            yield Broken("is no provider of SECA, such as seca.compute/v1", f"{here}/provider")
+            yield BrokenRule("is no provider of SECA, such as seca.compute/v1", f"{here}/provider")
         for m, verb in enumerate(permission["verb"]):
             if not re.fullmatch(r"\*|[A-Za-z.]+", verb):
-                yield Broken("is no verb", f"{here}/verb/{m}")
+                yield BrokenRule("is no verb", f"{here}/verb/{m}")
 
 
 KIND = Kind(

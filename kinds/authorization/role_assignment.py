@@ -6,8 +6,8 @@ from typing import Annotated
 from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds.authorization import PROVIDER
-from secaplane.model.errors import Broken
-from secaplane.model.kind import Around, Kind, Link
+from secaplane.model.errors import BrokenRule
+from secaplane.model.kind import Kind, Link, ParentsByKind
 from secaplane.model.shape import Json, Wire
 
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -34,12 +34,12 @@ class RoleAssignmentSpec(Wire, frozen=True):
 
 
 def names_no_more_than_can_be_judged(
-    old: Json | None, new: Json, around: Around
-) -> Iterable[Broken]:
+    old: Json | None, new: Json, around: ParentsByKind
+) -> Iterable[BrokenRule]:
     named = sum(len(each) for scope in new["scopes"] for each in scope.values())
     if named > NAMED_MAX:
         words = f"name {named} tenants, regions and workspaces, and {NAMED_MAX} is the most"
-        yield Broken(f"{words}; split them", "/spec/scopes")
+        yield BrokenRule(f"{words}; split them", "/spec/scopes")
 
 
 KIND = Kind(

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds.compute import PROVIDER
-from secaplane.model.kind import Kind, Link, Weight
+from secaplane.model.kind import Kind, Link, QuotaWeight
 from secaplane.model.power import ACTIONS
 from secaplane.model.shape import PowerState, Reference, Status, Wire, Zone
 
@@ -59,6 +59,6 @@ KIND = Kind(
         Link(at="/additionalNicRefs/*", to=("nic",), holds=True),
         Link(at="/securityGroupRef", to=("security-group",)),
     ),
-    weighs=(Weight("cores", "/vCPU", of_sku=True), Weight("ramGB", "/ram", of_sku=True)),
+    weighs=(QuotaWeight("cores", "/vCPU", of_sku=True), QuotaWeight("ramGB", "/ram", of_sku=True)),
     first=lambda spec: {"powerState": "off"},
 )

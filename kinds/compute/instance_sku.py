@@ -31,5 +31,5 @@ KIND = Kind(
     title="Sku",
     collection="tenants/{tenant}/skus",
     spec=InstanceSkuSpec,
-    offered=True,
+    from_catalogue=True,
 )

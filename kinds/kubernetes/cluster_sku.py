@@ -26,5 +26,5 @@ KIND = Kind(
     title="Sku",
     collection="tenants/{tenant}/skus",
     spec=KubernetesClusterSkuSpec,
-    offered=True,
+    from_catalogue=True,
 )

@@ -8,8 +8,8 @@ from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds.kubernetes import PROVIDER
 from secaplane.kinds.storage.block_storage import GIGABYTES_MAX
-from secaplane.model.errors import Broken
-from secaplane.model.kind import Around, Brood, Companion, Kind, Link
+from secaplane.model.errors import BrokenRule
+from secaplane.model.kind import CompanionResource, Kind, Link, OwnedResources, ParentsByKind
 from secaplane.model.shape import Json, Ref, Reference, Resource, Status, Wire, Zone
 
 NODES_MAX = 1000
@@ -46,7 +46,7 @@ class KubernetesNodePoolStatus(Status, frozen=True):
     nodes: Annotated[tuple[Reference, ...], Meta(max_length=NODES_MAX)] | UnsetType = UNSET
 
 
-def nodes(pool: Resource) -> Brood:
+def nodes(pool: Resource) -> OwnedResources:
     """A volume, a NIC and an instance for each node; the life of the pool is in their names, so
     that they meet nobody else's."""
     template = pool.spec["nodeTemplate"]
@@ -64,11 +64,11 @@ def nodes(pool: Resource) -> Brood:
         }
         volume = f"{above}/block-storages/{name}"
         members += [
-            Companion("block-storage", volume, template["rootVolume"]),
-            Companion("nic", f"{above}/nics/{name}", nic | {"securityGroupRefs": groups}),
-            Companion("instance", f"{above}/instances/{name}", instance, action="start"),
+            CompanionResource("block-storage", volume, template["rootVolume"]),
+            CompanionResource("nic", f"{above}/nics/{name}", nic | {"securityGroupRefs": groups}),
+            CompanionResource("instance", f"{above}/instances/{name}", instance, action="start"),
         ]
-    return Brood(stem, members)
+    return OwnedResources(stem, members)
 
 
 def shown(members: Sequence[Ref]) -> Json:
@@ -76,10 +76,10 @@ def shown(members: Sequence[Ref]) -> Json:
     return {"nodes": instances[:NODES_MAX]}
 
 
-def roots_are_volumes(old: Json | None, new: Json, around: Around) -> Iterable[Broken]:
+def roots_are_volumes(old: Json | None, new: Json, around: ParentsByKind) -> Iterable[BrokenRule]:
     """The standard gives a root volume no upper limit, but each becomes a block storage."""
     if new["nodeTemplate"]["rootVolume"]["sizeGB"] > GIGABYTES_MAX:
-        yield Broken(
+        yield BrokenRule(
             f"becomes a volume, which takes {GIGABYTES_MAX} or less",
             "/spec/nodeTemplate/rootVolume/sizeGB",
         )
@@ -105,6 +105,6 @@ KIND = Kind(
         Link(at="/nodeTemplate/securityGroupRef", to=("security-group",)),
     ),
     check=roots_are_volumes,
-    brood=nodes,
-    brood_status=shown,
+    owned=nodes,
+    owned_status=shown,
 )

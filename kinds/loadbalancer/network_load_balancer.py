@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds.loadbalancer import PROVIDER
-from secaplane.model.errors import Broken
-from secaplane.model.kind import Around, Kind, Link
+from secaplane.model.errors import BrokenRule
+from secaplane.model.kind import Kind, Link, ParentsByKind
 from secaplane.model.shape import Json, Reference, Status, Wire
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -50,14 +50,14 @@ class NetworkLoadBalancerStatus(Status, frozen=True):
     healthy_members: Annotated[tuple[Reference, ...], Meta(max_length=1000)] | UnsetType = UNSET
 
 
-def frontends_differ(old: Json | None, new: Json, around: Around) -> Iterable[Broken]:
+def frontends_differ(old: Json | None, new: Json, around: ParentsByKind) -> Iterable[BrokenRule]:
     """In port and protocol; `both` is tcp and udp."""
     taken: Counter[tuple[str, int]] = Counter()
     for n, each in enumerate(new["frontends"]):
         spoken = ("tcp", "udp") if each["protocol"] == "both" else (each["protocol"],)
         ports = [(protocol, each["port"]) for protocol in spoken]
         if any(taken[port] for port in ports):
-            yield Broken("has the port and protocol of another", f"/spec/frontends/{n}/port")
+            yield BrokenRule("has the port and protocol of another", f"/spec/frontends/{n}/port")
         taken.update(ports)
 
 

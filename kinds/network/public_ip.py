@@ -6,8 +6,8 @@ from msgspec import UNSET, UnsetType
 
 from secaplane.kinds.network import PROVIDER
 from secaplane.model.address import IpVersion, MaybeAddress, version
-from secaplane.model.errors import Broken
-from secaplane.model.kind import Around, Kind
+from secaplane.model.errors import BrokenRule
+from secaplane.model.kind import Kind, ParentsByKind
 from secaplane.model.shape import Json, Reference, Status, Wire
 
 
@@ -23,10 +23,12 @@ class PublicIpStatus(Status, frozen=True):
     """Known from who uses it; a plugin does not report it."""
 
 
-def is_of_its_version(old: Json | None, new: Json, around: Around) -> Iterable[Broken]:
+def is_of_its_version(old: Json | None, new: Json, around: ParentsByKind) -> Iterable[BrokenRule]:
     family = version(new.get("address", ""))
     if family is not None and new["version"] != f"IPv{family}":
-        yield Broken(f"is an IPv{family} address, and version is {new['version']}", "/spec/address")
+        yield BrokenRule(
+            f"is an IPv{family} address, and version is {new['version']}", "/spec/address"
+        )
 
 
 KIND = Kind(

@@ -7,8 +7,8 @@ from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds.network import PROVIDER
 from secaplane.kinds.network.security_group_rule import SOURCES, SecurityGroupRuleSpec, broken_in
-from secaplane.model.errors import Broken
-from secaplane.model.kind import Around, Kind, Link
+from secaplane.model.errors import BrokenRule
+from secaplane.model.kind import Kind, Link, ParentsByKind
 from secaplane.model.shape import Json, PartStatus, Reference, Status, Wire
 
 RULES_MAX = 500
@@ -27,7 +27,9 @@ class SecurityGroupStatus(Status, frozen=True):
     """One for each rule, in its order, and then for each reference."""
 
 
-def each_rule_fits_together(old: Json | None, new: Json, around: Around) -> Iterable[Broken]:
+def each_rule_fits_together(
+    old: Json | None, new: Json, around: ParentsByKind
+) -> Iterable[BrokenRule]:
     for n, rule in enumerate(new.get("rules", ())):
         yield from broken_in(rule, f"/spec/rules/{n}")
 

@@ -8,8 +8,8 @@ from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds.network import PROVIDER
 from secaplane.model.address import IpVersion
-from secaplane.model.errors import Broken
-from secaplane.model.kind import Around, Kind, Link
+from secaplane.model.errors import BrokenRule
+from secaplane.model.kind import Kind, Link, ParentsByKind
 from secaplane.model.shape import Annotations, Json, Reference, Wire
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -39,26 +39,26 @@ class SecurityGroupRuleSpec(Wire, frozen=True):
     """Absent: any source."""
 
 
-def broken_in(rule: Json, here: str) -> Iterable[Broken]:
+def broken_in(rule: Json, here: str) -> Iterable[BrokenRule]:
     """What fields of one rule forbid each other (CEL rules of the schema)."""
     protocol, ports = rule.get("protocol"), rule.get("ports")
     notes = rule.get("annotations", {})
     if len(notes) > NOTES_MAX or any(len(key) > KEY_LENGTH_MAX for key in notes):
-        yield Broken(
+        yield BrokenRule(
             f"takes at most {NOTES_MAX} annotations with keys of {KEY_LENGTH_MAX} characters",
             f"{here}/annotations",
         )
     if "icmp" in rule and protocol not in (None, "icmp"):
-        yield Broken("goes with the protocol icmp, or none, only", f"{here}/icmp")
+        yield BrokenRule("goes with the protocol icmp, or none, only", f"{here}/icmp")
     if ports is not None and protocol == "icmp":
-        yield Broken("do not go with the protocol icmp", f"{here}/ports")
+        yield BrokenRule("do not go with the protocol icmp", f"{here}/ports")
     if ports == {}:
-        yield Broken("takes from, to or list; leave it out for all ports", f"{here}/ports")
+        yield BrokenRule("takes from, to or list; leave it out for all ports", f"{here}/ports")
     if ports and ports.get("to", 65535) < ports.get("from", 1):
-        yield Broken("takes from or more", f"{here}/ports/to")
+        yield BrokenRule("takes from or more", f"{here}/ports/to")
 
 
-def fits_together(old: Json | None, new: Json, around: Around) -> Iterable[Broken]:
+def fits_together(old: Json | None, new: Json, around: ParentsByKind) -> Iterable[BrokenRule]:
     return broken_in(new, "/spec")
 
 

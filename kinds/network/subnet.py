@@ -7,8 +7,8 @@ from msgspec import UNSET, UnsetType
 from secaplane.kinds.network import PROVIDER
 from secaplane.kinds.network.network import Cidr
 from secaplane.model.address import Network, automatic, network
-from secaplane.model.errors import Broken
-from secaplane.model.kind import Around, Kind, Link
+from secaplane.model.errors import BrokenRule
+from secaplane.model.kind import Kind, Link, ParentsByKind
 from secaplane.model.shape import Json, Reference, Resource, Status, Wire, Zone
 
 
@@ -24,7 +24,7 @@ class SubnetStatus(Status, frozen=True):
     route_table_ref: Reference | UnsetType = UNSET
 
 
-def lies_in_its_network(old: Json | None, new: Json, around: Around) -> Iterable[Broken]:
+def lies_in_its_network(old: Json | None, new: Json, around: ParentsByKind) -> Iterable[BrokenRule]:
     """As far as the network's ranges are known yet, and asked of what is new or changed."""
     above = around.get("network")
     former = old["cidr"] if old else {}
@@ -35,15 +35,15 @@ def lies_in_its_network(old: Json | None, new: Json, around: Around) -> Iterable
         if ranges is None or any(fits(mine, each) for each in ranges):
             continue
         known = ", ".join(str(each) for each in ranges) or f"no {family} at all"
-        yield Broken(f"lies outside the network, which has {known}", f"/spec/cidr/{family}")
+        yield BrokenRule(f"lies outside the network, which has {known}", f"/spec/cidr/{family}")
 
 
 def _ranges(above: Resource | None, family: str) -> list[Network] | None:
     """None while the cloud has not chosen all of them. What is wanted of a network counts before
     the cloud has heard of it."""
     assert above is not None
-    known = [above.found] if above.found else []
-    if above.unfinished or not known:
+    known = [above.observed] if above.observed else []
+    if above.unsettled or not known:
         known.append(above.spec)
     texts = [text for said in known for text in _texts(said, family)]
     return None if any(map(automatic, texts)) else [n for each in texts if (n := network(each))]

@@ -26,5 +26,5 @@ KIND = Kind(
     title="Region",
     collection="regions",
     spec=RegionSpec,
-    offered=True,
+    from_catalogue=True,
 )

@@ -7,8 +7,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds.storage import PROVIDER
-from secaplane.model.errors import Broken
-from secaplane.model.kind import Around, Kind, Link, Weight
+from secaplane.model.errors import BrokenRule
+from secaplane.model.kind import Kind, Link, ParentsByKind, QuotaWeight
 from secaplane.model.shape import Json, Reference, Status, Wire
 
 GIGABYTES_MAX = 1_000_000
@@ -26,9 +26,9 @@ class BlockStorageStatus(Status, frozen=True):
     """Known from who uses it; a plugin does not report it."""
 
 
-def sizes_only_grow(old: Json | None, new: Json, around: Around) -> Iterable[Broken]:
+def sizes_only_grow(old: Json | None, new: Json, around: ParentsByKind) -> Iterable[BrokenRule]:
     if old and new["sizeGB"] < old["sizeGB"]:
-        yield Broken(
+        yield BrokenRule(
             f"is {old['sizeGB']} GB and can only grow; ask for at least that", "/spec/sizeGB"
         )
 
@@ -46,7 +46,7 @@ KIND = Kind(
         Link(at="/sourceImageRef", to=("image",)),
     ),
     check=sizes_only_grow,
-    weighs=(Weight("volumeGB", "/sizeGB"),),
+    weighs=(QuotaWeight("volumeGB", "/sizeGB"),),
     attachable=True,
     first=lambda spec: {"sizeGB": spec["sizeGB"]},
 )

@@ -22,5 +22,5 @@ KIND = Kind(
     title="Sku",
     collection="tenants/{tenant}/skus",
     spec=StorageSkuSpec,
-    offered=True,
+    from_catalogue=True,
 )

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds.workspace import PROVIDER
-from secaplane.model.kind import Companion, Kind
+from secaplane.model.kind import CompanionResource, Kind
 from secaplane.model.shape import Json, Ref, Status
 
 
@@ -13,7 +13,7 @@ class WorkspaceStatus(Status, frozen=True):
     resource_count: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
 
 
-def administration(ref: Ref, spec: Json, creator: str) -> Companion:
+def administration(ref: Ref, spec: Json, creator: str) -> CompanionResource:
     """Who creates a workspace administers it."""
     tenant = ref.path.rpartition("/workspaces/")[0]
     assignment = {
@@ -22,7 +22,7 @@ def administration(ref: Ref, spec: Json, creator: str) -> Companion:
         "scopes": [{"workspaces": [ref.name]}],
     }
     path = f"{tenant}/role-assignments/{ref.name}.creator"
-    return Companion("role-assignment", path, assignment)
+    return CompanionResource("role-assignment", path, assignment)
 
 
 KIND = Kind(

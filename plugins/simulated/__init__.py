@@ -4,4 +4,4 @@ It is a process of its own with a file of its own, so that a reconciler that sta
 it made before, as with any other cloud. `plugin` is the reconciler's side; `server` is the cloud.
 """
 
-from secaplane.plugins.simulated.plugin import Simulated as Simulated
+from secaplane.plugins.simulated.plugin import SimulatedPlugin as SimulatedPlugin

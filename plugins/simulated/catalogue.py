@@ -8,22 +8,22 @@ import msgspec
 
 from secaplane.kinds import KINDS
 from secaplane.model.shape import Labels, Zone
-from secaplane.plugins import Offer
+from secaplane.plugins import CatalogueEntry
 
 STANDARD = Path(__file__).with_name("catalogue.toml")
 
 
 class Catalogue(msgspec.Struct, frozen=True):
     zones: tuple[str, ...]
-    skus: tuple[Offer, ...]
+    skus: tuple[CatalogueEntry, ...]
 
     def has(self, kind: str, name: str) -> bool:
         return any(sku.name == name and sku.kind == kind for sku in self.skus)
 
-    def offers(self, region: str) -> list[Offer]:
+    def offers(self, region: str) -> list[CatalogueEntry]:
         """A region's providers are the house's to say: the cloud does not know its addresses."""
         spec = {"availableZones": list(self.zones), "providers": []}
-        return [Offer("region", region, spec), *self.skus]
+        return [CatalogueEntry("region", region, spec), *self.skus]
 
 
 class _Zones(msgspec.Struct, frozen=True):
@@ -48,10 +48,10 @@ def read(file: Path) -> Catalogue:
     return Catalogue(zones, tuple(skus))
 
 
-def _skus(file: Path, kind: str, written: Any) -> list[Offer]:
-    if kind not in KINDS or not KINDS[kind].offered:
+def _skus(file: Path, kind: str, written: Any) -> list[CatalogueEntry]:
+    if kind not in KINDS or not KINDS[kind].from_catalogue:
         raise ValueError(f"{file}: [[{kind}]] is no kind that a cloud can offer")
-    offers: list[Offer] = []
+    offers: list[CatalogueEntry] = []
     for number, each in enumerate(written):
         try:
             sku = msgspec.convert(each, _Sku)
@@ -61,5 +61,5 @@ def _skus(file: Path, kind: str, written: Any) -> list[Offer]:
             raise ValueError(f"{file}: [[{kind}]] {name or number}: {error}") from error
         if any(offer.name == sku.name for offer in offers):
             raise ValueError(f"{file}: [[{kind}]] {sku.name}: there are two of that name")
-        offers.append(Offer(kind, sku.name, sku.spec, sku.labels))
+        offers.append(CatalogueEntry(kind, sku.name, sku.spec, sku.labels))
     return offers

@@ -8,14 +8,14 @@ import msgspec
 from yarl import URL
 
 from secaplane.model.shape import Position, PowerState, Resource
-from secaplane.plugins import Bound, Offer, Outcome, Refused, Settled, Working
+from secaplane.plugins import Bound, CatalogueEntry, InProgress, Outcome, Ready, TerminalError
 from secaplane.plugins.simulated.wire import (
-    Action,
+    ActionRequest,
     Answer,
-    RefusedAnswer,
-    SettledAnswer,
-    Wish,
-    WorkingAnswer,
+    DesiredObject,
+    InProgressAnswer,
+    ReadyAnswer,
+    TerminalErrorAnswer,
 )
 
 REQUEST_S_MAX = 5.0
@@ -23,10 +23,10 @@ CONNECTIONS_MAX = 100
 
 _encode = msgspec.json.Encoder().encode
 _answer = msgspec.json.Decoder(Answer)
-_offers = msgspec.json.Decoder(list[Offer])
+_offers = msgspec.json.Decoder(list[CatalogueEntry])
 
 
-class Simulated:
+class SimulatedPlugin:
     """Raises aiohttp.ClientError or TimeoutError for what may pass: outage, no answer."""
 
     def __init__(self, url: str) -> None:
@@ -34,17 +34,17 @@ class Simulated:
         self._session: aiohttp.ClientSession | None = None
 
     async def ensure(self, resource: Resource, bound: Bound) -> Outcome:
-        wish = _wish(resource, bound, resource.power.intended)
-        return _outcome(await self._ask("PUT", _thing(resource), _encode(wish)))
+        desired = _wish(resource, bound, resource.power.desired)
+        return _outcome(await self._ask("PUT", _thing(resource), _encode(desired)))
 
     async def act(self, resource: Resource, bound: Bound, action: str, key: Position) -> Outcome:
-        body = Action(action=action, wish=_wish(resource, bound))
+        body = ActionRequest(action=action, desired=_wish(resource, bound))
         return _outcome(await self._ask("POST", f"{_thing(resource)}/actions/{key}", _encode(body)))
 
     async def remove(self, resource: Resource) -> Outcome:
         return _outcome(await self._ask("DELETE", _thing(resource)))
 
-    async def offers(self) -> Sequence[Offer]:
+    async def offers(self) -> Sequence[CatalogueEntry]:
         return _offers.decode(await self._ask("GET", "/offers"))
 
     async def close(self) -> None:
@@ -76,10 +76,10 @@ def _thing(resource: Resource) -> str:
     return f"/things/{quote(resource.uid, safe='')}"
 
 
-def _wish(resource: Resource, bound: Bound, power: PowerState | None = None) -> Wish:
+def _wish(resource: Resource, bound: Bound, power: PowerState | None = None) -> DesiredObject:
     """Pointers begin with a slash, kinds do not."""
     uids = {place: other.uid for place, other in bound.items()}
-    return Wish(
+    return DesiredObject(
         kind=resource.ref.kind,
         path=resource.ref.path,
         spec=resource.spec,
@@ -92,9 +92,9 @@ def _wish(resource: Resource, bound: Bound, power: PowerState | None = None) -> 
 def _outcome(body: bytes) -> Outcome:
     answer: Answer = _answer.decode(body)
     match answer:
-        case SettledAnswer(status):
-            return Settled(status)
-        case WorkingAnswer(look_again_s):
-            return Working(look_again_s)
-        case RefusedAnswer(reason, message):
-            return Refused(reason, message)
+        case ReadyAnswer(status):
+            return Ready(status)
+        case InProgressAnswer(look_again_s):
+            return InProgress(look_again_s)
+        case TerminalErrorAnswer(reason, message):
+            return TerminalError(reason, message)

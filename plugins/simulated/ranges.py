@@ -6,10 +6,10 @@ from typing import NamedTuple, TypeVar
 
 from secaplane.model.address import Network, automatic
 
-Place = TypeVar("Place", bound=Hashable)
+RangeSpace = TypeVar("RangeSpace", bound=Hashable)
 
 
-class Held(NamedTuple):
+class HeldRange(NamedTuple):
     """Numbers of one space, from `first` to `last`: somebody's own, or there to be had."""
 
     space: str
@@ -21,22 +21,22 @@ def space(where: str, version: int) -> str:
     return f"{where} IPv{version}"
 
 
-def held_range(where: str, cidr: str | Network) -> Held:
+def held_range(where: str, cidr: str | Network) -> HeldRange:
     network = ip_network(cidr, strict=False)
     first, last = int(network.network_address), int(network.broadcast_address)
-    return Held(space(where, network.version), first, last)
+    return HeldRange(space(where, network.version), first, last)
 
 
-def held_address(where: str, text: str) -> Held:
+def held_address(where: str, text: str) -> HeldRange:
     address = ip_address(text)
-    return Held(space(where, address.version), int(address), int(address))
+    return HeldRange(space(where, address.version), int(address), int(address))
 
 
 def spelled(number: int, version: int) -> str:
     return str(IPv4Address(number) if version == 4 else IPv6Address(number))
 
 
-def first_free(within: Held, size: int, taken: Iterable[tuple[int, int]]) -> int | None:
+def first_free(within: HeldRange, size: int, taken: Iterable[tuple[int, int]]) -> int | None:
     """The first of `size` numbers in a row, at a multiple of `size`, of which nobody has one.
 
     `taken` are (first, last) of what somebody has, by their first.
@@ -54,17 +54,17 @@ def _aligned(number: int, size: int) -> int:
     return -(-number // size) * size
 
 
-class Full:
+class FullRanges:
     """Up to where there was no room, so that a search need not begin at the beginning each time."""
 
     def __init__(self) -> None:
         self._up_to: dict[tuple[str, int, int], int] = {}
 
-    def start(self, within: Held, size: int) -> Held:
+    def start(self, within: HeldRange, size: int) -> HeldRange:
         up_to = self._up_to.get((within.space, within.first, size), within.first)
         return within._replace(first=max(up_to, within.first))
 
-    def learn(self, within: Held, size: int, up_to: int) -> None:
+    def learn(self, within: HeldRange, size: int, up_to: int) -> None:
         if within.last > within.first:
             self._up_to[within.space, within.first, size] = up_to
 
@@ -75,8 +75,10 @@ class Full:
 
 
 def remembered(
-    wanted: Mapping[Place, str], asked: Mapping[Place, str], given: Mapping[Place, str]
-) -> dict[Place, str]:
+    wanted: Mapping[RangeSpace, str],
+    asked: Mapping[RangeSpace, str],
+    given: Mapping[RangeSpace, str],
+) -> dict[RangeSpace, str]:
     """What is known of each place before anything is chosen: what the wish says itself, and what
     was chosen before. Left out is what has to be chosen now.
 

@@ -21,9 +21,9 @@ from aiohttp import web
 
 from secaplane.model.shape import Position
 from secaplane.plugins.simulated import catalogue as catalogues
-from secaplane.plugins.simulated.cloud import Cloud
-from secaplane.plugins.simulated.state import State
-from secaplane.plugins.simulated.wire import Action, Answer, Faults, Wish
+from secaplane.plugins.simulated.cloud import SimulatedCloud
+from secaplane.plugins.simulated.state import CloudState
+from secaplane.plugins.simulated.wire import ActionRequest, Answer, DesiredObject, Faults
 from secaplane.plugins.simulated.world import Clock
 
 Read = TypeVar("Read")
@@ -34,8 +34,8 @@ STOP_S_MAX = 1.0
 """How long answers under way may take once the cloud is told to stop."""
 
 _encode = msgspec.json.Encoder().encode
-_wish = msgspec.json.Decoder(Wish)
-_action = msgspec.json.Decoder(Action)
+_wish = msgspec.json.Decoder(DesiredObject)
+_action = msgspec.json.Decoder(ActionRequest)
 _faults = msgspec.json.Decoder(Faults)
 
 
@@ -55,18 +55,18 @@ async def run(
     Raises:
         ValueError: the catalogue or the faults do not say what they should; one line says where.
     """
-    offered = catalogues.read(catalogue or catalogues.STANDARD)
-    state = State(file)
+    from_catalogue = catalogues.read(catalogue or catalogues.STANDARD)
+    state = CloudState(file)
     try:
-        cloud = Cloud(state, offered, clock, secrets.token_bytes)
+        cloud = SimulatedCloud(state, from_catalogue, clock, secrets.token_bytes)
         if faults is not None:
             cloud.misbehave(msgspec.convert(faults, Faults))
-        await _serve(Edge(cloud, region), host, port, announce)
+        await _serve(CloudHttp(cloud, region), host, port, announce)
     finally:
         state.close()
 
 
-async def _serve(edge: "Edge", host: str, port: int, announce: Callable[[int], None]) -> None:
+async def _serve(edge: "CloudHttp", host: str, port: int, announce: Callable[[int], None]) -> None:
     app = web.Application(client_max_size=BODY_BYTES_MAX)
     app.add_routes(edge.routes())
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_S_MAX)
@@ -79,10 +79,10 @@ async def _serve(edge: "Edge", host: str, port: int, announce: Callable[[int], N
         await runner.cleanup()
 
 
-class Edge:
+class CloudHttp:
     """Requests to calls of the cloud, and the faults that befall answers."""
 
-    def __init__(self, cloud: Cloud, region: str) -> None:
+    def __init__(self, cloud: SimulatedCloud, region: str) -> None:
         self._cloud = cloud
         self._offers = _encode(cloud.catalogue.offers(region))
 
@@ -101,8 +101,8 @@ class Edge:
 
     async def ensure(self, request: web.Request) -> web.Response:
         self._refuse_in_outage()
-        wish = _read(_wish, await request.read())
-        return await self._answer(request, self._cloud.ensure(request.match_info["uid"], wish))
+        desired = _read(_wish, await request.read())
+        return await self._answer(request, self._cloud.ensure(request.match_info["uid"], desired))
 
     async def act(self, request: web.Request) -> web.Response:
         self._refuse_in_outage()

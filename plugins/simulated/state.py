@@ -11,9 +11,9 @@ from pathlib import Path
 
 import msgspec
 
-from secaplane.model.shape import NOWHERE, Json, Position, PowerState
-from secaplane.plugins.simulated.ranges import Full, Held
-from secaplane.plugins.simulated.wire import Counts, Faults, Thing
+from secaplane.model.shape import BEGINNING, Json, Position, PowerState
+from secaplane.plugins.simulated.ranges import FullRanges, HeldRange
+from secaplane.plugins.simulated.wire import CloudObject, Counts, Faults
 
 LOCKED_S_MAX = 2.0
 """How long to wait for a former process to let go of the file; two at a time are not allowed."""
@@ -70,9 +70,9 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Json).decode
 
 
-class State:
+class CloudState:
     def __init__(self, file: Path) -> None:
-        self.full = Full()
+        self.full = FullRanges()
         """It may know less than the file, never more; so it can be forgotten."""
         self._sqlite = sqlite3.connect(file, timeout=LOCKED_S_MAX, isolation_level=None)
         try:
@@ -100,31 +100,31 @@ class State:
         self._sqlite.execute("begin immediate")
         return self._sqlite
 
-    def thing(self, uid: str) -> Thing | None:
+    def thing(self, uid: str) -> CloudObject | None:
         row = self._sqlite.execute(f"{THING} where uid = ?", (uid,)).fetchone()
         return _thing(row) if row else None
 
-    def things(self) -> list[Thing]:
+    def things(self) -> list[CloudObject]:
         return [_thing(row) for row in self._sqlite.execute(f"{THING} order by path, uid")]
 
-    def users(self, uid: str, kind: str) -> list[Thing]:
+    def users(self, uid: str, kind: str) -> list[CloudObject]:
         """The things of a kind that refer to this one, or lie in it."""
         return [_thing(row) for row in self._sqlite.execute(USERS, (uid, kind))]
 
-    def held_by_others(self, within: Held, uid: str) -> Iterator[tuple[int, int]]:
+    def held_by_others(self, within: HeldRange, uid: str) -> Iterator[tuple[int, int]]:
         """(first, last), by their first."""
         space, first, last = within
         rows = self._sqlite.execute(HELD, (space, _blob(last), _blob(first), uid))
         return ((int.from_bytes(first), int.from_bytes(last)) for first, last in rows)
 
-    def keep(self, thing: Thing, held: Iterable[Held], *, new: bool = False) -> None:
+    def keep(self, thing: CloudObject, held: Iterable[HeldRange], *, new: bool = False) -> None:
         self._sqlite.execute(KEEP, _row(thing))
         self._use(thing.uid, {*thing.targets.values(), *thing.around.values()})
         self._hold(thing.uid, set(held))
         if new:
             self._sqlite.execute(CREATED, (thing.uid, thing.kind))
 
-    def forget(self, thing: Thing) -> None:
+    def forget(self, thing: CloudObject) -> None:
         self._use(thing.uid, set())
         self._hold(thing.uid, set())
         self._sqlite.execute("delete from things where uid = ?", (thing.uid,))
@@ -135,9 +135,9 @@ class State:
         self._sqlite.execute("delete from uses where user = ?", (uid,))
         self._sqlite.executemany("insert into uses values (?, ?)", [(each, uid) for each in used])
 
-    def _hold(self, uid: str, held: set[Held]) -> None:
+    def _hold(self, uid: str, held: set[HeldRange]) -> None:
         rows = self._sqlite.execute("select space, first, last from held where uid = ?", (uid,))
-        former = {Held(each[0], *map(int.from_bytes, each[1:])) for each in rows}
+        former = {HeldRange(each[0], *map(int.from_bytes, each[1:])) for each in rows}
         for each in former - held:
             self.full.let_go(each.space, each.first)
         self._sqlite.executemany(LET_GO, [_held(each, uid) for each in former - held])
@@ -145,9 +145,9 @@ class State:
 
     def last_key(self, uid: str) -> Position:
         (key,) = self._sqlite.execute(KEYS, (uid,)).fetchone()
-        return Position(key) if key is not None else NOWHERE
+        return Position(key) if key is not None else BEGINNING
 
-    def keep_action(self, thing: Thing, action: str, key: Position) -> None:
+    def keep_action(self, thing: CloudObject, action: str, key: Position) -> None:
         self._sqlite.execute("insert into actions values (?, ?, ?)", (thing.uid, key, action))
         self._sqlite.execute(ACTED, (thing.uid, thing.kind))
 
@@ -172,7 +172,7 @@ class State:
         self._sqlite.execute(keep, (_encode(faults),))
 
 
-def _row(thing: Thing) -> Row:
+def _row(thing: CloudObject) -> Row:
     return (
         thing.uid,
         thing.kind,
@@ -183,13 +183,13 @@ def _row(thing: Thing) -> Row:
         _encode(thing.around),
         _encode(thing.status),
         thing.begun_at,
-        thing.going,
+        thing.terminating,
     )
 
 
-def _thing(row: Row) -> Thing:
-    uid, kind, path, spec, power, targets, around, status, begun_at, going = row
-    return Thing(
+def _thing(row: Row) -> CloudObject:
+    uid, kind, path, spec, power, targets, around, status, begun_at, terminating = row
+    return CloudObject(
         uid=uid,
         kind=kind,
         path=path,
@@ -199,11 +199,11 @@ def _thing(row: Row) -> Thing:
         around=_decode(around),
         status=_decode(status),
         begun_at=begun_at,
-        going=bool(going),
+        terminating=bool(terminating),
     )
 
 
-def _held(held: Held, uid: str) -> tuple[str, bytes, bytes, str]:
+def _held(held: HeldRange, uid: str) -> tuple[str, bytes, bytes, str]:
     return held.space, _blob(held.first), _blob(held.last), uid
 
 

@@ -6,25 +6,25 @@ import msgspec
 from msgspec import Meta
 
 from secaplane.model.shape import Json, PowerState
-from secaplane.plugins import Refused, Settled, Working
+from secaplane.plugins import InProgress, Ready, TerminalError
 
 Seconds = Annotated[float, Meta(ge=0, le=86_400)]
 
 
-class SettledAnswer(Settled, frozen=True, tag="settled"): ...
+class ReadyAnswer(Ready, frozen=True, tag="settled"): ...
 
 
-class WorkingAnswer(Working, frozen=True, tag="working"): ...
+class InProgressAnswer(InProgress, frozen=True, tag="working"): ...
 
 
-class RefusedAnswer(Refused, frozen=True, tag="refused"): ...
+class TerminalErrorAnswer(TerminalError, frozen=True, tag="refused"): ...
 
 
-Answer = SettledAnswer | WorkingAnswer | RefusedAnswer
+Answer = ReadyAnswer | InProgressAnswer | TerminalErrorAnswer
 """An outcome that says in its JSON which one it is."""
 
 
-class Wish(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class DesiredObject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a thing shall be."""
 
     kind: str
@@ -42,14 +42,14 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.path.rpartition("/")[2]
 
 
-class Action(msgspec.Struct, frozen=True, kw_only=True):
+class ActionRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A wish that is obeyed once: to start, stop or restart what the wish describes."""
 
     action: str
-    wish: Wish
+    desired: DesiredObject
 
 
-class Thing(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class CloudObject(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One machine, volume, network ... that the cloud has. Nothing else says that it exists."""
 
     uid: str
@@ -64,10 +64,10 @@ class Thing(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The kind's own status fields; empty before anything was made."""
     begun_at: float
     """When its last change began, in seconds since 1970; what a delay is counted from."""
-    going: bool = False
+    terminating: bool = False
 
 
-class Refusing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RefusalFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A fault: things of this kind whose name fits the pattern are refused; empty fits all."""
 
     kind: str = ""
@@ -83,7 +83,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """How long after it began a change is Working."""
     look_again_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None
     """What a Working answer says; by default, the time that is left."""
-    refuse: tuple[Refusing, ...] = ()
+    refuse: tuple[RefusalFault, ...] = ()
     outage: bool = False
     """Whatever a plugin asks is answered: unavailable."""
     lose_answers: Annotated[int, Meta(ge=0)] = 0

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Protocol, TypeVar
 
-from secaplane.model.shape import NOWHERE, Json, Position, Ref
+from secaplane.model.shape import BEGINNING, Json, Position, Ref
 from secaplane.policy.grants.patterns import EVERY
 from secaplane.policy.grants.rules import (
     Grant,
@@ -16,18 +16,18 @@ from secaplane.policy.grants.rules import (
     catalogue_grant,
     narrowed,
 )
-from secaplane.policy.grants.sharded import Wide
+from secaplane.policy.grants.sharded import ShardedDict
 
-PLACES_MAX = 64
+ASSIGNMENT_PLACES_MAX = 64
 """Subs times workspaces by which one assignment is found; one of more is looked at in all."""
-Place = tuple[str, str, str]
+AssignmentPlace = tuple[str, str, str]
 """A sub, a tenant, and a workspace or EVERY."""
 Holder = tuple[str, str]
 """A sub and a tenant."""
-K = TypeVar("K", Place, Holder)
+K = TypeVar("K", AssignmentPlace, Holder)
 
 
-class Given(Protocol):
+class PolicyResource(Protocol):
     """A role or an assignment, as far as it matters here."""
 
     @property
@@ -35,23 +35,23 @@ class Given(Protocol):
     @property
     def spec(self) -> Json: ...
     @property
-    def going(self) -> bool:
+    def terminating(self) -> bool:
         """What is going gives nothing any more."""
         ...
 
 
-class Book:
+class AssignmentIndex:
     """The roles and assignments of all tenants, and when each tenant's last changed."""
 
     def __init__(self, region: str) -> None:
         self._region = region
         self._roles: defaultdict[str, dict[str, Role]] = defaultdict(dict)
-        self._assignments: defaultdict[str, Wide[Ref, Json]] = defaultdict(Wide)
-        self._named: Wide[Place, dict[Ref, None]] = Wide()
-        self._holding: Wide[Holder, dict[Ref, None]] = Wide()
+        self._assignments: defaultdict[str, ShardedDict[Ref, Json]] = defaultdict(ShardedDict)
+        self._named: ShardedDict[AssignmentPlace, dict[Ref, None]] = ShardedDict()
+        self._holding: ShardedDict[Holder, dict[Ref, None]] = ShardedDict()
         self._revisions: dict[str, Position] = {}
         self._editions: Counter[str] = Counter()
-        self._began = NOWHERE
+        self._began = BEGINNING
 
     def begin(self, revision: Position) -> None:
         """Of a tenant that never changed after it, this is the revision."""
@@ -65,10 +65,10 @@ class Book:
         one revision."""
         return self._editions[tenant]
 
-    def learn(self, given: Given, revision: Position) -> None:
+    def learn(self, given: PolicyResource, revision: Position) -> None:
         """A role or an assignment as it now is."""
         self.forget(given.ref, revision)
-        if given.going:
+        if given.terminating:
             return
         ref, spec = given.ref, given.spec
         tenant = ref.scope("tenants")
@@ -135,11 +135,11 @@ class Book:
         return sorted({sub for ref in specs for sub in specs.part(ref)[ref]["subs"]})
 
 
-def _add(where: Wide[K, dict[Ref, None]], key: K, ref: Ref) -> None:
+def _add(where: ShardedDict[K, dict[Ref, None]], key: K, ref: Ref) -> None:
     where.part(key).setdefault(key, {})[ref] = None
 
 
-def _remove(where: Wide[K, dict[Ref, None]], key: K, ref: Ref) -> None:
+def _remove(where: ShardedDict[K, dict[Ref, None]], key: K, ref: Ref) -> None:
     part = where.part(key)
     some = part.get(key)
     if some is not None:
@@ -148,13 +148,13 @@ def _remove(where: Wide[K, dict[Ref, None]], key: K, ref: Ref) -> None:
             del part[key]
 
 
-def _places(tenant: str, spec: Json) -> set[Place]:
+def _places(tenant: str, spec: Json) -> set[AssignmentPlace]:
     """Where an assignment is looked for."""
     workspaces = {
         workspace
         for scope in assignment_scopes(tenant, spec)
         for workspace in scope.get("workspaces") or (EVERY,)
     }
-    if len(spec["subs"]) * len(workspaces) > PLACES_MAX:
+    if len(spec["subs"]) * len(workspaces) > ASSIGNMENT_PLACES_MAX:
         workspaces = {EVERY}
     return {(sub, tenant, workspace) for sub in spec["subs"] for workspace in workspaces}

@@ -9,14 +9,14 @@ from operator import attrgetter
 import casbin
 
 from secaplane.policy.grants.patterns import covers
-from secaplane.policy.grants.rules import Asked, Grant, Rule, named
+from secaplane.policy.grants.rules import AccessRequest, Grant, Rule, named
 
 AT_ONCE = 20
 """Rules that casbin is asked of; more only when none of those allows it."""
 SHOWN_MAX = 5_000
 
 
-class Judge:
+class GrantEnforcer:
     """What one caller was given in one place, and casbin's word on it."""
 
     def __init__(self, grants: Iterable[Grant]) -> None:
@@ -28,7 +28,7 @@ class Judge:
         every = chain.from_iterable(grant.rules() for grant in self._grants)
         return _once([islice(every, SHOWN_MAX)])
 
-    def allowed_by(self, asked: Asked) -> Rule | None:
+    def allowed_by(self, asked: AccessRequest) -> Rule | None:
         """The rule that allows it; None when none does."""
         fitting = _once(grant.fitting(asked) for grant in self._grants)
         while some := list(islice(fitting, AT_ONCE)):
@@ -38,7 +38,7 @@ class Judge:
         return None
 
 
-def failing(asked: Asked, rule: Rule) -> list[str]:
+def failing(asked: AccessRequest, rule: Rule) -> list[str]:
     """The points in which a rule does not allow what is asked."""
     points = {
         name: named(getattr(asked, name), getattr(rule, name))
@@ -56,7 +56,7 @@ def _once(some: Iterable[Iterable[Rule]]) -> Iterator[Rule]:
             yield rule
 
 
-def _decided(rules: Iterable[Rule], asked: Asked) -> Rule | None:
+def _decided(rules: Iterable[Rule], asked: AccessRequest) -> Rule | None:
     asking = _enforcer()
     asking.model.clear_policy()
     asking.model.add_policies("p", "p", [list(_columns(rule)) for rule in rules])
@@ -64,7 +64,7 @@ def _decided(rules: Iterable[Rule], asked: Asked) -> Rule | None:
     return Rule(*row) if allowed else None
 
 
-_fields = attrgetter(*Asked.__struct_fields__)
+_fields = attrgetter(*AccessRequest.__struct_fields__)
 _columns = attrgetter(*Rule.__struct_fields__)
 
 

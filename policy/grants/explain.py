@@ -14,7 +14,7 @@ from secaplane.policy.grants.review import (
     AccessReviewStatus,
     Place,
 )
-from secaplane.policy.grants.rules import Asked, Rule
+from secaplane.policy.grants.rules import AccessRequest, Rule
 from secaplane.policy.tokens.caller import Caller
 
 
@@ -74,7 +74,7 @@ async def who_may(policy: Policy, verb: str, place: Place, tenant: str) -> Acces
     )
 
 
-def _permission(rule: Rule, asked: Asked | None = None) -> AccessReviewPermission:
+def _permission(rule: Rule, asked: AccessRequest | None = None) -> AccessReviewPermission:
     said_by, _, role = rule.assignment.partition("/")
     fields = {
         each: getattr(rule, each)

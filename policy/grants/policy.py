@@ -8,18 +8,25 @@ import msgspec
 
 from secaplane.kinds import KINDS
 from secaplane.model.errors import Forbidden, Unavailable
-from secaplane.model.events import By
+from secaplane.model.events import Actor
 from secaplane.model.kind import Kind
-from secaplane.model.shape import NOWHERE, Json, Position, Ref
-from secaplane.policy.grants.assignments import Book, Given
-from secaplane.policy.grants.enforcer import Judge, failing
+from secaplane.model.shape import BEGINNING, Json, Position, Ref
+from secaplane.policy.grants.assignments import AssignmentIndex, PolicyResource
+from secaplane.policy.grants.enforcer import GrantEnforcer, failing
 from secaplane.policy.grants.escalation import too_much
-from secaplane.policy.grants.rules import EVERYONE, NO_WORKSPACE, OPERATOR, Asked, Grant, Rule
+from secaplane.policy.grants.rules import (
+    EVERYONE,
+    NO_WORKSPACE,
+    OPERATOR,
+    AccessRequest,
+    Grant,
+    Rule,
+)
 from secaplane.policy.tokens.caller import Caller
 
 ANSWERS_MAX = 100_000
 """Kept in all."""
-STANDINGS_MAX = 10_000
+CALLER_GRANTS_MAX = 10_000
 KEPT_LENGTH_MAX = 512
 """In characters: of a longer address nothing can exist, so nobody asks for it again."""
 SCOPES = ("tenant", "workspace")
@@ -27,16 +34,16 @@ SCOPES = ("tenant", "workspace")
 KINDS_OF_POLICY = ("role", "role-assignment")
 
 
-class Standing:
+class CallerGrants:
     """What one caller may in one workspace of one tenant, as of a revision; with the answers that
     were given since."""
 
     __slots__ = ("answers", "edition", "judge", "revision")
 
     def __init__(self, grants: Iterable[Grant], revision: Position, edition: int) -> None:
-        self.judge = Judge(grants)
+        self.judge = GrantEnforcer(grants)
         self.revision, self.edition = revision, edition
-        self.answers: dict[tuple[str, ...], By | None] = {}
+        self.answers: dict[tuple[str, ...], Actor | None] = {}
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -44,7 +51,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
     rule: Rule | None
     revision: Position
-    asked: Asked
+    asked: AccessRequest
     nearest: Sequence[Rule] = ()
 
 
@@ -62,16 +69,16 @@ class Policy:
         region: str,
         fresh: Callable[[], bool],
     ) -> None:
-        self.revision = NOWHERE
-        self.book = Book(region)
+        self.revision = BEGINNING
+        self.book = AssignmentIndex(region)
         self._region, self._fresh = region, fresh
         self._operators = frozenset(operators)
         self._answers = 0
-        self._standings: OrderedDict[tuple[str, str, str, str], Standing] = OrderedDict()
+        self._standings: OrderedDict[tuple[str, str, str, str], CallerGrants] = OrderedDict()
 
     def may(
         self, caller: Caller, verb: str, kind: Kind, ids: Mapping[str, str], name: str = ""
-    ) -> By:
+    ) -> Actor:
         """Who is doing it and which assignment allows it: what the event will say.
 
         Raises:
@@ -98,7 +105,7 @@ class Policy:
             )
         return allowed
 
-    def _keep(self, standing: Standing, key: tuple[str, ...], allowed: By | None) -> None:
+    def _keep(self, standing: CallerGrants, key: tuple[str, ...], allowed: Actor | None) -> None:
         if sum(map(len, key)) > KEPT_LENGTH_MAX:
             return
         if self._answers >= ANSWERS_MAX:
@@ -133,7 +140,7 @@ class Policy:
         self._refuse_stale()
         asked = self._asked(verb, kind, ids, name)
         rule = self._rule(caller, asked)
-        own = Judge(() if rule else self._own(caller, asked.tenant))
+        own = GrantEnforcer(() if rule else self._own(caller, asked.tenant))
         nearest = nearest_to(asked, own.rules())
         return Verdict(rule, self.book.revision(asked.tenant), asked, nearest)
 
@@ -148,8 +155,8 @@ class Policy:
         self._refuse_stale()
         return self._rule(caller, self._asked(verb, kind, ids, name)) is not None
 
-    def _rule(self, caller: Caller, asked: Asked) -> Rule | None:
-        return Judge(self.grants(caller, asked.tenant, asked.workspace)).allowed_by(asked)
+    def _rule(self, caller: Caller, asked: AccessRequest) -> Rule | None:
+        return GrantEnforcer(self.grants(caller, asked.tenant, asked.workspace)).allowed_by(asked)
 
     def gives_too_much(self, caller: Caller, ref: Ref, old: Json | None, new: Json) -> str:
         """What a role or an assignment would give away that its author does not hold (CONTRACT: no
@@ -165,20 +172,20 @@ class Policy:
 
     def begin(self, revision: Position) -> None:
         """Forget everything: what is told next is all there was at that position."""
-        self.revision, self.book = revision, Book(self._region)
+        self.revision, self.book = revision, AssignmentIndex(self._region)
         self.book.begin(revision)
         self._standings.clear()
 
     def learn(
         self,
-        resources: Iterable[Given],
+        resources: Iterable[PolicyResource],
         revision: Position,
         *,
         unreadable: Iterable[Ref] = (),
     ) -> None:
         """Take roles and assignments as they now are; what cannot be read grants nothing. What was
         answered before in their tenants counts no longer."""
-        if self.revision == NOWHERE:
+        if self.revision == BEGINNING:
             self.book.begin(revision)
         for ref in unreadable:
             self.book.forget(ref, revision)
@@ -214,7 +221,7 @@ class Policy:
         if not self._fresh():
             raise Unavailable("who may what is not known at the moment; try again")
 
-    def _standing(self, caller: Caller, tenant: str, workspace: str) -> Standing:
+    def _standing(self, caller: Caller, tenant: str, workspace: str) -> CallerGrants:
         """Kept, unless it is a stranger's: who holds nothing shall not push out who does, whatever
         names of tenants come to mind."""
         edition = self.book.edition(tenant)
@@ -224,20 +231,20 @@ class Policy:
             self._standings.move_to_end(key)
             return standing
         grants = list(self.grants(caller, tenant, workspace))
-        standing = Standing(grants, self.book.revision(tenant), edition)
+        standing = CallerGrants(grants, self.book.revision(tenant), edition)
         if not tenant or len(grants) > 1:
             self._standings[key] = standing
             self._standings.move_to_end(key)
-            if len(self._standings) > STANDINGS_MAX:
+            if len(self._standings) > CALLER_GRANTS_MAX:
                 self._standings.popitem(last=False)
         return standing
 
-    def _asked(self, verb: str, kind: Kind, ids: Mapping[str, str], name: str) -> Asked:
+    def _asked(self, verb: str, kind: Kind, ids: Mapping[str, str], name: str) -> AccessRequest:
         """A tenant and a workspace are asked for as what they hold: their own name is the scope.
         Only what a resource lies in counts, whatever else its path names."""
         ids = {each: ids[each] for each in kind.scope}
         nested = kind.resource(f"{kind.collection.format_map(ids)}/{name}".rstrip("/"))
-        return Asked(
+        return AccessRequest(
             provider=kind.provider.name,
             flat="/".join(nested.split("/")[-2 if name else -1 :]),
             nested=nested,
@@ -247,16 +254,18 @@ class Policy:
             workspace=ids.get("workspace", name if kind.name == "workspace" else NO_WORKSPACE),
         )
 
-    def _by(self, caller: Caller, rule: Rule | None, revision: Position) -> By | None:
+    def _by(self, caller: Caller, rule: Rule | None, revision: Position) -> Actor | None:
         if rule is None:
             return None
-        return By(issuer=caller.issuer, sub=caller.sub, assignment=rule.assignment, policy=revision)
+        return Actor(
+            issuer=caller.issuer, sub=caller.sub, assignment=rule.assignment, policy=revision
+        )
 
 
 NEAREST_MAX = 5
 
 
-def nearest_to(asked: Asked, rules: Iterable[Rule]) -> list[Rule]:
+def nearest_to(asked: AccessRequest, rules: Iterable[Rule]) -> list[Rule]:
     """The rules that fail in the fewest points, those first that fail in the fewest."""
     ranked = sorted((len(failing(asked, rule)), n, rule) for n, rule in enumerate(rules))
     fewest = ranked[0][0] if ranked else 0

@@ -18,11 +18,11 @@ NO_WORKSPACE = ""
 STANDARD = "seca."
 """How the names of providers begin that roles can speak of: what is the house's own is given by its
 configuration alone."""
-HOUSE = KINDS["tenant"].provider.name
-_OFFERING = sorted({k.provider.name for k in KINDS.values() if k.offered and k.scope})
+ADMIN_PROVIDER = KINDS["tenant"].provider.name
+_OFFERING = sorted({k.provider.name for k in KINDS.values() if k.from_catalogue and k.scope})
 
 
-class Asked(msgspec.Struct, frozen=True):
+class AccessRequest(msgspec.Struct, frozen=True):
     """What is asked for, in casbin's words (`model.conf`)."""
 
     provider: str
@@ -85,7 +85,7 @@ class Grant(msgspec.Struct, frozen=True):
     """A missing dimension, or an empty one, is all of it."""
     said_by: str
 
-    def fitting(self, asked: Asked) -> Iterator[Rule]:
+    def fitting(self, asked: AccessRequest) -> Iterator[Rule]:
         """Its rules that can allow what is asked."""
         lines = [
             (asked.provider, pattern, verb)
@@ -98,7 +98,7 @@ class Grant(msgspec.Struct, frozen=True):
             for place in places:
                 yield Rule(*line, *place, self.said_by)
 
-    def _places(self, asked: Asked) -> set[tuple[str, str, str]]:
+    def _places(self, asked: AccessRequest) -> set[tuple[str, str, str]]:
         if not named(asked.tenant, self.tenant):
             return set()
         return {
@@ -204,8 +204,8 @@ EVERYONE = Grant(_role([("seca.region", "regions/*", READ)]), EVERY, _ANYWHERE, 
 OPERATOR = Grant(
     _role(
         [
-            (HOUSE, "tenants/*", (*READ, "put")),
-            (HOUSE, "revocations/*", (*READ, "put", "delete")),
+            (ADMIN_PROVIDER, "tenants/*", (*READ, "put")),
+            (ADMIN_PROVIDER, "revocations/*", (*READ, "put", "delete")),
         ]
     ),
     EVERY,

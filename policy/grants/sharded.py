@@ -9,7 +9,7 @@ V = TypeVar("V")
 PARTS = 16
 
 
-class Wide(Generic[K, V]):
+class ShardedDict(Generic[K, V]):
     def __init__(self) -> None:
         self._parts: tuple[dict[K, V], ...] = tuple({} for _ in range(PARTS))
 

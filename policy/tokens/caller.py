@@ -19,7 +19,7 @@ from jwt.utils import base64url_decode
 
 from secaplane.model.errors import Unauthenticated
 from secaplane.model.events import OWN_SUBS
-from secaplane.policy.tokens.keys import Keys
+from secaplane.policy.tokens.keys import IssuerKeys
 from secaplane.policy.tokens.revocations import Revocations
 
 TOKEN_BYTES_MAX = 8192
@@ -30,7 +30,7 @@ TIME_MAX = 253_402_300_800
 """The year 10000."""
 REMEMBERED_MAX = 10_000
 JWT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
-SORTS = (None, "jwt", "at+jwt", "application/at+jwt")
+TOKEN_TYPES = (None, "jwt", "at+jwt", "application/at+jwt")
 """What `typ` may say: logout tokens and their like are signed with the same keys (RFC 8725)."""
 
 
@@ -50,7 +50,7 @@ class _Proved(msgspec.Struct, frozen=True):
     caller: Caller
     issued_at: float
     expires: float
-    keys: Keys
+    keys: IssuerKeys
     named: tuple[str | None, str]
     key: jwt.PyJWK
 
@@ -58,17 +58,17 @@ class _Proved(msgspec.Struct, frozen=True):
 class _Stranger(Exception):
     """The token is signed with a key we do not know; perhaps it is a new one."""
 
-    def __init__(self, keys: Keys, named: tuple[str | None, str]) -> None:
+    def __init__(self, keys: IssuerKeys, named: tuple[str | None, str]) -> None:
         self.keys, self.named = keys, named
 
 
-class Tokens:
+class TokenVerifier:
     """Tokens as callers. One that was proved is remembered by its digest, for as long as it has not
     expired, nobody has revoked it, and its key still stands for its issuer."""
 
     def __init__(
         self,
-        issuers: Sequence[Keys],
+        issuers: Sequence[IssuerKeys],
         revocations: Revocations,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -179,11 +179,11 @@ def _no_number(text: str) -> NoReturn:
 
 
 def _vouched(
-    token: str, header: dict[str, Any], keys: Keys
+    token: str, header: dict[str, Any], keys: IssuerKeys
 ) -> tuple[dict[str, Any], tuple[str | None, str], jwt.PyJWK]:
     """The claims, and the key that they are signed with."""
     sort, algorithm, kid = header.get("typ"), header.get("alg"), header.get("kid")
-    if (sort.lower() if isinstance(sort, str) else sort) not in SORTS:
+    if (sort.lower() if isinstance(sort, str) else sort) not in TOKEN_TYPES:
         raise Unauthenticated("the token is of a sort that names no caller")
     if algorithm not in keys.issuer.algorithms:
         raise Unauthenticated("the token is signed in a way that its issuer does not sign")
@@ -201,7 +201,7 @@ def _vouched(
         raise
 
 
-def _verified(token: str, key: jwt.PyJWK, keys: Keys) -> dict[str, Any]:
+def _verified(token: str, key: jwt.PyJWK, keys: IssuerKeys) -> dict[str, Any]:
     issuer = keys.issuer
     claims: dict[str, Any] = jwt.decode(
         token,

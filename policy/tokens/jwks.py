@@ -35,7 +35,7 @@ class _Jwks(msgspec.Struct, frozen=True):
 _decode = msgspec.json.Decoder(_Jwks).decode
 
 
-class Found(msgspec.Struct, frozen=True):
+class KeySet(msgspec.Struct, frozen=True):
     """The keys by (kid, algorithm), and what is wrong with those left out."""
 
     keys: Mapping[tuple[str | None, str], jwt.PyJWK]
@@ -44,7 +44,7 @@ class Found(msgspec.Struct, frozen=True):
     remarks: Sequence[str] = ()
 
 
-def shared(secret: bytes) -> Found:
+def shared(secret: bytes) -> KeySet:
     """A secret from a file, which the token need not name.
 
     Raises:
@@ -54,10 +54,10 @@ def shared(secret: bytes) -> Found:
     if len(secret) < SECRET_BYTES_MIN:
         raise Unusable(f"a secret has at least {SECRET_BYTES_MIN} bytes")
     text = urlsafe_b64encode(secret).rstrip(b"=").decode()
-    return Found({}, {SHARED: jwt.PyJWK({"kty": "oct", "k": text}, SHARED)})
+    return KeySet({}, {SHARED: jwt.PyJWK({"kty": "oct", "k": text}, SHARED)})
 
 
-def read(jwks: bytes, issuer: Issuer) -> Found:
+def read(jwks: bytes, issuer: Issuer) -> KeySet:
     """The public keys that fit an issuer's algorithms.
 
     Raises:
@@ -85,7 +85,7 @@ def read(jwks: bytes, issuer: Issuer) -> Found:
     if not usable:
         raise Unusable("; ".join(["it has no key that we can use", *remarks]))
     only = {algorithm: key for (_, algorithm), key in keys.items()} if usable == 1 else {}
-    return Found(keys, only, remarks)
+    return KeySet(keys, only, remarks)
 
 
 def _made(row: Any, issuer: Issuer) -> list[tuple[str, jwt.PyJWK]]:

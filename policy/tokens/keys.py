@@ -26,7 +26,7 @@ WAITING_MAX = 64
 log = logging.getLogger("secaplane.keys")
 
 
-class Keys:
+class IssuerKeys:
     def __init__(
         self,
         issuer: Issuer,
@@ -47,7 +47,7 @@ class Keys:
         self._stale_s, self._wait_s = stale_s, wait_s
         self._failed, self._clock = failed, clock
         self._raw: bytes | None = None
-        self._found, self._had_at = jwks.Found({}, {}), float("-inf")
+        self._found, self._had_at = jwks.KeySet({}, {}), float("-inf")
         self._said, self._pause_s = "", self._every_s
         self._begun = self._done = self._waiting = 0
         self._asked, self._over = asyncio.Event(), asyncio.Condition()

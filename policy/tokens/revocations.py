@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from secaplane.model.shape import Json, Position, Ref
-from secaplane.policy.grants.assignments import Given
+from secaplane.policy.grants.assignments import PolicyResource
 
 KINDS_OF_REVOCATION = ("revocation",)
 
@@ -22,12 +22,16 @@ class Revocations:
         self.learn((), revision)
 
     def learn(
-        self, resources: Iterable[Given], revision: Position, *, unreadable: Iterable[Ref] = ()
+        self,
+        resources: Iterable[PolicyResource],
+        revision: Position,
+        *,
+        unreadable: Iterable[Ref] = (),
     ) -> None:
         """Take revocations as they now are; one that cannot be read stays as it was known."""
         for resource in resources:
             self._by_ref.pop(resource.ref, None)
-            if not resource.going:
+            if not resource.terminating:
                 self._by_ref[resource.ref] = resource.spec
         self._changed = True
 

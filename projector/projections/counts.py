@@ -5,14 +5,14 @@ from functools import lru_cache
 
 from secaplane.kinds import KINDS, parents
 from secaplane.model.shape import Ref, Resource
-from secaplane.projector.columns import Insert, Row, addresses
-from secaplane.projector.folding import Folded
+from secaplane.projector.columns import InsertRows, Row, addresses
+from secaplane.projector.folding import ProjectedEvent
 from secaplane.readmodel.schema.tables import Tx
 
 NAME = "counts"
 COLLECTIONS_MAX = 10_000
 PARTS = (
-    Insert(
+    InsertRows(
         NAME,
         {"path": "text", "inside": "bigint"},
         "on conflict (path) do update set inside = counts.inside + excluded.inside",
@@ -20,7 +20,7 @@ PARTS = (
 )
 
 
-def rows(folded: Sequence[Folded]) -> tuple[list[Row]]:
+def rows(folded: Sequence[ProjectedEvent]) -> tuple[list[Row]]:
     """By how much each count changes. What came and went again within the batch changes it by
     nothing, and leaves its row all the same: rows do not depend on how events were batched."""
     changes = dict[str, int]()

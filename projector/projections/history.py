@@ -6,8 +6,8 @@ import msgspec
 
 from secaplane.eventlog.codec import NAMES
 from secaplane.model.shape import Ref
-from secaplane.projector.columns import Insert, Row
-from secaplane.projector.folding import Folded
+from secaplane.projector.columns import InsertRows, Row
+from secaplane.projector.folding import ProjectedEvent
 from secaplane.readmodel.schema.tables import Tx
 
 NAME = "history"
@@ -23,15 +23,15 @@ COLUMNS = {
     "by": "text",
     "document": "text",
 }
-PARTS = (Insert(NAME, COLUMNS, on_conflict=""),)
+PARTS = (InsertRows(NAME, COLUMNS, on_conflict=""),)
 _encode = msgspec.json.Encoder().encode
 
 
-def rows(folded: Sequence[Folded]) -> tuple[list[Row]]:
+def rows(folded: Sequence[ProjectedEvent]) -> tuple[list[Row]]:
     return ([row(each) for each in folded],)
 
 
-def row(folded: Folded) -> Row:
+def row(folded: ProjectedEvent) -> Row:
     event = folded.event
     return (
         event.position,
@@ -42,7 +42,7 @@ def row(folded: Folded) -> Row:
         NAMES[type(event.event)],
         event.request,
         event.cause,
-        _encode(event.by).decode(),
+        _encode(event.actor).decode(),
         folded.document,
     )
 

@@ -4,8 +4,8 @@ keeps its labels, because it stays listed for those who ask."""
 from collections.abc import Sequence
 
 from secaplane.model.shape import Labels, Ref, Resource
-from secaplane.projector.columns import Delete, Insert, Row, lives
-from secaplane.projector.folding import Folded
+from secaplane.projector.columns import DeleteRows, InsertRows, Row, lives
+from secaplane.projector.folding import ProjectedEvent
 from secaplane.readmodel.schema.tables import Tx
 
 NAME = "labels"
@@ -17,11 +17,11 @@ COLUMNS = {
     "name": "text",
     "life": "bigint",
 }
-PARTS = (Delete(NAME, COLUMNS), Insert(NAME, COLUMNS))
+PARTS = (DeleteRows(NAME, COLUMNS), InsertRows(NAME, COLUMNS))
 _NONE: Labels = {}
 
 
-def rows(folded: Sequence[Folded]) -> tuple[list[Row], list[Row]]:
+def rows(folded: Sequence[ProjectedEvent]) -> tuple[list[Row], list[Row]]:
     """Those that went and those that came, so that one statement can do both."""
     went: list[Row] = []
     came: list[Row] = []

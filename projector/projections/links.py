@@ -3,18 +3,18 @@ mean, whether that is there or not."""
 
 from collections.abc import Sequence
 
-from secaplane.kinds.references import uses
+from secaplane.kinds.references import targets_of
 from secaplane.model.shape import Ref, Resource
-from secaplane.projector.columns import Delete, Insert, Row, addresses
-from secaplane.projector.folding import Folded
+from secaplane.projector.columns import DeleteRows, InsertRows, Row, addresses
+from secaplane.projector.folding import ProjectedEvent
 from secaplane.readmodel.schema.tables import Tx
 
 NAME = "links"
 COLUMNS = {"target_kind": "text", "target_path": "text", "kind": "text", "path": "text"}
-PARTS = (Delete(NAME, COLUMNS), Insert(NAME, COLUMNS))
+PARTS = (DeleteRows(NAME, COLUMNS), InsertRows(NAME, COLUMNS))
 
 
-def rows(folded: Sequence[Folded]) -> tuple[list[Row], list[Row]]:
+def rows(folded: Sequence[ProjectedEvent]) -> tuple[list[Row], list[Row]]:
     went: list[Row] = []
     came: list[Row] = []
     for before, after in addresses(folded):
@@ -28,7 +28,7 @@ def rows(folded: Sequence[Folded]) -> tuple[list[Row], list[Row]]:
 def _targets(resource: Resource | None) -> frozenset[Ref]:
     if resource is None or resource.gone:
         return frozenset()
-    return uses(resource.ref, resource.spec)
+    return targets_of(resource.ref, resource.spec)
 
 
 def _row(target: Ref, ref: Ref) -> Row:

@@ -7,8 +7,8 @@ from asyncpg import Pool
 
 from secaplane.kinds import KINDS
 from secaplane.model.shape import Ref, Resource
-from secaplane.projector.columns import Insert, Row
-from secaplane.projector.folding import Folded
+from secaplane.projector.columns import InsertRows, Row
+from secaplane.projector.folding import ProjectedEvent
 from secaplane.readmodel.questions.resources import decode_resource
 from secaplane.readmodel.schema.tables import Tx
 
@@ -39,10 +39,10 @@ on conflict (kind, collection, name, life) do update set
 """
 
 
-PARTS = (Insert(NAME, COLUMNS, ON_CONFLICT),)
+PARTS = (InsertRows(NAME, COLUMNS, ON_CONFLICT),)
 
 
-def rows(folded: Sequence[Folded]) -> tuple[list[Row]]:
+def rows(folded: Sequence[ProjectedEvent]) -> tuple[list[Row]]:
     """Only the last state of each life in the batch is written; lives that ended come first, so
     that a name used again finds its place free."""
     last = {(each.event.ref, each.resource.life): each for each in folded}
@@ -50,7 +50,7 @@ def rows(folded: Sequence[Folded]) -> tuple[list[Row]]:
     return ([row(each) for each in ended_first],)
 
 
-def row(folded: Folded) -> Row:
+def row(folded: ProjectedEvent) -> Row:
     resource = folded.resource
     ref = resource.ref
     return (
@@ -66,7 +66,7 @@ def row(folded: Folded) -> Row:
         resource.position,
         resource.deleted_at is not None,
         resource.gone,
-        KINDS[ref.kind].unfinished(resource),
+        KINDS[ref.kind].unsettled(resource),
     )
 
 

@@ -5,20 +5,23 @@ a position is the same for whoever asks, whenever."""
 from collections.abc import Sequence
 
 from secaplane.kinds import KINDS
-from secaplane.kinds.shares import share
+from secaplane.kinds.shares import quota_share
 from secaplane.model.shape import Position, Ref, Resource
-from secaplane.projector.columns import Close, Insert, Row
-from secaplane.projector.folding import Folded
-from secaplane.readmodel.schema.tables import OPEN, Tx
+from secaplane.projector.columns import CloseRows, InsertRows, Row
+from secaplane.projector.folding import ProjectedEvent
+from secaplane.readmodel.schema.tables import NEVER_ENDED, Tx
 
 NAME = "usage"
 LIFE = {"tenant": "text", "kind": "text", "life": "bigint"}
 UNTIL = {"until": "bigint"}
 CHANGE = {"position": "bigint", "sku": "text", "number": "int", "amount": "bigint"}
-PARTS = (Close(NAME, LIFE | UNTIL, str(OPEN)), Insert(NAME, LIFE | CHANGE | UNTIL, on_conflict=""))
+PARTS = (
+    CloseRows(NAME, LIFE | UNTIL, str(NEVER_ENDED)),
+    InsertRows(NAME, LIFE | CHANGE | UNTIL, on_conflict=""),
+)
 
 
-def rows(folded: Sequence[Folded]) -> tuple[list[Row], list[Row]]:
+def rows(folded: Sequence[ProjectedEvent]) -> tuple[list[Row], list[Row]]:
     ended: dict[Position, Row] = {}
     came: list[tuple[Position, Row]] = []
     for each in folded:
@@ -35,15 +38,15 @@ def rows(folded: Sequence[Folded]) -> tuple[list[Row], list[Row]]:
             changes = _changes(before, now)
             came += ((now.life, (*place, now.position, *change)) for change in changes)
     until = {life: row[-1] for life, row in ended.items()}
-    return list(ended.values()), [(*row, until.get(life, OPEN)) for life, row in came]
+    return list(ended.values()), [(*row, until.get(life, NEVER_ENDED)) for life, row in came]
 
 
 def _changes(before: Resource | None, now: Resource) -> list[Row]:
     """By SKU: how many more, and how much more."""
-    is_ = share(now.ref, now.spec)
+    is_ = quota_share(now.ref, now.spec)
     if before is None or before.life != now.life:
         return [(is_.sku, is_.number, is_.amount)]
-    was = share(before.ref, before.spec)
+    was = quota_share(before.ref, before.spec)
     if was == is_:
         return []
     if was.sku == is_.sku:

@@ -1,13 +1,13 @@
 """The SQL queries, one file for each subject; all of them can be asked as `questions.<name>`."""
 
-from secaplane.readmodel.questions.declared import Declared as Declared
+from secaplane.readmodel.questions.declared import DeclaredResource as DeclaredResource
 from secaplane.readmodel.questions.declared import declared as declared
-from secaplane.readmodel.questions.referrers import User as User
-from secaplane.readmodel.questions.referrers import neighbours as neighbours
+from secaplane.readmodel.questions.referrers import Referrer as Referrer
 from secaplane.readmodel.questions.referrers import outpaced as outpaced
-from secaplane.readmodel.questions.referrers import users as users
-from secaplane.readmodel.questions.resources import Choice as Choice
+from secaplane.readmodel.questions.referrers import referrers as referrers
+from secaplane.readmodel.questions.referrers import sharing_referrers as sharing_referrers
 from secaplane.readmodel.questions.resources import Row as Row
+from secaplane.readmodel.questions.resources import Selection as Selection
 from secaplane.readmodel.questions.resources import below as below
 from secaplane.readmodel.questions.resources import below_counted as below_counted
 from secaplane.readmodel.questions.resources import decode_resource as decode_resource
@@ -16,6 +16,6 @@ from secaplane.readmodel.questions.resources import page as page
 from secaplane.readmodel.questions.resources import quarantine as quarantine
 from secaplane.readmodel.questions.resources import quarantined as quarantined
 from secaplane.readmodel.questions.resources import resources_at as resources_at
-from secaplane.readmodel.questions.resources import unfinished as unfinished
+from secaplane.readmodel.questions.resources import unsettled as unsettled
 from secaplane.readmodel.schema.checkpoints import checkpoint as checkpoint
 from secaplane.readmodel.schema.checkpoints import locked_checkpoint as locked_checkpoint

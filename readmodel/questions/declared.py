@@ -14,12 +14,12 @@ from secaplane.readmodel.schema.checkpoints import checkpoint
 AT_ONCE = 50
 
 
-class Declared(msgspec.Struct, frozen=True, gc=False):
+class DeclaredResource(msgspec.Struct, frozen=True, gc=False):
     """What is wanted of a living resource, and nothing else of it."""
 
     ref: Ref
     spec: Json
-    going: bool
+    terminating: bool
     quarantined: bool
     """There is an event after this that could not be applied."""
 
@@ -31,7 +31,7 @@ class _OnlySpec(msgspec.Struct, frozen=True, gc=False):
 @asynccontextmanager
 async def declared(
     pool: Pool, kinds: Sequence[str], stream: str
-) -> AsyncIterator[tuple[AsyncIterator[list[Declared]], Position]]:
+) -> AsyncIterator[tuple[AsyncIterator[list[DeclaredResource]], Position]]:
     """Some at a time, and the position that all of it holds at: one snapshot of both."""
     async with (
         pool.acquire() as connection,
@@ -45,10 +45,10 @@ async def declared(
         yield _declared(cursor), await checkpoint(connection, "resources", stream)
 
 
-async def _declared(cursor: Cursor) -> AsyncIterator[list[Declared]]:
+async def _declared(cursor: Cursor) -> AsyncIterator[list[DeclaredResource]]:
     while rows := await cursor.fetch(AT_ONCE):
         yield [
-            Declared(Ref(kind, path), _decode_spec(resource).spec, deleted, quarantined)
+            DeclaredResource(Ref(kind, path), _decode_spec(resource).spec, deleted, quarantined)
             for kind, path, resource, deleted, quarantined in rows
         ]
 

@@ -12,7 +12,7 @@ LAST = "\x7f"
 """Comes after every character of a name."""
 
 
-async def family(pool: Pool, collections: Iterable[Ref], stem: str) -> dict[Ref, Resource]:
+async def owned_resources(pool: Pool, collections: Iterable[Ref], stem: str) -> dict[Ref, Resource]:
     """Those of some collections (their kind and path) that the house itself made with a name that
     is the stem and a number, and that are not gone."""
     wanted = list(collections)

@@ -8,15 +8,15 @@ from asyncpg import Pool
 from secaplane.model.shape import Ref
 
 
-class User(NamedTuple):
-    """`ref` refers to `target`, and is on its way out if it is `going`."""
+class Referrer(NamedTuple):
+    """`ref` refers to `target`, and is on its way out if it is `terminating`."""
 
     target: Ref
     ref: Ref
-    going: bool
+    terminating: bool
 
 
-async def users(pool: Pool, targets: Sequence[Ref], *, kinds: Sequence[str]) -> list[User]:
+async def referrers(pool: Pool, targets: Sequence[Ref], *, kinds: Sequence[str]) -> list[Referrer]:
     """Who of those kinds refers to those targets; by target, the oldest life first."""
     rows = await pool.fetch(
         """
@@ -30,10 +30,10 @@ async def users(pool: Pool, targets: Sequence[Ref], *, kinds: Sequence[str]) -> 
         *_columns(set(targets)),
         list(kinds),
     )
-    return [User(Ref(row[0], row[1]), Ref(row[2], row[3]), row[4]) for row in rows]
+    return [Referrer(Ref(row[0], row[1]), Ref(row[2], row[3]), row[4]) for row in rows]
 
 
-async def neighbours(pool: Pool, refs: Sequence[Ref], *, kinds: Sequence[str]) -> list[Ref]:
+async def sharing_referrers(pool: Pool, refs: Sequence[Ref], *, kinds: Sequence[str]) -> list[Ref]:
     """Who of those kinds refers to something that one of these refers to as well."""
     rows = await pool.fetch(
         """

@@ -27,7 +27,7 @@ async def quarantined(pool: Pool, ref: Ref) -> bool:
     return bool(found)
 
 
-class Choice(msgspec.Struct, frozen=True):
+class Selection(msgspec.Struct, frozen=True):
     """What a label selector chooses: see `query.labels`."""
 
     borne: str = ""
@@ -41,7 +41,7 @@ class Choice(msgspec.Struct, frozen=True):
 
 
 FIRST_ARGUMENT = 6
-EVERYTHING = Choice()
+ALL_RESOURCES = Selection()
 
 
 async def page(
@@ -52,7 +52,7 @@ async def page(
     after: tuple[str, int],
     limit: int,
     deleted: bool | None,
-    choice: Choice = EVERYTHING,
+    choice: Selection = ALL_RESOURCES,
 ) -> list[Row]:
     """A page of a collection in the order (name, life).
 
@@ -69,7 +69,7 @@ async def page(
     return [Row(shown(row[0], row[3], row[4]), row[1], row[2]) for row in rows]
 
 
-def _page(kind: str, choice: Choice, deleted: bool | None) -> str:
+def _page(kind: str, choice: Selection, deleted: bool | None) -> str:
     alive = {False: "and not r.gone and not r.deleted", True: "and r.deleted", None: ""}[deleted]
     by = "l" if choice.borne else "r"
     source = _source(choice)
@@ -80,7 +80,7 @@ def _page(kind: str, choice: Choice, deleted: bool | None) -> str:
     """
 
 
-def _source(choice: Choice) -> str:
+def _source(choice: Selection) -> str:
     """Who may be on the page, in order. Nothing is left to the planner that it could get wrong: it
     cannot know how many bear a label."""
     where = "{0}.kind = $1 and {0}.collection = $2 and ({0}.name, {0}.life) > ($3, $4)"
@@ -102,9 +102,9 @@ _ROW = """
 
 
 async def below(
-    pool: Pool, kinds: Sequence[str], path: str, *, going_too: bool, limit: int
+    pool: Pool, kinds: Sequence[str], path: str, *, include_terminating: bool, limit: int
 ) -> list[Ref]:
-    """What lies in a resource and is not gone; with `going_too` also what is on its way."""
+    """What lies in a resource and is not gone; with `include_terminating` also what is on its way."""
     rows = await pool.fetch(
         """
         select kind, path from resources
@@ -114,14 +114,14 @@ async def below(
         list(kinds),
         f"{path}/",
         f"{path}0",  # the character after the slash: whatever begins with the path and a slash
-        going_too,
+        include_terminating,
         limit,
     )
     return [Ref(*row) for row in rows]
 
 
 async def below_counted(
-    pool: Pool, kinds: Sequence[str], path: str, *, going_too: bool, limit: int
+    pool: Pool, kinds: Sequence[str], path: str, *, include_terminating: bool, limit: int
 ) -> tuple[list[Ref], int]:
     """The first of what `below` answers, and how many there are in all."""
     count = await pool.fetchval(
@@ -132,9 +132,11 @@ async def below_counted(
         list(kinds),
         f"{path}/",
         f"{path}0",
-        going_too,
+        include_terminating,
     )
-    return await below(pool, kinds, path, going_too=going_too, limit=limit), count
+    return await below(
+        pool, kinds, path, include_terminating=include_terminating, limit=limit
+    ), count
 
 
 async def resources_at(pool: Pool, refs: Sequence[Ref]) -> dict[Ref, Resource]:
@@ -150,7 +152,7 @@ async def resources_at(pool: Pool, refs: Sequence[Ref]) -> dict[Ref, Resource]:
     return {resource.ref: resource for resource in (decode_resource(row[0]) for row in rows)}
 
 
-async def unfinished(pool: Pool, stream: str) -> tuple[list[Ref], Position]:
+async def unsettled(pool: Pool, stream: str) -> tuple[list[Ref], Position]:
     """What reconcilers begin with, and the position it holds at: one snapshot of both."""
     async with (
         pool.acquire() as connection,

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 from asyncpg import Pool
 
-from secaplane.kinds.shares import Share
+from secaplane.kinds.shares import QuotaShare
 from secaplane.model.shape import Json, Position, Ref
-from secaplane.readmodel.schema.tables import OPEN
+from secaplane.readmodel.schema.tables import NEVER_ENDED
 
 
 class _Document(msgspec.Struct, frozen=True):
@@ -19,13 +19,13 @@ class _Document(msgspec.Struct, frozen=True):
 _decode = msgspec.json.Decoder(_Document).decode
 
 
-class Usage:
+class UsageQueries:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def taken(
         self, tenant: str, kinds: Sequence[str], at: Position | None = None
-    ) -> list[Share]:
+    ) -> list[QuotaShare]:
         """What was not gone at a position, or is not gone now: by kind and SKU."""
         rows = await self._pool.fetch(
             """
@@ -35,15 +35,15 @@ class Usage:
             """,
             tenant,
             list(kinds),
-            OPEN - 1 if at is None else at,
+            NEVER_ENDED - 1 if at is None else at,
         )
-        return [Share(*row) for row in rows]
+        return [QuotaShare(*row) for row in rows]
 
     async def changes(
         self, tenant: str, kind: str, *, life: Position, up_to: Position
-    ) -> list[tuple[Position, Share]]:
+    ) -> list[tuple[Position, QuotaShare]]:
         """What one life took, and when, whether it is gone by now or not."""
-        for since in (OPEN - 1, life):  # most live, and are found at once
+        for since in (NEVER_ENDED - 1, life):  # most live, and are found at once
             rows = await self._pool.fetch(
                 """
                 select position, kind, sku, number, amount from usage
@@ -58,7 +58,7 @@ class Usage:
             )
             if rows:
                 break
-        return [(Position(row[0]), Share(*row[1:])) for row in rows]
+        return [(Position(row[0]), QuotaShare(*row[1:])) for row in rows]
 
     async def specs(self, refs: Sequence[Ref], at: Position) -> dict[Ref, Json]:
         """What was wanted of some resources at a position."""

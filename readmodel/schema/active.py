@@ -6,7 +6,14 @@ from typing import Any
 
 import asyncpg
 
-from secaplane.readmodel.schema.tables import CONNECT_S_MAX, HOUSE, LAYOUT, PREFIX, Tx, open_pool
+from secaplane.readmodel.schema.tables import (
+    ADMIN_SCHEMA,
+    CONNECT_S_MAX,
+    LAYOUT,
+    PREFIX,
+    Tx,
+    open_pool,
+)
 
 
 class NoReadModel(Exception):
@@ -16,13 +23,13 @@ class NoReadModel(Exception):
 async def active(connection: Tx | asyncpg.Pool) -> str | None:
     """The active read model of this release's layout."""
     name: str | None = await connection.fetchval(
-        f"select read_model from {HOUSE}.active where layout = $1", LAYOUT
+        f"select read_model from {ADMIN_SCHEMA}.active where layout = $1", LAYOUT
     )
     return name
 
 
 async def active_of_any_layout(connection: Tx) -> list[str]:
-    rows = await connection.fetch(f"select read_model from {HOUSE}.active")
+    rows = await connection.fetch(f"select read_model from {ADMIN_SCHEMA}.active")
     return [row[0] for row in rows]
 
 
@@ -37,7 +44,7 @@ async def read_models(connection: Tx | asyncpg.Pool) -> list[str]:
 async def settled_for(connection: Tx) -> float:
     """Seconds since the last switch."""
     seconds: float = await connection.fetchval(
-        f"select extract(epoch from now() - max(since))::float8 from {HOUSE}.active"
+        f"select extract(epoch from now() - max(since))::float8 from {ADMIN_SCHEMA}.active"
     )
     return seconds
 
@@ -69,7 +76,7 @@ async def find(url: str) -> str:
     return name
 
 
-class Turning(asyncpg.Connection):
+class SwitchableConnection(asyncpg.Connection):
     """A connection that can be turned to another read model."""
 
     looks_at = ""
@@ -79,7 +86,7 @@ class Turning(asyncpg.Connection):
         self.looks_at = read_model
 
 
-class Reading:
+class ReadModelPool:
     """What a process reads: one pool that everybody there holds, and the read model it is turned
     to. A question that has begun ends where it began."""
 
@@ -97,15 +104,15 @@ class Reading:
             await connection.look_at(self.read_model)
 
 
-async def open_reading(url: str, *, size: int = 4, writes: bool = False) -> Reading:
+async def open_read_model_pool(url: str, *, size: int = 4, writes: bool = False) -> ReadModelPool:
     """Raises NoReadModel where there is none of this layout yet."""
-    reading = Reading(await find(url))
+    reading = ReadModelPool(await find(url))
     reading.pool = await open_pool(
         url,
         schema=reading.read_model,
         size=size,
         writes=writes,
-        connection_class=Turning,
+        connection_class=SwitchableConnection,
         setup=reading.turned,
     )
     return reading

@@ -9,7 +9,7 @@ from asyncpg.pool import PoolConnectionProxy
 LAYOUT = 3
 """Changes with the tables, and with what is put into them. Releases of two layouts run side by
 side, each on read models of its own."""
-OPEN = 2**63 - 1
+NEVER_ENDED = 2**63 - 1
 """A position that never comes: until then lasts what lasts."""
 READ_MODEL = "rm_1"
 """What the first read model of a fresh database is called."""
@@ -17,7 +17,7 @@ PREFIX = "rm_"
 Tx = asyncpg.Connection | PoolConnectionProxy
 READER = "secaplane_reader"
 """The role, if there is one, that may read and nothing else: every process but the projector."""
-AWAY = (
+DATABASE_UNAVAILABLE = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
@@ -30,23 +30,23 @@ AWAY = (
 )
 """The database's trouble, not the question's: the same may be asked again a moment later."""
 ANSWER_S_MAX, CONNECT_S_MAX = 5, 5
-HOUSE = "secaplane"
+ADMIN_SCHEMA = "secaplane"
 """The schema of what outlives every read model: which of them are active."""
 
 _LOCK = 0x5ECA
 """Key of the advisory lock under which schemas are made: several processes may start at once."""
 
 ACTIVE = f"""
-create schema if not exists {HOUSE};
-create table if not exists {HOUSE}.active (
+create schema if not exists {ADMIN_SCHEMA};
+create table if not exists {ADMIN_SCHEMA}.active (
     read_model text not null
 );
 -- the first release wrote one row, and named no layout
-alter table {HOUSE}.active
+alter table {ADMIN_SCHEMA}.active
     add column if not exists layout int not null default 1,
     add column if not exists since timestamptz not null default now(),
     drop column if exists only_row;
-create unique index if not exists active_of_layout on {HOUSE}.active (layout);
+create unique index if not exists active_of_layout on {ADMIN_SCHEMA}.active (layout);
 """
 
 TABLES = """
@@ -170,7 +170,7 @@ async def prepare(url: str, schema: str | None = READ_MODEL) -> None:
         async with connection.transaction():
             await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
             await connection.execute(ACTIVE)
-            await connection.execute(GRANTS.format(schema=HOUSE))
+            await connection.execute(GRANTS.format(schema=ADMIN_SCHEMA))
             if schema is not None:
                 await connection.execute(TABLES.format(schema=schema))
                 await connection.execute(GRANTS.format(schema=schema))

@@ -1,4 +1,4 @@
-"""Figures: medians and spreads, printed as a table and written to `bench.json`."""
+"""Figures: medians and spreads, printed as a table and written to `dependencies.json`."""
 
 import statistics
 from collections.abc import Sequence

@@ -18,8 +18,8 @@ import asyncpg
 import msgspec
 
 from secaplane.cli.dev import embedded
-from secaplane.cli.dev.plane import House
-from secaplane.cli.dev.supervisor import Children
+from secaplane.cli.dev.plane import DevPlane
+from secaplane.cli.dev.supervisor import Supervisor
 from secaplane.cli.processes.serve import _page_keys
 from secaplane.model.shape import Json
 from secaplane.query.pages import skip_token
@@ -63,8 +63,8 @@ async def measure() -> dict[str, Figure]:
     folder = Path(tempfile.mkdtemp(prefix="secaplane-many-"))
     try:
         (folder / "catalogue.toml").write_text(CATALOGUE)
-        async with Children(folder / "logs") as children:
-            house = House(config(folder), folder, 0, lasting=False)
+        async with Supervisor(folder / "logs") as children:
+            house = DevPlane(config(folder), folder, 0, lasting=False)
             await house.start(children)
             stand = Stand(house, children, folder)
             async with aiohttp.ClientSession(headers=stand.headers) as session:

@@ -12,7 +12,7 @@ import asyncpg
 import msgspec
 
 from secaplane.cli.dev.plane import free_port
-from secaplane.cli.dev.supervisor import Child
+from secaplane.cli.dev.supervisor import ChildProcess
 from tests.bench.bare import Settings
 from tests.bench.figures import Figure, figure
 from tests.bench.load import Load, drive
@@ -35,7 +35,7 @@ async def bare(stand: Stand, body: str) -> AsyncIterator[str]:
     house, port = stand.house, free_port()
     settings = Settings(port, house.nats("everything"), house.postgres("secaplane"), body)
     argv = (sys.executable, "-m", "tests.bench.bare", msgspec.json.encode(settings).decode())
-    await stand.children.start(Child("bare", argv))
+    await stand.children.start(ChildProcess("bare", argv))
     url = f"http://127.0.0.1:{port}"
     async with aiohttp.ClientSession() as session:
         for _ in range(200):
@@ -79,9 +79,9 @@ async def settled(stand: Stand) -> None:
     async with asyncio.timeout(SETTLE_S_MAX):
         connection = await asyncpg.connect(stand.house.postgres("secaplane"))
         try:
-            unfinished = "select exists (select from rm_1.resources where unfinished)"
+            unsettled = "select exists (select from rm_1.resources where unfinished)"
             while True:
-                if not await connection.fetchval(unfinished):
+                if not await connection.fetchval(unsettled):
                     return
                 await asyncio.sleep(0.1)
         finally:
@@ -171,7 +171,7 @@ async def _nowait(stand: Stand) -> str:
         "SECAPLANE_HTTP_PORT": str(port),
         "SECAPLANE_WRITES_WAIT_FOR_PROJECTION": "false",
     }
-    await stand.children.start(Child("nowait", child.argv, environment, announces=True))
+    await stand.children.start(ChildProcess("nowait", child.argv, environment, announces=True))
     await stand.children.ready("nowait")
     return f"http://127.0.0.1:{port}"
 

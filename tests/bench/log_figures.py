@@ -12,22 +12,22 @@ import nats
 from nats.aio.client import Client
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
-from secaplane.command.dependencies import Door
+from secaplane.command.dependencies import CommandDependencies
 from secaplane.command.handle import handle
 from secaplane.command.rules.commands import Put
-from secaplane.eventlog.codec import Page
+from secaplane.eventlog.codec import NewEvent
 from secaplane.eventlog.jetstream import JetStreamLog
-from secaplane.eventlog.resource_cache import Folds
+from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.eventlog.snapshots import KeyValueSnapshots, MemorySnapshots
 from secaplane.kinds import KINDS
-from secaplane.model.events import By, Created, Updated
+from secaplane.model.events import Actor, Created, Updated
 from secaplane.model.evolve import evolve
-from secaplane.model.shape import NOWHERE, Position, Ref, Resource
-from secaplane.plugins.simulated import Simulated
+from secaplane.model.shape import BEGINNING, Position, Ref, Resource
+from secaplane.plugins.simulated import SimulatedPlugin
 from secaplane.projector.run import Projector
 from secaplane.readmodel.progress import Announcer
 from secaplane.readmodel.schema import tables
-from secaplane.reconcilers.reconcile import Bench, reconcile
+from secaplane.reconcilers.reconcile import ReconcileDependencies, reconcile
 from secaplane.sealing.sealer import Keyring, Sealer
 from tests.bench.figures import Figure, figure
 from tests.stand import TENANT, VOLUME, Stand, quiet_stand
@@ -36,7 +36,7 @@ REPEATS = 5
 EVENTS_MAX = 20_000
 LONG, SHORT = 10_000, 10
 COLD = 40
-BY = By(sub="bench")
+BY = Actor(sub="bench")
 Work = Callable[[Ref], Awaitable[None]]
 DATABASE = "cold"
 
@@ -93,7 +93,7 @@ async def _project_s(stand: Stand, client: Client, log: JetStreamLog, end: Posit
         projector = Projector(pool, log, announcer, "SECA", "eu-1")
         await projector.begin()
         began = time.perf_counter()
-        async for batch in log.follow(after=NOWHERE):
+        async for batch in log.follow(after=BEGINNING):
             if batch and await projector.project(batch) >= end:
                 break
         took = (time.perf_counter() - began) * end / projector.position
@@ -119,19 +119,19 @@ async def _histories(stand: Stand, client: Client) -> dict[str, Figure]:
     """PUT and look, each with folds that know nothing, on a long history and on a short one."""
     log = JetStreamLog(client, stream="SECA", region="eu-1")
     snapshots = KeyValueSnapshots(client, stream="SECA", region="eu-1")
-    plugin = Simulated(stand.house.config.cloud.url)
+    plugin = SimulatedPlugin(stand.house.config.cloud.url)
     await log.prepare()
     await snapshots.prepare()
     long, short = _ref("long"), _ref("short")
     await _fill_workspace(log)
-    await _fill(log, Folds(log, snapshots), long, LONG)
-    await _fill(log, Folds(log, snapshots), short, SHORT)
+    await _fill(log, ResourceCache(log, snapshots), long, LONG)
+    await _fill(log, ResourceCache(log, snapshots), short, SHORT)
     numbers = count()
 
     async def put(ref: Ref) -> None:
         wish = Put(spec=VOLUME["spec"])
-        door = _door(log, Folds(log, snapshots))
-        await handle(door, ref, wish, by=BY, request=f"bench-{next(numbers)}")
+        dependencies = _door(log, ResourceCache(log, snapshots))
+        await handle(dependencies, ref, wish, actor=BY, request=f"bench-{next(numbers)}")
 
     async def nothing(ref: Ref) -> None: ...
 
@@ -139,8 +139,10 @@ async def _histories(stand: Stand, client: Client) -> dict[str, Figure]:
         return {}
 
     async def look(ref: Ref) -> None:
-        door = _door(log, Folds(log, snapshots))
-        await reconcile(Bench(door, plugin, Sealer(Keyring.fresh()), alone), ref)
+        dependencies = _door(log, ResourceCache(log, snapshots))
+        await reconcile(
+            ReconcileDependencies(dependencies, plugin, Sealer(Keyring.fresh()), alone), ref
+        )
 
     try:
         return {
@@ -166,38 +168,38 @@ async def _growth(before: Work, work: Work, long: Ref, short: Ref) -> Figure:
     return figure(ratios, "ratio")
 
 
-async def _fill(log: JetStreamLog, folds: Folds, ref: Ref, events: int) -> None:
+async def _fill(log: JetStreamLog, cache: ResourceCache, ref: Ref, events: int) -> None:
     """A history of that many events, with the snapshots it would have got."""
     resource: Resource | None = None
     time_ = datetime(2026, 1, 1, tzinfo=UTC)
     for n in range(events):
         spec = VOLUME["spec"]
         event = Updated(spec=spec) if resource else Created(spec=spec)
-        page = Page(
-            ref=ref, uid=ref.name, time=time_, request=f"{ref.name}-{n}", by=BY, event=event
+        page = NewEvent(
+            ref=ref, uid=ref.name, time=time_, request=f"{ref.name}-{n}", actor=BY, event=event
         )
-        after = resource.position if resource else NOWHERE
+        after = resource.position if resource else BEGINNING
         recorded = await log.append(page, after=after)
         before, resource = resource, evolve(resource, recorded)
-        await folds.keep(resource, before=before)
+        await cache.store(resource, before=before)
         time_ += timedelta(milliseconds=1)
 
 
 async def _fill_workspace(log: JetStreamLog) -> None:
     workspace = Ref("workspace", f"tenants/{TENANT}/workspaces/w1")
     for ref in (workspace, Ref("tenant", f"tenants/{TENANT}")):
-        await _fill(log, Folds(log, MemorySnapshots()), ref, 1)
+        await _fill(log, ResourceCache(log, MemorySnapshots()), ref, 1)
 
 
 def _ref(name: str) -> Ref:
     return KINDS["block-storage"].ref({"tenant": TENANT, "workspace": "w1"}, name)
 
 
-def _door(log: JetStreamLog, folds: Folds) -> Door:
-    async def inside(ref: Ref, going_too: bool) -> list[Ref]:
+def _door(log: JetStreamLog, cache: ResourceCache) -> CommandDependencies:
+    async def inside(ref: Ref, include_terminating: bool) -> list[Ref]:
         return []
 
-    async def users(refs: Sequence[Ref], going_too: bool) -> list[Ref]:
+    async def users(refs: Sequence[Ref], include_terminating: bool) -> list[Ref]:
         return []
 
     async def named_by(ref: Ref, kinds: Sequence[str]) -> list[Ref]:
@@ -206,13 +208,13 @@ def _door(log: JetStreamLog, folds: Folds) -> Door:
     async def reached(position: Position, seconds: float) -> bool:
         return True
 
-    return Door(
+    return CommandDependencies(
         log=log,
-        folds=folds,
+        cache=cache,
         clock=lambda: datetime.now(UTC),
         new_uid=lambda: "uid",
-        inside=inside,
-        users=users,
+        children=inside,
+        referrers=users,
         named_by=named_by,
         reached=reached,
     )

@@ -16,11 +16,11 @@ from msgspec.structs import replace
 
 from secaplane.cli.dev import embedded
 from secaplane.cli.processes import gc_tuning
-from secaplane.cli.processes.connections import Ground, grounded, now
-from secaplane.cli.processes.issuers import believing
-from secaplane.edge.audit_recorder import Witness
+from secaplane.cli.processes.connections import ProcessDependencies, now, process_dependencies
+from secaplane.cli.processes.issuers import trusted_issuers
+from secaplane.edge.audit_recorder import AuditRecorder
 from secaplane.edge.guard import Guard
-from secaplane.edge.requests.context import Visit
+from secaplane.edge.requests.context import RequestContext
 from secaplane.edge.serving.metrics import Metrics
 from secaplane.kinds import KINDS
 from secaplane.model.errors import Forbidden
@@ -28,7 +28,7 @@ from secaplane.model.shape import Json, Position, Ref, Resource
 from secaplane.policy.grants.policy import KINDS_OF_POLICY, Policy
 from secaplane.policy.tokens.caller import Caller
 from secaplane.policy.tokens.revocations import Revocations
-from secaplane.policy.watch import Watch
+from secaplane.policy.watch import PolicyWatch
 from secaplane.readmodel.schema.tables import READ_MODEL
 from tests import plain_policy
 from tests.bench.figures import Figure, figure
@@ -119,7 +119,7 @@ def _made(ref: Ref, spec: Json) -> Resource:
         life=Position(1),
         created_at=_NOON,
         modified_at=_NOON,
-        intended=Position(1),
+        last_intent=Position(1),
     )
 
 
@@ -184,8 +184,8 @@ async def _starts(house: Stand) -> dict[str, Figure]:
         nats=replace(settings.nats, url=house.house.nats("everything")),
         postgres=replace(settings.postgres, url=house.house.postgres(embedded.OWNER)),
     )
-    async with grounded(config) as ground:
-        started = [await _started(ground, config.nats.stream) for _ in range(REPEATS)]
+    async with process_dependencies(config) as process:
+        started = [await _started(process, config.nats.stream) for _ in range(REPEATS)]
     return {
         "policy_start_s": figure([took for took, _ in started], "s"),
         "policy_start_block_ms": figure([1000 * longest for _, longest in started], "ms"),
@@ -203,9 +203,9 @@ async def _fill(house: Stand) -> None:
         await connection.close()
 
 
-async def _started(ground: Ground, stream: str) -> tuple[float, float]:
+async def _started(process: ProcessDependencies, stream: str) -> tuple[float, float]:
     """How long it takes, and how long others had to wait at most meanwhile."""
-    watch = Watch(ground.log, ground.folds, stale_s=30)
+    watch = PolicyWatch(process.log, process.cache, stale_s=30)
     known = Policy(operators=(), region="eu-1", fresh=watch.fresh)
     watch.tell(known, KINDS_OF_POLICY)
     longest = 0.0
@@ -220,7 +220,7 @@ async def _started(ground: Ground, stream: str) -> tuple[float, float]:
     waiting = asyncio.create_task(others())
     await asyncio.sleep(0.01)
     longest, began = 0.0, time.perf_counter()
-    await watch.start(ground.pool, stream)
+    await watch.start(process.pool, stream)
     took = time.perf_counter() - began
     waiting.cancel()
     assert known.allows(Caller("iss", f"user-{MANY}"), "get", OFFERED)
@@ -232,18 +232,18 @@ async def _guarding_us(house: Stand) -> list[float]:
     config, known = house.house.config, _policy(ASSIGNMENTS)
     known.learn([_administrator(config.dev.administrator)], Position(2))
     scope = {"method": "GET", "path": "/", "headers": [*HEADERS, _authorization(house)]}
-    async with believing(config, Revocations(), Metrics()) as believed:
-        witness = Witness(lambda entry: None, clock=now)
+    async with trusted_issuers(config, Revocations(), Metrics()) as believed:
+        witness = AuditRecorder(lambda entry: None, clock=now)
         guard = Guard(believed.tokens, known, witness)
-        await guard.admit(Visit(scope), "get", INSTANCE, IDS, "one")
+        await guard.admit(RequestContext(scope), "get", INSTANCE, IDS, "one")
         return [await _guarded_us(guard, scope) for _ in range(REPEATS)]
 
 
 async def _guarded_us(guard: Guard, scope: Json) -> float:
-    visits = [Visit(scope) for _ in range(REMEMBERED)]
+    visits = [RequestContext(scope) for _ in range(REMEMBERED)]
     began = time.perf_counter_ns()
-    for visit in visits:
-        await guard.admit(visit, "get", INSTANCE, IDS, "one")
+    for context in visits:
+        await guard.admit(context, "get", INSTANCE, IDS, "one")
     return (time.perf_counter_ns() - began) / 1000 / REMEMBERED
 
 

@@ -16,9 +16,9 @@ import nats
 from nats.aio.client import Client
 
 from secaplane.cli.dev import embedded
-from secaplane.cli.dev.plane import House
-from secaplane.cli.dev.supervisor import Child, Children
-from secaplane.eventlog.codec import Page, encode
+from secaplane.cli.dev.plane import DevPlane
+from secaplane.cli.dev.supervisor import ChildProcess, Supervisor
+from secaplane.eventlog.codec import NewEvent, encode
 from secaplane.eventlog.jetstream import JetStreamLog
 from secaplane.eventlog.subjects import subject
 from secaplane.model.events import SYSTEM, Created, RecordedEvent, StatusReported
@@ -57,27 +57,27 @@ async def measure() -> dict[str, Figure]:
 async def _restarts(folder: Path) -> list[float]:
     """NATS and PostgreSQL stay up."""
     took = []
-    house = House(config(folder), folder, 0, lasting=True)
-    async with Children(folder / "logs") as servers:
+    house = DevPlane(config(folder), folder, 0, lasting=True)
+    async with Supervisor(folder / "logs") as servers:
         await servers.start(house.nats_server())
         await servers.start(await house.postgres_server())
         for _ in range(REPEATS + 1):
-            async with Children(folder / "logs") as own:
+            async with Supervisor(folder / "logs") as own:
                 took.append(await start_seconds(house, own, OWN))
     return took[1:]
 
 
 async def _seed(folder: Path, events: int) -> None:
     (folder / "catalogue.toml").write_text(CATALOGUE)
-    house = House(config(folder), folder, 0, lasting=True)
+    house = DevPlane(config(folder), folder, 0, lasting=True)
     seeded = await _seed_log(house, folder, events)
-    async with Children(folder / "logs") as servers:
+    async with Supervisor(folder / "logs") as servers:
         await servers.start(await house.postgres_server())
         await _seed_rows(house, seeded)
 
 
-async def _seed_log(house: House, folder: Path, events: int) -> list[RecordedEvent]:
-    async with Children(folder / "logs") as servers:
+async def _seed_log(house: DevPlane, folder: Path, events: int) -> list[RecordedEvent]:
+    async with Supervisor(folder / "logs") as servers:
         await servers.start(_hasty(house, folder))
         client = await _patient_client(house.nats("everything"))
         await JetStreamLog(client, stream="SECA", region=REGION).prepare()
@@ -93,7 +93,7 @@ async def _seed_log(house: House, folder: Path, events: int) -> list[RecordedEve
     return [page.at(Position(n)) for n, page in enumerate(pages, start=1)]
 
 
-def _hasty(house: House, folder: Path) -> Child:
+def _hasty(house: DevPlane, folder: Path) -> ChildProcess:
     """The server as it is shipped, but for the fsync of each message."""
     shipped = house.nats_server()
     config = folder / "hasty.conf"
@@ -113,18 +113,22 @@ async def _patient_client(url: str) -> Client:
 async def _silent(error: Exception) -> None: ...
 
 
-def _page(n: int) -> Page:
+def _page(n: int) -> NewEvent:
     """Creations and the reports that settle them, in turn."""
     path = f"tenants/{TENANT}/workspaces/w{n // 2 % 100}/block-storages/v{n // 2}"
     ref = Ref("block-storage", path)
     event: Created | StatusReported = Created(spec=VOLUME["spec"])
     if n % 2:
-        event = StatusReported(state=State.ACTIVE, seen=Position(n), status={"sizeGB": 10})
+        event = StatusReported(
+            state=State.ACTIVE, observed_position=Position(n), status={"sizeGB": 10}
+        )
     time = BEGAN + timedelta(milliseconds=n)
-    return Page(ref=ref, uid=f"u{n // 2}", time=time, request=f"r{n}", by=SYSTEM, event=event)
+    return NewEvent(
+        ref=ref, uid=f"u{n // 2}", time=time, request=f"r{n}", actor=SYSTEM, event=event
+    )
 
 
-async def _seed_rows(house: House, seeded: list[RecordedEvent]) -> None:
+async def _seed_rows(house: DevPlane, seeded: list[RecordedEvent]) -> None:
     url = house.postgres(embedded.OWNER)
     await _patient_tables(url)
     filled = statement.filled(fold({}, seeded, REGION))

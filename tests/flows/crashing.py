@@ -13,11 +13,11 @@ from asyncpg import Pool
 
 from secaplane.cli.dev.embedded import OWNER
 from secaplane.cli.dev.plane import PROCESSES, free_port
-from secaplane.cli.dev.supervisor import Child, Children
+from secaplane.cli.dev.supervisor import ChildProcess, Supervisor
 from secaplane.eventlog.jetstream import JetStreamLog
-from secaplane.eventlog.log import Unanswered
+from secaplane.eventlog.log import LogUnavailable
 from secaplane.model.events import RecordedEvent
-from secaplane.model.shape import NOWHERE
+from secaplane.model.shape import BEGINNING
 from secaplane.readmodel.schema import tables
 from tests.flows.client import Answer, Client, client_of
 from tests.flows.simulated_site import Site
@@ -43,7 +43,7 @@ async def until(so: Callable[[], Awaitable[bool]], what: str, *, seconds: float 
 async def _said(so: Callable[[], Awaitable[bool]]) -> bool:
     try:
         return await so()
-    except (OSError, Unanswered, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except (OSError, LogUnavailable, asyncpg.PostgresError, asyncpg.InterfaceError):
         return False
 
 
@@ -77,7 +77,7 @@ class Scene:
         await until(self._log_answers, "the log answers")
 
     async def _log_answers(self) -> bool:
-        return await self.log.end() >= NOWHERE
+        return await self.log.end() >= BEGINNING
 
     async def started_again(self, name: str, former: int) -> None:
         async def other() -> bool:
@@ -129,8 +129,8 @@ class Scene:
         environment = process.environment | {"SECAPLANE_HTTP_PORT": str(port)}
         if nats_url:
             environment["SECAPLANE_NATS_URL"] = nats_url
-        async with Children(self.stand.folder / "logs") as children:
-            await children.start(Child("another", process.argv, environment, announces=True))
+        async with Supervisor(self.stand.folder / "logs") as children:
+            await children.start(ChildProcess("another", process.argv, environment, announces=True))
             await children.ready("another")
             url = f"http://127.0.0.1:{port}"
             async with client_of(url, self.stand.token) as client:
@@ -154,7 +154,7 @@ async def scene_of(stand: Stand) -> AsyncIterator[Scene]:
 
 async def whole(log: JetStreamLog) -> list[RecordedEvent]:
     end, found = await log.end(), list[RecordedEvent]()
-    following = log.follow(after=NOWHERE)
+    following = log.follow(after=BEGINNING)
     while not found or found[-1].position < end:
         for each in await anext(following):
             assert isinstance(each, RecordedEvent), each

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from secaplane.cli.config import PREFIX
-from secaplane.cli.dev.issuer import Issuer
+from secaplane.cli.dev.issuer import DevIssuer
 from secaplane.cli.dev.plane import ISSUER
 from secaplane.cli.dev.supervisor import _die_with_parent
 
@@ -73,7 +73,7 @@ class DevHouse:
 
     def token(self, sub: str) -> str:
         """A token of the house's own issuer, for anybody."""
-        issuer = Issuer.kept(self.folder / "issuer.json", self.folder / "jwks.json", ISSUER)
+        issuer = DevIssuer.kept(self.folder / "issuer.json", self.folder / "jwks.json", ISSUER)
         return issuer.token(sub, hours=TOKEN_HOURS)
 
     def processes(self) -> list[Process]:

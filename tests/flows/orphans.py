@@ -17,7 +17,7 @@ class Judge:
     def __init__(self, cascades: Collection[tuple[str, str]]) -> None:
         self._cascades = cascades
         self.living: set[Ref] = set()
-        self.going: set[Ref] = set()
+        self.terminating: set[Ref] = set()
         self.orphans: dict[Ref, RecordedEvent] = {}
         """Created in what was going or gone already, and not taken back yet."""
         self.intents: dict[str, RecordedEvent] = {}
@@ -39,7 +39,7 @@ class Judge:
     def _created(self, recorded: RecordedEvent) -> None:
         ref = recorded.ref
         above = parents(ref)
-        if ref in self.living or ref in self.going:
+        if ref in self.living or ref in self.terminating:
             self._wrong(recorded, "is there already")
         self.living.add(ref)
         self._above[ref] = above
@@ -61,22 +61,22 @@ class Judge:
             if staying:
                 self._wrong(recorded, f"holds {staying}")
             self.living.remove(ref)
-            self.going.add(ref)
+            self.terminating.add(ref)
         orphan = self.orphans.pop(ref, None)
         if orphan is None:
             self.intents[recorded.request] = recorded
         else:
             self.taken_back += 1
-            if recorded.by != SYSTEM or recorded.cause != orphan.position:
+            if recorded.actor != SYSTEM or recorded.cause != orphan.position:
                 self._wrong(recorded, "takes an orphan back and does not say so")
 
     def _deleted(self, recorded: RecordedEvent) -> None:
         ref = recorded.ref
-        if ref not in self.going:
+        if ref not in self.terminating:
             self._wrong(recorded, "was not to go")
         if left := [*self._inside.pop(ref, ())]:
             self._wrong(recorded, f"still holds {left}")
-        self.going.discard(ref)
+        self.terminating.discard(ref)
         for parent in self._above.pop(ref, ()):
             self._inside[parent].discard(ref)
 

@@ -103,15 +103,15 @@ def in_order() -> list[Kind]:
     """Every kind after all that it lies in or must point to."""
     found: list[Kind] = []
 
-    def visit(kind: Kind) -> None:
+    def context(kind: Kind) -> None:
         if kind in found or not kind.writable or kind.name in GIVEN:
             return
         for each in needed(kind):
-            visit(each)
+            context(each)
         found.append(kind)
 
     for kind in INHABITED:
-        visit(kind)
+        context(kind)
     return found
 
 

@@ -18,23 +18,23 @@ import msgspec
 import uvloop
 
 from secaplane.cli.config import read
-from secaplane.cli.processes.connections import grounded
-from secaplane.cli.processes.wiring import door
-from secaplane.command.dependencies import Door
+from secaplane.cli.processes.connections import process_dependencies
+from secaplane.cli.processes.wiring import command_dependencies
+from secaplane.command.dependencies import CommandDependencies
 from secaplane.command.handle import handle
 from secaplane.command.rules.commands import Delete, Put, ReportStatus
-from secaplane.eventlog.codec import Page
+from secaplane.eventlog.codec import NewEvent
 from secaplane.eventlog.jetstream import JetStreamLog
-from secaplane.eventlog.log import Guard
+from secaplane.eventlog.log import PrefixExpectation
 from secaplane.model.errors import Refusal
-from secaplane.model.events import By, Created, RecordedEvent
+from secaplane.model.events import Actor, Created, RecordedEvent
 from secaplane.model.shape import Json, Position, Ref, State
 
 REPORTS_PER_S, REPORTERS = 1000, 24
 LATE_S_MAX = 0.1
 """Reports that could not be written in time are made up for, but not for longer than this."""
 ACCEPTED, READY = "accepted", "ready"
-BY = By(sub="racer")
+BY = Actor(sub="racer")
 
 
 class Wish(msgspec.Struct, frozen=True, tag=True):
@@ -87,10 +87,10 @@ class DoomedLog(JetStreamLog):
     fate: Fate
 
     async def append(
-        self, page: Page, *, after: Position, guard: Guard | None = None
+        self, new_event: NewEvent, *, after: Position, expectation: PrefixExpectation | None = None
     ) -> RecordedEvent:
-        recorded = await super().append(page, after=after, guard=guard)
-        if isinstance(page.event, Created) and self.fate.wishes_left is not None:
+        recorded = await super().append(new_event, after=after, expectation=expectation)
+        if isinstance(new_event.event, Created) and self.fate.wishes_left is not None:
             self.fate.one_less()
             await asyncio.Event().wait()
         return recorded
@@ -98,7 +98,7 @@ class DoomedLog(JetStreamLog):
 
 @dataclass
 class Racer:
-    door: Door
+    dependencies: CommandDependencies
     fate: Fate
     watched: deque[Ref] = field(default_factory=deque)
     reports: int = 0
@@ -111,8 +111,8 @@ class Racer:
             self._say(READY, READY)
             while line := await tasks.readline():
                 match msgspec.json.decode(line, type=Wish | Watch | Doom):
-                    case Wish() as wish:
-                        group.create_task(self._try(wish))
+                    case Wish() as envelope:
+                        group.create_task(self._try(envelope))
                     case Watch(request=request, refs=refs):
                         self.watched = deque(refs)
                         self._some.set()
@@ -126,17 +126,19 @@ class Racer:
         said = msgspec.json.encode(Said(request, outcome, detail)) + b"\n"
         os.write(sys.stdout.fileno(), said)
 
-    async def _try(self, wish: Wish) -> None:
-        await asyncio.sleep(wish.wait_s)
-        command = Delete() if wish.spec is None else Put(spec=wish.spec)
+    async def _try(self, envelope: Wish) -> None:
+        await asyncio.sleep(envelope.wait_s)
+        command = Delete() if envelope.spec is None else Put(spec=envelope.spec)
         try:
-            await handle(self.door, wish.ref, command, by=BY, request=wish.request)
-            if wish.stays:
-                await self._reported(wish.ref, wish.request)
+            await handle(
+                self.dependencies, envelope.ref, command, actor=BY, request=envelope.request
+            )
+            if envelope.stays:
+                await self._reported(envelope.ref, envelope.request)
         except Refusal as refusal:
-            self._say(wish.request, type(refusal).__name__, refusal.detail)
+            self._say(envelope.request, type(refusal).__name__, refusal.detail)
         else:
-            self._say(wish.request, ACCEPTED)
+            self._say(envelope.request, ACCEPTED)
         self.fate.one_less()
 
     async def _report(self, reporter: int) -> None:
@@ -154,20 +156,20 @@ class Racer:
                     self.reports += 1
 
     async def _reported(self, ref: Ref, mark: str) -> bool:
-        resource = self.door.folds.known(ref)
-        if resource is None or not resource.going:
-            resource = await self.door.folds.fresh(ref)
+        resource = self.dependencies.cache.cached(ref)
+        if resource is None or not resource.terminating:
+            resource = await self.dependencies.cache.current(ref)
         if resource is None or not resource.deleted_at or resource.gone:
             return False
         command = ReportStatus(
             uid=resource.uid,
-            seen=resource.position,
+            observed_position=resource.position,
             state=State.ERROR,
-            status=resource.found,
+            status=resource.observed,
             reason="CannotRemove",
             message=f"it is still there: {mark}",
         )
-        handled = await handle(self.door, ref, command, by=BY, request=f"report-{mark}")
+        handled = await handle(self.dependencies, ref, command, actor=BY, request=f"report-{mark}")
         return handled.event is not None
 
 
@@ -175,10 +177,10 @@ async def main(path: Path) -> None:
     config, fate, tasks = read(path), Fate(), asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(tasks), sys.stdin)
-    async with grounded(config, writes_log=True) as ground:
-        log = DoomedLog(ground.nats, stream=config.nats.stream, region=config.site.region)
+    async with process_dependencies(config, writes_log=True) as process:
+        log = DoomedLog(process.nats, stream=config.nats.stream, region=config.site.region)
         log.fate = fate
-        await Racer(door(replace(ground, log=log), config), fate).run(tasks)
+        await Racer(command_dependencies(replace(process, log=log), config), fate).run(tasks)
 
 
 if __name__ == "__main__":

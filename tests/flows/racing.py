@@ -48,7 +48,7 @@ class Racer:
         if not heard.done():  # whoever asked may have given up
             heard.set_result(outcome)
 
-    def wish(
+    def send(
         self,
         ref: Ref,
         spec: Json | None = None,
@@ -64,7 +64,7 @@ class Racer:
         return heard
 
     async def do(self, ref: Ref, spec: Json | None = None, *, stays: bool = False) -> None:
-        outcome = await self.wish(ref, spec, stays=stays)
+        outcome = await self.send(ref, spec, stays=stays)
         assert outcome == ACCEPTED, f"{ref}: {outcome}"
 
     def watch(self, *refs: Ref) -> asyncio.Future[str]:

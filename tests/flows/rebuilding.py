@@ -13,7 +13,7 @@ import asyncpg
 from secaplane.cli.config import PREFIX
 from secaplane.cli.dev.embedded import OWNER
 from secaplane.cli.dev.plane import free_port
-from secaplane.cli.dev.supervisor import Child
+from secaplane.cli.dev.supervisor import ChildProcess
 from secaplane.readmodel.schema.active import read_models
 from tests.flows.client import VOLUME, Client, at, client_of
 from tests.flows.crashing import Scene, until
@@ -41,13 +41,13 @@ async def said(process: Process) -> tuple[int, list[str]]:
     return process.returncode or 0, (out + err).decode().splitlines()
 
 
-def later(stand: Stand, name: str, port: int | None = None) -> Child:
+def later(stand: Stand, name: str, port: int | None = None) -> ChildProcess:
     """A process of a later release."""
     child, port = stand.house.process(name), port or free_port()
     variable = "SECAPLANE_HTTP_PORT" if name == "serve" else "SECAPLANE_MONITOR_PORT"
     argv = (sys.executable, "-c", LATER, name, *child.argv[-2:])
     environment = child.environment | {variable: str(port)}
-    return Child(f"later-{name}", argv, environment, announces=True)
+    return ChildProcess(f"later-{name}", argv, environment, announces=True)
 
 
 @asynccontextmanager

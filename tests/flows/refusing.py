@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 
 from secaplane.audit.entries import Entry, decode
-from secaplane.audit.stream import RefusalStream
+from secaplane.audit.stream import AuditStream
 from secaplane.cli.config import Config
-from secaplane.cli.dev.plane import House
-from secaplane.cli.dev.supervisor import Children
+from secaplane.cli.dev.plane import DevPlane
+from secaplane.cli.dev.supervisor import Supervisor
 from tests.flows.client import Client, client_of
 from tests.servers import STREAM, connected
 
@@ -26,8 +26,8 @@ POLL_S = 0.05
 
 @dataclass(frozen=True)
 class Watched:
-    house: House
-    children: Children
+    house: DevPlane
+    children: Supervisor
     client: Client
     """The administrator of the tenant."""
 
@@ -36,7 +36,7 @@ class Watched:
 
     async def entries(self) -> list[Entry]:
         async with connected(self.house.nats("everything")) as nats:
-            stream = RefusalStream(nats, stream=STREAM)
+            stream = AuditStream(nats, stream=STREAM)
             return [decode(each) async for each in stream.read()]
 
     async def settled(self) -> list[Entry]:
@@ -88,8 +88,8 @@ async def watched(**settings: Any) -> AsyncIterator[Watched]:
     """With sections of a configuration."""
     config = msgspec.convert(settings, Config)
     with tempfile.TemporaryDirectory(prefix="secaplane-tests-") as folder:
-        async with Children(Path(folder) / "logs") as children:
-            house = House(config, Path(folder), 0, lasting=False)
+        async with Supervisor(Path(folder) / "logs") as children:
+            house = DevPlane(config, Path(folder), 0, lasting=False)
             await children.start(house.nats_server())
             for name in PROCESSES:
                 await children.start(house.process(name))

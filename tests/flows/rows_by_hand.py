@@ -14,7 +14,7 @@ from secaplane.model.shape import Position, Ref, Resource
 from secaplane.projector import statement
 from secaplane.projector.folding import fold
 from secaplane.readmodel.schema import tables
-from tests.log.pages import IDS, REGION, page
+from tests.log.new_events import IDS, REGION, new_event
 
 
 class Rows:
@@ -39,7 +39,7 @@ class Rows:
 
     def _recorded(self, ref: Ref, event: AnyEvent) -> RecordedEvent:
         n = next(self._numbers)
-        written = page(ref, event, uid=f"u{n}")
+        written = new_event(ref, event, uid=f"u{n}")
         return replace(written, time=written.time + timedelta(milliseconds=n)).at(Position(n))
 
 

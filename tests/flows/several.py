@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from secaplane.cli.config import Config
 from secaplane.cli.dev.embedded import HOST
-from secaplane.cli.dev.plane import House, free_port
-from secaplane.cli.dev.supervisor import Child
+from secaplane.cli.dev.plane import DevPlane, free_port
+from secaplane.cli.dev.supervisor import ChildProcess
 from tests.stand import Stand, stand
 
 
@@ -21,7 +21,7 @@ async def several(settings: Config | None = None) -> AsyncIterator[tuple[Stand, 
         yield made, f"http://{HOST}:{port}"
 
 
-def _reading(house: House) -> tuple[Child, int]:
+def _reading(house: DevPlane) -> tuple[ChildProcess, int]:
     as_one, port = house.process("serve"), free_port()
     argv = tuple("query" if each == "serve" else each for each in as_one.argv)
     environment = as_one.environment | {

@@ -12,9 +12,9 @@ import aiohttp
 import msgspec
 
 from secaplane.model.shape import Json, Position, Power, PowerState, Ref, Resource
-from secaplane.plugins import Outcome, Plugin, Settled
-from secaplane.plugins.simulated import Simulated, server
-from secaplane.plugins.simulated.wire import Counts, Faults, Thing
+from secaplane.plugins import Outcome, Plugin, Ready
+from secaplane.plugins.simulated import SimulatedPlugin, server
+from secaplane.plugins.simulated.wire import CloudObject, Counts, Faults
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SMALL: Json = {"sizeGB": 10, "skuRef": {"resource": "skus/seca.rd100"}}
@@ -76,7 +76,7 @@ WHOLE: dict[str, Json] = {
     "subnet": SUBNET,
 }
 """A spec for each kind that cannot have an empty one."""
-OFF, ON = Settled({"powerState": "off"}), Settled({"powerState": "on"})
+OFF, ON = Ready({"powerState": "off"}), Ready({"powerState": "on"})
 
 
 class Site:
@@ -84,7 +84,7 @@ class Site:
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
-        self.plugin: Plugin = Simulated(self.url)
+        self.plugin: Plugin = SimulatedPlugin(self.url)
 
     async def ensure(self, resource: Resource, **bound: Resource) -> Outcome:
         return await self.plugin.ensure(resource, bound)
@@ -103,10 +103,10 @@ class Site:
     async def counts(self) -> Counts:
         return msgspec.json.decode(await self.ask("GET", "/counts"), type=Counts)
 
-    async def things(self) -> list[Thing]:
-        return msgspec.json.decode(await self.ask("GET", "/things"), type=list[Thing])
+    async def things(self) -> list[CloudObject]:
+        return msgspec.json.decode(await self.ask("GET", "/things"), type=list[CloudObject])
 
-    async def first_things(self) -> list[Thing]:
+    async def first_things(self) -> list[CloudObject]:
         """As soon as there are any."""
         for _ in range(1000):
             if things := await self.things():
@@ -163,6 +163,6 @@ def a(kind: str, spec: Json, *, uid: str = "u1", power: PowerState = "off") -> R
     ref = Ref(kind, f"tenants/t/workspaces/w/{kind}s/{uid}")
     here = Position(1)
     return Resource(
-        ref=ref, uid=uid, spec=spec, power=Power(intended=power), version=1, position=here,
-        time=NOON, life=here, created_at=NOON, modified_at=NOON, intended=here,
+        ref=ref, uid=uid, spec=spec, power=Power(desired=power), version=1, position=here,
+        time=NOON, life=here, created_at=NOON, modified_at=NOON, last_intent=here,
     )  # fmt: skip

@@ -19,10 +19,10 @@ from typing import Any
 
 import aiohttp
 
-from secaplane.cli.config import Config, Http, Site
+from secaplane.cli.config import Config, HttpSettings, SiteSettings
 from secaplane.cli.dev.embedded import HOST
-from secaplane.cli.dev.plane import House, free_port
-from secaplane.cli.dev.supervisor import Child, Children
+from secaplane.cli.dev.plane import DevPlane, free_port
+from secaplane.cli.dev.supervisor import ChildProcess, Supervisor
 from secaplane.kinds import KINDS
 
 CADDY = shutil.which("caddy")
@@ -40,8 +40,8 @@ ANSWER, NAME_ABOVE, TTL_S = 0x8180, 0xC00C, 1
 class Split:
     """All processes are up, and the proxy answers."""
 
-    house: House
-    children: Children
+    house: DevPlane
+    children: Supervisor
     monitors: Mapping[str, int]
 
     @property
@@ -75,10 +75,12 @@ class Split:
 async def split() -> AsyncIterator[Split]:
     place = Path(tempfile.mkdtemp(prefix="secaplane-split-"))
     port = free_port()
-    settings = Config(site=Site(base_url=f"http://{HOST}:{port}"), http=Http(host=HOST, port=port))
+    settings = Config(
+        site=SiteSettings(base_url=f"http://{HOST}:{port}"), http=HttpSettings(host=HOST, port=port)
+    )
     try:
-        async with names_served() as resolver, Children(place / "logs") as children:
-            house = House(settings, place, port, lasting=False)
+        async with names_served() as resolver, Supervisor(place / "logs") as children:
+            house = DevPlane(settings, place, port, lasting=False)
             monitors = {name: free_port() for name in ADDRESSES}
             await children.start(house.nats_server())
             await children.start(await house.postgres_server())
@@ -104,7 +106,7 @@ async def split() -> AsyncIterator[Split]:
 async def alone(place: Path) -> AsyncIterator[str]:
     """The proxy with nobody behind it."""
     port = free_port()
-    async with names_served() as resolver, Children(place / "logs") as children:
+    async with names_served() as resolver, Supervisor(place / "logs") as children:
         await children.start(_proxy(place, port, free_port(), resolver))
         async with asyncio.timeout(PROXY_S_MAX):
             while True:
@@ -119,7 +121,7 @@ def _listens(port: int) -> bool:
         return probe.connect_ex((HOST, port)) == 0
 
 
-def _serving(house: House, name: str, port: int, monitor: int) -> Child:
+def _serving(house: DevPlane, name: str, port: int, monitor: int) -> ChildProcess:
     """One side alone; who only reads may not write to the log."""
     side, address = name.partition("-")[0], ADDRESSES[name]
     as_one = house.process("serve")
@@ -135,7 +137,7 @@ def _serving(house: House, name: str, port: int, monitor: int) -> Child:
     return replace(as_one, name=name, argv=argv, environment=environment)
 
 
-def _proxy(place: Path, port: int, upstream_port: int, resolver: str) -> Child:
+def _proxy(place: Path, port: int, upstream_port: int, resolver: str) -> ChildProcess:
     assert CADDY is not None
     environment = {
         "PROXY_ADDRESS": f"http://{HOST}:{port}",
@@ -145,7 +147,7 @@ def _proxy(place: Path, port: int, upstream_port: int, resolver: str) -> Child:
         "XDG_CONFIG_HOME": str(place / "config"),
     }
     argv = (CADDY, "run", "--config", str(CADDYFILE), "--adapter", "caddyfile")
-    return Child("proxy", argv, environment)
+    return ChildProcess("proxy", argv, environment)
 
 
 async def _answers(url: str, headers: Mapping[str, str] | None = None) -> None:

@@ -12,11 +12,11 @@ import pytest
 
 from secaplane.cli.dev.embedded import OWNER
 from secaplane.cli.dev.plane import PROCESSES
-from secaplane.eventlog.codec import Page
+from secaplane.eventlog.codec import NewEvent
 from secaplane.eventlog.jetstream import JetStreamLog
 from secaplane.kinds import KINDS
 from secaplane.model.events import SYSTEM, AnyEvent, Created, Deleted, DeletionRequested, Updated
-from secaplane.model.shape import NOWHERE, Ref
+from secaplane.model.shape import BEGINNING, Ref
 from secaplane.readmodel.schema import tables
 from tests.flows.client import INSTANCE, VOLUME, Answer, at
 from tests.flows.crashing import Scene, children_of, scene_of, taken, until, whole
@@ -246,15 +246,15 @@ async def removed_more_than(scene: Scene, number: int) -> bool:
 async def left_behind(scene: Scene, parent: Ref, orphan: Ref) -> None:
     """As by a command that died before it looked at the parent again."""
     now = (await scene.log.read(parent))[-1].time
-    written = Page(
+    written = NewEvent(
         ref=orphan,
         uid="orphan",
         time=now,
         request="dead",
-        by=SYSTEM,
+        actor=SYSTEM,
         event=Created(spec=VOLUME["spec"]),
     )
-    await scene.log.append(written, after=NOWHERE)
+    await scene.log.append(written, after=BEGINNING)
 
 
 # --- NATS

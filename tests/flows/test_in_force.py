@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 import jwt
 import pytest
 
-from secaplane.cli.config import Auth, Config
+from secaplane.cli.config import AuthSettings, Config
 from secaplane.cli.dev.plane import ISSUER, OPERATOR
 from secaplane.model.shape import Json
 from tests.flows.client import VOLUME, Answer, Client, at, client_of
@@ -21,7 +21,7 @@ SILENT_S = 1.0
 @pytest.fixture(scope="module")
 def stand() -> Iterator[Stand]:
     """A house that believes nothing for longer than a moment."""
-    with kept(Config(auth=Auth(stale_seconds=SILENT_S))) as made:
+    with kept(Config(auth=AuthSettings(stale_seconds=SILENT_S))) as made:
         yield made
 
 
@@ -53,10 +53,10 @@ async def test_an_event_says_who_caused_it_and_what_allowed_that_at_which_revisi
     assert answer.status == 201
     (made,) = [e for e in await scene.events() if e.position == position(answer)]
     claims = jwt.decode(token, options={"verify_signature": False})
-    assert (made.by.issuer, made.by.sub, made.by.token) == (ISSUER, JANE, claims["jti"])
-    assert made.by.assignment == "editors/seca.workspace-editor"
+    assert (made.actor.issuer, made.actor.sub, made.actor.token) == (ISSUER, JANE, claims["jti"])
+    assert made.actor.assignment == "editors/seca.workspace-editor"
     assert given.json["metadata"]["resourceVersion"] == 1
-    assert 0 < made.by.policy < made.position
+    assert 0 < made.actor.policy < made.position
     assert token not in repr(made)
 
 

@@ -11,16 +11,23 @@ import pytest
 from nats.aio.client import Client as Nats
 
 from secaplane.cli.config import Config
-from secaplane.command.dependencies import Door
-from secaplane.command.handle import Handled, handle
+from secaplane.command.dependencies import CommandDependencies
+from secaplane.command.handle import CommandResult, handle
 from secaplane.command.rules.commands import Command, Delete, Put
 from secaplane.eventlog import jetstream
 from secaplane.eventlog.jetstream import JetStreamLog
-from secaplane.eventlog.resource_cache import Folds
+from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.eventlog.snapshots import MemorySnapshots
 from secaplane.kinds import KINDS
 from secaplane.model.errors import Unavailable
-from secaplane.model.events import AnyEvent, By, Created, DeletionRequested, RecordedEvent, Updated
+from secaplane.model.events import (
+    Actor,
+    AnyEvent,
+    Created,
+    DeletionRequested,
+    RecordedEvent,
+    Updated,
+)
 from secaplane.model.shape import Json, Position, Ref
 from tests.flows.client import VOLUME, at
 from tests.flows.crashing import Scene, scene_of, taken
@@ -28,7 +35,7 @@ from tests.flows.lossy import Wire, lossy
 from tests.servers import connected
 from tests.stand import kept
 
-JANE = By(sub="jane")
+JANE = Actor(sub="jane")
 REGION = "eu-1"
 IDS = {"tenant": "acme", "workspace": "web"}
 TENANT, WEB = Ref("tenant", "tenants/acme"), KINDS["workspace"].ref(IDS, "web")
@@ -69,29 +76,29 @@ class World:
     def __init__(self, wire: Wire, log: Slow, beside: JetStreamLog) -> None:
         self.wire, self.log, self.beside = wire, log, beside
         numbers = count(1)
-        self.door = Door(
+        self.dependencies = CommandDependencies(
             log=log,
-            folds=Folds(log, MemorySnapshots()),
+            cache=ResourceCache(log, MemorySnapshots()),
             clock=lambda: datetime(2026, 1, 1, tzinfo=UTC),
             new_uid=lambda: f"u{next(numbers)}",
-            inside=_nobody,
-            users=_no_users,
+            children=_nobody,
+            referrers=_no_users,
             named_by=_no_names,
             reached=_at_once,
         )
 
-    async def say(self, ref: Ref, command: Command, request: str) -> Handled:
-        return await handle(self.door, ref, command, by=JANE, request=request)
+    async def say(self, ref: Ref, command: Command, request: str) -> CommandResult:
+        return await handle(self.dependencies, ref, command, actor=JANE, request=request)
 
     async def requests(self, ref: Ref) -> list[str]:
         return [each.request for each in await self.beside.read(ref)]
 
 
-async def _nobody(ref: Ref, going_too: bool) -> list[Ref]:
+async def _nobody(ref: Ref, include_terminating: bool) -> list[Ref]:
     return []
 
 
-async def _no_users(refs: Sequence[Ref], going_too: bool) -> list[Ref]:
+async def _no_users(refs: Sequence[Ref], include_terminating: bool) -> list[Ref]:
     return []
 
 

@@ -22,10 +22,10 @@ from typing import NamedTuple
 import pytest
 from asyncpg import Pool
 
-from secaplane.cli.config import Config, Deletion
+from secaplane.cli.config import Config, DeletionSettings
 from secaplane.kinds import KINDS
 from secaplane.model.events import Deleted, RecordedEvent
-from secaplane.model.shape import NOWHERE, Json, Ref
+from secaplane.model.shape import BEGINNING, Json, Ref
 from tests.flows.client import at
 from tests.flows.crashing import Scene, scene_of, until
 from tests.flows.orphans import Judge
@@ -105,7 +105,7 @@ class Arena:
     bystander: Racer
     trials: dict[int, tuple[Course, tuple[str, str]]] = field(default_factory=dict)
     head_start_s: float = HEAD_START_S
-    going: dict[int, list[Ref]] = field(default_factory=dict)
+    terminating: dict[int, list[Ref]] = field(default_factory=dict)
     """By lane, what the bystander reports on."""
 
     async def run(self, lane: int, course: Course, trials: Iterator[int]) -> None:
@@ -132,11 +132,11 @@ class Arena:
     async def furnished(self, lane: int, course: Course, n: int, racer: Racer) -> Ref:
         """A parent, and children in it that are going and stay so."""
         parent = home(course.parent, f"home{n}")
-        going = [inside(parent, course.child, f"going{each}") for each in range(GOING)]
+        terminating = [inside(parent, course.child, f"going{each}") for each in range(GOING)]
         await racer.do(parent, SPECS[course.parent])
-        await asyncio.gather(*(racer.do(each, SPECS[course.child]) for each in going))
-        await asyncio.gather(*(racer.do(each, stays=True) for each in going))
-        self.going[lane] = going
+        await asyncio.gather(*(racer.do(each, SPECS[course.child]) for each in terminating))
+        await asyncio.gather(*(racer.do(each, stays=True) for each in terminating))
+        self.terminating[lane] = terminating
         await self.watch()
         if course.lodger:
             await racer.do(inside(parent, course.lodger, "lodger"), SPECS[course.lodger])
@@ -144,14 +144,14 @@ class Arena:
 
     async def leave(self, lane: int) -> None:
         """Nobody reports on what is going there any more: it may be removed."""
-        going = self.going.pop(lane)
+        terminating = self.terminating.pop(lane)
         await self.watch()
-        told = await asyncio.gather(*(self.one.wish(each) for each in going))
+        told = await asyncio.gather(*(self.one.send(each) for each in terminating))
         assert {*told} <= {ACCEPTED, ABSENT}
 
     async def watch(self) -> int:
         """How many reports there were so far."""
-        return int(await self.bystander.watch(*chain(*self.going.values())))
+        return int(await self.bystander.watch(*chain(*self.terminating.values())))
 
     async def trial(self, n: int, random: Random, parent: Ref, child: Ref) -> tuple[str, str]:
         """In every other trial the deletion, which has more to do, has a head start: less of it
@@ -159,8 +159,8 @@ class Arena:
         pair = [self.one, self.other]
         random.shuffle(pair)
         wait_s = n % 2 * random.uniform(0, 2 * self.head_start_s)
-        created = pair[0].wish(child, SPECS[child.kind], request=f"{n}.create", wait_s=wait_s)
-        deleted = pair[1].wish(parent, request=f"{n}.delete")
+        created = pair[0].send(child, SPECS[child.kind], request=f"{n}.create", wait_s=wait_s)
+        deleted = pair[1].send(parent, request=f"{n}.delete")
         outcome = await created, await deleted
         if n % 2:
             self.head_start_s *= 1 / CLOSER if outcome[0] in (REFUSED, ABSENT) else CLOSER
@@ -169,7 +169,9 @@ class Arena:
 
 @pytest.fixture(scope="module")
 def stand() -> Iterator[Stand]:
-    settings = Config(deletion=Deletion(cascades=tuple("/".join(pair) for pair in CASCADES)))
+    settings = Config(
+        deletion=DeletionSettings(cascades=tuple("/".join(pair) for pair in CASCADES))
+    )
     with TemporaryDirectory(dir=MEMORY) as folder, kept(settings, Path(folder)) as made:
         yield made
 
@@ -189,7 +191,7 @@ async def judged(scene: Scene) -> Judge:
     async with scene.pool() as pool:
         await until(lambda: rested(scene, pool), "everything is at rest", seconds=REST_S_MAX)
         rows = await pool.fetch("select kind, path, deleted from resources where not gone")
-    judge, position, end = Judge(CASCADES), NOWHERE, await scene.log.end()
+    judge, position, end = Judge(CASCADES), BEGINNING, await scene.log.end()
     following = scene.log.follow(after=position)
     while position < end:
         for recorded in await anext(following):
@@ -200,7 +202,7 @@ async def judged(scene: Scene) -> Judge:
     assert judge.wrongs == []
     assert judge.homeless == []
     assert judge.orphans == {}
-    assert judge.going == set()
+    assert judge.terminating == set()
     assert {(*row,) for row in rows} == {(ref.kind, ref.path, False) for ref in judge.living}
     return judge
 
@@ -248,11 +250,11 @@ async def test_what_is_going_in_a_parent_makes_no_deletion_fail_however_busy(
     async with racers(stand, 2) as (racer, bystander):
         for n in range(CROWDED):
             parent = home("workspace", f"crowded{n}")
-            going = [inside(parent, "block-storage", f"going{each}") for each in range(CROWD)]
+            terminating = [inside(parent, "block-storage", f"going{each}") for each in range(CROWD)]
             await racer.do(parent, {})
-            await asyncio.gather(*(racer.do(each, SMALL) for each in going))
-            await asyncio.gather(*(racer.do(each, stays=True) for each in going))
-            before, began = int(await bystander.watch(*going)), time.perf_counter()
+            await asyncio.gather(*(racer.do(each, SMALL) for each in terminating))
+            await asyncio.gather(*(racer.do(each, stays=True) for each in terminating))
+            before, began = int(await bystander.watch(*terminating)), time.perf_counter()
             await asyncio.sleep(CROWDING_S)
             asked = time.perf_counter()
             await racer.do(parent)
@@ -260,7 +262,7 @@ async def test_what_is_going_in_a_parent_makes_no_deletion_fail_however_busy(
             reports = int(await bystander.watch()) - before
             print(f"{now - asked:.2f} s amid {reports / (now - began):.0f} reports/s")
             assert reports > CROWD
-            await asyncio.gather(*(racer.wish(each) for each in going))
+            await asyncio.gather(*(racer.send(each) for each in terminating))
     await judged(scene)
 
 
@@ -297,13 +299,13 @@ async def left_behind(
     children = [inside(p, c.child, "orphan") for p, c in zip(parents, courses, strict=True)]
     await asyncio.gather(*(doomed.do(parent, SPECS[parent.kind]) for parent in parents))
     doomed.doom(len(children))
-    deleting = [deleter.wish(parent) for parent in parents]
+    deleting = [deleter.send(parent) for parent in parents]
     if when != "beside":
         await asyncio.gather(*deleting)
     if when == "gone":
         await until(lambda: are_gone(scene, parents), "the parents are gone")
     creating = [
-        doomed.wish(child, SPECS[child.kind], wait_s=n * BESIDE_S if when == "beside" else 0.0)
+        doomed.send(child, SPECS[child.kind], wait_s=n * BESIDE_S if when == "beside" else 0.0)
         for n, child in enumerate(children)
     ]
     deleted, created = await asyncio.gather(*deleting), await asyncio.gather(*creating)

@@ -14,12 +14,12 @@ from nats.aio.client import Client as Nats
 
 from secaplane.cli.config import Config
 from secaplane.eventlog import codec
-from secaplane.eventlog.codec import Page, encode
+from secaplane.eventlog.codec import NewEvent, encode
 from secaplane.eventlog.jetstream import JetStreamLog
-from secaplane.eventlog.subjects import EVERYTHING, subject
+from secaplane.eventlog.subjects import ALL_SUBJECTS, subject
 from secaplane.kinds import KINDS
 from secaplane.model.events import RECONCILER, AnyEvent, Created, StatusReported, Updated
-from secaplane.model.shape import NOWHERE, Json, Position, Ref, State
+from secaplane.model.shape import BEGINNING, Json, Position, Ref, State
 from secaplane.projector.retry import retry
 from secaplane.projector.run import Projector
 from secaplane.readmodel.schema import tables
@@ -27,7 +27,7 @@ from tests.flows.client import VOLUME, at, client_of
 from tests.flows.crashing import Scene, scene_of, until
 from tests.flows.read_models import Silent, projector, rows
 from tests.flows.simulated_site import SMALL
-from tests.log.pages import IDS, REGION, page
+from tests.log.new_events import IDS, REGION, new_event
 from tests.servers import STREAM
 from tests.stand import kept
 
@@ -82,11 +82,11 @@ async def garble(log: JetStreamLog, ref: Ref, data: bytes) -> None:
     await log._nats.request(subject(ref, REGION), data)
 
 
-async def written(scene: Scene, name: str, event: AnyEvent) -> Page:
+async def written(scene: Scene, name: str, event: AnyEvent) -> NewEvent:
     """As the house would write it, in the life that this name has now."""
     async with scene.pool() as pool:
         uid = await pool.fetchval("select uid from resources where name = $1", name)
-    return replace(page(disk(name), event), uid=uid or "u", by=RECONCILER)
+    return replace(new_event(disk(name), event), uid=uid or "u", actor=RECONCILER)
 
 
 async def say(scene: Scene, name: str, event: AnyEvent) -> Position:
@@ -128,7 +128,7 @@ async def what_follows_is_left_alone(scene: Scene) -> None:
         await say(
             scene,
             "amended",
-            StatusReported(state=State.ACTIVE, seen=seen, status={"sizeGB": 30}),
+            StatusReported(state=State.ACTIVE, observed_position=seen, status={"sizeGB": 30}),
         )
         await scene.client.made(url("fine"), VOLUME)
         await until(lambda: reached(scene, pool), "the rows are where the log is")
@@ -160,7 +160,7 @@ async def is_well_again(scene: Scene) -> None:
     assert (shown.status, shown.state) == (200, "active")
     assert shown.json["spec"]["sizeGB"] == 30
     seen = await scene.log.last(disk("amended"))
-    report = StatusReported(state=State.ACTIVE, seen=seen, status={"sizeGB": 31})
+    report = StatusReported(state=State.ACTIVE, observed_position=seen, status={"sizeGB": 31})
     last = await say(scene, "amended", report)
     async with scene.pool() as pool:
         await until(lambda: reached(scene, pool), "the rows are where the log is")
@@ -190,7 +190,12 @@ class World:
     async def made(self, **more: Any) -> None:
         """The stream, as the house makes it but for what a test wants otherwise: one from which
         things can be taken away."""
-        config = {"name": STREAM, "subjects": [EVERYTHING], "storage": "file", "allow_direct": True}
+        config = {
+            "name": STREAM,
+            "subjects": [ALL_SUBJECTS],
+            "storage": "file",
+            "allow_direct": True,
+        }
         answer = await self.nats.request(
             f"$JS.API.STREAM.CREATE.{STREAM}", msgspec.json.encode(config | more)
         )
@@ -203,7 +208,7 @@ class World:
     async def events(self, count: int) -> None:
         for n in range(count):
             ref = KINDS["block-storage"].ref(IDS, f"v{n}")
-            await self.log.append(page(ref, Created(spec=SMALL)), after=NOWHERE)
+            await self.log.append(new_event(ref, Created(spec=SMALL)), after=BEGINNING)
 
 
 @pytest.fixture
@@ -218,16 +223,16 @@ async def test_only_what_is_sick_in_a_batch_is_set_aside(world: World) -> None:
     unborn = [KINDS["instance"].ref(IDS, f"i{n}") for n in range(3)]
     await world.events(5)
     for n, ref in enumerate(unborn):
-        await world.log.append(page(ref, Updated(spec={})), after=NOWHERE)
+        await world.log.append(new_event(ref, Updated(spec={})), after=BEGINNING)
         await garble(world.log, KINDS["block-storage"].ref(IDS, f"v{n}"), GARBAGE)
         await world.log.append(
-            page(KINDS["block-storage"].ref(IDS, f"v{n + 2}"), Updated(spec=SMALL)),
+            new_event(KINDS["block-storage"].ref(IDS, f"v{n + 2}"), Updated(spec=SMALL)),
             after=Position(n + 3),
         )
     made = projector(world.pool, world.log)
     await made.begin()
     async with asyncio.timeout(10):
-        async for batch in world.log.follow(after=NOWHERE):
+        async for batch in world.log.follow(after=BEGINNING):
             await made.project(batch)
             if made.position == 14:
                 break

@@ -41,8 +41,10 @@ class Tenant:
     def at(self, kind: str, name: str = "") -> str:
         return at(kind, name, tenant=self.name, workspace="w")
 
-    async def put(self, kind: str, name: str, body: Json, door: Client | None = None) -> Answer:
-        return await (door or self.client).put(self.at(kind, name), body)
+    async def put(
+        self, kind: str, name: str, body: Json, dependencies: Client | None = None
+    ) -> Answer:
+        return await (dependencies or self.client).put(self.at(kind, name), body)
 
 
 async def opened(scene: Scene, operator: Client, name: str, quotas: Json | None) -> Tenant:
@@ -214,7 +216,7 @@ async def test_of_many_at_once_no_more_are_made_than_may_be(
         for each in await scene.events()
         if isinstance(each.event, DeletionRequested) and each.ref.scope("tenants") == name
     ]
-    assert {each.by for each in taken_back} <= {SYSTEM}
+    assert {each.actor for each in taken_back} <= {SYSTEM}
     assert len({each.ref for each in taken_back}) == len(taken_back)
 
 

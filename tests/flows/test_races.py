@@ -30,7 +30,11 @@ async def test_of_two_processes_each_lets_the_other_have_its_turn(scene: Scene) 
         path = at("workspace", "shared")
         await scene.client.made(path, {"spec": {}})
         answers = await asyncio.gather(
-            *(door.put(path, {"spec": {}}) for _ in range(10) for door in (scene.client, other))
+            *(
+                dependencies.put(path, {"spec": {}})
+                for _ in range(10)
+                for dependencies in (scene.client, other)
+            )
         )
         assert {each.status for each in answers} == {200}
         assert sorted(version(each) for each in answers) == list(range(2, 22))
@@ -44,18 +48,18 @@ async def test_of_those_who_saw_the_same_version_one_wins(scene: Scene) -> None:
         for seen in range(1, 9):
             answers = await asyncio.gather(
                 *(
-                    door.put(path, {"spec": {}}, if_unmodified_since=str(seen))
+                    dependencies.put(path, {"spec": {}}, if_unmodified_since=str(seen))
                     for _ in range(8)
-                    for door in (scene.client, other)
+                    for dependencies in (scene.client, other)
                 )
             )
             assert Counter(each.status for each in answers) == {200: 1, 412: 15}
         fresh = at("workspace", "conditional-fresh")
         answers = await asyncio.gather(
             *(
-                door.put(fresh, {"spec": {}}, if_unmodified_since="0")
+                dependencies.put(fresh, {"spec": {}}, if_unmodified_since="0")
                 for _ in range(8)
-                for door in (scene.client, other)
+                for dependencies in (scene.client, other)
             )
         )
         assert Counter(each.status for each in answers) == {201: 1, 412: 15}

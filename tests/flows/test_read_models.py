@@ -9,8 +9,8 @@ import pytest
 from secaplane.model.events import Created, Deleted, DeletionRequested, Updated
 from secaplane.model.shape import Json, Ref
 from secaplane.readmodel import questions
-from secaplane.readmodel.batching import Together
-from secaplane.readmodel.questions.referrers import User
+from secaplane.readmodel.batching import BatchedReads
+from secaplane.readmodel.questions.referrers import Referrer
 from secaplane.readmodel.schema import active, tables
 from tests.flows.read_models import rows
 from tests.flows.rows_by_hand import Rows, at, rows_in
@@ -74,12 +74,12 @@ async def test_a_label_that_is_a_number_has_one(made: Rows) -> None:
 
 async def test_who_refers_to_what_is_known_until_it_is_gone(made: Rows) -> None:
     await made.take((TWO, Created(spec=boots_from(DISK))), (ONE, Created(spec=boots_from(DISK))))
-    found = await questions.users(made.pool, [DISK, OTHER], kinds=["instance"])
-    assert found == [User(DISK, TWO, False), User(DISK, ONE, False)]
+    found = await questions.referrers(made.pool, [DISK, OTHER], kinds=["instance"])
+    assert found == [Referrer(DISK, TWO, False), Referrer(DISK, ONE, False)]
     await made.take((TWO, Updated(spec=boots_from(OTHER))), (ONE, GOES[0]))
-    found = await questions.users(made.pool, [OTHER, DISK, DISK], kinds=["instance"])
-    assert found == [User(DISK, ONE, True), User(OTHER, TWO, False)]
-    assert await questions.users(made.pool, [DISK], kinds=["nic"]) == []
+    found = await questions.referrers(made.pool, [OTHER, DISK, DISK], kinds=["instance"])
+    assert found == [Referrer(DISK, ONE, True), Referrer(OTHER, TWO, False)]
+    assert await questions.referrers(made.pool, [DISK], kinds=["nic"]) == []
     await made.take((ONE, GOES[1]), (TWO, GOES[0]), (TWO, GOES[1]))
     assert (await rows(made.pool))["links"] == []
 
@@ -88,10 +88,13 @@ async def test_neighbours_share_a_target(made: Rows) -> None:
     three = at("instance", "three")
     for ref, spec in ((ONE, boots_from(DISK)), (TWO, boots_from(DISK)), (three, boots_from(OTHER))):
         await made.take((ref, Created(spec=spec)))
-    assert await questions.neighbours(made.pool, [ONE], kinds=["instance"]) == [TWO]
-    assert await questions.neighbours(made.pool, [ONE, TWO], kinds=["instance"]) == [ONE, TWO]
-    assert await questions.neighbours(made.pool, [three], kinds=["instance"]) == []
-    assert await questions.neighbours(made.pool, [ONE], kinds=["nic"]) == []
+    assert await questions.sharing_referrers(made.pool, [ONE], kinds=["instance"]) == [TWO]
+    assert await questions.sharing_referrers(made.pool, [ONE, TWO], kinds=["instance"]) == [
+        ONE,
+        TWO,
+    ]
+    assert await questions.sharing_referrers(made.pool, [three], kinds=["instance"]) == []
+    assert await questions.sharing_referrers(made.pool, [ONE], kinds=["nic"]) == []
 
 
 async def test_outpaced_is_whose_target_or_neighbour_moved_later(made: Rows) -> None:
@@ -114,7 +117,7 @@ async def test_outpaced_is_whose_target_or_neighbour_moved_later(made: Rows) -> 
 
 async def status(made: Rows, ref: Ref) -> Json:
     """By GET; a list says the same."""
-    together = Together(made.pool)
+    together = BatchedReads(made.pool)
     found = (await together._select({ref}))[ref]
     assert found is not None
     listed = await page(made, ref, deleted=False)
@@ -188,9 +191,14 @@ async def test_how_many_are_below_is_known_beyond_those_that_are_named(made: Row
     names = [at("block-storage", f"v{n}") for n in range(5)]
     await made.take(*((each, Created(spec=SMALL)) for each in names), (names[0], GOES[0]))
     kinds = ["block-storage", "instance"]
-    found = await questions.below_counted(made.pool, kinds, WEB.path, going_too=False, limit=2)
+    found = await questions.below_counted(
+        made.pool, kinds, WEB.path, include_terminating=False, limit=2
+    )
     assert found == (names[1:3], 4)
-    assert await questions.below(made.pool, kinds, WEB.path, going_too=True, limit=9) == names
+    assert (
+        await questions.below(made.pool, kinds, WEB.path, include_terminating=True, limit=9)
+        == names
+    )
 
 
 async def test_resources_are_found_by_their_addresses(made: Rows) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from secaplane.cli.dev.plane import free_port
-from secaplane.cli.dev.supervisor import Children
+from secaplane.cli.dev.supervisor import Supervisor
 from tests.flows.client import VOLUME, at, client_of
 from tests.flows.crashing import Scene, scene_of, until
 from tests.flows.read_models import assert_same, rows
@@ -105,7 +105,7 @@ async def test_a_release_with_other_tables_fills_its_own_and_the_former_goes_on(
     scene: Scene,
 ) -> None:
     stand, port = scene.stand, free_port()
-    async with Children(stand.folder / "logs") as children:
+    async with Supervisor(stand.folder / "logs") as children:
         await children.start(later(stand, "serve", port))
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(2):

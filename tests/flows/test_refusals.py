@@ -31,7 +31,7 @@ async def nothing_is_written(log: JetStreamLog) -> AsyncIterator[None]:
         while position < end:
             for each in await anext(batches):
                 assert isinstance(each, RecordedEvent)
-                assert each.by in (RECONCILER, SYSTEM)
+                assert each.actor in (RECONCILER, SYSTEM)
                 position = each.position
 
 

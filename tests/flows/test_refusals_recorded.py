@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from nats.errors import Error
 
-from secaplane.audit.entries import HIDDEN, NOBODY
+from secaplane.audit.entries import HIDDEN, UNKNOWN_CALLER
 from secaplane.audit.writer import BURST
 from secaplane.cli.dev.plane import ISSUER, OPERATOR
 from tests.flows.client import Client, at
@@ -59,7 +59,7 @@ async def nobody_is_recorded_without_the_token(house: Watched) -> None:
     written = msgspec.json.encode(await house.settled())
     assert marker.encode() not in written
     (entry,) = of(await house.entries(), "unauthenticated")
-    assert (entry.request, entry.source, entry.caller) == ("mine-1", "203.0.113.9", NOBODY)
+    assert (entry.request, entry.source, entry.caller) == ("mine-1", "203.0.113.9", UNKNOWN_CALLER)
     assert (entry.verb, entry.path) == ("get", f"{PATH}/{HIDDEN}")
     assert entry.reason == answer.json["detail"]
 

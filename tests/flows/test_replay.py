@@ -17,7 +17,7 @@ from tests.flows.client import INSTANCE, VOLUME, Client, at
 from tests.flows.crashing import Scene, scene_of, whole
 from tests.flows.read_models import assert_same, projector, rebuild, rows
 from tests.flows.simulated_site import LARGE, SMALL
-from tests.log.pages import IDS, REGION, page
+from tests.log.new_events import IDS, REGION, new_event
 from tests.scenario import found
 from tests.stand import kept
 
@@ -110,7 +110,7 @@ async def lived(log: JetStreamLog, volumes: int) -> None:
     """Histories side by side, with a name used again among them."""
     for event in (
         Created(spec=SMALL),
-        found(State.ACTIVE, seen=1),
+        found(State.ACTIVE, observed_position=1),
         Updated(spec=LARGE),
         DeletionRequested(),
         Deleted(),
@@ -119,7 +119,7 @@ async def lived(log: JetStreamLog, volumes: int) -> None:
         for n in range(volumes):
             ref = KINDS["block-storage"].ref(IDS, f"v{n}")
             uid = "u2" if event == Created(spec=LARGE) else "u1"
-            await log.append(page(ref, event, uid=uid), after=await log.last(ref))
+            await log.append(new_event(ref, event, uid=uid), after=await log.last(ref))
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ import jwt
 import pytest
 
 from secaplane.cli.config import PREFIX
-from secaplane.cli.dev.issuer import ALGORITHM, KID, Issuer
+from secaplane.cli.dev.issuer import ALGORITHM, KID, DevIssuer
 from secaplane.cli.dev.plane import OPERATOR
 from secaplane.model.shape import Json
 from tests.flows.client import POLL_S, REACHED_S_MAX, Client, at, client_of
@@ -90,7 +90,7 @@ async def test_what_somebody_was_given_before_a_moment_is_refused(
 def without_issue_time(house: DevHouse, sub: str) -> str:
     claims = jwt.decode(house.token(sub), options={"verify_signature": False})
     del claims["iat"]
-    issuer = Issuer.kept(house.folder / "issuer.json", house.folder / "jwks.json", claims["iss"])
+    issuer = DevIssuer.kept(house.folder / "issuer.json", house.folder / "jwks.json", claims["iss"])
     key = jwt.PyJWK(issuer.key, algorithm=ALGORITHM)
     return jwt.encode(claims, key, algorithm=ALGORITHM, headers={"kid": KID})
 

@@ -14,7 +14,7 @@ import pytest
 
 from secaplane.kinds import KINDS
 from secaplane.model.shape import Json, Position
-from secaplane.plugins import Outcome, Refused, Settled
+from secaplane.plugins import Outcome, Ready, TerminalError
 from secaplane.plugins.simulated.catalogue import STANDARD, read
 from secaplane.plugins.simulated.wire import Counts
 from tests.flows.simulated_site import (
@@ -49,7 +49,7 @@ async def test_what_is_asked_for_often_is_made_once(file: Path) -> None:
     async with running(file) as site:
         outcomes = await asyncio.gather(*map(site.ensure, volumes * 4))
         counts = await site.counts()
-    assert outcomes == [Settled({"sizeGB": 10})] * 32
+    assert outcomes == [Ready({"sizeGB": 10})] * 32
     assert counts.creates == {volume.uid: 1 for volume in volumes}
     assert counts.totals == {"block-storage": {"creates": 8, "removes": 0, "actions": 0}}
 
@@ -86,7 +86,7 @@ async def test_a_cloud_that_is_killed_before_its_answer_has_made_it_once(file: P
         await cloud.communicate()
         await asked
     async with running(file, faults={}) as site:
-        assert await site.ensure(account) == Settled(made[0].status)
+        assert await site.ensure(account) == Ready(made[0].status)
         assert (await site.counts()).creates == {"u1": 1}
 
 
@@ -97,22 +97,22 @@ async def unanswered(asked: Coroutine[None, None, Outcome]) -> None:
 
 async def test_what_never_was_is_gone_already(file: Path) -> None:
     async with running(file) as site:
-        assert await site.plugin.remove(a("workspace", {})) == Settled()
+        assert await site.plugin.remove(a("workspace", {})) == Ready()
         assert await site.counts() == Counts({}, {}, {}, {})
 
 
 async def test_what_is_removed_often_is_removed_once(file: Path) -> None:
     async with running(file) as site:
         await site.ensure(a("workspace", {}))
-        assert await site.plugin.remove(a("workspace", {})) == Settled()
-        assert await site.plugin.remove(a("workspace", {})) == Settled()
+        assert await site.plugin.remove(a("workspace", {})) == Ready()
+        assert await site.plugin.remove(a("workspace", {})) == Ready()
         assert await site.things() == []
         assert (await site.counts()).removes == {"u1": 1}
 
 
 async def test_a_kind_of_which_nothing_is_said_settles_at_once(file: Path) -> None:
     async with running(file) as site:
-        assert await site.ensure(a("weather-machine", {"rain": True})) == Settled()
+        assert await site.ensure(a("weather-machine", {"rain": True})) == Ready()
         assert (await site.counts()).totals["weather-machine"]["creates"] == 1
 
 
@@ -154,7 +154,7 @@ async def test_an_instance_made_anew_gets_the_power_it_shall_have(file: Path) ->
 async def test_an_unknown_action_is_refused(file: Path) -> None:
     async with running(file) as site:
         outcome = await site.act(a("instance", IN_ZONE_A), "fly", Position(5))
-        assert outcome == Refused("ActionUnknown", "nothing here can fly")
+        assert outcome == TerminalError("ActionUnknown", "nothing here can fly")
         assert await site.things() == []
 
 
@@ -174,7 +174,7 @@ async def test_nothing_is_left_of_what_is_refused(
 ) -> None:
     async with running(file) as site:
         outcome = await site.ensure(a(kind, spec))
-        assert isinstance(outcome, Refused)
+        assert isinstance(outcome, TerminalError)
         assert outcome.reason == reason
         assert await site.things() == []
         assert await site.counts() == Counts({}, {}, {}, {})
@@ -183,9 +183,9 @@ async def test_nothing_is_left_of_what_is_refused(
 async def test_a_volume_grows_and_does_not_shrink(file: Path) -> None:
     async with running(file) as site:
         await site.ensure(a("block-storage", SMALL))
-        assert await site.ensure(a("block-storage", LARGE)) == Settled({"sizeGB": 20})
+        assert await site.ensure(a("block-storage", LARGE)) == Ready({"sizeGB": 20})
         refused = await site.ensure(a("block-storage", SMALL))
-        assert refused == Refused("CannotShrink", "it has 20 GB; ask for at least that")
+        assert refused == TerminalError("CannotShrink", "it has 20 GB; ask for at least that")
         assert [thing.spec for thing in await site.things()] == [LARGE]
 
 
@@ -193,9 +193,9 @@ async def test_a_cloud_refuses_what_it_is_told_to(file: Path) -> None:
     no = {"kind": "workspace", "name": "bad-*", "reason": "Forbidden", "message": "not here"}
     async with running(file, faults={"refuse": [no]}) as site:
         refused = await site.ensure(a("workspace", {}, uid="bad-1"))
-        assert refused == Refused("Forbidden", "not here")
-        assert await site.ensure(a("workspace", {}, uid="good")) == Settled()
-        assert await site.ensure(a("internet-gateway", {}, uid="bad-1")) == Settled()
+        assert refused == TerminalError("Forbidden", "not here")
+        assert await site.ensure(a("workspace", {}, uid="good")) == Ready()
+        assert await site.ensure(a("internet-gateway", {}, uid="bad-1")) == Ready()
 
 
 # --- addresses
@@ -249,13 +249,13 @@ async def test_what_others_are_is_seen_without_a_delay_or_a_new_count(file: Path
     balancer = a("network-load-balancer", BALANCER, uid="b")
     member = {"/frontends/0/target/members/0": nic}
     async with running(file, clock=lambda: now_s) as site:
-        assert await site.ensure(balancer, **member) == Settled({"healthyMembers": []})
+        assert await site.ensure(balancer, **member) == Ready({"healthyMembers": []})
         await site.ensure(nic)
         await site.act(machine, "start", Position(5), **{"/primaryNicRef": nic})
         await site.misbehave(delay_s=10)
         now_s += 60
         before = await site.counts()
-        well = Settled({"healthyMembers": [{"resource": "nics/n"}]})
+        well = Ready({"healthyMembers": [{"resource": "nics/n"}]})
         assert await site.ensure(balancer, **member) == well
         assert await site.counts() == before
 
@@ -268,7 +268,7 @@ async def test_what_every_kind_is_said_to_be_is_what_its_schema_promises(file: P
         for kind in made:
             spec = WHOLE.get(kind.name, {})
             outcome = await site.ensure(a(kind.name, spec, uid=kind.name), network=network)
-            assert isinstance(outcome, Settled), (kind.name, outcome)
+            assert isinstance(outcome, Ready), (kind.name, outcome)
             msgspec.convert(outcome.status, kind.status)
             msgspec.convert(spec, kind.spec)
             assert await site.ensure(a(kind.name, spec, uid=kind.name), network=network) == outcome

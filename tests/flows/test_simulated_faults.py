@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from secaplane.model.shape import Position
-from secaplane.plugins import Settled, Working
+from secaplane.plugins import InProgress, Ready
 from secaplane.plugins.simulated import plugin
 from secaplane.plugins.simulated.wire import Faults
 from tests.flows.simulated_site import IN_ZONE_A, LARGE, OFF, ON, SMALL, a, running, serve
@@ -23,14 +23,14 @@ def file(tmp_path: Path) -> Path:
 async def test_a_delay_is_counted_from_when_the_change_began(file: Path) -> None:
     now_s = 1000.0
     async with running(file, faults={"delay_s": 10}, clock=lambda: now_s) as site:
-        assert await site.ensure(a("block-storage", SMALL)) == Working(10)
+        assert await site.ensure(a("block-storage", SMALL)) == InProgress(10)
         now_s = 1004
-        assert await site.ensure(a("block-storage", SMALL)) == Working(6)
+        assert await site.ensure(a("block-storage", SMALL)) == InProgress(6)
         now_s = 1010
-        assert await site.ensure(a("block-storage", SMALL)) == Settled({"sizeGB": 10})
-        assert await site.ensure(a("block-storage", LARGE)) == Working(10)
+        assert await site.ensure(a("block-storage", SMALL)) == Ready({"sizeGB": 10})
+        assert await site.ensure(a("block-storage", LARGE)) == InProgress(10)
         await site.misbehave(delay_s=10, look_again_s=0.5)
-        assert await site.ensure(a("block-storage", LARGE)) == Working(0.5)
+        assert await site.ensure(a("block-storage", LARGE)) == InProgress(0.5)
 
 
 async def test_a_restart_and_a_removal_take_their_time_too(file: Path) -> None:
@@ -40,12 +40,12 @@ async def test_a_restart_and_a_removal_take_their_time_too(file: Path) -> None:
         await site.ensure(instance)
         await site.misbehave(delay_s=10)
         now_s = 2000
-        assert await site.act(instance, "restart", Position(5)) == Working(10)
+        assert await site.act(instance, "restart", Position(5)) == InProgress(10)
         now_s = 2010
         assert await site.act(instance, "restart", Position(5)) == ON
-        assert await site.plugin.remove(instance) == Working(10)
+        assert await site.plugin.remove(instance) == InProgress(10)
         now_s = 2020
-        assert await site.plugin.remove(instance) == Settled()
+        assert await site.plugin.remove(instance) == Ready()
         assert await site.things() == []
 
 
@@ -62,7 +62,7 @@ async def test_in_an_outage_every_call_raises_and_nothing_is_done(file: Path) ->
                 await call
         await site.misbehave()
         assert await site.things() == []
-        assert await site.ensure(workspace) == Settled()
+        assert await site.ensure(workspace) == Ready()
 
 
 async def test_what_was_done_without_an_answer_is_not_done_again(file: Path) -> None:
@@ -83,7 +83,7 @@ async def test_while_an_answer_is_held_back_the_work_is_done_already(file: Path)
         await asyncio.sleep(0.2)
         assert (await site.counts()).creates == {"u1": 1}
         assert not asked.done()
-        assert await asked == Settled()
+        assert await asked == Ready()
 
 
 async def test_one_who_dies_before_the_held_answer_leaves_the_cloud_well(file: Path) -> None:
@@ -92,7 +92,7 @@ async def test_one_who_dies_before_the_held_answer_leaves_the_cloud_well(file: P
             async with asyncio.timeout(0.05):
                 await site.ensure(a("workspace", {}))
         await asyncio.sleep(0.1)
-        assert await site.ensure(a("workspace", {})) == Settled()
+        assert await site.ensure(a("workspace", {})) == Ready()
         assert (await site.counts()).creates == {"u1": 1}
 
 

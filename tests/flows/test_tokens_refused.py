@@ -15,7 +15,7 @@ from jwt.algorithms import ECAlgorithm
 from jwt.utils import base64url_encode
 from multidict import CIMultiDict
 
-from secaplane.cli.dev.issuer import ALGORITHM, KID, Issuer
+from secaplane.cli.dev.issuer import ALGORITHM, KID, DevIssuer
 from secaplane.cli.dev.plane import ISSUER
 from secaplane.edge.requests.paths import REVIEWS
 from secaplane.kinds import KINDS
@@ -88,14 +88,14 @@ def signed(claims: dict[str, Any], **header: Any) -> Forge:
     return forge
 
 
-def issuer(house: DevHouse) -> Issuer:
-    return Issuer.kept(house.folder / "issuer.json", house.folder / "jwks.json", ISSUER)
+def issuer(house: DevHouse) -> DevIssuer:
+    return DevIssuer.kept(house.folder / "issuer.json", house.folder / "jwks.json", ISSUER)
 
 
 def stranger(house: DevHouse) -> str:
     """Another key under the house's key id."""
     made = ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1()), as_dict=True)
-    return Issuer(ISSUER, made | {"kid": KID}).token(ADMINISTRATOR, hours=1)
+    return DevIssuer(ISSUER, made | {"kid": KID}).token(ADMINISTRATOR, hours=1)
 
 
 def unsigned(house: DevHouse) -> str:

@@ -50,7 +50,7 @@ class Visitor:
         """One of each sort."""
         found = {}
         for kind in KINDS.values():
-            if kind.offered and kind.scope:
+            if kind.from_catalogue and kind.scope:
                 async with self._session.get(kind.url.format_map(IDS)) as answer:
                     items = (await answer.json())["items"]
                 if items:
@@ -136,7 +136,7 @@ def _aims_of(kind: Kind, skus: Mapping[str, str]) -> Json:
 
 
 def _targets(kind: Kind, skus: Mapping[str, str]) -> Iterator[str]:
-    if kind.offered:
+    if kind.from_catalogue:
         if kind.name in skus:
             yield f"skus/{skus[kind.name]}"
     elif kind.scope:

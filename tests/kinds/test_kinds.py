@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from secaplane.command.http.body import Bodies
+from secaplane.command.http.body import BodyReader
 from secaplane.kinds import KINDS, PROVIDERS, SHARED_TENANT, children, parents
 from secaplane.model import address
 from secaplane.model.document import document
@@ -24,7 +24,7 @@ from tests.kinds.schemas import FORMATS, Edge, Schema
 from tests.scenario import IDS, found, history, told
 
 ROOT = Path(__file__).parent.parent.parent
-BODIES = Bodies(region="eu-1")
+BODIES = BodyReader(region="eu-1")
 EVERY = list(KINDS.values())
 WRITABLE = [kind for kind in EVERY if kind.writable]
 FREE = [kind for kind in EVERY if Schema(kind.spec).free]
@@ -145,9 +145,11 @@ def test_an_instance_is_shown_whole() -> None:
 
 @each(WRITABLE)
 def test_what_is_going_says_since_when(kind: Kind) -> None:
-    going = fold(history(kind.ref(IDS, "one"), Created(spec=SPECS[kind.name]), DeletionRequested()))
-    assert going is not None
-    shown = msgspec.to_builtins(document(kind, going, region="eu-1"))
+    terminating = fold(
+        history(kind.ref(IDS, "one"), Created(spec=SPECS[kind.name]), DeletionRequested())
+    )
+    assert terminating is not None
+    shown = msgspec.to_builtins(document(kind, terminating, region="eu-1"))
     assert shown["metadata"]["deletedAt"] == "2026-01-01T12:00:02Z"
     assert shown["status"]["state"] == "deleting"
 
@@ -159,7 +161,7 @@ def test_a_kinds_parents_are_the_ids_around_it(kind: Kind) -> None:
         assert kind in children(KINDS[parent.kind])
     named_above = [KINDS[parent.kind].collection.rpartition("/")[2] for parent in above]
     steps = kind.collection.split("/")
-    assert named_above == ([] if kind.offered else steps[:-1:2])
+    assert named_above == ([] if kind.from_catalogue else steps[:-1:2])
 
 
 def test_the_shared_catalogue_lies_in_the_shared_tenant() -> None:
@@ -283,7 +285,7 @@ def test_what_a_status_must_hold_it_holds_from_the_first_answer_on(kind: Kind) -
     assert set(own) == set(Schema(kind.status).required()) | known_at_once
 
 
-@each([kind for kind in EVERY if kind.offered])
+@each([kind for kind in EVERY if kind.from_catalogue])
 def test_what_is_on_offer_has_no_status(kind: Kind) -> None:
     assert set(document(kind, made(kind), region="eu-1")) == {"metadata", "spec"}
 
@@ -295,7 +297,7 @@ def test_what_is_found_is_shown_over_what_is_known_at_first(kind: Kind) -> None:
         history(
             kind.ref(IDS, "one"),
             Created(spec=SPECS[kind.name]),
-            found(State.ACTIVE, seen=1, **status),
+            found(State.ACTIVE, observed_position=1, **status),
         )
     )
     assert resource is not None

@@ -11,16 +11,16 @@ from secaplane.eventlog.codec import (
     EVENT_BYTES_MAX,
     TYPES,
     VERSION,
-    Page,
-    Unreadable,
+    NewEvent,
+    Undecodable,
     decode,
     encode,
 )
-from secaplane.model.errors import TooLarge
+from secaplane.model.errors import ContentTooLarge
 from secaplane.model.events import (
     ActionRequested,
+    Actor,
     AnyEvent,
-    By,
     Created,
     Deleted,
     DeletionRequested,
@@ -28,8 +28,8 @@ from secaplane.model.events import (
     Updated,
 )
 from secaplane.model.shape import Json, Position, Ref, State
-from tests.log.pages import ONE
-from tests.log.pages import page as small
+from tests.log.new_events import ONE
+from tests.log.new_events import new_event as small
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 FILES = sorted(GOLDEN.glob("*.json"))
@@ -39,7 +39,7 @@ SPEC: Json = {
     "bootVolume": {"deviceRef": {"resource": "block-storages/d"}, "type": "virtio"},
     "odd": [None, True, -1, 0.5, 9223372036854775807, 'é 😀 " \\ / \n', {}, []],
 }
-JANE = By(
+JANE = Actor(
     issuer="https://id.example.org",
     sub="jane@example.org",
     token="t-1",
@@ -68,10 +68,10 @@ EVENTS: dict[str, AnyEvent] = {
     ),
     "action-requested.v1": ActionRequested(action="restart"),
     "deletion-requested.v1": DeletionRequested(),
-    "status-reported.v1": StatusReported(state=State.ACTIVE, seen=Position(7)),
+    "status-reported.v1": StatusReported(state=State.ACTIVE, observed_position=Position(7)),
     "status-reported.v1.whole": StatusReported(
         state=State.ERROR,
-        seen=Position(7),
+        observed_position=Position(7),
         status={"powerState": "off", "sizeGB": 10},
         reason="NoSpace",
         message="the disks are full",
@@ -80,16 +80,16 @@ EVENTS: dict[str, AnyEvent] = {
 }
 
 
-def page(name: str) -> Page:
+def new_event(name: str) -> NewEvent:
     """What stands in the golden file of that name."""
     whole = name.endswith(".whole")
-    return Page(
+    return NewEvent(
         ref=ONE,
         uid="0123456789abcdef0123456789abcdef",
         time=datetime(2026, 1, 1, 12, 0, 0, 123000 if whole else 0, tzinfo=UTC),
         request="r-1.0123456789ab",
         cause=Position(42 if whole else 0),
-        by=JANE if whole else By(sub="reconciler"),
+        actor=JANE if whole else Actor(sub="reconciler"),
         event=EVENTS[name],
     )
 
@@ -101,13 +101,13 @@ def test_every_type_has_a_golden_file() -> None:
 
 @pytest.mark.parametrize("name", EVENTS)
 def test_an_event_is_written_byte_for_byte_as_it_always_was(name: str) -> None:
-    assert encode(page(name)) == (GOLDEN / f"{name}.json").read_bytes()
+    assert encode(new_event(name)) == (GOLDEN / f"{name}.json").read_bytes()
 
 
 @pytest.mark.parametrize("name", EVENTS)
 def test_what_was_written_is_read_for_ever(name: str) -> None:
     written = (GOLDEN / f"{name}.json").read_bytes()
-    assert decode(written, Position(9)) == page(name).at(Position(9))
+    assert decode(written, Position(9)) == new_event(name).at(Position(9))
 
 
 @pytest.mark.parametrize("name", EVENTS)
@@ -123,7 +123,7 @@ def test_a_field_that_a_later_house_added_is_passed_over() -> None:
     envelope = msgspec.json.decode((GOLDEN / "created.v1.json").read_bytes())
     later = envelope | {"added": 1, "body": envelope["body"] | {"added": 2}}
     recorded = decode(msgspec.json.encode(later), Position(1))
-    assert recorded == page("created.v1").at(Position(1))
+    assert recorded == new_event("created.v1").at(Position(1))
 
 
 @pytest.mark.parametrize(
@@ -148,13 +148,13 @@ def test_a_field_that_a_later_house_added_is_passed_over() -> None:
 )
 def test_what_is_not_known_here_is_unreadable(change: Json) -> None:
     envelope = msgspec.json.decode((GOLDEN / "created.v1.json").read_bytes())
-    with pytest.raises(Unreadable):
+    with pytest.raises(Undecodable):
         decode(msgspec.json.encode(envelope | change), Position(1))
 
 
 @pytest.mark.parametrize("data", [b"", b"null", b"[]", b"{}", b"no event", b"\xff", b"{", b"1"])
 def test_what_is_no_envelope_is_unreadable(data: bytes) -> None:
-    with pytest.raises(Unreadable):
+    with pytest.raises(Undecodable):
         decode(data, Position(1))
 
 
@@ -162,7 +162,7 @@ def test_what_is_no_envelope_is_unreadable(data: bytes) -> None:
 def test_an_envelope_without_one_of_its_fields_is_unreadable(field: str) -> None:
     envelope = msgspec.json.decode((GOLDEN / "created.v1.json").read_bytes())
     del envelope[field]
-    with pytest.raises(Unreadable):
+    with pytest.raises(Undecodable):
         decode(msgspec.json.encode(envelope), Position(1))
 
 
@@ -171,11 +171,16 @@ def test_an_event_has_a_size_that_it_may_not_pass(event: type[Created | Updated]
     around = len(encode(small(ONE, event(spec={"pad": ""}))))
     most = "x" * (EVENT_BYTES_MAX - around)
     assert len(encode(small(ONE, event(spec={"pad": most})))) == EVENT_BYTES_MAX
-    with pytest.raises(TooLarge):
+    with pytest.raises(ContentTooLarge):
         encode(small(ONE, event(spec={"pad": most + "x"})))
 
 
 def test_a_report_has_the_same_size_that_it_may_not_pass() -> None:
     status = {"pad": "x" * EVENT_BYTES_MAX}
-    with pytest.raises(TooLarge):
-        encode(small(ONE, StatusReported(state=State.ACTIVE, seen=Position(1), status=status)))
+    with pytest.raises(ContentTooLarge):
+        encode(
+            small(
+                ONE,
+                StatusReported(state=State.ACTIVE, observed_position=Position(1), status=status),
+            )
+        )

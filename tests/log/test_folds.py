@@ -9,9 +9,9 @@ import pytest
 from msgspec.structs import replace
 from nats.aio.client import Client
 
-from secaplane.eventlog.log import Log, Unanswered
+from secaplane.eventlog.log import Log, LogUnavailable
 from secaplane.eventlog.memory import MemoryLog
-from secaplane.eventlog.resource_cache import Folds
+from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.eventlog.snapshots import EVERY_EVENTS, KeyValueSnapshots, MemorySnapshots, Snapshots
 from secaplane.eventlog.subjects import subject
 from secaplane.model.events import (
@@ -23,8 +23,8 @@ from secaplane.model.events import (
     Updated,
 )
 from secaplane.model.evolve import fold
-from secaplane.model.shape import NOWHERE, Position, Ref, Resource, State
-from tests.log.pages import NOON, ONE, REGION, TWO, page
+from secaplane.model.shape import BEGINNING, Position, Ref, Resource, State
+from tests.log.new_events import NOON, ONE, REGION, TWO, new_event
 from tests.scenario import found
 from tests.servers import SNAPSHOTS, STREAM, connected, emptied
 
@@ -55,12 +55,12 @@ async def lived(log: Log, ref: Ref, events: int) -> None:
             Created(spec={"n": n}, labels={"env": "é"}),
             Updated(spec={"n": n}),
             ActionRequested(action="start"),
-            found(State.ACTIVE, seen=n, powerState="on"),
-            found(State.ERROR, seen=n + 1, reason="NoSpace"),
+            found(State.ACTIVE, observed_position=n, powerState="on"),
+            found(State.ERROR, observed_position=n + 1, reason="NoSpace"),
             DeletionRequested(),
             Deleted(),
         )[n % 7]
-        written = page(ref, event, uid=f"u{n // 7}")
+        written = new_event(ref, event, uid=f"u{n // 7}")
         later = NOON + timedelta(milliseconds=n)
         await log.append(replace(written, time=later), after=await log.last(ref))
 
@@ -76,10 +76,10 @@ async def kept(snapshots: Snapshots, ref: Ref, position: int) -> Resource:
 
 
 async def test_what_never_was_is_nothing(log: Log, snapshots: Snapshots) -> None:
-    folds = Folds(log, snapshots)
+    cache = ResourceCache(log, snapshots)
     assert await snapshots.load(ONE) is None
-    assert await folds.fresh(ONE) is None
-    assert folds.known(ONE) is None
+    assert await cache.current(ONE) is None
+    assert cache.cached(ONE) is None
 
 
 async def test_a_snapshot_comes_back_as_it_was_kept(log: Log, snapshots: Snapshots) -> None:
@@ -96,18 +96,18 @@ async def test_a_cold_read_is_the_fold_of_the_whole_history(
     log: Log, snapshots: Snapshots, events: int
 ) -> None:
     await lived(log, ONE, events)
-    await Folds(log, snapshots).fresh(ONE)
+    await ResourceCache(log, snapshots).current(ONE)
     if events >= EVERY_EVENTS:
         await kept(snapshots, ONE, events)
     await lived(log, TWO, 3)
     await lived_on(log, ONE, 5)
     whole = fold(await log.read(ONE))
-    assert await Folds(log, snapshots).fresh(ONE) == whole
+    assert await ResourceCache(log, snapshots).current(ONE) == whole
 
 
 async def lived_on(log: Log, ref: Ref, events: int) -> None:
     for n in range(events):
-        wish = page(ref, Updated(spec={"later": n}))
+        wish = new_event(ref, Updated(spec={"later": n}))
         await log.append(wish, after=await log.last(ref))
 
 
@@ -120,36 +120,36 @@ async def test_a_cold_read_asks_the_log_only_for_what_came_after_the_snapshot(
     assert resource is not None
     await snapshots.save(replace(resource, uid="from the snapshot"))
     await kept(snapshots, ONE, 120)
-    cold = await Folds(log, snapshots).fresh(ONE)
+    cold = await ResourceCache(log, snapshots).current(ONE)
     assert cold == fold(
         await log.read(ONE, after=Position(120)), replace(resource, uid="from the snapshot")
     )
 
 
 async def test_every_hundred_events_a_snapshot_is_kept(log: Log, snapshots: Snapshots) -> None:
-    folds = Folds(log, snapshots)
+    cache = ResourceCache(log, snapshots)
     positions = set()
     for n in range(1, 2 * EVERY_EVENTS + 30):
         await lived_on(log, ONE, 1) if n > 1 else await lived(log, ONE, 1)
-        await folds.fresh(ONE)
+        await cache.current(ONE)
         if n % EVERY_EVENTS == 0:
             await kept(snapshots, ONE, n)
         snapshot = await snapshots.load(ONE)
-        positions.add(snapshot.position if snapshot else NOWHERE)
+        positions.add(snapshot.position if snapshot else BEGINNING)
     assert positions == {0, EVERY_EVENTS, 2 * EVERY_EVENTS}
 
 
 async def test_what_is_known_is_brought_up_to_date(log: Log, snapshots: Snapshots) -> None:
-    folds = Folds(log, snapshots)
+    cache = ResourceCache(log, snapshots)
     await lived(log, ONE, 2)
-    before = await folds.fresh(ONE)
-    assert folds.known(ONE) is before
-    assert await folds.fresh(ONE) is before
+    before = await cache.current(ONE)
+    assert cache.cached(ONE) is before
+    assert await cache.current(ONE) is before
     await lived_on(log, ONE, 1)
-    assert folds.known(ONE) is before
-    after = await folds.fresh(ONE)
+    assert cache.cached(ONE) is before
+    after = await cache.current(ONE)
     assert after == fold(await log.read(ONE))
-    assert folds.known(ONE) is after
+    assert cache.cached(ONE) is after
 
 
 async def test_a_snapshot_of_another_log_is_ignored(log: Log, snapshots: Snapshots) -> None:
@@ -160,7 +160,7 @@ async def test_a_snapshot_of_another_log_is_ignored(log: Log, snapshots: Snapsho
     await kept(snapshots, ONE, 120)
     restored = MemoryLog(REGION)
     await lived(restored, ONE, 4)
-    assert await Folds(restored, snapshots).fresh(ONE) == fold(await restored.read(ONE))
+    assert await ResourceCache(restored, snapshots).current(ONE) == fold(await restored.read(ONE))
 
 
 def key(ref: Ref) -> str:
@@ -176,7 +176,7 @@ async def test_a_spoilt_snapshot_is_ignored(
     await lived(log, ONE, 10)
     await nats_client.jetstream().publish(key(ONE), spoilt)
     assert await snapshots.load(ONE) is None
-    assert await Folds(log, snapshots).fresh(ONE) == fold(await log.read(ONE))
+    assert await ResourceCache(log, snapshots).current(ONE) == fold(await log.read(ONE))
 
 
 async def test_a_snapshot_under_anothers_name_is_ignored(
@@ -195,7 +195,7 @@ async def test_a_snapshot_under_anothers_name_is_ignored(
 async def test_snapshots_that_were_never_prepared_do_not_answer(
     nats_client: Client, fresh_stream: str
 ) -> None:
-    with pytest.raises(Unanswered):
+    with pytest.raises(LogUnavailable):
         await KeyValueSnapshots(nats_client, stream=fresh_stream, region=REGION).load(ONE)
 
 
@@ -206,15 +206,15 @@ async def test_snapshots_that_were_never_prepared_do_not_answer(
 async def test_what_a_follower_came_by_or_missed_is_not_believed_for_a_moment(
     log: Log, missed: bool
 ) -> None:
-    folds = Folds(log, MemorySnapshots())
+    cache = ResourceCache(log, MemorySnapshots())
     await lived(log, ONE, 1)
-    believed = await folds.lately(ONE)
-    assert folds.remembered(ONE) is believed
+    believed = await cache.recent(ONE)
+    assert cache.recently_read(ONE) is believed
     if missed:
-        folds.missed()
+        cache.invalidate_all()
     else:
-        folds.hear(ONE)
-    assert folds.remembered(ONE) is None
+        cache.invalidate(ONE)
+    assert cache.recently_read(ONE) is None
 
 
 class Slow(MemoryLog):
@@ -232,16 +232,16 @@ class Slow(MemoryLog):
 
 async def test_what_changes_while_it_is_asked_for_is_not_believed_for_a_moment() -> None:
     log = Slow()
-    folds = Folds(log, MemorySnapshots())
-    first = await log.append(page(ONE, Created(spec={"n": 1})), after=NOWHERE)
-    asking = asyncio.create_task(folds.lately(ONE))
+    cache = ResourceCache(log, MemorySnapshots())
+    first = await log.append(new_event(ONE, Created(spec={"n": 1})), after=BEGINNING)
+    asking = asyncio.create_task(cache.recent(ONE))
     await asyncio.sleep(0)
-    await log.append(page(ONE, Updated(spec={"n": 2})), after=first.position)
-    folds.hear(ONE)
+    await log.append(new_event(ONE, Updated(spec={"n": 2})), after=first.position)
+    cache.invalidate(ONE)
     log.go_on.set()
     await asking
-    assert folds.remembered(ONE) is None
-    found = await folds.lately(ONE)
+    assert cache.recently_read(ONE) is None
+    found = await cache.recent(ONE)
     assert found is not None
     assert found.spec == {"n": 2}
-    assert folds.remembered(ONE) is found
+    assert cache.recently_read(ONE) is found

@@ -7,9 +7,15 @@ import pytest
 from nats.aio.client import Client
 
 from secaplane.eventlog import jetstream, memory
-from secaplane.eventlog.codec import Unreadable
+from secaplane.eventlog.codec import Undecodable
 from secaplane.eventlog.jetstream import JetStreamLog
-from secaplane.eventlog.log import Blank, Followed, Guard, Log, Raced
+from secaplane.eventlog.log import (
+    Followed,
+    Log,
+    PrefixExpectation,
+    UndecodableEvent,
+    VersionConflict,
+)
 from secaplane.eventlog.memory import MemoryLog
 from secaplane.eventlog.subjects import subject
 from secaplane.kinds import KINDS
@@ -21,8 +27,19 @@ from secaplane.model.events import (
     RecordedEvent,
     Updated,
 )
-from secaplane.model.shape import NOWHERE, Position, Ref
-from tests.log.pages import DISK, ELSEWHERE, IDS, ONE, REGION, ROLE, TWO, WEB, WEBSITE, page
+from secaplane.model.shape import BEGINNING, Position, Ref
+from tests.log.new_events import (
+    DISK,
+    ELSEWHERE,
+    IDS,
+    ONE,
+    REGION,
+    ROLE,
+    TWO,
+    WEB,
+    WEBSITE,
+    new_event,
+)
 from tests.servers import STREAM, connected, emptied
 
 CREATED, UPDATED = Created(spec={"n": 1}), Updated(spec={"n": 2})
@@ -44,14 +61,14 @@ async def log(request: pytest.FixtureRequest) -> AsyncIterator[Log]:
 async def add(log: Log, ref: Ref, *events: AnyEvent) -> tuple[RecordedEvent, ...]:
     """Append, whatever was there before."""
     return tuple(
-        [await log.append(page(ref, event), after=await log.last(ref)) for event in events]
+        [await log.append(new_event(ref, event), after=await log.last(ref)) for event in events]
     )
 
 
 async def spoil(log: Log, ref: Ref, data: bytes) -> None:
     """Put something into the log that no house has written."""
     if isinstance(log, MemoryLog):
-        log._pages.append((ref, data, None))
+        log._records.append((ref, data, None))
         log._grew.set()
     else:
         assert isinstance(log, JetStreamLog)
@@ -73,9 +90,9 @@ async def first(following: AsyncIterator[Sequence[Followed]], wanted: int) -> li
 async def test_a_log_is_empty_at_first(log: Log) -> None:
     assert await log.read(ONE) == ()
     lasts = [await log.last(ONE), await log.last_within(WEB), await log.last_of("instance")]
-    assert [*lasts, await log.end()] == [NOWHERE] * 4
+    assert [*lasts, await log.end()] == [BEGINNING] * 4
     assert await log.latest(ONE) is None
-    assert await log.read_within(WEB, after=NOWHERE, up_to=NOWHERE) == ()
+    assert await log.read_within(WEB, after=BEGINNING, up_to=BEGINNING) == ()
 
 
 async def test_what_was_appended_is_read_in_order(log: Log) -> None:
@@ -88,9 +105,9 @@ async def test_what_was_appended_is_read_in_order(log: Log) -> None:
 
 
 async def test_what_is_recorded_is_what_was_written(log: Log) -> None:
-    written = page(ONE, Created(spec={"deep": [{"é": None, "n": 2**62}]}, labels={}))
-    recorded = await log.append(written, after=NOWHERE)
-    assert recorded == written.at(Position(1), NOWHERE)
+    written = new_event(ONE, Created(spec={"deep": [{"é": None, "n": 2**62}]}, labels={}))
+    recorded = await log.append(written, after=BEGINNING)
+    assert recorded == written.at(Position(1), BEGINNING)
     assert (await log.read(ONE))[0] == recorded
 
 
@@ -106,9 +123,9 @@ async def test_a_history_is_read_after_one_position_and_up_to_another(log: Log) 
 
 async def test_a_long_history_is_read_whole(log: Log) -> None:
     events = [Updated(spec={"n": n, "pad": "x" * 100}) for n in range(1500)]
-    history = [await log.append(page(ONE, CREATED), after=NOWHERE)]
+    history = [await log.append(new_event(ONE, CREATED), after=BEGINNING)]
     for event in events:
-        history.append(await log.append(page(ONE, event), after=history[-1].position))
+        history.append(await log.append(new_event(ONE, event), after=history[-1].position))
     assert await log.read(ONE) == tuple(history)
     assert await log.read(ONE, after=Position(700), up_to=Position(1300)) == tuple(
         history[700:1300]
@@ -123,7 +140,7 @@ async def test_a_name_with_dots_is_one_name(log: Log, name: str) -> None:
     ref, other = (KINDS["instance"].ref(IDS, each) for each in (name, f"{name}.b"))
     mine, theirs = await add(log, ref, CREATED), await add(log, other, CREATED)
     assert (await log.read(ref), await log.read(other)) == (mine, theirs)
-    assert await log.read_within(WEB, after=NOWHERE, up_to=Position(2)) == (*mine, *theirs)
+    assert await log.read_within(WEB, after=BEGINNING, up_to=Position(2)) == (*mine, *theirs)
 
 
 # --- who was first
@@ -132,9 +149,9 @@ async def test_a_name_with_dots_is_one_name(log: Log, name: str) -> None:
 async def test_only_one_of_two_writers_wins(log: Log) -> None:
     (created,) = await add(log, ONE, CREATED)
     (updated,) = await add(log, ONE, UPDATED)
-    for after in (NOWHERE, created.position, Position(updated.position + 1)):
-        with pytest.raises(Raced):
-            await log.append(page(ONE, DeletionRequested()), after=after)
+    for after in (BEGINNING, created.position, Position(updated.position + 1)):
+        with pytest.raises(VersionConflict):
+            await log.append(new_event(ONE, DeletionRequested()), after=after)
     assert await log.read(ONE) == (created, updated)
 
 
@@ -142,7 +159,7 @@ async def test_what_happens_to_others_is_no_race(log: Log) -> None:
     (created,) = await add(log, ONE, CREATED)
     for other in (TWO, DISK, ELSEWHERE, WEB):
         await add(log, other, CREATED)
-    recorded = await log.append(page(ONE, UPDATED), after=created.position)
+    recorded = await log.append(new_event(ONE, UPDATED), after=created.position)
     assert recorded.position == 6
 
 
@@ -151,9 +168,9 @@ async def test_of_many_who_write_at_once_exactly_one_wins(log: Log) -> None:
 
     async def try_it(n: int) -> RecordedEvent | None:
         try:
-            wish = page(ONE, Updated(spec={"n": n}), request=f"r{n}")
+            wish = new_event(ONE, Updated(spec={"n": n}), request=f"r{n}")
             return await log.append(wish, after=created.position)
-        except Raced:
+        except VersionConflict:
             return None
 
     for_each = await asyncio.gather(*(try_it(n) for n in range(16)))
@@ -167,17 +184,19 @@ async def test_two_houses_at_one_log_are_told_apart(nats_url: str) -> None:
         logs = [JetStreamLog(each, stream=STREAM, region=REGION) for each in (mine, theirs)]
         for log in logs:
             await log.prepare()
-        after = NOWHERE
+        after = BEGINNING
         won: list[RecordedEvent] = []
         for n in range(20):
-            wishes = [page(ONE, Updated(spec={"n": n}), request=who) for who in ("mine", "theirs")]
+            wishes = [
+                new_event(ONE, Updated(spec={"n": n}), request=who) for who in ("mine", "theirs")
+            ]
             tried = await asyncio.gather(
                 *(log.append(w, after=after) for log, w in zip(logs, wishes, strict=True)),
                 return_exceptions=True,
             )
             (recorded,) = [each for each in tried if isinstance(each, RecordedEvent)]
             (raced,) = [each for each in tried if not isinstance(each, RecordedEvent)]
-            assert isinstance(raced, Raced)
+            assert isinstance(raced, VersionConflict)
             won.append(recorded)
             after = recorded.position
         assert await logs[0].read(ONE) == await logs[1].read(ONE) == tuple(won)
@@ -191,21 +210,33 @@ async def test_a_guard_watches_over_all_that_lies_in_a_resource(log: Log) -> Non
     (child,) = await add(log, ONE, CREATED)
     await add(log, WEBSITE, CREATED)
     await add(log, ELSEWHERE, CREATED)
-    guard = Guard(WEB, child.position)
-    gone = await log.append(page(WEB, DeletionRequested()), after=Position(1), guard=guard)
+    expectation = PrefixExpectation(WEB, child.position)
+    gone = await log.append(
+        new_event(WEB, DeletionRequested()), after=Position(1), expectation=expectation
+    )
     assert gone.position == 5
-    for late in (guard, Guard(WEB, Position(4)), Guard(WEB, Position(6))):
-        with pytest.raises(Raced):
-            await log.append(page(WEB, Deleted()), after=gone.position, guard=late)
-    await log.append(page(WEB, Deleted()), after=gone.position, guard=Guard(WEB, gone.position))
+    for late in (
+        expectation,
+        PrefixExpectation(WEB, Position(4)),
+        PrefixExpectation(WEB, Position(6)),
+    ):
+        with pytest.raises(VersionConflict):
+            await log.append(new_event(WEB, Deleted()), after=gone.position, expectation=late)
+    await log.append(
+        new_event(WEB, Deleted()),
+        after=gone.position,
+        expectation=PrefixExpectation(WEB, gone.position),
+    )
 
 
 async def test_a_child_that_comes_meanwhile_is_noticed(log: Log) -> None:
     await add(log, WEB, CREATED)
-    guard = Guard(WEB, await log.last_within(WEB))
+    expectation = PrefixExpectation(WEB, await log.last_within(WEB))
     await add(log, DISK, CREATED)
-    with pytest.raises(Raced):
-        await log.append(page(WEB, DeletionRequested()), after=Position(1), guard=guard)
+    with pytest.raises(VersionConflict):
+        await log.append(
+            new_event(WEB, DeletionRequested()), after=Position(1), expectation=expectation
+        )
     assert await log.last(WEB) == 1
 
 
@@ -235,8 +266,8 @@ async def test_an_event_says_which_one_came_before_it(log: Log) -> None:
     await add(log, ONE, CREATED)
     await add(log, TWO, CREATED)
     await add(log, ONE, UPDATED, UPDATED)
-    assert [each.before for each in await log.read(ONE)] == [0, 1, 3]
-    following = log.follow(after=NOWHERE)
+    assert [each.previous for each in await log.read(ONE)] == [0, 1, 3]
+    following = log.follow(after=BEGINNING)
     followed = await first(following, 4)
     await following.aclose()
     assert [getattr(each, "before", None) for each in followed] == [0, 0, 1, 3]
@@ -244,9 +275,11 @@ async def test_an_event_says_which_one_came_before_it(log: Log) -> None:
 
 async def test_what_was_appended_under_a_guard_says_nothing_of_it(log: Log) -> None:
     await add(log, WEB, CREATED)
-    guard = Guard(WEB, Position(1))
-    gone = await log.append(page(WEB, DeletionRequested()), after=Position(1), guard=guard)
-    assert gone.before is None
+    expectation = PrefixExpectation(WEB, Position(1))
+    gone = await log.append(
+        new_event(WEB, DeletionRequested()), after=Position(1), expectation=expectation
+    )
+    assert gone.previous is None
     assert await log.latest(WEB) == gone == (await log.read(WEB))[-1]
 
 
@@ -257,9 +290,9 @@ async def test_what_lies_in_a_resource_is_read_itself_included(log: Log) -> None
     disk = await add(log, DISK, CREATED)
     await add(log, ELSEWHERE, CREATED)
     end = await log.last_within(WEB)
-    assert await log.read_within(WEB, after=NOWHERE, up_to=end) == (*web, *one, *disk)
+    assert await log.read_within(WEB, after=BEGINNING, up_to=end) == (*web, *one, *disk)
     assert await log.read_within(WEB, after=Position(2), up_to=end) == (one[1], *disk)
-    assert await log.read_within(WEB, after=NOWHERE, up_to=Position(3)) == (*web, *one)
+    assert await log.read_within(WEB, after=BEGINNING, up_to=Position(3)) == (*web, *one)
     assert await log.read_within(WEB, after=end, up_to=end) == ()
 
 
@@ -268,7 +301,7 @@ async def test_what_happened_to_a_kind_is_read_across_tenants(log: Log) -> None:
     await add(log, DISK, CREATED)
     await add(log, ELSEWHERE, CREATED)
     end = await log.last_of("instance")
-    assert await log.touched("instance", after=NOWHERE, up_to=end) == {ONE, ELSEWHERE}
+    assert await log.touched("instance", after=BEGINNING, up_to=end) == {ONE, ELSEWHERE}
     assert await log.touched("instance", after=Position(1), up_to=end) == {ELSEWHERE}
 
 
@@ -276,7 +309,7 @@ async def test_kinds_that_share_a_collections_name_are_told_apart(log: Log) -> N
     compute, storage = (KINDS[kind].ref(IDS, "s") for kind in ("instance-sku", "storage-sku"))
     one, two = await add(log, compute, CREATED), await add(log, storage, CREATED)
     assert (await log.read(compute), await log.read(storage)) == (one, two)
-    assert await log.touched("storage-sku", after=NOWHERE, up_to=Position(2)) == {storage}
+    assert await log.touched("storage-sku", after=BEGINNING, up_to=Position(2)) == {storage}
 
 
 # --- follow
@@ -294,7 +327,7 @@ async def test_a_follower_catches_up_and_then_keeps_up(log: Log) -> None:
 
 
 async def test_a_follower_that_waits_is_woken(log: Log) -> None:
-    following = log.follow(after=NOWHERE)
+    following = log.follow(after=BEGINNING)
     async with asyncio.TaskGroup() as group:
         waiting = group.create_task(first(following, 1))
         await asyncio.sleep(0.1)
@@ -304,7 +337,7 @@ async def test_a_follower_that_waits_is_woken(log: Log) -> None:
 
 
 async def test_every_follower_sees_everything(log: Log) -> None:
-    followings = [log.follow(after=NOWHERE) for _ in range(3)]
+    followings = [log.follow(after=BEGINNING) for _ in range(3)]
     async with asyncio.TaskGroup() as group:
         seen = [group.create_task(first(each, 40)) for each in followings]
         history = [(await add(log, ref, CREATED))[0] for ref in (ONE, TWO, DISK, WEB)]
@@ -321,7 +354,7 @@ async def test_a_follower_says_when_nothing_comes(
     for module in (jetstream, memory):
         monkeypatch.setattr(module, "QUIET_S", 0.1)
     recorded = await add(log, ONE, CREATED)
-    following = log.follow(after=NOWHERE)
+    following = log.follow(after=BEGINNING)
     assert await first(following, 1) == [*recorded]
     async with asyncio.timeout(FOLLOW_S_MAX):
         assert [len(await anext(following)) for _ in range(3)] == [0, 0, 0]
@@ -340,11 +373,11 @@ async def test_an_event_that_cannot_be_read_is_a_blank_at_its_address(
     before = await add(log, ONE, CREATED)
     await spoil(log, KINDS["instance"].ref(IDS, "a.b"), data)
     after = await add(log, TWO, CREATED)
-    following = log.follow(after=NOWHERE)
+    following = log.follow(after=BEGINNING)
     seen = await first(following, 3)
     await following.aclose()
     blank = seen[1]
-    assert isinstance(blank, Blank)
+    assert isinstance(blank, UndecodableEvent)
     assert (blank.ref, blank.position) == (KINDS["instance"].ref(IDS, "a.b"), 2)
     assert [seen[0], seen[2]] == [*before, *after]
 
@@ -354,10 +387,10 @@ async def test_a_history_that_cannot_be_read_is_not_read_in_part(log: Log) -> No
     await spoil(log, ONE, b"no event")
     other = await add(log, TWO, CREATED)
     for ask in (log.read, log.latest):
-        with pytest.raises(Unreadable):
+        with pytest.raises(Undecodable):
             await ask(ONE)
-    with pytest.raises(Unreadable):
-        await log.read_within(WEB, after=NOWHERE, up_to=Position(3))
+    with pytest.raises(Undecodable):
+        await log.read_within(WEB, after=BEGINNING, up_to=Position(3))
     assert await log.read(TWO) == other
 
 
@@ -379,6 +412,6 @@ async def test_what_lies_where_no_resource_can_is_told_and_stops_nobody(
     await log.prepare()
     await nats_client.request(subject, b"garbage", timeout=5)
     (after,) = await add(log, ONE, CREATED)
-    blank, followed = await first(log.follow(after=NOWHERE), 2)
-    assert isinstance(blank, Blank)
+    blank, followed = await first(log.follow(after=BEGINNING), 2)
+    assert isinstance(blank, UndecodableEvent)
     assert (blank.position, followed) == (Position(1), after)

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from secaplane.command.gather.children import Lookout
-from secaplane.eventlog.codec import Page
+from secaplane.command.gather.children import ChildrenReader
+from secaplane.eventlog.codec import NewEvent
 from secaplane.eventlog.memory import MemoryLog
 from secaplane.kinds import KINDS
 from secaplane.model.events import AnyEvent, Created, Deleted, DeletionRequested, StatusReported
@@ -28,18 +28,20 @@ class Scene:
         self.asked = 0
 
     async def happened(self, ref: Ref, event: AnyEvent) -> None:
-        page = Page(ref=ref, uid="u", time=NOON, request="r", by=JANE, event=event)
-        await self.log.append(page, after=await self.log.last(ref))
+        new_event = NewEvent(ref=ref, uid="u", time=NOON, request="r", actor=JANE, event=event)
+        await self.log.append(new_event, after=await self.log.last(ref))
 
-    async def inside(self, parent: Ref, going_too: bool) -> Sequence[Ref]:
+    async def children(self, parent: Ref, include_terminating: bool) -> Sequence[Ref]:
         self.asked += 1
         return self.known
 
     async def reached(self, position: Position, seconds: float) -> bool:
         return True
 
-    def lookout(self, *, going_too: bool = False) -> Lookout:
-        return Lookout(self.log, self.inside, self.reached, NETWORK, going_too=going_too)
+    def children_reader(self, *, include_terminating: bool = False) -> ChildrenReader:
+        return ChildrenReader(
+            self.log, self.children, self.reached, NETWORK, include_terminating=include_terminating
+        )
 
 
 @pytest.fixture
@@ -57,51 +59,51 @@ async def test_what_is_created_beside_what_lies_there_is_noticed(scene: Scene) -
     """What lies there may be no obstacle, where the parent takes it along: the new one is."""
     await scene.happened(SUBNET, CREATED)
     scene.known = (SUBNET,)
-    lookout = scene.lookout()
-    await lookout.guard(soon())
+    children_reader = scene.children_reader()
+    await children_reader.expectation(soon())
     await scene.happened(TABLE, CREATED)
     scene.known = (SUBNET, TABLE)
-    guard = await lookout.guard(soon())
-    assert set(lookout.inside) == {SUBNET, TABLE}
-    assert guard.after == await scene.log.end()
+    expectation = await children_reader.expectation(soon())
+    assert set(children_reader.children) == {SUBNET, TABLE}
+    assert expectation.after == await scene.log.end()
 
 
 async def test_reports_and_deletions_only_move_the_guard(scene: Scene) -> None:
     await scene.happened(TABLE, CREATED)
     await scene.happened(TABLE, DeletionRequested())
-    lookout = scene.lookout()
-    first = await lookout.guard(soon())
-    report = StatusReported(state=State.DELETING, seen=Position(3))
+    children_reader = scene.children_reader()
+    first = await children_reader.expectation(soon())
+    report = StatusReported(state=State.DELETING, observed_position=Position(3))
     for event in (report, report, Deleted()):
         await scene.happened(TABLE, event)
-        guard = await lookout.guard(soon())
-        assert guard.after == await scene.log.end() > first.after
-    assert lookout.inside == []
+        expectation = await children_reader.expectation(soon())
+        assert expectation.after == await scene.log.end() > first.after
+    assert children_reader.children == []
     assert scene.asked == 1
 
 
 async def test_what_the_tables_know_already_is_not_counted_twice(scene: Scene) -> None:
     """They may be further than they were asked to be."""
-    lookout = scene.lookout()
-    await lookout.guard(soon())
+    children_reader = scene.children_reader()
+    await children_reader.expectation(soon())
     scene.known = (TABLE,)
     await scene.happened(TABLE, CREATED)
-    other = scene.lookout()
-    other_guard = await other.guard(soon())
-    assert other.inside == [TABLE]
-    assert (await lookout.guard(soon())).after == other_guard.after
-    assert lookout.inside == [TABLE]
+    other = scene.children_reader()
+    other_guard = await other.expectation(soon())
+    assert other.children == [TABLE]
+    assert (await children_reader.expectation(soon())).after == other_guard.after
+    assert children_reader.children == [TABLE]
 
 
 async def test_a_race_lost_to_what_changes_no_judgement_only_moves_the_guard(
     scene: Scene,
 ) -> None:
     await scene.happened(TABLE, CREATED)
-    lookout = scene.lookout()
-    await lookout.guard(soon())
-    await scene.happened(TABLE, StatusReported(state=State.ACTIVE, seen=Position(2)))
+    children_reader = scene.children_reader()
+    await children_reader.expectation(soon())
+    await scene.happened(TABLE, StatusReported(state=State.ACTIVE, observed_position=Position(2)))
     await scene.happened(TABLE, DeletionRequested())
-    moved = await lookout.moved()
+    moved = await children_reader.moved()
     assert moved is not None
     assert moved.after == await scene.log.end()
 
@@ -110,10 +112,10 @@ async def test_a_race_lost_to_what_changes_no_judgement_only_moves_the_guard(
 async def test_what_was_judged_is_judged_again_when_something_comes_or_happens_to_the_parent(
     scene: Scene, ref: Ref, event: AnyEvent
 ) -> None:
-    lookout = scene.lookout()
-    await lookout.guard(soon())
+    children_reader = scene.children_reader()
+    await children_reader.expectation(soon())
     await scene.happened(ref, event)
-    assert await lookout.moved() is None
-    guard = await lookout.guard(soon())
-    assert guard.after == await scene.log.end()
-    assert lookout.inside == ([SUBNET] if ref == SUBNET else [])
+    assert await children_reader.moved() is None
+    expectation = await children_reader.expectation(soon())
+    assert expectation.after == await scene.log.end()
+    assert children_reader.children == ([SUBNET] if ref == SUBNET else [])

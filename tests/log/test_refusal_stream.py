@@ -9,18 +9,18 @@ import pytest
 from nats.aio.client import Client
 from nats.js.errors import APIError, NotFoundError
 
-from secaplane.audit.entries import Entry, Who, decode, entry, subject
-from secaplane.audit.stream import Limits, RefusalStream, Told, Waiting
+from secaplane.audit.entries import Entry, EntryCaller, decode, entry, subject
+from secaplane.audit.stream import AuditLimits, AuditStream, PendingEntry, PublishResult
 from secaplane.eventlog.jetstream_api import READ_BATCH_MAX
-from secaplane.eventlog.log import Unanswered
+from secaplane.eventlog.log import LogUnavailable
 from tests.servers import STREAM, connected
 
-LIMITS = Limits(each=20, bytes_max=1024 * 1024, days=7)
+LIMITS = AuditLimits(each=20, bytes_max=1024 * 1024, days=7)
 
 
 @pytest.fixture
-async def stream(nats_client: Client) -> AsyncIterator[RefusalStream]:
-    made = RefusalStream(nats_client, stream=STREAM)
+async def stream(nats_client: Client) -> AsyncIterator[AuditStream]:
+    made = AuditStream(nats_client, stream=STREAM)
     with suppress(NotFoundError):
         await nats_client.jetstream().delete_stream(made.name)
     await made.make(LIMITS)
@@ -34,36 +34,38 @@ def refused(sub: str, number: int = 0) -> Entry:
         time=datetime.now(UTC),
         request="r",
         source="203.0.113.9",
-        caller=Who("https://id.example.org", sub, "t"),
+        caller=EntryCaller("https://id.example.org", sub, "t"),
         verb="get",
         path=f"/{number}",
     )
 
 
-def flood(sub: str, number: int) -> list[Waiting]:
-    return [Waiting(f"{sub}-{n}", refused(sub, n)) for n in range(number)]
+def flood(sub: str, number: int) -> list[PendingEntry]:
+    return [PendingEntry(f"{sub}-{n}", refused(sub, n)) for n in range(number)]
 
 
-async def read(stream: RefusalStream, since: datetime | None = None) -> list[Entry]:
+async def read(stream: AuditStream, since: datetime | None = None) -> list[Entry]:
     return [decode(each) async for each in stream.read(since=since)]
 
 
-async def test_what_was_told_is_read_in_order(stream: RefusalStream) -> None:
+async def test_what_was_told_is_read_in_order(stream: AuditStream) -> None:
     told = flood("jane", 5)
     assert await read(stream) == []
-    assert await stream.tell(told) == [Told.KEPT] * 5
+    assert await stream.tell(told) == [PublishResult.KEPT] * 5
     assert await read(stream) == [each.entry for each in told]
 
 
-async def test_it_is_read_to_its_end_over_many_batches(stream: RefusalStream) -> None:
+async def test_it_is_read_to_its_end_over_many_batches(stream: AuditStream) -> None:
     number = 2 * READ_BATCH_MAX + 1
     for n in range(0, number, 100):
-        some = [Waiting(f"{m}", refused(f"caller-{m}")) for m in range(n, min(n + 100, number))]
+        some = [
+            PendingEntry(f"{m}", refused(f"caller-{m}")) for m in range(n, min(n + 100, number))
+        ]
         await stream.tell(some)
     assert len(await read(stream)) == number
 
 
-async def test_a_time_says_from_where_on(stream: RefusalStream) -> None:
+async def test_a_time_says_from_where_on(stream: AuditStream) -> None:
     await stream.tell(flood("early", 3))
     await asyncio.sleep(0.05)
     since = datetime.now(UTC)
@@ -73,10 +75,10 @@ async def test_a_time_says_from_where_on(stream: RefusalStream) -> None:
     assert len(await read(stream, since - timedelta(hours=1))) == 6
 
 
-async def test_one_caller_pushes_out_nobodys_entries_but_their_own(stream: RefusalStream) -> None:
+async def test_one_caller_pushes_out_nobodys_entries_but_their_own(stream: AuditStream) -> None:
     await stream.tell(flood("jane", 3))
     for n in range(10):
-        some = [Waiting(f"m-{n}-{m}", refused("mallory", 100 * n + m)) for m in range(100)]
+        some = [PendingEntry(f"m-{n}-{m}", refused("mallory", 100 * n + m)) for m in range(100)]
         await stream.tell(some)
     found = await read(stream)
     assert [each.path for each in found if each.caller.sub == "jane"] == ["/0", "/1", "/2"]
@@ -84,9 +86,9 @@ async def test_one_caller_pushes_out_nobodys_entries_but_their_own(stream: Refus
     assert mallory == [f"/{n}" for n in range(980, 1000)]
 
 
-async def test_all_together_are_bounded_too(stream: RefusalStream, nats_client: Client) -> None:
+async def test_all_together_are_bounded_too(stream: AuditStream, nats_client: Client) -> None:
     for n in range(40):
-        await stream.tell([Waiting(f"{n}-{m}", refused(f"c-{n}-{m}")) for m in range(100)])
+        await stream.tell([PendingEntry(f"{n}-{m}", refused(f"c-{n}-{m}")) for m in range(100)])
     state = (await nats_client.jetstream().stream_info(stream.name)).state
     assert state.bytes <= LIMITS.bytes_max
     found = await read(stream)
@@ -94,21 +96,21 @@ async def test_all_together_are_bounded_too(stream: RefusalStream, nats_client: 
     assert len(found) < 4000
 
 
-async def test_told_twice_it_is_kept_once(stream: RefusalStream) -> None:
+async def test_told_twice_it_is_kept_once(stream: AuditStream) -> None:
     told = flood("jane", 5)
     await stream.tell(told)
-    assert await stream.tell(told) == [Told.KEPT] * 5
+    assert await stream.tell(told) == [PublishResult.KEPT] * 5
     assert len(await read(stream)) == 5
 
 
-async def test_one_that_is_there_stays_as_it_is(stream: RefusalStream) -> None:
+async def test_one_that_is_there_stays_as_it_is(stream: AuditStream) -> None:
     await stream.tell(flood("jane", 5))
-    await stream.make(Limits(each=1, bytes_max=2 * 1024 * 1024, days=1))
+    await stream.make(AuditLimits(each=1, bytes_max=2 * 1024 * 1024, days=1))
     assert await stream.limits() == LIMITS
     assert len(await read(stream)) == 5
 
 
-async def test_nothing_can_be_taken_out_of_it(stream: RefusalStream, nats_client: Client) -> None:
+async def test_nothing_can_be_taken_out_of_it(stream: AuditStream, nats_client: Client) -> None:
     """Even by who may ask for anything; short of taking it away."""
     await stream.tell(flood("jane", 5))
     context = nats_client.jetstream()
@@ -123,16 +125,16 @@ async def test_nothing_can_be_taken_out_of_it(stream: RefusalStream, nats_client
 
 
 async def test_without_the_stream_nothing_is_answered(nats_client: Client) -> None:
-    absent = RefusalStream(nats_client, stream="ABSENT")
-    with pytest.raises(Unanswered):
+    absent = AuditStream(nats_client, stream="ABSENT")
+    with pytest.raises(LogUnavailable):
         await read(absent)
-    with pytest.raises(Unanswered):
+    with pytest.raises(LogUnavailable):
         await absent.limits()
 
 
 async def test_without_a_connection_nothing_is_answered(nats_url: str) -> None:
     async with connected(nats_url) as client:
-        gone = RefusalStream(client, stream=STREAM)
-    assert await gone.tell(flood("jane", 2)) == [Told.UNANSWERED] * 2
-    with pytest.raises(Unanswered):
+        gone = AuditStream(client, stream=STREAM)
+    assert await gone.tell(flood("jane", 2)) == [PublishResult.UNANSWERED] * 2
+    with pytest.raises(LogUnavailable):
         await read(gone)

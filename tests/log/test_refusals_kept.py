@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from secaplane.audit.entries import Entry, Who, entry
-from secaplane.audit.stream import Told, Waiting
+from secaplane.audit.entries import Entry, EntryCaller, entry
+from secaplane.audit.stream import PendingEntry, PublishResult
 from secaplane.audit.writer import (
     BATCH_MAX,
     BURST,
@@ -15,10 +15,10 @@ from secaplane.audit.writer import (
     PER_S,
     QUEUE_MAX,
     REMARKED_S,
-    Refusals,
-    recording,
+    AuditWriter,
+    running,
 )
-from secaplane.eventlog.log import Unanswered
+from secaplane.eventlog.log import LogUnavailable
 from tests.virtual_time import in_virtual_time
 
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -35,36 +35,36 @@ class Stream:
 
     async def prepare(self) -> str:
         if not self.there:
-            raise Unanswered("not yet")
+            raise LogUnavailable("not yet")
         return self._remark
 
-    async def tell(self, batch: Sequence[Waiting]) -> list[Told]:
+    async def tell(self, batch: Sequence[PendingEntry]) -> list[PublishResult]:
         self.batches.append(len(batch))
         await asyncio.sleep(0.01)
         if not self.there:
-            return [Told.UNANSWERED] * len(batch)
+            return [PublishResult.UNANSWERED] * len(batch)
         if self.refuses:
-            return [Told.REFUSED] * len(batch)
+            return [PublishResult.REFUSED] * len(batch)
         self.kept |= dict(batch)
-        return [Told.KEPT if self.answers else Told.UNANSWERED] * len(batch)
+        return [PublishResult.KEPT if self.answers else PublishResult.UNANSWERED] * len(batch)
 
     def of(self, sub: str) -> list[Entry]:
         return [each for each in self.kept.values() if each.caller.sub == sub]
 
 
 def refused(sub: str, number: int = 0) -> Entry:
-    caller = Who("https://id.example.org", sub, "t")
+    caller = EntryCaller("https://id.example.org", sub, "t")
     path = f"/{number}"
     return entry(
         "forbidden", time=WHEN, request="r", source="", caller=caller, verb="get", path=path
     )
 
 
-def door(stream: Stream) -> Refusals:
-    return Refusals(stream.tell, stream.prepare, clock=asyncio.get_running_loop().time)
+def dependencies(stream: Stream) -> AuditWriter:
+    return AuditWriter(stream.tell, stream.prepare, clock=asyncio.get_running_loop().time)
 
 
-async def quiet(refusals: Refusals) -> None:
+async def quiet(refusals: AuditWriter) -> None:
     async with asyncio.timeout(1000):
         while True:
             if refusals.waiting == 0:
@@ -75,8 +75,8 @@ async def quiet(refusals: Refusals) -> None:
 @in_virtual_time
 async def test_what_is_recorded_reaches_the_stream_in_order() -> None:
     stream = Stream()
-    refusals = door(stream)
-    async with recording(refusals):
+    refusals = dependencies(stream)
+    async with running(refusals):
         for n in range(BURST):
             refusals.record(refused("jane", n))
         assert stream.kept == {}
@@ -89,8 +89,8 @@ async def test_what_is_recorded_reaches_the_stream_in_order() -> None:
 @in_virtual_time
 async def test_a_flood_of_one_is_summed_up_and_others_are_heard() -> None:
     stream, flood, seconds = Stream(), 20_000, 10
-    refusals = door(stream)
-    async with recording(refusals):
+    refusals = dependencies(stream)
+    async with running(refusals):
         for n in range(flood):
             refusals.record(refused("mallory", n))
             if n % 1000 == 0:
@@ -114,8 +114,8 @@ async def test_a_flood_of_one_is_summed_up_and_others_are_heard() -> None:
 @in_virtual_time
 async def test_many_at_once_go_in_batches_and_not_faster_than_they_may() -> None:
     stream, began = Stream(), asyncio.get_running_loop().time()
-    refusals = door(stream)
-    async with recording(refusals):
+    refusals = dependencies(stream)
+    async with running(refusals):
         for n in range(QUEUE_MAX):
             refusals.record(refused(f"caller-{n}"))
         await quiet(refusals)
@@ -128,13 +128,13 @@ async def test_many_at_once_go_in_batches_and_not_faster_than_they_may() -> None
 @in_virtual_time
 async def test_a_full_queue_loses_and_counts() -> None:
     stream = Stream()
-    refusals = door(stream)
+    refusals = dependencies(stream)
     for n in range(QUEUE_MAX):
         refusals.record(refused(f"caller-{n}"))
     for _ in range(3):
         refusals.record(refused("late"))
     assert refusals.lost == 3
-    async with recording(refusals):
+    async with running(refusals):
         await quiet(refusals)
         refusals.record(refused("late"))
         await quiet(refusals)
@@ -146,9 +146,9 @@ async def test_a_full_queue_loses_and_counts() -> None:
 @in_virtual_time
 async def test_a_stream_that_is_away_is_waited_for() -> None:
     stream = Stream()
-    refusals = door(stream)
+    refusals = dependencies(stream)
     stream.there = False
-    async with recording(refusals):
+    async with running(refusals):
         for n in range(30):
             refusals.record(refused("jane", n))
         await asyncio.sleep(60)
@@ -164,9 +164,9 @@ async def test_a_stream_that_is_away_is_waited_for() -> None:
 @in_virtual_time
 async def test_what_was_told_without_an_answer_is_told_again_under_its_name() -> None:
     stream = Stream()
-    refusals = door(stream)
+    refusals = dependencies(stream)
     stream.answers = False
-    async with recording(refusals):
+    async with running(refusals):
         for n in range(10):
             refusals.record(refused("jane", n))
         await asyncio.sleep(5)
@@ -179,9 +179,9 @@ async def test_what_was_told_without_an_answer_is_told_again_under_its_name() ->
 @in_virtual_time
 async def test_what_the_stream_will_not_have_is_lost() -> None:
     stream = Stream()
-    refusals = door(stream)
+    refusals = dependencies(stream)
     stream.refuses = True
-    async with recording(refusals):
+    async with running(refusals):
         refusals.record(refused("jane"))
         await quiet(refusals)
     assert refusals.figures == {"recorded": 0, "dropped": 0, "lost": 1, "waiting": 0}
@@ -191,8 +191,8 @@ async def test_what_the_stream_will_not_have_is_lost() -> None:
 async def test_at_the_end_what_waits_still_goes() -> None:
     """Also the last one of a flood, with its count."""
     stream = Stream()
-    refusals = door(stream)
-    async with recording(refusals):
+    refusals = dependencies(stream)
+    async with running(refusals):
         for n in range(5 * BURST):
             refusals.record(refused("mallory", n))
         for n in range(1000):
@@ -205,10 +205,10 @@ async def test_at_the_end_what_waits_still_goes() -> None:
 @in_virtual_time
 async def test_a_cancelled_process_flushes_too_but_not_for_ever() -> None:
     stream, loop = Stream(), asyncio.get_running_loop()
-    refusals = door(stream)
+    refusals = dependencies(stream)
 
     async def process() -> None:
-        async with recording(refusals):
+        async with running(refusals):
             await asyncio.Event().wait()
 
     for there in (True, False):
@@ -227,9 +227,9 @@ async def test_a_cancelled_process_flushes_too_but_not_for_ever() -> None:
 @in_virtual_time
 async def test_what_is_not_right_with_the_stream_is_remarked_once_it_is_there() -> None:
     stream = Stream("it has other limits")
-    refusals = door(stream)
+    refusals = dependencies(stream)
     stream.there = False
-    async with recording(refusals):
+    async with running(refusals):
         await asyncio.sleep(5)
         assert refusals.remarks == []
         stream.there = True
@@ -240,8 +240,8 @@ async def test_what_is_not_right_with_the_stream_is_remarked_once_it_is_there() 
 @in_virtual_time
 async def test_a_caller_is_bounded_for_each_type() -> None:
     stream = Stream()
-    refusals = door(stream)
-    async with recording(refusals):
+    refusals = dependencies(stream)
+    async with running(refusals):
         for _ in range(2 * BURST):
             refusals.record(replace(refused("jane"), type="read"))
         refusals.record(refused("jane"))

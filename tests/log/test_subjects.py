@@ -7,7 +7,7 @@ import pytest
 from secaplane.eventlog.subjects import every, prefix, ref, slot, subject
 from secaplane.kinds import KINDS
 from secaplane.model.shape import Ref
-from tests.log.pages import DISK, ELSEWHERE, IDS, ONE, REGION, ROLE, TWO, WEB, WEBSITE
+from tests.log.new_events import DISK, ELSEWHERE, IDS, ONE, REGION, ROLE, TWO, WEB, WEBSITE
 
 EVERYWHERE = (WEB, ONE, TWO, DISK, WEBSITE, ELSEWHERE, ROLE)
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-=."

@@ -9,15 +9,15 @@ import msgspec
 from secaplane.kinds import KINDS
 from secaplane.model.shape import Json, Position, PowerState
 from secaplane.plugins.simulated.catalogue import STANDARD, read
-from secaplane.plugins.simulated.cloud import Cloud
-from secaplane.plugins.simulated.state import State
+from secaplane.plugins.simulated.cloud import SimulatedCloud
+from secaplane.plugins.simulated.state import CloudState
 from secaplane.plugins.simulated.wire import (
-    Action,
+    ActionRequest,
     Answer,
-    RefusedAnswer,
-    SettledAnswer,
-    Wish,
-    WorkingAnswer,
+    DesiredObject,
+    InProgressAnswer,
+    ReadyAnswer,
+    TerminalErrorAnswer,
 )
 
 NOON_S = 1_767_268_800.0
@@ -42,8 +42,8 @@ class Scene:
 
     def __init__(self) -> None:
         self.now_s = NOON_S
-        state = State(Path(":memory:"))
-        self.cloud = Cloud(state, OFFERED, lambda: self.now_s, Random(7).randbytes)
+        state = CloudState(Path(":memory:"))
+        self.cloud = SimulatedCloud(state, OFFERED, lambda: self.now_s, Random(7).randbytes)
 
     def __enter__(self) -> Self:
         return self
@@ -67,24 +67,24 @@ class Scene:
 
     def made(self, kind: str, spec: Json, **more: Any) -> Json:
         answer = self.ask(kind, spec, **more)
-        assert isinstance(answer, SettledAnswer), answer
+        assert isinstance(answer, ReadyAnswer), answer
         msgspec.convert(answer.status, KINDS[kind].status)
         return answer.status
 
     def refused(self, kind: str, spec: Json, **more: Any) -> str:
         answer = self.ask(kind, spec, **more)
-        assert isinstance(answer, RefusedAnswer), answer
+        assert isinstance(answer, TerminalErrorAnswer), answer
         return answer.reason
 
     def waits(self, kind: str, spec: Json, **more: Any) -> bool:
-        return isinstance(self.ask(kind, spec, **more), WorkingAnswer)
+        return isinstance(self.ask(kind, spec, **more), InProgressAnswer)
 
     def act(self, uid: str, action: str, key: int) -> None:
         wish = _wish("instance", MACHINE, uid, "w", None, {})
-        self.cloud.act(uid, Position(key), Action(action=action, wish=wish))
+        self.cloud.act(uid, Position(key), ActionRequest(action=action, desired=wish))
 
     def remove(self, uid: str) -> None:
-        assert self.cloud.remove(uid) == SettledAnswer()
+        assert self.cloud.remove(uid) == ReadyAnswer()
 
     # what many tests begin with
 
@@ -115,8 +115,8 @@ def _wish(
     workspace: str,
     power: PowerState | None,
     bound: dict[str, str],
-) -> Wish:
-    return Wish(
+) -> DesiredObject:
+    return DesiredObject(
         kind=kind,
         path=f"tenants/t/workspaces/{workspace}/{kind}s/{uid}",
         spec=spec,

@@ -3,7 +3,7 @@
 import pytest
 
 from secaplane.command.rules.commands import Act
-from secaplane.model.errors import Conflict, NotFound, Outdated
+from secaplane.model.errors import Conflict, NotFound, PreconditionFailed
 from secaplane.model.events import ActionRequested, Created, Deleted, DeletionRequested, Updated
 from secaplane.model.shape import Json, State
 from tests.scenario import found, given
@@ -37,7 +37,7 @@ def test_what_is_to_be_on_cannot_be_started_again() -> None:
 
 
 def test_the_intended_power_counts_and_not_the_one_that_was_found() -> None:
-    on = found(State.ACTIVE, seen=2, powerState="on")
+    on = found(State.ACTIVE, observed_position=2, powerState="on")
     given("instance", CREATED, START, on, STOP).when(Act(action="stop")).then_refused(Conflict)
     given("instance", CREATED, START, on, STOP).when(Act(action="start")).then(START)
 
@@ -65,9 +65,13 @@ def test_a_new_life_is_off() -> None:
 
 def test_an_action_takes_the_version_last_seen() -> None:
     given("instance", CREATED).when(Act(action="start", expected=1)).then(START)
-    given("instance", CREATED, START).when(Act(action="stop", expected=1)).then_refused(Outdated)
+    given("instance", CREATED, START).when(Act(action="stop", expected=1)).then_refused(
+        PreconditionFailed
+    )
 
 
 @pytest.mark.parametrize("state", [State.CREATING, State.ACTIVE, State.UPDATING, State.ERROR])
 def test_an_action_is_accepted_in_every_state_but_deleting(state: State) -> None:
-    given("instance", CREATED, found(state, seen=1)).when(Act(action="start")).then(START)
+    given("instance", CREATED, found(state, observed_position=1)).when(Act(action="start")).then(
+        START
+    )

@@ -5,18 +5,18 @@ from typing import Any
 import pytest
 from msgspec import UNSET
 
-from secaplane.command.http.body import KEY_LENGTH_MAX, PARTS_MAX, Bodies, Wanted
+from secaplane.command.http.body import KEY_LENGTH_MAX, PARTS_MAX, BodyReader, PutBody
 from secaplane.kinds import KINDS
 from secaplane.model.errors import Invalid, Malformed
 from secaplane.model.shape import Json
 
-BODIES = Bodies(region="eu-1", extensions=["billing"])
+BODIES = BodyReader(region="eu-1", extensions=["billing"])
 BOOT = {"deviceRef": {"resource": "block-storages/d"}}
 SPEC: Json = {"skuRef": {"resource": "skus/s"}, "zone": "a", "bootVolume": BOOT}
 VOLUME: Json = {"sizeGB": 10, "skuRef": {"resource": "skus/s"}}
 
 
-def read(kind: str, sent: Any) -> Wanted:
+def read(kind: str, sent: Any) -> PutBody:
     return BODIES.read(KINDS[kind], sent)
 
 
@@ -32,7 +32,7 @@ def broken(kind: str, sent: Any) -> list[str]:
 def test_only_the_default_that_the_schema_states_is_filled_in() -> None:
     data = [{"deviceRef": {"resource": "block-storages/e"}}]
     wanted = read("instance", {"spec": SPEC | {"dataVolumes": data}})
-    assert wanted == Wanted(
+    assert wanted == PutBody(
         spec=SPEC
         | {
             "bootVolume": BOOT | {"type": "virtio"},
@@ -42,7 +42,7 @@ def test_only_the_default_that_the_schema_states_is_filled_in() -> None:
 
 
 def test_a_volume_gets_nothing_that_was_not_sent() -> None:
-    assert read("block-storage", {"spec": VOLUME}) == Wanted(spec=VOLUME)
+    assert read("block-storage", {"spec": VOLUME}) == PutBody(spec=VOLUME)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_the_order_of_a_list_is_kept() -> None:
 
 def test_labels_and_the_rest_are_taken_as_they_are() -> None:
     parts = {"labels": {"env": ""}, "annotations": {"ä b": "1"}, "extensions": {"billing": "x"}}
-    assert read("block-storage", {"spec": VOLUME, **parts}) == Wanted(spec=VOLUME, **parts)
+    assert read("block-storage", {"spec": VOLUME, **parts}) == PutBody(spec=VOLUME, **parts)
 
 
 def test_what_is_empty_is_not_what_is_absent() -> None:
@@ -80,7 +80,7 @@ def test_what_is_empty_is_not_what_is_absent() -> None:
 @pytest.mark.parametrize("anything", [None, {}, [], "x", 7, {"createdAt": "0001-01-01"}])
 def test_metadata_and_status_may_hold_anything(anything: object) -> None:
     sent = {"spec": VOLUME, "metadata": anything, "status": anything}
-    assert read("block-storage", sent) == Wanted(spec=VOLUME)
+    assert read("block-storage", sent) == PutBody(spec=VOLUME)
 
 
 def test_a_former_answer_may_be_sent_back() -> None:
@@ -89,12 +89,12 @@ def test_a_former_answer_may_be_sent_back() -> None:
         "spec": VOLUME,
         "status": {"state": "active", "conditions": [], "sizeGB": 5},
     }
-    assert read("block-storage", answer) == Wanted(spec=VOLUME)
+    assert read("block-storage", answer) == PutBody(spec=VOLUME)
 
 
 @pytest.mark.parametrize("sent", [{}, {"spec": None}, {"spec": {}}])
 def test_a_workspace_needs_no_spec(sent: Json) -> None:
-    assert read("workspace", sent) == Wanted(spec={})
+    assert read("workspace", sent) == PutBody(spec={})
 
 
 # --- the region
@@ -219,7 +219,7 @@ def test_a_role_takes_no_other_verb(verb: str) -> None:
 @pytest.mark.parametrize("part", ["labels", "annotations", "extensions"])
 def test_there_are_at_most_so_many_of_each(part: str) -> None:
     crowd = {f"k{n}": "v" for n in range(PARTS_MAX)}
-    known = Bodies(region="eu-1", extensions=[*crowd, "one", "x" * 200])
+    known = BodyReader(region="eu-1", extensions=[*crowd, "one", "x" * 200])
     sent = {"spec": VOLUME, part: crowd}
     assert getattr(known.read(KINDS["block-storage"], sent), part) == crowd
     with pytest.raises(Malformed) as raised:
@@ -230,7 +230,7 @@ def test_there_are_at_most_so_many_of_each(part: str) -> None:
 @pytest.mark.parametrize("part", ["labels", "annotations", "extensions"])
 def test_a_key_has_at_most_so_many_characters(part: str) -> None:
     longest, longer = "é" * KEY_LENGTH_MAX, "é" * (KEY_LENGTH_MAX + 1)
-    known = Bodies(region="eu-1", extensions=[longest, longer])
+    known = BodyReader(region="eu-1", extensions=[longest, longer])
     known.read(KINDS["block-storage"], {"spec": VOLUME, part: {longest: "v"}})
     with pytest.raises(Malformed) as raised:
         known.read(KINDS["block-storage"], {"spec": VOLUME, part: {longer: "v"}})

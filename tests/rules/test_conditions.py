@@ -19,7 +19,7 @@ from tests.scenario import at, found, given, told
 
 CREATED, PUT = Created(spec={}), Updated(spec={})
 START, STOP, RESTART = (ActionRequested(action=each) for each in ("start", "stop", "restart"))
-ACTIVE_AFTER_CREATE = found(State.ACTIVE, seen=1)
+ACTIVE_AFTER_CREATE = found(State.ACTIVE, observed_position=1)
 BEGUN = ["active", "creating", "pending"]
 WRITABLE = [kind.name for kind in KINDS.values() if kind.writable]
 
@@ -32,9 +32,9 @@ def test_every_kind_walks_from_pending_through_creating_to_active(kind: str) -> 
 
 
 def test_what_takes_its_time_walks_the_same_way() -> None:
-    creating = found(State.CREATING, seen=1)
+    creating = found(State.CREATING, observed_position=1)
     assert told(given("instance", CREATED, creating).resource) == ["creating", "pending"]
-    slow = given("instance", CREATED, creating, found(State.ACTIVE, seen=2)).resource
+    slow = given("instance", CREATED, creating, found(State.ACTIVE, observed_position=2)).resource
     assert told(slow) == BEGUN
 
 
@@ -52,20 +52,22 @@ def test_each_put_puts_updating_and_then_active_on_top(kind: str) -> None:
     updated = (CREATED, ACTIVE_AFTER_CREATE, PUT)
     assert told(given(kind, *updated).resource) == ["updating", *BEGUN]
     assert given(kind, *updated).resource.state is State.UPDATING
-    settled = (*updated, found(State.ACTIVE, seen=3))
+    settled = (*updated, found(State.ACTIVE, observed_position=3))
     assert told(given(kind, *settled).resource) == ["active", "updating", *BEGUN]
 
 
 def test_equal_neighbours_are_never_merged() -> None:
     resource = given(
-        "instance", CREATED, ACTIVE_AFTER_CREATE, PUT, PUT, found(State.ACTIVE, seen=4)
+        "instance", CREATED, ACTIVE_AFTER_CREATE, PUT, PUT, found(State.ACTIVE, observed_position=4)
     ).resource
     assert told(resource) == ["active", "updating", "updating", *BEGUN]
 
 
 def test_only_the_newest_entries_are_kept() -> None:
     updates = [PUT] * (CONDITIONS_MAX + 3)
-    resource = given("instance", CREATED, *updates, found(State.ERROR, seen=36)).resource
+    resource = given(
+        "instance", CREATED, *updates, found(State.ERROR, observed_position=36)
+    ).resource
     assert told(resource) == ["error", *["updating"] * (CONDITIONS_MAX - 1)]
 
 
@@ -74,37 +76,47 @@ def test_only_the_newest_entries_are_kept() -> None:
 
 def test_a_report_that_saw_less_than_the_last_intent_keeps_state_and_conditions() -> None:
     resource = given(
-        "instance", CREATED, ACTIVE_AFTER_CREATE, PUT, found(State.ACTIVE, seen=2, powerState="on")
+        "instance",
+        CREATED,
+        ACTIVE_AFTER_CREATE,
+        PUT,
+        found(State.ACTIVE, observed_position=2, powerState="on"),
     ).resource
     assert told(resource) == ["updating", *BEGUN]
-    assert (resource.state, resource.found, resource.seen) == (
+    assert (resource.state, resource.observed, resource.observed_position) == (
         State.UPDATING,
         {"powerState": "on"},
         2,
     )
-    assert resource.unfinished
+    assert resource.unsettled
 
 
 def test_an_older_report_does_not_make_one_forget_what_was_seen() -> None:
-    late = found(State.ACTIVE, seen=1, powerState="on")
-    resource = given("instance", CREATED, PUT, found(State.ACTIVE, seen=2), late).resource
-    assert (resource.seen, resource.state, resource.unfinished) == (2, State.ACTIVE, False)
+    late = found(State.ACTIVE, observed_position=1, powerState="on")
+    resource = given(
+        "instance", CREATED, PUT, found(State.ACTIVE, observed_position=2), late
+    ).resource
+    assert (resource.observed_position, resource.state, resource.unsettled) == (
+        2,
+        State.ACTIVE,
+        False,
+    )
 
 
 def test_a_report_that_changes_no_state_adds_no_entry() -> None:
-    address = found(State.ACTIVE, seen=2, powerState="on")
+    address = found(State.ACTIVE, observed_position=2, powerState="on")
     resource = given("instance", CREATED, ACTIVE_AFTER_CREATE, address).resource
     assert told(resource) == BEGUN
     assert resource.conditions[0].last_transition_at == at(2)
 
 
 def test_a_report_moves_neither_version_nor_modification() -> None:
-    resource = given("instance", CREATED, PUT, found(State.ACTIVE, seen=2)).resource
+    resource = given("instance", CREATED, PUT, found(State.ACTIVE, observed_position=2)).resource
     assert (resource.version, resource.modified_at, resource.time) == (2, at(2), at(3))
 
 
 def test_waiting_remarks_the_newest_entry_and_adds_none() -> None:
-    waiting = found(State.PENDING, seen=1, reason="WaitingForWorkspace")
+    waiting = found(State.PENDING, observed_position=1, reason="WaitingForWorkspace")
     resource = given("instance", CREATED, waiting).resource
     assert resource.conditions == (
         Condition(
@@ -114,17 +126,17 @@ def test_waiting_remarks_the_newest_entry_and_adds_none() -> None:
             message=UNSET,
         ),
     )
-    settled = given("instance", CREATED, waiting, found(State.ACTIVE, seen=2)).resource
+    settled = given("instance", CREATED, waiting, found(State.ACTIVE, observed_position=2)).resource
     assert told(settled) == ["active", "creating", "WaitingForWorkspace pending"]
 
 
 def test_an_error_carries_the_reason_and_the_next_put_tries_again() -> None:
-    refused = found(State.ERROR, seen=1, reason="NoSpace")
+    refused = found(State.ERROR, observed_position=1, reason="NoSpace")
     failed = given("instance", CREATED, refused).resource
     assert told(failed) == ["NoSpace error", "creating", "pending"]
-    assert not failed.unfinished
+    assert not failed.unsettled
     tried = given("instance", CREATED, refused, PUT).resource
-    assert tried.unfinished
+    assert tried.unsettled
     assert told(tried) == ["updating", "NoSpace error", "creating", "pending"]
 
 
@@ -136,7 +148,12 @@ def test_a_history_cannot_begin_in_the_middle() -> None:
 # --- power
 
 
-ON = (CREATED, ACTIVE_AFTER_CREATE, START, found(State.ACTIVE, seen=3, powerState="on"))
+ON = (
+    CREATED,
+    ACTIVE_AFTER_CREATE,
+    START,
+    found(State.ACTIVE, observed_position=3, powerState="on"),
+)
 STARTED = ["powerState turnedOn active", "powerState turningOn updating", *BEGUN]
 
 
@@ -146,43 +163,43 @@ def test_a_start_adds_exactly_two_entries() -> None:
     assert asked.power.since is None
     done = given("instance", *ON).resource
     assert told(done) == STARTED
-    assert (done.power.intended, done.power.since) == ("on", at(4))
+    assert (done.power.desired, done.power.since) == ("on", at(4))
 
 
 def test_a_stop_adds_exactly_two_entries() -> None:
-    off = found(State.ACTIVE, seen=5, powerState="off")
+    off = found(State.ACTIVE, observed_position=5, powerState="off")
     resource = given("instance", *ON, STOP, off).resource
     words = ["powerState turnedOff active", "powerState turningOff updating"]
     assert told(resource) == [*words, *STARTED]
 
 
 def test_a_restart_adds_exactly_two_entries() -> None:
-    resource = given("instance", *ON, RESTART, found(State.ACTIVE, seen=5)).resource
+    resource = given("instance", *ON, RESTART, found(State.ACTIVE, observed_position=5)).resource
     words = ["powerState turnedOn active", "powerState turningOff updating"]
     assert told(resource) == [*words, *STARTED]
     assert resource.power.since == at(6)
 
 
 def test_a_put_after_the_power_has_settled_speaks_of_no_power() -> None:
-    resource = given("instance", *ON, PUT, found(State.ACTIVE, seen=5)).resource
+    resource = given("instance", *ON, PUT, found(State.ACTIVE, observed_position=5)).resource
     assert told(resource) == ["active", "updating", *STARTED]
     assert resource.power.since == at(4)
 
 
 def test_an_action_that_was_refused_says_so_and_turned_nothing() -> None:
-    refused = found(State.ERROR, seen=3, reason="NoCapacity")
+    refused = found(State.ERROR, observed_position=3, reason="NoCapacity")
     resource = given("instance", *ON[:3], refused).resource
     assert told(resource) == ["NoCapacity error", "powerState turningOn updating", *BEGUN]
     assert resource.power.since is None
-    assert not resource.unfinished
+    assert not resource.unsettled
 
 
 def test_an_action_stays_asked_for_until_a_report_at_rest_has_seen_it() -> None:
-    early, late = found(State.ACTIVE, seen=2), found(State.ACTIVE, seen=3)
+    early, late = found(State.ACTIVE, observed_position=2), found(State.ACTIVE, observed_position=3)
     asked = given("instance", CREATED, ACTIVE_AFTER_CREATE, START, early).resource.power
     served = given("instance", CREATED, ACTIVE_AFTER_CREATE, START, late).resource.power
-    assert (asked.asked, asked.served) == (3, 0)
-    assert (served.asked, served.served) == (3, 3)
+    assert (asked.requested, asked.completed) == (3, 0)
+    assert (served.requested, served.completed) == (3, 3)
 
 
 # --- going, and living again
@@ -195,24 +212,29 @@ def test_a_deletion_puts_deleting_on_top_and_says_when() -> None:
 
 
 def test_only_a_refusal_changes_what_is_being_deleted() -> None:
-    going: tuple[AnyEvent, ...] = (CREATED, ACTIVE_AFTER_CREATE, DeletionRequested())
-    assert told(given("instance", *going, found(State.ACTIVE, seen=3)).resource)[0] == "deleting"
-    refused = given("instance", *going, found(State.ERROR, seen=3, reason="Attached")).resource
+    terminating: tuple[AnyEvent, ...] = (CREATED, ACTIVE_AFTER_CREATE, DeletionRequested())
+    assert (
+        told(given("instance", *terminating, found(State.ACTIVE, observed_position=3)).resource)[0]
+        == "deleting"
+    )
+    refused = given(
+        "instance", *terminating, found(State.ERROR, observed_position=3, reason="Attached")
+    ).resource
     assert told(refused) == ["Attached error", "deleting", *BEGUN]
 
 
 def test_a_removal_that_is_tried_again_keeps_the_time_of_the_first() -> None:
-    refused = found(State.ERROR, seen=2)
+    refused = found(State.ERROR, observed_position=2)
     resource = given(
         "instance", CREATED, DeletionRequested(), refused, DeletionRequested()
     ).resource
     assert told(resource) == ["deleting", "error", "deleting", "pending"]
-    assert (resource.deleted_at, resource.version, resource.unfinished) == (at(2), 3, True)
+    assert (resource.deleted_at, resource.version, resource.unsettled) == (at(2), 3, True)
 
 
 def test_what_is_gone_is_finished_and_keeps_its_story() -> None:
     resource = given("instance", CREATED, DeletionRequested(), Deleted()).resource
-    assert (resource.gone, resource.unfinished, resource.version) == (True, False, 2)
+    assert (resource.gone, resource.unsettled, resource.version) == (True, False, 2)
     assert told(resource) == ["deleting", "pending"]
 
 
@@ -234,5 +256,5 @@ def test_a_name_used_again_begins_anew_and_goes_on_counting() -> None:
         life=Position(7),
         created_at=at(7),
         modified_at=at(7),
-        intended=Position(7),
+        last_intent=Position(7),
     )

@@ -2,10 +2,10 @@
 
 import pytest
 
-from secaplane.command.gather.load import Site
+from secaplane.command.gather.load import SiteRules
 from secaplane.command.rules.commands import ConfirmDeleted, Delete
 from secaplane.kinds import KINDS
-from secaplane.model.errors import Conflict, NotFound, Outdated
+from secaplane.model.errors import Conflict, NotFound, PreconditionFailed
 from secaplane.model.events import ActionRequested, Created, Deleted, DeletionRequested
 from secaplane.model.shape import Position, State
 from tests.scenario import IDS, found, given
@@ -25,11 +25,13 @@ def test_what_is_gone_cannot_be_deleted_again() -> None:
 
 @pytest.mark.parametrize("state", [each for each in State if each is not State.DELETING])
 def test_a_delete_is_accepted_in_every_state(state: State) -> None:
-    given("instance", CREATED, found(state, seen=1)).when(Delete()).then(DeletionRequested())
+    given("instance", CREATED, found(state, observed_position=1)).when(Delete()).then(
+        DeletionRequested()
+    )
 
 
 def test_a_delete_is_accepted_with_the_power_on() -> None:
-    on = found(State.ACTIVE, seen=2, powerState="on")
+    on = found(State.ACTIVE, observed_position=2, powerState="on")
     given("instance", CREATED, ActionRequested(action="start"), on).when(Delete()).then(
         DeletionRequested()
     )
@@ -40,21 +42,21 @@ def test_a_second_delete_is_nothing_new() -> None:
 
 
 def test_a_removal_that_was_refused_is_tried_again() -> None:
-    refused = found(State.ERROR, seen=2, reason="Attached")
+    refused = found(State.ERROR, observed_position=2, reason="Attached")
     given("instance", *GOING, refused).when(Delete()).then(DeletionRequested())
     given("instance", *GOING, refused, DeletionRequested()).when(Delete()).then_nothing()
 
 
 def test_an_error_from_before_the_delete_does_not_make_a_second_one() -> None:
-    given("instance", CREATED, found(State.ERROR, seen=1), DeletionRequested()).when(
+    given("instance", CREATED, found(State.ERROR, observed_position=1), DeletionRequested()).when(
         Delete()
     ).then_nothing()
 
 
 def test_a_delete_takes_the_version_last_seen() -> None:
     given("instance", CREATED).when(Delete(expected=1)).then(DeletionRequested())
-    given("instance", CREATED).when(Delete(expected=2)).then_refused(Outdated)
-    given("instance", *GOING).when(Delete(expected=1)).then_refused(Outdated)
+    given("instance", CREATED).when(Delete(expected=2)).then_refused(PreconditionFailed)
+    given("instance", *GOING).when(Delete(expected=1)).then_refused(PreconditionFailed)
     given("instance", *GOING).when(Delete(expected=2)).then_nothing()
 
 
@@ -101,7 +103,7 @@ def test_only_what_the_caller_may_get_is_named() -> None:
 
 
 def test_a_parent_that_takes_its_children_along_is_not_blocked_by_them() -> None:
-    cascading = Site(cascades=frozenset({("network", "subnet")}))
+    cascading = SiteRules(cascades=frozenset({("network", "subnet")}))
     subnet, table = (KINDS[kind].ref(IDS, "x") for kind in ("subnet", "routing-table"))
     network = given("network", Created(spec={})).at(cascading)
     network.holding([subnet]).when(Delete()).then(DeletionRequested())
@@ -126,31 +128,43 @@ def test_what_is_the_systems_is_not_deleted(kind: str) -> None:
 
 
 def test_a_deletion_that_was_seen_is_confirmed() -> None:
-    given("instance", *GOING).when(ConfirmDeleted(uid="u1", seen=Position(2))).then(Deleted())
+    given("instance", *GOING).when(ConfirmDeleted(uid="u1", observed_position=Position(2))).then(
+        Deleted()
+    )
 
 
 def test_only_what_was_to_go_goes() -> None:
-    given("instance", CREATED).when(ConfirmDeleted(uid="u1", seen=Position(1))).then_nothing()
+    given("instance", CREATED).when(
+        ConfirmDeleted(uid="u1", observed_position=Position(1))
+    ).then_nothing()
 
 
 def test_a_confirmation_that_saw_less_is_nothing() -> None:
-    given("instance", *GOING).when(ConfirmDeleted(uid="u1", seen=Position(1))).then_nothing()
+    given("instance", *GOING).when(
+        ConfirmDeleted(uid="u1", observed_position=Position(1))
+    ).then_nothing()
 
 
 def test_a_confirmation_ends_no_other_life() -> None:
     again = (*GONE, CREATED, DeletionRequested())
-    given("instance", *again).when(ConfirmDeleted(uid="u1", seen=Position(5))).then_nothing()
-    given("instance", *again).when(ConfirmDeleted(uid="u2", seen=Position(5))).then(Deleted())
+    given("instance", *again).when(
+        ConfirmDeleted(uid="u1", observed_position=Position(5))
+    ).then_nothing()
+    given("instance", *again).when(ConfirmDeleted(uid="u2", observed_position=Position(5))).then(
+        Deleted()
+    )
 
 
 def test_what_is_gone_or_never_was_needs_no_confirmation() -> None:
     for events in ((), GONE):
-        given("instance", *events).when(ConfirmDeleted(uid="u1", seen=Position(9))).then_nothing()
+        given("instance", *events).when(
+            ConfirmDeleted(uid="u1", observed_position=Position(9))
+        ).then_nothing()
 
 
 def test_a_parent_is_not_gone_while_something_lies_in_it() -> None:
     inside = [KINDS["block-storage"].ref(IDS, "late")]
-    going = given("workspace", Created(spec={}), DeletionRequested())
-    confirmation = ConfirmDeleted(uid=going.resource.uid, seen=Position(2))
-    going.holding(inside).when(confirmation).then_nothing()
-    going.holding([]).when(confirmation).then(Deleted())
+    terminating = given("workspace", Created(spec={}), DeletionRequested())
+    confirmation = ConfirmDeleted(uid=terminating.resource.uid, observed_position=Position(2))
+    terminating.holding(inside).when(confirmation).then_nothing()
+    terminating.holding([]).when(confirmation).then(Deleted())

@@ -13,10 +13,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from secaplane.model.errors import Unauthenticated
-from secaplane.policy.tokens.caller import Tokens
+from secaplane.policy.tokens.caller import TokenVerifier
 from secaplane.policy.tokens.fetch import BYTES_MAX, Unfetched, fetching, read_file, web_session
 from secaplane.policy.tokens.issuer import Issuer
-from secaplane.policy.tokens.keys import Keys
+from secaplane.policy.tokens.keys import IssuerKeys
 from secaplane.policy.tokens.revocations import Revocations
 from tests.rules.tokens import EC, EC_OTHER, public, shown, signed
 
@@ -223,8 +223,8 @@ async def test_keys_are_had_from_a_file(tmp_path: Path) -> None:
 
 async def test_no_token_can_have_anything_fetched_but_the_issuers_keys(provider: Provider) -> None:
     issuer = at(provider)
-    keys = Keys(issuer, wait_s=1)
-    tokens = Tokens([keys], Revocations())
+    keys = IssuerKeys(issuer, wait_s=1)
+    tokens = TokenVerifier([keys], Revocations())
     async with web_session() as session, asyncio.TaskGroup() as group:
         fetch = fetching(issuer, session)
         await keys.look(fetch)

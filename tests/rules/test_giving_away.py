@@ -31,9 +31,9 @@ def test_a_role_grants_from_when_it_appears_even_if_it_was_assigned_before() -> 
     held = assignment("jane", "reader")
     known = policy(held)
     assert may(known, JANE, "get", "block-storage", "one") is None
-    later = Position(held.intended + 1)
+    later = Position(held.last_intent + 1)
     appears = role("reader", permission("seca.storage", "*", "get list"))
-    known.learn([structs.replace(appears, life=later, intended=later, position=later)], later)
+    known.learn([structs.replace(appears, life=later, last_intent=later, position=later)], later)
     assert may(known, JANE, "get", "block-storage", "one") is not None
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from secaplane.kinds import KINDS
 from secaplane.model.errors import Forbidden, Unavailable
-from secaplane.model.events import By, Created, Deleted, DeletionRequested
+from secaplane.model.events import Actor, Created, Deleted, DeletionRequested
 from secaplane.model.evolve import fold
 from secaplane.model.shape import Json, Position, Ref, Resource
 from secaplane.policy.grants.policy import Policy
@@ -49,7 +49,7 @@ def policy(*resources: Resource, fresh: bool = True) -> Policy:
 
 def may(
     known: Policy, caller: Caller, verb: str, kind: str, name: str = "", **ids: str
-) -> By | None:
+) -> Actor | None:
     """Who allows it, or nobody."""
     around = {each: (PLACE | ids)[each] for each in KINDS[kind].scope}
     try:
@@ -287,10 +287,10 @@ def test_a_tenants_own_role_cannot_shadow_a_system_role() -> None:
 
 def test_an_answer_says_which_assignment_and_role_allowed_it() -> None:
     known = policy(assignment("jane", "seca.admin"))
-    assert may(known, JANE, "put", "instance", "one") == By(
+    assert may(known, JANE, "put", "instance", "one") == Actor(
         issuer="iss", sub="jane", assignment="jane-seca.admin/seca.admin", policy=7
     )
-    assert may(known, OPERATOR, "put", "tenant", "acme") == By(
+    assert may(known, OPERATOR, "put", "tenant", "acme") == Actor(
         issuer="iss", sub="operator", assignment="configuration", policy=7
     )
 
@@ -303,11 +303,11 @@ def test_what_was_answered_is_forgotten_when_the_policy_learns() -> None:
     assert verbs(known, JANE, "instance") == []
     known.learn([granted], Position(8))
     assert verbs(known, JANE, "instance") == ["get", "list"]
-    known.learn([going(granted)], Position(9))
+    known.learn([terminating(granted)], Position(9))
     assert verbs(known, JANE, "instance") == []
     known.learn([granted], Position(10))
     assert verbs(known, JANE, "instance") == ["get", "list"]
-    known.learn([going(granted, gone=True)], Position(11))
+    known.learn([terminating(granted, gone=True)], Position(11))
     assert verbs(known, JANE, "instance") == []
     assert known.revision == 11
 
@@ -319,7 +319,7 @@ def test_a_role_that_changes_or_goes_takes_its_grants_with_it() -> None:
     known.learn([role("r", permission("seca.storage", "*"))], Position(8))
     assert verbs(known, JANE, "instance") == []
     assert verbs(known, JANE, "block-storage") == ["get"]
-    known.learn([going(reads)], Position(9))
+    known.learn([terminating(reads)], Position(9))
     assert verbs(known, JANE, "block-storage") == []
 
 
@@ -333,7 +333,7 @@ def test_an_assignment_that_names_others_forgets_who_it_named() -> None:
     assert verbs(known, VIEWER, "instance") == list(VERBS)
 
 
-def going(resource: Resource, *, gone: bool = False) -> Resource:
+def terminating(resource: Resource, *, gone: bool = False) -> Resource:
     end = [Deleted()] if gone else []
     found = fold(history(resource.ref, Created(spec=resource.spec), DeletionRequested(), *end))
     assert found is not None

@@ -20,7 +20,7 @@ CURVE = ec.generate_private_key(ec.SECP384R1())
 GOOD = public("good", EC)
 
 
-def read(*rows: Any, settings: Issuer = SETTINGS) -> jwks.Found:
+def read(*rows: Any, settings: Issuer = SETTINGS) -> jwks.KeySet:
     return jwks.read(msgspec.json.encode({"keys": rows}), settings)
 
 

@@ -10,10 +10,10 @@ from itertools import pairwise
 import pytest
 
 from secaplane.model.errors import Unauthenticated, Unavailable
-from secaplane.policy.tokens.caller import Tokens
+from secaplane.policy.tokens.caller import TokenVerifier
 from secaplane.policy.tokens.fetch import FETCH_S_MAX, Unfetched
 from secaplane.policy.tokens.issuer import ASKED_EVERY_S, REFRESH_S, STALE_S, Issuer
-from secaplane.policy.tokens.keys import RETRY_S_MAX, WAIT_S_MAX, WAITING_MAX, Keys
+from secaplane.policy.tokens.keys import RETRY_S_MAX, WAIT_S_MAX, WAITING_MAX, IssuerKeys
 from secaplane.policy.tokens.revocations import Revocations
 from tests.rules.tokens import EC, EC_OTHER, ISSUER, JANE, asked, shown, signed
 from tests.virtual_time import in_virtual_time
@@ -45,16 +45,18 @@ def now() -> float:
 
 
 @asynccontextmanager
-async def kept(provider: Provider, *, failed: Callable[[], object] = int) -> AsyncIterator[Keys]:
-    keys = Keys(Issuer(issuer=ISSUER), failed=failed, clock=now)
+async def kept(
+    provider: Provider, *, failed: Callable[[], object] = int
+) -> AsyncIterator[IssuerKeys]:
+    keys = IssuerKeys(Issuer(issuer=ISSUER), failed=failed, clock=now)
     async with asyncio.TaskGroup() as group:
         running = group.create_task(keys.run(provider.fetch))
         yield keys
         running.cancel()
 
 
-def believing(*keys: Keys) -> Tokens:
-    return Tokens(keys, Revocations())
+def from_cache(*keys: IssuerKeys) -> TokenVerifier:
+    return TokenVerifier(keys, Revocations())
 
 
 async def outcome(asking: Awaitable[object]) -> str:
@@ -80,7 +82,7 @@ async def test_keys_are_fetched_at_once_and_then_every_so_often() -> None:
 async def test_before_they_were_ever_had_nobody_is_judged() -> None:
     provider = Provider(takes_s=1)
     async with kept(provider) as keys:
-        tokens = believing(keys)
+        tokens = from_cache(keys)
         await asyncio.sleep(0.5)
         assert keys.age_s == float("inf")
         assert keys.trouble == "have never been had"
@@ -121,7 +123,7 @@ async def test_an_issuer_that_does_not_answer_is_given_up_and_asked_again() -> N
 async def test_while_the_issuer_is_away_its_keys_stay_but_not_for_ever() -> None:
     provider = Provider()
     async with kept(provider) as keys:
-        tokens, token = believing(keys), signed()
+        tokens, token = from_cache(keys), signed()
         await asyncio.sleep(1)
         assert await asked(tokens, token) == JANE
         provider.away = True
@@ -140,7 +142,7 @@ async def test_while_the_issuer_is_away_its_keys_stay_but_not_for_ever() -> None
 async def test_what_is_no_jwks_leaves_the_keys_as_they_were() -> None:
     provider = Provider()
     async with kept(provider) as keys:
-        tokens = believing(keys)
+        tokens = from_cache(keys)
         await asyncio.sleep(1)
         for provider.shows in (b"", b"<html>", b'{"keys": []}', b'{"keys": [{"kty": "oct"}]}'):
             await asyncio.sleep(REFRESH_S)
@@ -152,7 +154,7 @@ async def test_what_is_no_jwks_leaves_the_keys_as_they_were() -> None:
 async def test_a_key_that_is_withdrawn_vouches_for_nobody_after_the_next_fetch() -> None:
     provider = Provider(shows=NEW)
     async with kept(provider) as keys:
-        tokens, token = believing(keys), signed(EC_OTHER, "next")
+        tokens, token = from_cache(keys), signed(EC_OTHER, "next")
         await asyncio.sleep(1)
         assert await asked(tokens, token) == JANE
         provider.shows = OLD
@@ -168,7 +170,7 @@ async def test_a_key_that_is_withdrawn_vouches_for_nobody_after_the_next_fetch()
 async def test_the_first_token_after_a_rotation_is_believed_at_once() -> None:
     provider = Provider(takes_s=1)
     async with kept(provider) as keys:
-        tokens = believing(keys)
+        tokens = from_cache(keys)
         await asyncio.sleep(60)
         provider.shows = NEW
         asked_at = now()
@@ -181,7 +183,7 @@ async def test_the_first_token_after_a_rotation_is_believed_at_once() -> None:
 async def test_so_is_one_that_comes_just_after_strangers_had_them_fetched() -> None:
     provider = Provider(takes_s=1)
     async with kept(provider) as keys:
-        tokens = believing(keys)
+        tokens = from_cache(keys)
         await asyncio.sleep(60)
         assert await outcome(asked(tokens, signed(kid="stranger"))) == "Unauthenticated"
         provider.shows = NEW
@@ -192,7 +194,7 @@ async def test_so_is_one_that_comes_just_after_strangers_had_them_fetched() -> N
 async def test_so_is_one_that_names_no_key_when_the_only_one_is_replaced() -> None:
     provider = Provider()
     async with kept(provider) as keys:
-        tokens = believing(keys)
+        tokens = from_cache(keys)
         await asyncio.sleep(60)
         assert await asked(tokens, signed(kid=None)) == JANE
         provider.shows = shown(next=EC_OTHER)
@@ -204,7 +206,7 @@ async def test_so_is_one_that_names_no_key_when_the_only_one_is_replaced() -> No
 async def test_nobody_waits_long_for_an_issuer_that_does_not_answer() -> None:
     provider = Provider()
     async with kept(provider) as keys:
-        tokens = believing(keys)
+        tokens = from_cache(keys)
         await asyncio.sleep(60)
         provider.takes_s = FAR
         began = now()
@@ -219,7 +221,7 @@ async def test_a_flood_of_strangers_floods_nobody() -> None:
     """Neither the issuer nor us: few wait, and who is known does not notice."""
     provider, flood = Provider(), [signed(kid=f"{n}") for n in range(10)] * 100
     async with kept(provider) as keys, asyncio.TaskGroup() as group:
-        tokens = believing(keys)
+        tokens = from_cache(keys)
         await asyncio.sleep(60)
         for _ in range(10):
             began = now()
@@ -239,7 +241,7 @@ async def test_a_flood_of_strangers_floods_nobody() -> None:
 async def test_a_flood_does_not_keep_a_new_key_away() -> None:
     provider = Provider(takes_s=0.5)
     async with kept(provider) as keys, asyncio.TaskGroup() as group:
-        tokens, stranger = believing(keys), signed(kid="stranger")
+        tokens, stranger = from_cache(keys), signed(kid="stranger")
         await asyncio.sleep(60)
 
         async def strangers() -> None:

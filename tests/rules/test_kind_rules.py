@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from secaplane.command.http.body import Bodies
+from secaplane.command.http.body import BodyReader
 from secaplane.command.rules.commands import Put
 from secaplane.kinds import KINDS
 from secaplane.model.errors import Conflict, Invalid, NotFound, Refusal
@@ -12,12 +12,12 @@ from secaplane.model.events import Created, Updated
 from secaplane.model.kind import Kind
 from secaplane.model.shape import Json, Resource, State
 from tests.flows.planning import WRITABLE, sensible
-from tests.scenario import IDS, WEB, found, given, lived, offered
+from tests.scenario import IDS, WEB, found, from_catalogue, given, lived
 
 NETWORK = KINDS["network"].ref(IDS, "net")
 TABLE = lived(KINDS["routing-table"].ref(IDS, "t"), {})
 SIZED: Json = {"skuRef": {"resource": "skus/n"}}
-N = offered("network-sku", "n")
+N = from_catalogue("network-sku", "n")
 
 
 def pointers(refusal: Refusal) -> list[str]:
@@ -103,7 +103,7 @@ def subnet(network: Resource, **cidr: str) -> given:
 
 
 def network(status: Json | None = None, **spec: Any) -> Resource:
-    reports = [found(State.ACTIVE, seen=1, **status)] if status else []
+    reports = [found(State.ACTIVE, observed_position=1, **status)] if status else []
     return lived(NETWORK, SIZED | spec, *reports)
 
 
@@ -116,7 +116,7 @@ GROWN: Json = SIZED | {
 GROWING = given(
     "network",
     Created(spec=SIZED | {"cidr": GROWN["cidr"]}),
-    found(State.ACTIVE, seen=1, cidr=GROWN["cidr"]),
+    found(State.ACTIVE, observed_position=1, cidr=GROWN["cidr"]),
     Updated(spec=GROWN),
 ).resource
 """Its new range is wanted, and the cloud has not heard of it."""
@@ -174,7 +174,7 @@ def test_a_subnet_whose_network_has_moved_away_can_still_be_changed() -> None:
 def test_a_sku_of_a_subnet_can_come_later_and_stays_then() -> None:
     plain = {"cidr": {}, "zone": "a", "routeTableRef": {"resource": "t"}}
     sized, other = plain | SIZED, plain | {"skuRef": {"resource": "skus/m"}}
-    skus = (TABLE, N, offered("network-sku", "m"))
+    skus = (TABLE, N, from_catalogue("network-sku", "m"))
     for before, after in ((plain, sized), (sized, sized), (sized, plain)):
         here = given("subnet", Created(spec=before)).pointing_to(*skus)
         here.when(Put(spec=after)).then(Updated(spec=after))
@@ -207,7 +207,7 @@ def test_a_zone_that_was_closed_since_blocks_no_change() -> None:
 @pytest.mark.parametrize("kind", WRITABLE, ids=lambda kind: kind.name)
 def test_what_the_flows_send_breaks_no_rule(kind: Kind, whole: bool) -> None:
     spec = sensible(kind, whole=whole)
-    Bodies(region="eu-1").read(kind, {"spec": spec})
+    BodyReader(region="eu-1").read(kind, {"spec": spec})
     assert kind.check is None or list(kind.check(None, spec, {})) == []
     again = [] if kind.check is None else list(kind.check(spec, spec, {}))
     assert again == []

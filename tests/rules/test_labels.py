@@ -6,7 +6,7 @@ import pytest
 
 from secaplane.model.errors import Malformed
 from secaplane.query.selectors import SELECTOR_LENGTH_MAX, TERMS_MAX, Term, choice, terms
-from secaplane.readmodel.questions.resources import Choice
+from secaplane.readmodel.questions.resources import Selection
 
 
 @pytest.mark.parametrize(
@@ -153,4 +153,4 @@ def test_nothing_a_caller_sends_stands_in_the_sql_itself() -> None:
 
 
 def test_no_terms_choose_everything() -> None:
-    assert choice([]) == Choice(arguments=[])
+    assert choice([]) == Selection(arguments=[])

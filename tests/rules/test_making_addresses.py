@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secaplane.model.shape import Json
-from secaplane.plugins.simulated.ranges import Full, Held, first_free, remembered
+from secaplane.plugins.simulated.ranges import FullRanges, HeldRange, first_free, remembered
 from tests.rules.cloud_scene import ROUTED, SIZED, Scene, to
 
 AUTO4, AUTO6 = {"ipv4": "0.0.0.0/16"}, {"ipv6": "::/56"}
@@ -33,13 +33,13 @@ def test_what_is_found_free_is_the_first_that_is(ranges: list[tuple[int, int]], 
     numbers = {n for first, last in taken for n in range(first, last + 1)}
     fits = (n for n in range(8, 57, size) if n % size == 0 and n + size - 1 <= 56)
     first = next((n for n in fits if not numbers & set(range(n, n + size))), None)
-    assert first_free(Held("s", 8, 56), size, taken) == first
+    assert first_free(HeldRange("s", 8, 56), size, taken) == first
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 3), st.booleans()), max_size=30))
 def test_what_is_known_to_be_full_hides_nothing(steps: list[tuple[int, int, bool]]) -> None:
     taken: set[tuple[int, int]] = set()
-    full, within = Full(), Held("s", 2, 40)
+    full, within = FullRanges(), HeldRange("s", 2, 40)
     for first, more, begins in steps:
         each = (first, first + more)
         if begins:

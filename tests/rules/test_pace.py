@@ -3,14 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secaplane.audit.token_bucket import Pace, Passed
+from secaplane.audit.token_bucket import Released, Throttle
 
 
-def pace(keys_max: int = 100) -> Pace[int]:
-    return Pace(burst=3, per_s=2.0, keys_max=keys_max)
+def pace(keys_max: int = 100) -> Throttle[int]:
+    return Throttle(burst=3, per_s=2.0, keys_max=keys_max)
 
 
-def taken(of: Pace[int], key: str, number: int, now: float = 0.0) -> list[Passed[int]]:
+def taken(of: Throttle[int], key: str, number: int, now: float = 0.0) -> list[Released[int]]:
     passed = [of.take(key, n, now) for n in range(number)]
     return [each for each in passed if each is not None]
 
@@ -89,7 +89,7 @@ def test_a_clock_that_goes_back_does_no_harm() -> None:
 )
 def test_nobody_is_lost(steps: list[tuple[str, float, bool]]) -> None:
     """Whatever comes and goes: each passed, or was dropped and counted, or is held."""
-    bounded, now, passed = pace(), 0.0, list[Passed[int]]()
+    bounded, now, passed = pace(), 0.0, list[Released[int]]()
     for n, (key, later, looks) in enumerate(steps):
         now += later
         one = bounded.take(key, n, now)

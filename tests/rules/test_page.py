@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secaplane.model.errors import Malformed
-from secaplane.query.pages import BEGINNING, LIMIT_DEFAULT, LIMIT_MAX, after, limit, skip_token
+from secaplane.query.pages import FIRST_PAGE, LIMIT_DEFAULT, LIMIT_MAX, after, limit, skip_token
 
 KEYS = (b"new", b"old")
 HERE = "instance tenants/acme/workspaces/web/instances False env=prod"
@@ -36,7 +36,7 @@ def test_any_other_limit_is_refused(sent: str) -> None:
 
 
 def test_without_a_token_a_page_begins_at_the_beginning() -> None:
-    assert after(None, HERE, KEYS) == BEGINNING
+    assert after(None, HERE, KEYS) == FIRST_PAGE
 
 
 @pytest.mark.parametrize("place", PLACES)

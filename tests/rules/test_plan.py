@@ -13,12 +13,12 @@ from secaplane.model.events import (
 )
 from secaplane.model.power import wanted as action
 from secaplane.model.shape import Resource, State
-from secaplane.reconcilers.plan import Plan, Step, Surroundings, never_active, plan
-from tests.scenario import IDS, TENANT, WEB, found, given, lived, offered
+from secaplane.reconcilers.plan import Plan, RelatedResources, Step, never_active, plan
+from tests.scenario import IDS, TENANT, WEB, found, from_catalogue, given, lived
 
 CREATED, PUT = Created(spec={}), Updated(spec={})
 START, STOP, RESTART = (ActionRequested(action=each) for each in ("start", "stop", "restart"))
-ACTIVE = found(State.ACTIVE, seen=1)
+ACTIVE = found(State.ACTIVE, observed_position=1)
 TENANT_THERE = lived(TENANT, {}, ACTIVE)
 WEB_GOING = given("workspace", CREATED, DeletionRequested()).resource
 WEB_GONE = given("workspace", CREATED, DeletionRequested(), Deleted()).resource
@@ -33,30 +33,30 @@ def an(*events: AnyEvent) -> Resource:
     [
         None,
         an(CREATED, ACTIVE),
-        an(CREATED, found(State.ERROR, seen=1)),
-        an(CREATED, PUT, found(State.ACTIVE, seen=2)),
-        an(CREATED, START, found(State.ACTIVE, seen=2)),
-        an(CREATED, DeletionRequested(), found(State.ERROR, seen=2)),
+        an(CREATED, found(State.ERROR, observed_position=1)),
+        an(CREATED, PUT, found(State.ACTIVE, observed_position=2)),
+        an(CREATED, START, found(State.ACTIVE, observed_position=2)),
+        an(CREATED, DeletionRequested(), found(State.ERROR, observed_position=2)),
         an(CREATED, DeletionRequested(), Deleted()),
     ],
 )
 def test_what_is_as_it_should_be_rests(resource: Resource | None) -> None:
-    assert plan(resource, Surroundings(parents={WEB: None}, inside=[WEB])) == Plan(Step.REST)
+    assert plan(resource, RelatedResources(parents={WEB: None}, children=[WEB])) == Plan(Step.REST)
 
 
 @pytest.mark.parametrize(
     "resource",
     [
         an(CREATED),
-        an(CREATED, found(State.CREATING, seen=1)),
+        an(CREATED, found(State.CREATING, observed_position=1)),
         an(CREATED, ACTIVE, PUT),
-        an(CREATED, ACTIVE, PUT, found(State.ACTIVE, seen=2)),
-        an(CREATED, found(State.ERROR, seen=1), PUT),
-        an(CREATED, START, found(State.ACTIVE, seen=2), PUT),
+        an(CREATED, ACTIVE, PUT, found(State.ACTIVE, observed_position=2)),
+        an(CREATED, found(State.ERROR, observed_position=1), PUT),
+        an(CREATED, START, found(State.ACTIVE, observed_position=2), PUT),
     ],
 )
 def test_what_is_not_yet_so_is_ensured(resource: Resource) -> None:
-    assert plan(resource, Surroundings()) == Plan(Step.ENSURE)
+    assert plan(resource, RelatedResources()) == Plan(Step.ENSURE)
 
 
 @pytest.mark.parametrize(
@@ -65,43 +65,45 @@ def test_what_is_not_yet_so_is_ensured(resource: Resource) -> None:
         an(CREATED, START),
         an(CREATED, ACTIVE, START),
         an(CREATED, ACTIVE, START, PUT),
-        an(CREATED, ACTIVE, START, PUT, found(State.ACTIVE, seen=3)),
-        an(CREATED, START, found(State.ACTIVE, seen=2), STOP),
+        an(CREATED, ACTIVE, START, PUT, found(State.ACTIVE, observed_position=3)),
+        an(CREATED, START, found(State.ACTIVE, observed_position=2), STOP),
     ],
 )
 def test_an_action_that_nobody_has_served_is_done(resource: Resource) -> None:
-    assert plan(resource, Surroundings()) == Plan(Step.ACT)
+    assert plan(resource, RelatedResources()) == Plan(Step.ACT)
 
 
 # --- going
 
 
 def test_what_is_to_go_is_removed() -> None:
-    assert plan(an(CREATED, DeletionRequested()), Surroundings()) == Plan(Step.REMOVE)
-    again = an(CREATED, DeletionRequested(), found(State.ERROR, seen=2), DeletionRequested())
-    assert plan(again, Surroundings()) == Plan(Step.REMOVE)
+    assert plan(an(CREATED, DeletionRequested()), RelatedResources()) == Plan(Step.REMOVE)
+    again = an(
+        CREATED, DeletionRequested(), found(State.ERROR, observed_position=2), DeletionRequested()
+    )
+    assert plan(again, RelatedResources()) == Plan(Step.REMOVE)
 
 
 def test_what_is_to_go_waits_for_what_is_still_in_it() -> None:
     inside = [an(CREATED).ref, TENANT]
-    assert plan(WEB_GOING, Surroundings(inside=inside))[:2] == (Step.WAIT, inside[0])
+    assert plan(WEB_GOING, RelatedResources(children=inside))[:2] == (Step.WAIT, inside[0])
 
 
 def test_what_is_to_go_waits_for_who_uses_it() -> None:
     users = [an(CREATED).ref]
-    going = given("block-storage", CREATED, DeletionRequested()).resource
-    assert plan(going, Surroundings(users=users))[:2] == (Step.WAIT, users[0])
+    terminating = given("block-storage", CREATED, DeletionRequested()).resource
+    assert plan(terminating, RelatedResources(referrers=users))[:2] == (Step.WAIT, users[0])
 
 
 def test_what_is_to_go_first_ends_what_goes_with_it() -> None:
     inside = [an(CREATED).ref]
-    around = Surroundings(inside=inside, ending=inside, users=[TENANT])
+    around = RelatedResources(children=inside, ending=inside, referrers=[TENANT])
     assert plan(WEB_GOING, around) == Plan(Step.END, inside[0])
 
 
 def test_what_is_to_go_asks_no_parent_and_does_no_action() -> None:
     resource = an(CREATED, START, DeletionRequested())
-    assert plan(resource, Surroundings(parents={WEB: None})) == Plan(Step.REMOVE)
+    assert plan(resource, RelatedResources(parents={WEB: None})) == Plan(Step.REMOVE)
 
 
 # --- parents
@@ -109,29 +111,29 @@ def test_what_is_to_go_asks_no_parent_and_does_no_action() -> None:
 
 @pytest.mark.parametrize("parent", [None, WEB_GOING, WEB_GONE])
 def test_what_was_put_into_something_going_is_taken_back(parent: Resource | None) -> None:
-    around = Surroundings(parents={TENANT: TENANT_THERE, WEB: parent})
+    around = RelatedResources(parents={TENANT: TENANT_THERE, WEB: parent})
     assert plan(an(CREATED), around) == Plan(Step.TAKE_BACK)
 
 
 @pytest.mark.parametrize("state", [State.PENDING, State.CREATING, State.ERROR])
 def test_what_lies_in_something_not_made_yet_waits_for_it(state: State) -> None:
-    web = lived(WEB, {}, found(state, seen=1))
-    around = Surroundings(parents={TENANT: TENANT_THERE, WEB: web})
+    web = lived(WEB, {}, found(state, observed_position=1))
+    around = RelatedResources(parents={TENANT: TENANT_THERE, WEB: web})
     assert plan(an(CREATED), around)[:2] == (Step.WAIT, WEB)
 
 
 def test_what_lies_in_a_parent_that_is_there_does_not_wait() -> None:
-    for since in ([], [PUT], [PUT, found(State.ERROR, seen=3)]):
+    for since in ([], [PUT], [PUT, found(State.ERROR, observed_position=3)]):
         web = lived(WEB, {}, ACTIVE, *since)
-        around = Surroundings(parents={TENANT: TENANT_THERE, WEB: web})
+        around = RelatedResources(parents={TENANT: TENANT_THERE, WEB: web})
         assert plan(an(CREATED), around) == Plan(Step.ENSURE)
 
 
 def test_who_was_never_active_is_known_from_its_story() -> None:
     assert never_active(an(CREATED))
-    assert never_active(an(CREATED, found(State.ERROR, seen=1), PUT))
+    assert never_active(an(CREATED, found(State.ERROR, observed_position=1), PUT))
     assert not never_active(an(CREATED, ACTIVE))
-    assert not never_active(an(CREATED, ACTIVE, PUT, found(State.ERROR, seen=3)))
+    assert not never_active(an(CREATED, ACTIVE, PUT, found(State.ERROR, observed_position=3)))
 
 
 # --- what it refers to
@@ -139,30 +141,30 @@ def test_who_was_never_active_is_known_from_its_story() -> None:
 DISK = KINDS["block-storage"].ref(IDS, "d")
 DISK_THERE = lived(DISK, {}, ACTIVE)
 DISK_PENDING = lived(DISK, {})
-DISK_BROKEN = lived(DISK, {}, found(State.ERROR, seen=1))
+DISK_BROKEN = lived(DISK, {}, found(State.ERROR, observed_position=1))
 DISK_GOING = given("block-storage", CREATED, ACTIVE, DeletionRequested()).resource
-SKU = offered("instance-sku", "s")
+SKU = from_catalogue("instance-sku", "s")
 
 
 @pytest.mark.parametrize("target", [None, DISK_PENDING, DISK_BROKEN, DISK_GOING])
 def test_what_is_new_waits_for_what_it_must_have(target: Resource | None) -> None:
-    around = Surroundings(targets={SKU.ref: SKU, DISK: target})
+    around = RelatedResources(targets={SKU.ref: SKU, DISK: target})
     assert plan(an(CREATED), around)[:2] == (Step.WAIT, DISK)
 
 
 def test_what_is_on_offer_is_as_it_is_and_is_not_waited_for() -> None:
-    around = Surroundings(targets={SKU.ref: SKU, DISK: DISK_THERE})
+    around = RelatedResources(targets={SKU.ref: SKU, DISK: DISK_THERE})
     assert plan(an(CREATED), around) == Plan(Step.ENSURE)
 
 
 @pytest.mark.parametrize("target", [None, DISK_GOING, DISK_THERE])
 def test_what_was_active_once_goes_on_without_what_is_gone(target: Resource | None) -> None:
-    around = Surroundings(targets={DISK: target})
+    around = RelatedResources(targets={DISK: target})
     assert plan(an(CREATED, ACTIVE, PUT), around) == Plan(Step.ENSURE)
 
 
 def test_what_was_active_once_waits_for_what_it_has_been_given_and_is_not_made_yet() -> None:
-    around = Surroundings(targets={DISK: DISK_PENDING})
+    around = RelatedResources(targets={DISK: DISK_PENDING})
     assert plan(an(CREATED, ACTIVE, PUT), around)[:2] == (Step.WAIT, DISK)
 
 
@@ -170,10 +172,10 @@ def test_what_was_active_once_waits_for_what_it_has_been_given_and_is_not_made_y
 def test_only_who_follows_something_is_looked_at_again_when_it_is_finished(kind: str) -> None:
     active = given(kind, CREATED, ACTIVE).resource
     step = Step.REFRESH if KINDS[kind].follows else Step.REST
-    assert plan(active, Surroundings()) == Plan(step)
-    for other in (found(State.ERROR, seen=1), DeletionRequested()):
+    assert plan(active, RelatedResources()) == Plan(step)
+    for other in (found(State.ERROR, observed_position=1), DeletionRequested()):
         resource = given(kind, CREATED, ACTIVE, other).resource
-        assert plan(resource, Surroundings()).step is not Step.REFRESH
+        assert plan(resource, RelatedResources()).step is not Step.REFRESH
 
 
 def test_who_follows_something_is_known() -> None:
@@ -190,7 +192,7 @@ def test_who_follows_something_is_known() -> None:
 # --- which action
 
 
-ON = (CREATED, START, found(State.ACTIVE, seen=2))
+ON = (CREATED, START, found(State.ACTIVE, observed_position=2))
 
 
 @pytest.mark.parametrize(
@@ -204,8 +206,8 @@ ON = (CREATED, START, found(State.ACTIVE, seen=2))
         ((*ON, RESTART, RESTART), "restart"),
         ((*ON, RESTART, STOP), "stop"),
         ((*ON, RESTART, STOP, START), "restart"),
-        ((*ON, RESTART, found(State.ACTIVE, seen=4), STOP), "stop"),
-        ((*ON, RESTART, found(State.ACTIVE, seen=4), STOP, START), "start"),
+        ((*ON, RESTART, found(State.ACTIVE, observed_position=4), STOP), "stop"),
+        ((*ON, RESTART, found(State.ACTIVE, observed_position=4), STOP, START), "start"),
     ],
 )
 def test_what_was_asked_for_and_overtaken_is_not_done(

@@ -17,17 +17,17 @@ from secaplane.edge.problem import (
     defect,
     refused,
 )
-from secaplane.edge.requests.context import KEY, Visit, visit_of
+from secaplane.edge.requests.context import KEY, RequestContext, request_context
 from secaplane.model import errors
-from secaplane.model.errors import Broken, Refusal, Source, refuse_broken
+from secaplane.model.errors import BrokenRule, ProblemSource, Refusal, refuse_broken
 
 REFUSALS = sorted(PROBLEMS, key=lambda each: each.__name__)
 WRITES = ("PUT", "DELETE", "POST")
 
 
-def visit(method: str = "GET", request_id: str = "r-1") -> Visit:
+def context(method: str = "GET", request_id: str = "r-1") -> RequestContext:
     headers = [(b"x-request-id", request_id.encode())]
-    return Visit({"method": method, "path": "/", "headers": headers})
+    return RequestContext({"method": method, "path": "/", "headers": headers})
 
 
 def made(refusal: type[Refusal]) -> Refusal:
@@ -51,7 +51,7 @@ def test_every_refusal_has_a_row() -> None:
 @pytest.mark.parametrize("refusal", REFUSALS)
 def test_a_refusal_wears_its_row(refusal: type[Refusal]) -> None:
     status, slug, title = PROBLEMS[refusal]
-    response = refused(made(refusal), visit())
+    response = refused(made(refusal), context())
     assert (response.status_code, response.media_type) == (status, "application/problem+json")
     assert body(response) == {
         "type": f"http://secapi.cloud/errors/{slug}",
@@ -66,22 +66,26 @@ def test_a_refusal_wears_its_row(refusal: type[Refusal]) -> None:
 
 @pytest.mark.parametrize(
     "sources",
-    [(), (Source(pointer="/spec/zone"),), (Source(parameter="limit"), Source("/a", "b"))],
+    [
+        (),
+        (ProblemSource(pointer="/spec/zone"),),
+        (ProblemSource(parameter="limit"), ProblemSource("/a", "b")),
+    ],
 )
-def test_sources_are_objects_that_hold_both_strings(sources: tuple[Source, ...]) -> None:
-    shown = body(refused(errors.Invalid("why", sources=sources), visit()))["sources"]
+def test_sources_are_objects_that_hold_both_strings(sources: tuple[ProblemSource, ...]) -> None:
+    shown = body(refused(errors.Invalid("why", sources=sources), context()))["sources"]
     assert shown == [{"pointer": s.pointer, "parameter": s.parameter} for s in sources]
 
 
 def test_a_refusal_without_meta_shows_none() -> None:
-    assert "meta" not in body(refused(errors.NotFound("why"), visit()))
+    assert "meta" not in body(refused(errors.NotFound("why"), context()))
 
 
 def test_every_broken_rule_is_a_source_and_stands_in_the_detail() -> None:
-    broken = [Broken("is required", "/spec/zone"), Broken("takes a number", "", "limit")]
+    broken = [BrokenRule("is required", "/spec/zone"), BrokenRule("takes a number", "", "limit")]
     with pytest.raises(errors.Invalid) as raised:
         refuse_broken(broken)
-    shown = body(refused(raised.value, visit()))
+    shown = body(refused(raised.value, context()))
     assert shown["detail"] == "/spec/zone: is required; limit: takes a number"
     assert shown["sources"] == [
         {"pointer": "/spec/zone", "parameter": ""},
@@ -94,15 +98,20 @@ def test_nothing_broken_is_no_refusal() -> None:
 
 
 def test_a_problem_has_its_limits() -> None:
-    sources = [Source(f"/{n}") for n in range(SOURCES_MAX + 1)]
-    shown = body(refused(errors.Invalid("x" * 50_000, sources=sources), visit()))
+    sources = [ProblemSource(f"/{n}") for n in range(SOURCES_MAX + 1)]
+    shown = body(refused(errors.Invalid("x" * 50_000, sources=sources), context()))
     assert (len(shown["detail"]), len(shown["sources"])) == (DETAIL_LENGTH_MAX, SOURCES_MAX)
 
 
 def test_what_lies_too_deep_to_be_pointed_at_is_pointed_at_from_above() -> None:
     key = "k" * POINTER_LENGTH_MAX
-    sources = [Source(f"/spec/{key}"), Source("/spec/zone"), Source(parameter=key), Source(key)]
-    shown = body(refused(errors.Invalid("no", sources=sources), visit()))["sources"]
+    sources = [
+        ProblemSource(f"/spec/{key}"),
+        ProblemSource("/spec/zone"),
+        ProblemSource(parameter=key),
+        ProblemSource(key),
+    ]
+    shown = body(refused(errors.Invalid("no", sources=sources), context()))["sources"]
     assert [each["pointer"] for each in shown] == ["/spec", "/spec/zone", "", key]
     assert shown[2]["parameter"] == key[:PARAMETER_LENGTH_MAX]
 
@@ -112,17 +121,17 @@ def test_what_lies_too_deep_to_be_pointed_at_is_pointed_at_from_above() -> None:
     [
         (errors.Unauthenticated("who"), {"WWW-Authenticate": 'Bearer realm="secaplane"'}),
         (errors.Unavailable("later"), {"Retry-After": "1"}),
-        (errors.TooMany("later", retry_after_s=7), {"Retry-After": "7"}),
-        (errors.NotAllowed("no", meta={"allow": "GET, PUT"}), {"Allow": "GET, PUT"}),
+        (errors.RateLimited("later", retry_after_s=7), {"Retry-After": "7"}),
+        (errors.MethodNotAllowed("no", meta={"allow": "GET, PUT"}), {"Allow": "GET, PUT"}),
         (errors.Conflict("no"), {}),
     ],
 )
 def test_some_refusals_say_in_a_header_what_to_do(refusal: Refusal, header: dict[str, str]) -> None:
-    assert refused(refusal, visit()).headers == header
+    assert refused(refusal, context()).headers == header
 
 
 def test_a_defect_tells_nothing_but_the_request_id() -> None:
-    response = defect(visit(request_id="r-7"))
+    response = defect(context(request_id="r-7"))
     assert response.status_code == 500
     assert body(response) == {
         "type": "http://secapi.cloud/errors/internal-server-error",
@@ -151,13 +160,13 @@ def test_the_dialects_differ_only_in_what_a_write_is_refused_for(
 
 def test_the_second_dialect_keeps_the_blockers() -> None:
     blocked = errors.Conflict("in use", meta={"blockers": ["x"], "count": 1})
-    shown = body(refused(blocked, visit("DELETE"), "secatest"))
+    shown = body(refused(blocked, context("DELETE"), "secatest"))
     assert shown["type"].endswith("/precondition-failed")
     assert (shown["status"], shown["meta"]) == (412, {"blockers": ["x"], "count": 1})
 
 
 def worn(refusal: type[Refusal], method: str, dialect: Dialect) -> object:
-    response = refused(made(refusal), visit(method), dialect)
+    response = refused(made(refusal), context(method), dialect)
     assert body(response)["status"] == response.status_code
     return response.status_code
 
@@ -167,16 +176,16 @@ def worn(refusal: type[Refusal], method: str, dialect: Dialect) -> object:
 
 @pytest.mark.parametrize("sent", ["a", "A-Z-0-9", "x" * 64])
 def test_a_harmless_request_id_is_kept(sent: str) -> None:
-    assert visit(request_id=sent).request_id == sent
+    assert context(request_id=sent).request_id == sent
 
 
 @pytest.mark.parametrize("sent", ["", "x" * 65, "a b", "a_b", "<script>", "a\n", "é"])
 def test_any_other_request_id_is_replaced(sent: str) -> None:
-    kept = visit(request_id=sent).request_id
+    kept = context(request_id=sent).request_id
     assert kept != sent
     assert len(kept) == 32
 
 
 def test_a_visit_is_found_in_its_scope() -> None:
-    here = visit()
-    assert visit_of({KEY: here}) is here
+    here = context()
+    assert request_context({KEY: here}) is here

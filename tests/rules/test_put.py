@@ -6,7 +6,7 @@ import pytest
 from msgspec import UNSET
 
 from secaplane.command.rules.commands import Put
-from secaplane.model.errors import Conflict, Invalid, NotFound, Outdated
+from secaplane.model.errors import Conflict, Invalid, NotFound, PreconditionFailed
 from secaplane.model.events import (
     ActionRequested,
     AnyEvent,
@@ -16,7 +16,7 @@ from secaplane.model.events import (
     Updated,
 )
 from secaplane.model.shape import Json, State
-from tests.scenario import TENANT, WEB, found, given, lived, offered
+from tests.scenario import TENANT, WEB, found, from_catalogue, given, lived
 
 IN_ZONE_A: Json = {"skuRef": {"resource": "skus/s"}, "zone": "a", "bootVolume": {}}
 IN_ZONE_B = IN_ZONE_A | {"zone": "b"}
@@ -24,17 +24,17 @@ WITH_DATA = IN_ZONE_A | {"userData": "#cloud-config"}
 SMALL: Json = {"sizeGB": 10, "skuRef": {"resource": "skus/seca.rd100"}}
 LARGE = SMALL | {"sizeGB": 20}
 
-LIVING_WEB = lived(WEB, {}, found(State.ACTIVE, seen=1))
+LIVING_WEB = lived(WEB, {}, found(State.ACTIVE, observed_position=1))
 GOING_WEB = given("workspace", Created(spec={}), DeletionRequested()).resource
 GONE_WEB = given("workspace", Created(spec={}), DeletionRequested(), Deleted()).resource
 
 
 def an_instance(*events: AnyEvent) -> given:
-    return given("instance", *events).pointing_to(offered("instance-sku", "s"))
+    return given("instance", *events).pointing_to(from_catalogue("instance-sku", "s"))
 
 
 def a_volume(*events: AnyEvent) -> given:
-    skus = (offered("storage-sku", name) for name in ("seca.rd100", "other"))
+    skus = (from_catalogue("storage-sku", name) for name in ("seca.rd100", "other"))
     return given("block-storage", *events).pointing_to(*skus)
 
 
@@ -99,7 +99,7 @@ def test_a_put_on_another_version_is_refused(expected: int) -> None:
     refusal = (
         an_instance(Created(spec=IN_ZONE_A), Updated(spec=IN_ZONE_A))
         .when(Put(spec=WITH_DATA, expected=expected))
-        .then_refused(Outdated)
+        .then_refused(PreconditionFailed)
     )
     assert [source.parameter for source in refusal.sources] == ["if-unmodified-since"]
 
@@ -108,8 +108,8 @@ def test_a_report_does_not_move_the_version() -> None:
     given(
         "instance",
         Created(spec=IN_ZONE_A),
-        found(State.CREATING, seen=1),
-        found(State.ACTIVE, seen=2),
+        found(State.CREATING, observed_position=1),
+        found(State.ACTIVE, observed_position=2),
     ).when(Put(spec=WITH_DATA, expected=1)).then(Updated(spec=WITH_DATA))
 
 
@@ -118,7 +118,7 @@ def test_zero_says_that_it_must_not_exist() -> None:
 
 
 def test_what_is_absent_is_at_no_version() -> None:
-    an_instance().when(Put(spec=IN_ZONE_A, expected=1)).then_refused(Outdated)
+    an_instance().when(Put(spec=IN_ZONE_A, expected=1)).then_refused(PreconditionFailed)
 
 
 GONE = (Created(spec=IN_ZONE_A), DeletionRequested(), Deleted())
@@ -130,9 +130,9 @@ def test_what_is_gone_does_not_exist() -> None:
 
 
 def test_an_old_version_never_matches_a_new_life() -> None:
-    an_instance(*GONE).when(Put(spec=IN_ZONE_A, expected=2)).then_refused(Outdated)
+    an_instance(*GONE).when(Put(spec=IN_ZONE_A, expected=2)).then_refused(PreconditionFailed)
     an_instance(*GONE, Created(spec=IN_ZONE_A)).when(Put(spec=IN_ZONE_A, expected=1)).then_refused(
-        Outdated
+        PreconditionFailed
     )
 
 
@@ -147,15 +147,18 @@ def test_nothing_can_be_changed_while_it_is_being_deleted() -> None:
 
 def test_nothing_can_be_changed_after_a_removal_was_refused() -> None:
     given(
-        "instance", Created(spec=IN_ZONE_A), DeletionRequested(), found(State.ERROR, seen=2)
+        "instance",
+        Created(spec=IN_ZONE_A),
+        DeletionRequested(),
+        found(State.ERROR, observed_position=2),
     ).when(Put(spec=WITH_DATA)).then_refused(Conflict)
 
 
 @pytest.mark.parametrize("state", [each for each in State if each is not State.DELETING])
 def test_a_put_is_accepted_in_every_other_state(state: State) -> None:
-    an_instance(Created(spec=IN_ZONE_A), found(state, seen=1)).when(Put(spec=WITH_DATA)).then(
-        Updated(spec=WITH_DATA)
-    )
+    an_instance(Created(spec=IN_ZONE_A), found(state, observed_position=1)).when(
+        Put(spec=WITH_DATA)
+    ).then(Updated(spec=WITH_DATA))
 
 
 def test_a_put_does_not_care_about_the_power() -> None:
@@ -200,7 +203,7 @@ def test_a_broken_rule_is_said_before_a_failed_precondition() -> None:
 def test_a_failed_precondition_is_said_before_a_state() -> None:
     an_instance(Created(spec=IN_ZONE_A), DeletionRequested()).when(
         Put(spec=WITH_DATA, expected=7)
-    ).then_refused(Outdated)
+    ).then_refused(PreconditionFailed)
 
 
 @pytest.mark.parametrize("provider", ["seca.compute", "seca.compute/v1", "seca.kubernetes/v1beta1"])

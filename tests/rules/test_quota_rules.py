@@ -10,35 +10,35 @@ import hypothesis
 import msgspec
 from hypothesis import strategies as st
 
-from secaplane.command.dependencies import Door
-from secaplane.command.gather.quota_usage import Over, over, taking_back
-from secaplane.command.rules.commands import Put, TakeBack
+from secaplane.command.dependencies import CommandDependencies
+from secaplane.command.gather.quota_usage import QuotaViolation, quota_violation, reverting
+from secaplane.command.rules.commands import Put, Revert
 from secaplane.command.rules.quotas import (
     Change,
-    Standing,
+    QuotaUsage,
     amounts,
     excess,
+    kinds_weighing_alike,
     limits,
+    needs_recheck,
     refusal,
-    sharers,
     unreturned,
-    unsure,
 )
 from secaplane.kinds import KINDS, SHARED_TENANT
-from secaplane.kinds.shares import Share, share
-from secaplane.model.errors import OverQuota
+from secaplane.kinds.shares import QuotaShare, quota_share
+from secaplane.model.errors import QuotaExceeded
 from secaplane.model.events import Created, Deleted, DeletionRequested, RecordedEvent, Updated
 from secaplane.model.evolve import evolve
 from secaplane.model.shape import Json, Position, Ref, Resource, State
 from secaplane.projector.folding import fold
 from secaplane.projector.projections import usage
-from secaplane.readmodel.schema.tables import OPEN
-from secaplane.reconcilers.plan import Plan, Step, Surroundings, plan
-from tests.scenario import JANE, NOON, given, offered
+from secaplane.readmodel.schema.tables import NEVER_ENDED
+from secaplane.reconcilers.plan import Plan, RelatedResources, Step, plan
+from tests.scenario import JANE, NOON, from_catalogue, given
 
 SMALL = KINDS["instance-sku"].ref({"tenant": SHARED_TENANT}, "small")
 SKUS = {SMALL: {"vCPU": 2, "ram": 8}}
-ONE = Share("instance", "small", 1, 0)
+ONE = QuotaShare("instance", "small", 1, 0)
 
 
 def volume(size: int) -> Json:
@@ -52,14 +52,16 @@ def test_what_a_resource_takes_stands_in_its_spec() -> None:
     ref = KINDS["block-storage"].ref({"tenant": "t", "workspace": "w"}, "v")
     for said in ("skus/fast", "seca.storage/v1/tenants/seca/skus/fast", "fast"):
         spec = {"sizeGB": 7, "skuRef": {"resource": said}}
-        assert share(ref, spec) == Share("block-storage", "fast", 1, 7)
-    assert share(ref, {"sizeGB": 7, "skuRef": "fast"}).sku == "fast"
+        assert quota_share(ref, spec) == QuotaShare("block-storage", "fast", 1, 7)
+    assert quota_share(ref, {"sizeGB": 7, "skuRef": "fast"}).sku == "fast"
     address = KINDS["public-ip"].ref({"tenant": "t", "workspace": "w"}, "a")
-    assert share(address, {"version": "IPv4"}) == Share("public-ip", "", 1, 0)
+    assert quota_share(address, {"version": "IPv4"}) == QuotaShare("public-ip", "", 1, 0)
 
 
 def test_cores_and_memory_are_those_of_the_sku_whatever_the_power() -> None:
-    found = amounts([ONE, Share("instance", "small", 3, 0), Share("instance", "odd", 1, 0)], SKUS)
+    found = amounts(
+        [ONE, QuotaShare("instance", "small", 3, 0), QuotaShare("instance", "odd", 1, 0)], SKUS
+    )
     assert found == {"instance": 5, "instance/small": 4, "instance/odd": 1, "cores": 8, "ramGB": 32}
 
 
@@ -78,20 +80,20 @@ def test_every_kind_of_a_tenant_is_counted_and_nothing_else() -> None:
         assert kind.counted is (inside and kind.writable)
         assert sum(not weight.of_sku for weight in kind.weighs) <= 1
         assert kind.sku is not None or not any(weight.of_sku for weight in kind.weighs)
-        assert kind.name in sharers(kind.name)
+        assert kind.name in kinds_weighing_alike(kind.name)
 
 
 # --- the first check
 
 
-def standing(used: dict[str, int], **allowed: int) -> Standing:
+def standing(used: dict[str, int], **allowed: int) -> QuotaUsage:
     names = {"instances": "instance", "volumes": "block-storage"}
-    return Standing({names.get(k, k): n for k, n in allowed.items()}, used, SKUS)
+    return QuotaUsage({names.get(k, k): n for k, n in allowed.items()}, used, SKUS)
 
 
-def putting(scene: given, quota: Standing | None, spec: Json) -> given:
-    scene.situation = msgspec.structs.replace(scene.situation, quota=quota)
-    return scene.pointing_to(offered("storage-sku", "fast")).when(Put(spec=spec))
+def putting(scene: given, quota: QuotaUsage | None, spec: Json) -> given:
+    scene.context = msgspec.structs.replace(scene.context, quota=quota)
+    return scene.pointing_to(from_catalogue("storage-sku", "fast")).when(Put(spec=spec))
 
 
 def test_what_still_fits_is_let_in_and_what_does_not_is_told_how_much_is_left() -> None:
@@ -99,7 +101,7 @@ def test_what_still_fits_is_let_in_and_what_does_not_is_told_how_much_is_left() 
     quota = standing({"volumeGB": 60, "block-storage": 3}, volumeGB=100, volumes=4)
     putting(given("block-storage"), quota, spec).then(Created(spec=spec))
     full = standing({"volumeGB": 61, "block-storage": 4}, volumeGB=100, volumes=4)
-    refused = putting(given("block-storage"), full, spec).then_refused(OverQuota)
+    refused = putting(given("block-storage"), full, spec).then_refused(QuotaExceeded)
     assert "volumeGB: 61 of 100 are used, 40 more are asked for, 39 are left" in refused.detail
     assert "block-storage: 4 of 4 are used, 1 more are asked for, 0 are left" in refused.detail
     first = {"what": "volumeGB", "used": 61, "asked": 40, "limit": 100, "left": 39}
@@ -110,7 +112,7 @@ def test_of_an_update_only_what_it_adds_counts() -> None:
     quota = standing({"volumeGB": 100, "block-storage": 9}, volumeGB=105, volumes=1)
     scene = given("block-storage", Created(spec=volume(10)))
     putting(scene, quota, volume(15)).then(Updated(spec=volume(15)))
-    putting(scene, quota, volume(16)).then_refused(OverQuota)
+    putting(scene, quota, volume(16)).then_refused(QuotaExceeded)
     much = standing({"volumeGB": 500, "block-storage": 9}, volumeGB=105, volumes=1)
     putting(scene, much, volume(10)).then(Updated(spec=volume(10)))
 
@@ -125,36 +127,38 @@ def test_what_is_over_already_has_nothing_left() -> None:
 
 def test_what_is_taken_back_goes_or_becomes_what_it_was() -> None:
     scene = given("block-storage", Created(spec=volume(10)), Updated(spec=volume(20)))
-    scene.when(TakeBack(expected=2)).then(DeletionRequested())
-    back = TakeBack(to=Put(spec=volume(10)), expected=2)
+    scene.when(Revert(expected=2)).then(DeletionRequested())
+    back = Revert(to=Put(spec=volume(10)), expected=2)
     scene.when(back).then(Updated(spec=volume(10)))
-    scene.when(TakeBack(expected=1)).then_nothing()
-    scene.used_by(SMALL).when(TakeBack(expected=2)).then(DeletionRequested())
-    given("block-storage").when(TakeBack(expected=1)).then_nothing()
-    going = given("block-storage", Created(spec=volume(10)), DeletionRequested())
-    going.when(TakeBack(expected=2)).then_nothing()
+    scene.when(Revert(expected=1)).then_nothing()
+    scene.used_by(SMALL).when(Revert(expected=2)).then(DeletionRequested())
+    given("block-storage").when(Revert(expected=1)).then_nothing()
+    terminating = given("block-storage", Created(spec=volume(10)), DeletionRequested())
+    terminating.when(Revert(expected=2)).then_nothing()
 
 
 def test_nothing_is_ensured_and_nothing_said_of_what_is_over() -> None:
     resource = given("block-storage", Created(spec=volume(10))).resource
-    too_much = Over(Position(1), OverQuota("no"))
-    around = Surroundings(over=too_much, targets={SMALL: None})
+    too_much = QuotaViolation(Position(1), QuotaExceeded("no"))
+    around = RelatedResources(over=too_much, targets={SMALL: None})
     assert plan(resource, around) == Plan(Step.TAKE_BACK)
 
 
 def test_who_neither_grew_nor_was_unjudged_is_not_judged_again() -> None:
     settled = given("block-storage", Created(spec=volume(10))).resource
-    seen = msgspec.structs.replace(settled, seen=settled.intended, state=State.ACTIVE)
+    seen = msgspec.structs.replace(
+        settled, observed_position=settled.last_intent, state=State.ACTIVE
+    )
     same = msgspec.structs.replace(seen, spec=dict(volume(10)))
-    assert not unsure(seen, same)
-    assert unsure(seen, msgspec.structs.replace(seen, spec=volume(11)))
-    assert unsure(settled, same)
-    assert unsure(None, settled)
+    assert not needs_recheck(seen, same)
+    assert needs_recheck(seen, msgspec.structs.replace(seen, spec=volume(11)))
+    assert needs_recheck(settled, same)
+    assert needs_recheck(None, settled)
 
 
 def test_what_was_given_back_was_never_taken() -> None:
-    def took(n: int, amount: int, number: int = 0, sku: str = "") -> tuple[Position, Share]:
-        return Position(n), Share("x", sku, number, amount)
+    def took(n: int, amount: int, number: int = 0, sku: str = "") -> tuple[Position, QuotaShare]:
+        return Position(n), QuotaShare("x", sku, number, amount)
 
     life, first, second = took(1, 10, 1), took(2, 5), took(3, 7)
     assert unreturned([life, first, second, took(4, -7), took(5, -5)]) == [
@@ -186,37 +190,37 @@ class Ledger:
         ref = KINDS["block-storage"].ref({"tenant": "t", "workspace": "w"}, name)
         position = Position(len(self.history) + 1)
         recorded = RecordedEvent(
-            ref=ref, uid="u", position=position, time=NOON, request="r", by=JANE, event=event
+            ref=ref, uid="u", position=position, time=NOON, request="r", actor=JANE, event=event
         )
         self.history.append(recorded)
         before = self.resources.get(ref)
         ended, came = usage.rows(fold({ref: before} if before else {}, [recorded], "eu-1"))
         for *place, end in ended:
             for row in self.rows:
-                if row[:3] == list(place) and row[-1] == OPEN:
+                if row[:3] == list(place) and row[-1] == NEVER_ENDED:
                     row[-1] = end
         self.rows += map(list, came)
         now = self.resources[ref] = evolve(before, recorded)
         return now
 
-    def door(self) -> Door:
-        return cast(Door, SimpleNamespace(usage=self, log=self))
+    def dependencies(self) -> CommandDependencies:
+        return cast(CommandDependencies, SimpleNamespace(usage=self, log=self))
 
     async def read(self, ref: Ref, *, after: Position) -> list[RecordedEvent]:
         return [each for each in self.history if each.ref == ref and each.position > after]
 
     async def taken(
         self, tenant: str, kinds: Sequence[str], at: Position | None = None
-    ) -> list[Share]:
-        when = OPEN - 1 if at is None else at
+    ) -> list[QuotaShare]:
+        when = NEVER_ENDED - 1 if at is None else at
         rows = [row for row in self.rows if row[3] <= when < row[-1]]
-        return [Share(row[1], row[4], row[5], row[6]) for row in rows]
+        return [QuotaShare(row[1], row[4], row[5], row[6]) for row in rows]
 
     async def changes(
         self, tenant: str, kind: str, *, life: Position, up_to: Position
-    ) -> list[tuple[Position, Share]]:
+    ) -> list[tuple[Position, QuotaShare]]:
         rows = [row for row in self.rows if row[2] == life and row[3] <= up_to]
-        return [(row[3], Share(row[1], row[4], row[5], row[6])) for row in rows]
+        return [(row[3], QuotaShare(row[1], row[4], row[5], row[6])) for row in rows]
 
     async def specs(self, refs: Sequence[Ref], at: Position) -> dict[Ref, Json]:
         return {TENANT: {"quotas": {"volumeGB": LIMIT}}}
@@ -248,8 +252,10 @@ async def _lived(steps: list[tuple[int, int]], late: Any) -> None:
         for resource in late.sample(sorted(ledger.resources.values(), key=lambda r: r.life), 1):
             await _reconciled(ledger, cloud, resource)
             assert sum(cloud.values()) <= LIMIT
-    while unfinished := [r for r in ledger.resources.values() if r.seen < r.intended]:
-        await _reconciled(ledger, cloud, unfinished[0])
+    while unsettled := [
+        r for r in ledger.resources.values() if r.observed_position < r.last_intent
+    ]:
+        await _reconciled(ledger, cloud, unsettled[0])
         assert sum(cloud.values()) <= LIMIT
     here_ = {r.ref.name: r.spec["sizeGB"] for r in ledger.resources.values() if not r.gone}
     assert here_ == cloud
@@ -257,20 +263,24 @@ async def _lived(steps: list[tuple[int, int]], late: Any) -> None:
 
 async def _reconciled(ledger: Ledger, cloud: dict[str, int], resource: Resource) -> None:
     name = resource.ref.name
-    if resource.gone or resource.seen >= resource.intended:
+    if resource.gone or resource.observed_position >= resource.last_intent:
         return
     if resource.deleted_at:
         cloud.pop(name, None)
         now = ledger.append(name, Deleted())
-        ledger.resources[resource.ref] = msgspec.structs.replace(now, seen=now.position)
+        ledger.resources[resource.ref] = msgspec.structs.replace(
+            now, observed_position=now.position
+        )
         return
-    found = await over(ledger.door(), resource)
-    assert (await over(ledger.door(), resource) is None) is (found is None)
+    found = await quota_violation(ledger.dependencies(), resource)
+    assert (await quota_violation(ledger.dependencies(), resource) is None) is (found is None)
     if found is None:
         cloud[name] = resource.spec["sizeGB"]
-        ledger.resources[resource.ref] = msgspec.structs.replace(resource, seen=resource.position)
+        ledger.resources[resource.ref] = msgspec.structs.replace(
+            resource, observed_position=resource.position
+        )
         return
-    command = await taking_back(ledger.door(), resource, found)
+    command = await reverting(ledger.dependencies(), resource, found)
     former = Updated(spec=command.to.spec) if command.to else DeletionRequested()
     ledger.append(name, former)
 
@@ -280,15 +290,15 @@ def test_a_verdict_does_not_change_when_others_leave() -> None:
         ledger = Ledger()
         ledger.append("a", Created(spec=volume(LIMIT)))
         late = ledger.append("b", Created(spec=volume(1)))
-        assert await over(ledger.door(), late) is not None
+        assert await quota_violation(ledger.dependencies(), late) is not None
         ledger.append("a", DeletionRequested())
         ledger.append("a", Deleted())
-        found = await over(ledger.door(), late)
+        found = await quota_violation(ledger.dependencies(), late)
         assert found is not None
         assert found.refusal.meta["quota"]["used"] == LIMIT
-        assert await taking_back(ledger.door(), late, found) == TakeBack(expected=1)
+        assert await reverting(ledger.dependencies(), late, found) == Revert(expected=1)
         again = ledger.append("c", Created(spec=volume(LIMIT - 1)))
-        assert await over(ledger.door(), again) is None
+        assert await quota_violation(ledger.dependencies(), again) is None
 
     asyncio.run(judged())
 

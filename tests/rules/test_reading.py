@@ -7,7 +7,7 @@ import pytest
 
 from secaplane.edge.requests import parsing
 from secaplane.edge.requests.parsing import NESTING_MAX
-from secaplane.model.errors import Malformed, Unacceptable, Unsupported
+from secaplane.model.errors import Malformed, NotAcceptable, UnsupportedMediaType
 
 INT_MIN, INT_MAX = -9223372036854775808, 9223372036854775807
 
@@ -185,7 +185,7 @@ def test_accept_says_which_of_a_list_are_asked_for(header: str | None, asked: bo
     "header", ["text/html", "application/xml, text/*", "application/json;q=0", "json", ";"]
 )
 def test_who_takes_no_json_gets_nothing(header: str) -> None:
-    with pytest.raises(Unacceptable):
+    with pytest.raises(NotAcceptable):
         parsing.deleted(header)
 
 
@@ -220,7 +220,7 @@ def test_json_in_utf_8_is_read(header: str) -> None:
     ],
 )
 def test_nothing_else_is_read(header: str | None) -> None:
-    with pytest.raises(Unsupported):
+    with pytest.raises(UnsupportedMediaType):
         parsing.media_type(header)
 
 

@@ -8,17 +8,17 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from secaplane.command.gather.load import Site
+from secaplane.command.gather.load import SiteRules
 from secaplane.command.rules.commands import Put
 from secaplane.command.rules.references import asked, there_anyway
-from secaplane.kinds import KINDS, SHARED_TENANT, stored
-from secaplane.kinds.references import pointings, uses
+from secaplane.kinds import KINDS, SHARED_TENANT, log_ref
+from secaplane.kinds.references import references_in, targets_of
 from secaplane.model.errors import Invalid
 from secaplane.model.events import Created, DeletionRequested, Updated
 from secaplane.model.kind import Kind
 from secaplane.model.reference import resolve
 from secaplane.model.shape import Json, Ref, Resource
-from tests.scenario import IDS, given, lived, offered
+from tests.scenario import IDS, from_catalogue, given, lived
 
 REGION = "eu-1"
 TARGETS = [
@@ -174,10 +174,10 @@ def test_no_junk_in_a_spec_breaks_it_either(kind: Kind, junk: str) -> None:
     home = kind.ref(IDS, "one")
     for link in kind.links:
         spec = holding(link.at, junk if kind.name == "role-assignment" else {"resource": junk})
-        found = [pointing.pointer for pointing in pointings(home, spec, region=REGION)]
+        found = [pointing.pointer for pointing in references_in(home, spec, region=REGION)]
         stands_for_all = link.all_of_them and junk == "*"
         assert found == ([] if stands_for_all else [link.at.replace("*", "0")])
-        assert len(uses(home, spec)) <= 4
+        assert len(targets_of(home, spec)) <= 4
 
 
 def holding(place: str, reference: object) -> Json:
@@ -202,36 +202,38 @@ def test_a_use_is_known_however_it_is_spelled() -> None:
         {"resource": f"seca.storage/v1/{DISK.path}"},
         {"resource": "d", "region": REGION, "tenant": "acme", "workspace": "web"},
     ):
-        assert uses(INSTANCE, {"bootVolume": {"deviceRef": said}}) == {DISK}, said
+        assert targets_of(INSTANCE, {"bootVolume": {"deviceRef": said}}) == {DISK}, said
 
 
 def test_nobody_is_said_to_use_the_catalogue() -> None:
-    assert uses(INSTANCE, {"skuRef": {"resource": "skus/s"}}) == frozenset()
+    assert targets_of(INSTANCE, {"skuRef": {"resource": "skus/s"}}) == frozenset()
 
 
 @pytest.mark.parametrize("region", ["", REGION])
 def test_what_is_shared_is_found_without_its_tenant(region: str) -> None:
     said = {"resource": "images/i", "region": region}
-    (found,) = pointings(DISK, {"sourceImageRef": said}, region=REGION)
+    (found,) = references_in(DISK, {"sourceImageRef": said}, region=REGION)
     assert [ref.path for _, ref in found.means] == [
         "tenants/acme/images/i",
         f"tenants/{SHARED_TENANT}/images/i",
     ]
-    (own,) = pointings(DISK, {"sourceImageRef": said | {"tenant": "acme"}}, region=REGION)
+    (own,) = references_in(DISK, {"sourceImageRef": said | {"tenant": "acme"}}, region=REGION)
     assert [ref.path for _, ref in own.means] == ["tenants/acme/images/i"]
 
 
 def test_a_sku_lies_with_all_others_wherever_it_is_said_to_lie() -> None:
     for said in ("s", "skus/s", "tenants/seca/skus/s", "tenants/acme/skus/s", "instance-skus/s"):
-        (found,) = pointings(INSTANCE, {"skuRef": {"resource": said}})
-        assert {stored(ref).path for _, ref in found.means} == {"tenants/seca/skus/s"}, said
-    (upper,) = pointings(INSTANCE, {"skuRef": {"resource": "N10K"}})
-    assert {stored(ref).name for _, ref in upper.means} == {"N10K"}
+        (found,) = references_in(INSTANCE, {"skuRef": {"resource": said}})
+        assert {log_ref(ref).path for _, ref in found.means} == {"tenants/seca/skus/s"}, said
+    (upper,) = references_in(INSTANCE, {"skuRef": {"resource": "N10K"}})
+    assert {log_ref(ref).name for _, ref in upper.means} == {"N10K"}
 
 
 def test_a_star_stands_for_all_and_points_to_none() -> None:
     spec = {"scopes": [{"tenants": ["*"], "workspaces": ["*"]}]}
-    assert list(pointings(Ref("role-assignment", "tenants/acme/role-assignments/a"), spec)) == []
+    assert (
+        list(references_in(Ref("role-assignment", "tenants/acme/role-assignments/a"), spec)) == []
+    )
 
 
 def test_no_role_is_called_by_a_star() -> None:
@@ -243,7 +245,7 @@ def test_no_role_is_called_by_a_star() -> None:
 # --- what must be there
 
 VOLUME: Json = {"sizeGB": 1, "skuRef": {"resource": "skus/s"}}
-SKU = offered("storage-sku", "s")
+SKU = from_catalogue("storage-sku", "s")
 THERE = lived(DISK, VOLUME)
 GOING = given("block-storage", Created(spec=VOLUME), DeletionRequested()).resource
 NIC: Json = {"subnetRef": {"resource": "networks/net/subnets/s"}, "addresses": ["::"]}
@@ -299,7 +301,7 @@ def test_a_reference_that_did_not_change_never_blocks() -> None:
     given("instance", Created(spec=spec)).when(Put(spec=respelled)).then_refused(Invalid)
 
 
-DEFERRED = Site(region=REGION, deferred=frozenset({"nic_public_ips"}))
+DEFERRED = SiteRules(region=REGION, deferred=frozenset({"nic_public_ips"}))
 
 
 def test_a_setting_makes_its_reference_deferred_and_no_other() -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from secaplane.audit.entries import Who, entry
-from secaplane.audit.stream import Limits
+from secaplane.audit.entries import EntryCaller, entry
+from secaplane.audit.stream import AuditLimits
 from secaplane.cli.config import BadConfig, Config, read
 from secaplane.cli.processes.audit import difference, limits, moment, printable, text
 from secaplane.cli.processes.connections import now
@@ -47,7 +47,7 @@ def test_a_line_says_it_all_and_nothing_that_a_terminal_would_obey() -> None:
         time=WHEN,
         request="r",
         source="203.0.113.9",
-        caller=Who("i", "jané", "t"),
+        caller=EntryCaller("i", "jané", "t"),
         verb="get",
         path="/\x1b[2J\n/x\u202e",
         reason="not you",
@@ -79,7 +79,7 @@ def test_the_example_has_the_defaults() -> None:
 def test_a_stream_with_other_limits_is_remarked() -> None:
     wanted = limits(Config())
     assert difference("S", wanted, wanted) == ""
-    assert "S does not keep" in difference("S", Limits(each=1, bytes_max=2, days=3), wanted)
+    assert "S does not keep" in difference("S", AuditLimits(each=1, bytes_max=2, days=3), wanted)
 
 
 @pytest.mark.parametrize(

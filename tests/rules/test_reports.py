@@ -7,16 +7,22 @@ from tests.scenario import found, given, report
 
 CREATED = Created(spec={"sizeGB": 10})
 GROWN = Updated(spec={"sizeGB": 20})
-ACTIVE = found(State.ACTIVE, seen=1, sizeGB=10)
+ACTIVE = found(State.ACTIVE, observed_position=1, sizeGB=10)
 
 
 def test_a_first_report_is_recorded_whole() -> None:
     given("block-storage", CREATED).when(
-        report(State.ERROR, seen=1, reason="NoSpace", message="the disks are full", sizeGB=0)
+        report(
+            State.ERROR,
+            observed_position=1,
+            reason="NoSpace",
+            message="the disks are full",
+            sizeGB=0,
+        )
     ).then(
         StatusReported(
             state=State.ERROR,
-            seen=Position(1),
+            observed_position=Position(1),
             status={"sizeGB": 0},
             reason="NoSpace",
             message="the disks are full",
@@ -26,62 +32,68 @@ def test_a_first_report_is_recorded_whole() -> None:
 
 def test_the_same_report_is_not_recorded_twice() -> None:
     given("block-storage", CREATED, ACTIVE).when(
-        report(State.ACTIVE, seen=2, sizeGB=10)
+        report(State.ACTIVE, observed_position=2, sizeGB=10)
     ).then_nothing()
 
 
 def test_the_same_report_is_recorded_when_it_answers_a_newer_intent() -> None:
     given("block-storage", CREATED, ACTIVE, GROWN).when(
-        report(State.ACTIVE, seen=3, sizeGB=10)
-    ).then(found(State.ACTIVE, seen=3, sizeGB=10))
+        report(State.ACTIVE, observed_position=3, sizeGB=10)
+    ).then(found(State.ACTIVE, observed_position=3, sizeGB=10))
 
 
 def test_another_state_or_another_field_is_news() -> None:
     for later in (
-        found(State.ERROR, seen=2, sizeGB=10),
-        found(State.ACTIVE, seen=2, sizeGB=10, attachedTo={"resource": "instances/one"}),
+        found(State.ERROR, observed_position=2, sizeGB=10),
+        found(
+            State.ACTIVE, observed_position=2, sizeGB=10, attachedTo={"resource": "instances/one"}
+        ),
     ):
         given("block-storage", CREATED, ACTIVE).when(asked(later)).then(later)
 
 
 def test_what_saw_less_than_the_last_intent_is_news_only_for_its_fields() -> None:
     given("block-storage", CREATED, ACTIVE, GROWN).when(
-        report(State.ERROR, seen=2, reason="Late", sizeGB=10)
+        report(State.ERROR, observed_position=2, reason="Late", sizeGB=10)
     ).then_nothing()
     given("block-storage", CREATED, ACTIVE, GROWN).when(
-        report(State.ACTIVE, seen=2, sizeGB=15)
-    ).then(found(State.ACTIVE, seen=2, sizeGB=15))
+        report(State.ACTIVE, observed_position=2, sizeGB=15)
+    ).then(found(State.ACTIVE, observed_position=2, sizeGB=15))
 
 
 def test_what_a_resource_waits_for_is_said_once() -> None:
-    waiting = found(State.PENDING, seen=1, reason="WaitingForWorkspace")
+    waiting = found(State.PENDING, observed_position=1, reason="WaitingForWorkspace")
     given("block-storage", CREATED).when(asked(waiting)).then(waiting)
     given("block-storage", CREATED, waiting).when(asked(waiting)).then_nothing()
 
 
 def test_another_reason_to_wait_or_to_fail_is_news() -> None:
     for state in (State.PENDING, State.ERROR):
-        given("block-storage", CREATED, found(state, seen=1, reason="One")).when(
-            report(state, seen=2, reason="Other")
-        ).then(found(state, seen=2, reason="Other"))
+        given("block-storage", CREATED, found(state, observed_position=1, reason="One")).when(
+            report(state, observed_position=2, reason="Other")
+        ).then(found(state, observed_position=2, reason="Other"))
 
 
 def test_silence_after_a_reason_is_nothing_new() -> None:
-    given("block-storage", CREATED, found(State.ERROR, seen=1, reason="NoSpace")).when(
-        report(State.ERROR, seen=2)
+    given("block-storage", CREATED, found(State.ERROR, observed_position=1, reason="NoSpace")).when(
+        report(State.ERROR, observed_position=2)
     ).then_nothing()
 
 
 def test_a_report_of_a_former_life_is_nothing() -> None:
     reborn = (CREATED, DeletionRequested(), Deleted(), CREATED)
-    late = report(State.ACTIVE, seen=9, uid="u1", sizeGB=7)
+    late = report(State.ACTIVE, observed_position=9, uid="u1", sizeGB=7)
     given("block-storage", *reborn).when(late).then_nothing()
 
 
 def test_a_report_of_what_is_gone_or_never_was_is_nothing() -> None:
     for events in ((), (CREATED, DeletionRequested(), Deleted())):
-        given("block-storage", *events).when(report(State.ACTIVE, seen=3)).then_nothing()
+        given("block-storage", *events).when(
+            report(State.ACTIVE, observed_position=3)
+        ).then_nothing()
 
 
 def asked(event: StatusReported) -> ReportStatus:
-    return report(event.state, seen=event.seen, reason=event.reason, **event.status)
+    return report(
+        event.state, observed_position=event.observed_position, reason=event.reason, **event.status
+    )

@@ -9,7 +9,7 @@ import pytest
 
 from secaplane.kinds import KINDS
 from secaplane.model.shape import Json
-from secaplane.sealing.sealer import Keyring, Sealer, Unsealable
+from secaplane.sealing.sealer import Keyring, Sealer, UnsealFailed
 from tests.scenario import IDS
 
 INSTANCE = KINDS["instance"]
@@ -87,7 +87,7 @@ def test_a_digest_tells_nothing_across_tenants() -> None:
 )
 def test_a_secret_opens_only_where_it_was_sealed(ids: dict[str, str], name: str) -> None:
     sealed = sealer().seal(INSTANCE, ONE, SPEC)
-    with pytest.raises(Unsealable):
+    with pytest.raises(UnsealFailed):
         sealer().open(INSTANCE, INSTANCE.ref(ids, name), sealed)
 
 
@@ -96,13 +96,13 @@ def test_an_old_key_still_opens_and_the_current_one_seals() -> None:
     assert sealer(ROTATED).open(INSTANCE, ONE, before) == SPEC
     after = sealer(ROTATED).seal(INSTANCE, ONE, SPEC)
     assert after["userData"].startswith("sealed:k2:")
-    with pytest.raises(Unsealable):
+    with pytest.raises(UnsealFailed):
         sealer(OLD).open(INSTANCE, ONE, after)
 
 
 def test_another_key_of_the_same_name_opens_nothing() -> None:
     sealed = sealer(OLD).seal(INSTANCE, ONE, SPEC)
-    with pytest.raises(Unsealable):
+    with pytest.raises(UnsealFailed):
         sealer(Keyring("k1", {"k1": key("z")})).open(INSTANCE, ONE, sealed)
 
 
@@ -110,7 +110,7 @@ def test_another_key_of_the_same_name_opens_nothing() -> None:
     "spoilt", ["", "in clear", "sealed:", "sealed:k1:d:!!", "sealed:k1:d:AAAA"]
 )
 def test_what_was_never_sealed_does_not_open(spoilt: str) -> None:
-    with pytest.raises(Unsealable):
+    with pytest.raises(UnsealFailed):
         sealer().open(INSTANCE, ONE, {"userData": spoilt})
 
 
@@ -118,7 +118,7 @@ def test_a_changed_bit_is_noticed() -> None:
     head, _, data = sealer().seal(INSTANCE, ONE, SPEC)["userData"].rpartition(":")
     cipher = bytearray(base64.b64decode(data))
     cipher[-1] ^= 1
-    with pytest.raises(Unsealable) as raised:
+    with pytest.raises(UnsealFailed) as raised:
         sealer().open(INSTANCE, ONE, {"userData": f"{head}:{base64.b64encode(cipher).decode()}"})
     assert "hunter2" not in str(raised.value)
 

@@ -6,22 +6,22 @@ from itertools import count
 
 import pytest
 
-from secaplane.command.dependencies import Door, Uncounted, Usage
-from secaplane.command.gather.load import found
+from secaplane.command.dependencies import CommandDependencies, NoUsageReader, UsageReader
+from secaplane.command.gather.load import load_living
 from secaplane.command.handle import UNKNOWN, handle
 from secaplane.command.post_append import UNCOUNTED
 from secaplane.command.rules.commands import Put
-from secaplane.eventlog.codec import Page
-from secaplane.eventlog.log import Guard, Unanswered
+from secaplane.eventlog.codec import NewEvent
+from secaplane.eventlog.log import LogUnavailable, PrefixExpectation
 from secaplane.eventlog.memory import MemoryLog
-from secaplane.eventlog.resource_cache import Folds
+from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.eventlog.snapshots import MemorySnapshots
 from secaplane.kinds import KINDS, SHARED_TENANT
-from secaplane.kinds.shares import Share
-from secaplane.model.errors import Conflict, Invalid, OverQuota, Refusal, Unavailable
+from secaplane.kinds.shares import QuotaShare
+from secaplane.model.errors import Conflict, Invalid, QuotaExceeded, Refusal, Unavailable
 from secaplane.model.events import SYSTEM, Created, DeletionRequested, RecordedEvent, Updated
-from secaplane.model.shape import NOWHERE, Json, Position, Ref
-from tests.log.pages import page
+from secaplane.model.shape import BEGINNING, Json, Position, Ref
+from tests.log.new_events import new_event
 from tests.scenario import IDS, JANE, NOON, TENANT, WEB
 
 DISK, VM = (KINDS[kind].ref(IDS, "one") for kind in ("block-storage", "instance"))
@@ -42,24 +42,24 @@ QUOTAS: Json = ADMINISTERED | {"quotas": {"resources": {"instance": 1, "block-st
 class Raced(MemoryLog):
     """Somebody is faster: `faster` is recorded just before the next resource is created."""
 
-    faster: Page | None = None
+    faster: NewEvent | None = None
     silent_after: bool = False
     """Nobody answers any more once something was created."""
     asked: list[Ref]
     _silent: bool = False
 
     async def append(
-        self, page: Page, *, after: Position, guard: Guard | None = None
+        self, new_event: NewEvent, *, after: Position, expectation: PrefixExpectation | None = None
     ) -> RecordedEvent:
         rival, self.faster = self.faster, None
         if rival is not None:
             await super().append(rival, after=await self.last(rival.ref))
         self._silent = self.silent_after
-        return await super().append(page, after=after, guard=guard)
+        return await super().append(new_event, after=after, expectation=expectation)
 
     async def latest(self, ref: Ref) -> RecordedEvent | None:
         if self._silent:
-            raise Unanswered("nobody is there")
+            raise LogUnavailable("nobody is there")
         self.asked.append(ref)
         return await super().latest(ref)
 
@@ -69,13 +69,13 @@ class Full:
 
     async def taken(
         self, tenant: str, kinds: Sequence[str], at: Position | None = None
-    ) -> list[Share]:
-        return [Share(kind, "", 0 if at is None else 2, 0) for kind in kinds]
+    ) -> list[QuotaShare]:
+        return [QuotaShare(kind, "", 0 if at is None else 2, 0) for kind in kinds]
 
     async def changes(
         self, tenant: str, kind: str, *, life: Position, up_to: Position
-    ) -> list[tuple[Position, Share]]:
-        return [(life, Share(kind, "", 1, 0))]
+    ) -> list[tuple[Position, QuotaShare]]:
+        return [(life, QuotaShare(kind, "", 1, 0))]
 
     async def specs(self, refs: Sequence[Ref], at: Position) -> dict[Ref, Json]:
         return {TENANT: QUOTAS}
@@ -83,21 +83,21 @@ class Full:
 
 @dataclass
 class Scene:
-    usage: Usage = field(default_factory=Full)
-    users: Sequence[Ref] = ()
+    usage: UsageReader = field(default_factory=Full)
+    referrers: Sequence[Ref] = ()
     counted: bool = True
     log: Raced = field(default_factory=lambda: Raced("eu-1"))
 
     def __post_init__(self) -> None:
         self.log.asked = []
         numbers = count(1)
-        self.door = Door(
+        self.dependencies = CommandDependencies(
             log=self.log,
-            folds=Folds(self.log, MemorySnapshots()),
+            cache=ResourceCache(self.log, MemorySnapshots()),
             clock=lambda: NOON,
             new_uid=lambda: f"new{next(numbers)}",
-            inside=self._inside,
-            users=self._users,
+            children=self._inside,
+            referrers=self._users,
             named_by=self._named_by,
             reached=self._reached,
             usage=self.usage,
@@ -106,11 +106,11 @@ class Scene:
     async def given(self, tenant: Json, *volumes: Ref) -> "Scene":
         there = {TENANT: tenant, WEB: {}, STORAGE_SKU: {}, INSTANCE_SKU: {}}
         for ref, spec in (there | {volume: VOLUME for volume in volumes}).items():
-            await self.log.append(page(ref, Created(spec=spec)), after=NOWHERE)
+            await self.log.append(new_event(ref, Created(spec=spec)), after=BEGINNING)
         return self
 
     async def put(self, ref: Ref, spec: Json, request: str = "mine") -> None:
-        await handle(self.door, ref, Put(spec=spec), by=JANE, request=request)
+        await handle(self.dependencies, ref, Put(spec=spec), actor=JANE, request=request)
 
     async def refused(self, ref: Ref, spec: Json) -> Refusal:
         with pytest.raises(Refusal) as refusal:
@@ -120,13 +120,13 @@ class Scene:
     async def taken_back_once(self, ref: Ref) -> None:
         made, taken_back = await self.log.read(ref)
         assert (type(made.event), type(taken_back.event)) == (Created, DeletionRequested)
-        assert (taken_back.by, taken_back.cause) == (SYSTEM, made.position)
+        assert (taken_back.actor, taken_back.cause) == (SYSTEM, made.position)
 
-    async def _inside(self, ref: Ref, going_too: bool) -> list[Ref]:
+    async def _inside(self, ref: Ref, include_terminating: bool) -> list[Ref]:
         return []
 
-    async def _users(self, refs: Sequence[Ref], going_too: bool) -> Sequence[Ref]:
-        return self.users
+    async def _users(self, refs: Sequence[Ref], include_terminating: bool) -> Sequence[Ref]:
+        return self.referrers
 
     async def _named_by(self, ref: Ref, kinds: Sequence[str]) -> list[Ref]:
         return []
@@ -139,8 +139,8 @@ class Scene:
 
 
 async def test_what_is_over_goes_though_somebody_uses_it_already() -> None:
-    scene = await Scene(users=[VM]).given(QUOTAS)
-    assert type(await scene.refused(DISK, VOLUME)) is OverQuota
+    scene = await Scene(referrers=[VM]).given(QUOTAS)
+    assert type(await scene.refused(DISK, VOLUME)) is QuotaExceeded
     await scene.taken_back_once(DISK)
 
 
@@ -152,8 +152,8 @@ async def test_who_is_wrong_twice_is_taken_back_once(
     rival: Ref, made: Ref, spec: Json, refusal: type[Refusal]
 ) -> None:
     """Its volume, or its workspace, began to go in between; and it is over the quota, too."""
-    scene = await Scene(users=[VM]).given(QUOTAS, DISK)
-    scene.log.faster = page(rival, DeletionRequested())
+    scene = await Scene(referrers=[VM]).given(QUOTAS, DISK)
+    scene.log.faster = new_event(rival, DeletionRequested())
     assert type(await scene.refused(made, spec)) is refusal
     await scene.taken_back_once(made)
 
@@ -181,7 +181,7 @@ async def test_a_log_that_falls_silent_after_the_append_is_no_no(tenant: Json) -
 
 
 async def test_a_tenant_without_quotas_is_asked_nothing_more() -> None:
-    scene = await Scene(Uncounted(), counted=False).given(ADMINISTERED)
+    scene = await Scene(NoUsageReader(), counted=False).given(ADMINISTERED)
     await scene.put(SPARE, VOLUME, "first")
     scene.log.asked.clear()
     await scene.put(DISK, VOLUME)
@@ -193,37 +193,39 @@ async def test_a_tenant_without_quotas_is_asked_nothing_more() -> None:
 
 async def test_what_seldom_changes_is_believed_to_be_as_it_was_a_moment_ago() -> None:
     scene = await Scene().given(ADMINISTERED)
-    folds = scene.door.folds
+    cache = scene.dependencies.cache
     for ref in (TENANT, STORAGE_SKU, WEB):
-        assert await folds.lately(ref) is not None
+        assert await cache.recent(ref) is not None
         last = await scene.log.last(ref)
-        await scene.log.append(page(ref, Updated(spec=QUOTAS)), after=last)
-    assert await specs(folds) == [ADMINISTERED, {}, QUOTAS]
+        await scene.log.append(new_event(ref, Updated(spec=QUOTAS)), after=last)
+    assert await specs(cache) == [ADMINISTERED, {}, QUOTAS]
 
 
 async def test_who_follows_the_log_believes_nothing_that_has_changed() -> None:
     scene = await Scene().given(ADMINISTERED)
-    folds = scene.door.folds
-    await folds.lately(TENANT)
+    cache = scene.dependencies.cache
+    await cache.recent(TENANT)
     last = await scene.log.last(TENANT)
-    await scene.log.append(page(TENANT, Updated(spec=QUOTAS)), after=last)
-    folds.hear(TENANT)
-    assert (await specs(folds))[0] == QUOTAS
+    await scene.log.append(new_event(TENANT, Updated(spec=QUOTAS)), after=last)
+    cache.invalidate(TENANT)
+    assert (await specs(cache))[0] == QUOTAS
 
 
-async def specs(folds: Folds) -> list[Json]:
-    there = await found(folds, [TENANT, STORAGE_SKU, WEB])
+async def specs(cache: ResourceCache) -> list[Json]:
+    there = await load_living(cache, [TENANT, STORAGE_SKU, WEB])
     return [each.spec for each in there.values() if each]
 
 
 async def test_what_this_process_has_seen_change_is_not_believed_any_more() -> None:
     scene = await Scene().given(ADMINISTERED)
-    folds = scene.door.folds
-    before = await folds.lately(TENANT)
-    assert folds.remembered(TENANT) is before
-    await scene.log.append(page(TENANT, Updated(spec=QUOTAS)), after=await scene.log.last(TENANT))
-    assert await folds.lately(TENANT) is before
-    now = await folds.fresh(TENANT)
-    assert folds.remembered(TENANT) is None
-    assert await folds.lately(TENANT) is now
-    assert folds.remembered(TENANT) is now
+    cache = scene.dependencies.cache
+    before = await cache.recent(TENANT)
+    assert cache.recently_read(TENANT) is before
+    await scene.log.append(
+        new_event(TENANT, Updated(spec=QUOTAS)), after=await scene.log.last(TENANT)
+    )
+    assert await cache.recent(TENANT) is before
+    now = await cache.current(TENANT)
+    assert cache.recently_read(TENANT) is None
+    assert await cache.recent(TENANT) is now
+    assert cache.recently_read(TENANT) is now

@@ -2,7 +2,7 @@
 
 import pytest
 
-from secaplane.edge.requests.client_address import HOPS_MAX, Proxies
+from secaplane.edge.requests.client_address import HOPS_MAX, TrustedProxies
 
 PROXY, CLIENT, LIAR = "10.0.0.1", "203.0.113.9", "198.51.100.7"
 
@@ -33,10 +33,10 @@ PROXY, CLIENT, LIAR = "10.0.0.1", "203.0.113.9", "198.51.100.7"
 def test_only_a_trusted_proxy_is_believed(
     trusted: list[str], peer: str, forwarded: list[str], source: str
 ) -> None:
-    assert Proxies(trusted).source(peer, forwarded) == source
+    assert TrustedProxies(trusted).source(peer, forwarded) == source
 
 
 @pytest.mark.parametrize("proxy", ["", "localhost", "10.0.0.1/8", "10.0.0.300"])
 def test_a_proxy_is_an_address_or_a_network(proxy: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
-        Proxies([proxy])
+        TrustedProxies([proxy])

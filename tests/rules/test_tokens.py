@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from secaplane.model.errors import Unauthenticated
-from secaplane.policy.tokens.caller import SKEW_S, TOKEN_BYTES_MAX, Caller, Tokens
+from secaplane.policy.tokens.caller import SKEW_S, TOKEN_BYTES_MAX, Caller, TokenVerifier
 from secaplane.policy.tokens.issuer import Issuer
 from tests.rules.tokens import (
     CLAIMS,
@@ -25,7 +25,7 @@ from tests.rules.tokens import (
     RSA,
     In,
     asked,
-    believing,
+    from_cache,
     jwks,
     public,
     refused,
@@ -39,8 +39,8 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def tokens(file: Path) -> Tokens:
-    return believing(Issuer(issuer=ISSUER, keys=str(file)))
+def tokens(file: Path) -> TokenVerifier:
+    return from_cache(Issuer(issuer=ISSUER, keys=str(file)))
 
 
 # --- who is believed
@@ -50,21 +50,21 @@ def tokens(file: Path) -> Tokens:
     ("key", "kid", "algorithm"), [(EC, "ec", "ES256"), (ED, "ed", "EdDSA"), (RSA, "rsa", "RS256")]
 )
 async def test_a_good_token_names_its_caller(
-    tokens: Tokens, key: Any, kid: str, algorithm: str
+    tokens: TokenVerifier, key: Any, kid: str, algorithm: str
 ) -> None:
     assert await asked(tokens, signed(key, kid, algorithm)) == JANE
 
 
-async def test_the_scheme_is_read_without_case(tokens: Tokens) -> None:
+async def test_the_scheme_is_read_without_case(tokens: TokenVerifier) -> None:
     assert await tokens.caller(f"bearer {signed()}") == JANE
 
 
-async def test_a_token_without_an_id_names_its_caller_too(tokens: Tokens) -> None:
+async def test_a_token_without_an_id_names_its_caller_too(tokens: TokenVerifier) -> None:
     assert await asked(tokens, signed(jti=None)) == Caller(ISSUER, "jane", "")
 
 
 async def test_without_a_kid_the_only_key_is_taken(tmp_path: Path) -> None:
-    alone = believing(Issuer(issuer=ISSUER, keys=str(jwks(tmp_path / "one.json", ec=EC))))
+    alone = from_cache(Issuer(issuer=ISSUER, keys=str(jwks(tmp_path / "one.json", ec=EC))))
     assert await asked(alone, signed(kid=None)) == JANE
 
 
@@ -78,7 +78,9 @@ async def test_without_a_kid_the_only_key_is_taken(tmp_path: Path) -> None:
         {"sub": "jane@example.org|42 é"},
     ],
 )
-async def test_what_is_within_bounds_is_believed(tokens: Tokens, claims: dict[str, Any]) -> None:
+async def test_what_is_within_bounds_is_believed(
+    tokens: TokenVerifier, claims: dict[str, Any]
+) -> None:
     await asked(tokens, signed(**claims))
 
 
@@ -108,11 +110,13 @@ async def test_what_is_within_bounds_is_believed(tokens: Tokens, claims: dict[st
         {"jti": 7},
     ],
 )
-async def test_what_a_token_must_say_it_must_say(tokens: Tokens, claims: dict[str, Any]) -> None:
+async def test_what_a_token_must_say_it_must_say(
+    tokens: TokenVerifier, claims: dict[str, Any]
+) -> None:
     await refused(tokens, f"Bearer {signed(**claims)}")
 
 
-async def test_a_token_with_another_key_than_it_names_is_refused(tokens: Tokens) -> None:
+async def test_a_token_with_another_key_than_it_names_is_refused(tokens: TokenVerifier) -> None:
     await refused(tokens, f"Bearer {signed(EC_OTHER)}")
     await refused(tokens, f"Bearer {signed(kid='ed')}")
     await refused(tokens, f"Bearer {signed(kid='nobody')}")
@@ -120,14 +124,14 @@ async def test_a_token_with_another_key_than_it_names_is_refused(tokens: Tokens)
     await refused(tokens, f"Bearer {signed(RSA, 'rsa', 'RS512')}")
 
 
-async def test_nobody_signs_with_nothing(tokens: Tokens) -> None:
+async def test_nobody_signs_with_nothing(tokens: TokenVerifier) -> None:
     for algorithm in ("none", "None", "NONE", ""):
         head, body = part({"alg": algorithm, "typ": "JWT", "kid": "ec"}), part(CLAIMS)
         for signature in ("", "AAAA", signed().rpartition(".")[2]):
             await refused(tokens, f"Bearer {head}.{body}.{signature}")
 
 
-async def test_a_public_key_is_nobodys_secret(tokens: Tokens) -> None:
+async def test_a_public_key_is_nobodys_secret(tokens: TokenVerifier) -> None:
     """The old trick: sign with HS256 and the text of the public key."""
     texts = [
         key.public_key().public_bytes(
@@ -192,11 +196,13 @@ DEEP = encoded(b'{"alg":"ES256","kid":"ec","x":' + b"[" * 2500)
         f"Bearer {signed(note='x' * TOKEN_BYTES_MAX)}",
     ],
 )
-async def test_what_is_no_token_is_refused(tokens: Tokens, authorization: str | None) -> None:
+async def test_what_is_no_token_is_refused(
+    tokens: TokenVerifier, authorization: str | None
+) -> None:
     await refused(tokens, authorization)
 
 
-async def test_a_token_that_was_cut_or_changed_is_refused(tokens: Tokens) -> None:
+async def test_a_token_that_was_cut_or_changed_is_refused(tokens: TokenVerifier) -> None:
     token = signed()
     for length in range(0, len(token), 7):
         await refused(tokens, f"Bearer {token[:length]}")
@@ -206,7 +212,7 @@ async def test_a_token_that_was_cut_or_changed_is_refused(tokens: Tokens) -> Non
         await refused(tokens, f"Bearer {changed}")
 
 
-async def test_a_refusal_never_holds_the_token(tokens: Tokens) -> None:
+async def test_a_refusal_never_holds_the_token(tokens: TokenVerifier) -> None:
     for token in (
         signed(sub="*"),
         signed(exp=In(-600)),
@@ -234,26 +240,26 @@ async def test_a_refusal_never_holds_the_token(tokens: Tokens) -> None:
     ids=str,
 )
 async def test_a_key_that_a_token_brings_along_is_nobodys(
-    tokens: Tokens, header: dict[str, Any]
+    tokens: TokenVerifier, header: dict[str, Any]
 ) -> None:
     await refused(tokens, f"Bearer {signed(EC_OTHER, header=header)}")
 
 
-async def test_what_a_token_brings_along_does_not_matter(tokens: Tokens) -> None:
+async def test_what_a_token_brings_along_does_not_matter(tokens: TokenVerifier) -> None:
     """The key is ours whatever the header says besides."""
     header = {"jwk": public("ec", EC_OTHER), "jku": "http://127.0.0.1:1/"}
     assert await asked(tokens, signed(header=header)) == JANE
 
 
 @pytest.mark.parametrize("length", [0, 1, 32, 63, 65, 96, 128])
-async def test_a_signature_of_another_length_is_none(tokens: Tokens, length: int) -> None:
+async def test_a_signature_of_another_length_is_none(tokens: TokenVerifier, length: int) -> None:
     said, _, signature = signed().rpartition(".")
     raw = base64.urlsafe_b64decode(signature + "==")
     other = encoded((raw * 2)[:length])
     await refused(tokens, f"Bearer {said}.{other}")
 
 
-async def test_a_signature_in_another_form_is_none(tokens: Tokens) -> None:
+async def test_a_signature_in_another_form_is_none(tokens: TokenVerifier) -> None:
     """DER, as other protocols write it; zeros; and the numbers of one that held nothing."""
     said, _, _ = signed().rpartition(".")
     der = EC.sign(said.encode(), ec.ECDSA(hashes.SHA256()))
@@ -269,7 +275,9 @@ TWICE = (
 
 
 @pytest.mark.parametrize("claims", TWICE)
-async def test_a_token_that_says_something_twice_is_refused(tokens: Tokens, claims: str) -> None:
+async def test_a_token_that_says_something_twice_is_refused(
+    tokens: TokenVerifier, claims: str
+) -> None:
     await refused(tokens, f"Bearer {by_key(claims % (ISSUER, In(600).from_now))}")
 
 
@@ -291,14 +299,16 @@ async def test_a_token_that_says_something_twice_is_refused(tokens: Tokens, clai
         "\ufeff{}",
     ],
 )
-async def test_a_header_that_is_not_as_it_should_be_is_refused(tokens: Tokens, header: str) -> None:
+async def test_a_header_that_is_not_as_it_should_be_is_refused(
+    tokens: TokenVerifier, header: str
+) -> None:
     claims = json.dumps(CLAIMS)
     assert await asked(tokens, by_key(claims)) == JANE
     await refused(tokens, f"Bearer {by_key(claims, header)}")
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "true", "[]", '"1"'])
-async def test_a_time_is_a_number(tokens: Tokens, number: str) -> None:
+async def test_a_time_is_a_number(tokens: TokenVerifier, number: str) -> None:
     for claims in (
         f'{{"iss":"{ISSUER}","sub":"jane","exp":{number}}}',
         f'{{"iss":"{ISSUER}","sub":"jane","exp":{In(60).from_now},"iat":{number}}}',
@@ -308,7 +318,7 @@ async def test_a_time_is_a_number(tokens: Tokens, number: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
-async def test_json_is_utf_8(tokens: Tokens, encoding: str) -> None:
+async def test_json_is_utf_8(tokens: TokenVerifier, encoding: str) -> None:
     said = f"{part({'alg': 'ES256', 'kid': 'ec'})}.{encoded(json.dumps(CLAIMS).encode(encoding))}"
     await refused(tokens, f"Bearer {said}.{encoded(raw_signature(said.encode()))}")
 
@@ -329,7 +339,7 @@ def raw_signature(said: bytes) -> bytes:
 
 async def test_each_issuer_vouches_for_its_own_with_its_own_keys(tmp_path: Path) -> None:
     own, other = jwks(tmp_path / "a.json", k=EC), jwks(tmp_path / "b.json", k=EC_OTHER)
-    tokens = believing(
+    tokens = from_cache(
         Issuer(issuer="a", keys=str(own)),
         Issuer(issuer="b", keys=str(other), prefix="b|"),
     )
@@ -343,7 +353,7 @@ async def test_no_issuer_vouches_for_who_is_named_as_another_ones_callers_are(
     tmp_path: Path,
 ) -> None:
     own, other = jwks(tmp_path / "a.json", k=EC), jwks(tmp_path / "b.json", k=EC_OTHER)
-    tokens = believing(
+    tokens = from_cache(
         Issuer(issuer="a", keys=str(own)),
         Issuer(issuer="b", keys=str(other), prefix="b|"),
         Issuer(issuer="c", keys=str(other), prefix="b|c|"),
@@ -362,7 +372,7 @@ async def test_no_issuer_vouches_for_who_is_named_as_another_ones_callers_are(
 async def test_an_audience_that_is_asked_for_must_be_there(
     file: Path, audience: str | list[str] | None, believed: bool
 ) -> None:
-    tokens = believing(Issuer(issuer=ISSUER, keys=str(file), audience="seca"))
+    tokens = from_cache(Issuer(issuer=ISSUER, keys=str(file), audience="seca"))
     if believed:
         assert await asked(tokens, signed(aud=audience)) == JANE
     else:
@@ -370,6 +380,6 @@ async def test_an_audience_that_is_asked_for_must_be_there(
 
 
 async def test_only_the_algorithms_of_the_issuer_count(file: Path) -> None:
-    tokens = believing(Issuer(issuer=ISSUER, keys=str(file), algorithms=("EdDSA",)))
+    tokens = from_cache(Issuer(issuer=ISSUER, keys=str(file), algorithms=("EdDSA",)))
     assert await asked(tokens, signed(ED, "ed", "EdDSA")) == JANE
     await refused(tokens, f"Bearer {signed()}")

@@ -9,12 +9,12 @@ import pytest
 from secaplane.model.errors import Unauthenticated
 from secaplane.model.events import AnyEvent, Created, DeletionRequested, Updated
 from secaplane.model.evolve import fold
-from secaplane.model.shape import NOWHERE, Json, Ref, Resource
+from secaplane.model.shape import BEGINNING, Json, Ref, Resource
 from secaplane.policy.tokens import caller
-from secaplane.policy.tokens.caller import SKEW_S, Caller, Tokens
+from secaplane.policy.tokens.caller import SKEW_S, Caller, TokenVerifier
 from secaplane.policy.tokens.fetch import read_file
 from secaplane.policy.tokens.issuer import Issuer
-from secaplane.policy.tokens.keys import Keys
+from secaplane.policy.tokens.keys import IssuerKeys
 from secaplane.policy.tokens.revocations import Revocations
 from tests.rules.tokens import (
     EC,
@@ -23,7 +23,7 @@ from tests.rules.tokens import (
     JANE,
     Clock,
     asked,
-    believing,
+    from_cache,
     jwks,
     refused,
     signed,
@@ -43,7 +43,7 @@ def issuer(file: Path) -> Issuer:
 
 async def test_a_token_is_remembered_until_it_expires(issuer: Issuer) -> None:
     clock = Clock()
-    tokens = believing(issuer, clock=clock)
+    tokens = from_cache(issuer, clock=clock)
     token = signed(exp=int(clock.now) + 2)
     assert await asked(tokens, token) == JANE
     clock.now += SKEW_S
@@ -53,8 +53,8 @@ async def test_a_token_is_remembered_until_it_expires(issuer: Issuer) -> None:
 
 
 async def test_a_key_that_is_taken_out_is_not_believed_any_more(issuer: Issuer, file: Path) -> None:
-    keys = Keys(issuer, wait_s=0)
-    tokens, token = Tokens([keys], Revocations()), signed()
+    keys = IssuerKeys(issuer, wait_s=0)
+    tokens, token = TokenVerifier([keys], Revocations()), signed()
     assert await asked(tokens, token) == JANE
     jwks(file, next=EC_OTHER)
     await look(keys, file)
@@ -72,8 +72,8 @@ async def test_a_file_that_is_spoilt_later_leaves_the_keys_as_they_were(
     async def fetch() -> bytes:
         return spoilt.encode()
 
-    keys = Keys(issuer, wait_s=0)
-    tokens = Tokens([keys], Revocations())
+    keys = IssuerKeys(issuer, wait_s=0)
+    tokens = TokenVerifier([keys], Revocations())
     await keys.look(fetch)
     await refused(tokens, f"Bearer {signed(kid='next')}")
     assert await asked(tokens, signed()) == JANE
@@ -85,10 +85,10 @@ def test_a_file_that_is_spoilt_from_the_start_stops_it(
 ) -> None:
     file.write_text(spoilt)
     with pytest.raises(ValueError, match=r"\w"):
-        believing(issuer)
+        from_cache(issuer)
 
 
-async def look(keys: Keys, file: Path) -> None:
+async def look(keys: IssuerKeys, file: Path) -> None:
     async def fetch() -> bytes:
         return read_file(file)
 
@@ -96,7 +96,7 @@ async def look(keys: Keys, file: Path) -> None:
 
 
 async def test_no_token_stays_in_memory(issuer: Issuer) -> None:
-    tokens, token = believing(issuer), signed()
+    tokens, token = from_cache(issuer), signed()
     assert await tokens.caller(f"Bearer {token}") == JANE
     signature = token.rpartition(".")[2]
     del token
@@ -115,7 +115,9 @@ def reachable(root: object) -> list[object]:
         if id(each) not in seen and not isinstance(each, type):
             seen.add(id(each))
             found.append(each)
-            if isinstance(each, Tokens | dict | tuple | list | set | frozenset | Keys | Caller):
+            if isinstance(
+                each, TokenVerifier | dict | tuple | list | set | frozenset | IssuerKeys | Caller
+            ):
                 more += gc.get_referents(each)
             elif hasattr(each, "__struct_fields__"):
                 more += [getattr(each, name) for name in each.__struct_fields__]
@@ -124,7 +126,7 @@ def reachable(root: object) -> list[object]:
 
 async def test_only_so_many_are_remembered(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(caller, "REMEMBERED_MAX", 3)
-    tokens = believing(issuer)
+    tokens = from_cache(issuer)
     for n in range(5):
         await asked(tokens, signed(jti=f"t-{n}"))
     assert len(tokens._remembered) == 3
@@ -136,7 +138,7 @@ async def test_only_so_many_are_remembered(issuer: Issuer, monkeypatch: pytest.M
 async def test_a_shared_secret_counts_where_it_is_configured(tmp_path: Path) -> None:
     secret = b"0123456789abcdef0123456789abcdef"
     (tmp_path / "secret").write_bytes(secret + b"\n")
-    tokens = believing(
+    tokens = from_cache(
         Issuer(issuer=ISSUER, algorithms=("HS256",), secret=str(tmp_path / "secret"))
     )
     for kid in (None, "whatever"):
@@ -163,12 +165,12 @@ class Revoking:
 
     def __init__(self, issuer: Issuer) -> None:
         self.revocations = Revocations()
-        self.tokens = believing(issuer, revocations=self.revocations)
+        self.tokens = from_cache(issuer, revocations=self.revocations)
         self.token = signed(iat=1767261600)
         """2026-01-01T10:00:00Z"""
 
     def learn(self, *resources: Resource, unreadable: tuple[Ref, ...] = ()) -> None:
-        self.revocations.learn(resources, NOWHERE, unreadable=unreadable)
+        self.revocations.learn(resources, BEGINNING, unreadable=unreadable)
 
     async def lets_in(self) -> bool:
         try:
@@ -223,10 +225,10 @@ async def test_who_does_not_say_when_it_was_issued_was_issued_before(revoking: R
 async def test_a_sub_is_meant_with_its_issuers_prefix(file: Path) -> None:
     revocations = Revocations()
     issuer = Issuer(issuer=ISSUER, keys=str(file), prefix="id|")
-    tokens = believing(issuer, revocations=revocations)
+    tokens = from_cache(issuer, revocations=revocations)
     for sub, lets_in in (("jane", True), ("id|jane", False)):
         spec = before("9999-01-01T00:00:00Z", sub)
-        revocations.learn([revocation("one", spec)], NOWHERE)
+        revocations.learn([revocation("one", spec)], BEGINNING)
         if lets_in:
             assert await asked(tokens, signed(iat=int(time.time())))
         else:

@@ -4,18 +4,18 @@ from collections.abc import Iterable
 
 import pytest
 
-from secaplane.eventlog.log import Unanswered
+from secaplane.eventlog.log import LogUnavailable
 from secaplane.eventlog.memory import MemoryLog
-from secaplane.eventlog.resource_cache import Folds
+from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.eventlog.snapshots import MemorySnapshots
 from secaplane.kinds import KINDS
 from secaplane.model.events import Created, Updated
 from secaplane.model.shape import Json, Position, Ref
-from secaplane.policy.grants.assignments import Given
+from secaplane.policy.grants.assignments import PolicyResource
 from secaplane.policy.grants.policy import KINDS_OF_POLICY
 from secaplane.policy.tokens.revocations import KINDS_OF_REVOCATION
-from secaplane.policy.watch import Watch
-from tests.log.pages import IDS, REGION, ROLE, page
+from secaplane.policy.watch import PolicyWatch
+from tests.log.new_events import IDS, REGION, ROLE, new_event
 
 REVOCATION = KINDS["revocation"].ref({}, "one")
 ASSIGNMENT = KINDS["role-assignment"].ref(IDS, "readers")
@@ -28,7 +28,7 @@ class Faltering(MemoryLog):
 
     async def last_of(self, kind: str) -> Position:
         if kind in self.silent_of:
-            raise Unanswered
+            raise LogUnavailable
         return await super().last_of(kind)
 
 
@@ -40,7 +40,11 @@ class Learning:
         self.told.clear()
 
     def learn(
-        self, resources: Iterable[Given], revision: Position, *, unreadable: Iterable[Ref] = ()
+        self,
+        resources: Iterable[PolicyResource],
+        revision: Position,
+        *,
+        unreadable: Iterable[Ref] = (),
     ) -> None:
         self.told += [(each.ref.name, each.spec, revision) for each in resources]
         assert not list(unreadable)
@@ -49,7 +53,7 @@ class Learning:
 class Scene:
     def __init__(self) -> None:
         self.log = Faltering(REGION)
-        self.watch = Watch(self.log, Folds(self.log, MemorySnapshots()), stale_s=30)
+        self.watch = PolicyWatch(self.log, ResourceCache(self.log, MemorySnapshots()), stale_s=30)
         self.policy, self.revocations = Learning(), Learning()
         self.watch.tell(self.policy, KINDS_OF_POLICY)
         self.watch.tell(self.revocations, KINDS_OF_REVOCATION)
@@ -57,7 +61,7 @@ class Scene:
     async def write(self, ref: Ref, spec: Json) -> None:
         after = await self.log.last(ref)
         event = Updated(spec=spec) if after else Created(spec=spec)
-        await self.log.append(page(ref, event), after=after)
+        await self.log.append(new_event(ref, event), after=after)
 
 
 @pytest.fixture
@@ -85,7 +89,7 @@ async def test_what_was_found_before_the_log_fell_silent_is_told_later(
     for ref in (ROLE, ASSIGNMENT, REVOCATION):
         await scene.write(ref, {})
     scene.log.silent_of = frozenset({silent_of})
-    with pytest.raises(Unanswered):
+    with pytest.raises(LogUnavailable):
         await scene.watch.look()
     assert not scene.watch.fresh()
     scene.log.silent_of = frozenset()

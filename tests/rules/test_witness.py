@@ -5,37 +5,39 @@ from typing import Any
 
 import pytest
 
-from secaplane.audit.entries import HIDDEN, NOBODY, Entry, Who
-from secaplane.edge.audit_recorder import KNOWN_MAX, Witness
-from secaplane.edge.requests.client_address import Proxies
-from secaplane.edge.requests.context import Visit
+from secaplane.audit.entries import HIDDEN, UNKNOWN_CALLER, Entry, EntryCaller
+from secaplane.edge.audit_recorder import KNOWN_MAX, AuditRecorder
+from secaplane.edge.requests.client_address import TrustedProxies
+from secaplane.edge.requests.context import RequestContext
 from secaplane.model.errors import Conflict, Forbidden, NotFound, Refusal, Unauthenticated
-from secaplane.model.events import By
+from secaplane.model.events import Actor
 from secaplane.policy.tokens.caller import Caller
 
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
 JANE = Caller("https://id.example.org", "jane", "t-1")
-BY = By(issuer=JANE.issuer, sub=JANE.sub, assignment="admins/seca.admin")
+BY = Actor(issuer=JANE.issuer, sub=JANE.sub, assignment="admins/seca.admin")
 SECRET = "0paque-M4rk3r"
 
 
-def visit(caller: Caller | None = JANE, *, verb: str = "list", **scope: Any) -> Visit:
+def context(caller: Caller | None = JANE, *, verb: str = "list", **scope: Any) -> RequestContext:
     headers = {"authorization": f"Bearer {SECRET}", "x-request-id": "r-1"} | scope.pop("more", {})
     sent = [(name.encode(), value.encode()) for name, value in headers.items()]
-    made = Visit(
+    made = RequestContext(
         {"method": "GET", "path": "/p", "client": ("203.0.113.9", 7), "headers": sent} | scope
     )
     made.caller, made.verb = caller, verb
     return made
 
 
-def witness(told: list[Entry], *privileged: str, proxies: tuple[str, ...] = ()) -> Witness:
-    return Witness(told.append, clock=lambda: WHEN, privileged=privileged, proxies=Proxies(proxies))
+def witness(told: list[Entry], *privileged: str, proxies: tuple[str, ...] = ()) -> AuditRecorder:
+    return AuditRecorder(
+        told.append, clock=lambda: WHEN, privileged=privileged, proxies=TrustedProxies(proxies)
+    )
 
 
 def test_a_refusal_says_who_what_and_why() -> None:
     told: list[Entry] = []
-    witness(told).refused(visit(), Forbidden("not you"))
+    witness(told).refused(context(), Forbidden("not you"))
     (entry,) = told
     assert entry == Entry(
         v=1,
@@ -43,7 +45,7 @@ def test_a_refusal_says_who_what_and_why() -> None:
         time=WHEN,
         request="r-1",
         source="203.0.113.9",
-        caller=Who("https://id.example.org", "jane", "t-1"),
+        caller=EntryCaller("https://id.example.org", "jane", "t-1"),
         verb="list",
         path="/p",
         reason="not you",
@@ -53,21 +55,21 @@ def test_a_refusal_says_who_what_and_why() -> None:
 
 def test_nobody_is_nobody() -> None:
     told: list[Entry] = []
-    witness(told).refused(visit(None, verb=""), Unauthenticated("no token"))
+    witness(told).refused(context(None, verb=""), Unauthenticated("no token"))
     (entry,) = told
-    assert (entry.type, entry.caller, entry.verb) == ("unauthenticated", NOBODY, "get")
+    assert (entry.type, entry.caller, entry.verb) == ("unauthenticated", UNKNOWN_CALLER, "get")
 
 
 @pytest.mark.parametrize("refusal", [NotFound("x"), Conflict("x")])
 def test_other_refusals_are_no_matter_of_who_may(refusal: Refusal) -> None:
     told: list[Entry] = []
-    witness(told).refused(visit(), refusal)
+    witness(told).refused(context(), refusal)
     assert told == []
 
 
 def test_the_token_is_hidden_wherever_its_owner_wrote_it() -> None:
     told: list[Entry] = []
-    asked = visit(None, path=f"/p/{SECRET}/x", more={"x-request-id": SECRET})
+    asked = context(None, path=f"/p/{SECRET}/x", more={"x-request-id": SECRET})
     witness(told).refused(asked, Unauthenticated(f"{SECRET} is no token"))
     (entry,) = told
     assert (entry.path, entry.reason) == (f"/p/{HIDDEN}/x", f"{HIDDEN} is no token")
@@ -79,17 +81,17 @@ def test_the_token_is_hidden_wherever_its_owner_wrote_it() -> None:
 )
 def test_it_is_hidden_however_it_was_sent(header: str) -> None:
     told: list[Entry] = []
-    asked = visit(None, path=f"/p/{SECRET}", more={"authorization": header})
+    asked = context(None, path=f"/p/{SECRET}", more={"authorization": header})
     witness(told).refused(asked, Unauthenticated("x"))
     assert told[0].path == f"/p/{HIDDEN}"
 
 
 def test_a_proxy_that_is_trusted_says_where_it_came_from() -> None:
     told: list[Entry] = []
-    asked = visit(more={"x-forwarded-for": "198.51.100.7"})
+    asked = context(more={"x-forwarded-for": "198.51.100.7"})
     witness(told).refused(asked, Forbidden("x"))
     witness(told, proxies=("203.0.113.0/24",)).refused(asked, Forbidden("x"))
-    witness(told).refused(visit(client=None), Forbidden("x"))
+    witness(told).refused(context(client=None), Forbidden("x"))
     assert [each.source for each in told] == ["203.0.113.9", "198.51.100.7", ""]
 
 
@@ -97,7 +99,7 @@ def test_a_token_is_a_login_once() -> None:
     told: list[Entry] = []
     watching = witness(told)
     for caller in (JANE, JANE, Caller(JANE.issuer, "jane", "t-2"), Caller(JANE.issuer, "joe")):
-        watching.came(visit(caller), caller)
+        watching.came(context(caller), caller)
     assert [(each.caller.sub, each.caller.token) for each in told] == [
         ("jane", "t-1"),
         ("jane", "t-2"),
@@ -110,7 +112,7 @@ def test_a_token_without_an_id_is_known_by_what_it_is() -> None:
     told: list[Entry] = []
     watching, joe = witness(told), Caller(JANE.issuer, "joe")
     for token in ("one", "one", "another"):
-        watching.came(visit(joe, more={"authorization": f"Bearer {token}"}), joe)
+        watching.came(context(joe, more={"authorization": f"Bearer {token}"}), joe)
     assert len(told) == 2
 
 
@@ -119,11 +121,11 @@ def test_so_many_tokens_are_known_and_those_in_use_stay() -> None:
     watching = witness(told)
     for n in range(KNOWN_MAX + 10):
         caller = Caller(JANE.issuer, f"s-{n}", "t")
-        watching.came(visit(caller), caller)
-        watching.came(visit(JANE), JANE)
+        watching.came(context(caller), caller)
+        watching.came(context(JANE), JANE)
     assert len(told) == KNOWN_MAX + 10 + 1
     first = Caller(JANE.issuer, "s-0", "t")
-    watching.came(visit(first), first)
+    watching.came(context(first), first)
     assert len(told) == KNOWN_MAX + 10 + 2
 
 
@@ -136,6 +138,6 @@ def test_only_reads_of_what_is_privileged_are_recorded() -> None:
         ("put", "role-assignment"),
         ("get", "workspace"),
     ):
-        watching.allowed(visit(verb=verb), verb, kind, BY)
+        watching.allowed(context(verb=verb), verb, kind, BY)
     assert [(each.type, each.verb) for each in told] == [("read", "get"), ("read", "list")]
     assert told[0].reason == "admins/seca.admin allows it"

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from secaplane.model.errors import Unauthenticated
-from secaplane.policy.tokens.caller import Caller, Tokens
+from secaplane.policy.tokens.caller import Caller, TokenVerifier
 from secaplane.policy.tokens.issuer import Issuer
-from secaplane.policy.tokens.keys import Keys
+from secaplane.policy.tokens.keys import IssuerKeys
 from secaplane.policy.tokens.revocations import Revocations
 
 ISSUER = "https://id.example.org"
@@ -89,19 +89,19 @@ def signed(
     return jwt.encode(said, key, algorithm=algorithm, headers=named | (header or {}))
 
 
-def believing(
+def from_cache(
     *issuers: Issuer, clock: Clock | None = None, revocations: Revocations | None = None
-) -> Tokens:
+) -> TokenVerifier:
     """From files. Nobody fetches here, so nobody waits for it."""
-    keys = [Keys(each, wait_s=0) for each in issuers]
-    return Tokens(keys, revocations or Revocations(), clock or time.time)
+    keys = [IssuerKeys(each, wait_s=0) for each in issuers]
+    return TokenVerifier(keys, revocations or Revocations(), clock or time.time)
 
 
-async def asked(tokens: Tokens, token: str) -> Caller:
+async def asked(tokens: TokenVerifier, token: str) -> Caller:
     return await tokens.caller(f"Bearer {token}")
 
 
-async def refused(tokens: Tokens, authorization: str | None) -> str:
+async def refused(tokens: TokenVerifier, authorization: str | None) -> str:
     """Why; asked twice, because a refusal must not be remembered as anything else."""
     for _ in range(2):
         with pytest.raises(Unauthenticated) as raised:

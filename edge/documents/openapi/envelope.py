@@ -74,7 +74,7 @@ def _class(kind: Kind, shown: list[str]) -> str:
 
 def on_offer(kind: Kind) -> bool:
     """A SKU: neither times nor a version."""
-    return kind.offered and bool(kind.scope)
+    return kind.from_catalogue and bool(kind.scope)
 
 
 def labelled(kind: Kind) -> bool:

@@ -16,24 +16,24 @@ from secaplane.plugins.simulated.provision import (
     part_status,
     storage,
 )
-from secaplane.plugins.simulated.provision.provisioner import NOTHING, Making
+from secaplane.plugins.simulated.provision.provisioner import NOTHING, Provisioner
 
-MAKINGS: Mapping[str, Making] = {
-    "block-storage": Making(storage.block_storage),
-    "image": Making(storage.image),
-    "instance": Making(compute.instance),
+PROVISIONERS: Mapping[str, Provisioner] = {
+    "block-storage": Provisioner(storage.block_storage),
+    "image": Provisioner(storage.image),
+    "instance": Provisioner(compute.instance),
     "internet-gateway": NOTHING,
-    "kubernetes-cluster": Making(kubernetes.cluster),
-    "kubernetes-node-pool": Making(kubernetes.node_pool),
-    "nat-gateway-instance": Making(natgateway.nat_gateway),
-    "network": Making(network.network, network.network_holds),
-    "network-load-balancer": Making(loadbalancer.load_balancer),
-    "nic": Making(network.nic, network.nic_holds),
-    "object-storage-account": Making(objectstorage.account),
-    "public-ip": Making(network.public_ip, network.public_ip_holds),
-    "routing-table": Making(part_status.routing_table),
-    "security-group": Making(part_status.security_group),
+    "kubernetes-cluster": Provisioner(kubernetes.cluster),
+    "kubernetes-node-pool": Provisioner(kubernetes.node_pool),
+    "nat-gateway-instance": Provisioner(natgateway.nat_gateway),
+    "network": Provisioner(network.network, network.network_holds),
+    "network-load-balancer": Provisioner(loadbalancer.load_balancer),
+    "nic": Provisioner(network.nic, network.nic_holds),
+    "object-storage-account": Provisioner(objectstorage.account),
+    "public-ip": Provisioner(network.public_ip, network.public_ip_holds),
+    "routing-table": Provisioner(part_status.routing_table),
+    "security-group": Provisioner(part_status.security_group),
     "security-group-rule": NOTHING,
-    "subnet": Making(network.subnet, network.subnet_holds),
+    "subnet": Provisioner(network.subnet, network.subnet_holds),
     "workspace": NOTHING,
 }

@@ -1,21 +1,23 @@
 """NAT gateways: nothing of their own, but they are particular about their NIC."""
 
 from secaplane.model.shape import Json
-from secaplane.plugins.simulated.provision.provisioner import Declined, check_zone
-from secaplane.plugins.simulated.wire import Thing, Wish
-from secaplane.plugins.simulated.world import World
+from secaplane.plugins.simulated.provision.provisioner import ProvisionRefused, check_zone
+from secaplane.plugins.simulated.wire import CloudObject, DesiredObject
+from secaplane.plugins.simulated.world import CloudView
 
 
-def nat_gateway(thing: Thing, wish: Wish, world: World) -> Json:
-    zone = wish.spec["zone"]
+def nat_gateway(thing: CloudObject, desired: DesiredObject, world: CloudView) -> Json:
+    zone = desired.spec["zone"]
     check_zone(world, zone)
-    nic = world.bound(wish, "/nicRef")
+    nic = world.bound(desired, "/nicRef")
     if nic is None:
         return {}
     subnet = world.there(nic.targets.get("/subnetRef"))
     if subnet is not None and subnet.spec["zone"] != zone:
         there = subnet.spec["zone"]
-        raise Declined("ZoneMismatch", f"its NIC lies in zone {there}; take one in zone {zone}")
+        raise ProvisionRefused(
+            "ZoneMismatch", f"its NIC lies in zone {there}; take one in zone {zone}"
+        )
     if nic.spec.get("publicIpRefs"):
-        raise Declined("NicHasPublicIp", "its NIC has public IPs; take one without")
+        raise ProvisionRefused("NicHasPublicIp", "its NIC has public IPs; take one without")
     return {}

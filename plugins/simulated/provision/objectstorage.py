@@ -3,15 +3,15 @@
 from base64 import b32encode, b64encode
 
 from secaplane.model.shape import Json
-from secaplane.plugins.simulated.wire import Thing, Wish
-from secaplane.plugins.simulated.world import World
+from secaplane.plugins.simulated.wire import CloudObject, DesiredObject
+from secaplane.plugins.simulated.world import CloudView
 
 ACCESS_KEY_LENGTH = 20
 SECRET_KEY_BYTES = 30
 USER_ID_BYTES = 32
 
 
-def account(thing: Thing, wish: Wish, world: World) -> Json:
+def account(thing: CloudObject, desired: DesiredObject, world: CloudView) -> Json:
     return thing.status or {
         "accessKey": b32encode(world.random(ACCESS_KEY_LENGTH)).decode()[:ACCESS_KEY_LENGTH],
         "secretKey": b64encode(world.random(SECRET_KEY_BYTES)).decode(),

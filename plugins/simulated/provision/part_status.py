@@ -9,8 +9,8 @@ import msgspec
 from secaplane.kinds.network.security_group import RULES_MAX
 from secaplane.model.address import is_address_or_cidr
 from secaplane.model.shape import Json
-from secaplane.plugins.simulated.wire import Thing, Wish
-from secaplane.plugins.simulated.world import World
+from secaplane.plugins.simulated.wire import CloudObject, DesiredObject
+from secaplane.plugins.simulated.world import CloudView
 
 CONDITIONS_MAX = 32
 
@@ -22,33 +22,33 @@ class Part(NamedTuple):
     """What it refers to, if that is not there yet."""
 
 
-def routing_table(thing: Thing, wish: Wish, world: World) -> Json:
+def routing_table(thing: CloudObject, desired: DesiredObject, world: CloudView) -> Json:
     wanted = [
-        Part(route, _awaited(route["targetRef"], f"/routes/{n}/targetRef", wish, world))
-        for n, route in enumerate(wish.spec["routes"])
+        Part(route, _awaited(route["targetRef"], f"/routes/{n}/targetRef", desired, world))
+        for n, route in enumerate(desired.spec["routes"])
     ]
     return {"routes": _statuses(thing, thing.spec["routes"], "routes", wanted, world)}
 
 
-def security_group(thing: Thing, wish: Wish, world: World) -> Json:
-    wanted = [Part(rule) for rule in wish.spec.get("rules", ())]
+def security_group(thing: CloudObject, desired: DesiredObject, world: CloudView) -> Json:
+    wanted = [Part(rule) for rule in desired.spec.get("rules", ())]
     wanted += (
-        Part(reference, _awaited(reference, f"/ruleRefs/{n}", wish, world))
-        for n, reference in enumerate(wish.spec.get("ruleRefs", ()))
+        Part(reference, _awaited(reference, f"/ruleRefs/{n}", desired, world))
+        for n, reference in enumerate(desired.spec.get("ruleRefs", ()))
     )
     # Rules and references together can be twice as many as a status has room for.
     former = [*thing.spec.get("rules", ()), *thing.spec.get("ruleRefs", ())]
     return {"rules": _statuses(thing, former, "rules", wanted[:RULES_MAX], world)}
 
 
-def _awaited(reference: Json, pointer: str, wish: Wish, world: World) -> str:
+def _awaited(reference: Json, pointer: str, desired: DesiredObject, world: CloudView) -> str:
     named: str = reference["resource"]
-    there = world.bound(wish, pointer) is not None or is_address_or_cidr(named)
+    there = world.bound(desired, pointer) is not None or is_address_or_cidr(named)
     return "" if there else named
 
 
 def _statuses(
-    thing: Thing, former: Sequence[Json], field: str, wanted: Iterable[Part], world: World
+    thing: CloudObject, former: Sequence[Json], field: str, wanted: Iterable[Part], world: CloudView
 ) -> list[Json]:
     """A part that is as it was keeps its history to the letter, wherever it stands now; so nothing
     is reported where nothing happened."""

@@ -4,18 +4,18 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from secaplane.model.shape import Json
-from secaplane.plugins.simulated.ranges import Held
-from secaplane.plugins.simulated.wire import Thing, Wish
-from secaplane.plugins.simulated.world import World
+from secaplane.plugins.simulated.ranges import HeldRange
+from secaplane.plugins.simulated.wire import CloudObject, DesiredObject
+from secaplane.plugins.simulated.world import CloudView
 
-Make = Callable[[Thing, Wish, World], Json]
+Provision = Callable[[CloudObject, DesiredObject, CloudView], Json]
 """(the thing as it was, with an empty status if it is new; what it shall be; what else there is)
 -> its status. It only looks: what it takes for itself, `holds` says."""
-Holds = Callable[[Thing], Iterable[Held]]
+Holds = Callable[[CloudObject], Iterable[HeldRange]]
 """The numbers that a thing, as it is now, has for itself until it goes."""
 
 
-class Declined(Exception):
+class ProvisionRefused(Exception):
     """This cloud will not, and asking again cannot help; what was begun for it is undone."""
 
     def __init__(self, reason: str, message: str) -> None:
@@ -24,36 +24,36 @@ class Declined(Exception):
         self.message = message
 
 
-class NotYet(Exception):
+class ProvisionPending(Exception):
     """What it takes its share of was never asked for here; asking again will help once it was."""
 
 
-class Making(NamedTuple):
+class Provisioner(NamedTuple):
     """A kind's row: from wish to status, and what of that nobody else can have."""
 
-    make: Make
+    make: Provision
     holds: Holds = lambda thing: ()
 
 
-def nothing(thing: Thing, wish: Wish, world: World) -> Json:
+def nothing(thing: CloudObject, desired: DesiredObject, world: CloudView) -> Json:
     return {}
 
 
-NOTHING = Making(nothing)
+NOTHING = Provisioner(nothing)
 
 
-def check_sku(world: World, kind: str, reference: Json | None) -> None:
+def check_sku(world: CloudView, kind: str, reference: Json | None) -> None:
     """By the name at its end. Whose it is does not matter: a cloud has one list."""
     if reference is None:
         return
     name = reference["resource"].rpartition("/")[2]
     if not world.catalogue.has(kind, name):
         sort = kind.removesuffix("-sku").replace("-", " ")
-        raise Declined("SkuUnknown", f"there is no {sort} SKU {name} here")
+        raise ProvisionRefused("SkuUnknown", f"there is no {sort} SKU {name} here")
 
 
-def check_zone(world: World, zone: str) -> None:
+def check_zone(world: CloudView, zone: str) -> None:
     zones = world.catalogue.zones
     if zone not in zones:
         there = ", ".join(zones)
-        raise Declined("ZoneUnknown", f"there is no zone {zone} here; there are {there}")
+        raise ProvisionRefused("ZoneUnknown", f"there is no zone {zone} here; there are {there}")

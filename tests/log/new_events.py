@@ -2,10 +2,10 @@
 
 from datetime import UTC, datetime
 
-from secaplane.eventlog.codec import Page
+from secaplane.eventlog.codec import NewEvent
 from secaplane.kinds import KINDS
-from secaplane.model.events import AnyEvent, By
-from secaplane.model.shape import NOWHERE, Json, Ref
+from secaplane.model.events import Actor, AnyEvent
+from secaplane.model.shape import BEGINNING, Json, Ref
 
 REGION = "eu-1"
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -20,7 +20,13 @@ ROLE = KINDS["role"].ref(IDS, "reader")
 SPEC: Json = {"sizeGB": 10}
 
 
-def page(ref: Ref, event: AnyEvent, *, request: str = "r", uid: str = "u1") -> Page:
-    return Page(
-        ref=ref, uid=uid, time=NOON, request=request, cause=NOWHERE, by=By(sub="jane"), event=event
+def new_event(ref: Ref, event: AnyEvent, *, request: str = "r", uid: str = "u1") -> NewEvent:
+    return NewEvent(
+        ref=ref,
+        uid=uid,
+        time=NOON,
+        request=request,
+        cause=BEGINNING,
+        actor=Actor(sub="jane"),
+        event=event,
     )
