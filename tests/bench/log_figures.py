@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import asyncpg
+import msgspec
 import nats
 from nats.aio.client import Client
 from nats.js.api import ConsumerConfig, DeliverPolicy
@@ -19,10 +20,12 @@ from secaplane.eventlog.codec import NewEvent
 from secaplane.eventlog.jetstream import JetStreamLog
 from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.eventlog.snapshots import KeyValueSnapshots, MemorySnapshots
+from secaplane.eventlog.streams import Streams
 from secaplane.kinds import KINDS
 from secaplane.model.events import Actor, Created, Updated
 from secaplane.model.evolve import evolve
-from secaplane.model.shape import BEGINNING, Position, Ref, Resource
+from secaplane.model.position import BEGINNING, Position
+from secaplane.model.shape import Ref, Resource
 from secaplane.plugins.simulated import SimulatedPlugin
 from secaplane.projector.run import Projector
 from secaplane.readmodel.progress import Announcer
@@ -30,6 +33,7 @@ from secaplane.readmodel.schema import tables
 from secaplane.reconcilers.reconcile import ReconcileDependencies, reconcile
 from secaplane.sealing.sealer import Keyring, Sealer
 from tests.bench.figures import Figure, figure
+from tests.positions import STREAM, nth
 from tests.stand import TENANT, VOLUME, Stand, quiet_stand
 
 REPEATS = 5
@@ -59,8 +63,8 @@ async def measure_histories() -> dict[str, Figure]:
 
 
 async def _project(stand: Stand, client: Client) -> dict[str, Figure]:
-    log = JetStreamLog(client, stream="SECA", region="eu-1")
-    end = Position(min(await log.end(), EVENTS_MAX))
+    log = JetStreamLog(client, streams=Streams("SECA"), region="eu-1")
+    end = nth(min(await log.end(STREAM), EVENTS_MAX))
     ratios, ours = [], []
     for _ in range(REPEATS):
         read_s = await _read_s(client, end)
@@ -93,7 +97,7 @@ async def _project_s(stand: Stand, client: Client, log: JetStreamLog, end: Posit
         projector = Projector(pool, log, announcer, "SECA", "eu-1")
         await projector.begin()
         began = time.perf_counter()
-        async for batch in log.follow(after=BEGINNING):
+        async for batch in log.follow(STREAM, after=BEGINNING):
             if batch and await projector.project(batch) >= end:
                 break
         took = (time.perf_counter() - began) * end / projector.position
@@ -117,7 +121,7 @@ async def _database(stand: Stand) -> AsyncIterator[str]:
 
 async def _histories(stand: Stand, client: Client) -> dict[str, Figure]:
     """PUT and look, each with folds that know nothing, on a long history and on a short one."""
-    log = JetStreamLog(client, stream="SECA", region="eu-1")
+    log = JetStreamLog(client, streams=Streams("SECA"), region="eu-1")
     snapshots = KeyValueSnapshots(client, stream="SECA", region="eu-1")
     plugin = SimulatedPlugin(stand.house.config.cloud.url)
     await log.prepare()
@@ -179,7 +183,7 @@ async def _fill(log: JetStreamLog, cache: ResourceCache, ref: Ref, events: int) 
             ref=ref, uid=ref.name, time=time_, request=f"{ref.name}-{n}", actor=BY, event=event
         )
         after = resource.position if resource else BEGINNING
-        recorded = await log.append(page, after=after)
+        recorded = await log.append(msgspec.structs.replace(page, previous=after))
         before, resource = resource, evolve(resource, recorded)
         await cache.store(resource, before=before)
         time_ += timedelta(milliseconds=1)

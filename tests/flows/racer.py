@@ -28,7 +28,8 @@ from secaplane.eventlog.jetstream import JetStreamLog
 from secaplane.eventlog.log import PrefixExpectation
 from secaplane.model.errors import Refusal
 from secaplane.model.events import Actor, Created, RecordedEvent
-from secaplane.model.shape import Json, Position, Ref, State
+from secaplane.model.position import Position
+from secaplane.model.shape import Json, Ref, State
 
 REPORTS_PER_S, REPORTERS = 1000, 24
 LATE_S_MAX = 0.1
@@ -89,7 +90,9 @@ class DoomedLog(JetStreamLog):
     async def append(
         self, new_event: NewEvent, *, after: Position, expectation: PrefixExpectation | None = None
     ) -> RecordedEvent:
-        recorded = await super().append(new_event, after=after, expectation=expectation)
+        recorded = await super().append(
+            msgspec.structs.replace(new_event, previous=after), expectation=expectation
+        )
         if isinstance(new_event.event, Created) and self.fate.wishes_left is not None:
             self.fate.one_less()
             await asyncio.Event().wait()

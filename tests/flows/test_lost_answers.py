@@ -18,6 +18,7 @@ from secaplane.eventlog import jetstream
 from secaplane.eventlog.jetstream import JetStreamLog
 from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.eventlog.snapshots import MemorySnapshots
+from secaplane.eventlog.streams import Streams
 from secaplane.kinds import KINDS
 from secaplane.model.errors import Unavailable
 from secaplane.model.events import (
@@ -28,7 +29,8 @@ from secaplane.model.events import (
     RecordedEvent,
     Updated,
 )
-from secaplane.model.shape import Json, Position, Ref
+from secaplane.model.position import Position
+from secaplane.model.shape import Json, Ref
 from tests.flows.client import VOLUME, at
 from tests.flows.crashing import Scene, scene_of, taken
 from tests.flows.lossy import Wire, lossy
@@ -120,7 +122,7 @@ async def world(nats_url: str, fresh_stream: str) -> AsyncIterator[World]:
         lossy(nats_url) as (wire, near),
         behind(near) as client,
     ):
-        beside = JetStreamLog(direct, stream=fresh_stream, region=REGION)
+        beside = JetStreamLog(direct, streams=Streams(fresh_stream), region=REGION)
         await beside.prepare()
         log = Slow(client, stream=fresh_stream, region=REGION)
         log.wire = wire

@@ -27,9 +27,10 @@ from secaplane.model.events import (
     StatusReported,
     Updated,
 )
-from secaplane.model.shape import Json, Position, Ref, State
+from secaplane.model.shape import Json, Ref, State
 from tests.log.new_events import ONE
 from tests.log.new_events import new_event as small
+from tests.positions import nth
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 FILES = sorted(GOLDEN.glob("*.json"))
@@ -68,10 +69,10 @@ EVENTS: dict[str, AnyEvent] = {
     ),
     "action-requested.v1": ActionRequested(action="restart"),
     "deletion-requested.v1": DeletionRequested(),
-    "status-reported.v1": StatusReported(state=State.ACTIVE, observed_position=Position(7)),
+    "status-reported.v1": StatusReported(state=State.ACTIVE, observed_position=nth(7)),
     "status-reported.v1.whole": StatusReported(
         state=State.ERROR,
-        observed_position=Position(7),
+        observed_position=nth(7),
         status={"powerState": "off", "sizeGB": 10},
         reason="NoSpace",
         message="the disks are full",
@@ -88,7 +89,7 @@ def new_event(name: str) -> NewEvent:
         uid="0123456789abcdef0123456789abcdef",
         time=datetime(2026, 1, 1, 12, 0, 0, 123000 if whole else 0, tzinfo=UTC),
         request="r-1.0123456789ab",
-        cause=Position(42 if whole else 0),
+        cause=nth(42 if whole else 0),
         actor=JANE if whole else Actor(sub="reconciler"),
         event=EVENTS[name],
     )
@@ -107,7 +108,7 @@ def test_an_event_is_written_byte_for_byte_as_it_always_was(name: str) -> None:
 @pytest.mark.parametrize("name", EVENTS)
 def test_what_was_written_is_read_for_ever(name: str) -> None:
     written = (GOLDEN / f"{name}.json").read_bytes()
-    assert decode(written, Position(9)) == new_event(name).at(Position(9))
+    assert decode(written, nth(9)) == new_event(name).at(nth(9))
 
 
 @pytest.mark.parametrize("name", EVENTS)
@@ -122,8 +123,8 @@ def test_the_envelope_is_whole_and_holds_nothing_else(name: str) -> None:
 def test_a_field_that_a_later_house_added_is_passed_over() -> None:
     envelope = msgspec.json.decode((GOLDEN / "created.v1.json").read_bytes())
     later = envelope | {"added": 1, "body": envelope["body"] | {"added": 2}}
-    recorded = decode(msgspec.json.encode(later), Position(1))
-    assert recorded == new_event("created.v1").at(Position(1))
+    recorded = decode(msgspec.json.encode(later), nth(1))
+    assert recorded == new_event("created.v1").at(nth(1))
 
 
 @pytest.mark.parametrize(
@@ -149,13 +150,13 @@ def test_a_field_that_a_later_house_added_is_passed_over() -> None:
 def test_what_is_not_known_here_is_unreadable(change: Json) -> None:
     envelope = msgspec.json.decode((GOLDEN / "created.v1.json").read_bytes())
     with pytest.raises(Undecodable):
-        decode(msgspec.json.encode(envelope | change), Position(1))
+        decode(msgspec.json.encode(envelope | change), nth(1))
 
 
 @pytest.mark.parametrize("data", [b"", b"null", b"[]", b"{}", b"no event", b"\xff", b"{", b"1"])
 def test_what_is_no_envelope_is_unreadable(data: bytes) -> None:
     with pytest.raises(Undecodable):
-        decode(data, Position(1))
+        decode(data, nth(1))
 
 
 @pytest.mark.parametrize("field", ["v", "type", "kind", "path", "uid", "time", "request", "by"])
@@ -163,7 +164,7 @@ def test_an_envelope_without_one_of_its_fields_is_unreadable(field: str) -> None
     envelope = msgspec.json.decode((GOLDEN / "created.v1.json").read_bytes())
     del envelope[field]
     with pytest.raises(Undecodable):
-        decode(msgspec.json.encode(envelope), Position(1))
+        decode(msgspec.json.encode(envelope), nth(1))
 
 
 @pytest.mark.parametrize("event", [Created, Updated])
@@ -181,6 +182,6 @@ def test_a_report_has_the_same_size_that_it_may_not_pass() -> None:
         encode(
             small(
                 ONE,
-                StatusReported(state=State.ACTIVE, observed_position=Position(1), status=status),
+                StatusReported(state=State.ACTIVE, observed_position=nth(1), status=status),
             )
         )

@@ -14,7 +14,8 @@ from secaplane.eventlog.snapshots import MemorySnapshots
 from secaplane.kinds import KINDS
 from secaplane.model.errors import Conflict
 from secaplane.model.events import SYSTEM, Actor, Created, DeletionRequested
-from secaplane.model.shape import Position, Ref
+from secaplane.model.position import Position
+from secaplane.model.shape import Ref
 from tests.log.new_events import IDS, NOON, REGION, WEB
 
 JANE = Actor(sub="jane")

@@ -7,7 +7,7 @@ from typing import Any, Self
 import msgspec
 
 from secaplane.kinds import KINDS
-from secaplane.model.shape import Json, Position, PowerState
+from secaplane.model.shape import Json, PowerState
 from secaplane.plugins.simulated.catalogue import STANDARD, read
 from secaplane.plugins.simulated.cloud import SimulatedCloud
 from secaplane.plugins.simulated.state import CloudState
@@ -19,6 +19,7 @@ from secaplane.plugins.simulated.wire import (
     ReadyAnswer,
     TerminalErrorAnswer,
 )
+from tests.positions import nth
 
 NOON_S = 1_767_268_800.0
 OFFERED = read(STANDARD)
@@ -81,7 +82,7 @@ class Scene:
 
     def act(self, uid: str, action: str, key: int) -> None:
         wish = _wish("instance", MACHINE, uid, "w", None, {})
-        self.cloud.act(uid, Position(key), ActionRequest(action=action, desired=wish))
+        self.cloud.act(uid, nth(key), ActionRequest(action=action, desired=wish))
 
     def remove(self, uid: str) -> None:
         assert self.cloud.remove(uid) == ReadyAnswer()

@@ -14,7 +14,8 @@ from secaplane.model.events import (
     Updated,
 )
 from secaplane.model.evolve import CONDITIONS_MAX
-from secaplane.model.shape import Condition, Position, Resource, State
+from secaplane.model.shape import Condition, Resource, State
+from tests.positions import nth
 from tests.scenario import at, found, given, told
 
 CREATED, PUT = Created(spec={}), Updated(spec={})
@@ -250,11 +251,11 @@ def test_a_name_used_again_begins_anew_and_goes_on_counting() -> None:
         labels={"a": "b"},
         conditions=(Condition(state=State.PENDING, last_transition_at=at(7)),),
         version=4,
-        position=Position(7),
+        position=nth(7),
         time=at(7),
         events=7,
-        life=Position(7),
+        life=nth(7),
         created_at=at(7),
         modified_at=at(7),
-        last_intent=Position(7),
+        last_intent=nth(7),
     )

@@ -2,7 +2,8 @@
 
 from secaplane.command.rules.commands import ReportStatus
 from secaplane.model.events import Created, Deleted, DeletionRequested, StatusReported, Updated
-from secaplane.model.shape import Position, State
+from secaplane.model.shape import State
+from tests.positions import nth
 from tests.scenario import found, given, report
 
 CREATED = Created(spec={"sizeGB": 10})
@@ -22,7 +23,7 @@ def test_a_first_report_is_recorded_whole() -> None:
     ).then(
         StatusReported(
             state=State.ERROR,
-            observed_position=Position(1),
+            observed_position=nth(1),
             status={"sizeGB": 0},
             reason="NoSpace",
             message="the disks are full",

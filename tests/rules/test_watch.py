@@ -10,7 +10,8 @@ from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.eventlog.snapshots import MemorySnapshots
 from secaplane.kinds import KINDS
 from secaplane.model.events import Created, Updated
-from secaplane.model.shape import Json, Position, Ref
+from secaplane.model.position import Position
+from secaplane.model.shape import Json, Ref
 from secaplane.policy.grants.assignments import PolicyResource
 from secaplane.policy.grants.policy import KINDS_OF_POLICY
 from secaplane.policy.tokens.revocations import KINDS_OF_REVOCATION
@@ -61,7 +62,7 @@ class Scene:
     async def write(self, ref: Ref, spec: Json) -> None:
         after = await self.log.last(ref)
         event = Updated(spec=spec) if after else Created(spec=spec)
-        await self.log.append(new_event(ref, event), after=after)
+        await self.log.append(new_event(ref, event, previous=after))
 
 
 @pytest.fixture
