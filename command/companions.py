@@ -20,7 +20,7 @@ async def companion_of(dependencies: CommandDependencies, resource: Resource) ->
     Raises:
         Unanswered: the log cannot say.
     """
-    companion = KINDS[resource.ref.kind].companion
+    companion = KINDS[resource.ref.kind].owned.companion
     if companion is None:
         return None
     made = companion(resource.ref, resource.spec, "")
@@ -49,7 +49,7 @@ async def ensure_companion(
     Raises:
         Refusal: as `handle`.
     """
-    companion = KINDS[resource.ref.kind].companion
+    companion = KINDS[resource.ref.kind].owned.companion
     if companion is None:
         return None
     former = await companion_of(dependencies, resource)

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from secaplane.model.kind import Kind
+from secaplane.model.kind import Backing, Kind
 from secaplane.model.shape import Json, Resource
 
 
@@ -18,7 +18,7 @@ def document(kind: Kind, resource: Resource, *, region: str, verb: str = "GET") 
             shown[part] = value
     shown["metadata"] = metadata(kind, resource, region=region, verb=verb)
     shown["spec"] = resource.spec
-    if not kind.from_catalogue:
+    if kind.backing is not Backing.CATALOGUE:
         shown["status"] = status(kind, resource)
     return shown
 
@@ -29,17 +29,17 @@ def metadata(kind: Kind, resource: Resource, *, region: str, verb: str) -> Json:
     shown: Json = {
         "name": steps[-1],
         "provider": kind.provider.joined,
-        "resource": "/".join(steps[kind.lead :]),
+        "resource": kind.resource(path),
         "verb": verb,
         "apiVersion": kind.provider.version,
         "kind": kind.name,
         "ref": kind.urn(resource.ref),
     }
-    for index, field in kind.shown:
+    for index, field in kind.metadata_scopes:
         shown[field] = steps[index]
     if kind.provider.regional:
         shown["region"] = region
-    if not kind.from_catalogue or not kind.shown:
+    if kind.backing is not Backing.CATALOGUE or not kind.metadata_scopes:
         shown |= _modification(resource)
     return shown
 
@@ -60,7 +60,7 @@ def status(kind: Kind, resource: Resource) -> Json:
     shown: Json = {
         "state": resource.state,
         "conditions": resource.conditions,
-        **kind.first(resource.spec),
+        **kind.derived.initial(resource.spec),
         **resource.observed,
     }
     if resource.power.since is not None:

@@ -15,6 +15,7 @@ from secaplane.command.rules.commands import Command, ConfirmDeleted, Delete, Re
 from secaplane.kinds import KINDS, kinds_naming
 from secaplane.model.errors import QuotaExceeded
 from secaplane.model.events import RECONCILER, SYSTEM
+from secaplane.model.kind import Backing
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.power import wanted
 from secaplane.model.shape import Json, Ref, Resource, State
@@ -156,7 +157,7 @@ async def _take(
             )
         except QuotaExceeded as refusal:
             return TerminalError(OVER_QUOTA, refusal.detail)
-    if kind.from_catalogue or not kind.by_plugin:
+    if kind.backing is not Backing.PLUGIN:
         return Ready()
     opened = dependencies.sealer.open(kind, resource.ref, resource.spec)
     clear = resource if opened is resource.spec else msgspec.structs.replace(resource, spec=opened)
@@ -174,7 +175,7 @@ async def _with_brood(
 ) -> Outcome:
     """It is so when all that belongs to it is so, too."""
     kind = KINDS[resource.ref.kind]
-    if kind.owned is None:
+    if kind.owned.members is None:
         return settled
     here = await dependencies.family(resource)
     async with dependencies.gate:
@@ -184,8 +185,8 @@ async def _with_brood(
     if not growth.done:
         await _say(dependencies, resource, _growing(resource))
         return InProgress(OWNED_RETRY_S if growth.busy else WAIT_S)
-    members = [Ref(each.kind, each.path) for each in kind.owned(resource).members]
-    return Ready(settled.status | kind.owned_status(members))
+    members = [Ref(each.kind, each.path) for each in kind.owned.members(resource).members]
+    return Ready(settled.status | kind.owned.status(members))
 
 
 def _growing(resource: Resource) -> ReportStatus:

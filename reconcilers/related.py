@@ -35,7 +35,7 @@ async def load_related(
     kind = KINDS[resource.ref.kind]
     if resource.deleted_at and not resource.gone:
         return await _of_the_going(dependencies, family, resource, news), {}
-    if not kind.unsettled(resource) and not kind.follows:
+    if not kind.unsettled(resource) and not kind.is_dependent:
         return RelatedResources(), {}
     above = parents(resource.ref)
     pointed = list(references_in(resource.ref, resource.spec, region=dependencies.site.region))
@@ -44,7 +44,7 @@ async def load_related(
     tenant = [tenant_of(resource.ref)] if unjudged else []
     here = await load_living(dependencies.cache, [*above, *meant, *tenant])
     targets: dict[Ref, Resource | None] = {}
-    awaited = [ref for ref in above if KINDS[ref.kind].deletable]
+    awaited = [ref for ref in above if KINDS[ref.kind].exposure.deletable]
     told = {ref.kind: parent for ref in awaited if (parent := here[ref]) and not parent.terminating}
     for pointing in pointed:
         target = bound(pointing, here)
@@ -82,9 +82,8 @@ async def _of_the_going(
     """Who holds it, who lies in it, and who goes with it, as the read model knows at or past its
     last event, and what woke it."""
     ref, kind = resource.ref, KINDS[resource.ref.kind]
-    if not (
-        children(kind) or blocking_kinds(kind) or kinds_naming(kind) or kind.owned or kind.companion
-    ):
+    owns = kind.owned.members or kind.owned.companion
+    if not (children(kind) or blocking_kinds(kind) or kinds_naming(kind) or owns):
         return RelatedResources()
     if not await dependencies.reached(newest((resource.position, news)), CAUGHT_UP_S_MAX):
         raise Unavailable("the read model is behind; look again")

@@ -64,7 +64,7 @@ class BodyReader:
         _refuse_crowds(sent)
         broken = [*broken, *self._foreign(kind, sent)]
         mine = {key: value for key, value in sent.items() if key not in ("metadata", "status")}
-        if kind.spec_optional and mine.get("spec") is None:
+        if kind.rules.optional and mine.get("spec") is None:
             mine["spec"] = {}
         found = _converted(_body(kind.name), mine, broken)
         spec = _plain(encode(found.spec))

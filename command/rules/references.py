@@ -11,7 +11,7 @@ from secaplane.kinds import KINDS, SHARED_TENANT, log_ref, parents
 from secaplane.kinds.references import SpecReference, references_in
 from secaplane.model.address import is_address_or_cidr
 from secaplane.model.errors import BrokenRule
-from secaplane.model.kind import Kind, Link
+from secaplane.model.kind import Backing, Kind, Link
 from secaplane.model.pointer import at, every
 from secaplane.model.reference import spellings
 from secaplane.model.shape import Json, Ref, Resource
@@ -52,7 +52,7 @@ def broken_references(
 def broken_zones(context: DecisionContext, old: Json | None, new: Json) -> Iterator[BrokenRule]:
     """Every zone of the new spec that the region does not have."""
     known = context.zones
-    for pointer in context.kind.zones if known is not None else ():
+    for pointer in context.kind.rules.zones if known is not None else ():
         zone = at(new, pointer)
         if zone not in (known or ()) and (old is None or zone != at(old, pointer)):
             zones = ", ".join(known or ())
@@ -69,7 +69,7 @@ def bound(pointing: SpecReference, targets: dict[Ref, Resource | None]) -> Resou
 
 
 def strict_links(pointing: SpecReference, deferred: frozenset[str]) -> list[Link]:
-    return [link for link in pointing.links if link.strict and link.switch not in deferred]
+    return [link for link in pointing.links if link.strict and link.deferrable_as not in deferred]
 
 
 def _changed(pointing: SpecReference, old: Json | None) -> bool:
@@ -86,7 +86,7 @@ def _may_be_absent(context: DecisionContext, pointing: SpecReference) -> bool:
         return True
     said = pointing.reference
     text = said if isinstance(said, str) else said["resource"]
-    if any(link.addresses for link in pointing.links) and is_address_or_cidr(text):
+    if any(link.allows_address for link in pointing.links) and is_address_or_cidr(text):
         return True
     return any(link not in strict for link, _ in pointing.means)
 
@@ -107,7 +107,7 @@ def _incomplete(pointing: SpecReference) -> bool:
     """An address; or spelled as one of the kinds that can stand there, and something is missing."""
     said = pointing.reference
     text = said if isinstance(said, str) else said["resource"]
-    if any(link.addresses for link in pointing.links) and is_address_or_cidr(text):
+    if any(link.allows_address for link in pointing.links) and is_address_or_cidr(text):
         return True
     kinds = [KINDS[name] for link in pointing.links for name in link.to]
     collection = text.split("/")[-2:-1]
@@ -131,13 +131,13 @@ def _there(context: DecisionContext, meant: Ref) -> bool:
 
 def there_anyway(ref: Ref, meant: Ref) -> bool:
     """What needs no look: constants, and what the resource itself lies in."""
-    return meant.name in KINDS[meant.kind].constants or meant in parents(ref)
+    return meant.name in KINDS[meant.kind].exposure.builtin_names or meant in parents(ref)
 
 
 def open_to_all(ref: Ref, meant: Ref) -> bool:
     """What everybody of a tenant may refer to: the catalogue, and what is shared with all."""
     kind: Kind = KINDS[meant.kind]
     tenant = meant.scope("tenants")
-    if kind.from_catalogue:
+    if kind.backing is Backing.CATALOGUE:
         return tenant in ("", SHARED_TENANT, ref.scope("tenants"))
-    return kind.shared and tenant == SHARED_TENANT
+    return kind.exposure.to_all_tenants and tenant == SHARED_TENANT
