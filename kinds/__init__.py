@@ -89,7 +89,7 @@ def dependent_kinds(kind: Kind) -> tuple[str, ...]:
     return _FOLLOWERS.get(kind.name, ())
 
 
-def kinds_naming(kind: Kind) -> tuple[str, ...]:
+def releasing_kinds(kind: Kind) -> tuple[str, ...]:
     """The kinds whose specs one of this kind is taken out of when it is deleted."""
     return _DROPPERS.get(kind.name, ())
 

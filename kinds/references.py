@@ -20,7 +20,7 @@ class SpecReference(NamedTuple):
     """The rows that say what may stand there."""
     reference: str | Json
     """As the user wrote it."""
-    means: tuple[tuple[Link, Ref], ...]
+    targets: tuple[tuple[Link, Ref], ...]
     """What it may point to, as it is addressed, the most likely first; empty where it cannot be
     completed."""
 
@@ -32,8 +32,8 @@ def references_in(ref: Ref, spec: Json, *, region: str = "") -> Iterator[SpecRef
         links = tuple(link for link in kind.links if link.at == place)
         for pointer, reference in every(spec, place):
             if reference != WILDCARD or not links[0].allows_wildcard:
-                means = tuple(_meanings(ref, links, reference, region))
-                yield SpecReference(pointer, links, reference, means)
+                targets = tuple(_meanings(ref, links, reference, region))
+                yield SpecReference(pointer, links, reference, targets)
 
 
 WILDCARD = "*"

@@ -28,7 +28,7 @@ def metadata(kind: Kind, resource: Resource, *, region: str, verb: str) -> Json:
     steps = path.split("/")
     shown: Json = {
         "name": steps[-1],
-        "provider": kind.provider.joined,
+        "provider": kind.provider.full_name,
         "resource": kind.resource(path),
         "verb": verb,
         "apiVersion": kind.provider.version,

@@ -90,7 +90,7 @@ SealedActor = str
 
 SYSTEM = Actor(sub="system")
 RECONCILER = Actor(sub="reconciler")
-OWN_SUBS = (SYSTEM.sub, RECONCILER.sub)
+RESERVED_SUBS = (SYSTEM.sub, RECONCILER.sub)
 """Subs that no token may name, so that history never shows a caller as the control plane itself."""
 
 

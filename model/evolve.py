@@ -20,7 +20,7 @@ from secaplane.model.events import (
     Updated,
 )
 from secaplane.model.power import ACTIONS
-from secaplane.model.shape import AT_REST, Condition, PowerState, Resource, State
+from secaplane.model.shape import SETTLED_STATES, Condition, PowerState, Resource, State
 
 CONDITIONS_MAX = 32
 POWER = "powerState"
@@ -145,7 +145,7 @@ def _reported(here: Resource, recorded: RecordedEvent, event: StatusReported) ->
 
 def _transitions(old: State, new: State) -> tuple[State, ...]:
     """Newest first. What settles at once has been creating on the way."""
-    return (new, State.CREATING) if old is State.PENDING and new in AT_REST else (new,)
+    return (new, State.CREATING) if old is State.PENDING and new in SETTLED_STATES else (new,)
 
 
 def _remarked(conditions: tuple[Condition, ...], event: StatusReported) -> tuple[Condition, ...]:

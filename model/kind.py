@@ -176,7 +176,7 @@ class Provider:
         return f"/providers/{self.name}/{self.version}"
 
     @property
-    def joined(self) -> str:
+    def full_name(self) -> str:
         return f"{self.name}/{self.version}"
 
 
@@ -278,7 +278,7 @@ class Kind:
         return {place[1:-1]: step for place, step in steps if place.startswith("{")}
 
     def urn(self, ref: Ref) -> str:
-        return f"{self.provider.joined}/{ref.path}"
+        return f"{self.provider.full_name}/{ref.path}"
 
     def resource(self, path: str) -> str:
         """The path below tenant and workspace, as `metadata.resource` shows it."""

@@ -46,7 +46,7 @@ def _every(value: Any, steps: Sequence[str], here: str) -> Iterator[tuple[str, A
         yield from _every(value[steps[0]], steps[1:], f"{here}/{steps[0]}")
 
 
-def spelled(path: Sequence[str | int]) -> str:
+def pointer_to(path: Sequence[str | int]) -> str:
     """A path of keys and indices as a pointer."""
     return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)
 

@@ -22,7 +22,7 @@ ACTIONS: Mapping[str, Action] = {
 }
 
 
-def wanted(power: Power) -> str:
+def pending_action(power: Power) -> str:
     """The action that brings about what is intended; what was asked for meanwhile and overtaken is
     not done."""
     again = power.desired == "on" and power.restart_requested > power.completed

@@ -73,7 +73,7 @@ def _ids(said: Mapping[str, Any], kind: Kind, region: str) -> dict[str, str] | N
 
 
 def _same_provider(said: str | None, kind: Kind) -> bool:
-    return not said or said in (kind.provider.name, kind.provider.joined)
+    return not said or said in (kind.provider.name, kind.provider.full_name)
 
 
 def spellings(kind: Kind) -> tuple[str, str]:

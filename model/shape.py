@@ -31,7 +31,7 @@ class State(StrEnum):
     ERROR = "error"
 
 
-AT_REST = frozenset({State.ACTIVE, State.ERROR})
+SETTLED_STATES = frozenset({State.ACTIVE, State.ERROR})
 
 
 class Condition(Wire, frozen=True):
@@ -147,7 +147,7 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     def unsettled(self) -> bool:
         """What is wanted and what was found do not agree yet."""
         return not self.gone and (
-            self.observed_position < self.last_intent or self.state not in AT_REST
+            self.observed_position < self.last_intent or self.state not in SETTLED_STATES
         )
 
     @property

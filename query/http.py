@@ -215,7 +215,7 @@ def _unsealed(kind: Kind, dependencies: ReadDependencies, document: str, ids: Js
 
 def _listing(kind: Kind, path: str, items: list[bytes], token: str | None) -> bytes:
     metadata = {
-        "provider": kind.provider.joined,
+        "provider": kind.provider.full_name,
         "resource": kind.resource(path),
         "verb": "GET",
     }

@@ -48,7 +48,7 @@ def _without(here: Resource, gone: Ref) -> Json:
     places = [
         pointing.pointer
         for pointing in references_in(here.ref, here.spec)
-        if pointing.links[0].at in dropping and any(ref == gone for _, ref in pointing.means)
+        if pointing.links[0].at in dropping and any(ref == gone for _, ref in pointing.targets)
     ]
     spec: Json = here.spec
     for place in reversed(places):

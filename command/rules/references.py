@@ -23,7 +23,7 @@ def asked(ref: Ref, spec: Json, *, region: str, sees: Sees) -> list[Ref]:
     return [
         meant
         for pointing in references_in(ref, spec, region=region)
-        for link, meant in pointing.means
+        for link, meant in pointing.targets
         if link.strict and not there_anyway(ref, meant) and (open_to_all(ref, meant) or sees(meant))
     ]
 
@@ -40,7 +40,7 @@ def broken_references(
         if _may_be_absent(context, pointing):
             fine = _within_reach(context, pointing)
         else:
-            fine = any(_there(context, meant) for link, meant in pointing.means if link.strict)
+            fine = any(_there(context, meant) for link, meant in pointing.targets if link.strict)
         if not fine:
             wanted = " or ".join(name for link in pointing.links for name in link.to)
             yield BrokenRule(
@@ -61,7 +61,7 @@ def broken_zones(context: DecisionContext, old: Json | None, new: Json) -> Itera
 
 def bound(pointing: SpecReference, targets: dict[Ref, Resource | None]) -> Resource | None:
     """What a reference points to now, whatever its links ask; None where that is nothing."""
-    for _, meant in pointing.means:
+    for _, meant in pointing.targets:
         target = targets.get(log_ref(meant))
         if target is not None and not target.terminating:
             return target
@@ -88,18 +88,18 @@ def _may_be_absent(context: DecisionContext, pointing: SpecReference) -> bool:
     text = said if isinstance(said, str) else said["resource"]
     if any(link.allows_address for link in pointing.links) and is_address_or_cidr(text):
         return True
-    return any(link not in strict for link, _ in pointing.means)
+    return any(link not in strict for link, _ in pointing.targets)
 
 
 def _within_reach(context: DecisionContext, pointing: SpecReference) -> bool:
     """What is bound later is bound with nobody's rights, so what lies outside the resource's own
     workspace must be the caller's to get already, whether it is there or not."""
     ref = context.ref
-    if not pointing.means:
+    if not pointing.targets:
         return _incomplete(pointing)
     return any(
         _beside(ref, meant) or open_to_all(ref, meant) or context.rights.sees(meant)
-        for _, meant in pointing.means
+        for _, meant in pointing.targets
     )
 
 

@@ -70,7 +70,7 @@ def _reference(ref: Ref) -> dict[str, str]:
     kind = KINDS[ref.kind]
     return {
         "resource": kind.resource(ref.path),
-        "provider": kind.provider.joined,
+        "provider": kind.provider.full_name,
         "tenant": ref.scope("tenants"),
         "workspace": ref.scope("workspaces"),
     }

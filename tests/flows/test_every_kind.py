@@ -97,12 +97,12 @@ def assert_named(metadata: Json, ref: Ref, *, verb: str, version: int) -> None:
     inside = re.sub("^(tenants/demo/)?(workspaces/base/)?", "", ref.path)
     wanted = {
         "name": ref.name,
-        "provider": kind.provider.joined,
+        "provider": kind.provider.full_name,
         "resource": inside if kind.name != "workspace" else f"workspaces/{ref.name}",
         "verb": verb,
         "apiVersion": kind.provider.version,
         "kind": kind.name,
-        "ref": f"{kind.provider.joined}/{ref.path}",
+        "ref": f"{kind.provider.full_name}/{ref.path}",
         "resourceVersion": version,
         "region": REGION,
         **IDS,
@@ -126,7 +126,7 @@ async def test_what_is_made_is_listed(client: Client, kind: Kind) -> None:
     assert listed.json["items"] == [(await client.get(url(place(kind, n)))).json for n in names]
     inside = re.sub("^/(tenants/demo/?)?(workspaces/base/)?", "", collection_path(kind))
     assert listed.json["metadata"] == {
-        "provider": kind.provider.joined,
+        "provider": kind.provider.full_name,
         "resource": inside,
         "verb": "GET",
     }
@@ -218,7 +218,12 @@ def of_the_sdk(ref: Ref) -> Json:
     kind, nobody = KINDS[ref.kind], "0001-01-01T00:00:00Z"
     times = dict.fromkeys(("createdAt", "lastModifiedAt", "deletedAt"), nobody)
     scopes = {field: IDS[field] for field in kind.scope if field in ("tenant", "workspace")}
-    named = {"name": ref.name, "provider": kind.provider.joined, "resource": "", "verb": "put"}
+    named = {
+        "name": ref.name,
+        "provider": kind.provider.full_name,
+        "resource": "",
+        "verb": "put",
+    }
     version = {"apiVersion": kind.provider.version, "kind": kind.name, "resourceVersion": 0}
     region = {"region": REGION} if kind.provider.regional else {}
     return named | times | version | scopes | region | {"ref": ""}

@@ -133,7 +133,7 @@ def spellings(home: Kind, there: Ref) -> list[object]:
     if kind.backing is Backing.CATALOGUE:
         shared = Ref(there.kind, there.path.replace("/demo/", f"/{SHARED_TENANT}/"))
         found += _suffixes(kind, shared, known=set())
-    names = (kind.provider.name, kind.provider.joined)
+    names = (kind.provider.name, kind.provider.full_name)
     provider: list[Json] = [{}, *({"provider": name} for name in names)]
     spelled: list[object] = [{"resource": s, **fields} for s in found for fields in provider]
     spelled += [{"resource": s, "region": REGION} for s in found]

@@ -17,7 +17,7 @@ from secaplane.model.errors import Invalid
 from secaplane.model.events import Created, DeletionRequested
 from secaplane.model.evolve import fold
 from secaplane.model.kind import Backing, Kind
-from secaplane.model.pointer import at, every, spelled
+from secaplane.model.pointer import at, every, pointer_to
 from secaplane.model.shape import Json, Ref, Resource, State
 from tests.kinds.metadata import CLASSES
 from tests.kinds.schemas import FORMATS, Edge, Schema
@@ -254,11 +254,11 @@ def test_every_reference_and_every_zone_in_a_schema_is_in_its_row(kind: Kind) ->
     """Nothing is referred to that is not looked for; a list of names is a link, too."""
     whole = Schema(kind.spec).whole()
     places = list(Schema(kind.spec).places())
-    said = {spelled(p.path).replace("/0", "/*") for p in places if p.title == "Reference"}
+    said = {pointer_to(p.path).replace("/0", "/*") for p in places if p.title == "Reference"}
     linked = {link.at for link in kind.links}
     assert said == {each for each in linked if isinstance(next(values(whole, each)), dict)}
     assert linked - said == {each for each in linked if isinstance(next(values(whole, each)), str)}
-    zones = {spelled(p.path) for p in places if p.path[-1:] == ("zone",)}
+    zones = {pointer_to(p.path) for p in places if p.path[-1:] == ("zone",)}
     assert zones == set(kind.rules.zones)
 
 

@@ -11,7 +11,7 @@ from secaplane.model.events import (
     DeletionRequested,
     Updated,
 )
-from secaplane.model.power import wanted as action
+from secaplane.model.power import pending_action as action
 from secaplane.model.shape import Resource, State
 from secaplane.reconcilers.plan import Plan, RelatedResources, Step, never_active, plan
 from tests.scenario import IDS, TENANT, WEB, found, from_catalogue, given, lived
