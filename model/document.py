@@ -1,4 +1,5 @@
-"""A resource as the API shows it (digest, section 5; CONTRACT: Answers). Pure."""
+"""The JSON document of a resource as the API shows it (digest, section 5; CONTRACT: Answers).
+Pure."""
 
 from typing import Any
 
@@ -10,7 +11,7 @@ from secaplane.model.shape import Json, Resource
 
 
 def document(kind: Kind, resource: Resource, *, region: str, verb: str = "GET") -> Json:
-    """The whole of one resource as JSON values; `region` is the one this house serves."""
+    """The whole document of one resource; `region` is the region of this control plane."""
     shown: Json = {}
     for part in ("labels", "annotations", "extensions"):
         value = getattr(resource, part)
@@ -45,7 +46,7 @@ def metadata(kind: Kind, resource: Resource, *, region: str, verb: str) -> Json:
 
 
 def _modification(resource: Resource) -> Json:
-    """Absent from SKUs, whose metadata class has neither times nor version."""
+    """Times and version; the metadata class of SKUs has neither."""
     shown: dict[str, Any] = {
         "createdAt": resource.created_at,
         "lastModifiedAt": resource.modified_at,

@@ -13,7 +13,7 @@ from secaplane.model.address import is_address_or_cidr
 from secaplane.model.errors import BrokenRule
 from secaplane.model.kind import Backing, Kind, Link
 from secaplane.model.pointer import at, every
-from secaplane.model.reference import spellings
+from secaplane.model.reference import collection_names
 from secaplane.model.shape import Json, Ref, Resource
 
 
@@ -111,7 +111,7 @@ def _incomplete(pointing: SpecReference) -> bool:
         return True
     kinds = [KINDS[name] for link in pointing.links for name in link.to]
     collection = text.split("/")[-2:-1]
-    return not collection or any(collection[0] in spellings(kind) for kind in kinds)
+    return not collection or any(collection[0] in collection_names(kind) for kind in kinds)
 
 
 def _beside(ref: Ref, meant: Ref) -> bool:
