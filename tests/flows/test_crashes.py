@@ -385,7 +385,7 @@ async def test_rows_that_a_crash_took_back_are_made_again_though_nothing_more_ha
         async def caught_up() -> bool:
             async with scene.pool() as pool:
                 checkpoint = await pool.fetchval("select min(position) from checkpoints")
-                return bool(checkpoint == await scene.log.end(STREAM))
+                return bool(checkpoint == (await scene.log.end(STREAM)).sequence)
 
         await until(caught_up, "the rows have everything again")
     await assert_rows_are_the_log(scene)
