@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from secaplane.kinds import KINDS, SHARED_TENANT
-from secaplane.model.kind import Kind, Link
+from secaplane.model.kind import Backing, Kind, Link
 from secaplane.model.pointer import every
 from secaplane.model.shape import Json, Ref
 from tests.flows.client import Answer, Client, client_of
@@ -130,10 +130,10 @@ def spellings(home: Kind, there: Ref) -> list[object]:
     """All suffixes of the URN that leave out only what the home, or the other fields, say."""
     kind = KINDS[there.kind]
     found = list(_suffixes(kind, there, known=set(home.scope)))
-    if kind.from_catalogue:
+    if kind.backing is Backing.CATALOGUE:
         shared = Ref(there.kind, there.path.replace("/demo/", f"/{SHARED_TENANT}/"))
         found += _suffixes(kind, shared, known=set())
-    names = (kind.provider.name, kind.provider.joined)
+    names = (kind.provider.name, kind.provider.full_name)
     provider: list[Json] = [{}, *({"provider": name} for name in names)]
     spelled: list[object] = [{"resource": s, **fields} for s in found for fields in provider]
     spelled += [{"resource": s, "region": REGION} for s in found]
@@ -169,7 +169,7 @@ async def test_what_the_caller_may_not_get_is_not_there(
     somebody, mine = client.by(house.token(f"only-{kind.name}")), Ref("tenant", "tenants/demo")
     for pointer, links in places(kind):
         there = target(links[0].to[0])
-        if links[0].strict and not KINDS[there.kind].from_catalogue and there != mine:
+        if links[0].strict and KINDS[there.kind].backing is not Backing.CATALOGUE and there != mine:
             answer = await asked(somebody, kind, pointer, said(kind, there))
             hidden = [(f"/spec{pointer}", "")]
             assert set(hidden) <= set(refused(answer, NOTHING_THERE))
