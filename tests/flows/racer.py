@@ -28,7 +28,6 @@ from secaplane.eventlog.jetstream import JetStreamLog
 from secaplane.eventlog.log import PrefixExpectation
 from secaplane.model.errors import Refusal
 from secaplane.model.events import Actor, Created, RecordedEvent
-from secaplane.model.position import Position
 from secaplane.model.shape import Json, Ref, State
 
 REPORTS_PER_S, REPORTERS = 1000, 24
@@ -92,11 +91,9 @@ class StoppingLog(JetStreamLog):
     countdown: Countdown
 
     async def append(
-        self, new_event: NewEvent, *, after: Position, expectation: PrefixExpectation | None = None
+        self, new_event: NewEvent, *, expectation: PrefixExpectation | None = None
     ) -> RecordedEvent:
-        recorded = await super().append(
-            msgspec.structs.replace(new_event, previous=after), expectation=expectation
-        )
+        recorded = await super().append(new_event, expectation=expectation)
         if isinstance(new_event.event, Created) and self.countdown.writes_left is not None:
             self.countdown.count()
             await asyncio.Event().wait()
@@ -185,7 +182,7 @@ async def main(path: Path) -> None:
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(tasks), sys.stdin)
     async with process_dependencies(config, writes_log=True) as process:
-        log = StoppingLog(process.nats, stream=config.nats.stream, region=config.site.region)
+        log = StoppingLog(process.nats, streams=process.log.streams, region=config.site.region)
         log.countdown = countdown
         await Racer(command_dependencies(replace(process, log=log), config), countdown).run(tasks)
 

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from secaplane.model.position import parse
 from secaplane.model.shape import Json
 from tests.flows.client import JSON, Answer, Client, at
 from tests.flows.dev_house import DevHouse, Said
@@ -59,7 +60,7 @@ async def test_a_review_of_an_allowed_request_names_the_rule_that_allows_it(
     client: Client, house: DevHouse, workspace: str, jane: str, given: str
 ) -> None:
     allowed = await status(client, caller=jane, verb="put", path=disk(workspace))
-    revision = allowed.pop("policyRevision")
+    revision = parse(allowed.pop("policyRevision"))
     assert allowed == {
         "allowed": True,
         "by": {
@@ -75,13 +76,14 @@ async def test_a_review_of_an_allowed_request_names_the_rule_that_allows_it(
     }
     themselves = client.by(house.token(jane))
     own = await status(themselves, caller=jane, verb="put", path=disk(workspace))
-    assert own.pop("policyRevision") >= revision
+    assert parse(own.pop("policyRevision")) >= revision
     assert own == allowed
     other = at("role-assignment", f"{workspace}-more")
     spec = {"subs": ["x"], "roles": ["seca.workspace-viewer"], "scopes": [{}]}
     made = await client.put(other, {"spec": spec})
     later = await status(client, caller=jane, verb="put", path=disk(workspace))
-    assert later["policyRevision"] >= int(made.headers["Secaplane-Position"]) > revision
+    recorded = parse(made.headers["Secaplane-Position"])
+    assert parse(later["policyRevision"]) >= recorded > revision
 
 
 async def test_a_review_of_a_refused_request_names_the_nearest_permissions(
