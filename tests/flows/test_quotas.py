@@ -12,7 +12,7 @@ from secaplane.model.shape import Json, Ref
 from tests.flows.client import INSTANCE, SKU, Answer, Client, at
 from tests.flows.crashing import Scene, until
 from tests.flows.problems import refused
-from tests.flows.tenants import put_tenant
+from tests.flows.tenant_setup import put_tenant
 
 LIMIT, AT_ONCE = 10, 200
 GB = 10

@@ -7,7 +7,7 @@ from secaplane.model.shape import Json
 from tests.flows.client import SKU, Answer, Client, at
 from tests.flows.crashing import Scene
 from tests.flows.problems import refused
-from tests.flows.tenants import put_tenant
+from tests.flows.tenant_setup import put_tenant
 from tests.positions import STREAM
 
 POOL: Json = {
