@@ -45,6 +45,10 @@ class NatsSettings(Settings, frozen=True):
     url: str = "nats://127.0.0.1:4222"
     """Several servers of one cluster are parted by commas."""
     stream: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,32}\Z")] = "SECA"
+    """The stream that records every kind, or the regional ones where `global_stream` is set."""
+    global_stream: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{0,32}\Z")] = ""
+    """A stream of its own for the kinds of global providers (authorization, tenants). Empty: they
+    are in `stream`. Fixed when the log is created."""
     replicas: Annotated[int, Meta(ge=1, le=5)] = 1
 
 

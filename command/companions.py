@@ -10,7 +10,8 @@ from secaplane.command.rules.commands import Put
 from secaplane.kinds import KINDS
 from secaplane.model.errors import PreconditionFailed
 from secaplane.model.events import OWN_SUBS, SYSTEM
-from secaplane.model.shape import Position, Ref, Resource
+from secaplane.model.position import Position
+from secaplane.model.shape import Ref, Resource
 
 
 async def companion_of(dependencies: CommandDependencies, resource: Resource) -> Resource | None:
@@ -24,13 +25,13 @@ async def companion_of(dependencies: CommandDependencies, resource: Resource) ->
         return None
     made = companion(resource.ref, resource.spec, "")
     found = await dependencies.cache.current(Ref(made.kind, made.path))
-    return found if found is not None and found.life > resource.life else None
+    return found if found is not None and _began_after(found, resource) else None
 
 
 async def _creator(dependencies: CommandDependencies, resource: Resource) -> str:
-    before = Position(resource.life - 1)
+    before = resource.life.moved(-1)
     created = await dependencies.log.read(resource.ref, after=before, up_to=resource.life)
-    return created[0].actor.sub
+    return created[0].sub
 
 
 async def ensure_companion(
@@ -71,3 +72,10 @@ async def ensure_companion(
         theirs = await dependencies.cache.current(ref)
         return theirs.position if theirs else None
     return handled.position
+
+
+def _began_after(one: Resource, other: Resource) -> bool:
+    """Positions of two streams have no order; there, the times of the events decide."""
+    if one.life.stream == other.life.stream:
+        return one.life > other.life
+    return one.created_at >= other.created_at

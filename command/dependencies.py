@@ -13,7 +13,8 @@ from secaplane.eventlog.log import Log
 from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.kinds.shares import QuotaShare
 from secaplane.model.errors import Unavailable
-from secaplane.model.shape import Json, Position, Ref
+from secaplane.model.position import Position
+from secaplane.model.shape import Json, Ref
 
 AskReferrers = Callable[[Sequence[Ref], bool], Awaitable[Sequence[Ref]]]
 """(addresses, also what is going) -> what the read model knows to hold one of them."""
@@ -65,6 +66,8 @@ class CommandDependencies:
     cache: ResourceCache
     clock: Callable[[], datetime]
     new_uid: Callable[[], str]
+    new_salt: Callable[[], bytes]
+    """SALT_BYTES random bytes for each event."""
     children: AskChildren
     referrers: AskReferrers
     named_by: AskNamedBy

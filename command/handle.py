@@ -25,7 +25,8 @@ from secaplane.kinds import KINDS, children, parents
 from secaplane.model.errors import Refusal, Unavailable
 from secaplane.model.events import SYSTEM, Actor, AnyEvent, Created
 from secaplane.model.evolve import evolve, fold
-from secaplane.model.shape import BEGINNING, Position, Ref, Resource
+from secaplane.model.position import BEGINNING, Position
+from secaplane.model.shape import Ref, Resource
 
 CONTENTION_S_MAX = 2.0
 INSIDE_S_MAX = 5.0
@@ -212,16 +213,32 @@ def _new_event(
     """Event time is the later of the clock and a millisecond after the resource's last event."""
     latest = context.latest
     now = dependencies.clock()
-    uid = dependencies.new_uid() if isinstance(event, Created) or latest is None else latest.uid
+    if latest is None or isinstance(event, Created):
+        uid = dependencies.new_uid()
+        tenant = _tenant(context, uid)
+    else:
+        uid, tenant = latest.uid, latest.tenant
     return NewEvent(
         ref=envelope.ref,
         uid=uid,
+        tenant=tenant,
         time=max(now, latest.time + TICK) if latest else now,
         request=envelope.request,
         cause=envelope.cause,
+        previous=context.position,
+        salt=dependencies.new_salt(),
         actor=envelope.actor,
         event=event,
     )
+
+
+def _tenant(context: DecisionContext, uid: str) -> str:
+    """The uid of the tenant's life that contains a new resource; a tenant contains itself."""
+    if context.kind.name == "tenant":
+        return uid
+    tenants = (parent for ref, parent in context.parents.items() if ref.kind == "tenant")
+    tenant = next(tenants, None)
+    return tenant.uid if tenant is not None else ""
 
 
 async def _appended(
@@ -236,9 +253,7 @@ async def _appended(
     load of them, only who is quick wins."""
     while True:
         try:
-            recorded = await dependencies.log.append(
-                new_event, after=context.position, expectation=expectation
-            )
+            recorded = await dependencies.log.append(new_event, expectation=expectation)
         except VersionConflict:
             expectation = (
                 await children_reader.moved()

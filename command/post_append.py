@@ -15,7 +15,8 @@ from secaplane.command.rules.references import asked, broken_references
 from secaplane.kinds import KINDS, log_ref, parents
 from secaplane.kinds.references import targets_of
 from secaplane.model.errors import Conflict, NotFound, Refusal, Unavailable, invalid
-from secaplane.model.shape import Position, Resource
+from secaplane.model.position import Position
+from secaplane.model.shape import Resource
 
 COUNTED_S_MAX = 2.0
 UNCOUNTED = "it is recorded; whether the quota allows it is not known yet; read it, then try again"
@@ -59,6 +60,9 @@ async def _orphan(dependencies: CommandDependencies, child: Resource) -> Violati
         if here.terminating:
             refusal = Conflict(f"{parent.kind} {parent.name} is being deleted")
             return Violation(refusal, WHOLE, child.position)
+        if parent.kind == "tenant" and here.uid != child.tenant:
+            refusal = Conflict(f"tenant {parent.name} was deleted and created again; try again")
+            return Violation(refusal, WHOLE, child.position)
     return None
 
 
@@ -92,7 +96,7 @@ async def _over(
         before, now
     ):
         return None
-    if not await dependencies.reached(now.position, COUNTED_S_MAX):
+    if not await dependencies.reached([now.position], COUNTED_S_MAX):
         raise Unavailable(UNCOUNTED)
     too_much = await quota_violation(dependencies, now)
     if too_much is None:

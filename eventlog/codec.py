@@ -1,12 +1,17 @@
-"""How an event is written down and read back. Its position is not: the log gives that.
+"""Writing events as bytes and reading them back. Their position is not among the bytes: the log
+gives it.
 
-The envelope is fixed from the first day, because history is for ever: `type` and `v` are
-written-out constants, never class names, and golden files hold every type and version that was
-ever written. Specs and statuses stay plain JSON here: they were checked at the door on the day
-they came in, and a rule that is stricter today must not make yesterday unreadable. A changed
-meaning is a new type, with an upcast here.
+The envelope is fixed: `type` and `v` are written-out constants, never class names, and golden files
+hold every type and version that was ever written, because history is read for ever. Specs and
+statuses stay plain JSON here: they were validated when they were accepted, and a stricter rule of
+today must not make an event of yesterday undecodable. A changed meaning is a new type, with an
+upcast here.
+
+Format 2. The actor and the body may each be a string instead of an object: then they are encrypted,
+and reading them needs a key. `salt` makes a digest of the bytes say nothing about their contents.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
@@ -20,13 +25,16 @@ from secaplane.model.events import (
     Deleted,
     DeletionRequested,
     RecordedEvent,
+    SealedActor,
     StatusReported,
     Updated,
 )
-from secaplane.model.shape import BEGINNING, Position, Ref
+from secaplane.model.position import BEGINNING, Position
+from secaplane.model.shape import Ref
 
 EVENT_BYTES_MAX = 2 * 1024 * 1024
-VERSION = 1
+SALT_BYTES = 16
+VERSION = 2
 TYPES: dict[str, type[AnyEvent]] = {
     "created": Created,
     "updated": Updated,
@@ -39,96 +47,122 @@ NAMES = {type_: name for name, type_ in TYPES.items()}
 
 
 class Undecodable(Exception):
-    """What lies at this position is no event that this house can read."""
+    """The bytes at a position are no event that this release can read."""
 
 
 class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """A recorded event without its position: what is written."""
+    """An event with its envelope and without a position: what is appended."""
 
     ref: Ref
     uid: str
+    tenant: str = ""
     time: datetime
     request: str
     cause: Position = BEGINNING
-    actor: Actor
+    previous: Position = BEGINNING
+    salt: bytes
+    """SALT_BYTES random bytes."""
+    actor: Actor | SealedActor
     event: AnyEvent
 
-    def at(self, position: Position, previous: Position | None = None) -> RecordedEvent:
+    def at(self, position: Position) -> RecordedEvent:
         return RecordedEvent(
             ref=self.ref,
             uid=self.uid,
+            tenant=self.tenant,
             position=position,
             time=self.time,
             request=self.request,
             cause=self.cause,
+            previous=self.previous,
             actor=self.actor,
             event=self.event,
-            previous=previous,
         )
 
 
 class _Envelope(msgspec.Struct, frozen=True, kw_only=True):
     v: int
     type: str
+    stream: str
     kind: str
     path: str
     uid: str
+    tenant: str
     time: datetime
     request: str
     cause: Position
-    actor: Actor
+    previous: Position
+    salt: bytes
+    actor: Actor | SealedActor
     body: msgspec.Raw
 
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _decode = msgspec.json.Decoder(_Envelope).decode
 _bodies = {name: msgspec.json.Decoder(type_) for name, type_ in TYPES.items()}
+_decode_sealed = msgspec.json.Decoder(str).decode
+
+OpenBody = Callable[[Ref, str, str], bytes]
+"""(resource, uid of the tenant's life, sealed body) -> the body in clear; raises Undecodable."""
 
 
-def encode(new_event: NewEvent) -> bytes:
-    """Raises:
-    TooLarge: over EVENT_BYTES_MAX; a spec is limited at the door, a report by this.
+def encode(new_event: NewEvent, stream: str) -> bytes:
+    """The bytes of an event for a stream.
+
+    Raises:
+        ContentTooLarge: over EVENT_BYTES_MAX; a spec is limited when it is accepted, a report here.
     """
     data = _encode(
         _Envelope(
             v=VERSION,
             type=NAMES[type(new_event.event)],
+            stream=stream,
             kind=new_event.ref.kind,
             path=new_event.ref.path,
             uid=new_event.uid,
+            tenant=new_event.tenant,
             time=new_event.time,
             request=new_event.request,
             cause=new_event.cause,
+            previous=new_event.previous,
+            salt=new_event.salt,
             actor=new_event.actor,
             body=msgspec.Raw(_encode(new_event.event)),
         )
     )
     if len(data) > EVENT_BYTES_MAX:
-        raise ContentTooLarge(
-            f"an event of {len(data)} bytes; at most {EVENT_BYTES_MAX} can be kept"
-        )
+        raise ContentTooLarge(f"event too large: {len(data)} bytes; at most {EVENT_BYTES_MAX}")
     return data
 
 
-def decode(data: bytes, position: Position, previous: Position | None = None) -> RecordedEvent:
-    """Raises:
-    Unreadable: not an envelope, or of a version or type this house does not know.
+def decode(data: bytes, position: Position, open_body: OpenBody | None = None) -> RecordedEvent:
+    """The event in the bytes at a position.
+
+    Raises:
+        Undecodable: no envelope, an unknown version or type, or a sealed body without a key.
     """
     try:
-        new_event = _decode(data)
-        if new_event.v != VERSION or new_event.type not in _bodies:
-            raise Undecodable(f"event {new_event.type} v{new_event.v} is not known here")
-        event: AnyEvent = _bodies[new_event.type].decode(new_event.body)
+        envelope = _decode(data)
+        if envelope.v != VERSION or envelope.type not in _bodies:
+            raise Undecodable(f"unknown event type {envelope.type} v{envelope.v}")
+        ref = Ref(envelope.kind, envelope.path)
+        body = bytes(envelope.body)
+        if body.startswith(b'"'):
+            if open_body is None:
+                raise Undecodable("the event's body is sealed, and there is no key for it here")
+            body = open_body(ref, envelope.tenant, _decode_sealed(body))
+        event: AnyEvent = _bodies[envelope.type].decode(body)
     except msgspec.DecodeError as error:
         raise Undecodable(str(error)) from error
     return RecordedEvent(
-        ref=Ref(new_event.kind, new_event.path),
-        uid=new_event.uid,
+        ref=ref,
+        uid=envelope.uid,
+        tenant=envelope.tenant,
         position=position,
-        time=new_event.time,
-        request=new_event.request,
-        cause=new_event.cause,
-        actor=new_event.actor,
+        time=envelope.time,
+        request=envelope.request,
+        cause=envelope.cause,
+        previous=envelope.previous,
+        actor=envelope.actor,
         event=event,
-        previous=previous,
     )

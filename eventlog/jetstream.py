@@ -1,21 +1,22 @@
-"""The log on NATS JetStream: one stream, one subject for each resource; the only file that knows.
+"""The log on NATS JetStream: one subject for each resource, in one stream or two.
 
-What JetStream promises and what it does not stands in docs/jetstream.md. In short: appends expect a
-last sequence, questions about the last position go to the stream's leader, histories are read by
-batched direct gets, and followers pull by stream sequence and are told of every gap.
+docs/jetstream.md says what JetStream guarantees and what it does not. In short: appends carry an
+expected last sequence (optimistic concurrency), questions about the last position go to the
+stream's leader, histories are read by batched direct gets, and followers pull by sequence.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 
 import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from secaplane.eventlog.codec import NewEvent, Undecodable, decode, encode
+from secaplane.eventlog.codec import NewEvent, decode, encode
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
+from secaplane.eventlog.decoding import address_of, decode_followed
 from secaplane.eventlog.jetstream_api import (
     ANSWER_S_MAX,
     PREPARE_S_MAX,
@@ -24,43 +25,37 @@ from secaplane.eventlog.jetstream_api import (
     direct_batch,
     json,
 )
+from secaplane.eventlog.jetstream_follow import follow_raw
 from secaplane.eventlog.log import (
     Followed,
     LogUnavailable,
     PrefixExpectation,
-    UndecodableEvent,
+    RawEvent,
     VersionConflict,
 )
-from secaplane.eventlog.subjects import ALL_SUBJECTS, every, prefix, ref, subject
+from secaplane.eventlog.streams import Streams
+from secaplane.eventlog.subjects import ALL_SUBJECTS, every, prefix, subject
 from secaplane.model.events import RecordedEvent
-from secaplane.model.shape import BEGINNING, Position, Ref
+from secaplane.model.position import BEGINNING, Position, position
+from secaplane.model.shape import Ref
 
 PUBLISH_S_MAX = 1.5
-FOLLOW_BATCH_MAX = 1000
-QUIET_S = 1.0
-"""How long a follower's request stays open at the server while nothing happens: as long again, and
-it notices that the server was started anew and has forgotten it."""
-FORGOTTEN_S = 30.0
 WRONG_LAST_SEQUENCE = (10071, 10164)
 NO_MESSAGE_FOUND = 10037
 EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 EXPECTED_OF = "Nats-Expected-Last-Subject-Sequence-Subject"
-ACK_TOKENS = 9
-"""In a reply subject without domain and account; with them the sequence stands two later."""
 PAYLOAD_BYTES_MIN = 4 * 1024 * 1024
-
-
-UNREACHED: tuple[type[Exception], ...] = (LogUnavailable, *CONNECTION_ERRORS)
+LAGGING_S = 0.01
+"""Before a replica that lags behind the leader is asked again."""
 
 
 class _Message(msgspec.Struct, frozen=True):
     seq: int
     data: bytes = b""
-    hdrs: bytes = b""
 
 
 class _Answer(msgspec.Struct, frozen=True):
-    """The parts of a JetStream answer that somebody here looks at."""
+    """The parts of a JetStream answer that are read here."""
 
     error: ServerError | None = None
     seq: int = 0
@@ -72,34 +67,115 @@ _answer = msgspec.json.Decoder(_Answer).decode
 
 
 class JetStreamLog:
-    """The log of one region; `stream` names the stream that holds it.
+    """The log of one region.
 
     The client must have been connected with `pending_size=0`, so that nothing is buffered through a
     reconnect and delivered later.
     """
 
-    def __init__(self, nats: Client, *, stream: str, region: str) -> None:
-        self._nats, self._stream, self._region = nats, stream, region
-        self._get = f"$JS.API.STREAM.MSG.GET.{stream}"
-        self._direct = f"$JS.API.DIRECT.GET.{stream}"
+    def __init__(self, nats: Client, *, streams: Streams, region: str) -> None:
+        self._nats, self._streams, self._region = nats, streams, region
         self._ask = partial(asked, nats, _answer)
 
+    @property
+    def streams(self) -> Streams:
+        return self._streams
+
     async def prepare(self, *, replicas: int = 1) -> None:
-        """Make the stream, or leave the one that is there; history cannot be taken from it.
+        """Create the streams that do not exist yet; those that exist stay as they are.
 
         Raises:
-            ValueError: the server would refuse an event of the size the house allows.
+            ValueError: the server would refuse an event of the largest size.
+            LogUnavailable: the server did not answer, or refused.
         """
         if self._nats.max_payload < PAYLOAD_BYTES_MIN:
             raise ValueError(
                 f"NATS allows {self._nats.max_payload} bytes a message; set max_payload to at "
                 f"least {PAYLOAD_BYTES_MIN}"
             )
-        if await self.exists():
-            return
+        for stream in self._streams.names:
+            if not await self._exists(stream):
+                await self._create(stream, replicas)
+
+    async def exists(self) -> bool:
+        """Whether every stream has been created."""
+        return all([await self._exists(stream) for stream in self._streams.names])
+
+    async def append(
+        self, new_event: NewEvent, *, expectation: PrefixExpectation | None = None
+    ) -> RecordedEvent:
+        expected = expectation.after if expectation else new_event.previous
+        headers = {EXPECTED: str(expected.sequence)}
+        if expectation is not None:
+            headers[EXPECTED_OF] = prefix(expectation.around, self._region)
+        stream = self._streams.of(new_event.ref.kind)
+        address, data = subject(new_event.ref, self._region), encode(new_event, stream)
+        answer = await self._ask(address, data, seconds=PUBLISH_S_MAX, headers=headers)
+        if answer.error is None:
+            return new_event.at(Position(stream, answer.seq))
+        if answer.error.err_code in WRONG_LAST_SEQUENCE:
+            raise VersionConflict
+        raise LogUnavailable(answer.error.description)
+
+    async def last(self, ref: Ref) -> Position:
+        return await self._last(self._streams.of(ref.kind), subject(ref, self._region))
+
+    async def latest(self, ref: Ref) -> RecordedEvent | None:
+        stream = self._streams.of(ref.kind)
+        message = await self._last_message(stream, subject(ref, self._region))
+        return None if message is None else decode(message.data, Position(stream, message.seq))
+
+    async def last_within(self, ref: Ref) -> Position:
+        return await self._last(self._streams.of(ref.kind), prefix(ref, self._region))
+
+    async def last_of(self, kind: str) -> Position:
+        return await self._last(self._streams.of(kind), every(kind, self._region))
+
+    async def end(self, stream: str) -> Position:
+        return await self._last(stream, ALL_SUBJECTS)
+
+    async def read(
+        self, ref: Ref, *, after: Position = BEGINNING, up_to: Position | None = None
+    ) -> tuple[RecordedEvent, ...]:
+        end = await self.last(ref) if up_to is None else up_to
+        return await self._read(ref.kind, subject(ref, self._region), after, end)
+
+    async def read_within(
+        self, ref: Ref, *, after: Position, up_to: Position
+    ) -> tuple[RecordedEvent, ...]:
+        return await self._read(ref.kind, prefix(ref, self._region), after, up_to)
+
+    async def touched(self, kind: str, *, after: Position, up_to: Position) -> frozenset[Ref]:
+        subjects = every(kind, self._region)
+        messages = await self._messages(self._streams.of(kind), subjects, after, up_to)
+        return frozenset(address_of((each.headers or {})["Nats-Subject"]) for each in messages)
+
+    async def follow(
+        self, stream: str, *, after: Position
+    ) -> AsyncGenerator[Sequence[Followed], None]:
+        async with contextlib.aclosing(self.follow_raw(stream, after=after)) as batches:
+            async for batch in batches:
+                yield [decode_followed(each) for each in batch]
+
+    def follow_raw(
+        self, stream: str, *, after: Position
+    ) -> AsyncGenerator[Sequence[RawEvent], None]:
+        return follow_raw(self._nats, stream, self._consumer, after=after)
+
+    async def _consumer(self, request: str, question: bytes) -> str:
+        answer = await self._ask(request, question)
+        if not answer.name:
+            raise LogUnavailable(answer.error.description if answer.error else "no consumer")
+        return answer.name
+
+    async def _exists(self, stream: str) -> bool:
+        known = await self._ask(f"$JS.API.STREAM.INFO.{stream}", b"")
+        return known.error is None
+
+    async def _create(self, stream: str, replicas: int) -> None:
         config = {
-            "name": self._stream,
-            "subjects": [ALL_SUBJECTS],
+            "name": stream,
+            "subjects": list(self._streams.subjects(stream, self._region)),
             "storage": "file",
             "retention": "limits",
             "num_replicas": replicas,
@@ -108,85 +184,19 @@ class JetStreamLog:
             "deny_delete": True,
             "deny_purge": True,
         }
-        made = await self._ask(
-            f"$JS.API.STREAM.CREATE.{self._stream}", json(config), seconds=PREPARE_S_MAX
+        created = await self._ask(
+            f"$JS.API.STREAM.CREATE.{stream}", json(config), seconds=PREPARE_S_MAX
         )
-        if made.error is not None:
-            raise LogUnavailable(made.error.description)
+        if created.error is not None:
+            raise LogUnavailable(created.error.description)
 
-    async def exists(self) -> bool:
-        """Whether somebody has prepared it."""
-        known = await self._ask(f"$JS.API.STREAM.INFO.{self._stream}", b"")
-        return known.error is None
+    async def _last(self, stream: str, subjects: str) -> Position:
+        message = await self._last_message(stream, subjects)
+        return BEGINNING if message is None else position(stream, message.seq)
 
-    async def append(
-        self, new_event: NewEvent, *, after: Position, expectation: PrefixExpectation | None = None
-    ) -> RecordedEvent:
-        headers = {EXPECTED: str(expectation.after if expectation else after)}
-        if expectation is not None:
-            around = prefix(expectation.around, self._region)
-            headers[EXPECTED_OF] = around
-        address = subject(new_event.ref, self._region)
-        answer = await self._ask(address, encode(new_event), seconds=PUBLISH_S_MAX, headers=headers)
-        if answer.error is None:
-            return new_event.at(Position(answer.seq), None if expectation else after)
-        if answer.error.err_code in WRONG_LAST_SEQUENCE:
-            raise VersionConflict
-        raise LogUnavailable(answer.error.description)
-
-    async def last(self, ref: Ref) -> Position:
-        return await self._last(subject(ref, self._region))
-
-    async def latest(self, ref: Ref) -> RecordedEvent | None:
-        message = await self._last_message(subject(ref, self._region))
-        if message is None:
-            return None
-        return decode(message.data, Position(message.seq), _before_raw(message.hdrs))
-
-    async def last_within(self, ref: Ref) -> Position:
-        return await self._last(prefix(ref, self._region))
-
-    async def last_of(self, kind: str) -> Position:
-        return await self._last(every(kind, self._region))
-
-    async def end(self) -> Position:
-        return await self._last(ALL_SUBJECTS)
-
-    async def read(
-        self, ref: Ref, *, after: Position = BEGINNING, up_to: Position | None = None
-    ) -> tuple[RecordedEvent, ...]:
-        end = await self.last(ref) if up_to is None else up_to
-        return await self._read(subject(ref, self._region), after, end)
-
-    async def read_within(
-        self, ref: Ref, *, after: Position, up_to: Position
-    ) -> tuple[RecordedEvent, ...]:
-        return await self._read(prefix(ref, self._region), after, up_to)
-
-    async def touched(self, kind: str, *, after: Position, up_to: Position) -> frozenset[Ref]:
-        found = await self._messages(every(kind, self._region), after, up_to)
-        return frozenset(_address((message.headers or {})["Nats-Subject"]) for message in found)
-
-    async def follow(self, *, after: Position) -> AsyncGenerator[Sequence[Followed], None]:
-        """Pulls by stream sequence from a consumer that can be thrown away: when it or the server
-        goes, the next one begins after the last event that was handed over."""
-        while True:
-            try:
-                async with contextlib.aclosing(self._pulled(after)) as batches:
-                    async for batch in batches:
-                        if batch:
-                            after = batch[-1].position
-                        yield batch
-            except UNREACHED:
-                yield ()
-                await asyncio.sleep(0.2)
-
-    async def _last(self, address: str) -> Position:
-        message = await self._last_message(address)
-        return BEGINNING if message is None else Position(message.seq)
-
-    async def _last_message(self, address: str) -> _Message | None:
-        answer = await self._ask(self._get, json({"last_by_subj": address}))
+    async def _last_message(self, stream: str, subjects: str) -> _Message | None:
+        question = json({"last_by_subj": subjects})
+        answer = await self._ask(f"$JS.API.STREAM.MSG.GET.{stream}", question)
         if answer.message is not None:
             return answer.message
         if answer.error is not None and answer.error.err_code == NO_MESSAGE_FOUND:
@@ -196,117 +206,36 @@ class JetStreamLog:
         )
 
     async def _read(
-        self, address: str, after: Position, up_to: Position
+        self, kind: str, subjects: str, after: Position, up_to: Position
     ) -> tuple[RecordedEvent, ...]:
-        found = await self._messages(address, after, up_to)
-        return tuple(
-            decode(message.data, _sequence(message), _before(message.headers or {}))
-            for message in found
-        )
+        stream = self._streams.of(kind)
+        messages = await self._messages(stream, subjects, after, up_to)
+        return tuple(decode(each.data, Position(stream, _sequence(each))) for each in messages)
 
-    async def _messages(self, address: str, after: Position, up_to: Position) -> list[Msg]:
+    async def _messages(
+        self, stream: str, subjects: str, after: Position, up_to: Position
+    ) -> list[Msg]:
         """A direct get may be answered by a replica that lags behind the leader who named `up_to`:
-        what is missing is asked for again until it is there, or the time is up."""
+        the missing part is asked for again until it arrives, or the time is up."""
         messages: list[Msg] = []
+        begin, end = after.sequence, up_to.sequence
         try:
             async with asyncio.timeout(ANSWER_S_MAX):
-                while after < up_to:
-                    question = {"seq": after + 1, "next_by_subj": address}
-                    found, _ = await direct_batch(self._nats, self._direct, question)
-                    if not found:
-                        await asyncio.sleep(0.01)
-                    for message in found:
-                        after = _sequence(message)
-                        if after <= up_to:
+                while begin < end:
+                    question = {"seq": begin + 1, "next_by_subj": subjects}
+                    arrived, _ = await direct_batch(
+                        self._nats, f"$JS.API.DIRECT.GET.{stream}", question
+                    )
+                    if not arrived:
+                        await asyncio.sleep(LAGGING_S)
+                    for message in arrived:
+                        begin = _sequence(message)
+                        if begin <= end:
                             messages.append(message)
         except CONNECTION_ERRORS as error:
             raise LogUnavailable(f"history up to {up_to} was not read") from error
         return messages
 
-    async def _pulled(self, after: Position) -> AsyncGenerator[Sequence[Followed], None]:
-        consumer = await self._consumer(after)
-        arrived: asyncio.Queue[Msg] = asyncio.Queue()
-        inbox = self._nats.new_inbox()
-        answers = await self._nats.subscribe(inbox, cb=arrived.put, pending_bytes_limit=-1)
-        following = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{consumer}"
-        question = json({"batch": FOLLOW_BATCH_MAX, "expires": int(QUIET_S * 1e9)})
-        try:
-            while True:
-                await self._nats.publish(following, question, reply=inbox)
-                left, over = FOLLOW_BATCH_MAX, False
-                while left and not over:
-                    batch, over = await self._arrivals(arrived)
-                    left -= len(batch)
-                    yield batch
-        finally:
-            with contextlib.suppress(
-                *CONNECTION_ERRORS,
-            ):
-                await answers.unsubscribe()
 
-    async def _arrivals(self, arrived: asyncio.Queue[Msg]) -> tuple[list[Followed], bool]:
-        """Whatever is there, at least one message; and whether the server closed the request."""
-        try:
-            async with asyncio.timeout(QUIET_S + 1):
-                messages = [await arrived.get()]
-        except TimeoutError as error:
-            raise LogUnavailable("the follower's request was forgotten") from error
-        while not arrived.empty():
-            messages.append(arrived.get_nowait())
-        batch: list[Followed] = []
-        for message in messages:
-            if not message.data and (status := (message.headers or {}).get("Status")):
-                if status not in ("404", "408"):
-                    raise LogUnavailable(f"the follower's request ended with {status}")
-                return batch, True
-            batch.append(_followed(message))
-        return batch, False
-
-    async def _consumer(self, after: Position) -> str:
-        config = {
-            "ack_policy": "none",
-            "deliver_policy": "by_start_sequence",
-            "opt_start_seq": after + 1,
-            "replay_policy": "instant",
-            "mem_storage": True,
-            "num_replicas": 1,
-            "inactive_threshold": int(FORGOTTEN_S * 1e9),
-        }
-        question = json({"stream_name": self._stream, "config": config})
-        answer = await self._ask(f"$JS.API.CONSUMER.CREATE.{self._stream}", question)
-        if not answer.name:
-            raise LogUnavailable(answer.error.description if answer.error else "no consumer")
-        return answer.name
-
-
-def _sequence(message: Msg) -> Position:
-    return Position(int((message.headers or {})["Nats-Sequence"]))
-
-
-def _before(headers: Mapping[str, str]) -> Position | None:
-    """What the append expected is what was there; unless it expected it of a whole prefix."""
-    expected = headers.get(EXPECTED)
-    return None if expected is None or EXPECTED_OF in headers else Position(int(expected))
-
-
-def _before_raw(headers: bytes) -> Position | None:
-    """The same, from headers as the leader's answer holds them."""
-    lines = (line.partition(":") for line in headers.decode("latin-1").split("\r\n"))
-    return _before({name: value.strip() for name, _, value in lines})
-
-
-def _followed(message: Msg) -> Followed:
-    tokens = message.reply.split(".")
-    position = Position(int(tokens[5] if len(tokens) == ACK_TOKENS else tokens[7]))
-    try:
-        return decode(message.data, position, _before(message.headers or {}))
-    except Undecodable as reason:
-        return UndecodableEvent(_address(message.subject), position, str(reason))
-
-
-def _address(subject: str) -> Ref:
-    """Also of what was put where no resource can lie."""
-    try:
-        return ref(subject)
-    except ValueError:
-        return Ref("", subject)
+def _sequence(message: Msg) -> int:
+    return int((message.headers or {})["Nats-Sequence"])

@@ -1,106 +1,133 @@
-"""What the rest of the house may ask of the log."""
+"""The log's interface: append with optimistic concurrency, read, follow.
 
-from collections.abc import AsyncGenerator, Sequence
-from typing import Protocol
+One resource is one aggregate is one subject of one stream. A position belongs to one stream; which
+stream records a kind is fixed (`eventlog.streams`).
+"""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from secaplane.eventlog.codec import NewEvent
+from secaplane.eventlog.streams import Streams
 from secaplane.model.events import RecordedEvent
-from secaplane.model.shape import BEGINNING, Position, Ref
+from secaplane.model.position import BEGINNING, Position
+from secaplane.model.shape import Ref
 
 
 class VersionConflict(Exception):
-    """Someone appended first; look again and decide again."""
+    """Another event was appended first; load and decide again."""
 
 
 class LogUnavailable(Exception):
-    """The log did not answer. What was asked of it may have happened, or not."""
+    """The log did not answer. An append may have been recorded, or not."""
 
 
 class PrefixExpectation(msgspec.Struct, frozen=True):
-    """An expectation about everything that lies in a resource: nothing after this position."""
+    """An expected position for a resource and everything below it: no event after `after`."""
 
     around: Ref
     after: Position
 
 
 class UndecodableEvent(msgspec.Struct, frozen=True):
-    """A place in the log whose event cannot be read: its address is all that is known."""
+    """An event that this release cannot decode: only its address and position are known."""
 
     ref: Ref
     position: Position
     reason: str
 
 
+class RawEvent(NamedTuple):
+    """An event as it is stored, for followers that need the exact bytes (the Merkle log)."""
+
+    position: Position
+    subject: str
+    headers: Mapping[str, str]
+    data: bytes
+
+
 Followed = RecordedEvent | UndecodableEvent
 
 
 class Log(Protocol):
+    @property
+    def streams(self) -> Streams:
+        """Which streams there are, and which kinds each records."""
+        ...
+
     async def append(
-        self, new_event: NewEvent, *, after: Position, expectation: PrefixExpectation | None = None
+        self, new_event: NewEvent, *, expectation: PrefixExpectation | None = None
     ) -> RecordedEvent:
-        """Write one event, provided nothing happened to its resource after `after` (with a guard:
-        to anything that lies in `expectation.around` after `expectation.after`).
+        """Record one event, if its resource has no event after `new_event.previous` (with an
+        expectation: if nothing below `expectation.around` has one after `expectation.after`).
 
         Raises:
-            Raced: something did happen.
-            Unanswered: no answer came; the event may be in the log.
+            VersionConflict: there is one.
+            LogUnavailable: no answer came; the event may have been recorded.
         """
         ...
 
     async def last(self, ref: Ref) -> Position:
-        """The resource's last position as the leader knows it, 0 if it never was.
+        """The position of the resource's last event according to the stream's leader; BEGINNING if
+        it has none.
 
         Raises:
-            Unanswered: the leader did not say.
+            LogUnavailable: the leader did not answer.
         """
         ...
 
     async def latest(self, ref: Ref) -> RecordedEvent | None:
-        """The resource's last event as the leader knows it, None if it never was.
+        """The resource's last event according to the stream's leader; None if it has none.
 
         Raises:
-            Unanswered: the leader did not say.
-            Unreadable: it is no event that this house can read.
+            LogUnavailable: the leader did not answer.
+            Undecodable: this release cannot decode it.
         """
         ...
 
     async def last_within(self, ref: Ref) -> Position:
-        """The last position of anything that lies in this resource, itself included."""
+        """The last position of the resource and of everything below it in its stream."""
         ...
 
     async def last_of(self, kind: str) -> Position:
-        """The last position of any resource of this kind."""
+        """The last position of any resource of a kind."""
         ...
 
-    async def end(self) -> Position:
-        """The last position of all."""
+    async def end(self, stream: str) -> Position:
+        """The last position of a stream."""
         ...
 
     async def read(
         self, ref: Ref, *, after: Position = BEGINNING, up_to: Position | None = None
     ) -> tuple[RecordedEvent, ...]:
-        """A resource's history after a position, up to another.
+        """A resource's history after a position, up to and including another.
 
         Raises:
-            Unanswered: the log did not answer, or answered with less than `up_to`.
-            Unreadable: an event in it cannot be read.
+            LogUnavailable: the log did not answer, or answered with less than `up_to`.
+            Undecodable: this release cannot decode one of the events.
         """
         ...
 
     async def read_within(
         self, ref: Ref, *, after: Position, up_to: Position
     ) -> tuple[RecordedEvent, ...]:
-        """What happened to anything that lies in this resource, itself included."""
+        """The events of a resource and of everything below it, in order."""
         ...
 
     async def touched(self, kind: str, *, after: Position, up_to: Position) -> frozenset[Ref]:
-        """Which resources of this kind something happened to, readable or not."""
+        """The resources of a kind that have events in a range, decodable or not."""
         ...
 
-    def follow(self, *, after: Position) -> AsyncGenerator[Sequence[Followed], None]:
-        """Everything after a position, in order, in batches of whatever has arrived; without end.
-        An empty batch says that nothing came for a while. Positions may skip only where the log
-        lost something: the follower checks."""
+    def follow(self, stream: str, *, after: Position) -> AsyncGenerator[Sequence[Followed], None]:
+        """Every event of a stream after a position, in order, in batches of whatever has arrived;
+        without end. An empty batch means that nothing arrived for about a second. Sequences skip
+        only where the stream has lost events: the follower checks."""
+        ...
+
+    def follow_raw(
+        self, stream: str, *, after: Position
+    ) -> AsyncGenerator[Sequence[RawEvent], None]:
+        """As `follow`, with the stored bytes instead of decoded events."""
         ...

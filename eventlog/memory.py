@@ -1,105 +1,142 @@
-"""The log as a list: for tests, and for readers who want to know what a log is.
+"""The log in memory: for tests, and for readers who want to see what a log is.
 
-It writes and reads bytes as the real one does, so nothing survives here that would not there.
+Events are written and read as bytes, as JetStream has them, so that nothing survives here that
+would not survive there. `tests/log/test_log.py` holds both to one contract.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import NamedTuple
 
-from secaplane.eventlog.codec import NewEvent, Undecodable, decode, encode
-from secaplane.eventlog.log import Followed, PrefixExpectation, UndecodableEvent, VersionConflict
+from secaplane.eventlog.codec import NewEvent, decode, encode
+from secaplane.eventlog.decoding import decode_followed
+from secaplane.eventlog.log import Followed, PrefixExpectation, RawEvent, VersionConflict
+from secaplane.eventlog.streams import Streams
 from secaplane.eventlog.subjects import prefix, subject
 from secaplane.model.events import RecordedEvent
-from secaplane.model.shape import BEGINNING, Position, Ref
+from secaplane.model.position import BEGINNING, Position, position
+from secaplane.model.shape import Ref
 
 BATCH_MAX = 256
 QUIET_S = 0.25
 
 
+class _Stored(NamedTuple):
+    position: Position
+    subject: str
+    ref: Ref
+    data: bytes
+
+
 class MemoryLog:
-    def __init__(self, region: str) -> None:
+    def __init__(self, region: str, streams: Streams | None = None) -> None:
         self._region = region
-        self._records: list[tuple[Ref, bytes, Position | None]] = []
-        self._grew = asyncio.Event()
+        self._streams = streams or Streams("SECA")
+        self._stored: dict[str, list[_Stored]] = {name: [] for name in self._streams.names}
+        self._appended = asyncio.Event()
+
+    @property
+    def streams(self) -> Streams:
+        return self._streams
 
     async def append(
-        self, new_event: NewEvent, *, after: Position, expectation: PrefixExpectation | None = None
+        self, new_event: NewEvent, *, expectation: PrefixExpectation | None = None
     ) -> RecordedEvent:
+        ref = new_event.ref
         if expectation is not None:
             now, expected = await self.last_within(expectation.around), expectation.after
         else:
-            now, expected = await self.last(new_event.ref), after
+            now, expected = await self.last(ref), new_event.previous
         if now != expected:
             raise VersionConflict
-        before = None if expectation else after
-        self._records.append((new_event.ref, encode(new_event), before))
-        self._grew.set()
-        return decode(self._records[-1][1], Position(len(self._records)), before)
+        data = encode(new_event, self._streams.of(ref.kind))
+        return decode(data, self.inject(ref, data))
+
+    def inject(self, ref: Ref, data: bytes) -> Position:
+        """Store bytes as they are, for tests of what no release has written."""
+        stream = self._streams.of(ref.kind)
+        stored = self._stored[stream]
+        at = Position(stream, len(stored) + 1)
+        stored.append(_Stored(at, subject(ref, self._region), ref, data))
+        self._appended.set()
+        return at
 
     async def last(self, ref: Ref) -> Position:
-        return self._last([r == ref for r, _, _ in self._records])
+        return self._last(ref.kind, lambda each: each.ref == ref)
 
     async def latest(self, ref: Ref) -> RecordedEvent | None:
-        last = await self.last(ref)
-        history = await self.read(ref, after=Position(last - 1), up_to=last)
-        return history[-1] if history else None
+        history = self._some(ref.kind, lambda each: each.ref == ref)
+        return decode(history[-1].data, history[-1].position) if history else None
 
     async def last_within(self, ref: Ref) -> Position:
-        return self._last(self._within(ref))
+        return self._last(ref.kind, self._below(ref))
 
     async def last_of(self, kind: str) -> Position:
-        return self._last([r.kind == kind for r, _, _ in self._records])
+        return self._last(kind, lambda each: each.ref.kind == kind)
 
-    async def end(self) -> Position:
-        return Position(len(self._records))
+    async def end(self, stream: str) -> Position:
+        return position(stream, len(self._stored[stream]))
 
     async def read(
         self, ref: Ref, *, after: Position = BEGINNING, up_to: Position | None = None
     ) -> tuple[RecordedEvent, ...]:
-        return self._some([r == ref for r, _, _ in self._records], after, up_to)
+        return _decoded(self._some(ref.kind, lambda each: each.ref == ref, after, up_to))
 
     async def read_within(
         self, ref: Ref, *, after: Position, up_to: Position
     ) -> tuple[RecordedEvent, ...]:
-        return self._some(self._within(ref), after, up_to)
+        return _decoded(self._some(ref.kind, self._below(ref), after, up_to))
 
     async def touched(self, kind: str, *, after: Position, up_to: Position) -> frozenset[Ref]:
-        return frozenset(r for r, _, _ in self._records[after:up_to] if r.kind == kind)
+        some = self._some(kind, lambda each: each.ref.kind == kind, after, up_to)
+        return frozenset(each.ref for each in some)
 
-    async def follow(self, *, after: Position) -> AsyncGenerator[Sequence[Followed], None]:
+    async def follow(
+        self, stream: str, *, after: Position
+    ) -> AsyncGenerator[Sequence[Followed], None]:
+        async with contextlib.aclosing(self.follow_raw(stream, after=after)) as batches:
+            async for batch in batches:
+                yield [decode_followed(each) for each in batch]
+
+    async def follow_raw(
+        self, stream: str, *, after: Position
+    ) -> AsyncGenerator[Sequence[RawEvent], None]:
+        stored, begin = self._stored[stream], after.sequence
         while True:
-            batch = [self._at(n) for n in range(after, len(self._records))[:BATCH_MAX]]
-            if batch:
-                after = batch[-1].position
-            yield batch
-            if after == len(self._records):
-                self._grew.clear()
+            batch = stored[begin : begin + BATCH_MAX]
+            begin += len(batch)
+            yield [RawEvent(each.position, each.subject, {}, each.data) for each in batch]
+            if begin == len(stored):
+                self._appended.clear()
                 try:
                     async with asyncio.timeout(QUIET_S):
-                        await self._grew.wait()
+                        await self._appended.wait()
                 except TimeoutError:
                     pass
 
-    def _at(self, index: int) -> Followed:
-        ref, new_event, before = self._records[index]
-        try:
-            return decode(new_event, Position(index + 1), before)
-        except Undecodable as reason:
-            return UndecodableEvent(ref, Position(index + 1), str(reason))
+    def _below(self, ref: Ref) -> Callable[[_Stored], bool]:
+        stem = prefix(ref, self._region).removesuffix(">")
+        return lambda each: each.subject.startswith(stem)
 
-    def _within(self, ref: Ref) -> list[bool]:
-        inside = prefix(ref, self._region).removesuffix(">")
-        return [subject(r, self._region).startswith(inside) for r, _, _ in self._records]
-
-    def _last(self, chosen: list[bool]) -> Position:
-        return Position(max((n for n, yes in enumerate(chosen, start=1) if yes), default=0))
+    def _last(self, kind: str, chosen: Callable[[_Stored], bool]) -> Position:
+        stored = self._stored[self._streams.of(kind)]
+        return next((each.position for each in reversed(stored) if chosen(each)), BEGINNING)
 
     def _some(
-        self, chosen: list[bool], after: Position, up_to: Position | None
-    ) -> tuple[RecordedEvent, ...]:
-        end = len(self._records) if up_to is None else up_to
-        return tuple(
-            decode(new_event, Position(n), before)
-            for n, (_, new_event, before) in enumerate(self._records[:end], start=1)
-            if chosen[n - 1] and n > after
-        )
+        self,
+        kind: str,
+        chosen: Callable[[_Stored], bool],
+        after: Position = BEGINNING,
+        up_to: Position | None = None,
+    ) -> list[_Stored]:
+        stored = self._stored[self._streams.of(kind)]
+        return [
+            each
+            for each in stored
+            if chosen(each) and each.position > after and (up_to is None or each.position <= up_to)
+        ]
+
+
+def _decoded(some: Sequence[_Stored]) -> tuple[RecordedEvent, ...]:
+    return tuple(decode(each.data, each.position) for each in some)

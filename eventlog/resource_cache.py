@@ -7,7 +7,8 @@ from collections import OrderedDict
 from secaplane.eventlog.log import Log, LogUnavailable
 from secaplane.eventlog.snapshots import EVERY_EVENTS, Snapshots
 from secaplane.model.evolve import evolve, fold
-from secaplane.model.shape import BEGINNING, Position, Ref, Resource
+from secaplane.model.position import BEGINNING, Position
+from secaplane.model.shape import Ref, Resource
 
 KEPT_MAX = 4096
 RECENT_S = 5.0

@@ -34,7 +34,7 @@ def prefix(ref: Ref, region: str) -> str:
 def every(kind: str, region: str) -> str:
     """A filter for all resources of one kind, in every tenant."""
     row = KINDS[kind]
-    steps = ["*" if step.startswith("{") else _escaped(step) for step in row.collection.split("/")]
+    steps = ["*" if step.startswith("{") else escaped(step) for step in row.collection.split("/")]
     return ".".join([ROOT, _place(row.name, region), "*", *steps, "*", kind])
 
 
@@ -55,15 +55,15 @@ def slot(tenant: str) -> str:
 
 
 def _stem(ref: Ref, region: str) -> str:
-    path = ".".join(_escaped(step) for step in ref.path.split("/"))
+    path = ".".join(escaped(step) for step in ref.path.split("/"))
     return f"{ROOT}.{_place(ref.kind, region)}.{slot(ref.scope('tenants'))}.{path}"
 
 
 def _place(kind: str, region: str) -> str:
-    return _escaped(region) if KINDS[kind].provider.regional else GLOBAL
+    return escaped(region) if KINDS[kind].provider.regional else GLOBAL
 
 
-def _escaped(step: str) -> str:
+def escaped(step: str) -> str:
     return _UNSAFE.sub(lambda found: "".join(f"={b:02X}" for b in found[0].encode()), step)
 
 

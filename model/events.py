@@ -9,16 +9,8 @@ from datetime import datetime
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from secaplane.model.shape import (
-    BEGINNING,
-    Annotations,
-    Extensions,
-    Json,
-    Labels,
-    Position,
-    Ref,
-    State,
-)
+from secaplane.model.position import BEGINNING, Position
+from secaplane.model.shape import Annotations, Extensions, Json, Labels, Ref, State
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,37 +65,55 @@ AnyEvent = Intent | Report
 
 
 class Actor(msgspec.Struct, frozen=True, kw_only=True):
-    """Who caused an event, and why it was allowed: for readers of history, never for `evolve`."""
+    """The caller that caused an event, where the request came from, and why it was allowed: for
+    readers of history (C5:2026 PSS-04.03B, OCSF `src_endpoint`), never for `evolve`."""
 
     issuer: str = ""
     sub: str
     token: str = ""
     """The token's id (`jti`), never the token."""
+    groups: tuple[str, ...] = ()
     assignment: str = ""
-    """The role assignment, and the role in it, that allowed it."""
-    policy: int = 0
-    """The policy revision it was judged at: a position."""
+    """The role assignment, and the role in it, that allowed the command."""
+    policy: Position = BEGINNING
+    """The revision of the authorization policy that the command was judged at."""
+    client_address: str = ""
+    """The address of the client, through trusted proxies."""
+    user_agent: str = ""
+    """At most 256 printable characters."""
+    traceparent: str = ""
+    """W3C Trace Context, if the client sent one."""
 
+
+SealedActor = str
+"""An encrypted actor: whoever has no key sees only that there was one."""
 
 SYSTEM = Actor(sub="system")
 RECONCILER = Actor(sub="reconciler")
 OWN_SUBS = (SYSTEM.sub, RECONCILER.sub)
-"""Nobody else is called so: who reads the history shall not mistake anybody for the house."""
+"""Subs that no token may name, so that history never shows a caller as the control plane itself."""
 
 
 class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An event in its place: which resource and life, where in the log, when, why and by whom."""
+    """An event with its place: which resource and life, where in the log, when, why and by whom."""
 
     ref: Ref
     uid: str
+    tenant: str = ""
+    """The uid of the life of the tenant that contains the resource; empty where there is none."""
     position: Position
     time: datetime
     request: str
-    """Unique to the command that caused it."""
+    """Unique to the command that caused the event."""
     cause: Position = BEGINNING
-    """The position that led to it; 0 where a caller did."""
-    actor: Actor
+    """The position of the event that led to this one; BEGINNING where a caller did."""
+    previous: Position
+    """The position of the resource's event before this one, which the command was decided on;
+    BEGINNING for the first event of a name. Who has seen that one needs no history to go on."""
+    actor: Actor | SealedActor
     event: AnyEvent
-    previous: Position | None = None
-    """The resource's position before this event, where the log knows: whoever has seen that one
-    needs no history to go on. 0 says that it is the first event of its name."""
+
+    @property
+    def sub(self) -> str:
+        """The sub of the actor; empty where the actor is sealed."""
+        return self.actor.sub if isinstance(self.actor, Actor) else ""

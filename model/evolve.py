@@ -63,6 +63,7 @@ def _created(former: Resource | None, recorded: RecordedEvent, event: Created) -
     return Resource(
         ref=recorded.ref,
         uid=recorded.uid,
+        tenant=recorded.tenant,
         **_wanted(event),
         conditions=(Condition(**_plain(State.PENDING, recorded)),),
         version=former.version + 1 if former else 1,

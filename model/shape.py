@@ -2,17 +2,14 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal, NewType
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from secaplane.model.position import BEGINNING, Position
+
 Json = dict[str, Any]
-Position = NewType("Position", int)
-"""A place in one stream of the log: comparable only within it. 0 is before everything."""
-
-BEGINNING = Position(0)
-
 Labels = dict[str, Annotated[str, Meta(max_length=63)]]
 Annotations = dict[str, Annotated[str, Meta(max_length=1024)]]
 Extensions = dict[str, str]
@@ -114,6 +111,8 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     ref: Ref
     uid: str
     """Which life of this name; a name used again begins another."""
+    tenant: str = ""
+    """The uid of the life of the tenant that contains it; empty where there is none."""
     spec: Json
     labels: Labels | UnsetType = UNSET
     annotations: Annotations | UnsetType = UNSET

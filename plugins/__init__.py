@@ -11,7 +11,8 @@ from typing import Protocol
 
 import msgspec
 
-from secaplane.model.shape import Json, Labels, Position, Resource
+from secaplane.model.position import Position
+from secaplane.model.shape import Json, Labels, Resource
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -38,7 +39,8 @@ Outcome = Ready | InProgress | TerminalError
 
 
 class CatalogueEntry(msgspec.Struct, frozen=True):
-    """One thing a cloud has on offer: a region, a SKU. `kind` names one whose `from_catalogue` is true."""
+    """One thing a cloud has on offer: a region, a SKU. `kind` names one whose `from_catalogue` is
+    true."""
 
     kind: str
     name: str

@@ -13,7 +13,8 @@ from asyncpg import Pool
 from secaplane.eventlog.codec import Undecodable
 from secaplane.eventlog.log import Log, LogUnavailable
 from secaplane.eventlog.resource_cache import ResourceCache
-from secaplane.model.shape import BEGINNING, Position, Ref, Resource
+from secaplane.model.position import BEGINNING, Position
+from secaplane.model.shape import Ref, Resource
 from secaplane.policy.grants.assignments import PolicyResource
 from secaplane.policy.grants.policy import KINDS_OF_POLICY
 from secaplane.policy.tokens.revocations import KINDS_OF_REVOCATION
@@ -66,13 +67,14 @@ class PolicyWatch:
         """What is known was known to be the log's last word a moment ago."""
         return self._clock() - self._fresh_at < self._stale_s
 
-    async def start(self, pool: Pool, stream: str) -> None:
+    async def start(self, pool: Pool) -> None:
         """Rows and their checkpoint in one snapshot, and then what has been added since.
 
         Raises:
             Unanswered, OSError, asyncpg.PostgresError: not now; the caller tries again.
         """
-        async with questions.declared(pool, WATCHED_KINDS, stream) as (batches, position):
+        async with questions.declared(pool, WATCHED_KINDS) as (batches, checkpoints):
+            position = checkpoints.get(self._log.streams.of(WATCHED_KINDS[0]), BEGINNING)
             for _, learner in self._learners:
                 learner.begin(position)
             async for batch in batches:
@@ -113,7 +115,7 @@ class PolicyWatch:
             if mine:
                 learner.learn(
                     (resource for resource in mine.values() if resource is not None),
-                    Position(max(self._known[kind] for kind in kinds)),
+                    max(self._known[kind] for kind in kinds),
                     unreadable=(ref for ref, resource in mine.items() if resource is None),
                 )
 

@@ -10,10 +10,10 @@ from typing import NamedTuple
 from asyncpg import Connection
 
 from secaplane.eventlog.log import Followed, Log
-from secaplane.model.shape import BEGINNING, Position
+from secaplane.model.position import BEGINNING, Position
 from secaplane.projector.run import Projector
 from secaplane.readmodel import questions
-from secaplane.readmodel.progress import Announcer
+from secaplane.readmodel.announcements import Announcer
 from secaplane.readmodel.schema import tables
 from secaplane.readmodel.schema.active import (
     active,
@@ -128,14 +128,14 @@ async def _rebuilt(connection: Connection, url: str, log: Log, stream: str, regi
     try:
         made = Projector(pool, log, _Silent(), stream, region)
         await made.begin()
-        async with aclosing(log.follow(after=BEGINNING)) as following:
-            while (end := await log.end()) > made.position + CLOSE:
+        async with aclosing(log.follow(stream, after=BEGINNING)) as following:
+            while (end := await log.end(stream)).sequence > made.position.sequence + CLOSE:
                 await _fill(made, following, end)
             await connection.execute(_ANALYZE.format(schema=read_model))
             async with connection.transaction():
                 live = await _locked(connection, former, stream) if former else BEGINNING
                 async with asyncio.timeout(LOCKED_S_MAX):
-                    await _fill(made, following, max(live, await log.end()))
+                    await _fill(made, following, max(live, await log.end(stream)))
                     await switch(connection, read_model)
         return Rebuilt(read_model, made.position, time.monotonic() - began)
     finally:

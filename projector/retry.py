@@ -4,14 +4,15 @@ from asyncpg import Pool
 
 from secaplane.eventlog.codec import Undecodable
 from secaplane.eventlog.log import Log
-from secaplane.model.shape import Position, Ref
+from secaplane.model.position import position
+from secaplane.model.shape import Ref
 from secaplane.projector import statement
 from secaplane.projector.folding import fold
 from secaplane.readmodel import questions
 from secaplane.readmodel.schema.tables import Tx
 
 
-async def retry(pool: Pool, log: Log, *, stream: str, region: str) -> dict[Ref, str]:
+async def retry(pool: Pool, log: Log, *, region: str) -> dict[Ref, str]:
     """Every address in quarantine, made again from its whole history; answers what still fails.
 
     Each in one transaction, under a lock on the checkpoint, which begins another epoch: a projector
@@ -21,19 +22,21 @@ async def retry(pool: Pool, log: Log, *, stream: str, region: str) -> dict[Ref, 
     for ref in await questions.quarantine(pool):
         try:
             async with pool.acquire() as connection, connection.transaction():
-                await _made_again(connection, log, ref, stream=stream, region=region)
+                await _made_again(connection, log, ref, region=region)
         except (Undecodable, AssertionError, ValueError, TypeError, KeyError) as error:
             still[ref] = f"{type(error).__name__}: {error}"
     return still
 
 
-async def _made_again(tx: Tx, log: Log, ref: Ref, *, stream: str, region: str) -> None:
-    checkpoint = Position(
+async def _made_again(tx: Tx, log: Log, ref: Ref, *, region: str) -> None:
+    stream = log.streams.of(ref.kind)
+    checkpoint = position(
+        stream,
         await tx.fetchval(
             "with locked as (update checkpoints set epoch = epoch + 1 where stream = $1"
             " returning position) select min(position) from locked",
             stream,
-        )
+        ),
     )
     events = [each for each in await log.read(ref) if each.position <= checkpoint]
     await statement.forget(tx, ref)

@@ -15,13 +15,14 @@ from asyncpg import Pool
 
 from secaplane.eventlog.log import Followed, Log, LogUnavailable
 from secaplane.model.events import RecordedEvent
-from secaplane.model.shape import BEGINNING, Position, Ref, Resource
+from secaplane.model.position import BEGINNING, Position, position
+from secaplane.model.shape import Ref, Resource
 from secaplane.projector import statement
 from secaplane.projector.folding import ProjectedEvent, fold
 from secaplane.projector.projections import resources
 from secaplane.projector.statement import PROJECTIONS
 from secaplane.readmodel import questions
-from secaplane.readmodel.progress import ANNOUNCE_EVERY_S, Announcer
+from secaplane.readmodel.announcements import ANNOUNCE_EVERY_S, Announcer
 from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 
 KNOWN_MAX = 4096
@@ -71,10 +72,12 @@ class Projector:
                 if self.position != self._stuck_at:
                     self.trouble = ""
                 self.started.set()
-                async for batch in self.events.follow(after=self.position):
+                async for batch in self.events.follow(self.stream, after=self.position):
                     await self._take(batch)
             except CheckpointRolledBack:
-                log.warning("the database forgot its last moments", extra={"to": self.position})
+                log.warning(
+                    "the database forgot its last moments", extra={"to": str(self.position)}
+                )
             except LogGap as gap:
                 self._stuck_at, self.trouble = self.position, str(gap)
                 log.critical("the log has a gap", extra={"reason": str(gap)})
@@ -107,7 +110,7 @@ class Projector:
 
     async def _refuse_younger_log(self) -> None:
         """Rows that know more than the log: it was restored from a backup, or it is another."""
-        end = await self.events.end()
+        end = await self.events.end(self.stream)
         if end < self.position:
             raise LogGap(
                 f"the log ends at {end}, and the rows are at {self.position}; rebuild them"
@@ -175,8 +178,8 @@ class Projector:
         moved = await self.pool.fetchval(
             statement.write(parts),
             self.stream,
-            self.position,
-            end,
+            self.position.sequence,
+            end.sequence,
             self._epoch,
             *statement.arguments(parts),
         )
@@ -210,7 +213,7 @@ class Projector:
             self.stream,
         )
         assert row is not None, "the checkpoints are made before anything is projected"
-        self.position, self._epoch = Position(row[0]), row[1]
+        self.position, self._epoch = position(self.stream, row[0]), row[1]
         self._sick = frozenset(await questions.quarantine(self.pool))
 
     @property
@@ -220,22 +223,27 @@ class Projector:
     async def _quarantine(self, culprit: Followed, reason: str) -> None:
         """Its address answers an error from now on; everybody else goes on."""
         ref = culprit.ref
-        said = {"ref": f"{ref.kind} {ref.path}", "position": culprit.position, "reason": reason}
+        said = {
+            "ref": f"{ref.kind} {ref.path}",
+            "position": str(culprit.position),
+            "reason": reason,
+        }
         async with self.pool.acquire() as connection, connection.transaction():
             moved = await connection.execute(
                 "update checkpoints set position = $3, epoch = epoch + 1"
                 " where stream = $1 and position = $2",
                 self.stream,
-                culprit.position - 1,
-                culprit.position,
+                culprit.position.sequence - 1,
+                culprit.position.sequence,
             )
             if moved != "UPDATE 0":
                 log.error("quarantined", extra=said)
                 await connection.execute(
-                    "insert into quarantine values ($1, $2, $3, $4) on conflict do nothing",
+                    "insert into quarantine values ($1, $2, $3, $4, $5) on conflict do nothing",
                     ref.kind,
                     ref.path,
-                    culprit.position,
+                    self.stream,
+                    culprit.position.sequence,
                     reason[:REASON_LENGTH_MAX].replace("\0", ""),
                 )
                 await connection.execute(
@@ -249,6 +257,6 @@ class Projector:
 
 
 def _refuse_gaps(checkpoint: Position, fresh: Sequence[Followed]) -> None:
-    for expected, each in enumerate(fresh, start=checkpoint + 1):
-        if each.position != expected:
-            raise LogGap(f"position {expected} is missing; the log went on at {each.position}")
+    for expected, each in enumerate(fresh, start=checkpoint.sequence + 1):
+        if each.position.sequence != expected:
+            raise LogGap(f"sequence {expected} is missing; the log went on at {each.position}")

@@ -9,7 +9,7 @@ import asyncpg
 
 from secaplane.eventlog.log import Log
 from secaplane.projector.run import Projector
-from secaplane.readmodel.progress import Announcer
+from secaplane.readmodel.announcements import Announcer
 from secaplane.readmodel.schema import tables
 from secaplane.readmodel.schema.active import ReadModelPool, active
 from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE

@@ -9,7 +9,8 @@ import msgspec
 from secaplane.kinds import KINDS
 from secaplane.model.document import document, encode
 from secaplane.model.kind import Kind
-from secaplane.model.shape import BEGINNING, Condition, Json, Resource, State
+from secaplane.model.position import BEGINNING
+from secaplane.model.shape import Condition, Json, Resource, State
 from secaplane.policy.grants.system_roles import SYSTEM_ROLES
 from secaplane.readmodel.questions.resources import Row
 

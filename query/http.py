@@ -21,7 +21,8 @@ from secaplane.kinds import KINDS, log_ref
 from secaplane.model.document import encode
 from secaplane.model.errors import Malformed, NotFound, Unavailable
 from secaplane.model.kind import Kind
-from secaplane.model.shape import Json, Position, Ref
+from secaplane.model.position import Position, parse_all
+from secaplane.model.shape import Json, Ref
 from secaplane.query import constants, pages, selectors
 from secaplane.readmodel import questions
 from secaplane.readmodel.batching import BatchedReads
@@ -47,7 +48,7 @@ class ReadDependencies:
     pool: Pool
     together: BatchedReads
     guard: Guard
-    reached: Callable[[Position], Awaitable[bool]]
+    reached: Callable[[Sequence[Position]], Awaitable[bool]]
     opened: Callable[[Kind, Ref, Json], Json]
     """(kind, ref, a whole resource as it is shown) -> the same with its secrets open."""
     page_keys: Sequence[bytes]
@@ -172,9 +173,14 @@ async def _fresh_enough(dependencies: ReadDependencies, context: RequestContext)
     wanted = context.header(AT_LEAST)
     if wanted is None:
         return
-    if not parsing.VERSION.fullmatch(wanted):
-        raise Malformed("Secaplane-At-Least takes a position", parameter="Secaplane-At-Least")
-    if not await dependencies.reached(Position(int(wanted))):
+    try:
+        positions = parse_all(wanted)
+    except ValueError as error:
+        raise Malformed(
+            "Secaplane-At-Least takes the Secaplane-Position of a write",
+            parameter="Secaplane-At-Least",
+        ) from error
+    if not await dependencies.reached(positions):
         raise Unavailable("the read model has not got there yet; try again")
 
 

@@ -25,7 +25,6 @@ async def publish(
     pool: Pool,
     offers: Sequence[CatalogueEntry],
     *,
-    stream: str,
     base_url: str,
 ) -> None:
     """Record what is new or different, and delete what is no longer on offer.
@@ -41,7 +40,7 @@ async def publish(
         here = await dependencies.cache.current(ref)
         if here is None or here.terminating or (here.spec, here.labels) != (spec, labels):
             await _say(dependencies, ref, Put(spec=spec, labels=labels))
-    shown, _ = await questions.living_of(pool, OFFERED, stream)
+    shown, _ = await questions.living_of(pool, OFFERED)
     for resource in shown:
         if resource.ref not in wanted and not resource.terminating:
             await _say(dependencies, resource.ref, Delete())

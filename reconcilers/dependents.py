@@ -12,7 +12,8 @@ from secaplane.eventlog.log import Followed, UndecodableEvent
 from secaplane.kinds import DEPENDENT_KINDS, KINDS, dependent_kinds, sharing_kinds
 from secaplane.kinds.references import targets_of
 from secaplane.model.events import Created, Deleted, StatusReported, Updated
-from secaplane.model.shape import BEGINNING, Position, Ref, State
+from secaplane.model.position import BEGINNING, Position, newest
+from secaplane.model.shape import Ref, State
 from secaplane.readmodel import questions
 
 PATIENCE_S = 2.0
@@ -57,7 +58,7 @@ class Dependents:
         await self._some.wait()
         await asyncio.sleep(GATHER_S)
         changed = dict(self._changed)
-        while not await self._door.reached(max(changed.values()), PATIENCE_S):
+        while not await self._door.reached(newest(changed.values()), PATIENCE_S):
             pass  # nobody else is kept waiting, and what looks by itself looks anyway
         concerned = await self._concerned(changed)
         self._changed = {
@@ -92,7 +93,7 @@ class Dependents:
         if here is None:
             return []
         try:
-            history = await self._door.log.read(ref, after=Position(here.life - 1))
+            history = await self._door.log.read(ref, after=here.life.moved(-1))
         except Undecodable:
             return sorted(targets_of(ref, here.spec))
         wishes = [e.event.spec for e in history if isinstance(e.event, Created | Updated)]

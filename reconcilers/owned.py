@@ -11,7 +11,7 @@ from secaplane.kinds import KINDS
 from secaplane.model.errors import Conflict, Invalid, NotFound, PreconditionFailed, QuotaExceeded
 from secaplane.model.events import SYSTEM
 from secaplane.model.kind import CompanionResource
-from secaplane.model.shape import Position, Ref, Resource, State
+from secaplane.model.shape import Ref, Resource, State
 
 AT_ONCE_MAX = 30
 """Commands for each look: others want to use the log, too."""
@@ -113,5 +113,5 @@ async def _ours(dependencies: CommandDependencies, ref: Ref) -> bool:
     here = await dependencies.cache.current(ref)
     if here is None or here.gone:
         return True
-    created = await dependencies.log.read(ref, after=Position(here.life - 1), up_to=here.life)
+    created = await dependencies.log.read(ref, after=here.life.moved(-1), up_to=here.life)
     return created[0].actor == SYSTEM

@@ -15,8 +15,9 @@ from secaplane.command.rules.commands import Command, ConfirmDeleted, Delete, Re
 from secaplane.kinds import KINDS, kinds_naming
 from secaplane.model.errors import QuotaExceeded
 from secaplane.model.events import RECONCILER, SYSTEM
+from secaplane.model.position import BEGINNING, Position
 from secaplane.model.power import wanted
-from secaplane.model.shape import BEGINNING, Json, Position, Ref, Resource, State
+from secaplane.model.shape import Json, Ref, Resource, State
 from secaplane.plugins import Bound, InProgress, Outcome, Plugin, Ready, TerminalError
 from secaplane.reconcilers.owned import AT_ONCE_MAX, OVER_QUOTA, reconcile_owned, say
 from secaplane.reconcilers.plan import Plan, RelatedResources, Step, plan

@@ -11,7 +11,8 @@ from secaplane.command.rules.references import bound, strict_links, there_anyway
 from secaplane.kinds import KINDS, blocking_kinds, children, kinds_naming, log_ref, parents
 from secaplane.kinds.references import references_in
 from secaplane.model.errors import Unavailable
-from secaplane.model.shape import Position, Ref, Resource
+from secaplane.model.position import Position, newest
+from secaplane.model.shape import Ref, Resource
 from secaplane.plugins import Bound
 from secaplane.reconcilers.plan import RelatedResources
 
@@ -70,7 +71,7 @@ async def _over(
     """What of it is over a quota of its tenant, where that has one."""
     if tenant is None or not limits(tenant.spec, KINDS[resource.ref.kind]):
         return None
-    if not await dependencies.reached(resource.position, CAUGHT_UP_S_MAX):
+    if not await dependencies.reached([resource.position], CAUGHT_UP_S_MAX):
         raise Unavailable("the read model is behind; look again")
     return await quota_violation(dependencies, resource)
 
@@ -85,7 +86,7 @@ async def _of_the_going(
         children(kind) or blocking_kinds(kind) or kinds_naming(kind) or kind.owned or kind.companion
     ):
         return RelatedResources()
-    if not await dependencies.reached(max(resource.position, news), CAUGHT_UP_S_MAX):
+    if not await dependencies.reached(newest((resource.position, news)), CAUGHT_UP_S_MAX):
         raise Unavailable("the read model is behind; look again")
     inside = [*await dependencies.children(ref, True)] if children(kind) else []
     ending: list[Ref] = []

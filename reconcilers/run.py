@@ -12,8 +12,10 @@ from secaplane.eventlog.log import Followed, Log, LogUnavailable, UndecodableEve
 from secaplane.kinds import DEPENDENT_KINDS, SHARING_KINDS
 from secaplane.model.errors import Unavailable
 from secaplane.model.events import Report
-from secaplane.model.shape import BEGINNING, Position, Ref
+from secaplane.model.position import BEGINNING, Position
+from secaplane.model.shape import Ref
 from secaplane.readmodel import questions
+from secaplane.readmodel.questions import Checkpoints
 from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 from secaplane.reconcilers.dependents import Dependents
 from secaplane.reconcilers.queue import Queue
@@ -32,7 +34,6 @@ class Reconcilers:
     dependencies: ReconcileDependencies
     events: Log
     pool: Pool
-    stream: str
     queue: Queue = field(default_factory=Queue)
     started: bool = False
     done: int = 0
@@ -46,17 +47,19 @@ class Reconcilers:
         self.neighbours = Dependents(self.pool, self.dependencies.commands)
 
     async def run(self) -> None:
-        position = await self._refilled()
+        checkpoints = await self._refilled()
         self.started = True
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._follow(position))
+            for stream in self.events.streams.names:
+                group.create_task(self._follow(stream, checkpoints.get(stream, BEGINNING)))
             group.create_task(self._concern())
             for _ in range(WORKERS_MAX):
                 group.create_task(self._work())
 
-    async def _follow(self, position: Position) -> None:
-        async for batch in self.events.follow(after=position):
-            if any(each.position != n for n, each in enumerate(batch, start=position + 1)):
+    async def _follow(self, stream: str, position: Position) -> None:
+        async for batch in self.events.follow(stream, after=position):
+            expected = enumerate(batch, start=position.sequence + 1)
+            if any(each.position.sequence != n for n, each in expected):
                 self.dependencies.commands.cache.invalidate_all()
                 await self._refilled()
             for each in batch:
@@ -73,7 +76,7 @@ class Reconcilers:
                 log.warning("who is concerned cannot be said", extra={"reason": repr(error)})
                 await asyncio.sleep(RETRY_S)
 
-    async def _refilled(self) -> Position:
+    async def _refilled(self) -> Checkpoints:
         """Tried until the database is there."""
         while True:
             try:
@@ -82,15 +85,15 @@ class Reconcilers:
                 log.warning("the database is away", extra={"reason": repr(error)})
                 await asyncio.sleep(RETRY_S)
 
-    async def _refill(self) -> Position:
+    async def _refill(self) -> Checkpoints:
         """What is unfinished as the rows have it, and what has not seen yet how that is which it
         follows: at the start, and when events were skipped."""
-        unsettled, position = await questions.unsettled(self.pool, self.stream)
+        unsettled, checkpoints = await questions.unsettled(self.pool)
         outpaced = await questions.outpaced(self.pool, DEPENDENT_KINDS)
-        sharing, _ = await questions.living_of(self.pool, SHARING_KINDS, self.stream)
+        sharing, _ = await questions.living_of(self.pool, SHARING_KINDS)
         for ref in (*unsettled, *outpaced, *(resource.ref for resource in sharing)):
             self.queue.add(ref)
-        return position
+        return checkpoints
 
     def _wake(self, followed: Followed) -> None:
         """Intents wake their resource; any event wakes who waits for its resource."""

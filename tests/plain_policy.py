@@ -13,9 +13,10 @@ from secaplane.kinds import KINDS
 from secaplane.model.events import Created
 from secaplane.model.evolve import fold
 from secaplane.model.kind import Kind
-from secaplane.model.shape import Json, Position, Ref, Resource
+from secaplane.model.shape import Json, Ref, Resource
 from secaplane.policy.grants.policy import Policy
 from secaplane.policy.tokens.caller import Caller
+from tests.positions import nth
 from tests.scenario import history
 
 ROWS_MAX = 20
@@ -87,7 +88,7 @@ def random_question(luck: random.Random) -> Question:
 def policy(resources: Sequence[Resource]) -> Policy:
     """The house's own, told of these."""
     known = Policy(operators=["operator"], region=REGION, fresh=lambda: True)
-    known.learn(resources, Position(7))
+    known.learn(resources, nth(7))
     return known
 
 

@@ -14,7 +14,8 @@ from secaplane.kinds import KINDS, SHARED_TENANT
 from secaplane.model.errors import Refusal
 from secaplane.model.events import Actor, AnyEvent, Created, RecordedEvent, StatusReported
 from secaplane.model.evolve import fold
-from secaplane.model.shape import Json, Position, Ref, Resource, State
+from secaplane.model.shape import Json, Ref, Resource, State
+from tests.positions import nth
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 IDS = {"tenant": "acme", "workspace": "web", "network": "net", "cluster": "k8s"}
@@ -98,7 +99,8 @@ def history(ref: Ref, *events: AnyEvent) -> list[RecordedEvent]:
             RecordedEvent(
                 ref=ref,
                 uid=f"u{life}",
-                position=Position(n),
+                position=nth(n),
+                previous=nth(n - 1),
                 time=at(n),
                 request=f"r{n}",
                 actor=JANE,
@@ -117,7 +119,7 @@ def found(
 ) -> StatusReported:
     """A report as it was recorded."""
     return StatusReported(
-        state=state, observed_position=Position(observed_position), status=status, reason=reason
+        state=state, observed_position=nth(observed_position), status=status, reason=reason
     )
 
 
@@ -133,7 +135,7 @@ def report(
     """A report as a reconciler would have it recorded."""
     return ReportStatus(
         uid=uid,
-        observed_position=Position(observed_position),
+        observed_position=nth(observed_position),
         state=state,
         status=status,
         reason=reason,

@@ -42,7 +42,7 @@ async def may(config: Config, question: AccessQuestion) -> int:
             process.log, process.cache, stale_s=inf
         )  # answered once, as of that revision
         policy = watching(config, watch)
-        await retrying(lambda: watch.start(process.pool, config.nats.stream), *NOT_NOW)
+        await retrying(lambda: watch.start(process.pool), *NOT_NOW)
         status = await answer(policy, spec, asked, asked.tenant)
     print(msgspec.json.format(msgspec.json.encode(status)).decode())
     return NO if status.allowed is False else 0

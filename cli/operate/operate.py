@@ -24,9 +24,7 @@ from secaplane.sealing.sealer import Keyring
 async def retry_quarantine(config: Config) -> int:
     """0 when the quarantine is empty afterwards."""
     async with with_deadline(process_dependencies(config, writes_tables=True)) as process:
-        still = await retry(
-            process.pool, process.log, stream=config.nats.stream, region=config.site.region
-        )
+        still = await retry(process.pool, process.log, region=config.site.region)
     for ref, reason in still.items():
         print(f"{ref.kind} {ref.path}: {reason}")
     return 1 if still else 0

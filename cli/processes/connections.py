@@ -21,6 +21,8 @@ from secaplane.eventlog.jetstream import JetStreamLog
 from secaplane.eventlog.log import LogUnavailable
 from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.eventlog.snapshots import KeyValueSnapshots
+from secaplane.eventlog.streams import Streams
+from secaplane.readmodel.announcements import Announcements
 from secaplane.readmodel.progress import Progress
 from secaplane.readmodel.schema import tables
 from secaplane.readmodel.schema.active import (
@@ -72,7 +74,7 @@ async def connected_log(
     """NATS and the log. Who writes the log makes it; everybody else waits until it is there."""
     client = await connect_nats(config)
     try:
-        events = JetStreamLog(client, stream=config.nats.stream, region=config.site.region)
+        events = JetStreamLog(client, streams=streams(config), region=config.site.region)
         snapshots = KeyValueSnapshots(
             client,
             stream=config.nats.stream,
@@ -102,25 +104,29 @@ async def following_read_model(
     reading = await connect_postgres(config, writes=writes)
     try:
         progress = Progress()
-        await progress.listen(client, stream=config.nats.stream, read_model=reading.read_model)
+        announcements = Announcements(client, progress, streams=streams(config).names)
+        await announcements.listen(reading.read_model)
         async with asyncio.TaskGroup() as group:
-            watching = group.create_task(_turn(reading, progress, client, config.nats.stream))
+            watching = group.create_task(_turn(reading, announcements))
             yield reading, progress
             watching.cancel()
     finally:
         reading.pool.terminate()
 
 
-async def _turn(reading: ReadModelPool, progress: Progress, client: Client, stream: str) -> None:
+async def _turn(reading: ReadModelPool, announcements: Announcements) -> None:
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
         with suppress(*tables.DATABASE_UNAVAILABLE, *CONNECTION_ERRORS):
             found = await active(reading.pool)
             if found is not None and found != reading.read_model:
-                turn = partial(reading.turn, found)
                 async with asyncio.timeout(TURN_S_MAX):
-                    await progress.turn(client, stream=stream, read_model=found, then=turn)
-                log.info("reads another read model", extra={"read_model": found})
+                    await announcements.switch(found, then=partial(reading.turn, found))
+                log.info("switched to another read model", extra={"read_model": found})
+
+
+def streams(config: Config) -> Streams:
+    return Streams(config.nats.stream, config.nats.global_stream)
 
 
 async def connect_nats(config: Config) -> Client:

@@ -3,12 +3,13 @@
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 
 from asyncpg import Pool
 
 from secaplane.edge.serving.metrics import Metrics
 from secaplane.eventlog.log import Log, LogUnavailable
-from secaplane.model.shape import Position
+from secaplane.model.position import Position
 from secaplane.readmodel import questions
 from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 
@@ -25,7 +26,7 @@ class HealthProbe:
         self,
         log: Log,
         pool: Pool,
-        position: Callable[[], Position],
+        position: Callable[[str], Position],
         metrics: Metrics,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -33,12 +34,16 @@ class HealthProbe:
         self._log_answered = self._pool_answered = clock()
         self.lag = self.quarantined = 0
         gauges = {
-            "projection_position": ("Position the rows have reached", position),
             "projection_lag": ("Positions behind the log", lambda: self.lag),
             "quarantined": ("Addresses in quarantine", lambda: self.quarantined),
         }
         for name, (says, value) in gauges.items():
             metrics.gauge(name, says).set_function(value)
+        positions = metrics.labelled_gauge(
+            "projection_position", "Sequence that the rows have reached in a stream", "stream"
+        )
+        for stream in log.streams.names:
+            positions.labels(stream).set_function(partial(self._sequence, stream))
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -60,11 +65,18 @@ class HealthProbe:
     async def _look_at_log(self) -> None:
         while True:
             try:
-                self.lag = max(0, await self._log.end() - self._position())
+                self.lag = sum([await self._behind(each) for each in self._log.streams.names])
                 self._log_answered = self._clock()
             except LogUnavailable:
                 pass  # whoever asks is told by how long ago the last answer was
             await asyncio.sleep(LOOK_EVERY_S)
+
+    def _sequence(self, stream: str) -> int:
+        return self._position(stream).sequence
+
+    async def _behind(self, stream: str) -> int:
+        end = await self._log.end(stream)
+        return max(0, end.sequence - self._sequence(stream))
 
     async def _look_at_pool(self) -> None:
         while True:

@@ -24,7 +24,7 @@ from secaplane.eventlog.log import LogUnavailable
 from secaplane.projector import rebuild
 from secaplane.projector.run import LogGap, Projector
 from secaplane.projector.supervisor import ProjectorSupervisor
-from secaplane.readmodel.progress import Announcer
+from secaplane.readmodel.announcements import Announcer
 from secaplane.readmodel.schema import tables
 
 HANDOVER_S = 2.0
@@ -49,7 +49,7 @@ class ProjectorStatus:
         if not projector.started.is_set():
             reasons.append("not started")
         details = {
-            "position": projector.position,
+            "position": str(projector.position),
             "projectionLag": self.vitals.lag,
             "quarantined": projector.quarantined,
             "readModels": sorted(self.keeper.projectors),
@@ -79,7 +79,9 @@ async def run(config: Config, announce: Announce) -> None:
             standing.vitals = HealthProbe(
                 events,
                 reading.pool,
-                lambda: keeper.current.position if keeper.current else progress.position,
+                lambda stream: (
+                    keeper.current.position if keeper.current else progress.position(stream)
+                ),
                 metrics,
             )
             standing.keeper = keeper
@@ -108,7 +110,7 @@ async def _first(config: Config, events: JetStreamLog, standing: ProjectorStatus
 
 
 def _announcer(config: Config, client: Client, read_model: str) -> Announcer:
-    return Announcer(client, stream=config.nats.stream, read_model=read_model)
+    return Announcer(client, read_model=read_model)
 
 
 async def rebuild_now(config: Config) -> int:

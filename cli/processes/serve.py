@@ -35,7 +35,7 @@ from secaplane.edge.serving.metrics import Metrics
 from secaplane.edge.serving.server import listen, serving
 from secaplane.eventlog.log import LogUnavailable
 from secaplane.model.errors import Unavailable
-from secaplane.model.shape import Position
+from secaplane.model.position import Position, written
 from secaplane.policy.grants.policy import KINDS_OF_POLICY, Policy
 from secaplane.policy.tokens.revocations import KINDS_OF_REVOCATION, Revocations
 from secaplane.policy.watch import PolicyWatch
@@ -61,15 +61,14 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         watch = PolicyWatch(process.log, process.cache, stale_s=config.auth.stale_seconds)
         policy = watching(config, watch)
         watch.tell(revocations, KINDS_OF_REVOCATION)
-        await retrying(lambda: watch.start(process.pool, config.nats.stream), *NOT_NOW)
+        await retrying(lambda: watch.start(process.pool), *NOT_NOW)
         group.create_task(watch.run())
         refusals = audit_writer(process.nats, config, metrics, makes=side != "query")
         witness = audit_recorder(config, refusals)
         guard = Guard(believed.tokens, policy, witness, _rates(config))
-        process.progress.heard(
-            await questions.checkpoint(process.pool, "resources", config.nats.stream)
-        )
-        vitals = HealthProbe(process.log, process.pool, lambda: process.progress.position, metrics)
+        for reached in (await questions.checkpoints(process.pool, "resources")).values():
+            process.progress.announce(reached)
+        vitals = HealthProbe(process.log, process.pool, process.progress.position, metrics)
         group.create_task(vitals.run())
         readiness = _readiness(process, watch, vitals, believed, refusals)
         details = config.monitor.port is None and (host.startswith("127.") or host == "::1")
@@ -131,9 +130,9 @@ def _writer(
     watch: PolicyWatch,
     base_url: str,
 ) -> writes.SubmitDependencies:
-    async def projected(position: Position) -> None:
+    async def projected(positions: Sequence[Position]) -> None:
         if config.writes.wait_for_projection:
-            await process.progress.reached(position)
+            await process.progress.reached(positions)
 
     async def policy_changed() -> None:
         try:
@@ -156,8 +155,8 @@ def _writer(
 def _reader(
     process: ProcessDependencies, config: Config, guard: Guard, together: BatchedReads
 ) -> reads.ReadDependencies:
-    async def reached(position: Position) -> bool:
-        return await process.progress.reached(position, seconds=REACHED_S_MAX, patient=True)
+    async def reached(positions: Sequence[Position]) -> bool:
+        return await process.progress.reached(positions, seconds=REACHED_S_MAX, patient=True)
 
     return reads.ReadDependencies(
         pool=process.pool,
@@ -191,7 +190,7 @@ def _readiness(
         if process.progress.silent_s > SILENT_S_MAX:
             remarks.append("the projector is silent: what is read may be old")
         details = {
-            "readModelPosition": process.progress.position,
+            "readModelPosition": written(map(process.progress.position, process.log.streams.names)),
             "projectionLag": vitals.lag,
             "projectorSilentSeconds": round(process.progress.silent_s, 2),
             "refusals": refusals.figures,

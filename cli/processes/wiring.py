@@ -1,6 +1,7 @@
 """The door to the log, as a process that writes opens it."""
 
 from collections.abc import Mapping, Sequence
+from secrets import token_bytes
 from uuid import uuid4
 
 import msgspec
@@ -9,8 +10,10 @@ from secaplane.cli.config import Config
 from secaplane.cli.processes.connections import ProcessDependencies, now
 from secaplane.command.dependencies import CommandDependencies
 from secaplane.command.gather.load import SiteRules
+from secaplane.eventlog.codec import SALT_BYTES
 from secaplane.kinds import KINDS, blocking_kinds, children
-from secaplane.model.shape import Position, Ref, Resource
+from secaplane.model.position import Position
+from secaplane.model.shape import Ref, Resource
 from secaplane.readmodel import questions
 from secaplane.readmodel.questions import owned
 from secaplane.readmodel.questions.usage import UsageQueries
@@ -36,14 +39,15 @@ def command_dependencies(process: ProcessDependencies, config: Config) -> Comman
     async def named_by(ref: Ref, kinds: Sequence[str]) -> Sequence[Ref]:
         return [user.ref for user in await questions.referrers(process.pool, [ref], kinds=kinds)]
 
-    async def reached(position: Position, seconds: float) -> bool:
-        return await process.progress.reached(position, seconds=seconds, patient=True)
+    async def reached(positions: Sequence[Position], seconds: float) -> bool:
+        return await process.progress.reached(positions, seconds=seconds, patient=True)
 
     return CommandDependencies(
         log=process.log,
         cache=process.cache,
         clock=now,
         new_uid=lambda: uuid4().hex,
+        new_salt=lambda: token_bytes(SALT_BYTES),
         children=inside,
         referrers=users,
         named_by=named_by,

@@ -39,7 +39,7 @@ async def run_reconcilers(config: Config, announce: Announce) -> None:
         dependencies = ReconcileDependencies(
             command_dependencies(process, config), plugin, sealer(config), load_owned(process)
         )
-        reconcilers = Reconcilers(dependencies, process.log, process.pool, config.nats.stream)
+        reconcilers = Reconcilers(dependencies, process.log, process.pool)
         published = asyncio.Event()
         _watch_reconcilers(metrics, reconcilers)
         group.create_task(reconcilers.run())
@@ -91,7 +91,6 @@ async def _publish(
                 dependencies.commands,
                 process.pool,
                 await plugin.offers(),
-                stream=config.nats.stream,
                 base_url=base_url,
             )
             published.set()

@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from secaplane.eventlog.log import Log, PrefixExpectation
 from secaplane.model.errors import Unavailable
 from secaplane.model.events import Created, RecordedEvent
-from secaplane.model.shape import BEGINNING, Position, Ref
+from secaplane.model.position import BEGINNING, Position
+from secaplane.model.shape import Ref
 
 AskChildren = Callable[[Ref, bool], Awaitable[Sequence[Ref]]]
 """(parent, also what is going) -> what the read model knows to lie in it."""
-WaitReached = Callable[[Position, float], Awaitable[bool]]
-"""(position, seconds) -> whether the read model has got there in time."""
+WaitReached = Callable[[Sequence[Position], float], Awaitable[bool]]
+"""(positions, seconds) -> whether the rows have reached them in time."""
 
 
 class ChildrenReader:
@@ -33,7 +34,8 @@ class ChildrenReader:
         self.children: Sequence[Ref] = ()
 
     async def expectation(self, deadline: float) -> PrefixExpectation:
-        """An expectation under which `children` is the whole truth; `deadline` is monotonic seconds.
+        """An expectation under which `children` is the whole truth; `deadline` is monotonic
+        seconds.
 
         Raises:
             Unavailable: the read model is behind.
@@ -66,7 +68,7 @@ class ChildrenReader:
 
     async def _caught_up(self, deadline: float) -> Position:
         last = await self._log.last_within(self._parent)
-        if not await self._reached(last, max(0.0, deadline - time.monotonic())):
+        if not await self._reached([last], max(0.0, deadline - time.monotonic())):
             raise Unavailable("the read model is behind; try again")
         self.children = await self._ask(self._parent, self._going_too)
         return last

@@ -11,7 +11,8 @@ from secaplane.command.rules.quotas import QuotaUsage
 from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.kinds import KINDS
 from secaplane.model.kind import Kind
-from secaplane.model.shape import BEGINNING, Json, Position, Ref, Resource
+from secaplane.model.position import BEGINNING, Position
+from secaplane.model.shape import Json, Ref, Resource
 
 LOOKS_MAX = 64
 """At once, however much a body refers to."""

@@ -25,7 +25,8 @@ from secaplane.kinds import KINDS
 from secaplane.kinds.shares import quota_share
 from secaplane.model.errors import QuotaExceeded, Unavailable
 from secaplane.model.evolve import fold
-from secaplane.model.shape import Json, Position, Ref, Resource
+from secaplane.model.position import Position
+from secaplane.model.shape import Json, Ref, Resource
 
 
 class QuotaViolation(NamedTuple):
@@ -116,7 +117,7 @@ async def reverting(
     """
     if found.position == resource.life:
         return Revert(expected=resource.version)
-    history = await dependencies.log.read(resource.ref, after=Position(resource.life - 1))
+    history = await dependencies.log.read(resource.ref, after=resource.life.moved(-1))
     former = fold(each for each in history if each.position < found.position)
     assert former is not None, f"{resource.ref} grew before it was created"
     to = Put(

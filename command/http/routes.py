@@ -1,6 +1,6 @@
 """PUT, DELETE and POST routes, made from the catalogue."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,7 +24,8 @@ from secaplane.kinds import KINDS, refs_within
 from secaplane.model.document import document, encode, status
 from secaplane.model.events import Actor, Created
 from secaplane.model.kind import Kind
-from secaplane.model.shape import Position, Ref
+from secaplane.model.position import Position, newest, written
+from secaplane.model.shape import Ref
 from secaplane.policy.grants.policy import KINDS_OF_POLICY
 from secaplane.policy.tokens.caller import Caller
 from secaplane.policy.watch import WATCHED_KINDS
@@ -44,7 +45,7 @@ class SubmitDependencies:
     bodies: BodyReader
     region: str
     base_url: str
-    projected: Callable[[Position], Awaitable[object]]
+    projected: Callable[[Sequence[Position]], Awaitable[object]]
     """Wait, bounded, until the read model has reached a position."""
     policy_changed: Callable[[], Awaitable[None]]
     """Called before a change of the policy is answered: it is in force here from then on."""
@@ -86,9 +87,11 @@ def _put(kind: Kind, dependencies: SubmitDependencies) -> HTTPRouteHandler:
             extensions=wanted.extensions,
             expected=expected,
         )
-        handled = await _handled(dependencies, context, ref, command, caller, allowed, ids)
+        handled, positions = await _handled(
+            dependencies, context, ref, command, caller, allowed, ids
+        )
         may_get = dependencies.guard.policy.allows(caller, "get", ref)
-        return _recorded(dependencies, context, kind, handled, secrets=may_get)
+        return _recorded(dependencies, context, kind, handled, positions, secrets=may_get)
 
     return put_resource
 
@@ -98,6 +101,7 @@ def _recorded(
     context: RequestContext,
     kind: Kind,
     handled: CommandResult,
+    positions: Sequence[Position],
     *,
     secrets: bool,
 ) -> ASGIResponse:
@@ -113,7 +117,7 @@ def _recorded(
         for pointer in hidden:
             shown["status"].pop(pointer.removeprefix("/"), None)
         shown = dependencies.sealer.open_shown(kind, resource.ref, shown)
-    headers = {POSITION: str(handled.position)}
+    headers = {POSITION: written(positions)}
     created = isinstance(handled.event, Created)
     if created:
         headers["Location"] = f"{dependencies.base_url}{context.path}"
@@ -133,8 +137,8 @@ def _delete(kind: Kind, dependencies: SubmitDependencies) -> HTTPRouteHandler:
         caller, allowed = await dependencies.guard.admit(context, "delete", kind, ids, ids["name"])
         ref = kind.ref(ids, ids["name"])
         command = Delete(expected=expected)
-        handled = await _handled(dependencies, context, ref, command, caller, allowed)
-        return _accepted(handled)
+        _, positions = await _handled(dependencies, context, ref, command, caller, allowed)
+        return _accepted(positions)
 
     return delete_resource
 
@@ -154,8 +158,8 @@ def _act(kind: Kind, dependencies: SubmitDependencies) -> HTTPRouteHandler:
         )
         ref = kind.ref(ids, ids["name"])
         command = Act(action=action, expected=expected)
-        handled = await _handled(dependencies, context, ref, command, caller, allowed)
-        return _accepted(handled)
+        _, positions = await _handled(dependencies, context, ref, command, caller, allowed)
+        return _accepted(positions)
 
     return act_on_resource
 
@@ -168,7 +172,7 @@ async def _handled(
     caller: Caller,
     allowed: Actor,
     ids: Mapping[str, str] | None = None,
-) -> CommandResult:
+) -> tuple[CommandResult, Sequence[Position]]:
     """Handle it, do what the caller must find done, and let the read model catch up. `ids` are
     those of a PUT's path, which may name more than the resource lies in."""
     request = f"{context.request_id}.{new_id()[:16]}"
@@ -183,18 +187,19 @@ async def _handled(
         rights=_rights(dependencies, caller, ref),
         within=_named_besides(KINDS[ref.kind], ids or {}),
     )
-    last = handled.position
+    positions = [handled.position]
     if isinstance(handled.event, Created) and handled.resource is not None:
         companion = await ensure_companion(
             dependencies.commands, handled.resource, creator=caller.sub, request=request
         )
         if companion is not None:
-            last = max(last, companion)
+            positions.append(companion)
             await dependencies.policy_changed()
     if ref.kind in WATCHED_KINDS and handled.event is not None:
         await dependencies.policy_changed()
-    await dependencies.projected(last)
-    return msgspec.structs.replace(handled, position=last)
+    positions = list(newest(positions))
+    await dependencies.projected(positions)
+    return handled, positions
 
 
 def _rights(dependencies: SubmitDependencies, caller: Caller, ref: Ref) -> CallerRights:
@@ -218,6 +223,6 @@ def _author(caller: Caller, allowed: Actor) -> Actor:
     return msgspec.structs.replace(allowed, token=caller.token)
 
 
-def _accepted(handled: CommandResult) -> ASGIResponse:
-    headers = {POSITION: str(handled.position)}
+def _accepted(positions: Sequence[Position]) -> ASGIResponse:
+    headers = {POSITION: written(positions)}
     return ASGIResponse(status_code=202, headers=headers, media_type=MediaType.TEXT)

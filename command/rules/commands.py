@@ -3,7 +3,8 @@
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from secaplane.model.shape import Annotations, Extensions, Json, Labels, Position, State
+from secaplane.model.position import Position
+from secaplane.model.shape import Annotations, Extensions, Json, Labels, State
 
 
 class Put(msgspec.Struct, frozen=True, kw_only=True):

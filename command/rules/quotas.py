@@ -17,7 +17,8 @@ from secaplane.kinds.shares import QuotaShare, quota_share
 from secaplane.model.errors import QuotaExceeded
 from secaplane.model.kind import Kind
 from secaplane.model.pointer import at
-from secaplane.model.shape import Json, Position, Ref, Resource
+from secaplane.model.position import Position
+from secaplane.model.shape import Json, Ref, Resource
 
 Specs = Mapping[Ref, Json]
 """Of SKUs, by where they lie in the log."""

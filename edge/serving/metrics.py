@@ -32,5 +32,8 @@ class Metrics:
     def gauge(self, name: str, says: str) -> Gauge:
         return Gauge(f"secaplane_{name}", says, registry=self.registry)
 
+    def labelled_gauge(self, name: str, help_text: str, label: str) -> Gauge:
+        return Gauge(f"secaplane_{name}", help_text, [label], registry=self.registry)
+
     def text(self) -> bytes:
         return generate_latest(self.registry)

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 
 from msgspec.structs import replace
 
-from secaplane.model.shape import Position, PowerState
+from secaplane.model.shape import PowerState
 from secaplane.plugins.simulated.catalogue import Catalogue
 from secaplane.plugins.simulated.provision import PROVISIONERS
 from secaplane.plugins.simulated.provision.provisioner import (
@@ -49,7 +49,7 @@ class SimulatedCloud:
     def ensure(self, uid: str, desired: DesiredObject) -> Answer:
         return self._changed(lambda: self._ensured(uid, desired))
 
-    def act(self, uid: str, key: Position, action: ActionRequest) -> Answer:
+    def act(self, uid: str, key: int, action: ActionRequest) -> Answer:
         return self._changed(lambda: self._acted(uid, key, action))
 
     def remove(self, uid: str) -> Answer:
@@ -110,7 +110,7 @@ class SimulatedCloud:
     def _keep(self, thing: CloudObject, *, new: bool = False) -> None:
         self.state.keep(thing, PROVISIONERS.get(thing.kind, NOTHING).holds(thing), new=new)
 
-    def _acted(self, uid: str, key: Position, action: ActionRequest) -> CloudObject:
+    def _acted(self, uid: str, key: int, action: ActionRequest) -> CloudObject:
         """An older key than the last comes late: what it asks for has been overtaken since."""
         if action.action not in POWER_AFTER:
             raise ProvisionRefused("ActionUnknown", f"nothing here can {action.action}")

@@ -7,7 +7,8 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from secaplane.model.shape import Position, PowerState, Resource
+from secaplane.model.position import Position
+from secaplane.model.shape import PowerState, Resource
 from secaplane.plugins import Bound, CatalogueEntry, InProgress, Outcome, Ready, TerminalError
 from secaplane.plugins.simulated.wire import (
     ActionRequest,
@@ -39,7 +40,9 @@ class SimulatedPlugin:
 
     async def act(self, resource: Resource, bound: Bound, action: str, key: Position) -> Outcome:
         body = ActionRequest(action=action, desired=_wish(resource, bound))
-        return _outcome(await self._ask("POST", f"{_thing(resource)}/actions/{key}", _encode(body)))
+        return _outcome(
+            await self._ask("POST", f"{_thing(resource)}/actions/{key.sequence}", _encode(body))
+        )
 
     async def remove(self, resource: Resource) -> Outcome:
         return _outcome(await self._ask("DELETE", _thing(resource)))

@@ -19,7 +19,6 @@ from typing import Any, TypeVar
 import msgspec
 from aiohttp import web
 
-from secaplane.model.shape import Position
 from secaplane.plugins.simulated import catalogue as catalogues
 from secaplane.plugins.simulated.cloud import SimulatedCloud
 from secaplane.plugins.simulated.state import CloudState
@@ -110,7 +109,7 @@ class CloudHttp:
         uid, key = request.match_info["uid"], request.match_info["key"]
         if not key.isdecimal():
             raise web.HTTPBadRequest(text="a key is a position: a whole number")
-        return await self._answer(request, self._cloud.act(uid, Position(int(key)), action))
+        return await self._answer(request, self._cloud.act(uid, int(key), action))
 
     async def remove(self, request: web.Request) -> web.Response:
         self._refuse_in_outage()

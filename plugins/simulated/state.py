@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from secaplane.model.shape import BEGINNING, Json, Position, PowerState
+from secaplane.model.shape import Json, PowerState
 from secaplane.plugins.simulated.ranges import FullRanges, HeldRange
 from secaplane.plugins.simulated.wire import CloudObject, Counts, Faults
 
@@ -143,11 +143,11 @@ class CloudState:
         self._sqlite.executemany(LET_GO, [_held(each, uid) for each in former - held])
         self._sqlite.executemany(HOLD, [_held(each, uid) for each in held - former])
 
-    def last_key(self, uid: str) -> Position:
+    def last_key(self, uid: str) -> int:
         (key,) = self._sqlite.execute(KEYS, (uid,)).fetchone()
-        return Position(key) if key is not None else BEGINNING
+        return int(key or 0)
 
-    def keep_action(self, thing: CloudObject, action: str, key: Position) -> None:
+    def keep_action(self, thing: CloudObject, action: str, key: int) -> None:
         self._sqlite.execute("insert into actions values (?, ?, ?)", (thing.uid, key, action))
         self._sqlite.execute(ACTED, (thing.uid, thing.kind))
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Protocol, TypeVar
 
-from secaplane.model.shape import BEGINNING, Json, Position, Ref
+from secaplane.model.position import BEGINNING, Position
+from secaplane.model.shape import Json, Ref
 from secaplane.policy.grants.patterns import EVERY
 from secaplane.policy.grants.rules import (
     Grant,

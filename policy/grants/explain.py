@@ -32,7 +32,7 @@ async def answer(
 
 
 def explained(verdict: Verdict) -> AccessReviewStatus:
-    revision = verdict.revision
+    revision = str(verdict.revision)
     if verdict.rule is not None:
         by = _permission(verdict.rule)
         return AccessReviewStatus(allowed=True, policy_revision=revision, by=by)
@@ -56,7 +56,7 @@ async def who_may(policy: Policy, verb: str, place: Place, tenant: str) -> Acces
     Raises:
         Unavailable: the policy is not known.
     """
-    revision = policy.book.revision(tenant)
+    revision = str(policy.book.revision(tenant))
     found: list[str] = []
     for sub in (EVERY, *policy.book.subs(tenant)):
         await asyncio.sleep(0)  # others want to be answered, too

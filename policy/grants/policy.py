@@ -10,7 +10,8 @@ from secaplane.kinds import KINDS
 from secaplane.model.errors import Forbidden, Unavailable
 from secaplane.model.events import Actor
 from secaplane.model.kind import Kind
-from secaplane.model.shape import BEGINNING, Json, Position, Ref
+from secaplane.model.position import BEGINNING, Position
+from secaplane.model.shape import Json, Ref
 from secaplane.policy.grants.assignments import AssignmentIndex, PolicyResource
 from secaplane.policy.grants.enforcer import GrantEnforcer, failing
 from secaplane.policy.grants.escalation import too_much

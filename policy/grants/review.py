@@ -44,7 +44,7 @@ class AccessReviewPermission(Wire, frozen=True):
 
 
 class AccessReviewStatus(Wire, frozen=True):
-    policy_revision: int
+    policy_revision: str
     allowed: bool | UnsetType = UNSET
     """Absent where nobody was named."""
     by: AccessReviewPermission | UnsetType = UNSET

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from secaplane.model.shape import Json, Position, Ref
+from secaplane.model.position import Position
+from secaplane.model.shape import Json, Ref
 from secaplane.policy.grants.assignments import PolicyResource
 
 KINDS_OF_REVOCATION = ("revocation",)

@@ -12,6 +12,7 @@ from secaplane.readmodel.schema.tables import Tx
 
 NAME = "history"
 COLUMNS = {
+    "stream": "text",
     "position": "bigint",
     "kind": "text",
     "path": "text",
@@ -19,8 +20,8 @@ COLUMNS = {
     "time": "timestamptz",
     "type": "text",
     "request": "text",
-    "cause": "bigint",
-    "by": "text",
+    "cause": "text",
+    "actor": "text",
     "document": "text",
 }
 PARTS = (InsertRows(NAME, COLUMNS, on_conflict=""),)
@@ -34,14 +35,15 @@ def rows(folded: Sequence[ProjectedEvent]) -> tuple[list[Row]]:
 def row(folded: ProjectedEvent) -> Row:
     event = folded.event
     return (
-        event.position,
+        event.position.stream,
+        event.position.sequence,
         event.ref.kind,
         event.ref.path,
         event.uid,
         event.time,
         NAMES[type(event.event)],
         event.request,
-        event.cause,
+        str(event.cause) if event.cause.sequence else "",
         _encode(event.actor).decode(),
         folded.document,
     )

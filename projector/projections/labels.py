@@ -36,7 +36,7 @@ def rows(folded: Sequence[ProjectedEvent]) -> tuple[list[Row], list[Row]]:
 
 def _row(resource: Resource, key: str, value: str) -> Row:
     ref = resource.ref
-    return ref.kind, ref.collection, key, value, ref.name, resource.life
+    return ref.kind, ref.collection, key, value, ref.name, resource.life.sequence
 
 
 async def forget(tx: Tx, ref: Ref) -> None:

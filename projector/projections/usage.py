@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from secaplane.kinds import KINDS
 from secaplane.kinds.shares import quota_share
-from secaplane.model.shape import Position, Ref, Resource
+from secaplane.model.position import Position
+from secaplane.model.shape import Ref, Resource
 from secaplane.projector.columns import CloseRows, InsertRows, Row
 from secaplane.projector.folding import ProjectedEvent
 from secaplane.readmodel.schema.tables import NEVER_ENDED, Tx
 
 NAME = "usage"
-LIFE = {"tenant": "text", "kind": "text", "life": "bigint"}
+LIFE = {"tenant": "text", "kind": "text", "stream": "text", "life": "bigint"}
 UNTIL = {"until": "bigint"}
 CHANGE = {"position": "bigint", "sku": "text", "number": "int", "amount": "bigint"}
 PARTS = (
@@ -31,12 +32,12 @@ def rows(folded: Sequence[ProjectedEvent]) -> tuple[list[Row], list[Row]]:
         if not KINDS[now.ref.kind].counted:
             continue
         tenant = now.ref.path.split("/", 2)[1]
-        place = (tenant, now.ref.kind, now.life)
+        place = (tenant, now.ref.kind, now.life.stream, now.life.sequence)
         if now.gone:
-            ended[now.life] = (*place, now.position)
+            ended[now.life] = (*place, now.position.sequence)
         else:
             changes = _changes(before, now)
-            came += ((now.life, (*place, now.position, *change)) for change in changes)
+            came += ((now.life, (*place, now.position.sequence, *change)) for change in changes)
     until = {life: row[-1] for life, row in ended.items()}
     return list(ended.values()), [(*row, until.get(life, NEVER_ENDED)) for life, row in came]
 

@@ -17,5 +17,7 @@ from secaplane.readmodel.questions.resources import quarantine as quarantine
 from secaplane.readmodel.questions.resources import quarantined as quarantined
 from secaplane.readmodel.questions.resources import resources_at as resources_at
 from secaplane.readmodel.questions.resources import unsettled as unsettled
+from secaplane.readmodel.schema.checkpoints import Checkpoints as Checkpoints
 from secaplane.readmodel.schema.checkpoints import checkpoint as checkpoint
+from secaplane.readmodel.schema.checkpoints import checkpoints as checkpoints
 from secaplane.readmodel.schema.checkpoints import locked_checkpoint as locked_checkpoint

@@ -8,8 +8,8 @@ import msgspec
 from asyncpg import Pool
 from asyncpg.cursor import Cursor
 
-from secaplane.model.shape import Json, Position, Ref
-from secaplane.readmodel.schema.checkpoints import checkpoint
+from secaplane.model.shape import Json, Ref
+from secaplane.readmodel.schema.checkpoints import Checkpoints, checkpoints
 
 AT_ONCE = 50
 
@@ -30,8 +30,8 @@ class _OnlySpec(msgspec.Struct, frozen=True, gc=False):
 
 @asynccontextmanager
 async def declared(
-    pool: Pool, kinds: Sequence[str], stream: str
-) -> AsyncIterator[tuple[AsyncIterator[list[DeclaredResource]], Position]]:
+    pool: Pool, kinds: Sequence[str]
+) -> AsyncIterator[tuple[AsyncIterator[list[DeclaredResource]], Checkpoints]]:
     """Some at a time, and the position that all of it holds at: one snapshot of both."""
     async with (
         pool.acquire() as connection,
@@ -42,7 +42,7 @@ async def declared(
             " where kind = any($1) and not gone",
             list(kinds),
         )
-        yield _declared(cursor), await checkpoint(connection, "resources", stream)
+        yield _declared(cursor), await checkpoints(connection, "resources")
 
 
 async def _declared(cursor: Cursor) -> AsyncIterator[list[DeclaredResource]]:

@@ -20,10 +20,10 @@ async def owned_resources(pool: Pool, collections: Iterable[Ref], stem: str) -> 
         """
         select resources.resource from unnest($1::text[], $2::text[]) as w (kind, collection)
         join resources using (kind, collection)
-        join history as made on made.position = resources.life
+        join history as made on made.stream = resources.stream and made.position = resources.life
         where resources.name >= $3 and resources.name < $4 and not resources.gone
             and substr(resources.name, length($3) + 1) ~ '^[0-9]+$'
-            and made.by::json ->> 'sub' = $5 and made.by::json ->> 'issuer' = ''
+            and made.actor::json ->> 'sub' = $5 and made.actor::json ->> 'issuer' = ''
         order by resources.life
         """,
         [each.kind for each in wanted],

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import msgspec
 from asyncpg import Pool
 
-from secaplane.model.shape import Position, Ref, Resource
+from secaplane.model.shape import Ref, Resource
 from secaplane.readmodel.questions.derived import derived, shown
-from secaplane.readmodel.schema.checkpoints import checkpoint
+from secaplane.readmodel.schema.checkpoints import Checkpoints, checkpoints
 
 decode_resource = msgspec.json.Decoder(Resource).decode
 
@@ -104,7 +104,8 @@ _ROW = """
 async def below(
     pool: Pool, kinds: Sequence[str], path: str, *, include_terminating: bool, limit: int
 ) -> list[Ref]:
-    """What lies in a resource and is not gone; with `include_terminating` also what is on its way."""
+    """What lies in a resource and is not gone; with `include_terminating` also what is on its
+    way."""
     rows = await pool.fetch(
         """
         select kind, path from resources
@@ -152,7 +153,7 @@ async def resources_at(pool: Pool, refs: Sequence[Ref]) -> dict[Ref, Resource]:
     return {resource.ref: resource for resource in (decode_resource(row[0]) for row in rows)}
 
 
-async def unsettled(pool: Pool, stream: str) -> tuple[list[Ref], Position]:
+async def unsettled(pool: Pool) -> tuple[list[Ref], Checkpoints]:
     """What reconcilers begin with, and the position it holds at: one snapshot of both."""
     async with (
         pool.acquire() as connection,
@@ -161,12 +162,10 @@ async def unsettled(pool: Pool, stream: str) -> tuple[list[Ref], Position]:
         rows = await connection.fetch(
             "select kind, path from resources where unfinished order by life"
         )
-        return [Ref(*row) for row in rows], await checkpoint(connection, "resources", stream)
+        return [Ref(*row) for row in rows], await checkpoints(connection, "resources")
 
 
-async def living_of(
-    pool: Pool, kinds: Sequence[str], stream: str
-) -> tuple[list[Resource], Position]:
+async def living_of(pool: Pool, kinds: Sequence[str]) -> tuple[list[Resource], Checkpoints]:
     """Every living resource of some kinds, and the position that holds at: one snapshot of both."""
     async with (
         pool.acquire() as connection,
@@ -176,7 +175,7 @@ async def living_of(
             "select resource from resources where kind = any($1) and not gone", list(kinds)
         )
         found = [decode_resource(row[0]) for row in rows]
-        return found, await checkpoint(connection, "resources", stream)
+        return found, await checkpoints(connection, "resources")
 
 
 async def quarantine(pool: Pool) -> list[Ref]:

@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-LAYOUT = 3
+LAYOUT = 4
 """Changes with the tables, and with what is put into them. Releases of two layouts run side by
 side, each on read models of its own."""
 NEVER_ENDED = 2**63 - 1
@@ -65,6 +65,7 @@ create table if not exists {schema}.resources (
     collection  text   collate "C" not null,
     name        text   collate "C" not null,
     life        bigint not null,
+    stream      text   collate "C" not null,
     path        text   collate "C" not null,
     uid         text   collate "C" not null,
     labels      jsonb  not null,
@@ -119,6 +120,7 @@ create table if not exists {schema}.counts (
 create table if not exists {schema}.usage (
     tenant   text   collate "C" not null,
     kind     text   collate "C" not null,
+    stream   text   collate "C" not null,
     life     bigint not null,
     position bigint not null,
     sku      text   collate "C" not null,
@@ -129,22 +131,25 @@ create table if not exists {schema}.usage (
 create index if not exists usage_until on {schema}.usage (tenant, kind, until, life);
 
 create table if not exists {schema}.history (
-    position bigint primary key,
+    stream   text        collate "C" not null,
+    position bigint      not null,
     kind     text        collate "C" not null,
     path     text        collate "C" not null,
     uid      text        collate "C" not null,
     time     timestamptz not null,
     type     text        collate "C" not null,
     request  text        not null,
-    cause    bigint      not null,
-    by       text        not null,
-    document text        not null
+    cause    text        not null,
+    actor    text        not null,
+    document text        not null,
+    primary key (stream, position)
 );
 create index if not exists history_of on {schema}.history (kind, path, position);
 
 create table if not exists {schema}.quarantine (
     kind       text   collate "C" not null,
     path       text   collate "C" not null,
+    stream     text   collate "C" not null,
     position   bigint not null,
     reason     text   not null,
     primary key (kind, path)

@@ -1,5 +1,5 @@
-"""`make dependencies` measures everything, `make bench-growth` only what needs large data; both print the
-table and write their figures to `dependencies.json`."""
+"""`make dependencies` measures everything, `make bench-growth` only what needs large data; both
+print the table and write their figures to `dependencies.json`."""
 
 import sys
 

@@ -24,7 +24,7 @@ from secaplane.edge.requests.context import RequestContext
 from secaplane.edge.serving.metrics import Metrics
 from secaplane.kinds import KINDS
 from secaplane.model.errors import Forbidden
-from secaplane.model.shape import Json, Position, Ref, Resource
+from secaplane.model.shape import Json, Ref, Resource
 from secaplane.policy.grants.policy import KINDS_OF_POLICY, Policy
 from secaplane.policy.tokens.caller import Caller
 from secaplane.policy.tokens.revocations import Revocations
@@ -34,6 +34,7 @@ from tests import plain_policy
 from tests.bench.figures import Figure, figure
 from tests.flows.client import Answer, at, client_of
 from tests.flows.several import several
+from tests.positions import nth
 from tests.stand import Stand, stand
 
 ROLES, ASSIGNMENTS, MANY = 1_000, 10_000, 100_000
@@ -89,9 +90,9 @@ async def measure(gets_per_second: float) -> dict[str, Figure]:
 def _policy(assignments: int) -> Policy:
     """One tenant's: everybody in it holds one role of fifty rules, in one workspace or in all."""
     known = Policy(operators=(), region="eu-1", fresh=lambda: True)
-    known.begin(Position(1))
-    known.learn(map(_a_role, range(ROLES)), Position(1))
-    known.learn(map(_assignment, range(assignments)), Position(1))
+    known.begin(nth(1))
+    known.learn(map(_a_role, range(ROLES)), nth(1))
+    known.learn(map(_assignment, range(assignments)), nth(1))
     return known
 
 
@@ -114,12 +115,12 @@ def _made(ref: Ref, spec: Json) -> Resource:
         uid="",
         spec=spec,
         version=1,
-        position=Position(1),
+        position=nth(1),
         time=_NOON,
-        life=Position(1),
+        life=nth(1),
         created_at=_NOON,
         modified_at=_NOON,
-        last_intent=Position(1),
+        last_intent=nth(1),
     )
 
 
@@ -220,7 +221,7 @@ async def _started(process: ProcessDependencies, stream: str) -> tuple[float, fl
     waiting = asyncio.create_task(others())
     await asyncio.sleep(0.01)
     longest, began = 0.0, time.perf_counter()
-    await watch.start(process.pool, stream)
+    await watch.start(process.pool)
     took = time.perf_counter() - began
     waiting.cancel()
     assert known.allows(Caller("iss", f"user-{MANY}"), "get", OFFERED)
@@ -230,7 +231,7 @@ async def _started(process: ProcessDependencies, stream: str) -> tuple[float, fl
 async def _guarding_us(house: Stand) -> list[float]:
     """Token and policy of one GET after the other, as in a process that has seen the caller."""
     config, known = house.house.config, _policy(ASSIGNMENTS)
-    known.learn([_administrator(config.dev.administrator)], Position(2))
+    known.learn([_administrator(config.dev.administrator)], nth(2))
     scope = {"method": "GET", "path": "/", "headers": [*HEADERS, _authorization(house)]}
     async with trusted_issuers(config, Revocations(), Metrics()) as believed:
         witness = AuditRecorder(lambda entry: None, clock=now)

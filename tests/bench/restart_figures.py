@@ -20,14 +20,17 @@ from secaplane.cli.dev.plane import DevPlane
 from secaplane.cli.dev.supervisor import ChildProcess, Supervisor
 from secaplane.eventlog.codec import NewEvent, encode
 from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.streams import Streams
 from secaplane.eventlog.subjects import subject
 from secaplane.model.events import SYSTEM, Created, RecordedEvent, StatusReported
-from secaplane.model.shape import Position, Ref, State
+from secaplane.model.shape import Ref, State
 from secaplane.projector import statement
 from secaplane.projector.folding import fold
 from secaplane.projector.rebuild import switch
 from secaplane.readmodel.schema import tables
 from tests.bench.figures import Figure, figure
+from tests.log.new_events import SALT
+from tests.positions import nth
 from tests.stand import CATALOGUE, OWN, TENANT, VOLUME, config, start_seconds
 
 REPEATS = 5
@@ -80,17 +83,17 @@ async def _seed_log(house: DevPlane, folder: Path, events: int) -> list[Recorded
     async with Supervisor(folder / "logs") as servers:
         await servers.start(_hasty(house, folder))
         client = await _patient_client(house.nats("everything"))
-        await JetStreamLog(client, stream="SECA", region=REGION).prepare()
+        await JetStreamLog(client, streams=Streams("SECA"), region=REGION).prepare()
         pages = [_page(n) for n in range(events)]
         for first in range(0, events, IN_FLIGHT):
             await asyncio.gather(
                 *(
-                    client.request(subject(page.ref, REGION), encode(page), timeout=30)
+                    client.request(subject(page.ref, REGION), encode(page, "SECA"), timeout=30)
                     for page in pages[first : first + IN_FLIGHT]
                 )
             )
         await client.close()
-    return [page.at(Position(n)) for n, page in enumerate(pages, start=1)]
+    return [page.at(nth(n)) for n, page in enumerate(pages, start=1)]
 
 
 def _hasty(house: DevPlane, folder: Path) -> ChildProcess:
@@ -119,12 +122,17 @@ def _page(n: int) -> NewEvent:
     ref = Ref("block-storage", path)
     event: Created | StatusReported = Created(spec=VOLUME["spec"])
     if n % 2:
-        event = StatusReported(
-            state=State.ACTIVE, observed_position=Position(n), status={"sizeGB": 10}
-        )
+        event = StatusReported(state=State.ACTIVE, observed_position=nth(n), status={"sizeGB": 10})
     time = BEGAN + timedelta(milliseconds=n)
     return NewEvent(
-        ref=ref, uid=f"u{n // 2}", time=time, request=f"r{n}", actor=SYSTEM, event=event
+        ref=ref,
+        uid=f"u{n // 2}",
+        time=time,
+        request=f"r{n}",
+        previous=nth(n if n % 2 else 0),
+        salt=SALT,
+        actor=SYSTEM,
+        event=event,
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from secaplane.cli.config import Config
 from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.streams import Streams
 from tests.flows.client import Client, client_of
 from tests.flows.crashing import Scene, scene_of
 from tests.flows.dev_house import DevHouse, Said, configured, dev
@@ -126,4 +127,4 @@ def workspace() -> str:
 async def log(said: Said) -> AsyncIterator[JetStreamLog]:
     """What the house wrote, read as the house reads it."""
     async with connected(said.nats) as nats:
-        yield JetStreamLog(nats, stream=STREAM, region=said.region)
+        yield JetStreamLog(nats, streams=Streams(STREAM), region=said.region)

@@ -16,8 +16,9 @@ from secaplane.cli.dev.plane import PROCESSES, free_port
 from secaplane.cli.dev.supervisor import ChildProcess, Supervisor
 from secaplane.eventlog.jetstream import JetStreamLog
 from secaplane.eventlog.log import LogUnavailable
+from secaplane.eventlog.streams import Streams
 from secaplane.model.events import RecordedEvent
-from secaplane.model.shape import BEGINNING
+from secaplane.model.position import BEGINNING
 from secaplane.readmodel.schema import tables
 from tests.flows.client import Answer, Client, client_of
 from tests.flows.simulated_site import Site
@@ -77,7 +78,7 @@ class Scene:
         await until(self._log_answers, "the log answers")
 
     async def _log_answers(self) -> bool:
-        return await self.log.end() >= BEGINNING
+        return await self.log.end(STREAM) >= BEGINNING
 
     async def started_again(self, name: str, former: int) -> None:
         async def other() -> bool:
@@ -118,7 +119,7 @@ class Scene:
             async with self.pool() as pool:
                 busy = await pool.fetchval("select exists (select from resources where unfinished)")
                 checkpoint = await pool.fetchval("select min(position) from checkpoints")
-                return not busy and checkpoint == await self.log.end()
+                return not busy and checkpoint == await self.log.end(STREAM)
 
         await until(quiet, "everything is at rest")
 
@@ -144,7 +145,7 @@ async def scene_of(stand: Stand) -> AsyncIterator[Scene]:
         client_of(house.url, stand.token) as client,
         connected(house.nats("everything")) as nats,
     ):
-        log = JetStreamLog(nats, stream=STREAM, region=house.config.site.region)
+        log = JetStreamLog(nats, streams=Streams(STREAM), region=house.config.site.region)
         site = Site(int(house.config.cloud.url.rpartition(":")[2]))
         try:
             yield Scene(stand, client, log, site)
@@ -153,8 +154,8 @@ async def scene_of(stand: Stand) -> AsyncIterator[Scene]:
 
 
 async def whole(log: JetStreamLog) -> list[RecordedEvent]:
-    end, found = await log.end(), list[RecordedEvent]()
-    following = log.follow(after=BEGINNING)
+    end, found = await log.end(STREAM), list[RecordedEvent]()
+    following = log.follow(STREAM, after=BEGINNING)
     while not found or found[-1].position < end:
         for each in await anext(following):
             assert isinstance(each, RecordedEvent), each

@@ -10,11 +10,12 @@ from msgspec.structs import replace
 
 from secaplane.kinds import KINDS
 from secaplane.model.events import AnyEvent, RecordedEvent
-from secaplane.model.shape import Position, Ref, Resource
+from secaplane.model.shape import Ref, Resource
 from secaplane.projector import statement
 from secaplane.projector.folding import fold
 from secaplane.readmodel.schema import tables
 from tests.log.new_events import IDS, REGION, new_event
+from tests.positions import nth
 
 
 class Rows:
@@ -40,7 +41,7 @@ class Rows:
     def _recorded(self, ref: Ref, event: AnyEvent) -> RecordedEvent:
         n = next(self._numbers)
         written = new_event(ref, event, uid=f"u{n}")
-        return replace(written, time=written.time + timedelta(milliseconds=n)).at(Position(n))
+        return replace(written, time=written.time + timedelta(milliseconds=n)).at(nth(n))
 
 
 @asynccontextmanager

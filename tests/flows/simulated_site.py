@@ -11,10 +11,12 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from secaplane.model.shape import Json, Position, Power, PowerState, Ref, Resource
+from secaplane.model.position import Position
+from secaplane.model.shape import Json, Power, PowerState, Ref, Resource
 from secaplane.plugins import Outcome, Plugin, Ready
 from secaplane.plugins.simulated import SimulatedPlugin, server
 from secaplane.plugins.simulated.wire import CloudObject, Counts, Faults
+from tests.positions import nth
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SMALL: Json = {"sizeGB": 10, "skuRef": {"resource": "skus/seca.rd100"}}
@@ -161,7 +163,7 @@ async def serve(file: Path, **more: Any) -> None:
 
 def a(kind: str, spec: Json, *, uid: str = "u1", power: PowerState = "off") -> Resource:
     ref = Ref(kind, f"tenants/t/workspaces/w/{kind}s/{uid}")
-    here = Position(1)
+    here = nth(1)
     return Resource(
         ref=ref, uid=uid, spec=spec, power=Power(desired=power), version=1, position=here,
         time=NOON, life=here, created_at=NOON, modified_at=NOON, last_intent=here,

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from itertools import count
 
 import asyncpg
+import msgspec
 import pytest
 
 from secaplane.cli.dev.embedded import OWNER
@@ -16,11 +17,14 @@ from secaplane.eventlog.codec import NewEvent
 from secaplane.eventlog.jetstream import JetStreamLog
 from secaplane.kinds import KINDS
 from secaplane.model.events import SYSTEM, AnyEvent, Created, Deleted, DeletionRequested, Updated
-from secaplane.model.shape import BEGINNING, Ref
+from secaplane.model.position import BEGINNING
+from secaplane.model.shape import Ref
 from secaplane.readmodel.schema import tables
 from tests.flows.client import INSTANCE, VOLUME, Answer, at
 from tests.flows.crashing import Scene, children_of, scene_of, taken, until, whole
 from tests.flows.read_models import assert_same, rebuild, rows
+from tests.log.new_events import SALT
+from tests.positions import STREAM
 from tests.stand import Stand
 
 LOAD = 32
@@ -78,7 +82,7 @@ async def test_a_projector_killed_in_the_middle_of_a_batch_is_taken_up_where_it_
     and the rows before it are written by then, and nobody has committed anything."""
     await furnished(scene, "middle")
     await scene.at_rest()
-    end = await scene.log.end()
+    end = await scene.log.end(STREAM)
     blocker = await asyncpg.connect(scene.stand.house.postgres(OWNER))
     try:
         with scene.stopped("projector"):
@@ -91,8 +95,9 @@ async def test_a_projector_killed_in_the_middle_of_a_batch_is_taken_up_where_it_
             await held.start()
             await blocker.execute(
                 f"insert into {tables.READ_MODEL}.history"
-                " values ($1, '', '', '', now(), '', '', 0, '', '')",
-                end + 4,
+                " values ($1, $2, '', '', '', now(), '', '', '', '', '')",
+                end.stream,
+                end.sequence + 4,
             )
         await until(lambda: inside_its_statement(blocker), "the projector waits in its statement")
         await scene.kill("projector")
@@ -251,10 +256,11 @@ async def left_behind(scene: Scene, parent: Ref, orphan: Ref) -> None:
         uid="orphan",
         time=now,
         request="dead",
+        salt=SALT,
         actor=SYSTEM,
         event=Created(spec=VOLUME["spec"]),
     )
-    await scene.log.append(written, after=BEGINNING)
+    await scene.log.append(msgspec.structs.replace(written, previous=BEGINNING))
 
 
 # --- NATS
@@ -379,7 +385,7 @@ async def test_rows_that_a_crash_took_back_are_made_again_though_nothing_more_ha
         async def caught_up() -> bool:
             async with scene.pool() as pool:
                 checkpoint = await pool.fetchval("select min(position) from checkpoints")
-                return bool(checkpoint == await scene.log.end())
+                return bool(checkpoint == await scene.log.end(STREAM))
 
         await until(caught_up, "the rows have everything again")
     await assert_rows_are_the_log(scene)

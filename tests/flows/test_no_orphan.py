@@ -25,13 +25,15 @@ from asyncpg import Pool
 from secaplane.cli.config import Config, DeletionSettings
 from secaplane.kinds import KINDS
 from secaplane.model.events import Deleted, RecordedEvent
-from secaplane.model.shape import BEGINNING, Json, Ref
+from secaplane.model.position import BEGINNING
+from secaplane.model.shape import Json, Ref
 from tests.flows.client import at
 from tests.flows.crashing import Scene, scene_of, until
 from tests.flows.orphans import Judge
 from tests.flows.racer import ACCEPTED
 from tests.flows.racing import DIED, Racer, racers
 from tests.flows.simulated_site import NETWORK, SMALL, SUBNET
+from tests.positions import STREAM
 from tests.stand import Stand, kept
 
 TRIALS = int(os.environ.get("SECAPLANE_TEST_TRIALS", "2000"))
@@ -191,8 +193,8 @@ async def judged(scene: Scene) -> Judge:
     async with scene.pool() as pool:
         await until(lambda: rested(scene, pool), "everything is at rest", seconds=REST_S_MAX)
         rows = await pool.fetch("select kind, path, deleted from resources where not gone")
-    judge, position, end = Judge(CASCADES), BEGINNING, await scene.log.end()
-    following = scene.log.follow(after=position)
+    judge, position, end = Judge(CASCADES), BEGINNING, await scene.log.end(STREAM)
+    following = scene.log.follow(STREAM, after=position)
     while position < end:
         for recorded in await anext(following):
             assert isinstance(recorded, RecordedEvent), recorded
@@ -214,7 +216,7 @@ async def rested(scene: Scene, pool: Pool) -> bool:
         await scene.client.delete(f"{KINDS[kind].provider.base}/{path}")
     busy = await pool.fetchval("select exists (select from resources where unfinished)")
     checkpoint = await pool.fetchval("select min(position) from checkpoints")
-    return not busy and checkpoint == await scene.log.end()
+    return not busy and checkpoint == await scene.log.end(STREAM)
 
 
 async def test_of_a_child_and_its_parents_deletion_one_is_refused(

@@ -16,10 +16,12 @@ from secaplane.cli.config import Config
 from secaplane.eventlog import codec
 from secaplane.eventlog.codec import NewEvent, encode
 from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.streams import Streams
 from secaplane.eventlog.subjects import ALL_SUBJECTS, subject
 from secaplane.kinds import KINDS
 from secaplane.model.events import RECONCILER, AnyEvent, Created, StatusReported, Updated
-from secaplane.model.shape import BEGINNING, Json, Position, Ref, State
+from secaplane.model.position import BEGINNING, Position
+from secaplane.model.shape import Json, Ref, State
 from secaplane.projector.retry import retry
 from secaplane.projector.run import Projector
 from secaplane.readmodel.schema import tables
@@ -28,6 +30,7 @@ from tests.flows.crashing import Scene, scene_of, until
 from tests.flows.read_models import Silent, projector, rows
 from tests.flows.simulated_site import SMALL
 from tests.log.new_events import IDS, REGION, new_event
+from tests.positions import nth
 from tests.servers import STREAM
 from tests.stand import kept
 
@@ -73,7 +76,7 @@ async def fall_ill(scene: Scene) -> None:
     """Three ways: no event at all, one that nothing went before, one of a later release."""
     await garble(scene.log, disk("garbled"), GARBAGE)
     await say(scene, "unborn", Updated(spec=VOLUME["spec"]))
-    later = encode(await written(scene, "amended", Updated(spec=AMENDED)))
+    later = encode(await written(scene, "amended", Updated(spec=AMENDED)), STREAM)
     later = later.replace(b'"type":"updated"', b'"type":"amended"')
     await garble(scene.log, disk("amended"), later)
 
@@ -91,7 +94,11 @@ async def written(scene: Scene, name: str, event: AnyEvent) -> NewEvent:
 
 async def say(scene: Scene, name: str, event: AnyEvent) -> Position:
     last = await scene.log.last(disk(name))
-    return (await scene.log.append(await written(scene, name, event), after=last)).position
+    return (
+        await scene.log.append(
+            msgspec.structs.replace(await written(scene, name, event), previous=last)
+        )
+    ).position
 
 
 async def others_go_on(scene: Scene) -> None:
@@ -145,13 +152,13 @@ async def history_of(pool: Pool) -> list[int]:
 
 async def reached(scene: Scene, pool: Pool) -> bool:
     return bool(
-        await pool.fetchval("select min(position) from checkpoints") == await scene.log.end()
+        await pool.fetchval("select min(position) from checkpoints") == await scene.log.end(STREAM)
     )
 
 
 async def taken_again(scene: Scene) -> dict[Ref, str]:
     async with scene.pool() as pool:
-        return await retry(pool, scene.log, stream=STREAM, region=REGION)
+        return await retry(pool, scene.log, region=REGION)
 
 
 async def is_well_again(scene: Scene) -> None:
@@ -208,13 +215,15 @@ class World:
     async def events(self, count: int) -> None:
         for n in range(count):
             ref = KINDS["block-storage"].ref(IDS, f"v{n}")
-            await self.log.append(new_event(ref, Created(spec=SMALL)), after=BEGINNING)
+            await self.log.append(new_event(ref, Created(spec=SMALL), previous=BEGINNING))
 
 
 @pytest.fixture
 async def world(nats_client: Nats, fresh_stream: str, database_url: str) -> AsyncIterator[World]:
     pool = await tables.open_pool(database_url)
-    yield World(JetStreamLog(nats_client, stream=fresh_stream, region=REGION), nats_client, pool)
+    yield World(
+        JetStreamLog(nats_client, streams=Streams(fresh_stream), region=REGION), nats_client, pool
+    )
     await pool.close()
 
 
@@ -223,18 +232,21 @@ async def test_only_what_is_sick_in_a_batch_is_set_aside(world: World) -> None:
     unborn = [KINDS["instance"].ref(IDS, f"i{n}") for n in range(3)]
     await world.events(5)
     for n, ref in enumerate(unborn):
-        await world.log.append(new_event(ref, Updated(spec={})), after=BEGINNING)
+        await world.log.append(new_event(ref, Updated(spec={}), previous=BEGINNING))
         await garble(world.log, KINDS["block-storage"].ref(IDS, f"v{n}"), GARBAGE)
         await world.log.append(
-            new_event(KINDS["block-storage"].ref(IDS, f"v{n + 2}"), Updated(spec=SMALL)),
-            after=Position(n + 3),
+            new_event(
+                KINDS["block-storage"].ref(IDS, f"v{n + 2}"),
+                Updated(spec=SMALL),
+                previous=nth(n + 3),
+            )
         )
     made = projector(world.pool, world.log)
     await made.begin()
     async with asyncio.timeout(10):
-        async for batch in world.log.follow(after=BEGINNING):
+        async for batch in world.log.follow(STREAM, after=BEGINNING):
             await made.project(batch)
-            if made.position == 14:
+            if made.position == nth(14):
                 break
     found = await rows(world.pool)
     assert [row["position"] for row in found["quarantine"]] == [7, 10, 13, 6, 9, 12]

@@ -8,6 +8,7 @@ from tests.flows.client import SKU, Answer, Client, at
 from tests.flows.crashing import Scene
 from tests.flows.problems import refused
 from tests.flows.tenants import allowed
+from tests.positions import STREAM
 
 POOL: Json = {
     "instances": 1,
@@ -57,9 +58,9 @@ async def test_a_pool_whose_nodes_meet_a_quota_says_so_and_rests(
     assert said(await client.get(pool)) == ("error", "QuotaExceeded")
     assert len((await client.get(at("instance", **ids))).names) == 2
     await scene.at_rest()
-    before = await scene.log.end()
+    before = await scene.log.end(STREAM)
     await client.get(pool)
-    assert await scene.log.end() == before
+    assert await scene.log.end(STREAM) == before
     await allowed(operator, "pools", {"cores": 3 * cores})
     await client.made(pool, {"spec": POOL | {"instances": 3}})
     assert len((await client.get(pool)).json["status"]["nodes"]) == 3

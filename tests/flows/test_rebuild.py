@@ -21,6 +21,7 @@ from tests.flows.rebuilding import (
     there,
     waits,
 )
+from tests.positions import STREAM
 from tests.stand import Stand
 
 NAMES = [f"old-{n:02}" for n in range(20)]
@@ -71,7 +72,7 @@ async def at_rest(scene: Scene, read_model: str) -> None:
         async with scene.pool(read_model) as pool:
             busy = await pool.fetchval("select exists (select from resources where unfinished)")
             checkpoint = await pool.fetchval("select min(position) from checkpoints")
-            return not busy and checkpoint == await scene.log.end()
+            return not busy and checkpoint == await scene.log.end(STREAM)
 
     await until(quiet, "everything is at rest")
 
@@ -123,4 +124,4 @@ async def test_a_release_with_other_tables_fills_its_own_and_the_former_goes_on(
 
 
 async def end(scene: Scene) -> str:
-    return str(await scene.log.end())
+    return str(await scene.log.end(STREAM))

@@ -14,6 +14,7 @@ from secaplane.model.events import RECONCILER, SYSTEM, RecordedEvent
 from secaplane.model.shape import Json
 from tests.flows.client import JSON, SKU, VOLUME, Answer, Client, at
 from tests.flows.problems import refused
+from tests.positions import STREAM
 
 DISK = at("block-storage", "disk", workspace="absent")
 DISKS = at("block-storage", workspace="absent")
@@ -24,10 +25,10 @@ MEBIBYTE = 1024 * 1024
 @pytest.fixture(autouse=True)
 async def nothing_is_written(log: JetStreamLog) -> AsyncIterator[None]:
     """But what the house itself reports of what was asked for before."""
-    position = await log.end()
+    position = await log.end(STREAM)
     yield
-    end = await log.end()
-    async with aclosing(log.follow(after=position)) as batches:
+    end = await log.end(STREAM)
+    async with aclosing(log.follow(STREAM, after=position)) as batches:
         while position < end:
             for each in await anext(batches):
                 assert isinstance(each, RecordedEvent)

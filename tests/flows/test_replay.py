@@ -9,6 +9,7 @@ from nats.aio.client import Client as Nats
 
 from secaplane.cli.config import Config
 from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.streams import Streams
 from secaplane.kinds import KINDS
 from secaplane.model.events import Created, Deleted, DeletionRequested, Updated
 from secaplane.model.shape import Json, State
@@ -119,7 +120,7 @@ async def lived(log: JetStreamLog, volumes: int) -> None:
         for n in range(volumes):
             ref = KINDS["block-storage"].ref(IDS, f"v{n}")
             uid = "u2" if event == Created(spec=LARGE) else "u1"
-            await log.append(new_event(ref, event, uid=uid), after=await log.last(ref))
+            await log.append(new_event(ref, event, uid=uid, previous=await log.last(ref)))
 
 
 @asynccontextmanager
@@ -132,7 +133,7 @@ async def opened(url: str) -> AsyncIterator[Pool]:
 async def test_a_batch_delivered_twice_lands_once(
     nats_client: Nats, fresh_stream: str, database_url: str
 ) -> None:
-    log = JetStreamLog(nats_client, stream=fresh_stream, region=REGION)
+    log = JetStreamLog(nats_client, streams=Streams(fresh_stream), region=REGION)
     await log.prepare()
     await lived(log, 5)
     events = await whole(log)
@@ -153,7 +154,7 @@ async def test_a_batch_delivered_twice_lands_once(
 async def test_two_projectors_at_once_come_to_the_rows_of_one(
     nats_client: Nats, fresh_stream: str, database_url: str
 ) -> None:
-    log = JetStreamLog(nats_client, stream=fresh_stream, region=REGION)
+    log = JetStreamLog(nats_client, streams=Streams(fresh_stream), region=REGION)
     await log.prepare()
     await lived(log, 10)
     events = await whole(log)

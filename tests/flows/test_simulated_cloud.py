@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from secaplane.kinds import KINDS
-from secaplane.model.shape import Json, Position
+from secaplane.model.shape import Json
 from secaplane.plugins import Outcome, Ready, TerminalError
 from secaplane.plugins.simulated.catalogue import STANDARD, read
 from secaplane.plugins.simulated.wire import Counts
@@ -34,6 +34,7 @@ from tests.flows.simulated_site import (
     running,
     serve,
 )
+from tests.positions import nth
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ async def test_what_is_asked_for_often_is_made_once(file: Path) -> None:
 async def test_a_cloud_that_starts_again_has_what_it_had(file: Path) -> None:
     async with running(file) as site:
         await site.ensure(a("instance", IN_ZONE_A))
-        await site.act(a("instance", IN_ZONE_A), "start", Position(5))
+        await site.act(a("instance", IN_ZONE_A), "start", nth(5))
         before = await site.things()
     async with running(file) as site:
         assert await site.ensure(a("instance", IN_ZONE_A, power="on")) == ON
@@ -129,21 +130,21 @@ async def test_an_action_is_done_once_for_each_key(file: Path) -> None:
     instance = a("instance", IN_ZONE_A)
     async with running(file) as site:
         assert await site.ensure(instance) == OFF
-        assert await site.act(instance, "start", Position(5)) == ON
-        assert await site.act(instance, "start", Position(5)) == ON
-        assert await site.act(instance, "restart", Position(6)) == ON
-        assert await site.act(instance, "stop", Position(7)) == OFF
+        assert await site.act(instance, "start", nth(5)) == ON
+        assert await site.act(instance, "start", nth(5)) == ON
+        assert await site.act(instance, "restart", nth(6)) == ON
+        assert await site.act(instance, "stop", nth(7)) == OFF
         assert (await site.counts()).actions == {"u1": 3}
     async with running(file) as site:
-        assert await site.act(instance, "start", Position(5)) == OFF
+        assert await site.act(instance, "start", nth(5)) == OFF
         assert (await site.counts()).actions == {"u1": 3}
 
 
 async def test_an_action_that_was_overtaken_is_not_obeyed(file: Path) -> None:
     instance = a("instance", IN_ZONE_A)
     async with running(file) as site:
-        await site.act(instance, "stop", Position(7))
-        assert await site.act(instance, "start", Position(5)) == OFF
+        await site.act(instance, "stop", nth(7))
+        assert await site.act(instance, "start", nth(5)) == OFF
 
 
 async def test_an_instance_made_anew_gets_the_power_it_shall_have(file: Path) -> None:
@@ -153,7 +154,7 @@ async def test_an_instance_made_anew_gets_the_power_it_shall_have(file: Path) ->
 
 async def test_an_unknown_action_is_refused(file: Path) -> None:
     async with running(file) as site:
-        outcome = await site.act(a("instance", IN_ZONE_A), "fly", Position(5))
+        outcome = await site.act(a("instance", IN_ZONE_A), "fly", nth(5))
         assert outcome == TerminalError("ActionUnknown", "nothing here can fly")
         assert await site.things() == []
 
@@ -251,7 +252,7 @@ async def test_what_others_are_is_seen_without_a_delay_or_a_new_count(file: Path
     async with running(file, clock=lambda: now_s) as site:
         assert await site.ensure(balancer, **member) == Ready({"healthyMembers": []})
         await site.ensure(nic)
-        await site.act(machine, "start", Position(5), **{"/primaryNicRef": nic})
+        await site.act(machine, "start", nth(5), **{"/primaryNicRef": nic})
         await site.misbehave(delay_s=10)
         now_s += 60
         before = await site.counts()

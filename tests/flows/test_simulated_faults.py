@@ -8,11 +8,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from secaplane.model.shape import Position
 from secaplane.plugins import InProgress, Ready
 from secaplane.plugins.simulated import plugin
 from secaplane.plugins.simulated.wire import Faults
 from tests.flows.simulated_site import IN_ZONE_A, LARGE, OFF, ON, SMALL, a, running, serve
+from tests.positions import nth
 
 
 @pytest.fixture
@@ -40,9 +40,9 @@ async def test_a_restart_and_a_removal_take_their_time_too(file: Path) -> None:
         await site.ensure(instance)
         await site.misbehave(delay_s=10)
         now_s = 2000
-        assert await site.act(instance, "restart", Position(5)) == InProgress(10)
+        assert await site.act(instance, "restart", nth(5)) == InProgress(10)
         now_s = 2010
-        assert await site.act(instance, "restart", Position(5)) == ON
+        assert await site.act(instance, "restart", nth(5)) == ON
         assert await site.plugin.remove(instance) == InProgress(10)
         now_s = 2020
         assert await site.plugin.remove(instance) == Ready()
@@ -55,7 +55,7 @@ async def test_in_an_outage_every_call_raises_and_nothing_is_done(file: Path) ->
         for call in (
             site.ensure(workspace),
             site.plugin.remove(workspace),
-            site.act(workspace, "start", Position(1)),
+            site.act(workspace, "start", nth(1)),
             site.plugin.offers(),
         ):
             with pytest.raises(aiohttp.ClientResponseError):

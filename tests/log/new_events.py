@@ -1,11 +1,12 @@
-"""Pages to write into a log."""
+"""Events to append to a log."""
 
 from datetime import UTC, datetime
 
 from secaplane.eventlog.codec import NewEvent
 from secaplane.kinds import KINDS
 from secaplane.model.events import Actor, AnyEvent
-from secaplane.model.shape import BEGINNING, Json, Ref
+from secaplane.model.position import BEGINNING, Position
+from secaplane.model.shape import Json, Ref
 
 REGION = "eu-1"
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -17,16 +18,25 @@ TWO = KINDS["instance"].ref(IDS, "two")
 DISK = KINDS["block-storage"].ref(IDS, "one")
 ELSEWHERE = KINDS["instance"].ref(IDS | {"tenant": "other"}, "one")
 ROLE = KINDS["role"].ref(IDS, "reader")
+SALT = bytes(range(16))
 SPEC: Json = {"sizeGB": 10}
 
 
-def new_event(ref: Ref, event: AnyEvent, *, request: str = "r", uid: str = "u1") -> NewEvent:
+def new_event(
+    ref: Ref,
+    event: AnyEvent,
+    *,
+    request: str = "r",
+    uid: str = "u1",
+    previous: Position = BEGINNING,
+) -> NewEvent:
     return NewEvent(
         ref=ref,
         uid=uid,
         time=NOON,
         request=request,
-        cause=BEGINNING,
+        previous=previous,
+        salt=SALT,
         actor=Actor(sub="jane"),
         event=event,
     )

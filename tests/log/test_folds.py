@@ -23,8 +23,10 @@ from secaplane.model.events import (
     Updated,
 )
 from secaplane.model.evolve import fold
-from secaplane.model.shape import BEGINNING, Position, Ref, Resource, State
+from secaplane.model.position import BEGINNING
+from secaplane.model.shape import Ref, Resource, State
 from tests.log.new_events import NOON, ONE, REGION, TWO, new_event
+from tests.positions import nth
 from tests.scenario import found
 from tests.servers import SNAPSHOTS, STREAM, connected, emptied
 
@@ -62,14 +64,16 @@ async def lived(log: Log, ref: Ref, events: int) -> None:
         )[n % 7]
         written = new_event(ref, event, uid=f"u{n // 7}")
         later = NOON + timedelta(milliseconds=n)
-        await log.append(replace(written, time=later), after=await log.last(ref))
+        await log.append(
+            msgspec.structs.replace(replace(written, time=later), previous=await log.last(ref))
+        )
 
 
 async def kept(snapshots: Snapshots, ref: Ref, position: int) -> Resource:
     """The snapshot at that position, once it is there."""
     for _ in range(KEPT_TRIES_MAX):
         snapshot = await snapshots.load(ref)
-        if snapshot is not None and snapshot.position == position:
+        if snapshot is not None and snapshot.position == nth(position):
             return snapshot
         await asyncio.sleep(0.01)
     raise AssertionError("the snapshot was not kept")
@@ -108,7 +112,7 @@ async def test_a_cold_read_is_the_fold_of_the_whole_history(
 async def lived_on(log: Log, ref: Ref, events: int) -> None:
     for n in range(events):
         wish = new_event(ref, Updated(spec={"later": n}))
-        await log.append(wish, after=await log.last(ref))
+        await log.append(msgspec.structs.replace(wish, previous=await log.last(ref)))
 
 
 async def test_a_cold_read_asks_the_log_only_for_what_came_after_the_snapshot(
@@ -116,13 +120,13 @@ async def test_a_cold_read_asks_the_log_only_for_what_came_after_the_snapshot(
 ) -> None:
     """Seen from outside: a snapshot that says something else is believed for what it covers."""
     await lived(log, ONE, 150)
-    resource = fold(await log.read(ONE, up_to=Position(120)))
+    resource = fold(await log.read(ONE, up_to=nth(120)))
     assert resource is not None
     await snapshots.save(replace(resource, uid="from the snapshot"))
     await kept(snapshots, ONE, 120)
     cold = await ResourceCache(log, snapshots).current(ONE)
     assert cold == fold(
-        await log.read(ONE, after=Position(120)), replace(resource, uid="from the snapshot")
+        await log.read(ONE, after=nth(120)), replace(resource, uid="from the snapshot")
     )
 
 
@@ -136,7 +140,7 @@ async def test_every_hundred_events_a_snapshot_is_kept(log: Log, snapshots: Snap
             await kept(snapshots, ONE, n)
         snapshot = await snapshots.load(ONE)
         positions.add(snapshot.position if snapshot else BEGINNING)
-    assert positions == {0, EVERY_EVENTS, 2 * EVERY_EVENTS}
+    assert positions == {*map(nth, (0, EVERY_EVENTS, 2 * EVERY_EVENTS))}
 
 
 async def test_what_is_known_is_brought_up_to_date(log: Log, snapshots: Snapshots) -> None:
@@ -233,10 +237,10 @@ class Slow(MemoryLog):
 async def test_what_changes_while_it_is_asked_for_is_not_believed_for_a_moment() -> None:
     log = Slow()
     cache = ResourceCache(log, MemorySnapshots())
-    first = await log.append(new_event(ONE, Created(spec={"n": 1})), after=BEGINNING)
+    first = await log.append(new_event(ONE, Created(spec={"n": 1}), previous=BEGINNING))
     asking = asyncio.create_task(cache.recent(ONE))
     await asyncio.sleep(0)
-    await log.append(new_event(ONE, Updated(spec={"n": 2})), after=first.position)
+    await log.append(new_event(ONE, Updated(spec={"n": 2}), previous=first.position))
     cache.invalidate(ONE)
     log.go_on.set()
     await asking

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
+import msgspec
 import pytest
 from nats.aio.client import Client
 
@@ -17,6 +18,7 @@ from secaplane.eventlog.log import (
     VersionConflict,
 )
 from secaplane.eventlog.memory import MemoryLog
+from secaplane.eventlog.streams import Streams
 from secaplane.eventlog.subjects import subject
 from secaplane.kinds import KINDS
 from secaplane.model.events import (
@@ -27,7 +29,8 @@ from secaplane.model.events import (
     RecordedEvent,
     Updated,
 )
-from secaplane.model.shape import BEGINNING, Position, Ref
+from secaplane.model.position import BEGINNING
+from secaplane.model.shape import Ref
 from tests.log.new_events import (
     DISK,
     ELSEWHERE,
@@ -40,6 +43,7 @@ from tests.log.new_events import (
     WEBSITE,
     new_event,
 )
+from tests.positions import nth
 from tests.servers import STREAM, connected, emptied
 
 CREATED, UPDATED = Created(spec={"n": 1}), Updated(spec={"n": 2})
@@ -53,7 +57,7 @@ async def log(request: pytest.FixtureRequest) -> AsyncIterator[Log]:
         return
     async with connected(request.getfixturevalue("nats_url")) as client:
         await emptied(client)
-        made = JetStreamLog(client, stream=STREAM, region=REGION)
+        made = JetStreamLog(client, streams=Streams(STREAM), region=REGION)
         await made.prepare()
         yield made
 
@@ -61,15 +65,14 @@ async def log(request: pytest.FixtureRequest) -> AsyncIterator[Log]:
 async def add(log: Log, ref: Ref, *events: AnyEvent) -> tuple[RecordedEvent, ...]:
     """Append, whatever was there before."""
     return tuple(
-        [await log.append(new_event(ref, event), after=await log.last(ref)) for event in events]
+        [await log.append(new_event(ref, event, previous=await log.last(ref))) for event in events]
     )
 
 
 async def spoil(log: Log, ref: Ref, data: bytes) -> None:
     """Put something into the log that no house has written."""
     if isinstance(log, MemoryLog):
-        log._records.append((ref, data, None))
-        log._grew.set()
+        log.inject(ref, data)
     else:
         assert isinstance(log, JetStreamLog)
         await log._nats.request(subject(ref, REGION), data)
@@ -90,7 +93,7 @@ async def first(following: AsyncIterator[Sequence[Followed]], wanted: int) -> li
 async def test_a_log_is_empty_at_first(log: Log) -> None:
     assert await log.read(ONE) == ()
     lasts = [await log.last(ONE), await log.last_within(WEB), await log.last_of("instance")]
-    assert [*lasts, await log.end()] == [BEGINNING] * 4
+    assert [*lasts, await log.end(STREAM)] == [BEGINNING] * 4
     assert await log.latest(ONE) is None
     assert await log.read_within(WEB, after=BEGINNING, up_to=BEGINNING) == ()
 
@@ -101,36 +104,34 @@ async def test_what_was_appended_is_read_in_order(log: Log) -> None:
     one += await add(log, ONE, UPDATED, DeletionRequested(), Deleted())
     assert await log.read(ONE) == one
     assert await log.read(TWO) == two
-    assert [each.position for each in (*one, *two)] == [1, 3, 4, 5, 2]
+    assert [each.position for each in (*one, *two)] == [*map(nth, (1, 3, 4, 5, 2))]
 
 
 async def test_what_is_recorded_is_what_was_written(log: Log) -> None:
     written = new_event(ONE, Created(spec={"deep": [{"é": None, "n": 2**62}]}, labels={}))
-    recorded = await log.append(written, after=BEGINNING)
-    assert recorded == written.at(Position(1), BEGINNING)
+    recorded = await log.append(msgspec.structs.replace(written, previous=BEGINNING))
+    assert recorded == written.at(nth(1))
     assert (await log.read(ONE))[0] == recorded
 
 
 async def test_a_history_is_read_after_one_position_and_up_to_another(log: Log) -> None:
     history = await add(log, ONE, CREATED, UPDATED, UPDATED, UPDATED)
     await add(log, TWO, CREATED)
-    assert await log.read(ONE, after=Position(2)) == history[2:]
-    assert await log.read(ONE, up_to=Position(3)) == history[:3]
-    assert await log.read(ONE, after=Position(1), up_to=Position(3)) == history[1:3]
-    assert await log.read(ONE, after=Position(4)) == ()
-    assert await log.read(ONE, after=Position(3), up_to=Position(3)) == ()
+    assert await log.read(ONE, after=nth(2)) == history[2:]
+    assert await log.read(ONE, up_to=nth(3)) == history[:3]
+    assert await log.read(ONE, after=nth(1), up_to=nth(3)) == history[1:3]
+    assert await log.read(ONE, after=nth(4)) == ()
+    assert await log.read(ONE, after=nth(3), up_to=nth(3)) == ()
 
 
 async def test_a_long_history_is_read_whole(log: Log) -> None:
     events = [Updated(spec={"n": n, "pad": "x" * 100}) for n in range(1500)]
-    history = [await log.append(new_event(ONE, CREATED), after=BEGINNING)]
+    history = [await log.append(new_event(ONE, CREATED, previous=BEGINNING))]
     for event in events:
-        history.append(await log.append(new_event(ONE, event), after=history[-1].position))
+        history.append(await log.append(new_event(ONE, event, previous=history[-1].position)))
     assert await log.read(ONE) == tuple(history)
-    assert await log.read(ONE, after=Position(700), up_to=Position(1300)) == tuple(
-        history[700:1300]
-    )
-    following = log.follow(after=Position(500))
+    assert await log.read(ONE, after=nth(700), up_to=nth(1300)) == tuple(history[700:1300])
+    following = log.follow(STREAM, after=nth(500))
     assert await first(following, 1001) == history[500:]
     await following.aclose()
 
@@ -140,7 +141,7 @@ async def test_a_name_with_dots_is_one_name(log: Log, name: str) -> None:
     ref, other = (KINDS["instance"].ref(IDS, each) for each in (name, f"{name}.b"))
     mine, theirs = await add(log, ref, CREATED), await add(log, other, CREATED)
     assert (await log.read(ref), await log.read(other)) == (mine, theirs)
-    assert await log.read_within(WEB, after=BEGINNING, up_to=Position(2)) == (*mine, *theirs)
+    assert await log.read_within(WEB, after=BEGINNING, up_to=nth(2)) == (*mine, *theirs)
 
 
 # --- who was first
@@ -149,9 +150,9 @@ async def test_a_name_with_dots_is_one_name(log: Log, name: str) -> None:
 async def test_only_one_of_two_writers_wins(log: Log) -> None:
     (created,) = await add(log, ONE, CREATED)
     (updated,) = await add(log, ONE, UPDATED)
-    for after in (BEGINNING, created.position, Position(updated.position + 1)):
+    for after in (BEGINNING, created.position, updated.position.moved(1)):
         with pytest.raises(VersionConflict):
-            await log.append(new_event(ONE, DeletionRequested()), after=after)
+            await log.append(new_event(ONE, DeletionRequested(), previous=after))
     assert await log.read(ONE) == (created, updated)
 
 
@@ -159,8 +160,8 @@ async def test_what_happens_to_others_is_no_race(log: Log) -> None:
     (created,) = await add(log, ONE, CREATED)
     for other in (TWO, DISK, ELSEWHERE, WEB):
         await add(log, other, CREATED)
-    recorded = await log.append(new_event(ONE, UPDATED), after=created.position)
-    assert recorded.position == 6
+    recorded = await log.append(new_event(ONE, UPDATED, previous=created.position))
+    assert recorded.position == nth(6)
 
 
 async def test_of_many_who_write_at_once_exactly_one_wins(log: Log) -> None:
@@ -169,7 +170,7 @@ async def test_of_many_who_write_at_once_exactly_one_wins(log: Log) -> None:
     async def try_it(n: int) -> RecordedEvent | None:
         try:
             wish = new_event(ONE, Updated(spec={"n": n}), request=f"r{n}")
-            return await log.append(wish, after=created.position)
+            return await log.append(msgspec.structs.replace(wish, previous=created.position))
         except VersionConflict:
             return None
 
@@ -181,7 +182,9 @@ async def test_of_many_who_write_at_once_exactly_one_wins(log: Log) -> None:
 async def test_two_houses_at_one_log_are_told_apart(nats_url: str) -> None:
     async with connected(nats_url) as mine, connected(nats_url) as theirs:
         await emptied(mine)
-        logs = [JetStreamLog(each, stream=STREAM, region=REGION) for each in (mine, theirs)]
+        logs = [
+            JetStreamLog(each, streams=Streams(STREAM), region=REGION) for each in (mine, theirs)
+        ]
         for log in logs:
             await log.prepare()
         after = BEGINNING
@@ -191,7 +194,10 @@ async def test_two_houses_at_one_log_are_told_apart(nats_url: str) -> None:
                 new_event(ONE, Updated(spec={"n": n}), request=who) for who in ("mine", "theirs")
             ]
             tried = await asyncio.gather(
-                *(log.append(w, after=after) for log, w in zip(logs, wishes, strict=True)),
+                *(
+                    log.append(msgspec.structs.replace(w, previous=after))
+                    for log, w in zip(logs, wishes, strict=True)
+                ),
                 return_exceptions=True,
             )
             (recorded,) = [each for each in tried if isinstance(each, RecordedEvent)]
@@ -212,19 +218,18 @@ async def test_a_guard_watches_over_all_that_lies_in_a_resource(log: Log) -> Non
     await add(log, ELSEWHERE, CREATED)
     expectation = PrefixExpectation(WEB, child.position)
     gone = await log.append(
-        new_event(WEB, DeletionRequested()), after=Position(1), expectation=expectation
+        new_event(WEB, DeletionRequested(), previous=nth(1)), expectation=expectation
     )
-    assert gone.position == 5
+    assert gone.position == nth(5)
     for late in (
         expectation,
-        PrefixExpectation(WEB, Position(4)),
-        PrefixExpectation(WEB, Position(6)),
+        PrefixExpectation(WEB, nth(4)),
+        PrefixExpectation(WEB, nth(6)),
     ):
         with pytest.raises(VersionConflict):
-            await log.append(new_event(WEB, Deleted()), after=gone.position, expectation=late)
+            await log.append(new_event(WEB, Deleted(), previous=gone.position), expectation=late)
     await log.append(
-        new_event(WEB, Deleted()),
-        after=gone.position,
+        new_event(WEB, Deleted(), previous=gone.position),
         expectation=PrefixExpectation(WEB, gone.position),
     )
 
@@ -235,9 +240,9 @@ async def test_a_child_that_comes_meanwhile_is_noticed(log: Log) -> None:
     await add(log, DISK, CREATED)
     with pytest.raises(VersionConflict):
         await log.append(
-            new_event(WEB, DeletionRequested()), after=Position(1), expectation=expectation
+            new_event(WEB, DeletionRequested(), previous=nth(1)), expectation=expectation
         )
-    assert await log.last(WEB) == 1
+    assert await log.last(WEB) == nth(1)
 
 
 # --- the last position, and what lies between two
@@ -247,11 +252,12 @@ async def test_each_question_about_the_last_position_has_its_own_answer(log: Log
     for ref in (WEB, ONE, DISK, WEBSITE, ELSEWHERE, ROLE):
         await add(log, ref, CREATED)
     await add(log, WEB, UPDATED)
-    assert [await log.last(ref) for ref in (WEB, ONE, DISK, TWO)] == [7, 2, 3, 0]
-    assert [await log.last_within(ref) for ref in (WEB, ONE, WEBSITE, TWO)] == [7, 2, 4, 0]
+    assert [await log.last(ref) for ref in (WEB, ONE, DISK, TWO)] == [*map(nth, (7, 2, 3, 0))]
+    within = [await log.last_within(ref) for ref in (WEB, ONE, WEBSITE, TWO)]
+    assert within == [*map(nth, (7, 2, 4, 0))]
     kinds = ("workspace", "instance", "block-storage", "role", "region")
-    assert [await log.last_of(kind) for kind in kinds] == [7, 5, 3, 6, 0]
-    assert await log.end() == 7
+    assert [await log.last_of(kind) for kind in kinds] == [*map(nth, (7, 5, 3, 6, 0))]
+    assert await log.end(STREAM) == nth(7)
 
 
 async def test_the_latest_event_is_the_end_of_the_history(log: Log) -> None:
@@ -266,20 +272,20 @@ async def test_an_event_says_which_one_came_before_it(log: Log) -> None:
     await add(log, ONE, CREATED)
     await add(log, TWO, CREATED)
     await add(log, ONE, UPDATED, UPDATED)
-    assert [each.previous for each in await log.read(ONE)] == [0, 1, 3]
-    following = log.follow(after=BEGINNING)
+    assert [each.previous for each in await log.read(ONE)] == [*map(nth, (0, 1, 3))]
+    following = log.follow(STREAM, after=BEGINNING)
     followed = await first(following, 4)
     await following.aclose()
-    assert [getattr(each, "before", None) for each in followed] == [0, 0, 1, 3]
+    assert [getattr(each, "previous", None) for each in followed] == [*map(nth, (0, 0, 1, 3))]
 
 
-async def test_what_was_appended_under_a_guard_says_nothing_of_it(log: Log) -> None:
+async def test_an_event_appended_with_an_expectation_names_the_previous_one_too(log: Log) -> None:
     await add(log, WEB, CREATED)
-    expectation = PrefixExpectation(WEB, Position(1))
+    expectation = PrefixExpectation(WEB, nth(1))
     gone = await log.append(
-        new_event(WEB, DeletionRequested()), after=Position(1), expectation=expectation
+        new_event(WEB, DeletionRequested(), previous=nth(1)), expectation=expectation
     )
-    assert gone.previous is None
+    assert gone.previous == nth(1)
     assert await log.latest(WEB) == gone == (await log.read(WEB))[-1]
 
 
@@ -291,8 +297,8 @@ async def test_what_lies_in_a_resource_is_read_itself_included(log: Log) -> None
     await add(log, ELSEWHERE, CREATED)
     end = await log.last_within(WEB)
     assert await log.read_within(WEB, after=BEGINNING, up_to=end) == (*web, *one, *disk)
-    assert await log.read_within(WEB, after=Position(2), up_to=end) == (one[1], *disk)
-    assert await log.read_within(WEB, after=BEGINNING, up_to=Position(3)) == (*web, *one)
+    assert await log.read_within(WEB, after=nth(2), up_to=end) == (one[1], *disk)
+    assert await log.read_within(WEB, after=BEGINNING, up_to=nth(3)) == (*web, *one)
     assert await log.read_within(WEB, after=end, up_to=end) == ()
 
 
@@ -302,14 +308,14 @@ async def test_what_happened_to_a_kind_is_read_across_tenants(log: Log) -> None:
     await add(log, ELSEWHERE, CREATED)
     end = await log.last_of("instance")
     assert await log.touched("instance", after=BEGINNING, up_to=end) == {ONE, ELSEWHERE}
-    assert await log.touched("instance", after=Position(1), up_to=end) == {ELSEWHERE}
+    assert await log.touched("instance", after=nth(1), up_to=end) == {ELSEWHERE}
 
 
 async def test_kinds_that_share_a_collections_name_are_told_apart(log: Log) -> None:
     compute, storage = (KINDS[kind].ref(IDS, "s") for kind in ("instance-sku", "storage-sku"))
     one, two = await add(log, compute, CREATED), await add(log, storage, CREATED)
     assert (await log.read(compute), await log.read(storage)) == (one, two)
-    assert await log.touched("storage-sku", after=BEGINNING, up_to=Position(2)) == {storage}
+    assert await log.touched("storage-sku", after=BEGINNING, up_to=nth(2)) == {storage}
 
 
 # --- follow
@@ -318,7 +324,7 @@ async def test_kinds_that_share_a_collections_name_are_told_apart(log: Log) -> N
 async def test_a_follower_catches_up_and_then_keeps_up(log: Log) -> None:
     created = await add(log, ONE, CREATED)
     other = await add(log, TWO, CREATED)
-    following = log.follow(after=created[0].position)
+    following = log.follow(STREAM, after=created[0].position)
     assert await first(following, 1) == [*other]
     for event in (UPDATED, DeletionRequested(), Deleted()):
         recorded = await add(log, TWO, event)
@@ -327,7 +333,7 @@ async def test_a_follower_catches_up_and_then_keeps_up(log: Log) -> None:
 
 
 async def test_a_follower_that_waits_is_woken(log: Log) -> None:
-    following = log.follow(after=BEGINNING)
+    following = log.follow(STREAM, after=BEGINNING)
     async with asyncio.TaskGroup() as group:
         waiting = group.create_task(first(following, 1))
         await asyncio.sleep(0.1)
@@ -337,7 +343,7 @@ async def test_a_follower_that_waits_is_woken(log: Log) -> None:
 
 
 async def test_every_follower_sees_everything(log: Log) -> None:
-    followings = [log.follow(after=BEGINNING) for _ in range(3)]
+    followings = [log.follow(STREAM, after=BEGINNING) for _ in range(3)]
     async with asyncio.TaskGroup() as group:
         seen = [group.create_task(first(each, 40)) for each in followings]
         history = [(await add(log, ref, CREATED))[0] for ref in (ONE, TWO, DISK, WEB)]
@@ -354,7 +360,7 @@ async def test_a_follower_says_when_nothing_comes(
     for module in (jetstream, memory):
         monkeypatch.setattr(module, "QUIET_S", 0.1)
     recorded = await add(log, ONE, CREATED)
-    following = log.follow(after=BEGINNING)
+    following = log.follow(STREAM, after=BEGINNING)
     assert await first(following, 1) == [*recorded]
     async with asyncio.timeout(FOLLOW_S_MAX):
         assert [len(await anext(following)) for _ in range(3)] == [0, 0, 0]
@@ -366,19 +372,19 @@ async def test_a_follower_says_when_nothing_comes(
 # --- what nobody can read
 
 
-@pytest.mark.parametrize("data", [b"no event", b"{}", b'{"v":2}', b"\xff"])
+@pytest.mark.parametrize("data", [b"no event", b"{}", b'{"v":3}', b"\xff"])
 async def test_an_event_that_cannot_be_read_is_a_blank_at_its_address(
     log: Log, data: bytes
 ) -> None:
     before = await add(log, ONE, CREATED)
     await spoil(log, KINDS["instance"].ref(IDS, "a.b"), data)
     after = await add(log, TWO, CREATED)
-    following = log.follow(after=BEGINNING)
+    following = log.follow(STREAM, after=BEGINNING)
     seen = await first(following, 3)
     await following.aclose()
     blank = seen[1]
     assert isinstance(blank, UndecodableEvent)
-    assert (blank.ref, blank.position) == (KINDS["instance"].ref(IDS, "a.b"), 2)
+    assert (blank.ref, blank.position) == (KINDS["instance"].ref(IDS, "a.b"), nth(2))
     assert [seen[0], seen[2]] == [*before, *after]
 
 
@@ -390,7 +396,7 @@ async def test_a_history_that_cannot_be_read_is_not_read_in_part(log: Log) -> No
         with pytest.raises(Undecodable):
             await ask(ONE)
     with pytest.raises(Undecodable):
-        await log.read_within(WEB, after=BEGINNING, up_to=Position(3))
+        await log.read_within(WEB, after=BEGINNING, up_to=nth(3))
     assert await log.read(TWO) == other
 
 
@@ -408,10 +414,10 @@ async def test_the_latest_event_is_read_though_one_before_it_cannot_be(log: Log)
 async def test_what_lies_where_no_resource_can_is_told_and_stops_nobody(
     fresh_stream: str, nats_client: Client, subject: str
 ) -> None:
-    log = JetStreamLog(nats_client, stream=fresh_stream, region=REGION)
+    log = JetStreamLog(nats_client, streams=Streams(fresh_stream), region=REGION)
     await log.prepare()
     await nats_client.request(subject, b"garbage", timeout=5)
     (after,) = await add(log, ONE, CREATED)
-    blank, followed = await first(log.follow(after=BEGINNING), 2)
+    blank, followed = await first(log.follow(STREAM, after=BEGINNING), 2)
     assert isinstance(blank, UndecodableEvent)
-    assert (blank.position, followed) == (Position(1), after)
+    assert (blank.position, followed) == (nth(1), after)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from secaplane.command.gather.children import ChildrenReader
@@ -10,7 +11,10 @@ from secaplane.eventlog.codec import NewEvent
 from secaplane.eventlog.memory import MemoryLog
 from secaplane.kinds import KINDS
 from secaplane.model.events import AnyEvent, Created, Deleted, DeletionRequested, StatusReported
-from secaplane.model.shape import Position, Ref, State
+from secaplane.model.position import Position
+from secaplane.model.shape import Ref, State
+from tests.log.new_events import SALT
+from tests.positions import STREAM, nth
 from tests.scenario import IDS, JANE, NOON
 
 NETWORK = KINDS["network"].ref(IDS, "net")
@@ -28,14 +32,16 @@ class Scene:
         self.asked = 0
 
     async def happened(self, ref: Ref, event: AnyEvent) -> None:
-        new_event = NewEvent(ref=ref, uid="u", time=NOON, request="r", actor=JANE, event=event)
-        await self.log.append(new_event, after=await self.log.last(ref))
+        new_event = NewEvent(
+            ref=ref, uid="u", time=NOON, request="r", salt=SALT, actor=JANE, event=event
+        )
+        await self.log.append(msgspec.structs.replace(new_event, previous=await self.log.last(ref)))
 
     async def children(self, parent: Ref, include_terminating: bool) -> Sequence[Ref]:
         self.asked += 1
         return self.known
 
-    async def reached(self, position: Position, seconds: float) -> bool:
+    async def reached(self, positions: Sequence[Position], seconds: float) -> bool:
         return True
 
     def children_reader(self, *, include_terminating: bool = False) -> ChildrenReader:
@@ -65,7 +71,7 @@ async def test_what_is_created_beside_what_lies_there_is_noticed(scene: Scene) -
     scene.known = (SUBNET, TABLE)
     expectation = await children_reader.expectation(soon())
     assert set(children_reader.children) == {SUBNET, TABLE}
-    assert expectation.after == await scene.log.end()
+    assert expectation.after == await scene.log.end(STREAM)
 
 
 async def test_reports_and_deletions_only_move_the_guard(scene: Scene) -> None:
@@ -73,11 +79,11 @@ async def test_reports_and_deletions_only_move_the_guard(scene: Scene) -> None:
     await scene.happened(TABLE, DeletionRequested())
     children_reader = scene.children_reader()
     first = await children_reader.expectation(soon())
-    report = StatusReported(state=State.DELETING, observed_position=Position(3))
+    report = StatusReported(state=State.DELETING, observed_position=nth(3))
     for event in (report, report, Deleted()):
         await scene.happened(TABLE, event)
         expectation = await children_reader.expectation(soon())
-        assert expectation.after == await scene.log.end() > first.after
+        assert expectation.after == await scene.log.end(STREAM) > first.after
     assert children_reader.children == []
     assert scene.asked == 1
 
@@ -101,11 +107,11 @@ async def test_a_race_lost_to_what_changes_no_judgement_only_moves_the_guard(
     await scene.happened(TABLE, CREATED)
     children_reader = scene.children_reader()
     await children_reader.expectation(soon())
-    await scene.happened(TABLE, StatusReported(state=State.ACTIVE, observed_position=Position(2)))
+    await scene.happened(TABLE, StatusReported(state=State.ACTIVE, observed_position=nth(2)))
     await scene.happened(TABLE, DeletionRequested())
     moved = await children_reader.moved()
     assert moved is not None
-    assert moved.after == await scene.log.end()
+    assert moved.after == await scene.log.end(STREAM)
 
 
 @pytest.mark.parametrize(("ref", "event"), [(SUBNET, CREATED), (NETWORK, DeletionRequested())])
@@ -117,5 +123,5 @@ async def test_what_was_judged_is_judged_again_when_something_comes_or_happens_t
     await scene.happened(ref, event)
     assert await children_reader.moved() is None
     expectation = await children_reader.expectation(soon())
-    assert expectation.after == await scene.log.end()
+    assert expectation.after == await scene.log.end(STREAM)
     assert children_reader.children == ([SUBNET] if ref == SUBNET else [])

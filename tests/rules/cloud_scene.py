@@ -7,7 +7,7 @@ from typing import Any, Self
 import msgspec
 
 from secaplane.kinds import KINDS
-from secaplane.model.shape import Json, Position, PowerState
+from secaplane.model.shape import Json, PowerState
 from secaplane.plugins.simulated.catalogue import STANDARD, read
 from secaplane.plugins.simulated.cloud import SimulatedCloud
 from secaplane.plugins.simulated.state import CloudState
@@ -81,7 +81,7 @@ class Scene:
 
     def act(self, uid: str, action: str, key: int) -> None:
         wish = _wish("instance", MACHINE, uid, "w", None, {})
-        self.cloud.act(uid, Position(key), ActionRequest(action=action, desired=wish))
+        self.cloud.act(uid, key, ActionRequest(action=action, desired=wish))
 
     def remove(self, uid: str) -> None:
         assert self.cloud.remove(uid) == ReadyAnswer()

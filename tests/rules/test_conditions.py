@@ -14,7 +14,8 @@ from secaplane.model.events import (
     Updated,
 )
 from secaplane.model.evolve import CONDITIONS_MAX
-from secaplane.model.shape import Condition, Position, Resource, State
+from secaplane.model.shape import Condition, Resource, State
+from tests.positions import nth
 from tests.scenario import at, found, given, told
 
 CREATED, PUT = Created(spec={}), Updated(spec={})
@@ -86,7 +87,7 @@ def test_a_report_that_saw_less_than_the_last_intent_keeps_state_and_conditions(
     assert (resource.state, resource.observed, resource.observed_position) == (
         State.UPDATING,
         {"powerState": "on"},
-        2,
+        nth(2),
     )
     assert resource.unsettled
 
@@ -97,7 +98,7 @@ def test_an_older_report_does_not_make_one_forget_what_was_seen() -> None:
         "instance", CREATED, PUT, found(State.ACTIVE, observed_position=2), late
     ).resource
     assert (resource.observed_position, resource.state, resource.unsettled) == (
-        2,
+        nth(2),
         State.ACTIVE,
         False,
     )
@@ -198,8 +199,8 @@ def test_an_action_stays_asked_for_until_a_report_at_rest_has_seen_it() -> None:
     early, late = found(State.ACTIVE, observed_position=2), found(State.ACTIVE, observed_position=3)
     asked = given("instance", CREATED, ACTIVE_AFTER_CREATE, START, early).resource.power
     served = given("instance", CREATED, ACTIVE_AFTER_CREATE, START, late).resource.power
-    assert (asked.requested, asked.completed) == (3, 0)
-    assert (served.requested, served.completed) == (3, 3)
+    assert (asked.requested, asked.completed) == (nth(3), nth(0))
+    assert (served.requested, served.completed) == (nth(3), nth(3))
 
 
 # --- going, and living again
@@ -250,11 +251,11 @@ def test_a_name_used_again_begins_anew_and_goes_on_counting() -> None:
         labels={"a": "b"},
         conditions=(Condition(state=State.PENDING, last_transition_at=at(7)),),
         version=4,
-        position=Position(7),
+        position=nth(7),
         time=at(7),
         events=7,
-        life=Position(7),
+        life=nth(7),
         created_at=at(7),
         modified_at=at(7),
-        last_intent=Position(7),
+        last_intent=nth(7),
     )

@@ -7,7 +7,8 @@ from secaplane.command.rules.commands import ConfirmDeleted, Delete
 from secaplane.kinds import KINDS
 from secaplane.model.errors import Conflict, NotFound, PreconditionFailed
 from secaplane.model.events import ActionRequested, Created, Deleted, DeletionRequested
-from secaplane.model.shape import Position, State
+from secaplane.model.shape import State
+from tests.positions import nth
 from tests.scenario import IDS, found, given
 
 CREATED = Created(spec={"sizeGB": 1})
@@ -128,29 +129,29 @@ def test_what_is_the_systems_is_not_deleted(kind: str) -> None:
 
 
 def test_a_deletion_that_was_seen_is_confirmed() -> None:
-    given("instance", *GOING).when(ConfirmDeleted(uid="u1", observed_position=Position(2))).then(
+    given("instance", *GOING).when(ConfirmDeleted(uid="u1", observed_position=nth(2))).then(
         Deleted()
     )
 
 
 def test_only_what_was_to_go_goes() -> None:
     given("instance", CREATED).when(
-        ConfirmDeleted(uid="u1", observed_position=Position(1))
+        ConfirmDeleted(uid="u1", observed_position=nth(1))
     ).then_nothing()
 
 
 def test_a_confirmation_that_saw_less_is_nothing() -> None:
     given("instance", *GOING).when(
-        ConfirmDeleted(uid="u1", observed_position=Position(1))
+        ConfirmDeleted(uid="u1", observed_position=nth(1))
     ).then_nothing()
 
 
 def test_a_confirmation_ends_no_other_life() -> None:
     again = (*GONE, CREATED, DeletionRequested())
     given("instance", *again).when(
-        ConfirmDeleted(uid="u1", observed_position=Position(5))
+        ConfirmDeleted(uid="u1", observed_position=nth(5))
     ).then_nothing()
-    given("instance", *again).when(ConfirmDeleted(uid="u2", observed_position=Position(5))).then(
+    given("instance", *again).when(ConfirmDeleted(uid="u2", observed_position=nth(5))).then(
         Deleted()
     )
 
@@ -158,13 +159,13 @@ def test_a_confirmation_ends_no_other_life() -> None:
 def test_what_is_gone_or_never_was_needs_no_confirmation() -> None:
     for events in ((), GONE):
         given("instance", *events).when(
-            ConfirmDeleted(uid="u1", observed_position=Position(9))
+            ConfirmDeleted(uid="u1", observed_position=nth(9))
         ).then_nothing()
 
 
 def test_a_parent_is_not_gone_while_something_lies_in_it() -> None:
     inside = [KINDS["block-storage"].ref(IDS, "late")]
     terminating = given("workspace", Created(spec={}), DeletionRequested())
-    confirmation = ConfirmDeleted(uid=terminating.resource.uid, observed_position=Position(2))
+    confirmation = ConfirmDeleted(uid=terminating.resource.uid, observed_position=nth(2))
     terminating.holding(inside).when(confirmation).then_nothing()
     terminating.holding([]).when(confirmation).then(Deleted())

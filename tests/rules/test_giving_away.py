@@ -3,7 +3,7 @@
 import pytest
 from msgspec import structs
 
-from secaplane.model.shape import Position
+from tests.positions import nth
 from tests.rules.test_grants import JANE, assignment, may, permission, policy, role
 
 
@@ -31,7 +31,7 @@ def test_a_role_grants_from_when_it_appears_even_if_it_was_assigned_before() -> 
     held = assignment("jane", "reader")
     known = policy(held)
     assert may(known, JANE, "get", "block-storage", "one") is None
-    later = Position(held.last_intent + 1)
+    later = held.last_intent.moved(1)
     appears = role("reader", permission("seca.storage", "*", "get list"))
     known.learn([structs.replace(appears, life=later, last_intent=later, position=later)], later)
     assert may(known, JANE, "get", "block-storage", "one") is not None
@@ -41,7 +41,7 @@ def test_what_cannot_be_read_grants_nothing() -> None:
     held = assignment("jane", "seca.admin")
     known = policy(held)
     assert may(known, JANE, "get", "workspace", "web") is not None
-    known.learn([], Position(9), unreadable=[held.ref])
+    known.learn([], nth(9), unreadable=[held.ref])
     assert may(known, JANE, "get", "workspace", "web") is None
 
 

@@ -10,9 +10,10 @@ from secaplane.kinds import KINDS
 from secaplane.model.errors import Forbidden, Unavailable
 from secaplane.model.events import Actor, Created, Deleted, DeletionRequested
 from secaplane.model.evolve import fold
-from secaplane.model.shape import Json, Position, Ref, Resource
+from secaplane.model.shape import Json, Ref, Resource
 from secaplane.policy.grants.policy import Policy
 from secaplane.policy.tokens.caller import Caller
+from tests.positions import nth
 from tests.scenario import IDS, history
 
 JANE, ADMIN, VIEWER = (Caller("iss", sub) for sub in ("jane", "admin", "viewer"))
@@ -43,7 +44,7 @@ def made(ref: Ref, spec: Json) -> Resource:
 
 def policy(*resources: Resource, fresh: bool = True) -> Policy:
     known = Policy(operators=["operator"], region="eu-1", fresh=lambda: fresh)
-    known.learn(resources, Position(7))
+    known.learn(resources, nth(7))
     return known
 
 
@@ -93,9 +94,9 @@ def test_what_is_not_known_to_be_fresh_answers_nothing() -> None:
 def test_what_is_told_from_the_beginning_replaces_all_that_was_known() -> None:
     known = policy(assignment("jane", "seca.admin"))
     assert verbs(known, JANE, "instance")
-    known.begin(Position(9))
+    known.begin(nth(9))
     assert verbs(known, JANE, "instance") == []
-    known.learn([assignment("admin", "seca.admin")], Position(9))
+    known.learn([assignment("admin", "seca.admin")], nth(9))
     assert verbs(known, ADMIN, "instance")
     assert verbs(known, JANE, "instance") == []
 
@@ -288,10 +289,10 @@ def test_a_tenants_own_role_cannot_shadow_a_system_role() -> None:
 def test_an_answer_says_which_assignment_and_role_allowed_it() -> None:
     known = policy(assignment("jane", "seca.admin"))
     assert may(known, JANE, "put", "instance", "one") == Actor(
-        issuer="iss", sub="jane", assignment="jane-seca.admin/seca.admin", policy=7
+        issuer="iss", sub="jane", assignment="jane-seca.admin/seca.admin", policy=nth(7)
     )
     assert may(known, OPERATOR, "put", "tenant", "acme") == Actor(
-        issuer="iss", sub="operator", assignment="configuration", policy=7
+        issuer="iss", sub="operator", assignment="configuration", policy=nth(7)
     )
 
 
@@ -301,34 +302,32 @@ def test_an_answer_says_which_assignment_and_role_allowed_it() -> None:
 def test_what_was_answered_is_forgotten_when_the_policy_learns() -> None:
     known, granted = policy(), assignment("jane", "seca.workspace-viewer")
     assert verbs(known, JANE, "instance") == []
-    known.learn([granted], Position(8))
+    known.learn([granted], nth(8))
     assert verbs(known, JANE, "instance") == ["get", "list"]
-    known.learn([terminating(granted)], Position(9))
+    known.learn([terminating(granted)], nth(9))
     assert verbs(known, JANE, "instance") == []
-    known.learn([granted], Position(10))
+    known.learn([granted], nth(10))
     assert verbs(known, JANE, "instance") == ["get", "list"]
-    known.learn([terminating(granted, gone=True)], Position(11))
+    known.learn([terminating(granted, gone=True)], nth(11))
     assert verbs(known, JANE, "instance") == []
-    assert known.revision == 11
+    assert known.revision == nth(11)
 
 
 def test_a_role_that_changes_or_goes_takes_its_grants_with_it() -> None:
     reads = role("r", permission("seca.compute", "*"))
     known = policy(reads, assignment("jane", "r"))
     assert verbs(known, JANE, "instance") == ["get"]
-    known.learn([role("r", permission("seca.storage", "*"))], Position(8))
+    known.learn([role("r", permission("seca.storage", "*"))], nth(8))
     assert verbs(known, JANE, "instance") == []
     assert verbs(known, JANE, "block-storage") == ["get"]
-    known.learn([terminating(reads)], Position(9))
+    known.learn([terminating(reads)], nth(9))
     assert verbs(known, JANE, "block-storage") == []
 
 
 def test_an_assignment_that_names_others_forgets_who_it_named() -> None:
     known = policy(assignment("jane", "seca.admin"))
     ref = assignment("jane", "seca.admin").ref
-    known.learn(
-        [made(ref, {"subs": ["viewer"], "roles": ["seca.admin"], "scopes": [{}]})], Position(8)
-    )
+    known.learn([made(ref, {"subs": ["viewer"], "roles": ["seca.admin"], "scopes": [{}]})], nth(8))
     assert verbs(known, JANE, "instance") == []
     assert verbs(known, VIEWER, "instance") == list(VERBS)
 

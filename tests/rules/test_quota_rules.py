@@ -29,11 +29,13 @@ from secaplane.kinds.shares import QuotaShare, quota_share
 from secaplane.model.errors import QuotaExceeded
 from secaplane.model.events import Created, Deleted, DeletionRequested, RecordedEvent, Updated
 from secaplane.model.evolve import evolve
-from secaplane.model.shape import Json, Position, Ref, Resource, State
+from secaplane.model.position import BEGINNING, Position
+from secaplane.model.shape import Json, Ref, Resource, State
 from secaplane.projector.folding import fold
 from secaplane.projector.projections import usage
 from secaplane.readmodel.schema.tables import NEVER_ENDED
 from secaplane.reconcilers.plan import Plan, RelatedResources, Step, plan
+from tests.positions import nth
 from tests.scenario import JANE, NOON, from_catalogue, given
 
 SMALL = KINDS["instance-sku"].ref({"tenant": SHARED_TENANT}, "small")
@@ -139,7 +141,7 @@ def test_what_is_taken_back_goes_or_becomes_what_it_was() -> None:
 
 def test_nothing_is_ensured_and_nothing_said_of_what_is_over() -> None:
     resource = given("block-storage", Created(spec=volume(10))).resource
-    too_much = QuotaViolation(Position(1), QuotaExceeded("no"))
+    too_much = QuotaViolation(nth(1), QuotaExceeded("no"))
     around = RelatedResources(over=too_much, targets={SMALL: None})
     assert plan(resource, around) == Plan(Step.TAKE_BACK)
 
@@ -158,18 +160,18 @@ def test_who_neither_grew_nor_was_unjudged_is_not_judged_again() -> None:
 
 def test_what_was_given_back_was_never_taken() -> None:
     def took(n: int, amount: int, number: int = 0, sku: str = "") -> tuple[Position, QuotaShare]:
-        return Position(n), QuotaShare("x", sku, number, amount)
+        return nth(n), QuotaShare("x", sku, number, amount)
 
     life, first, second = took(1, 10, 1), took(2, 5), took(3, 7)
     assert unreturned([life, first, second, took(4, -7), took(5, -5)]) == [
-        Change(Position(1), (life[1],))
+        Change(nth(1), (life[1],))
     ]
     found = unreturned([life, first, second, took(4, -7)])
-    assert [each.position for each in found] == [1, 2]
+    assert [each.position for each in found] == [nth(1), nth(2)]
     moved = [took(2, 0, -1), took(2, 0, 1, "s")]
     back = [took(3, 0, -1, "s"), took(3, 0, 1)]
-    assert [each.position for each in unreturned([life, *moved, *back])] == [1]
-    assert [each.position for each in unreturned([life, *moved])] == [1, 2]
+    assert [each.position for each in unreturned([life, *moved, *back])] == [nth(1)]
+    assert [each.position for each in unreturned([life, *moved])] == [nth(1), nth(2)]
 
 
 # --- the second check: whatever happens in whatever order, what is let in fits
@@ -188,16 +190,23 @@ class Ledger:
 
     def append(self, name: str, event: Any) -> Resource:
         ref = KINDS["block-storage"].ref({"tenant": "t", "workspace": "w"}, name)
-        position = Position(len(self.history) + 1)
+        position = nth(len(self.history) + 1)
         recorded = RecordedEvent(
-            ref=ref, uid="u", position=position, time=NOON, request="r", actor=JANE, event=event
+            ref=ref,
+            uid="u",
+            position=position,
+            previous=BEGINNING,
+            time=NOON,
+            request="r",
+            actor=JANE,
+            event=event,
         )
         self.history.append(recorded)
         before = self.resources.get(ref)
         ended, came = usage.rows(fold({ref: before} if before else {}, [recorded], "eu-1"))
         for *place, end in ended:
             for row in self.rows:
-                if row[:3] == list(place) and row[-1] == NEVER_ENDED:
+                if row[:4] == list(place) and row[-1] == NEVER_ENDED:
                     row[-1] = end
         self.rows += map(list, came)
         now = self.resources[ref] = evolve(before, recorded)

@@ -2,7 +2,8 @@
 
 from secaplane.command.rules.commands import ReportStatus
 from secaplane.model.events import Created, Deleted, DeletionRequested, StatusReported, Updated
-from secaplane.model.shape import Position, State
+from secaplane.model.shape import State
+from tests.positions import nth
 from tests.scenario import found, given, report
 
 CREATED = Created(spec={"sizeGB": 10})
@@ -22,7 +23,7 @@ def test_a_first_report_is_recorded_whole() -> None:
     ).then(
         StatusReported(
             state=State.ERROR,
-            observed_position=Position(1),
+            observed_position=nth(1),
             status={"sizeGB": 0},
             reason="NoSpace",
             message="the disks are full",
@@ -95,5 +96,8 @@ def test_a_report_of_what_is_gone_or_never_was_is_nothing() -> None:
 
 def asked(event: StatusReported) -> ReportStatus:
     return report(
-        event.state, observed_position=event.observed_position, reason=event.reason, **event.status
+        event.state,
+        observed_position=event.observed_position.sequence,
+        reason=event.reason,
+        **event.status,
     )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
+import msgspec
 import pytest
 
 from secaplane.command.dependencies import CommandDependencies, NoUsageReader, UsageReader
@@ -20,8 +21,9 @@ from secaplane.kinds import KINDS, SHARED_TENANT
 from secaplane.kinds.shares import QuotaShare
 from secaplane.model.errors import Conflict, Invalid, QuotaExceeded, Refusal, Unavailable
 from secaplane.model.events import SYSTEM, Created, DeletionRequested, RecordedEvent, Updated
-from secaplane.model.shape import BEGINNING, Json, Position, Ref
-from tests.log.new_events import new_event
+from secaplane.model.position import BEGINNING, Position
+from secaplane.model.shape import Json, Ref
+from tests.log.new_events import SALT, new_event
 from tests.scenario import IDS, JANE, NOON, TENANT, WEB
 
 DISK, VM = (KINDS[kind].ref(IDS, "one") for kind in ("block-storage", "instance"))
@@ -49,13 +51,15 @@ class Raced(MemoryLog):
     _silent: bool = False
 
     async def append(
-        self, new_event: NewEvent, *, after: Position, expectation: PrefixExpectation | None = None
+        self, new_event: NewEvent, *, expectation: PrefixExpectation | None = None
     ) -> RecordedEvent:
         rival, self.faster = self.faster, None
         if rival is not None:
-            await super().append(rival, after=await self.last(rival.ref))
+            await super().append(
+                msgspec.structs.replace(rival, previous=await self.last(rival.ref))
+            )
         self._silent = self.silent_after
-        return await super().append(new_event, after=after, expectation=expectation)
+        return await super().append(new_event, expectation=expectation)
 
     async def latest(self, ref: Ref) -> RecordedEvent | None:
         if self._silent:
@@ -96,6 +100,7 @@ class Scene:
             cache=ResourceCache(self.log, MemorySnapshots()),
             clock=lambda: NOON,
             new_uid=lambda: f"new{next(numbers)}",
+            new_salt=lambda: SALT,
             children=self._inside,
             referrers=self._users,
             named_by=self._named_by,
@@ -106,7 +111,7 @@ class Scene:
     async def given(self, tenant: Json, *volumes: Ref) -> "Scene":
         there = {TENANT: tenant, WEB: {}, STORAGE_SKU: {}, INSTANCE_SKU: {}}
         for ref, spec in (there | {volume: VOLUME for volume in volumes}).items():
-            await self.log.append(new_event(ref, Created(spec=spec)), after=BEGINNING)
+            await self.log.append(new_event(ref, Created(spec=spec), previous=BEGINNING))
         return self
 
     async def put(self, ref: Ref, spec: Json, request: str = "mine") -> None:
@@ -131,7 +136,7 @@ class Scene:
     async def _named_by(self, ref: Ref, kinds: Sequence[str]) -> list[Ref]:
         return []
 
-    async def _reached(self, position: Position, seconds: float) -> bool:
+    async def _reached(self, positions: Sequence[Position], seconds: float) -> bool:
         return self.counted
 
 
@@ -197,7 +202,7 @@ async def test_what_seldom_changes_is_believed_to_be_as_it_was_a_moment_ago() ->
     for ref in (TENANT, STORAGE_SKU, WEB):
         assert await cache.recent(ref) is not None
         last = await scene.log.last(ref)
-        await scene.log.append(new_event(ref, Updated(spec=QUOTAS)), after=last)
+        await scene.log.append(new_event(ref, Updated(spec=QUOTAS), previous=last))
     assert await specs(cache) == [ADMINISTERED, {}, QUOTAS]
 
 
@@ -206,7 +211,7 @@ async def test_who_follows_the_log_believes_nothing_that_has_changed() -> None:
     cache = scene.dependencies.cache
     await cache.recent(TENANT)
     last = await scene.log.last(TENANT)
-    await scene.log.append(new_event(TENANT, Updated(spec=QUOTAS)), after=last)
+    await scene.log.append(new_event(TENANT, Updated(spec=QUOTAS), previous=last))
     cache.invalidate(TENANT)
     assert (await specs(cache))[0] == QUOTAS
 
@@ -222,7 +227,7 @@ async def test_what_this_process_has_seen_change_is_not_believed_any_more() -> N
     before = await cache.recent(TENANT)
     assert cache.recently_read(TENANT) is before
     await scene.log.append(
-        new_event(TENANT, Updated(spec=QUOTAS)), after=await scene.log.last(TENANT)
+        new_event(TENANT, Updated(spec=QUOTAS), previous=await scene.log.last(TENANT))
     )
     assert await cache.recent(TENANT) is before
     now = await cache.current(TENANT)

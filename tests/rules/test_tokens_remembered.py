@@ -9,7 +9,8 @@ import pytest
 from secaplane.model.errors import Unauthenticated
 from secaplane.model.events import AnyEvent, Created, DeletionRequested, Updated
 from secaplane.model.evolve import fold
-from secaplane.model.shape import BEGINNING, Json, Ref, Resource
+from secaplane.model.position import BEGINNING
+from secaplane.model.shape import Json, Ref, Resource
 from secaplane.policy.tokens import caller
 from secaplane.policy.tokens.caller import SKEW_S, Caller, TokenVerifier
 from secaplane.policy.tokens.fetch import read_file

@@ -10,12 +10,14 @@ from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.eventlog.snapshots import MemorySnapshots
 from secaplane.kinds import KINDS
 from secaplane.model.events import Created, Updated
-from secaplane.model.shape import Json, Position, Ref
+from secaplane.model.position import Position
+from secaplane.model.shape import Json, Ref
 from secaplane.policy.grants.assignments import PolicyResource
 from secaplane.policy.grants.policy import KINDS_OF_POLICY
 from secaplane.policy.tokens.revocations import KINDS_OF_REVOCATION
 from secaplane.policy.watch import PolicyWatch
 from tests.log.new_events import IDS, REGION, ROLE, new_event
+from tests.positions import nth
 
 REVOCATION = KINDS["revocation"].ref({}, "one")
 ASSIGNMENT = KINDS["role-assignment"].ref(IDS, "readers")
@@ -61,7 +63,7 @@ class Scene:
     async def write(self, ref: Ref, spec: Json) -> None:
         after = await self.log.last(ref)
         event = Updated(spec=spec) if after else Created(spec=spec)
-        await self.log.append(new_event(ref, event), after=after)
+        await self.log.append(new_event(ref, event, previous=after))
 
 
 @pytest.fixture
@@ -74,12 +76,12 @@ async def test_each_learns_of_its_own_kinds_once(scene: Scene) -> None:
     await scene.write(REVOCATION, {"jti": "x"})
     for _ in range(2):
         await scene.watch.look()
-    assert scene.policy.told == [("reader", {"a": 1}, 1)]
-    assert scene.revocations.told == [("one", {"jti": "x"}, 2)]
+    assert scene.policy.told == [("reader", {"a": 1}, nth(1))]
+    assert scene.revocations.told == [("one", {"jti": "x"}, nth(2))]
     await scene.write(REVOCATION, {"jti": "y"})
     await scene.watch.look()
     assert len(scene.policy.told) == 1
-    assert scene.revocations.told[1:] == [("one", {"jti": "y"}, 3)]
+    assert scene.revocations.told[1:] == [("one", {"jti": "y"}, nth(3))]
 
 
 @pytest.mark.parametrize("silent_of", ["role", "role-assignment", "revocation"])

@@ -1,0 +1,105 @@
+"""Following a JetStream stream by sequence, with consumers that can be thrown away.
+
+A follower pulls from an ephemeral consumer. When the consumer, or the server that holds it, is
+gone, the next consumer begins after the last event that was handed over (docs/jetstream.md).
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
+from secaplane.eventlog.jetstream_api import json
+from secaplane.eventlog.log import LogUnavailable, RawEvent
+from secaplane.model.position import Position
+
+FOLLOW_BATCH_MAX = 1000
+QUIET_S = 1.0
+"""How long a pull request stays open at the server while nothing happens. A follower that gets no
+answer for twice as long assumes that the server was restarted and has forgotten the request."""
+FORGOTTEN_S = 30.0
+RETRY_S = 0.2
+ACK_TOKENS = 9
+"""In a reply subject without domain and account; with them the sequence is two tokens later."""
+UNREACHABLE: tuple[type[Exception], ...] = (LogUnavailable, *CONNECTION_ERRORS)
+
+CreateConsumer = Callable[[str, bytes], Awaitable[str]]
+"""(subject of the request, its JSON) -> the consumer's name; raises LogUnavailable."""
+
+
+async def follow_raw(
+    nats: Client, stream: str, create: CreateConsumer, *, after: Position
+) -> AsyncGenerator[Sequence[RawEvent], None]:
+    """Every message of a stream after a position; see `Log.follow_raw`."""
+    while True:
+        try:
+            async with contextlib.aclosing(_pulled(nats, stream, create, after)) as batches:
+                async for batch in batches:
+                    if batch:
+                        after = batch[-1].position
+                    yield batch
+        except UNREACHABLE:
+            yield ()
+            await asyncio.sleep(RETRY_S)
+
+
+async def _pulled(
+    nats: Client, stream: str, create: CreateConsumer, after: Position
+) -> AsyncGenerator[Sequence[RawEvent], None]:
+    question = json({"stream_name": stream, "config": _consumer(after)})
+    consumer = await create(f"$JS.API.CONSUMER.CREATE.{stream}", question)
+    arrived: asyncio.Queue[Msg] = asyncio.Queue()
+    inbox = nats.new_inbox()
+    subscription = await nats.subscribe(inbox, cb=arrived.put, pending_bytes_limit=-1)
+    pull = json({"batch": FOLLOW_BATCH_MAX, "expires": int(QUIET_S * 1e9)})
+    try:
+        while True:
+            await nats.publish(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}", pull, reply=inbox)
+            left, closed = FOLLOW_BATCH_MAX, False
+            while left and not closed:
+                batch, closed = await _arrivals(arrived, stream)
+                left -= len(batch)
+                yield batch
+    finally:
+        with contextlib.suppress(*CONNECTION_ERRORS):
+            await subscription.unsubscribe()
+
+
+async def _arrivals(arrived: asyncio.Queue[Msg], stream: str) -> tuple[list[RawEvent], bool]:
+    """Whatever has arrived, at least one message; and whether the server closed the request."""
+    try:
+        async with asyncio.timeout(QUIET_S + 1):
+            messages = [await arrived.get()]
+    except TimeoutError as error:
+        raise LogUnavailable("the server has forgotten the follower's request") from error
+    while not arrived.empty():
+        messages.append(arrived.get_nowait())
+    batch: list[RawEvent] = []
+    for message in messages:
+        headers = message.headers or {}
+        if not message.data and (status := headers.get("Status")):
+            if status not in ("404", "408"):
+                raise LogUnavailable(f"the follower's request ended with status {status}")
+            return batch, True
+        batch.append(RawEvent(_position(message, stream), message.subject, headers, message.data))
+    return batch, False
+
+
+def _consumer(after: Position) -> dict[str, object]:
+    return {
+        "ack_policy": "none",
+        "deliver_policy": "by_start_sequence",
+        "opt_start_seq": after.sequence + 1,
+        "replay_policy": "instant",
+        "mem_storage": True,
+        "num_replicas": 1,
+        "inactive_threshold": int(FORGOTTEN_S * 1e9),
+    }
+
+
+def _position(message: Msg, stream: str) -> Position:
+    tokens = message.reply.split(".")
+    return Position(stream, int(tokens[5] if len(tokens) == ACK_TOKENS else tokens[7]))
