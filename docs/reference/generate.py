@@ -23,10 +23,10 @@ INTRODUCTION = """\
 
 Generated from `cli/config.py` by `make docs`; edit the docstrings there.
 
-Settings come from a TOML file (`--config FILE`) and from environment variables, which override the file. An unknown name or a
-value out of range stops a process at its start with one line. [examples/site.toml](../../examples/site.toml) is a file to
-start from. A list in a variable is separated by commas. `secaplane dev` reads the file only; unset the variables before you
-start it.
+Settings come from a TOML file (`--config FILE`) and from environment variables, which override the
+file. An unknown name or a value out of range stops a process at its start with one line.
+[examples/site.toml](../../examples/site.toml) is a file to start from. A list in a variable is
+separated by commas. `secaplane dev` reads the file only; unset the variables before you start it.
 """
 FILE_ONLY = ("dev", "auth.issuers", "cloud.faults", "cloud.settings")
 """Sections and settings without a variable."""
