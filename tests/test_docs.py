@@ -7,6 +7,9 @@ from pathlib import Path
 from runpy import run_path
 
 import pytest
+from msgspec.structs import asdict, replace
+
+from secaplane.cli.config import read
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
@@ -105,6 +108,26 @@ def test_the_example_of_a_site_names_every_setting() -> None:
     assert [
         name for name in names if not re.search(rf"^(# )?\[?{name}\b|\.{name}\]", example, re.M)
     ] == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(ROOT / "examples" / name for name in ("site.toml", "secatest.toml")),
+        ROOT / "examples" / "secatest-deferred.toml",
+        ROOT / "deploy" / "secaplane.toml",
+    ],
+    ids=named,
+)
+def test_every_shipped_configuration_is_valid(path: Path) -> None:
+    assert read(path, {}).site.region
+
+
+def test_the_two_configurations_for_the_conformance_runner_differ_in_the_references_only() -> None:
+    strict = read(ROOT / "examples" / "secatest.toml", {})
+    deferred = read(ROOT / "examples" / "secatest-deferred.toml", {})
+    assert set(asdict(deferred.references).values()) == {"deferred"}
+    assert replace(deferred, references=strict.references) == strict
 
 
 # --- operate.md
