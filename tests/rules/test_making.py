@@ -120,7 +120,7 @@ def test_a_route_is_pending_until_its_target_is_there(scene: Scene) -> None:
         "lastTransitionAt": noon,
         "type": "target",
         "reason": "TargetAbsent",
-        "message": "instances/i is not there yet",
+        "message": "instances/i does not exist yet",
     }
     pending = {"state": "pending", "conditions": [waiting]}
     assert scene.made("routing-table", table) == {"routes": [pending, active]}

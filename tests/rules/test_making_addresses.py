@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secaplane.model.shape import Json
-from secaplane.plugins.simulated.ranges import FullRanges, HeldRange, first_free, remembered
+from secaplane.plugins.simulated.ranges import FullRanges, HeldRange, first_free, kept_choices
 from tests.rules.cloud_scene import ROUTED, SIZED, Scene, to
 
 AUTO4, AUTO6 = {"ipv4": "0.0.0.0/16"}, {"ipv6": "::/56"}
@@ -46,7 +46,7 @@ def test_what_is_known_to_be_full_hides_nothing(steps: list[tuple[int, int, bool
             taken.add(each)
         elif each in taken:
             taken.remove(each)
-            full.let_go("s", first)
+            full.release("s", first)
         for size in (1, 4):
             found = first_free(full.start(within, size), size, sorted(taken))
             assert found == first_free(within, size, sorted(taken))
@@ -57,12 +57,12 @@ def test_what_is_known_to_be_full_hides_nothing(steps: list[tuple[int, int, bool
 def test_a_choice_stays_at_its_place_or_serves_another_that_asks_the_same() -> None:
     asked = {0: "0.0.0.0/16", 1: "0.0.0.0/16", 2: "10.9.0.0/16", 3: "::/56"}
     given = {0: "10.0.0.0/16", 1: "10.1.0.0/16", 2: "10.9.0.0/16", 3: "fd00::/56"}
-    assert remembered(asked, asked, given) == given
-    assert remembered({0: "10.7.0.0/16", 1: "0.0.0.0/16"}, asked, given) == {
+    assert kept_choices(asked, asked, given) == given
+    assert kept_choices({0: "10.7.0.0/16", 1: "0.0.0.0/16"}, asked, given) == {
         0: "10.7.0.0/16",
         1: "10.1.0.0/16",
     }
-    assert remembered({3: "0.0.0.0/16", 0: "0.0.0.0/20"}, asked, given) == {3: "10.0.0.0/16"}
+    assert kept_choices({3: "0.0.0.0/16", 0: "0.0.0.0/20"}, asked, given) == {3: "10.0.0.0/16"}
 
 
 # --- networks
