@@ -270,7 +270,7 @@ async def test_nothing_is_put_where_nothing_is(client: Client, kind: Kind) -> No
         nowhere = kind.ref(IDS | {absent: "nowhere"}, "one")
         answer = await client.put(url(nowhere), body(kind))
         assert refused(answer, 404) == []
-        assert "nowhere does not exist" in answer.json["detail"]
+        assert "nowhere not found" in answer.json["detail"]
         listed = await client.get(url(nowhere).rpartition("/")[0])
         assert (listed.status, listed.names) == (200, [])
 

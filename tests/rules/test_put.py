@@ -169,7 +169,7 @@ def test_a_put_does_not_care_about_the_power() -> None:
 
 def test_a_missing_parent_is_refused_as_absent() -> None:
     refusal = an_instance().under({WEB: None}).when(Put(spec=IN_ZONE_A)).then_refused(NotFound)
-    assert refusal.detail == "workspace web does not exist; create it first"
+    assert refusal.detail == "workspace web not found: create it first"
 
 
 def test_nothing_is_put_into_a_parent_that_is_going() -> None:
