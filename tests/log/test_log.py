@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from nats.aio.client import Client
 
-from secaplane.eventlog import jetstream, memory
+from secaplane.eventlog import jetstream_follow, memory
 from secaplane.eventlog.codec import Undecodable
 from secaplane.eventlog.jetstream import JetStreamLog
 from secaplane.eventlog.log import (
@@ -357,7 +357,7 @@ async def test_every_follower_sees_everything(log: Log) -> None:
 async def test_a_follower_says_when_nothing_comes(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (jetstream, memory):
+    for module in (jetstream_follow, memory):
         monkeypatch.setattr(module, "QUIET_S", 0.1)
     recorded = await add(log, ONE, CREATED)
     following = log.follow(STREAM, after=BEGINNING)
