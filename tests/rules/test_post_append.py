@@ -1,172 +1,133 @@
-"""What only shows once a PUT is recorded: taken back once, refused once, and never half a yes."""
+"""The check after the append: a PUT that broke a rule meanwhile is reverted once and refused once;
+where the check is not possible, the outcome is unknown."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from itertools import count
 
 import msgspec
 import pytest
 
-from secaplane.command.dependencies import CommandDependencies, NoUsageReader, UsageReader
+from secaplane.command.dependencies import NoUsageReader
 from secaplane.command.gather.load import load_living
-from secaplane.command.handle import UNKNOWN, handle
-from secaplane.command.post_append import UNCOUNTED
-from secaplane.command.rules.commands import Put
-from secaplane.eventlog.codec import NewEvent
-from secaplane.eventlog.log import LogUnavailable, PrefixExpectation
-from secaplane.eventlog.memory import MemoryLog
+from secaplane.command.handle import UNKNOWN
+from secaplane.command.post_append import UNCOUNTED, recheck
+from secaplane.command.rules.commands import Delete
 from secaplane.eventlog.resource_cache import ResourceCache
-from secaplane.eventlog.snapshots import MemorySnapshots
-from secaplane.kinds import KINDS, SHARED_TENANT
-from secaplane.kinds.shares import QuotaShare
-from secaplane.model.errors import Conflict, Invalid, QuotaExceeded, Refusal, Unavailable
-from secaplane.model.events import SYSTEM, Created, DeletionRequested, RecordedEvent, Updated
-from secaplane.model.position import BEGINNING, Position
-from secaplane.model.shape import Json, Ref
-from tests.log.new_events import SALT, new_event
-from tests.scenario import IDS, JANE, NOON, TENANT, WEB
-
-DISK, VM = (KINDS[kind].ref(IDS, "one") for kind in ("block-storage", "instance"))
-SPARE = KINDS["block-storage"].ref(IDS, "spare")
-STORAGE_SKU, INSTANCE_SKU = (
-    KINDS[kind].ref({"tenant": SHARED_TENANT}, "s") for kind in ("storage-sku", "instance-sku")
+from secaplane.model.errors import Conflict, Invalid, NotFound, QuotaExceeded, Refusal, Unavailable
+from secaplane.model.events import AnyEvent, Created, Deleted, DeletionRequested, Updated
+from secaplane.model.shape import Json, Ref, Resource
+from tests.log.new_events import new_event
+from tests.rules.command_scene import (
+    ADMINISTERED,
+    DISK,
+    INSTANCE,
+    QUOTAS,
+    SPARE,
+    STORAGE_SKU,
+    VM,
+    VOLUME,
+    Scene,
 )
-SKU: Json = {"skuRef": {"resource": "skus/s"}}
-VOLUME: Json = SKU | {"sizeGB": 10}
-INSTANCE: Json = SKU | {
-    "zone": "a",
-    "bootVolume": {"deviceRef": {"resource": "block-storages/one"}},
-}
-ADMINISTERED: Json = {"administrators": ["a"]}
-QUOTAS: Json = ADMINISTERED | {"quotas": {"resources": {"instance": 1, "block-storage": 1}}}
+from tests.scenario import TENANT, WEB
+
+# --- the check alone
 
 
-class Raced(MemoryLog):
-    """Somebody is faster: `faster` is recorded just before the next resource is created."""
-
-    faster: NewEvent | None = None
-    silent_after: bool = False
-    """Nobody answers any more once something was created."""
-    asked: list[Ref]
-    _silent: bool = False
-
-    async def append(
-        self, new_event: NewEvent, *, expectation: PrefixExpectation | None = None
-    ) -> RecordedEvent:
-        rival, self.faster = self.faster, None
-        if rival is not None:
-            await super().append(
-                msgspec.structs.replace(rival, previous=await self.last(rival.ref))
-            )
-        self._silent = self.silent_after
-        return await super().append(new_event, expectation=expectation)
-
-    async def latest(self, ref: Ref) -> RecordedEvent | None:
-        if self._silent:
-            raise LogUnavailable("nobody is there")
-        self.asked.append(ref)
-        return await super().latest(ref)
+async def a_child(scene: Scene, ref: Ref = SPARE, spec: Json = VOLUME) -> Resource:
+    """A resource that was created when all was well."""
+    await scene.recorded(ref, Created(spec=spec), tenant="u1")
+    child = await scene.dependencies.cache.current(ref)
+    assert child is not None
+    return child
 
 
-class Full:
-    """There is room before the append, and after it there is not."""
-
-    async def taken(
-        self, tenant: str, kinds: Sequence[str], at: Position | None = None
-    ) -> list[QuotaShare]:
-        return [QuotaShare(kind, "", 0 if at is None else 2, 0) for kind in kinds]
-
-    async def changes(
-        self, tenant: str, kind: str, *, life: Position, up_to: Position
-    ) -> list[tuple[Position, QuotaShare]]:
-        return [(life, QuotaShare(kind, "", 1, 0))]
-
-    async def specs(self, refs: Sequence[Ref], at: Position) -> dict[Ref, Json]:
-        return {TENANT: QUOTAS}
-
-
-@dataclass
-class Scene:
-    usage: UsageReader = field(default_factory=Full)
-    referrers: Sequence[Ref] = ()
-    counted: bool = True
-    log: Raced = field(default_factory=lambda: Raced("eu-1"))
-
-    def __post_init__(self) -> None:
-        self.log.asked = []
-        numbers = count(1)
-        self.dependencies = CommandDependencies(
-            log=self.log,
-            cache=ResourceCache(self.log, MemorySnapshots()),
-            clock=lambda: NOON,
-            new_uid=lambda: f"new{next(numbers)}",
-            new_salt=lambda: SALT,
-            children=self._inside,
-            referrers=self._users,
-            named_by=self._named_by,
-            reached=self._reached,
-            usage=self.usage,
-        )
-
-    async def given(self, tenant: Json, *volumes: Ref) -> "Scene":
-        there = {TENANT: tenant, WEB: {}, STORAGE_SKU: {}, INSTANCE_SKU: {}}
-        for ref, spec in (there | {volume: VOLUME for volume in volumes}).items():
-            await self.log.append(new_event(ref, Created(spec=spec), previous=BEGINNING))
-        return self
-
-    async def put(self, ref: Ref, spec: Json, request: str = "mine") -> None:
-        await handle(self.dependencies, ref, Put(spec=spec), actor=JANE, request=request)
-
-    async def refused(self, ref: Ref, spec: Json) -> Refusal:
-        with pytest.raises(Refusal) as refusal:
-            await self.put(ref, spec)
-        return refusal.value
-
-    async def taken_back_once(self, ref: Ref) -> None:
-        made, taken_back = await self.log.read(ref)
-        assert (type(made.event), type(taken_back.event)) == (Created, DeletionRequested)
-        assert (taken_back.actor, taken_back.cause) == (SYSTEM, made.position)
-
-    async def _inside(self, ref: Ref, include_terminating: bool) -> list[Ref]:
-        return []
-
-    async def _users(self, refs: Sequence[Ref], include_terminating: bool) -> Sequence[Ref]:
-        return self.referrers
-
-    async def _named_by(self, ref: Ref, kinds: Sequence[str]) -> list[Ref]:
-        return []
-
-    async def _reached(self, positions: Sequence[Position], seconds: float) -> bool:
-        return self.counted
-
-
-# --- taken back, whatever else
-
-
-async def test_what_is_over_goes_though_somebody_uses_it_already() -> None:
-    scene = await Scene(referrers=[VM]).given(QUOTAS)
-    assert type(await scene.refused(DISK, VOLUME)) is QuotaExceeded
-    await scene.taken_back_once(DISK)
+async def test_a_creation_that_breaks_no_rule_stays() -> None:
+    scene = await Scene().given(ADMINISTERED, DISK)
+    child = await a_child(scene, VM, INSTANCE)
+    assert await recheck(scene.dependencies, None, child, None) is None
 
 
 @pytest.mark.parametrize(
-    ("rival", "made", "spec", "refusal"),
+    ("other", "events", "refusal"),
+    [
+        (WEB, [DeletionRequested()], Conflict),
+        (WEB, [DeletionRequested(), Deleted()], NotFound),
+        (TENANT, [DeletionRequested()], Conflict),
+        (TENANT, [DeletionRequested(), Deleted()], NotFound),
+        (TENANT, [DeletionRequested(), Deleted(), Created(spec=ADMINISTERED)], Conflict),
+        (DISK, [DeletionRequested()], Invalid),
+        (DISK, [DeletionRequested(), Deleted()], Invalid),
+    ],
+)
+async def test_a_creation_whose_parent_or_target_was_deleted_is_deleted(
+    other: Ref, events: Sequence[AnyEvent], refusal: type[Refusal]
+) -> None:
+    scene = await Scene().given(ADMINISTERED, DISK)
+    child = await a_child(scene, VM, INSTANCE)
+    for event in events:
+        await scene.recorded(other, event, uid="u2", tenant="u2")
+    violation = await recheck(scene.dependencies, None, child, None)
+    assert violation is not None
+    assert type(violation.refusal) is refusal
+    assert (violation.command, violation.cause) == (Delete(regardless=True), child.position)
+
+
+async def test_a_target_that_the_caller_may_not_get_counts_as_absent() -> None:
+    scene = await Scene().given(ADMINISTERED, DISK)
+    child = await a_child(scene, VM, INSTANCE)
+    violation = await recheck(scene.dependencies, None, child, Blind())
+    assert violation is not None
+    assert "block-storage not found" in violation.refusal.detail
+
+
+class Blind:
+    """A policy by which the caller may get nothing."""
+
+    def may_get(self, ref: Ref) -> bool:
+        return False
+
+    def excess(self, ref: Ref, old: Json | None, new: Json) -> str:
+        return ""
+
+
+async def test_of_an_update_only_the_quota_is_checked() -> None:
+    """An existing child may change while its parent is being deleted."""
+    scene = await Scene().given(QUOTAS)
+    child = await a_child(scene)
+    await scene.recorded(WEB, DeletionRequested(), tenant="u1")
+    violation = await recheck(scene.dependencies, child, child, None)
+    assert violation is not None
+    assert type(violation.refusal) is QuotaExceeded
+    settled = msgspec.structs.replace(child, observed_position=child.last_intent)
+    assert await recheck(scene.dependencies, settled, settled, None) is None
+
+
+# --- reverted, whatever else
+
+
+async def test_an_exceeded_quota_is_reverted_though_the_resource_is_in_use_already() -> None:
+    scene = await Scene(referrers=[VM]).given(QUOTAS)
+    assert type(await scene.refused(DISK, VOLUME)) is QuotaExceeded
+    await scene.reverted_once(DISK)
+
+
+@pytest.mark.parametrize(
+    ("rival", "ref", "spec", "refusal"),
     [(DISK, VM, INSTANCE, Invalid), (WEB, VM, INSTANCE, Conflict), (WEB, SPARE, VOLUME, Conflict)],
 )
-async def test_who_is_wrong_twice_is_taken_back_once(
-    rival: Ref, made: Ref, spec: Json, refusal: type[Refusal]
+async def test_a_creation_with_two_violations_is_reverted_once(
+    rival: Ref, ref: Ref, spec: Json, refusal: type[Refusal]
 ) -> None:
-    """Its volume, or its workspace, began to go in between; and it is over the quota, too."""
+    """The deletion of its volume, or of its workspace, came first; and it exceeds the quota."""
     scene = await Scene(referrers=[VM]).given(QUOTAS, DISK)
     scene.log.faster = new_event(rival, DeletionRequested())
-    assert type(await scene.refused(made, spec)) is refusal
-    await scene.taken_back_once(made)
+    assert type(await scene.refused(ref, spec)) is refusal
+    await scene.reverted_once(ref)
 
 
-# --- nobody can say
+# --- the outcome is unknown
 
 
-async def test_while_nobody_can_count_it_stays_and_nobody_says_yes() -> None:
+async def test_a_resource_stays_and_is_not_confirmed_while_its_quota_cannot_be_checked() -> None:
     scene = await Scene(counted=False).given(QUOTAS)
     refusal = await scene.refused(DISK, VOLUME)
     assert (type(refusal), refusal.detail) == (Unavailable, UNCOUNTED)
@@ -174,61 +135,59 @@ async def test_while_nobody_can_count_it_stays_and_nobody_says_yes() -> None:
 
 
 @pytest.mark.parametrize("tenant", [ADMINISTERED, QUOTAS])
-async def test_a_log_that_falls_silent_after_the_append_is_no_no(tenant: Json) -> None:
+async def test_a_log_that_is_unavailable_after_the_append_makes_the_outcome_unknown(
+    tenant: Json,
+) -> None:
     scene = await Scene().given(tenant, DISK)
-    scene.log.silent_after = True
+    scene.log.unavailable_after = True
     refusal = await scene.refused(VM, INSTANCE)
     assert (type(refusal), refusal.detail) == (Unavailable, UNKNOWN)
     assert len(await scene.log.read(VM)) == 1
 
 
-# --- what it costs, and what is believed
+# --- questions to the leader, and what is taken from the cache
 
 
-async def test_a_tenant_without_quotas_is_asked_nothing_more() -> None:
+async def test_a_tenant_without_quotas_needs_no_further_question() -> None:
     scene = await Scene(NoUsageReader(), counted=False).given(ADMINISTERED)
     await scene.put(SPARE, VOLUME, "first")
-    scene.log.asked.clear()
+    scene.log.loaded.clear()
     await scene.put(DISK, VOLUME)
-    assert set(scene.log.asked) <= {DISK, WEB}
-    scene.log.asked.clear()
+    assert set(scene.log.loaded) <= {DISK, WEB}
+    scene.log.loaded.clear()
     await scene.put(DISK, VOLUME, "again")
-    assert scene.log.asked == [DISK]
+    assert scene.log.loaded == [DISK]
 
 
-async def test_what_seldom_changes_is_believed_to_be_as_it_was_a_moment_ago() -> None:
+async def test_rarely_changed_kinds_may_be_some_seconds_old() -> None:
     scene = await Scene().given(ADMINISTERED)
     cache = scene.dependencies.cache
     for ref in (TENANT, STORAGE_SKU, WEB):
         assert await cache.recent(ref) is not None
-        last = await scene.log.last(ref)
-        await scene.log.append(new_event(ref, Updated(spec=QUOTAS), previous=last))
+        await scene.recorded(ref, Updated(spec=QUOTAS), tenant="u1")
     assert await specs(cache) == [ADMINISTERED, {}, QUOTAS]
 
 
-async def test_who_follows_the_log_believes_nothing_that_has_changed() -> None:
+async def test_a_follower_of_the_log_invalidates_them() -> None:
     scene = await Scene().given(ADMINISTERED)
     cache = scene.dependencies.cache
     await cache.recent(TENANT)
-    last = await scene.log.last(TENANT)
-    await scene.log.append(new_event(TENANT, Updated(spec=QUOTAS), previous=last))
+    await scene.recorded(TENANT, Updated(spec=QUOTAS), tenant="u1")
     cache.invalidate(TENANT)
     assert (await specs(cache))[0] == QUOTAS
 
 
 async def specs(cache: ResourceCache) -> list[Json]:
-    there = await load_living(cache, [TENANT, STORAGE_SKU, WEB])
-    return [each.spec for each in there.values() if each]
+    living = await load_living(cache, [TENANT, STORAGE_SKU, WEB])
+    return [each.spec for each in living.values() if each]
 
 
-async def test_what_this_process_has_seen_change_is_not_believed_any_more() -> None:
+async def test_a_later_load_in_this_process_ends_the_memory_of_an_older_one() -> None:
     scene = await Scene().given(ADMINISTERED)
     cache = scene.dependencies.cache
     before = await cache.recent(TENANT)
     assert cache.recently_read(TENANT) is before
-    await scene.log.append(
-        new_event(TENANT, Updated(spec=QUOTAS), previous=await scene.log.last(TENANT))
-    )
+    await scene.recorded(TENANT, Updated(spec=QUOTAS), tenant="u1")
     assert await cache.recent(TENANT) is before
     now = await cache.current(TENANT)
     assert cache.recently_read(TENANT) is None
