@@ -17,7 +17,7 @@ from secaplane.model.address import FORMATS
 from secaplane.model.document import encode
 from secaplane.model.errors import BrokenRule, Malformed, refuse_broken
 from secaplane.model.kind import Kind
-from secaplane.model.pointer import at, every, spelled
+from secaplane.model.pointer import at, every, pointer_to
 from secaplane.model.shape import Annotations, Extensions, Json, Labels, Wire
 
 PARTS_MAX = 64
@@ -64,7 +64,7 @@ class BodyReader:
         _refuse_oversized(sent)
         broken = [*broken, *self._unsupported(kind, sent)]
         parts = {key: value for key, value in sent.items() if key not in ("metadata", "status")}
-        if kind.spec_optional and parts.get("spec") is None:
+        if kind.rules.optional and parts.get("spec") is None:
             parts["spec"] = {}
         body = _converted(_body(kind.name), parts, broken)
         spec = _plain(encode(body.spec))
@@ -92,7 +92,7 @@ class BodyReader:
         extensions = sent.get("extensions")
         if isinstance(extensions, dict):
             broken += [
-                BrokenRule("is not an extension of this provider", spelled(("extensions", key)))
+                BrokenRule("is not an extension of this provider", pointer_to(("extensions", key)))
                 for key in extensions
                 if key not in self._extensions
             ]
@@ -251,13 +251,13 @@ def _listed(errors: Iterable[Any]) -> Iterator[BrokenRule]:
             yield from _listed([deepest])
         elif error.validator == "required":
             missing = [key for key in error.validator_value if key not in error.instance]
-            yield from (BrokenRule("is required", spelled([*path, key])) for key in missing)
+            yield from (BrokenRule("is required", pointer_to([*path, key])) for key in missing)
         elif error.validator == "additionalProperties" and isinstance(error.validator_value, bool):
             known = error.schema.get("properties", {})
             unknown = [key for key in error.instance if key not in known]
-            yield from (BrokenRule("is unknown", spelled([*path, key])) for key in unknown)
+            yield from (BrokenRule("is unknown", pointer_to([*path, key])) for key in unknown)
         else:
-            yield BrokenRule(_message(error), spelled(path))
+            yield BrokenRule(_message(error), pointer_to(path))
 
 
 def _message(error: Any) -> str:

@@ -215,5 +215,5 @@ def _required(kind: Kind, ids: Mapping[str, str]) -> list[Ref]:
     """Resources that the path of a former version of the standard names, though they do not contain
     the resource."""
     named = {each for each in ids if each != "name"}.difference(kind.scope)
-    collections = kind.also_below if named else ()
+    collections = kind.exposure.former_collections if named else ()
     return [ref for each in collections for ref in refs_within(each, ids) if ref.kind in named]

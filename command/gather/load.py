@@ -7,6 +7,7 @@ from itertools import islice
 from secaplane.command.rules.context import DecisionContext, living
 from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.kinds import KINDS
+from secaplane.model.kind import Backing
 from secaplane.model.shape import Ref, Resource
 
 CONCURRENT_LOADS_MAX = 64
@@ -60,7 +61,7 @@ async def _load(cache: ResourceCache, ref: Ref) -> Resource | None:
 
 
 def _rarely_changed(ref: Ref) -> bool:
-    return ref.kind in RARELY_CHANGED or KINDS[ref.kind].from_catalogue
+    return ref.kind in RARELY_CHANGED or KINDS[ref.kind].backing is Backing.CATALOGUE
 
 
 def _cached_parent(cache: ResourceCache, parent: Ref) -> Resource | None:

@@ -49,7 +49,7 @@ def referenced_refs(
     """
     loaded, readable = list[Ref](), set[Ref]()
     for reference in references_in(ref, spec, region=region):
-        for link, target in reference.means:
+        for link, target in reference.targets:
             required = link.strict and not always_exists(ref, target)
             open_ = policy is None or open_to_all(ref, target)
             if not open_ and (required or not in_same_workspace(ref, target)):

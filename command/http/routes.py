@@ -97,8 +97,8 @@ def _answer(
     shown = document(kind, result.resource, region=dependencies.region, verb="PUT")
     if result.before is not None:
         shown["status"] = status(kind, result.before)
-    if kind.sealed:
-        hidden = () if secrets else kind.secret_status
+    if kind.has_secrets:
+        hidden = () if secrets else kind.secrets.status
         for pointer in hidden:
             shown["status"].pop(pointer.removeprefix("/"), None)
         shown = dependencies.sealer.open_shown(kind, result.resource.ref, shown)

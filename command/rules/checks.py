@@ -30,8 +30,8 @@ def broken_rules(context: DecisionContext, old: Json | None, new: Json) -> list[
     them the resource has no place, and no neighbour to refer to."""
     kind = context.kind
     broken = [*_changed_fixed_fields(kind, old, new)]
-    if kind.check:
-        broken += kind.check(old, new, context.parents_by_kind)
+    if kind.rules.check:
+        broken += kind.rules.check(old, new, context.parents_by_kind)
     if not any(parent is None or parent.terminating for parent in context.parents.values()):
         broken += broken_zones(context, old, new)
         broken += broken_references(context, old, new)
@@ -39,13 +39,13 @@ def broken_rules(context: DecisionContext, old: Json | None, new: Json) -> list[
 
 
 def _changed_fixed_fields(kind: Kind, old: Json | None, new: Json) -> Iterator[BrokenRule]:
-    for pointer in kind.immutable if old is not None else ():
+    for pointer in kind.rules.immutable if old is not None else ():
         if at(old, pointer) != at(new, pointer):
             yield BrokenRule(
                 "cannot change after creation: delete the resource and create it again",
                 f"/spec{pointer}",
             )
-    for pointer in kind.set_once if old is not None else ():
+    for pointer in kind.rules.set_once if old is not None else ():
         before, after = at(old, pointer), at(new, pointer)
         if None not in (before, after) and before != after:
             yield BrokenRule(
@@ -90,7 +90,7 @@ def refuse_other_version(resource: Resource | None, expected: int | None) -> Non
 
 
 def refuse_reserved_name(context: DecisionContext) -> None:
-    reserved = context.kind.reserved
+    reserved = context.kind.exposure.reserved_prefix
     if reserved and context.ref.name.startswith(reserved):
         raise Conflict(f"names that begin with {reserved} are reserved: choose another name")
 

@@ -32,7 +32,7 @@ class SiteRules(msgspec.Struct, frozen=True, kw_only=True):
 
     region: str = ""
     deferred: frozenset[str] = frozenset()
-    """The switches of the links that are deferred at this site."""
+    """The settings (`Link.deferrable_as`) of the links that are deferred at this site."""
     cascades: frozenset[tuple[str, str]] = frozenset()
     """(kind of a parent, kind of a child): deleting the parent deletes the child."""
 

@@ -81,7 +81,7 @@ def act(context: DecisionContext, command: Act) -> AnyEvent:
 def delete(context: DecisionContext, command: Delete) -> AnyEvent | None:
     """A second DELETE records nothing, unless the first removal ended in an error: then it is tried
     again."""
-    if context.ref.name in context.kind.constants:
+    if context.ref.name in context.kind.exposure.builtin_names:
         checks.refuse_reserved_name(context)
     resource = checks.existing(context)
     checks.refuse_other_version(resource, command.expected)

@@ -60,7 +60,7 @@ def limits(tenant: Json, kind: Kind) -> dict[str, int]:
         return {}
     all_limits = {what: limit for what, limit in quotas.items() if what != "resources"}
     all_limits |= quotas.get("resources", {})
-    amounts_of_kind = {weight.what for weight in kind.weighs}
+    amounts_of_kind = {weight.quota for weight in kind.quota}
     return {
         what: limit
         for what, limit in all_limits.items()
@@ -71,15 +71,15 @@ def limits(tenant: Json, kind: Kind) -> dict[str, int]:
 @cache
 def kinds_weighing_alike(kind: str) -> tuple[str, ...]:
     """The kinds that use the same quotas as this one."""
-    whats = {weight.what for weight in KINDS[kind].weighs}
-    others = (k for k in KINDS.values() if any(weight.what in whats for weight in k.weighs))
+    whats = {weight.quota for weight in KINDS[kind].quota}
+    others = (k for k in KINDS.values() if any(weight.quota in whats for weight in k.quota))
     return tuple(sorted({kind, *(each.name for each in others)}))
 
 
 def skus_of(shares: Iterable[QuotaShare]) -> set[Ref]:
     """The SKUs whose specs say how much the shares use."""
     pairs = ((KINDS[share.kind], share.sku) for share in shares if share.sku)
-    return {_sku(kind, name) for kind, name in pairs if any(w.of_sku for w in kind.weighs)}
+    return {_sku(kind, name) for kind, name in pairs if any(w.of_sku for w in kind.quota)}
 
 
 def _sku(kind: Kind, name: str) -> Ref:
@@ -95,11 +95,11 @@ def amounts(shares: Iterable[QuotaShare], skus: Specs) -> Counter[str]:
         total[kind.name] += share.number
         if share.sku:
             total[f"{kind.name}/{share.sku}"] += share.number
-        for weight in kind.weighs:
+        for weight in kind.quota:
             if not weight.of_sku:
-                total[weight.what] += share.amount
+                total[weight.quota] += share.amount
             elif share.sku and (spec := skus.get(_sku(kind, share.sku))) is not None:
-                total[weight.what] += share.number * (at(spec, weight.at) or 0)
+                total[weight.quota] += share.number * (at(spec, weight.at) or 0)
     return total
 
 

@@ -11,9 +11,9 @@ from secaplane.kinds import KINDS, SHARED_TENANT, log_ref, parents
 from secaplane.kinds.references import SpecReference, references_in
 from secaplane.model.address import is_address_or_cidr
 from secaplane.model.errors import BrokenRule
-from secaplane.model.kind import Kind, Link
+from secaplane.model.kind import Backing, Kind, Link
 from secaplane.model.pointer import at, every
-from secaplane.model.reference import spellings
+from secaplane.model.reference import collection_names
 from secaplane.model.shape import Json, Ref, Resource
 
 
@@ -28,7 +28,7 @@ def broken_references(
         if _may_be_absent(context, reference):
             allowed = _may_be_bound(context, reference)
         else:
-            allowed = any(_exists(context, ref) for link, ref in reference.means if link.strict)
+            allowed = any(_exists(context, ref) for link, ref in reference.targets if link.strict)
         if not allowed:
             kinds = " or ".join(name for link in reference.links for name in link.to)
             yield BrokenRule(
@@ -40,7 +40,7 @@ def broken_references(
 def broken_zones(context: DecisionContext, old: Json | None, new: Json) -> Iterator[BrokenRule]:
     """Every new or changed zone of the spec that the region does not have."""
     zones = context.zones
-    for pointer in context.kind.zones if zones is not None else ():
+    for pointer in context.kind.rules.zones if zones is not None else ():
         zone = at(new, pointer)
         if zone not in (zones or ()) and (old is None or zone != at(old, pointer)):
             known = ", ".join(zones or ())
@@ -49,7 +49,7 @@ def broken_zones(context: DecisionContext, old: Json | None, new: Json) -> Itera
 
 def bound(reference: SpecReference, targets: Mapping[Ref, Resource | None]) -> Resource | None:
     """The target that a reference, strict or deferred, has now; None where it has none."""
-    for _, ref in reference.means:
+    for _, ref in reference.targets:
         target = targets.get(log_ref(ref))
         if target is not None and not target.terminating:
             return target
@@ -57,12 +57,12 @@ def bound(reference: SpecReference, targets: Mapping[Ref, Resource | None]) -> R
 
 
 def strict_links(reference: SpecReference, deferred: frozenset[str]) -> list[Link]:
-    return [link for link in reference.links if link.strict and link.switch not in deferred]
+    return [link for link in reference.links if link.strict and link.deferrable_as not in deferred]
 
 
 def always_exists(ref: Ref, target: Ref) -> bool:
     """Targets that are not loaded: constants, and the parents of the resource itself."""
-    return target.name in KINDS[target.kind].constants or target in parents(ref)
+    return target.name in KINDS[target.kind].exposure.builtin_names or target in parents(ref)
 
 
 def open_to_all(ref: Ref, target: Ref) -> bool:
@@ -70,9 +70,9 @@ def open_to_all(ref: Ref, target: Ref) -> bool:
     shared tenant shares."""
     kind: Kind = KINDS[target.kind]
     tenant = target.scope("tenants")
-    if kind.from_catalogue:
+    if kind.backing is Backing.CATALOGUE:
         return tenant in ("", SHARED_TENANT, ref.scope("tenants"))
-    return kind.shared and tenant == SHARED_TENANT
+    return kind.exposure.to_all_tenants and tenant == SHARED_TENANT
 
 
 def in_same_workspace(ref: Ref, target: Ref) -> bool:
@@ -95,19 +95,19 @@ def _may_be_absent(context: DecisionContext, reference: SpecReference) -> bool:
     strict = strict_links(reference, context.site.deferred)
     if not strict or _is_address(reference):
         return True
-    return any(link not in strict for link, _ in reference.means)
+    return any(link not in strict for link, _ in reference.targets)
 
 
 def _may_be_bound(context: DecisionContext, reference: SpecReference) -> bool:
     """A deferred reference is bound without any caller's rights. So a target outside the
     resource's own workspace must be readable for this caller, whether it exists yet or not."""
-    if not reference.means:
+    if not reference.targets:
         return _is_incomplete(reference)
     return any(
         in_same_workspace(context.ref, ref)
         or open_to_all(context.ref, ref)
         or context.rights.may_get(ref)
-        for _, ref in reference.means
+        for _, ref in reference.targets
     )
 
 
@@ -117,11 +117,11 @@ def _is_incomplete(reference: SpecReference) -> bool:
         return True
     kinds = [KINDS[name] for link in reference.links for name in link.to]
     collection = _text(reference).split("/")[-2:-1]
-    return not collection or any(collection[0] in spellings(kind) for kind in kinds)
+    return not collection or any(collection[0] in collection_names(kind) for kind in kinds)
 
 
 def _is_address(reference: SpecReference) -> bool:
-    allowed = any(link.addresses for link in reference.links)
+    allowed = any(link.allows_address for link in reference.links)
     return allowed and is_address_or_cidr(_text(reference))
 
 
