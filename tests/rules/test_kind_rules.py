@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from secaplane.command.http.body import BodyReader
+from secaplane.command.body import BodyReader
 from secaplane.command.rules.commands import Put
 from secaplane.kinds import KINDS
 from secaplane.model.errors import Conflict, Invalid, NotFound, Refusal
@@ -192,7 +192,7 @@ def test_a_zone_must_exist_in_the_region() -> None:
     spec = {"zone": "d"}
     refusal = given("instance").in_zones("a", "b").when(Put(spec=spec)).then_refused(Invalid)
     assert pointers(refusal) == ["/zone"]
-    assert refusal.detail == "/spec/zone: is no zone of this region; there are a, b"
+    assert refusal.detail == "/spec/zone: unknown zone; this region has a, b"
     given("instance").in_zones("d").when(Put(spec=spec)).then(Created(spec=spec))
     given("instance").when(Put(spec=spec)).then(Created(spec=spec))
 
@@ -228,7 +228,7 @@ def test_no_caller_writes_a_system_role(name: str) -> None:
 
 def test_below_an_absent_parent_no_other_rule_is_checked() -> None:
     nowhere = given("instance").under({WEB: None}).in_zones("a").when(Put(spec={"zone": "d"}))
-    assert "workspace web does not exist" in nowhere.then_refused(NotFound).detail
+    assert "workspace web not found" in nowhere.then_refused(NotFound).detail
 
 
 # --- limits of the policy
