@@ -107,7 +107,7 @@ def is_present() -> bool:
 
 
 def from_files() -> dict[OperationKey, Json]:
-    """All operations of the standard, from its files, under Secaplane's paths, without references."""
+    """All operations of the standard, from its files, under Secaplane's paths and resolved."""
     all_operations: dict[OperationKey, Json] = {}
     for name, prefix in PREFIXES.items():
         file = FOLDER / f"{name}.yaml"
