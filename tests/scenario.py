@@ -1,4 +1,4 @@
-"""Given-when-then notation for tests of rules: events, a command, and the resulting event."""
+"""given / when / then for the rules."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ WEB = Ref("workspace", "tenants/acme/workspaces/web")
 
 
 class given:
-    """A resource named `one` with its history; event n has position n."""
+    """One resource called `one`, with its history; event n stands at position n."""
 
     def __init__(self, kind: str, *events: AnyEvent) -> None:
         self.ref = KINDS[kind].ref(IDS, "one")
@@ -52,9 +52,9 @@ class given:
         return self
 
     def pointing_to(self, *targets: Resource) -> "given":
-        """The existing targets of its references."""
-        existing = {target.ref: target for target in targets}
-        self.context = msgspec.structs.replace(self.context, targets=existing)
+        """What there is for its references to mean."""
+        there = {target.ref: target for target in targets}
+        self.context = msgspec.structs.replace(self.context, targets=there)
         return self
 
     def used_by(self, *users: Ref) -> "given":
@@ -119,7 +119,7 @@ def at(n: int) -> datetime:
 def found(
     state: State, *, observed_position: int, reason: str = "", **status: object
 ) -> StatusReported:
-    """A recorded report."""
+    """A report as it was recorded."""
     return StatusReported(
         state=state, observed_position=nth(observed_position), status=status, reason=reason
     )
@@ -134,7 +134,7 @@ def report(
     message: str = "",
     **status: object,
 ) -> ReportStatus:
-    """The command by which a reconciler reports."""
+    """A report as a reconciler would have it recorded."""
     return ReportStatus(
         uid=uid,
         observed_position=nth(observed_position),
@@ -145,8 +145,8 @@ def report(
     )
 
 
-def condition_texts(resource: Resource) -> list[str]:
-    """The conditions, newest first, as text: `active`, `powerState turningOn updating`."""
+def told(resource: Resource) -> list[str]:
+    """The conditions, newest first, in words: `active`, `powerState turningOn updating`."""
     return [
         " ".join(
             str(part)
@@ -158,12 +158,12 @@ def condition_texts(resource: Resource) -> list[str]:
 
 
 def lived(ref: Ref, spec: Json, *reports: StatusReported) -> Resource:
-    """A resource with exactly this history."""
+    """A resource of which this is the whole history."""
     resource = fold(history(ref, Created(spec=spec), *reports))
     assert resource is not None
     return resource
 
 
 def from_catalogue(kind: str, name: str) -> Resource:
-    """A resource of the catalogue, in the shared tenant."""
+    """Something of the catalogue, where it lies for all."""
     return lived(KINDS[kind].ref({"tenant": SHARED_TENANT}, name), {})

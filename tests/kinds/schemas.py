@@ -1,4 +1,4 @@
-"""Specs generated from a kind's JSON Schema: the smallest valid one, and those at every limit."""
+"""Specs made from a kind's JSON Schema: the smallest that is allowed, and those at every limit."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,13 +12,13 @@ from secaplane.model.shape import Json
 TEXTS = ("a", "get", "*")
 Path = tuple[str | int, ...]
 KEY = "key"
-"""Key of the single entry of a generated map."""
+"""Of the one entry of a map."""
 FREE: Json = {"any": {"thing": [1, "two", None, {"three": 3.5}]}}
-"""Value for an object without a described content."""
+"""For an object of which the schema says nothing."""
 
 
 class Format(NamedTuple):
-    """Valid values of a format, the shortest first and the longest last, and invalid ones."""
+    """What keeps a format, the shortest first and the longest last, and what breaks it."""
 
     kept: tuple[str, ...]
     broken: tuple[str, ...]
@@ -45,7 +45,7 @@ FORMATS: Mapping[str, Format] = {
 
 
 class Edge(NamedTuple):
-    """One limit: a spec at the limit, and one just beyond it."""
+    """One limit: a spec that just keeps it, and one that just breaks it."""
 
     pointer: str
     rule: str
@@ -54,23 +54,23 @@ class Edge(NamedTuple):
 
 
 class Place(NamedTuple):
-    """One place in a schema, with one entry for lists and maps, and the schema of that place."""
+    """One place in a schema, lists and maps with one entry each, and what it says there."""
 
     path: Path
     schema: Json
     title: str
-    """The name of the struct at that place, if it is one."""
+    """Of the struct that stands there, if one does."""
 
 
 class Schema:
-    """The JSON Schema of a kind's spec or status, as msgspec generates it."""
+    """A kind's spec, or status, as msgspec describes it."""
 
     def __init__(self, type_: Any) -> None:
         self._whole = msgspec.json.schema(type_)
 
     @property
     def free(self) -> bool:
-        """True if the schema describes no fields."""
+        """Nothing is said of what may be in it."""
         found = self._resolved(self._whole)
         return "properties" not in found
 
@@ -78,7 +78,7 @@ class Schema:
         return self._made(self._whole, lambda found: found.get("required", ()))
 
     def whole(self) -> Any:
-        """A value with every field of the schema."""
+        """With every field that may be there."""
         return self._made(self._whole, lambda found: found.get("properties", ()), many=1)
 
     def edges(self) -> Iterator[Edge]:
@@ -90,12 +90,12 @@ class Schema:
         return list(self._resolved(self._whole).get("required", ()))
 
     def has(self, pointer: str) -> bool:
-        """True if the schema has a field at that pointer; `*` stands for any item of a list."""
-        normalised = pointer.replace("/*", "/0")
-        return any(pointer_to(place.path) == normalised for place in self.places())
+        """Whether the schema has a field there; items of lists are all alike."""
+        wanted = pointer.replace("/*", "/0")
+        return any(pointer_to(place.path) == wanted for place in self.places())
 
     def defaults(self) -> dict[str, Any]:
-        """Pointer -> default value."""
+        """Pointer -> what is filled in there."""
         return {
             pointer_to(place.path).replace("/0", "/*"): place.schema["default"]
             for place in self.places()
@@ -103,7 +103,7 @@ class Schema:
         }
 
     def completed(self, value: Any) -> Any:
-        """The value with the defaults of the schema added."""
+        """With the defaults that the schema states."""
         return self._completed(self._whole, value)
 
     def places(self) -> Iterator[Place]:
@@ -136,7 +136,7 @@ class Schema:
             case "string":
                 return _text(found, max(1, found.get("minLength", 0)))
             case other:
-                raise AssertionError(f"no rule to generate a {other}: {found}")
+                raise AssertionError(f"no rule how to make a {other}: {found}")
 
     def _places(self, schema: Json, path: Path) -> Iterator[Place]:
         found = self._resolved(schema)
@@ -157,11 +157,11 @@ class Schema:
             yield from _text_limits(found)
         if found.get("minItems") or "maxItems" in found:
             one = self._made(found["items"], lambda inner: inner.get("required", ()))
-            minimum, maximum = found.get("minItems", 0), found.get("maxItems")
-            if minimum:
-                yield "minItems", [one] * minimum, [one] * (minimum - 1)
-            if maximum is not None:
-                yield "maxItems", [one] * maximum, [one] * (maximum + 1)
+            least, most = found.get("minItems", 0), found.get("maxItems")
+            if least:
+                yield "minItems", [one] * least, [one] * (least - 1)
+            if most is not None:
+                yield "maxItems", [one] * most, [one] * (most + 1)
         if "enum" in found:
             yield from (("enum", each, f"{each}?") for each in found["enum"])
         if found.get("type") == "boolean":
@@ -178,12 +178,12 @@ class Schema:
         return {n: self._completed(fields[n], each) for n, each in value.items()} | absent
 
     def _with(self, path: Path, value: Any) -> Any:
-        """A spec with all fields, and that value at that place."""
+        """The whole spec with that value at that place."""
         return put(self.whole(), path, value)
 
 
 def put(whole: Any, path: Path, value: Any) -> Any:
-    """A copy with that value at that place; a list on the path keeps only the item of the path."""
+    """The whole with that value at that place; of a list, only what is on the way stays."""
     if not path:
         return value
     first, *rest = path
@@ -193,19 +193,19 @@ def put(whole: Any, path: Path, value: Any) -> Any:
 
 
 def _text_limits(found: Json) -> Iterator[tuple[str, Any, Any]]:
-    minimum, maximum, form = found.get("minLength", 0), found.get("maxLength"), found.get("format")
+    least, most, form = found.get("minLength", 0), found.get("maxLength"), found.get("format")
     if form is not None:
         kept, broken = FORMATS[form]
         yield from (("format", each, broken[0]) for each in kept)
         yield from (("format", kept[0], each) for each in broken)
-    if minimum:
-        yield "minLength", _text(found, minimum), "x" * (minimum - 1)
-    if maximum is not None and "pattern" not in found:
-        yield "maxLength", _text(found, maximum), "x" * (maximum + 1)
+    if least:
+        yield "minLength", _text(found, least), "x" * (least - 1)
+    if most is not None and "pattern" not in found:
+        yield "maxLength", _text(found, most), "x" * (most + 1)
 
 
 def _text(found: Json, length: int) -> str:
-    """A valid text of that length, or of the nearest possible length."""
+    """Of that length, if there can be such a one; else as near as may be."""
     if "format" in found:
         kept = FORMATS[found["format"]].kept
         return max((each for each in kept if len(each) <= length), key=len, default=kept[0])

@@ -1,4 +1,5 @@
-"""The operations of the SECA standard for comparison: a table of all, and its files if present."""
+"""What SECA's own files say, for comparison: all its operations, and the files where they are at
+hand."""
 
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -42,7 +43,7 @@ seca.nat-gateway/v1beta1      {W}/internet-nat-gateway-instances InternetNatGate
 seca.object-storage/v1beta1   {W}/accounts                     Account                    LGPD
 seca.activity-log/v1beta1     {W}/activity-logs                ActivityLog                L
 """
-"""Provider, collection, title, classes, actions. The operation getWellknown is not in it."""
+"""Provider, collection, title, classes, actions; and one operation besides: getWellknown."""
 
 PREFIXES = {
     "foundation.authorization.v1": "/providers/seca.authorization",
@@ -58,42 +59,42 @@ PREFIXES = {
     "extensions.objectstorage.v1beta1": "/providers/seca.object-storage",
     "extensions.wellknown.v1": "",
 }
-"""Files of the standard -> URL path under which Secaplane serves their operations."""
+"""The standard's files, and where we serve what each describes."""
 
 
-class OperationKey(NamedTuple):
-    """Identifies one operation."""
+class Called(NamedTuple):
+    """What tells one operation from all others."""
 
     method: str
     path: str
     id: str
 
 
-def operations() -> set[OperationKey]:
-    """All operations of the standard, from the table."""
+def operations() -> set[Called]:
+    """All of the standard, from the table."""
     rows = [line.split() for line in TABLE.strip().splitlines()]
-    return {OperationKey("get", "/.wellknown/secapi", "getWellknown")} | {
-        key for row in rows for key in _of_row(*row)
+    return {Called("get", "/.wellknown/secapi", "getWellknown")} | {
+        called for row in rows for called in _of_row(*row)
     }
 
 
 def _of_row(
     provider: str, collection: str, title: str, classes: str, *actions: str
-) -> Iterator[OperationKey]:
+) -> Iterator[Called]:
     url = f"/providers/{provider}/{collection}"
     for letter in classes:
         name = CLASSES[letter]
         listed = name == "List"
         path = url if listed else f"{url}/{{name}}"
-        yield OperationKey(METHODS[name], path, f"{name}{title}{'s' if listed else ''}")
+        yield Called(METHODS[name], path, f"{name}{title}{'s' if listed else ''}")
     for action in actions:
-        yield OperationKey("post", f"{url}/{{name}}/{action}", f"{action.capitalize()}{title}")
+        yield Called("post", f"{url}/{{name}}/{action}", f"{action.capitalize()}{title}")
 
 
-def described(document: Json) -> dict[OperationKey, Json]:
-    """The operations of one of Secaplane's OpenAPI documents."""
+def described(document: Json) -> dict[Called, Json]:
+    """The operations of a document of ours."""
     return {
-        OperationKey(method, path, operation["operationId"]): operation
+        Called(method, path, operation["operationId"]): operation
         for path, item in document["paths"].items()
         for method, operation in item.items()
     }
@@ -102,20 +103,20 @@ def described(document: Json) -> dict[OperationKey, Json]:
 # --- the files
 
 
-def is_present() -> bool:
+def at_hand() -> bool:
     return FOLDER.is_dir()
 
 
-def from_files() -> dict[OperationKey, Json]:
-    """All operations of the standard, from its files, under Secaplane's paths and resolved."""
-    all_operations: dict[OperationKey, Json] = {}
+def from_files() -> dict[Called, Json]:
+    """All of the standard, from its files, with our addresses and every reference resolved."""
+    found: dict[Called, Json] = {}
     for name, prefix in PREFIXES.items():
         file = FOLDER / f"{name}.yaml"
         for path, item in _read(file)["paths"].items():
             for method, operation in item.items():
-                key = OperationKey(method, prefix + path, operation["operationId"])
-                all_operations[key] = _resolved(operation, file)
-    return all_operations
+                called = Called(method, prefix + path, operation["operationId"])
+                found[called] = _resolved(operation, file)
+    return found
 
 
 @cache
@@ -132,26 +133,26 @@ def _resolved(value: Any, file: Path) -> Any:
     if "$ref" in value:
         other, _, pointer = value["$ref"].partition("#")
         target = (file.parent / other) if other else file
-        return _resolved(_at_pointer(_read(target), pointer), target)
+        return _resolved(_pointed(_read(target), pointer), target)
     return {key: _resolved(each, file) for key, each in value.items()}
 
 
 def ours_resolved(value: Any, document: Json) -> Any:
-    """The same for a Secaplane document; keywords beside a reference repeat its target only."""
+    """The same for a document of ours; what stands beside a reference says no more than it does."""
     if isinstance(value, list):
         return [ours_resolved(each, document) for each in value]
     if not isinstance(value, dict):
         return value
     if "$ref" in value:
-        return ours_resolved(_at_pointer(document, value["$ref"].removeprefix("#")), document)
+        return ours_resolved(_pointed(document, value["$ref"].removeprefix("#")), document)
     return {key: ours_resolved(each, document) for key, each in value.items()}
 
 
-def _at_pointer(document: Json, pointer: str) -> Any:
-    value: Any = document
+def _pointed(document: Json, pointer: str) -> Any:
+    found: Any = document
     for step in pointer.strip("/").split("/"):
-        value = value[step]
-    return value
+        found = found[step]
+    return found
 
 
 # --- a normal form of schemas
@@ -168,36 +169,36 @@ LIMITS = (
 )
 
 
-def rules(schema: Json, place: str = "") -> Mapping[str, Any]:
-    """The constraints of a schema as flat facts: `/spec/zone maxLength` -> 32."""
+def rules(schema: Json, here: str = "") -> Mapping[str, Any]:
+    """What a schema demands, as flat facts: `/spec/zone maxLength` -> 32."""
     merged = _merged(schema)
-    facts: dict[str, Any] = {f"{place} {rule}": merged[rule] for rule in LIMITS if rule in merged}
-    if "enum" in merged:  # makes type and length redundant
-        facts.pop(f"{place} maxLength", None)
-        facts[f"{place} enum"] = sorted(merged["enum"])
+    found: dict[str, Any] = {f"{here} {rule}": merged[rule] for rule in LIMITS if rule in merged}
+    if "enum" in merged:  # which leaves nothing to say for type and length
+        found.pop(f"{here} maxLength", None)
+        found[f"{here} enum"] = sorted(merged["enum"])
     elif "type" in merged:
-        facts[f"{place} type"] = merged["type"]
+        found[f"{here} type"] = merged["type"]
     if merged.get("format") == "date-time":
-        facts[f"{place} format"] = "date-time"
+        found[f"{here} format"] = "date-time"
     if merged.get("required"):
-        facts[f"{place} required"] = sorted(merged["required"])
+        found[f"{here} required"] = sorted(merged["required"])
     for name, inner in merged.get("properties", {}).items():
-        facts[f"{place}/{name}"] = "field"
-        facts |= rules(inner, f"{place}/{name}")
+        found[f"{here}/{name}"] = "field"
+        found |= rules(inner, f"{here}/{name}")
     if "items" in merged:
-        facts |= rules(merged["items"], f"{place}/*")
+        found |= rules(merged["items"], f"{here}/*")
     if isinstance(values := merged.get("additionalProperties"), dict):
-        facts |= rules(values, f"{place}/{{}}")
-    return facts
+        found |= rules(values, f"{here}/{{}}")
+    return found
 
 
 def _merged(schema: Json) -> Json:
-    """The schema merged with the parts of `allOf`; required fields are joined."""
-    merged: Json = {}
+    """With all that `allOf` adds, required fields joined."""
+    found: Json = {}
     for part in (*map(_merged, schema.get("allOf", ())), schema):
         joined = {
-            "properties": merged.get("properties", {}) | part.get("properties", {}),
-            "required": [*merged.get("required", ()), *part.get("required", ())],
+            "properties": found.get("properties", {}) | part.get("properties", {}),
+            "required": [*found.get("required", ()), *part.get("required", ())],
         }
-        merged |= part | joined
-    return {key: each for key, each in merged.items() if each not in ({}, [])}
+        found |= part | joined
+    return {key: each for key, each in found.items() if each not in ({}, [])}

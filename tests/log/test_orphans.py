@@ -1,4 +1,4 @@
-"""A child is reverted if its tenant was deleted and the process did not know it yet."""
+"""What is put into something that goes unseen, a tenant too, is taken back."""
 
 from collections.abc import Sequence
 from itertools import count
@@ -22,11 +22,11 @@ JANE = Actor(sub="jane")
 TENANT = KINDS["tenant"].ref({}, IDS["tenant"])
 
 
-async def no_children(ref: Ref, include_terminating: bool) -> list[Ref]:
+async def nobody(ref: Ref, include_terminating: bool) -> list[Ref]:
     return []
 
 
-async def no_referrers(refs: Sequence[Ref], include_terminating: bool) -> list[Ref]:
+async def no_users(refs: Sequence[Ref], include_terminating: bool) -> list[Ref]:
     return []
 
 
@@ -39,7 +39,7 @@ async def at_once(positions: Sequence[Position], seconds: float) -> bool:
 
 
 def dependencies(log: MemoryLog) -> CommandDependencies:
-    """Dependencies of one process, with a cache of its own."""
+    """As another process would open it."""
     numbers = count(1)
     return CommandDependencies(
         log=log,
@@ -47,25 +47,25 @@ def dependencies(log: MemoryLog) -> CommandDependencies:
         clock=lambda: NOON,
         new_uid=lambda: f"u{next(numbers)}",
         new_salt=lambda: SALT,
-        children=no_children,
-        referrers=no_referrers,
+        children=nobody,
+        referrers=no_users,
         named_by=no_names,
         reached=at_once,
     )
 
 
-@pytest.mark.parametrize("cached", [True, False], ids=["cached", "unknown"])
-async def test_a_child_of_a_terminating_tenant_is_refused_or_reverted(cached: bool) -> None:
+@pytest.mark.parametrize("believed", [True, False], ids=["believed", "unknown"])
+async def test_what_is_put_into_a_tenant_that_goes_is_taken_back(believed: bool) -> None:
     log = MemoryLog(REGION)
-    local, remote = dependencies(log), dependencies(log)
-    await handle(local, TENANT, Put(spec={}), actor=JANE, request="made")
-    if not cached:
-        local = dependencies(log)
-    await handle(remote, TENANT, Delete(), actor=JANE, request="deleted")
+    here, elsewhere = dependencies(log), dependencies(log)
+    await handle(here, TENANT, Put(spec={}), actor=JANE, request="made")
+    if not believed:
+        here = dependencies(log)
+    await handle(elsewhere, TENANT, Delete(), actor=JANE, request="deleted")
     with pytest.raises(Conflict):
-        await handle(local, WEB, Put(spec={}), actor=JANE, request="put")
+        await handle(here, WEB, Put(spec={}), actor=JANE, request="put")
     history = await log.read(WEB)
-    if cached:
+    if believed:
         assert [type(each.event) for each in history] == [Created, DeletionRequested]
         assert history[1].actor == SYSTEM
     else:

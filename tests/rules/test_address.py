@@ -1,4 +1,4 @@
-"""Parsing of IP addresses and ranges, compared with Python's `ipaddress`."""
+"""Addresses and ranges as text, against Python's own reading of them."""
 
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
@@ -15,13 +15,13 @@ JUNK = SIGNS | st.text(max_size=12) | st.from_regex(r"[0-9a-f.:]{1,9}/[0-9]{1,4}
 
 
 def spelled(address: IPv4Address | IPv6Address) -> list[str]:
-    """Every common spelling of an address."""
+    """Every common spelling."""
     text = str(address)
     return [text, text.upper(), address.exploded]
 
 
 @given(FOUR | SIX)
-def test_every_spelling_of_an_address_has_its_version(
+def test_an_address_has_its_version_however_it_is_spelled(
     address: IPv4Address | IPv6Address,
 ) -> None:
     for text in spelled(address):
@@ -29,11 +29,11 @@ def test_every_spelling_of_an_address_has_its_version(
         assert FORMATS["ip"](text)
         assert FORMATS["ip-or-empty"](text)
         assert FORMATS["ip-or-cidr"](text)
-        assert not FORMATS["cidr"](text), "a range needs the length of its prefix"
+        assert not FORMATS["cidr"](text), "the length of the prefix is said"
 
 
 @given(FOUR | SIX, st.integers(0, 200))
-def test_a_range_is_an_address_with_a_valid_prefix_length(
+def test_a_range_is_an_address_and_a_length_that_fits_it(
     address: IPv4Address | IPv6Address, length: int
 ) -> None:
     """Host bits may be set."""
@@ -48,19 +48,19 @@ def test_a_range_is_an_address_with_a_valid_prefix_length(
 
 
 @given(JUNK)
-def test_arbitrary_text_is_accepted_only_if_python_accepts_it(text: str) -> None:
-    parsed_version, parsed_network = version(text), network(text)
-    assert parsed_version is None or str(ip_address(text)) != ""
-    assert parsed_network is None or parsed_network == ip_network(text, strict=False)
-    if parsed_version is None and "%" not in text:
+def test_no_junk_breaks_it_and_what_passes_is_what_python_reads(text: str) -> None:
+    said, found = version(text), network(text)
+    assert said is None or str(ip_address(text)) != ""
+    assert found is None or found == ip_network(text, strict=False)
+    if said is None and "%" not in text:
         with pytest.raises(ValueError, match="does not appear to be"):
             ip_address(text)
-    for check in FORMATS.values():
-        assert check(text) in (True, False)
+    for keeps in FORMATS.values():
+        assert keeps(text) in (True, False)
 
 
 @pytest.mark.parametrize("text", ["10.0.0.0/255.0.0.0", "10.0.0.0/0.255.255.255", "fe80::%1/64"])
-def test_a_netmask_and_a_zone_are_refused_though_python_accepts_them(text: str) -> None:
+def test_a_netmask_and_a_zone_are_for_python_alone(text: str) -> None:
     ip_network(text, strict=False)
     assert network(text) is None
 
@@ -78,5 +78,5 @@ def test_a_netmask_and_a_zone_are_refused_though_python_accepts_them(text: str) 
         ("", False),
     ],
 )
-def test_an_address_of_zeros_is_chosen_by_the_cloud(text: str, chosen: bool) -> None:
+def test_an_address_that_is_left_to_the_cloud_is_all_zeros(text: str, chosen: bool) -> None:
     assert automatic(text) is chosen

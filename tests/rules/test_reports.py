@@ -1,4 +1,4 @@
-"""Reports of reconcilers: a report is recorded only if it differs from the observed status."""
+"""What of a reconciler's report is news."""
 
 from secaplane.command.rules.commands import ReportStatus
 from secaplane.model.events import Created, Deleted, DeletionRequested, StatusReported, Updated
@@ -11,7 +11,7 @@ GROWN = Updated(spec={"sizeGB": 20})
 ACTIVE = found(State.ACTIVE, observed_position=1, sizeGB=10)
 
 
-def test_a_first_report_is_recorded_with_all_fields() -> None:
+def test_a_first_report_is_recorded_whole() -> None:
     given("block-storage", CREATED).when(
         report(
             State.ERROR,
@@ -37,23 +37,23 @@ def test_the_same_report_is_not_recorded_twice() -> None:
     ).then_nothing()
 
 
-def test_the_same_report_is_recorded_again_after_a_newer_intent() -> None:
+def test_the_same_report_is_recorded_when_it_answers_a_newer_intent() -> None:
     given("block-storage", CREATED, ACTIVE, GROWN).when(
         report(State.ACTIVE, observed_position=3, sizeGB=10)
     ).then(found(State.ACTIVE, observed_position=3, sizeGB=10))
 
 
-def test_a_report_with_another_state_or_field_is_recorded() -> None:
+def test_another_state_or_another_field_is_news() -> None:
     for later in (
         found(State.ERROR, observed_position=2, sizeGB=10),
         found(
             State.ACTIVE, observed_position=2, sizeGB=10, attachedTo={"resource": "instances/one"}
         ),
     ):
-        given("block-storage", CREATED, ACTIVE).when(command_for(later)).then(later)
+        given("block-storage", CREATED, ACTIVE).when(asked(later)).then(later)
 
 
-def test_a_report_older_than_the_last_intent_is_recorded_only_for_its_fields() -> None:
+def test_what_saw_less_than_the_last_intent_is_news_only_for_its_fields() -> None:
     given("block-storage", CREATED, ACTIVE, GROWN).when(
         report(State.ERROR, observed_position=2, reason="Late", sizeGB=10)
     ).then_nothing()
@@ -62,39 +62,39 @@ def test_a_report_older_than_the_last_intent_is_recorded_only_for_its_fields() -
     ).then(found(State.ACTIVE, observed_position=2, sizeGB=15))
 
 
-def test_the_reason_for_waiting_is_recorded_once() -> None:
+def test_what_a_resource_waits_for_is_said_once() -> None:
     waiting = found(State.PENDING, observed_position=1, reason="WaitingForWorkspace")
-    given("block-storage", CREATED).when(command_for(waiting)).then(waiting)
-    given("block-storage", CREATED, waiting).when(command_for(waiting)).then_nothing()
+    given("block-storage", CREATED).when(asked(waiting)).then(waiting)
+    given("block-storage", CREATED, waiting).when(asked(waiting)).then_nothing()
 
 
-def test_another_reason_is_recorded() -> None:
+def test_another_reason_to_wait_or_to_fail_is_news() -> None:
     for state in (State.PENDING, State.ERROR):
         given("block-storage", CREATED, found(state, observed_position=1, reason="One")).when(
             report(state, observed_position=2, reason="Other")
         ).then(found(state, observed_position=2, reason="Other"))
 
 
-def test_a_report_without_the_reason_is_not_recorded() -> None:
+def test_silence_after_a_reason_is_nothing_new() -> None:
     given("block-storage", CREATED, found(State.ERROR, observed_position=1, reason="NoSpace")).when(
         report(State.ERROR, observed_position=2)
     ).then_nothing()
 
 
-def test_a_report_about_a_former_life_is_not_recorded() -> None:
+def test_a_report_of_a_former_life_is_nothing() -> None:
     reborn = (CREATED, DeletionRequested(), Deleted(), CREATED)
     late = report(State.ACTIVE, observed_position=9, uid="u1", sizeGB=7)
     given("block-storage", *reborn).when(late).then_nothing()
 
 
-def test_a_report_about_a_gone_or_unknown_resource_is_not_recorded() -> None:
+def test_a_report_of_what_is_gone_or_never_was_is_nothing() -> None:
     for events in ((), (CREATED, DeletionRequested(), Deleted())):
         given("block-storage", *events).when(
             report(State.ACTIVE, observed_position=3)
         ).then_nothing()
 
 
-def command_for(event: StatusReported) -> ReportStatus:
+def asked(event: StatusReported) -> ReportStatus:
     return report(
         event.state,
         observed_position=event.observed_position.sequence,
