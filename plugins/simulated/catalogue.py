@@ -1,4 +1,4 @@
-"""What the simulated cloud has on offer, read from a file and checked before anybody can ask."""
+"""The catalogue of the simulated cloud, read from a TOML file and checked at the start."""
 
 import tomllib
 from pathlib import Path
@@ -8,7 +8,7 @@ import msgspec
 
 from secaplane.kinds import KINDS
 from secaplane.model.shape import Labels, Zone
-from secaplane.plugins import CatalogueEntry
+from secaplane.plugins.plugin import CatalogueEntry
 
 STANDARD = Path(__file__).with_name("catalogue.toml")
 
@@ -16,12 +16,13 @@ STANDARD = Path(__file__).with_name("catalogue.toml")
 class Catalogue(msgspec.Struct, frozen=True):
     zones: tuple[str, ...]
     skus: tuple[CatalogueEntry, ...]
+    """SKUs, and images that are shared with every tenant."""
 
     def has(self, kind: str, name: str) -> bool:
         return any(sku.name == name and sku.kind == kind for sku in self.skus)
 
     def offers(self, region: str) -> list[CatalogueEntry]:
-        """A region's providers are the house's to say: the cloud does not know its addresses."""
+        """The entries; the control plane adds the region's providers, with its own URL."""
         spec = {"availableZones": list(self.zones), "providers": []}
         return [CatalogueEntry("region", region, spec), *self.skus]
 
@@ -37,7 +38,7 @@ class _Sku(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read(file: Path) -> Catalogue:
-    """Raises ValueError where the house could not show it; one line names file and entry."""
+    """Raises ValueError where an entry does not match its kind; one line names file and entry."""
     try:
         written = tomllib.loads(file.read_text())
         zones = msgspec.convert(written, _Zones).zones
@@ -49,8 +50,8 @@ def read(file: Path) -> Catalogue:
 
 
 def _skus(file: Path, kind: str, written: Any) -> list[CatalogueEntry]:
-    if kind not in KINDS or not KINDS[kind].from_catalogue:
-        raise ValueError(f"{file}: [[{kind}]] is no kind that a cloud can offer")
+    if kind not in KINDS or not (KINDS[kind].from_catalogue or KINDS[kind].shared):
+        raise ValueError(f"{file}: [[{kind}]] is not a kind that a cloud can offer")
     offers: list[CatalogueEntry] = []
     for number, each in enumerate(written):
         try:
@@ -60,6 +61,6 @@ def _skus(file: Path, kind: str, written: Any) -> list[CatalogueEntry]:
             name = each.get("name") if isinstance(each, dict) else None
             raise ValueError(f"{file}: [[{kind}]] {name or number}: {error}") from error
         if any(offer.name == sku.name for offer in offers):
-            raise ValueError(f"{file}: [[{kind}]] {sku.name}: there are two of that name")
+            raise ValueError(f"{file}: [[{kind}]] {sku.name}: duplicate name")
         offers.append(CatalogueEntry(kind, sku.name, sku.spec, sku.labels))
     return offers
