@@ -18,6 +18,9 @@ from secaplane.kinds import KINDS, children
 from secaplane.policy.tokens.issuer import ASKED_EVERY_S, REFRESH_S, STALE_S, Issuer
 
 PREFIX = "SECAPLANE_"
+SIMULATED = "simulated"
+CLOUD_SETTINGS = "settings_"
+"""Begins the variables of `[cloud.settings]`, after `SECAPLANE_CLOUD_`."""
 OTHERS = ("ready", "test")
 """Variables of the prefix that are no configuration: between parent and child, and of tests."""
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z", max_length=64)]
@@ -147,15 +150,27 @@ class DeletionSettings(Settings, frozen=True):
 
 
 class CloudSettings(Settings, frozen=True):
-    plugin: Literal["simulated"] = "simulated"
+    """The cloud behind this control plane, and the process of the simulated one."""
+
+    plugin: Annotated[str, Meta(min_length=1, max_length=64)] = SIMULATED
+    """Name of an entry point in the group `secaplane.plugins`."""
+    settings: dict[str, Any] = {}
+    """Passed to the plugin. A variable `SECAPLANE_CLOUD_SETTINGS_REGION_NAME` sets `region_name`.
+    The simulated plugin has one, `url`; by default it is that of this section."""
     url: str = "http://127.0.0.1:8090"
-    """Where the plugin finds its cloud."""
+    """Address of the simulated cloud: it listens there."""
     file: str = "cloud.sqlite"
-    """The simulated cloud's own memory."""
+    """State file of the simulated cloud."""
     catalogue: str = ""
-    """TOML file of zones and SKUs that the simulated cloud offers, as seen from the configuration
-    file; default: a built-in one."""
+    """TOML file of zones, SKUs and images that the simulated cloud offers, relative to the
+    configuration file; default: a built-in one."""
     faults: dict[str, Any] = {}
+    """Faults that the simulated cloud injects."""
+
+    def plugin_settings(self) -> dict[str, Any]:
+        """The plugin's settings; the simulated plugin knows the address of its process."""
+        own = {"url": self.url} if self.plugin == SIMULATED else {}
+        return own | self.settings
 
 
 class DevSettings(Settings, frozen=True):
@@ -251,7 +266,15 @@ def _overlaid(written: dict[str, Any], environment: Mapping[str, str]) -> dict[s
         if name.startswith(PREFIX) and section not in OTHERS:
             if section not in Config.__struct_fields__:
                 raise ValueError(f"{name} names no section of the configuration")
+            if section == "cloud" and key.startswith(CLOUD_SETTINGS):
+                _set_plugin_setting(merged, key.removeprefix(CLOUD_SETTINGS), value)
+                continue
             field = Config.__annotations__[section].__annotations__.get(key)
             plural = field is not None and str(field).startswith("tuple")
             merged.setdefault(section, {})[key] = value.split(",") if plural else value
     return merged
+
+
+def _set_plugin_setting(merged: dict[str, Any], key: str, value: str) -> None:
+    cloud = merged.setdefault("cloud", {})
+    cloud["settings"] = {**cloud.get("settings", {}), key: value}

@@ -68,8 +68,15 @@ def bound(pointing: SpecReference, targets: dict[Ref, Resource | None]) -> Resou
     return None
 
 
-def strict_links(pointing: SpecReference, deferred: frozenset[str]) -> list[Link]:
-    return [link for link in pointing.links if link.strict and link.switch not in deferred]
+def strict_links(ref: Ref, pointing: SpecReference, deferred: frozenset[str]) -> list[Link]:
+    """The links whose target must exist. The cloud offers a shared image without a volume in this
+    control plane: for resources of the shared tenant, every link with a switch is deferred."""
+    offered = KINDS[ref.kind].shared and ref.scope("tenants") == SHARED_TENANT
+    return [
+        link
+        for link in pointing.links
+        if link.strict and link.switch not in deferred and not (offered and link.switch)
+    ]
 
 
 def _changed(pointing: SpecReference, old: Json | None) -> bool:
@@ -81,7 +88,7 @@ def _changed(pointing: SpecReference, old: Json | None) -> bool:
 
 def _may_be_absent(context: DecisionContext, pointing: SpecReference) -> bool:
     """Deferred, or an address; of several links at one place, the one whose spelling it has."""
-    strict = strict_links(pointing, context.site.deferred)
+    strict = strict_links(context.ref, pointing, context.site.deferred)
     if not strict:
         return True
     said = pointing.reference

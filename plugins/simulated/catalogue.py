@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from secaplane.kinds import KINDS
 from secaplane.model.shape import Labels, Zone
+from secaplane.plugins.catalogue import validated_spec
 from secaplane.plugins.plugin import CatalogueEntry
 
 STANDARD = Path(__file__).with_name("catalogue.toml")
@@ -50,17 +50,18 @@ def read(file: Path) -> Catalogue:
 
 
 def _skus(file: Path, kind: str, written: Any) -> list[CatalogueEntry]:
-    if kind not in KINDS or not (KINDS[kind].from_catalogue or KINDS[kind].shared):
-        raise ValueError(f"{file}: [[{kind}]] is not a kind that a cloud can offer")
-    offers: list[CatalogueEntry] = []
+    entries: list[CatalogueEntry] = []
     for number, each in enumerate(written):
         try:
             sku = msgspec.convert(each, _Sku)
-            msgspec.convert(sku.spec, KINDS[kind].spec)
+            entry = CatalogueEntry(kind, sku.name, sku.spec, sku.labels)
+            validated_spec(entry)
         except msgspec.ValidationError as error:
             name = each.get("name") if isinstance(each, dict) else None
             raise ValueError(f"{file}: [[{kind}]] {name or number}: {error}") from error
-        if any(offer.name == sku.name for offer in offers):
-            raise ValueError(f"{file}: [[{kind}]] {sku.name}: duplicate name")
-        offers.append(CatalogueEntry(kind, sku.name, sku.spec, sku.labels))
-    return offers
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from error
+        if any(other.name == sku.name for other in entries):
+            raise ValueError(f"{file}: {kind} {sku.name}: duplicate name")
+        entries.append(entry)
+    return entries

@@ -5,6 +5,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import msgspec
 
 from secaplane.model.position import Position
 from secaplane.model.shape import Json, Power, PowerState, Ref, Resource
-from secaplane.plugins import Outcome, Plugin, Ready
+from secaplane.plugins.plugin import Outcome, Plugin, Ready
 from secaplane.plugins.simulated import SimulatedPlugin, server
 from secaplane.plugins.simulated.wire import CloudObject, Counts, Faults
+from secaplane.reconcilers.fences import FenceSource
 from tests.positions import nth
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -81,20 +83,28 @@ WHOLE: dict[str, Json] = {
 OFF, ON = Ready({"powerState": "off"}), Ready({"powerState": "on"})
 
 
+EPOCHS = count(1)
+"""Each plugin is a process that starts later than the former."""
+
+
 class Site:
     """One running cloud: the plugin that drives it, and what a test may ask it besides."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.plugin: Plugin = SimulatedPlugin(self.url)
+        self.fences = FenceSource(next(EPOCHS))
 
     async def ensure(self, resource: Resource, **bound: Resource) -> Outcome:
-        return await self.plugin.ensure(resource, bound)
+        return await self.plugin.ensure(resource, bound, self.fences.next())
 
     async def act(
         self, resource: Resource, action: str, key: Position, **bound: Resource
     ) -> Outcome:
-        return await self.plugin.act(resource, bound, action, key)
+        return await self.plugin.act(resource, bound, action, key, self.fences.next())
+
+    async def remove(self, resource: Resource) -> Outcome:
+        return await self.plugin.remove(resource, self.fences.next())
 
     async def misbehave(self, **faults: Any) -> None:
         await self.ask("PUT", "/faults", faults)
@@ -131,7 +141,8 @@ class Site:
 async def process(file: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, Site]]:
     """A cloud in a process of its own, for those who want to kill it."""
     start = (
-        "import asyncio, sys; from pathlib import Path; from plugins.simulated.server import run;"
+        "import asyncio, sys; from pathlib import Path;"
+        "from secaplane.plugins.simulated.server import run;"
         "asyncio.run(run(host='127.0.0.1', port=0, file=Path(sys.argv[1]), catalogue=None,"
         " region='eu-1', faults=None, announce=lambda port: print(port, flush=True)))"
     )

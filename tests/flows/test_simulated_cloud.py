@@ -14,7 +14,7 @@ import pytest
 
 from secaplane.kinds import KINDS
 from secaplane.model.shape import Json
-from secaplane.plugins import Outcome, Ready, TerminalError
+from secaplane.plugins.plugin import Outcome, Ready, TerminalError
 from secaplane.plugins.simulated.catalogue import STANDARD, read
 from secaplane.plugins.simulated.wire import Counts
 from tests.flows.simulated_site import (
@@ -98,15 +98,15 @@ async def unanswered(asked: Coroutine[None, None, Outcome]) -> None:
 
 async def test_what_never_was_is_gone_already(file: Path) -> None:
     async with running(file) as site:
-        assert await site.plugin.remove(a("workspace", {})) == Ready()
+        assert await site.remove(a("workspace", {})) == Ready()
         assert await site.counts() == Counts({}, {}, {}, {})
 
 
 async def test_what_is_removed_often_is_removed_once(file: Path) -> None:
     async with running(file) as site:
         await site.ensure(a("workspace", {}))
-        assert await site.plugin.remove(a("workspace", {})) == Ready()
-        assert await site.plugin.remove(a("workspace", {})) == Ready()
+        assert await site.remove(a("workspace", {})) == Ready()
+        assert await site.remove(a("workspace", {})) == Ready()
         assert await site.things() == []
         assert (await site.counts()).removes == {"u1": 1}
 
@@ -155,7 +155,7 @@ async def test_an_instance_made_anew_gets_the_power_it_shall_have(file: Path) ->
 async def test_an_unknown_action_is_refused(file: Path) -> None:
     async with running(file) as site:
         outcome = await site.act(a("instance", IN_ZONE_A), "fly", nth(5))
-        assert outcome == TerminalError("ActionUnknown", "nothing here can fly")
+        assert outcome == TerminalError("ActionUnknown", "this cloud has no action fly")
         assert await site.things() == []
 
 
@@ -206,7 +206,7 @@ async def test_no_address_is_handed_out_twice_while_it_is_held(file: Path) -> No
     ips = [a("public-ip", PUBLIC_IP, uid=f"u{n}") for n in range(20)]
     async with running(file) as site:
         await asyncio.gather(*map(site.ensure, ips[:10]))
-        await asyncio.gather(*map(site.plugin.remove, ips[:5]))
+        await asyncio.gather(*map(site.remove, ips[:5]))
     async with running(file) as site:
         await asyncio.gather(*map(site.ensure, ips[10:]))
         assert len(set(await site.public_addresses())) == 15
@@ -217,7 +217,7 @@ async def test_an_address_stays_with_its_holder_and_is_free_when_it_goes(file: P
         await site.ensure(a("public-ip", PUBLIC_IP, uid="first"))
         await site.ensure(a("public-ip", PUBLIC_IP, uid="first"))
         assert await site.public_addresses() == ["198.18.0.1"]
-        await site.plugin.remove(a("public-ip", PUBLIC_IP, uid="first"))
+        await site.remove(a("public-ip", PUBLIC_IP, uid="first"))
         await site.ensure(a("public-ip", PUBLIC_IP, uid="second"))
         assert await site.public_addresses() == ["198.18.0.1"]
 
@@ -281,7 +281,7 @@ async def test_what_every_kind_is_said_to_be_is_what_its_schema_promises(file: P
 
 async def test_the_region_and_the_standard_skus_are_on_offer(file: Path) -> None:
     async with running(file) as site:
-        region, *skus = await site.plugin.offers()
+        region, *skus = await site.plugin.catalogue()
     assert (region.kind, region.name) == ("region", "eu-1")
     assert region.spec == {"availableZones": ["a", "b", "c"], "providers": []}
     assert Counter(sku.kind for sku in skus) == {
@@ -301,11 +301,14 @@ async def test_the_region_and_the_standard_skus_are_on_offer(file: Path) -> None
     [
         ("zones = [", "cannot|Invalid|Unclosed|expected"),
         ("", "missing required field `zones`"),
-        ('zones = ["a"]\n[[instance]]\nname = "x"', r"\[\[instance\]\] is no kind"),
+        (
+            'zones = ["a"]\n[[instance]]\nname = "x"',
+            "x: not a kind that a cloud can offer",
+        ),
         ('zones = ["a"]\n[[storage-sku]]\nname = "x"', r"\[\[storage-sku\]\] x: .*`spec`"),
         (
             'zones = ["a"]\n[[instance-sku]]\nname = "x"\nspec = { vCPU = 0, ram = 1 }',
-            r"\[\[instance-sku\]\] x: Expected `int` >= 1 - at `\$\.vCPU`",
+            r"instance-sku x: Expected `int` >= 1 - at `\$\.vCPU`",
         ),
     ],
 )
@@ -324,7 +327,7 @@ def test_a_name_twice_in_the_catalogue_is_refused(tmp_path: Path) -> None:
     catalogue = tmp_path / "catalogue.toml"
     sku = '\n[[instance-sku]]\nname = "seca.ds"\nspec = { vCPU = 1, ram = 1 }\n'
     catalogue.write_text(STANDARD.read_text() + sku)
-    with pytest.raises(ValueError, match=r"\] seca.ds: there are two of that name"):
+    with pytest.raises(ValueError, match=r"instance-sku seca.ds: duplicate name"):
         read(catalogue)
 
 
@@ -336,13 +339,13 @@ async def test_a_file_of_another_version_is_not_touched(
 ) -> None:
     async with running(file):
         pass
-    monkeypatch.setattr("plugins.simulated.state.VERSION", 3)
-    with pytest.raises(ValueError, match="has version 2, not 3"):
+    monkeypatch.setattr("secaplane.plugins.simulated.state.VERSION", 4)
+    with pytest.raises(ValueError, match="has version 3, not 4"):
         await serve(file)
 
 
 async def test_two_clouds_cannot_have_one_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("plugins.simulated.state.LOCKED_S_MAX", 0.01)
+    monkeypatch.setattr("secaplane.plugins.simulated.state.LOCKED_S_MAX", 0.01)
     async with running(file):
         with pytest.raises(ValueError, match="another process has it"):
             await serve(file)

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from secaplane.plugins import InProgress, Ready
+from secaplane.plugins.plugin import InProgress, Ready
 from secaplane.plugins.simulated import plugin
 from secaplane.plugins.simulated.wire import Faults
 from tests.flows.simulated_site import IN_ZONE_A, LARGE, OFF, ON, SMALL, a, running, serve
@@ -43,9 +43,9 @@ async def test_a_restart_and_a_removal_take_their_time_too(file: Path) -> None:
         assert await site.act(instance, "restart", nth(5)) == InProgress(10)
         now_s = 2010
         assert await site.act(instance, "restart", nth(5)) == ON
-        assert await site.plugin.remove(instance) == InProgress(10)
+        assert await site.remove(instance) == InProgress(10)
         now_s = 2020
-        assert await site.plugin.remove(instance) == Ready()
+        assert await site.remove(instance) == Ready()
         assert await site.things() == []
 
 
@@ -54,9 +54,9 @@ async def test_in_an_outage_every_call_raises_and_nothing_is_done(file: Path) ->
     async with running(file, faults={"outage": True}) as site:
         for call in (
             site.ensure(workspace),
-            site.plugin.remove(workspace),
+            site.remove(workspace),
             site.act(workspace, "start", nth(1)),
-            site.plugin.offers(),
+            site.plugin.catalogue(),
         ):
             with pytest.raises(aiohttp.ClientResponseError):
                 await call
@@ -67,7 +67,7 @@ async def test_in_an_outage_every_call_raises_and_nothing_is_done(file: Path) ->
 
 async def test_what_was_done_without_an_answer_is_not_done_again(file: Path) -> None:
     async with running(file) as site:
-        await site.plugin.offers()
+        await site.plugin.catalogue()
         await site.misbehave(lose_answers=2)
         for _ in range(2):
             with pytest.raises(aiohttp.ClientError):

@@ -41,7 +41,9 @@ def an(*events: AnyEvent) -> Resource:
     ],
 )
 def test_what_is_as_it_should_be_rests(resource: Resource | None) -> None:
-    assert plan(resource, RelatedResources(parents={WEB: None}, children=[WEB])) == Plan(Step.REST)
+    assert plan(resource, RelatedResources(parents={WEB: None}, children=[WEB])) == Plan(
+        Step.NOTHING
+    )
 
 
 @pytest.mark.parametrize(
@@ -98,7 +100,7 @@ def test_what_is_to_go_waits_for_who_uses_it() -> None:
 def test_what_is_to_go_first_ends_what_goes_with_it() -> None:
     inside = [an(CREATED).ref]
     around = RelatedResources(children=inside, ending=inside, referrers=[TENANT])
-    assert plan(WEB_GOING, around) == Plan(Step.END, inside[0])
+    assert plan(WEB_GOING, around) == Plan(Step.CASCADE, inside[0])
 
 
 def test_what_is_to_go_asks_no_parent_and_does_no_action() -> None:
@@ -112,7 +114,7 @@ def test_what_is_to_go_asks_no_parent_and_does_no_action() -> None:
 @pytest.mark.parametrize("parent", [None, WEB_GOING, WEB_GONE])
 def test_what_was_put_into_something_going_is_taken_back(parent: Resource | None) -> None:
     around = RelatedResources(parents={TENANT: TENANT_THERE, WEB: parent})
-    assert plan(an(CREATED), around) == Plan(Step.TAKE_BACK)
+    assert plan(an(CREATED), around) == Plan(Step.REVERT)
 
 
 @pytest.mark.parametrize("state", [State.PENDING, State.CREATING, State.ERROR])
@@ -171,7 +173,7 @@ def test_what_was_active_once_waits_for_what_it_has_been_given_and_is_not_made_y
 @pytest.mark.parametrize("kind", [kind.name for kind in KINDS.values() if kind.writable])
 def test_only_who_follows_something_is_looked_at_again_when_it_is_finished(kind: str) -> None:
     active = given(kind, CREATED, ACTIVE).resource
-    step = Step.REFRESH if KINDS[kind].follows else Step.REST
+    step = Step.REFRESH if KINDS[kind].follows else Step.NOTHING
     assert plan(active, RelatedResources()) == Plan(step)
     for other in (found(State.ERROR, observed_position=1), DeletionRequested()):
         resource = given(kind, CREATED, ACTIVE, other).resource
