@@ -4,13 +4,14 @@ from typing import Any
 
 import msgspec
 
-from secaplane.kinds import KINDS
+from secaplane.kinds import KINDS, PROVIDERS
 from secaplane.model.shape import Json
 from secaplane.plugins.plugin import CatalogueEntry
 
 
-def validated_spec(entry: CatalogueEntry) -> Json:
-    """The spec of an entry, with the defaults of its kind.
+def validated_spec(entry: CatalogueEntry, *, base_url: str = "https://localhost") -> Json:
+    """The spec to record for an entry, with the defaults of its kind. A region lists the SECA
+    providers at `base_url`, the address of this control plane; the cloud gives its zones only.
 
     Raises:
         ValueError: clouds cannot offer this kind, or the spec does not match it; one line.
@@ -18,9 +19,20 @@ def validated_spec(entry: CatalogueEntry) -> Json:
     kind = KINDS.get(entry.kind)
     if kind is None or not (kind.from_catalogue or kind.shared):
         raise ValueError(f"{entry.kind} {entry.name}: not a kind that a cloud can offer")
+    spec = entry.spec
+    if entry.kind == "region":
+        spec = spec | {"providers": _providers(base_url)}
     try:
-        spec: Any = msgspec.convert(entry.spec, kind.spec)
+        converted: Any = msgspec.convert(spec, kind.spec)
     except msgspec.ValidationError as error:
         raise ValueError(f"{entry.kind} {entry.name}: {error}") from error
-    written: Json = msgspec.to_builtins(spec)
+    written: Json = msgspec.to_builtins(converted)
     return written
+
+
+def _providers(base_url: str) -> list[Json]:
+    return [
+        {"name": p.name, "version": p.version, "url": f"{base_url}/providers/{p.name}"}
+        for name, p in sorted(PROVIDERS.items())
+        if name.startswith("seca.")
+    ]

@@ -5,17 +5,16 @@ import logging
 from collections.abc import Sequence
 from uuid import uuid4
 
-import msgspec
 from asyncpg import Pool
 from msgspec import UNSET
 
 from secaplane.command.dependencies import CommandDependencies
 from secaplane.command.handle import handle
 from secaplane.command.rules.commands import Command, Delete, Put
-from secaplane.kinds import KINDS, PROVIDERS, SHARED_TENANT
+from secaplane.kinds import KINDS, SHARED_TENANT
 from secaplane.model.errors import Conflict
 from secaplane.model.events import SYSTEM
-from secaplane.model.shape import Json, Ref, Resource
+from secaplane.model.shape import Ref, Resource
 from secaplane.plugins.catalogue import validated_spec
 from secaplane.plugins.plugin import CatalogueEntry, Plugin
 from secaplane.readmodel import questions
@@ -53,7 +52,7 @@ async def publish(
     Raises:
         ValueError: an entry does not match its kind; then nothing is published.
     """
-    specs = [_spec(entry, base_url) for entry in entries]
+    specs = [validated_spec(entry, base_url=base_url) for entry in entries]
     offered = {_ref(entry): entry for entry in entries}
     if any(entry.kind in SHARED for entry in entries):
         await _ensure_tenant(dependencies)
@@ -104,19 +103,6 @@ async def _ensure_tenant(dependencies: CommandDependencies) -> None:
 
 def _ref(entry: CatalogueEntry) -> Ref:
     return KINDS[entry.kind].ref({"tenant": SHARED_TENANT}, entry.name)
-
-
-def _spec(entry: CatalogueEntry, base_url: str) -> Json:
-    """The spec to record. A region lists the providers with their URLs, which the cloud does not
-    know."""
-    if entry.kind == "region":
-        providers = [
-            {"name": p.name, "version": p.version, "url": f"{base_url}/providers/{p.name}"}
-            for name, p in sorted(PROVIDERS.items())
-            if name.startswith("seca.")
-        ]
-        entry = msgspec.structs.replace(entry, spec=entry.spec | {"providers": providers})
-    return validated_spec(entry)
 
 
 async def _delete(dependencies: CommandDependencies, ref: Ref) -> None:

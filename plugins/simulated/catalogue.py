@@ -23,7 +23,7 @@ class Catalogue(msgspec.Struct, frozen=True):
 
     def offers(self, region: str) -> list[CatalogueEntry]:
         """The entries; the control plane adds the region's providers, with its own URL."""
-        spec = {"availableZones": list(self.zones), "providers": []}
+        spec = {"availableZones": list(self.zones)}
         return [CatalogueEntry("region", region, spec), *self.skus]
 
 

@@ -283,7 +283,7 @@ async def test_the_region_and_the_standard_skus_are_on_offer(file: Path) -> None
     async with running(file) as site:
         region, *skus = await site.plugin.catalogue()
     assert (region.kind, region.name) == ("region", "eu-1")
-    assert region.spec == {"availableZones": ["a", "b", "c"], "providers": []}
+    assert region.spec == {"availableZones": ["a", "b", "c"]}
     assert Counter(sku.kind for sku in skus) == {
         "instance-sku": 17,
         "storage-sku": 15,
@@ -302,7 +302,7 @@ async def test_the_region_and_the_standard_skus_are_on_offer(file: Path) -> None
         ("zones = [", "cannot|Invalid|Unclosed|expected"),
         ("", "missing required field `zones`"),
         (
-            'zones = ["a"]\n[[instance]]\nname = "x"',
+            'zones = ["a"]\n[[instance]]\nname = "x"\nspec = {}',
             "x: not a kind that a cloud can offer",
         ),
         ('zones = ["a"]\n[[storage-sku]]\nname = "x"', r"\[\[storage-sku\]\] x: .*`spec`"),
@@ -347,5 +347,5 @@ async def test_a_file_of_another_version_is_not_touched(
 async def test_two_clouds_cannot_have_one_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("secaplane.plugins.simulated.state.LOCKED_S_MAX", 0.01)
     async with running(file):
-        with pytest.raises(ValueError, match="another process has it"):
+        with pytest.raises(ValueError, match="another process may have it open"):
             await serve(file)
