@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from secaplane.kinds import KINDS, PROVIDERS
+from secaplane.model.kind import Backing
 from secaplane.model.shape import Json
 from secaplane.plugins.plugin import CatalogueEntry
 
@@ -17,7 +18,7 @@ def validated_spec(entry: CatalogueEntry, *, base_url: str = "https://localhost"
         ValueError: clouds cannot offer this kind, or the spec does not match it; one line.
     """
     kind = KINDS.get(entry.kind)
-    if kind is None or not (kind.from_catalogue or kind.shared):
+    if kind is None or not (kind.backing is Backing.CATALOGUE or kind.exposure.to_all_tenants):
         raise ValueError(f"{entry.kind} {entry.name}: not a kind that a cloud can offer")
     spec = entry.spec
     if entry.kind == "region":

@@ -77,8 +77,8 @@ Observation = Observed | Absent
 
 
 class CatalogueEntry(msgspec.Struct, frozen=True):
-    """A region, a SKU or an image that a cloud offers. `kind` is one that `Kind.from_catalogue` or
-    `Kind.shared` allows."""
+    """A region, a SKU or an image that a cloud offers. `kind` is one whose `backing` is
+    `CATALOGUE`, or whose `exposure` is `to_all_tenants`."""
 
     kind: str
     name: str

@@ -14,13 +14,14 @@ from secaplane.command.rules.commands import Command, Delete, Put
 from secaplane.kinds import KINDS, SHARED_TENANT
 from secaplane.model.errors import Conflict
 from secaplane.model.events import SYSTEM
+from secaplane.model.kind import Backing
 from secaplane.model.shape import Ref, Resource
 from secaplane.plugins.catalogue import validated_spec
 from secaplane.plugins.plugin import CatalogueEntry, Plugin
 from secaplane.readmodel import questions
 
-READ_ONLY = tuple(kind.name for kind in KINDS.values() if kind.from_catalogue)
-SHARED = tuple(kind.name for kind in KINDS.values() if kind.shared)
+READ_ONLY = tuple(kind.name for kind in KINDS.values() if kind.backing is Backing.CATALOGUE)
+SHARED = tuple(kind.name for kind in KINDS.values() if kind.exposure.to_all_tenants)
 """Writable kinds that a cloud may offer to every tenant, too: images."""
 SHARED_MAX = 10_000
 TENANT = KINDS["tenant"].ref({}, SHARED_TENANT)

@@ -5,7 +5,8 @@ import msgspec
 from secaplane.command.companions import ensure_companion
 from secaplane.kinds import KINDS
 from secaplane.model.errors import QuotaExceeded
-from secaplane.model.power import wanted
+from secaplane.model.kind import Backing
+from secaplane.model.power import pending_action
 from secaplane.model.shape import Resource
 from secaplane.plugins.plugin import Bound, Outcome, Ready, TerminalError
 from secaplane.reconcilers.dependencies import ReconcileDependencies
@@ -30,7 +31,7 @@ async def call_cloud(
             )
         except QuotaExceeded as refusal:
             return TerminalError(OVER_QUOTA, refusal.detail)
-    if kind.from_catalogue or not kind.by_plugin:
+    if kind.backing is not Backing.PLUGIN:
         return Ready()
     plugin, fences = dependencies.plugin, dependencies.fences
     spec = dependencies.sealer.open(kind, resource.ref, resource.spec)
@@ -40,5 +41,5 @@ async def call_cloud(
     outcome = await plugin.ensure(clear, bound, fences.next())
     if step is Step.ACT and isinstance(outcome, Ready):
         power = resource.power
-        return await plugin.act(clear, bound, wanted(power), power.requested, fences.next())
+        return await plugin.act(clear, bound, pending_action(power), power.requested, fences.next())
     return outcome

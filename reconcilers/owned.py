@@ -39,7 +39,7 @@ async def with_owned(
     """The outcome of a resource whose own part is ready: Ready when every owned resource is
     active, too."""
     kind = KINDS[resource.ref.kind]
-    if kind.owned is None:
+    if kind.owned.members is None:
         return ready
     current = await dependencies.load_owned(resource)
     async with dependencies.gate:
@@ -49,8 +49,8 @@ async def with_owned(
     if not progress.done:
         await record(dependencies, resource, members_report(resource))
         return InProgress(RETRY_S if progress.busy else WAIT_S)
-    members = [Ref(each.kind, each.path) for each in kind.owned(resource).members]
-    return Ready(ready.status | kind.owned_status(members))
+    members = [Ref(each.kind, each.path) for each in kind.owned.members(resource).members]
+    return Ready(ready.status | kind.owned.status(members))
 
 
 async def reconcile_owned(
@@ -63,8 +63,8 @@ async def reconcile_owned(
         Refusal: the log does not answer.
     """
     kind = KINDS[resource.ref.kind]
-    assert kind.owned is not None, "only kinds with owned resources are reconciled here"
-    desired = {Ref(each.kind, each.path): each for each in kind.owned(resource).members}
+    assert kind.owned.members is not None, "only kinds with owned resources are reconciled here"
+    desired = {Ref(each.kind, each.path): each for each in kind.owned.members(resource).members}
     surplus = [ref for ref, each in current.items() if ref not in desired and not each.terminating]
     commands: list[tuple[Ref, Command]] = [(ref, Delete()) for ref in reversed(surplus)]
     for ref, each in desired.items():

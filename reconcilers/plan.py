@@ -8,6 +8,7 @@ import msgspec
 
 from secaplane.command.gather.quota_usage import QuotaViolation
 from secaplane.kinds import KINDS
+from secaplane.model.kind import Backing
 from secaplane.model.shape import Ref, Resource, State
 
 TARGET_GONE = "created again: it is being deleted or gone; reference another, or delete this"
@@ -57,7 +58,7 @@ def plan(resource: Resource | None, related: RelatedResources) -> Plan:
         return Plan(Step.NOTHING)
     kind = KINDS[resource.ref.kind]
     if not kind.unsettled(resource):
-        refresh = kind.follows and resource.state is State.ACTIVE and not resource.terminating
+        refresh = kind.is_dependent and resource.state is State.ACTIVE and not resource.terminating
         return Plan(Step.REFRESH if refresh else Step.NOTHING)
     if resource.deleted_at:
         return _plan_deletion(related)
@@ -88,6 +89,6 @@ def _plan_deletion(related: RelatedResources) -> Plan:
 
 def never_active(resource: Resource) -> bool:
     """False for SKUs and regions: they are usable as soon as they are recorded."""
-    if KINDS[resource.ref.kind].from_catalogue:
+    if KINDS[resource.ref.kind].backing is Backing.CATALOGUE:
         return False
     return not resource.was_active

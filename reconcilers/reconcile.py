@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from secaplane.command.gather.quota_usage import reverting
 from secaplane.command.rules.commands import Delete
-from secaplane.kinds import KINDS, kinds_naming
+from secaplane.kinds import KINDS, releasing_kinds
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref, Resource, State
 from secaplane.plugins.plugin import Bound, InProgress, Ready, TerminalError
@@ -105,7 +105,7 @@ async def _wait(
 
 async def _release_referrers(dependencies: ReconcileDependencies, resource: Resource) -> bool:
     """Remove the resource from every spec that lists its name; False if one changed meanwhile."""
-    kinds = kinds_naming(KINDS[resource.ref.kind])
+    kinds = releasing_kinds(KINDS[resource.ref.kind])
     referrers = await dependencies.commands.named_by(resource.ref, kinds) if kinds else ()
     done = True
     for referrer in referrers:

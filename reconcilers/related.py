@@ -8,7 +8,7 @@ from secaplane.command.gather.load import load_living
 from secaplane.command.gather.quota_usage import QuotaViolation, quota_violation, tenant_of
 from secaplane.command.rules.quotas import limits
 from secaplane.command.rules.references import bound, strict_links, there_anyway
-from secaplane.kinds import KINDS, blocking_kinds, children, kinds_naming, log_ref, parents
+from secaplane.kinds import KINDS, blocking_kinds, children, log_ref, parents, releasing_kinds
 from secaplane.kinds.references import SpecReference, references_in
 from secaplane.model.errors import Unavailable
 from secaplane.model.position import Position, newest
@@ -38,15 +38,15 @@ async def load_related(
     kind = KINDS[resource.ref.kind]
     if resource.deleted_at and not resource.gone:
         return await _of_terminating(dependencies, load_owned, resource, woken_by), {}
-    if not kind.unsettled(resource) and not kind.follows:
+    if not kind.unsettled(resource) and not kind.is_dependent:
         return RelatedResources(), {}
     above = parents(resource.ref)
     references = list(references_in(resource.ref, resource.spec, region=dependencies.site.region))
-    meant = [log_ref(ref) for reference in references for _, ref in reference.means]
+    meant = [log_ref(ref) for reference in references for _, ref in reference.targets]
     unchecked = kind.counted and resource.observed_position < resource.last_intent
     tenant = [tenant_of(resource.ref)] if unchecked else []
     current = await load_living(dependencies.cache, [*above, *meant, *tenant])
-    awaited = [ref for ref in above if KINDS[ref.kind].deletable]
+    awaited = [ref for ref in above if KINDS[ref.kind].exposure.deletable]
     for_plugin = {
         ref.kind: parent
         for ref in awaited
@@ -68,7 +68,7 @@ async def load_related(
 def _required(dependencies: CommandDependencies, ref: Ref, reference: SpecReference) -> Ref | None:
     """The address that a reference needs; None where its target may be absent or always exists."""
     strict = strict_links(ref, reference, dependencies.site.deferred)
-    candidates = [meant for link, meant in reference.means if link in strict]
+    candidates = [meant for link, meant in reference.targets if link in strict]
     if not candidates or len(strict) < len(reference.links):
         return None
     if any(there_anyway(ref, candidate) for candidate in candidates):
@@ -98,9 +98,8 @@ async def _of_terminating(
     """Children, owned resources and referrers, from a read model that has reached the resource's
     last event and the event that woke it."""
     ref, kind = resource.ref, KINDS[resource.ref.kind]
-    if not (
-        children(kind) or blocking_kinds(kind) or kinds_naming(kind) or kind.owned or kind.companion
-    ):
+    owns = kind.owned.members or kind.owned.companion
+    if not (children(kind) or blocking_kinds(kind) or releasing_kinds(kind) or owns):
         return RelatedResources()
     if not await dependencies.reached(newest((resource.position, woken_by)), CAUGHT_UP_S_MAX):
         raise Unavailable("the read model is behind; reconcile again")

@@ -44,11 +44,11 @@ async def release(dependencies: CommandDependencies, referrer: Ref, gone: Resour
 
 
 def _without(current: Resource, gone: Ref) -> Json:
-    dropping = {link.at for link in KINDS[current.ref.kind].links if link.drops}
+    dropping = {link.at for link in KINDS[current.ref.kind].links if link.removed_with_target}
     places = [
         reference.pointer
         for reference in references_in(current.ref, current.spec)
-        if reference.links[0].at in dropping and any(ref == gone for _, ref in reference.means)
+        if reference.links[0].at in dropping and any(ref == gone for _, ref in reference.targets)
     ]
     spec: Json = current.spec
     for place in reversed(places):
