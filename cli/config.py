@@ -171,19 +171,19 @@ class CloudSettings(Settings, frozen=True):
     """The cloud behind this control plane, and the process of the simulated one."""
 
     plugin: Annotated[str, Meta(min_length=1, max_length=64)] = SIMULATED
-    """Name of an entry point in the group `secaplane.plugins`."""
+    """The plugin that drives the cloud: an entry point in the group `secaplane.plugins`."""
     settings: dict[str, Any] = {}
-    """Passed to the plugin. A variable `SECAPLANE_CLOUD_SETTINGS_REGION_NAME` sets `region_name`.
-    The simulated plugin has one, `url`; by default it is that of this section."""
+    """Settings of the plugin. Variables set them one by one: `SECAPLANE_CLOUD_SETTINGS_API_URL` is
+    `api_url`. The simulated plugin has `url`, by default that of this section."""
     url: str = "http://127.0.0.1:8090"
-    """Address of the simulated cloud: it listens there."""
+    """Address of the simulated cloud, where it listens."""
     file: str = "cloud.sqlite"
-    """State file of the simulated cloud."""
+    """File with the simulated cloud's state."""
     catalogue: str = ""
-    """TOML file of zones, SKUs and images that the simulated cloud offers, relative to the
-    configuration file; default: a built-in one."""
+    """TOML file with the simulated cloud's zones, SKUs and images, relative to the configuration
+    file. Empty: the built-in one."""
     faults: dict[str, Any] = {}
-    """Faults that the simulated cloud injects."""
+    """Faults of the simulated cloud; `examples/site.toml` lists them."""
 
     def plugin_settings(self) -> dict[str, Any]:
         """The plugin's settings; the simulated plugin knows the address of its process."""
