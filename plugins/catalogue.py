@@ -27,8 +27,8 @@ def validated_spec(entry: CatalogueEntry, *, base_url: str = "https://localhost"
         converted: Any = msgspec.convert(spec, kind.spec)
     except msgspec.ValidationError as error:
         raise ValueError(f"{entry.kind} {entry.name}: {error}") from error
-    written: Json = msgspec.to_builtins(converted)
-    return written
+    plain: Json = msgspec.json.decode(msgspec.json.encode(converted))
+    return plain
 
 
 def _providers(base_url: str) -> list[Json]:
