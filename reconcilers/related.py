@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from secaplane.command.companions import companion_of
 from secaplane.command.dependencies import CommandDependencies
 from secaplane.command.gather.load import load_living
-from secaplane.command.gather.quota_usage import QuotaViolation, quota_violation, tenant_of
-from secaplane.command.rules.quotas import limits
-from secaplane.command.rules.references import bound, strict_links, there_anyway
+from secaplane.command.gather.quota_usage import quota_violation, tenant_of
+from secaplane.command.rules.quotas import QuotaViolation, limits
+from secaplane.command.rules.references import always_exists, bound, strict_links
 from secaplane.kinds import KINDS, blocking_kinds, children, log_ref, parents, releasing_kinds
 from secaplane.kinds.references import SpecReference, references_in
 from secaplane.model.errors import Unavailable
@@ -71,7 +71,7 @@ def _required(dependencies: CommandDependencies, ref: Ref, reference: SpecRefere
     candidates = [meant for link, meant in reference.targets if link in strict]
     if not candidates or len(strict) < len(reference.links):
         return None
-    if any(there_anyway(ref, candidate) for candidate in candidates):
+    if any(always_exists(ref, candidate) for candidate in candidates):
         return None
     return log_ref(candidates[0])
 
