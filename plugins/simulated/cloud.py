@@ -56,8 +56,8 @@ class SimulatedCloud:
 
     def remove(self, uid: str, fence: Fence) -> Answer:
         with self.state.change():
-            self._advance(uid, fence)
-            self.state.keep_removed(uid)
+            if not self._advance(uid, fence):
+                self.state.keep_removed(uid)
             thing = self.state.thing(uid)
             if thing is None:
                 return ReadyAnswer()
@@ -70,7 +70,9 @@ class SimulatedCloud:
             return ReadyAnswer()
 
     def observe(self, uid: str, fence: Fence) -> Observation:
-        self._compare(uid, fence)
+        greatest = self.state.fence(uid)
+        if greatest is not None and fence < greatest:
+            raise FenceRejected(f"{uid}: {fence} is older than {greatest}")
         thing = self.state.thing(uid)
         return Absent() if thing is None else Observed(thing.status)
 
@@ -83,8 +85,7 @@ class SimulatedCloud:
         """The fence is stored also where the change is refused; a refused change stores nothing
         else, because it is refused before its first write."""
         with self.state.change():
-            self._advance(uid, fence)
-            if self.state.removed(uid):
+            if self._advance(uid, fence):
                 return REMOVED
             try:
                 return self._progress(change())
@@ -93,15 +94,12 @@ class SimulatedCloud:
             except ProvisionPending:
                 return InProgressAnswer(LOOK_AGAIN_S)
 
-    def _advance(self, uid: str, fence: Fence) -> None:
-        self._compare(uid, fence)
-        self.state.keep_fence(uid, fence)
-
-    def _compare(self, uid: str, fence: Fence) -> None:
-        """An equal fence is the same call once more."""
-        greatest = self.state.fence(uid)
-        if greatest is not None and fence < greatest:
-            raise FenceRejected(f"{uid}: {fence} is older than {greatest}")
+    def _advance(self, uid: str, fence: Fence) -> bool:
+        """Store the fence; True if the uid was removed. An equal fence is the same call again."""
+        removed = self.state.advance(uid, fence)
+        if removed is None:
+            raise FenceRejected(f"{uid}: {fence} is older than {self.state.fence(uid)}")
+        return removed
 
     def _ensured(self, uid: str, desired: DesiredObject, *, anew: bool = False) -> CloudObject:
         """The status is computed also when nothing else changed, because it may depend on other

@@ -59,8 +59,10 @@ HELD = """select first, last from held
 where space = ? and first <= ? and last >= ? and uid != ? order by first, last"""
 KEYS = "select max(key) from actions where uid = ?"
 FENCE = "select epoch, number from fences where uid = ?"
-KEEP_FENCE = """insert into fences (uid, epoch, number) values (?, ?, ?)
-on conflict (uid) do update set epoch = excluded.epoch, number = excluded.number"""
+ADVANCE = """insert into fences (uid, epoch, number) values (?, ?, ?)
+on conflict (uid) do update set epoch = excluded.epoch, number = excluded.number
+where (excluded.epoch, excluded.number) >= (epoch, number)
+returning removed"""
 CREATED, REMOVED, ACTED = (
     f"insert into counts (uid, kind, {what}) values (?, ?, 1)"
     f" on conflict (uid) do update set {what} = {what} + 1"
@@ -131,13 +133,11 @@ class CloudState:
         row = self._sqlite.execute(FENCE, (uid,)).fetchone()
         return Fence(*row) if row else None
 
-    def keep_fence(self, uid: str, fence: Fence) -> None:
-        self._sqlite.execute(KEEP_FENCE, (uid, fence.epoch, fence.number))
-
-    def removed(self, uid: str) -> bool:
-        """True once a removal of this uid was asked for, and from then on for ever."""
-        query = "select 1 from fences where uid = ? and removed"
-        return self._sqlite.execute(query, (uid,)).fetchone() is not None
+    def advance(self, uid: str, fence: Fence) -> bool | None:
+        """Store the fence of a change. True if the uid was removed at any time before; None if the
+        stored fence is greater, and then nothing is stored."""
+        row = self._sqlite.execute(ADVANCE, (uid, fence.epoch, fence.number)).fetchone()
+        return None if row is None else bool(row[0])
 
     def keep_removed(self, uid: str) -> None:
         self._sqlite.execute("update fences set removed = 1 where uid = ?", (uid,))
