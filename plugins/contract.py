@@ -130,7 +130,7 @@ class Trial:
                     outcome = await call()
                     if not isinstance(outcome, InProgress):
                         return outcome
-                    await asyncio.sleep(outcome.look_again_s)
+                    await asyncio.sleep(outcome.requeue_after_s)
         except TimeoutError as error:
             raise ContractBroken(f"not finished in {self._subject.ready_s_max} s") from error
 

@@ -1,8 +1,9 @@
 """The plugin protocol: the driver of one cloud.
 
 A plugin receives a whole resource and makes its cloud match it. It is level-triggered: it compares
-desired and actual state and is never told what changed. Calls are idempotent by `resource.uid`: the
-same call twice has the effect of one, and a call that was interrupted is finished by the next.
+desired and actual state and is not notified of what changed. Calls are idempotent by
+`resource.uid`: the same call twice has the effect of one, and a call that was interrupted is
+finished by the next.
 
 A plugin raises an exception for a failure that may pass (no answer, outage): the reconciler calls
 again with a growing backoff. It answers `TerminalError` only where a retry cannot help before the
@@ -49,7 +50,7 @@ class Ready(msgspec.Struct, frozen=True):
 class InProgress(msgspec.Struct, frozen=True):
     """The cloud is working on it; call again after that many seconds."""
 
-    look_again_s: float
+    requeue_after_s: float
 
 
 class TerminalError(msgspec.Struct, frozen=True):

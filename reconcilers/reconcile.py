@@ -69,7 +69,7 @@ async def _apply(
     if isinstance(outcome, InProgress):
         if resource.state is State.PENDING:
             await record(dependencies, resource, creating_report(resource))
-        return RequeueAfter(outcome.look_again_s)
+        return RequeueAfter(outcome.requeue_after_s)
     if step is Step.REFRESH and isinstance(outcome, TerminalError):
         return None  # no user asked for a change: the resource keeps its state
     removed = step is Step.REMOVE and isinstance(outcome, Ready)

@@ -42,10 +42,10 @@ async def load_related(
         return RelatedResources(), {}
     above = parents(resource.ref)
     references = list(references_in(resource.ref, resource.spec, region=dependencies.site.region))
-    meant = [log_ref(ref) for reference in references for _, ref in reference.targets]
+    target_refs = [log_ref(ref) for reference in references for _, ref in reference.targets]
     unchecked = kind.counted and resource.observed_position < resource.last_intent
     tenant = [tenant_of(resource.ref)] if unchecked else []
-    current = await load_living(dependencies.cache, [*above, *meant, *tenant])
+    current = await load_living(dependencies.cache, [*above, *target_refs, *tenant])
     awaited = [ref for ref in above if KINDS[ref.kind].exposure.deletable]
     for_plugin = {
         ref.kind: parent
@@ -68,7 +68,7 @@ async def load_related(
 def _required(dependencies: CommandDependencies, ref: Ref, reference: SpecReference) -> Ref | None:
     """The address that a reference needs; None where its target may be absent or always exists."""
     strict = strict_links(ref, reference, dependencies.site.deferred)
-    candidates = [meant for link, meant in reference.targets if link in strict]
+    candidates = [target for link, target in reference.targets if link in strict]
     if not candidates or len(strict) < len(reference.links):
         return None
     if any(always_exists(ref, candidate) for candidate in candidates):

@@ -32,8 +32,8 @@ from secaplane.plugins.simulated.wire import (
 from secaplane.plugins.simulated.world import Chance, Clock, CloudView
 
 POWER_AFTER: dict[str, PowerState] = {"start": "on", "stop": "off", "restart": "on"}
-LOOK_AGAIN_S = 1.0
-"""`look_again_s` while the cloud itself waits for another thing."""
+REQUEUE_AFTER_S = 1.0
+"""`requeue_after_s` while the cloud itself waits for another thing."""
 REMOVED = TerminalErrorAnswer("Removed", "this uid was removed; nothing is made for it again")
 
 
@@ -92,7 +92,7 @@ class SimulatedCloud:
             except ProvisionRefused as refusal:
                 return TerminalErrorAnswer(refusal.reason, refusal.message)
             except ProvisionPending:
-                return InProgressAnswer(LOOK_AGAIN_S)
+                return InProgressAnswer(REQUEUE_AFTER_S)
 
     def _advance(self, uid: str, fence: Fence) -> bool:
         """Store the fence; True if the uid was removed. An equal fence is the same call again."""
@@ -147,7 +147,7 @@ class SimulatedCloud:
         if self.faults.delay_s:
             left_s = thing.begun_at + self.faults.delay_s - self._clock()
             if left_s > 0:
-                return InProgressAnswer(self.faults.look_again_s or left_s)
+                return InProgressAnswer(self.faults.requeue_after_s or left_s)
         return ReadyAnswer(thing.status)
 
 

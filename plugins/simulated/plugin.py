@@ -144,7 +144,7 @@ def _outcome(body: bytes) -> Outcome:
     match answer:
         case ReadyAnswer(status):
             return Ready(status)
-        case InProgressAnswer(look_again_s):
-            return InProgress(look_again_s)
+        case InProgressAnswer(requeue_after_s):
+            return InProgress(requeue_after_s)
         case TerminalErrorAnswer(reason, message):
             return TerminalError(reason, message)

@@ -86,8 +86,8 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     delay_s: Seconds = 0
     """A change is InProgress for that long after it began."""
-    look_again_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None
-    """`look_again_s` of InProgress answers; by default, the time that is left."""
+    requeue_after_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None
+    """`requeue_after_s` of InProgress answers; by default, the time that is left."""
     refuse: tuple[RefusalFault, ...] = ()
     outage: bool = False
     """Every request of a plugin is answered 503."""

@@ -1,4 +1,4 @@
-"""A running simulated cloud for tests, and small resources to ask it for."""
+"""A running simulated cloud for tests, and small resources for it."""
 
 import asyncio
 import sys
@@ -79,7 +79,7 @@ WHOLE: dict[str, Json] = {
     "security-group-rule": {"direction": "egress"},
     "subnet": SUBNET,
 }
-"""A spec for each kind that cannot have an empty one."""
+"""A spec for each kind whose spec cannot be empty."""
 OFF, ON = Ready({"powerState": "off"}), Ready({"powerState": "on"})
 
 
@@ -88,7 +88,7 @@ EPOCHS = count(1)
 
 
 class Site:
-    """One running cloud: the plugin that drives it, and what a test may ask it besides."""
+    """A running cloud: its plugin, and the requests of tests."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
@@ -119,7 +119,7 @@ class Site:
         return msgspec.json.decode(await self.ask("GET", "/things"), type=list[CloudObject])
 
     async def first_things(self) -> list[CloudObject]:
-        """As soon as there are any."""
+        """The things, as soon as there are any."""
         for _ in range(1000):
             if things := await self.things():
                 return things
@@ -139,7 +139,7 @@ class Site:
 
 @asynccontextmanager
 async def process(file: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, Site]]:
-    """A cloud in a process of its own, for those who want to kill it."""
+    """A cloud in a process of its own, for tests that kill it."""
     start = (
         "import asyncio, sys; from pathlib import Path;"
         "from secaplane.plugins.simulated.server import run;"

@@ -1,4 +1,4 @@
-"""A simulated cloud in memory, without a wire: its making functions, as the cloud calls them."""
+"""A simulated cloud in memory, without HTTP."""
 
 from pathlib import Path
 from random import Random
@@ -39,7 +39,7 @@ def to(name: str) -> Json:
 
 
 class Scene:
-    """A cloud; what is made in it must be what the kind's status can be."""
+    """A cloud; the status of each thing is checked against its kind."""
 
     def __init__(self) -> None:
         self.now_s = NOON_S
