@@ -21,7 +21,7 @@ class Catalogue(msgspec.Struct, frozen=True):
     def has(self, kind: str, name: str) -> bool:
         return any(sku.name == name and sku.kind == kind for sku in self.skus)
 
-    def offers(self, region: str) -> list[CatalogueEntry]:
+    def entries(self, region: str) -> list[CatalogueEntry]:
         """The entries; the control plane adds the region's providers, with its own URL."""
         spec = {"availableZones": list(self.zones)}
         return [CatalogueEntry("region", region, spec), *self.skus]

@@ -94,7 +94,7 @@ class CloudHttp:
 
     def __init__(self, cloud: SimulatedCloud, region: str) -> None:
         self._cloud = cloud
-        self._catalogue = _encode(cloud.catalogue.offers(region))
+        self._catalogue = _encode(cloud.catalogue.entries(region))
 
     def routes(self) -> list[web.RouteDef]:
         return [
