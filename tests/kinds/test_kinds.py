@@ -21,7 +21,7 @@ from secaplane.model.pointer import at, every, pointer_to
 from secaplane.model.shape import Json, Ref, Resource, State
 from tests.kinds.metadata import CLASSES
 from tests.kinds.schemas import FORMATS, Edge, Schema
-from tests.scenario import IDS, found, history, told
+from tests.scenario import IDS, condition_texts, found, history
 
 ROOT = Path(__file__).parent.parent.parent
 BODIES = BodyReader(region="eu-1")
@@ -308,4 +308,4 @@ def test_what_is_found_is_shown_over_what_is_known_at_first(kind: Kind) -> None:
     assert resource is not None
     shown = document(kind, resource, region="eu-1")["status"]
     assert {field: shown[field] for field in status} == status
-    assert told(resource) == ["active", "creating", "pending"]
+    assert condition_texts(resource) == ["active", "creating", "pending"]

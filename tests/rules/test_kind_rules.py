@@ -99,7 +99,7 @@ def test_no_two_frontends_share_port_and_protocol(
 
 def subnet(network: Resource, **cidr: str) -> given:
     spec = {"cidr": cidr, "zone": "a", "routeTableRef": {"resource": "t"}}
-    return given("subnet").under({NETWORK: network}).pointing_to(TABLE).when(Put(spec=spec))
+    return given("subnet").under({NETWORK: network}).with_targets(TABLE).when(Put(spec=spec))
 
 
 def network(status: Json | None = None, **spec: Any) -> Resource:
@@ -176,9 +176,9 @@ def test_a_sku_of_a_subnet_can_come_later_and_stays_then() -> None:
     sized, other = plain | SIZED, plain | {"skuRef": {"resource": "skus/m"}}
     skus = (TABLE, N, from_catalogue("network-sku", "m"))
     for before, after in ((plain, sized), (sized, sized), (sized, plain)):
-        here = given("subnet", Created(spec=before)).pointing_to(*skus)
+        here = given("subnet", Created(spec=before)).with_targets(*skus)
         here.when(Put(spec=after)).then(Updated(spec=after))
-    here = given("subnet", Created(spec=sized)).pointing_to(*skus)
+    here = given("subnet", Created(spec=sized)).with_targets(*skus)
     assert pointers(here.when(Put(spec=other)).then_refused(Invalid)) == ["/skuRef"]
 
 
@@ -219,8 +219,8 @@ def test_what_the_flows_send_breaks_no_rule(kind: Kind, whole: bool) -> None:
 @pytest.mark.parametrize("name", ["seca.admin", "seca.mine", "seca."])
 def test_nobody_writes_a_role_of_the_system(name: str) -> None:
     spec = {"permissions": [{"provider": "seca.storage", "resources": ["*"], "verb": ["get"]}]}
-    given("role").called(name).when(Put(spec=spec)).then_refused(Conflict)
-    given("role").called("secaplane").when(Put(spec=spec)).then(Created(spec=spec))
+    given("role").named(name).when(Put(spec=spec)).then_refused(Conflict)
+    given("role").named("secaplane").when(Put(spec=spec)).then(Created(spec=spec))
 
 
 def test_below_a_parent_that_is_absent_nothing_else_is_asked() -> None:
