@@ -1,4 +1,4 @@
-"""What a reference means, however it is spelled, and what it must point to (CONTRACT:
+"""References: the address that each spelling means, and the target that must exist (CONTRACT:
 References)."""
 
 import re
@@ -371,7 +371,7 @@ class Readable:
 def test_an_absent_target_of_a_deferred_reference_must_be_readable_for_the_caller(
     there: str,
 ) -> None:
-    """It is bound later without any caller's rights."""
+    """The reference is bound later without any caller's rights."""
     spec = to("instances/own", f"{there}/instances/x", "10.0.0.7")
     table = given("routing-table").when(Put(spec=spec))
     table.then(Created(spec=spec))
