@@ -25,3 +25,16 @@ def quota_share(ref: Ref, spec: Json) -> QuotaShare:
     said = reference if isinstance(reference, str) else reference["resource"]
     amount = at(spec, kind.sized) if kind.sized else 0
     return QuotaShare(kind.name, said.rpartition("/")[2], 1, amount)
+
+
+QUOTA_SOURCES = frozenset(
+    {"tenant"}
+    | {
+        name
+        for kind in KINDS.values()
+        if kind.sku is not None and any(weight.of_sku for weight in kind.weighs)
+        for name in kind.sku.to
+    }
+)
+"""The kinds whose specs decide about quotas: tenants (what is allowed) and the SKUs that say how
+much a resource takes."""

@@ -66,7 +66,7 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         refusals = audit_writer(process.nats, config, metrics, makes=side != "query")
         witness = audit_recorder(config, refusals)
         guard = Guard(believed.tokens, policy, witness, _rates(config))
-        for reached in (await questions.checkpoints(process.pool, "resources")).values():
+        for reached in (await questions.checkpoints(process.pool)).values():
             process.progress.announce(reached)
         vitals = HealthProbe(process.log, process.pool, process.progress.position, metrics)
         group.create_task(vitals.run())
