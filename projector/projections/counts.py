@@ -52,4 +52,4 @@ def _counted(resource: Resource | None) -> int:
 def _counting(kind: str, collection: str) -> tuple[str, ...]:
     """The paths above a collection that count; the same for all resources of the collection."""
     above = parents(Ref(kind, f"{collection}/-"))
-    return tuple(each.path for each in above if KINDS[each.kind].counting)
+    return tuple(each.path for each in above if KINDS[each.kind].derived.resource_count)

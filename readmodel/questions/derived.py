@@ -37,9 +37,9 @@ _ATTACHED = f"""(
 )"""
 _CONTAINED = "coalesce((select contained from counts where path = r.path), 0)"
 OF_ANY_KIND = f"""
-    case when r.kind in ({_names(lambda kind: kind.attachable)}) and not r.gone
+    case when r.kind in ({_names(lambda kind: kind.derived.attached_to)}) and not r.gone
         then {_ATTACHED} end,
-    case when r.kind in ({_names(lambda kind: kind.counting)}) and not r.gone
+    case when r.kind in ({_names(lambda kind: kind.derived.resource_count)}) and not r.gone
         then {_CONTAINED} end
 """
 """Two columns of a SELECT from `resources as r`: the path of the instance, and the number of
@@ -48,8 +48,9 @@ contained resources."""
 
 def derived(kind: str) -> str:
     """The same two columns for rows of one kind."""
-    attached = f"case when not r.gone then {_ATTACHED} end" if KINDS[kind].attachable else "null"
-    contained = f"case when not r.gone then {_CONTAINED} end" if KINDS[kind].counting else "null"
+    shows = KINDS[kind].derived
+    attached = f"case when not r.gone then {_ATTACHED} end" if shows.attached_to else "null"
+    contained = f"case when not r.gone then {_CONTAINED} end" if shows.resource_count else "null"
     return f"{attached}::text, {contained}::bigint"
 
 
@@ -71,7 +72,7 @@ def _reference(ref: Ref) -> dict[str, str]:
     kind = KINDS[ref.kind]
     return {
         "resource": kind.resource(ref.path),
-        "provider": kind.provider.joined,
+        "provider": kind.provider.full_name,
         "tenant": ref.scope("tenants"),
         "workspace": ref.scope("workspaces"),
     }
