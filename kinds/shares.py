@@ -32,7 +32,7 @@ QUOTA_SOURCES = frozenset(
     | {
         name
         for kind in KINDS.values()
-        if kind.sku is not None and any(weight.of_sku for weight in kind.weighs)
+        if kind.sku is not None and any(weight.of_sku for weight in kind.quota)
         for name in kind.sku.to
     }
 )

@@ -1,4 +1,4 @@
-"""Retry: resources in quarantine are projected again, after a release that can apply their events."""
+"""Retry: quarantined resources are projected again, by a release that can apply their events."""
 
 from asyncpg import Pool
 

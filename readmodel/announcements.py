@@ -59,8 +59,8 @@ class Announcements:
         self._subscriptions = await self._subscribed(read_model)
 
     async def switch(self, read_model: str, *, then: Callable[[], None]) -> None:
-        """Switch to another read model as soon as it is behind the present one in no stream, so that
-        what could be read stays readable. `then` is called at the switch.
+        """Switch to another read model as soon as it is behind the present one in no stream, so
+        that what could be read stays readable. `then` is called at the switch.
         """
         switched: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._switch = _Switch(read_model, {}, then, switched)

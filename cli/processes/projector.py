@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from nats.aio.client import Client
 
@@ -141,7 +142,7 @@ def _watch(metrics: Metrics, status: ProjectorStatus) -> None:
         "projector_stopped", "1 while no rows of a projection group are written", "group"
     )
     for group in status.groups:
-        gauge.labels(group.name).set_function(lambda group=group: status.stopped(group))
+        gauge.labels(group.name).set_function(partial(status.stopped, group))
 
 
 async def _first(

@@ -1,5 +1,5 @@
-"""One row for each label of each life, for lists that are filtered by labels. What is gone keeps its
-labels, because it stays in lists that show deleted resources."""
+"""One row for each label of each life, for lists filtered by labels. A resource that is gone keeps
+its labels, because it stays in lists that show deleted resources."""
 
 from collections.abc import Sequence
 

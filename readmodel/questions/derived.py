@@ -55,7 +55,7 @@ def derived(kind: str) -> str:
 
 
 def shown(document: str, attached: str | None, contained: int | None) -> str:
-    """A document with the derived fields in its status, which is its last member and never empty."""
+    """A document with the derived fields in its status, the last member, which is never empty."""
     if attached is not None:
         document = _added(document, "attachedTo", _reference(Ref(ATTACHED_TO, attached)))
     if contained is not None:

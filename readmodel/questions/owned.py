@@ -1,4 +1,4 @@
-"""Owned resources: those that the control plane created for another one, recognised by their names."""
+"""Owned resources: those that the control plane created for another one; their names tell which."""
 
 from collections.abc import Iterable
 

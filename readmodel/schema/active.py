@@ -11,7 +11,7 @@ from secaplane.readmodel.schema.tables import ADMIN_SCHEMA, CONNECT_S_MAX, Tx, o
 
 
 class NoReadModel(Exception):
-    """There is no read model of this layout yet: the projector has not made it, or is filling it."""
+    """There is no read model of this layout yet: the projector has not filled it."""
 
 
 async def active(connection: Tx | asyncpg.Pool, group: TableGroup) -> str | None:
