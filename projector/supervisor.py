@@ -6,6 +6,7 @@ began, because readers do not switch all at once. A former one is followed until
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from asyncpg import Pool
@@ -37,11 +38,18 @@ class ProjectorSupervisor:
         self._pool, self._url, self._announcer, self._region = pool, url, announcer, region
         self._streams = [SharedStream(events, name) for name in events.streams.names]
         self._active: dict[str, str] = {}
+        self._begun = defaultdict[str, asyncio.Event](asyncio.Event)
         self.projectors: dict[str, Sequence[Projector]] = {}
 
     def of(self, group: ProjectionGroup) -> Sequence[Projector]:
         """The projectors of a group's active read model; none before it has one."""
         return self.projectors.get(self._active.get(group.name, ""), ())
+
+    async def started(self, group: ProjectionGroup) -> None:
+        """Wait until the projectors of a group's active read model have begun to follow the log."""
+        await self._begun[group.name].wait()
+        for each in self.of(group):
+            await each.started.wait()
 
     async def run(self, group: ProjectionGroup) -> None:
         """Run the projectors of one group. The group has a read model of its layout already."""
@@ -76,6 +84,7 @@ class ProjectorSupervisor:
             log.info("projector started", extra={"read_model": found})
         if found is not None:
             self._active[group.name] = found
+            self._begun[group.name].set()
         existing = await read_models(self._pool, group.tables)
         for retired in [name for name in running if name not in (found, *existing)]:
             running.pop(retired).cancel()

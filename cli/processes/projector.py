@@ -37,7 +37,6 @@ from secaplane.readmodel.schema import tables
 HANDOVER_S = 2.0
 """Seconds after which the projector process has noticed a switch; until then the rebuild goes on
 writing the read model that it has filled."""
-START_CHECK_S = 0.02
 
 
 @dataclass
@@ -79,10 +78,6 @@ class ProjectorStatus:
         projectors = self.supervisor.of(group) if self.supervisor else ()
         return not projectors or any(each.reason for each in projectors)
 
-    def started(self, group: ProjectionGroup) -> bool:
-        projectors = self.supervisor.of(group) if self.supervisor else ()
-        return bool(projectors) and all(each.started.is_set() for each in projectors)
-
     def position(self, stream: str) -> Position:
         """Of the group `resources`, whose rows the other processes read."""
         projectors = self.supervisor.of(RESOURCES) if self.supervisor else ()
@@ -119,8 +114,7 @@ async def run(config: Config, announce: Announce) -> None:
             tasks.create_task(status.probe.run())
             for group in status.groups:
                 tasks.create_task(_run(config, events, group, status, status.supervisor))
-            while not status.started(RESOURCES):
-                await asyncio.sleep(START_CHECK_S)
+            await status.supervisor.started(RESOURCES)
             announce(Announcement(monitor=monitor))
             await asyncio.Event().wait()
 
