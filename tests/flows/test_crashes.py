@@ -218,7 +218,7 @@ async def test_an_orphan_that_a_dead_command_appended_is_reverted(
     scene: Scene, removing: bool
 ) -> None:
     """The parent was terminating when the orphan was appended, and is gone only after it."""
-    name = f"going-{removing}".lower()
+    name = f"terminating-{removing}".lower()
     await furnished(scene, name)
     await scene.at_rest()
     web = KINDS["workspace"].ref({"tenant": "demo"}, name)
