@@ -18,7 +18,7 @@ from secaplane.model.shape import Ref, Resource
 EVERY_EVENTS = 100
 FORMAT = 2
 """Counts up when `Resource` or `evolve` changes: snapshots of another format are not found."""
-DIGEST = ""
+DIGEST = "8e5a6976a950005c"
 """The digest of `Resource` and `evolve` in this format. A test compares it
 (tests/rules/test_layouts.py) and prints the new one."""
 

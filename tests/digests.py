@@ -61,7 +61,7 @@ def _code(module: ModuleType) -> str:
         body = getattr(node, "body", None)
         if isinstance(body, list):
             node.body = [each for each in body if not _is_prose(each)]  # type: ignore[attr-defined]
-    return ast.dump(tree)
+    return ast.unparse(tree)
 
 
 def _is_prose(node: ast.AST) -> bool:

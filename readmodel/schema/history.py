@@ -5,7 +5,7 @@ from secaplane.readmodel.schema.group import TableGroup
 HISTORY = TableGroup(
     name="history",
     layout=1,
-    digest="",
+    digest="50248f434f2a7fe5",
     tables="""
 create table if not exists {schema}.history (
     stream   text        collate "C" not null,

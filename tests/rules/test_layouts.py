@@ -12,13 +12,13 @@ LAYOUT_CHANGED = """
 The tables of {name}, its projections, or what they store, have changed (readmodel/schema/{name}.py).
 1. If rows of the same log are different now, or tables are: layout = {layout} + 1. A release of the
    new layout fills its own read model when it starts. Keep the layout if only the code was renamed.
-2. In any case, run this test again and set the digest that it then prints: digest = "{digest}".
+2. In any case, set the digest that this test prints after that: digest = "{digest}".
 """
 FORMAT_CHANGED = """
 The fields of Resource, or evolve, have changed (eventlog/snapshots.py).
 1. If a fold of the same events is different now: FORMAT = {format} + 1. Older snapshots are then not
    found, and histories are read from the log. Keep the format if only the code was renamed.
-2. In any case, run this test again and set the digest that it then prints: DIGEST = "{digest}".
+2. In any case, set the digest that this test prints after that: DIGEST = "{digest}".
 """
 
 
