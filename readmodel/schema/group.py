@@ -24,11 +24,11 @@ class TableGroup(msgspec.Struct, frozen=True):
     layout: int
     """Counts up with every change of the tables, or of what is put into them. Releases of two
     layouts run side by side, each on read models of its own."""
-    digest: str
-    """The digest of the tables and of what fills them in this layout. A test compares it
-    (tests/rules/test_layouts.py) and prints the new one."""
     tables: str
     """SQL that creates what is missing, with `{schema}` before each table."""
+    digest: str = ""
+    """The digest of the tables and of what fills them in this layout. A test compares it
+    (tests/rules/test_layouts.py) and prints the new one."""
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):

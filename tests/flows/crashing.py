@@ -151,7 +151,8 @@ async def scene_of(stand: Stand) -> AsyncIterator[Scene]:
         client_of(house.url, stand.token) as client,
         connected(house.nats("everything")) as nats,
     ):
-        log = JetStreamLog(nats, streams=Streams(STREAM), region=house.config.site.region)
+        streams = Streams(house.config.nats.stream, house.config.nats.global_stream)
+        log = JetStreamLog(nats, streams=streams, region=house.config.site.region)
         site = Site(int(house.config.cloud.url.rpartition(":")[2]))
         try:
             yield Scene(stand, client, log, site)
@@ -159,10 +160,10 @@ async def scene_of(stand: Stand) -> AsyncIterator[Scene]:
             await site.plugin.close()
 
 
-async def whole(log: JetStreamLog) -> list[RecordedEvent]:
-    """Every event of the log, oldest first; fails on one that cannot be decoded."""
-    end, events = await log.end(STREAM), list[RecordedEvent]()
-    following = log.follow(STREAM, after=BEGINNING)
+async def whole(log: JetStreamLog, stream: str = STREAM) -> list[RecordedEvent]:
+    """Every event of a stream, oldest first; fails on one that cannot be decoded."""
+    end, events = await log.end(stream), list[RecordedEvent]()
+    following = log.follow(stream, after=BEGINNING)
     while not events or events[-1].position < end:
         for each in await anext(following):
             assert isinstance(each, RecordedEvent), each

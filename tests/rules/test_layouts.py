@@ -9,15 +9,15 @@ from secaplane.readmodel.schema.group import TableGroup
 from tests.digests import layout_digest, snapshot_digest
 
 LAYOUT_CHANGED = """
-The tables of {name}, its projections, or what they store, have changed (readmodel/schema/{name}.py).
+Tables, projections or stored values of {name} have changed (readmodel/schema/{name}.py).
 1. If rows of the same log are different now, or tables are: layout = {layout} + 1. A release of the
    new layout fills its own read model when it starts. Keep the layout if only the code was renamed.
 2. In any case, set the digest that this test prints after that: digest = "{digest}".
 """
 FORMAT_CHANGED = """
 The fields of Resource, or evolve, have changed (eventlog/snapshots.py).
-1. If a fold of the same events is different now: FORMAT = {format} + 1. Older snapshots are then not
-   found, and histories are read from the log. Keep the format if only the code was renamed.
+1. If a fold of the same events is different now: FORMAT = {format} + 1. Older snapshots are not
+   found then, and histories are read from the log. Keep the format if only the code was renamed.
 2. In any case, set the digest that this test prints after that: DIGEST = "{digest}".
 """
 
