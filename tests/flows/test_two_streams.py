@@ -194,5 +194,3 @@ async def test_a_stream_without_events_is_rebuilt_too(log: JetStreamLog, databas
         made = await rebuild(database_url, log, group, region=REGION)
         assert made.reached == [position(STREAM, 1), position(GLOBAL_STREAM, 1)]
         assert await find(database_url, group.tables) == made.read_model
-    await asyncio.sleep(0)
-    assert made.reached[0] > BEGINNING
