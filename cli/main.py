@@ -62,17 +62,20 @@ def _add_dev(commands: Any) -> None:
 
 def _add_projector(commands: Any) -> None:
     for name, run_, says in (
-        ("rebuild", _rebuild, "make the tables anew from the log, beside those that are read"),
-        ("retire", _retire, "drop all tables but those that are read"),
+        ("rebuild", _rebuild, "fill new read models from the log, and switch readers to them"),
+        ("retire", _retire, "drop the read models that are no longer read"),
     ):
         command = commands.add_parser(name, help=says)
-        # not None: that would hide what was said before the subcommand
+        # not None: that would hide an option that stands before the subcommand
         command.add_argument("--config", type=Path, default=argparse.SUPPRESS, help="TOML file")
+        command.add_argument(
+            "--group", default="", metavar="NAME", help="only this projection group; default: all"
+        )
         command.set_defaults(run=run_)
 
 
 def _add_people(commands: Any) -> None:
-    retry = commands.add_parser("retry", help="take what is in quarantine through the tables again")
+    retry = commands.add_parser("retry", help="project what is in quarantine again")
     retry.add_argument("--config", type=Path)
     retry.set_defaults(run=_retry)
     refusals = commands.add_parser(
@@ -228,14 +231,14 @@ def _rebuild(arguments: argparse.Namespace) -> int:
     from secaplane.cli.processes import projector
 
     logs.set_up("rebuild", "WARNING")
-    return run(lambda: projector.rebuild_now(read(arguments.config)))
+    return run(lambda: projector.rebuild_now(read(arguments.config), arguments.group))
 
 
 def _retire(arguments: argparse.Namespace) -> int:
     from secaplane.cli.processes import projector
 
     logs.set_up("retire", "WARNING")
-    return run(lambda: projector.retire_now(read(arguments.config)))
+    return run(lambda: projector.retire_now(read(arguments.config), arguments.group))
 
 
 def _keyring(arguments: argparse.Namespace) -> int:

@@ -35,6 +35,7 @@ PROBLEMS: dict[type[errors.Refusal], tuple[int, str, str]] = {
     errors.UnsupportedMediaType: (415, *_UNREADABLE),
     errors.Invalid: (422, "validation-error", "Unprocessable Entity"),
     errors.RateLimited: (429, *_UNREADABLE),
+    errors.Damaged: (500, *_OURS),
     errors.Unavailable: (503, *_OURS),
 }
 DEFECT = (500, *_OURS)

@@ -16,8 +16,11 @@ from secaplane.eventlog.subjects import subject
 from secaplane.model.shape import Ref, Resource
 
 EVERY_EVENTS = 100
-FORMAT = 1
-"""Counts up when `Resource` or `evolve` changes: older snapshots are then not found any more."""
+FORMAT = 2
+"""Counts up when `Resource` or `evolve` changes: snapshots of another format are not found."""
+DIGEST = "8e5a6976a950005c"
+"""The digest of `Resource` and `evolve` in this format. A test compares it
+(tests/rules/test_layouts.py) and prints the new one."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Resource).decode

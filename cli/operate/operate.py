@@ -16,18 +16,28 @@ from secaplane.command.submit import submit
 from secaplane.kinds import KINDS
 from secaplane.model.document import encode
 from secaplane.model.events import Actor
-from secaplane.model.shape import Json
+from secaplane.model.shape import Json, Ref
+from secaplane.projector.groups import groups
 from secaplane.projector.retry import retry
+from secaplane.readmodel.schema.active import find
+from secaplane.readmodel.schema.tables import open_pool
 from secaplane.sealing.sealer import Keyring
 
 
 async def retry_quarantine(config: Config) -> int:
-    """0 when the quarantine is empty afterwards."""
-    async with with_deadline(process_dependencies(config, writes_tables=True)) as process:
-        still = await retry(process.pool, process.log, region=config.site.region)
-    for ref, reason in still.items():
+    """0 when the quarantine of every projection group is empty afterwards."""
+    failed = dict[Ref, str]()
+    async with with_deadline(process_dependencies(config)) as process:
+        for group in groups():
+            read_model = await find(config.postgres.url, group.tables)
+            pool = await open_pool(config.postgres.url, schema=read_model, writes=True)
+            try:
+                failed |= await retry(pool, process.log, group, region=config.site.region)
+            finally:
+                pool.terminate()
+    for ref, reason in failed.items():
         print(f"{ref.kind} {ref.path}: {reason}")
-    return 1 if still else 0
+    return 1 if failed else 0
 
 
 async def revoke(config: Config, spec: Json) -> int:

@@ -31,14 +31,16 @@ from secaplane.readmodel.schema.active import (
     active,
     open_read_model_pool,
 )
+from secaplane.readmodel.schema.resources import RESOURCES
 from secaplane.sealing.sealer import Keyring, Sealer
 
 T = TypeVar("T")
 RETRY_S = 0.1
 RETRY_S_MAX = 2.0
-LOOK_EVERY_S = 1.0
-TURN_S_MAX = 10.0
-"""Nobody waits longer for a read model that is not announced; then it is looked for again."""
+CHECK_EVERY_S = 1.0
+SWITCH_S_MAX = 10.0
+"""Seconds to wait for the announcements of another read model; then the active one is looked up
+again."""
 SOON_S_MAX = 10.0
 log = logging.getLogger("secaplane.connect")
 
@@ -58,8 +60,8 @@ class ProcessDependencies:
 async def process_dependencies(
     config: Config, *, writes_log: bool = False, writes_tables: bool = False
 ) -> AsyncIterator[ProcessDependencies]:
-    """NATS, PostgreSQL, and what hangs on them; waits until both answer, and until there is a read
-    model of this release's layout. `writes_tables` is for who repairs rows."""
+    """NATS, PostgreSQL, and what is built on them; waits until both answer, and until there is a
+    read model of this release's layout. `writes_tables` is for subcommands that repair rows."""
     async with (
         connected_log(config, writes_log=writes_log) as (client, events, cache),
         following_read_model(config, client, writes=writes_tables) as (reading, progress),
@@ -99,29 +101,29 @@ async def connected_log(
 async def following_read_model(
     config: Config, client: Client, *, writes: bool = False
 ) -> AsyncIterator[tuple[ReadModelPool, Progress]]:
-    """The active read model, and the announcements of how far it is; both turn to another one when
-    that becomes active, and whoever holds them need not know."""
+    """The active read model of the group `resources`, and its progress. Both switch when another
+    one becomes active; the code that uses them need not know."""
     reading = await connect_postgres(config, writes=writes)
     try:
         progress = Progress()
         announcements = Announcements(client, progress, streams=streams(config).names)
         await announcements.listen(reading.read_model)
         async with asyncio.TaskGroup() as group:
-            watching = group.create_task(_turn(reading, announcements))
+            switching = group.create_task(_switch(reading, announcements))
             yield reading, progress
-            watching.cancel()
+            switching.cancel()
     finally:
         reading.pool.terminate()
 
 
-async def _turn(reading: ReadModelPool, announcements: Announcements) -> None:
+async def _switch(reading: ReadModelPool, announcements: Announcements) -> None:
     while True:
-        await asyncio.sleep(LOOK_EVERY_S)
+        await asyncio.sleep(CHECK_EVERY_S)
         with suppress(*tables.DATABASE_UNAVAILABLE, *CONNECTION_ERRORS):
-            found = await active(reading.pool)
+            found = await active(reading.pool, reading.group)
             if found is not None and found != reading.read_model:
-                async with asyncio.timeout(TURN_S_MAX):
-                    await announcements.switch(found, then=partial(reading.turn, found))
+                async with asyncio.timeout(SWITCH_S_MAX):
+                    await announcements.switch(found, then=partial(reading.switch, found))
                 log.info("switched to another read model", extra={"read_model": found})
 
 
@@ -161,7 +163,8 @@ async def connect_nats(config: Config) -> Client:
 async def connect_postgres(config: Config, *, writes: bool = False) -> ReadModelPool:
     size = config.postgres.connections
     return await retrying(
-        lambda: open_read_model_pool(config.postgres.url, size=size, writes=writes), *NOT_YET
+        lambda: open_read_model_pool(config.postgres.url, RESOURCES, size=size, writes=writes),
+        *NOT_YET,
     )
 
 

@@ -41,6 +41,7 @@ from secaplane.policy.grants.policy import KINDS_OF_POLICY, Policy
 from secaplane.policy.tokens.revocations import KINDS_OF_REVOCATION, Revocations
 from secaplane.policy.watch import PolicyWatch
 from secaplane.query import http as reads
+from secaplane.query.read import ReadDependencies
 from secaplane.readmodel import questions
 from secaplane.readmodel.batching import BatchedReads
 from secaplane.readmodel.progress import REACHED_S_MAX
@@ -67,7 +68,7 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         refusals = audit_writer(process.nats, config, metrics, makes=side != "query")
         witness = audit_recorder(config, refusals)
         guard = Guard(believed.tokens, policy, witness, _rates(config))
-        for reached in (await questions.checkpoints(process.pool, "resources")).values():
+        for reached in (await questions.checkpoints(process.pool)).values():
             process.progress.announce(reached)
         vitals = HealthProbe(process.log, process.pool, process.progress.position, metrics)
         group.create_task(vitals.run())
@@ -78,9 +79,9 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
             routes += writes.routes(_writer(process, config, guard, watch, base_url))
             routes += reviews.routes(guard)
         if side in ("query", "serve"):
-            together = BatchedReads(process.pool)
-            group.create_task(together.run())
-            routes += reads.routes(_reader(process, config, guard, together))
+            batched = BatchedReads(process.pool)
+            group.create_task(batched.run())
+            routes += reads.routes(_read_dependencies(process, config, batched), guard)
         application = app.build(
             routes,
             metrics=metrics,
@@ -153,18 +154,17 @@ def _writer(
     )
 
 
-def _reader(
-    process: ProcessDependencies, config: Config, guard: Guard, together: BatchedReads
-) -> reads.ReadDependencies:
+def _read_dependencies(
+    process: ProcessDependencies, config: Config, batched: BatchedReads
+) -> ReadDependencies:
     async def reached(positions: Sequence[Position]) -> bool:
         return await process.progress.reached(positions, seconds=REACHED_S_MAX, patient=True)
 
-    return reads.ReadDependencies(
+    return ReadDependencies(
         pool=process.pool,
-        together=together,
-        guard=guard,
+        batched=batched,
         reached=reached,
-        opened=sealer(config).open_shown,
+        open_secrets=sealer(config).open_shown,
         page_keys=_page_keys(config),
     )
 
