@@ -1,4 +1,4 @@
-"""A simulated cloud in memory, without a wire: its making functions, as the cloud calls them."""
+"""The simulated cloud in memory, called directly instead of over HTTP."""
 
 from pathlib import Path
 from random import Random
@@ -19,9 +19,10 @@ from secaplane.plugins.simulated.wire import (
     ReadyAnswer,
     TerminalErrorAnswer,
 )
+from secaplane.reconcilers.fences import FenceSource
 
 NOON_S = 1_767_268_800.0
-OFFERED = read(STANDARD)
+CATALOGUE = read(STANDARD)
 SIZED: Json = {"skuRef": {"resource": "skus/seca.n1k"}}
 ROUTED: Json = {"zone": "a", "routeTableRef": {"resource": "route-tables/r"}}
 VOLUME: Json = {"sizeGB": 10, "skuRef": {"resource": "skus/seca.rd100"}}
@@ -38,12 +39,13 @@ def to(name: str) -> Json:
 
 
 class Scene:
-    """A cloud; what is made in it must be what the kind's status can be."""
+    """A cloud whose answers are checked against the status type of the kind."""
 
     def __init__(self) -> None:
         self.now_s = NOON_S
+        self.fences = FenceSource(epoch=1)
         state = CloudState(Path(":memory:"))
-        self.cloud = SimulatedCloud(state, OFFERED, lambda: self.now_s, Random(7).randbytes)
+        self.cloud = SimulatedCloud(state, CATALOGUE, lambda: self.now_s, Random(7).randbytes)
 
     def __enter__(self) -> Self:
         return self
@@ -61,9 +63,8 @@ class Scene:
         power: PowerState = "off",
         **bound: str,
     ) -> Answer:
-        return self.cloud.ensure(
-            uid or kind, _wish(kind, spec, uid or kind, workspace, power, bound)
-        )
+        desired = _desired(kind, spec, uid or kind, workspace, power, bound)
+        return self.cloud.ensure(uid or kind, desired, self.fences.next())
 
     def made(self, kind: str, spec: Json, **more: Any) -> Json:
         answer = self.ask(kind, spec, **more)
@@ -80,13 +81,14 @@ class Scene:
         return isinstance(self.ask(kind, spec, **more), InProgressAnswer)
 
     def act(self, uid: str, action: str, key: int) -> None:
-        wish = _wish("instance", MACHINE, uid, "w", None, {})
-        self.cloud.act(uid, key, ActionRequest(action=action, desired=wish))
+        desired = _desired("instance", MACHINE, uid, "w", None, {})
+        request = ActionRequest(action=action, desired=desired)
+        self.cloud.act(uid, key, request, self.fences.next())
 
     def remove(self, uid: str) -> None:
-        assert self.cloud.remove(uid) == ReadyAnswer()
+        assert self.cloud.remove(uid, self.fences.next()) == ReadyAnswer()
 
-    # what many tests begin with
+    # what many tests start from
 
     def network(self, cidr: Json, *more: Json, uid: str = "network", **rest: Any) -> Json:
         spec = SIZED | {"cidr": cidr} | ({"additionalCidrs": list(more)} if more else {})
@@ -94,21 +96,19 @@ class Scene:
 
     def subnet(self, cidr: Json, *, uid: str = "subnet", zone: str = "a", above: str = "") -> Json:
         spec = ROUTED | {"cidr": cidr, "zone": zone}
-        status = self.made("subnet", spec, uid=uid, network=above or "network")
-        found: Json = status["cidr"]
-        return found
+        cidrs: Json = self.made("subnet", spec, uid=uid, network=above or "network")["cidr"]
+        return cidrs
 
     def nic(
         self, *addresses: str, uid: str = "nic", subnet: str = "subnet", **more: Any
     ) -> list[str]:
         spec = {"subnetRef": to(subnet), "addresses": list(addresses)}
-        found: list[str] = self.made("nic", spec, uid=uid, **{"/subnetRef": subnet}, **more)[
-            "addresses"
-        ]
-        return found
+        status = self.made("nic", spec, uid=uid, **{"/subnetRef": subnet}, **more)
+        reported: list[str] = status["addresses"]
+        return reported
 
 
-def _wish(
+def _desired(
     kind: str,
     spec: Json,
     uid: str,
@@ -122,5 +122,5 @@ def _wish(
         spec=spec,
         power=power,
         targets={place: other for place, other in bound.items() if place.startswith("/")},
-        around={place: other for place, other in bound.items() if not place.startswith("/")},
+        parents={place: other for place, other in bound.items() if not place.startswith("/")},
     )
