@@ -14,7 +14,7 @@ from tests.bench import (
     restart_figures,
 )
 from tests.bench.figures import Figure, figure, keep, table
-from tests.stand import stand
+from tests.plane import running_plane
 
 
 async def main(*, growth_only: bool) -> None:
@@ -29,10 +29,10 @@ async def main(*, growth_only: bool) -> None:
 
 async def everything_small() -> dict[str, Figure]:
     found = catalogue_figures.measure()
-    async with stand() as house:
-        found["rss_mib"] = figure([max(house.rss_mib().values())], "MiB")
-        found |= await http_figures.measure(house)
-        found |= await log_figures.measure(house)
+    async with running_plane() as plane:
+        found["rss_mib"] = figure([max(plane.rss_mib().values())], "MiB")
+        found |= await http_figures.measure(plane)
+        found |= await log_figures.measure(plane)
     found |= await policy_figures.measure(found["get_per_second"].median)
     return found | await log_figures.measure_histories()
 

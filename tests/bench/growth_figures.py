@@ -26,7 +26,7 @@ from secaplane.query.pages import skip_token
 from secaplane.readmodel.schema.tables import READ_MODEL
 from tests.bench.figures import Figure, figure
 from tests.bench.http_figures import settled
-from tests.stand import CATALOGUE, TENANT, VOLUME, Stand, config
+from tests.plane import CATALOGUE, TENANT, VOLUME, RunningPlane, config
 
 REPEATS = 5
 FEW, MANY = 1_000, 1_000_000
@@ -64,39 +64,39 @@ async def measure() -> dict[str, Figure]:
     try:
         (folder / "catalogue.toml").write_text(CATALOGUE)
         async with Supervisor(folder / "logs") as children:
-            house = DevPlane(config(folder), folder, 0, lasting=False)
-            await house.start(children)
-            stand = Stand(house, children, folder)
-            async with aiohttp.ClientSession(headers=stand.headers) as session:
-                return await _grown(stand, session)
+            dev = DevPlane(config(folder), folder, 0, lasting=False)
+            await dev.start(children)
+            plane = RunningPlane(dev, children, folder)
+            async with aiohttp.ClientSession(headers=plane.headers) as session:
+                return await _grown(plane, session)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _grown(stand: Stand, session: aiohttp.ClientSession) -> dict[str, Figure]:
-    await _put(session, stand.workspace("w"), {"spec": {}})
-    await _put(session, stand.volume("w", TEMPLATE), LABELLED)
-    await settled(stand)
+async def _grown(plane: RunningPlane, session: aiohttp.ClientSession) -> dict[str, Figure]:
+    await _put(session, plane.workspace("w"), {"spec": {}})
+    await _put(session, plane.volume("w", TEMPLATE), LABELLED)
+    await settled(plane)
 
     async def asked(path: str) -> float:
         began = time.perf_counter()
-        async with session.get(stand.house.url + path) as answer:
+        async with session.get(plane.dev.url + path) as answer:
             body = await answer.read()
             assert answer.status == 200, body
         return time.perf_counter() - began
 
-    await _copy(stand, 1, FEW)
+    await _copy(plane, 1, FEW)
     few = [await _get_s(asked, FEW) for _ in range(REPEATS)]
-    await _copy(stand, FEW + 1, MANY)
+    await _copy(plane, FEW + 1, MANY)
     many = [await _get_s(asked, MANY) for _ in range(REPEATS)]
-    return await _lists(stand, asked) | {
+    return await _lists(plane, asked) | {
         "get_growth": figure([b / a for a, b in zip(few, many, strict=True)], "ratio")
     }
 
 
-async def _lists(stand: Stand, asked: Ask) -> dict[str, Figure]:
+async def _lists(plane: RunningPlane, asked: Ask) -> dict[str, Figure]:
     first = f"{URL}?limit={PAGE}"
-    last = f"{first}&skipToken={_token(stand)}"
+    last = f"{first}&skipToken={_token(plane)}"
     borne = f"{first}&labels=tenth%3Dyes"
     took: dict[str, list[float]] = {first: [], last: [], borne: []}
     for _ in range(REPEATS):
@@ -117,12 +117,12 @@ def _ratio(these: list[float], those: list[float]) -> Figure:
     return figure([a / b for a, b in zip(these, those, strict=True)], "ratio")
 
 
-def _token(stand: Stand) -> str:
+def _token(plane: RunningPlane) -> str:
     """What the page before the last one would have ended with: nobody walks there in a bench."""
     after = MANY - PAGE
     listed = f"block-storage {COLLECTION} False "
     where = (f"v-{after:07}", 1_000_000_000 + after)
-    return skip_token(where, listed, _page_keys(stand.house.config))
+    return skip_token(where, listed, _page_keys(plane.dev.config))
 
 
 async def _get_s(asked: Ask, rows: int) -> float:
@@ -135,8 +135,8 @@ async def _put(session: aiohttp.ClientSession, url: str, body: Json) -> None:
         assert answer.status in (200, 201), await answer.text()
 
 
-async def _copy(stand: Stand, first: int, last: int) -> None:
-    connection = await asyncpg.connect(stand.house.postgres(embedded.OWNER))
+async def _copy(plane: RunningPlane, first: int, last: int) -> None:
+    connection = await asyncpg.connect(plane.dev.postgres(embedded.OWNER))
     try:
         await connection.execute(f"set search_path to {READ_MODEL}")
         await connection.execute(COPY.format(template=TEMPLATE), first, last)

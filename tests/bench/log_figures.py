@@ -33,8 +33,8 @@ from secaplane.readmodel.schema import tables
 from secaplane.reconcilers.reconcile import ReconcileDependencies, reconcile
 from secaplane.sealing.sealer import Keyring, Sealer
 from tests.bench.figures import Figure, figure
+from tests.plane import TENANT, VOLUME, RunningPlane, quiet_plane
 from tests.positions import STREAM, nth
-from tests.stand import TENANT, VOLUME, Stand, quiet_stand
 
 REPEATS = 5
 EVENTS_MAX = 20_000
@@ -45,30 +45,30 @@ Work = Callable[[Ref], Awaitable[None]]
 DATABASE = "cold"
 
 
-async def measure(stand: Stand) -> dict[str, Figure]:
-    client = await nats.connect(stand.house.nats("everything"))
+async def measure(plane: RunningPlane) -> dict[str, Figure]:
+    client = await nats.connect(plane.dev.nats("everything"))
     try:
-        return await _project(stand, client)
+        return await _project(plane, client)
     finally:
         await client.close()
 
 
 async def measure_histories() -> dict[str, Figure]:
-    async with quiet_stand() as stand:
-        client = await nats.connect(stand.house.nats("everything"))
+    async with quiet_plane() as plane:
+        client = await nats.connect(plane.dev.nats("everything"))
         try:
-            return await _histories(stand, client)
+            return await _histories(plane, client)
         finally:
             await client.close()
 
 
-async def _project(stand: Stand, client: Client) -> dict[str, Figure]:
+async def _project(plane: RunningPlane, client: Client) -> dict[str, Figure]:
     log = JetStreamLog(client, streams=Streams("SECA"), region="eu-1")
     end = nth(min(await log.end(STREAM), EVENTS_MAX))
     ratios, ours = [], []
     for _ in range(REPEATS):
         read_s = await _read_s(client, end)
-        project_s = await _project_s(stand, client, log, end)
+        project_s = await _project_s(plane, client, log, end)
         ours.append(end / project_s)
         ratios.append(read_s / project_s)
     return {
@@ -89,8 +89,10 @@ async def _read_s(client: Client, end: Position) -> float:
     return took
 
 
-async def _project_s(stand: Stand, client: Client, log: JetStreamLog, end: Position) -> float:
-    async with _database(stand) as url:
+async def _project_s(
+    plane: RunningPlane, client: Client, log: JetStreamLog, end: Position
+) -> float:
+    async with _database(plane) as url:
         await tables.prepare(url)
         pool = await tables.open_pool(url, writes=True)
         announcer = Announcer(client, stream="COLD", read_model=DATABASE)
@@ -106,9 +108,9 @@ async def _project_s(stand: Stand, client: Client, log: JetStreamLog, end: Posit
 
 
 @asynccontextmanager
-async def _database(stand: Stand) -> AsyncIterator[str]:
+async def _database(plane: RunningPlane) -> AsyncIterator[str]:
     """A database of its own, with no row in it."""
-    url = stand.house.postgres("secaplane")
+    url = plane.dev.postgres("secaplane")
     connection = await asyncpg.connect(url)
     try:
         await connection.execute(f"drop database if exists {DATABASE} with (force)")
@@ -119,11 +121,11 @@ async def _database(stand: Stand) -> AsyncIterator[str]:
         await connection.close()
 
 
-async def _histories(stand: Stand, client: Client) -> dict[str, Figure]:
+async def _histories(plane: RunningPlane, client: Client) -> dict[str, Figure]:
     """PUT and look, each with folds that know nothing, on a long history and on a short one."""
     log = JetStreamLog(client, streams=Streams("SECA"), region="eu-1")
     snapshots = KeyValueSnapshots(client, stream="SECA", region="eu-1")
-    plugin = SimulatedPlugin(stand.house.config.cloud.url)
+    plugin = SimulatedPlugin(plane.dev.config.cloud.url)
     await log.prepare()
     await snapshots.prepare()
     long, short = _ref("long"), _ref("short")

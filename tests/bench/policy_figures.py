@@ -34,8 +34,8 @@ from tests import plain_policy
 from tests.bench.figures import Figure, figure
 from tests.flows.client import Answer, at, client_of
 from tests.flows.several import several
+from tests.plane import RunningPlane, running_plane
 from tests.positions import nth
-from tests.stand import Stand, stand
 
 ROLES, ASSIGNMENTS, MANY = 1_000, 10_000, 100_000
 FIRSTS, REMEMBERED = 1_000, 20_000
@@ -62,9 +62,9 @@ from generate_series(1, $3::int) as n
 async def measure(gets_per_second: float) -> dict[str, Figure]:
     thresholds = gc.get_threshold()
     gc_tuning.starting()
-    async with stand() as house:
-        starts = await _starts(house)
-        guarding = await _guarding_us(house)
+    async with running_plane() as plane:
+        starts = await _starts(plane)
+        guarding = await _guarding_us(plane)
     few, many = _policy(ASSIGNMENTS), _policy(MANY)
     gc_tuning.ready()
     firsts = [_firsts_us(few, n) for n in range(REPEATS)]
@@ -176,14 +176,14 @@ def _of_one_policy(luck: random.Random) -> int:
     return found
 
 
-async def _starts(house: Stand) -> dict[str, Figure]:
+async def _starts(plane: RunningPlane) -> dict[str, Figure]:
     """In a house whose tables hold so many assignments, which its log knows nothing of."""
-    await _fill(house)
-    settings = house.house.config
+    await _fill(plane)
+    settings = plane.dev.config
     config = replace(
         settings,
-        nats=replace(settings.nats, url=house.house.nats("everything")),
-        postgres=replace(settings.postgres, url=house.house.postgres(embedded.OWNER)),
+        nats=replace(settings.nats, url=plane.dev.nats("everything")),
+        postgres=replace(settings.postgres, url=plane.dev.postgres(embedded.OWNER)),
     )
     async with process_dependencies(config) as process:
         started = [await _started(process, config.nats.stream) for _ in range(REPEATS)]
@@ -193,9 +193,9 @@ async def _starts(house: Stand) -> dict[str, Figure]:
     }
 
 
-async def _fill(house: Stand) -> None:
+async def _fill(plane: RunningPlane) -> None:
     template = msgspec.json.encode(_assignment(0)).decode()
-    connection = await asyncpg.connect(house.house.postgres(embedded.OWNER))
+    connection = await asyncpg.connect(plane.dev.postgres(embedded.OWNER))
     try:
         await connection.execute(f"set search_path to {READ_MODEL}")
         await connection.execute(FILL, COLLECTION, template, MANY)
@@ -228,11 +228,11 @@ async def _started(process: ProcessDependencies, stream: str) -> tuple[float, fl
     return took, longest
 
 
-async def _guarding_us(house: Stand) -> list[float]:
+async def _guarding_us(plane: RunningPlane) -> list[float]:
     """Token and policy of one GET after the other, as in a process that has seen the caller."""
-    config, known = house.house.config, _policy(ASSIGNMENTS)
+    config, known = plane.dev.config, _policy(ASSIGNMENTS)
     known.learn([_administrator(config.dev.administrator)], nth(2))
-    scope = {"method": "GET", "path": "/", "headers": [*HEADERS, _authorization(house)]}
+    scope = {"method": "GET", "path": "/", "headers": [*HEADERS, _authorization(plane)]}
     async with trusted_issuers(config, Revocations(), Metrics()) as believed:
         witness = AuditRecorder(lambda entry: None, clock=now)
         guard = Guard(believed.tokens, known, witness)
@@ -253,8 +253,8 @@ def _administrator(sub: str) -> Resource:
     return _made(Ref("role-assignment", f"{COLLECTION}/administrators"), spec)
 
 
-def _authorization(house: Stand) -> tuple[bytes, bytes]:
-    return b"authorization", house.headers["Authorization"].encode()
+def _authorization(plane: RunningPlane) -> tuple[bytes, bytes]:
+    return b"authorization", plane.headers["Authorization"].encode()
 
 
 HEADERS = [(b"host", b"127.0.0.1"), (b"accept", b"*/*"), (b"user-agent", b"bench")]
@@ -264,10 +264,10 @@ async def _spread_ms() -> list[float]:
     """From the answer to a change until another process answers by it."""
     async with (
         several() as (made, reader),
-        client_of(made.house.url, made.token) as boss,
-        client_of(reader, made.house.token("reader")) as there,
+        client_of(made.dev.url, made.token) as boss,
+        client_of(reader, made.dev.token("reader")) as there,
     ):
-        tenant = made.house.config.dev.tenant
+        tenant = made.dev.config.dev.tenant
         role, images = at("role", "reader", tenant=tenant), at("image", tenant=tenant)
         held = {"subs": ["reader"], "roles": ["reader"], "scopes": [{}]}
         await boss.made(role, _reading("skus/*"))

@@ -29,8 +29,8 @@ from secaplane.projector.folding import fold
 from secaplane.projector.rebuild import switch
 from secaplane.readmodel.schema import tables
 from tests.bench.figures import Figure, figure
+from tests.plane import CATALOGUE, OWN, TENANT, VOLUME, config, start_seconds
 from tests.positions import nth
-from tests.stand import CATALOGUE, OWN, TENANT, VOLUME, config, start_seconds
 
 REPEATS = 5
 LONG, SHORT = 200_000, 200
@@ -59,29 +59,29 @@ async def measure() -> dict[str, Figure]:
 async def _restarts(folder: Path) -> list[float]:
     """NATS and PostgreSQL stay up."""
     took = []
-    house = DevPlane(config(folder), folder, 0, lasting=True)
+    dev = DevPlane(config(folder), folder, 0, lasting=True)
     async with Supervisor(folder / "logs") as servers:
-        await servers.start(house.nats_server())
-        await servers.start(await house.postgres_server())
+        await servers.start(dev.nats_server())
+        await servers.start(await dev.postgres_server())
         for _ in range(REPEATS + 1):
             async with Supervisor(folder / "logs") as own:
-                took.append(await start_seconds(house, own, OWN))
+                took.append(await start_seconds(dev, own, OWN))
     return took[1:]
 
 
 async def _seed(folder: Path, events: int) -> None:
     (folder / "catalogue.toml").write_text(CATALOGUE)
-    house = DevPlane(config(folder), folder, 0, lasting=True)
-    seeded = await _seed_log(house, folder, events)
+    dev = DevPlane(config(folder), folder, 0, lasting=True)
+    seeded = await _seed_log(dev, folder, events)
     async with Supervisor(folder / "logs") as servers:
-        await servers.start(await house.postgres_server())
-        await _seed_rows(house, seeded)
+        await servers.start(await dev.postgres_server())
+        await _seed_rows(dev, seeded)
 
 
-async def _seed_log(house: DevPlane, folder: Path, events: int) -> list[RecordedEvent]:
+async def _seed_log(dev: DevPlane, folder: Path, events: int) -> list[RecordedEvent]:
     async with Supervisor(folder / "logs") as servers:
-        await servers.start(_hasty(house, folder))
-        client = await _patient_client(house.nats("everything"))
+        await servers.start(_hasty(dev, folder))
+        client = await _patient_client(dev.nats("everything"))
         await JetStreamLog(client, streams=Streams("SECA"), region=REGION).prepare()
         pages = [_page(n) for n in range(events)]
         for first in range(0, events, IN_FLIGHT):
@@ -95,9 +95,9 @@ async def _seed_log(house: DevPlane, folder: Path, events: int) -> list[Recorded
     return [page.at(nth(n)) for n, page in enumerate(pages, start=1)]
 
 
-def _hasty(house: DevPlane, folder: Path) -> ChildProcess:
+def _hasty(dev: DevPlane, folder: Path) -> ChildProcess:
     """The server as it is shipped, but for the fsync of each message."""
-    shipped = house.nats_server()
+    shipped = dev.nats_server()
     config = folder / "hasty.conf"
     config.write_text(Path(shipped.argv[2]).read_text().replace("sync_interval: always", ""))
     return replace(shipped, argv=(shipped.argv[0], "-c", str(config)))
@@ -128,8 +128,8 @@ def _page(n: int) -> NewEvent:
     )
 
 
-async def _seed_rows(house: DevPlane, seeded: list[RecordedEvent]) -> None:
-    url = house.postgres(embedded.OWNER)
+async def _seed_rows(dev: DevPlane, seeded: list[RecordedEvent]) -> None:
+    url = dev.postgres(embedded.OWNER)
     await _patient_tables(url)
     filled = statement.filled(fold({}, seeded, REGION))
     pool = await tables.open_pool(url)

@@ -12,16 +12,16 @@ from secaplane.eventlog.jetstream import JetStreamLog
 from secaplane.eventlog.streams import Streams
 from tests.flows.client import Client, client_of
 from tests.flows.crashing import Scene, scene_of
-from tests.flows.dev_house import DevHouse, Said, configured, dev
+from tests.flows.dev_plane import DevDetails, DevProcess, configured, dev
 from tests.flows.planning import prepare
+from tests.plane import RunningPlane, kept
 from tests.servers import STREAM, connected
-from tests.stand import Stand, kept
 
 _number = count(1)
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevHouse]:
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevProcess]:
     """Started once, as a person would start it."""
     arguments = ("--ephemeral", "--port", "0", "--json")
     with dev(tmp_path_factory.mktemp("house"), *arguments) as started:
@@ -29,9 +29,9 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevHouse]:
 
 
 @pytest.fixture
-def operator(client: Client, said: Said) -> Client:
+def operator(client: Client, details: DevDetails) -> Client:
     """Whom the configuration names."""
-    return client.by(said.operator_token)
+    return client.by(details.operator_token)
 
 
 @pytest.fixture
@@ -41,15 +41,15 @@ def tenant(workspace: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def stand() -> Iterator[Stand]:
+def own_plane() -> Iterator[RunningPlane]:
     """A house that may be shaken, for one file of flows."""
     with kept(Config()) as made:
         yield made
 
 
 @pytest.fixture
-async def scene(stand: Stand) -> AsyncIterator[Scene]:
-    async with scene_of(stand) as made:
+async def scene(own_plane: RunningPlane) -> AsyncIterator[Scene]:
+    async with scene_of(own_plane) as made:
         yield made
 
 
@@ -76,7 +76,7 @@ spec = { vCPU = 1, ram = 1 }
 
 
 @pytest.fixture(scope="session")
-def other_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevHouse]:
+def other_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevProcess]:
     """One with a configuration: another region, another dialect, a catalogue of its own."""
     place = tmp_path_factory.mktemp("other")
     (place / "catalogue.toml").write_text(CATALOGUE)
@@ -86,34 +86,34 @@ def other_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevHouse]:
 
 
 @pytest.fixture
-async def secatest(other_house: DevHouse) -> AsyncIterator[Client]:
+async def secatest(other_plane: DevProcess) -> AsyncIterator[Client]:
     """The administrator of the house that speaks the dialect of the conformance runner."""
-    async with client_of(other_house.said.url, other_house.said.token) as caller:
+    async with client_of(other_plane.details.url, other_plane.details.token) as caller:
         yield caller
 
 
 @pytest.fixture
-def said(house: DevHouse) -> Said:
-    return house.said
+def details(plane: DevProcess) -> DevDetails:
+    return plane.details
 
 
 @pytest.fixture(scope="session")
-def peopled(house: DevHouse) -> Said:
+def peopled(plane: DevProcess) -> DevDetails:
     """The same house, with one resource of each kind in it that others can point to or lie in."""
 
     async def people() -> None:
-        async with client_of(house.said.url, house.said.token) as caller:
+        async with client_of(plane.details.url, plane.details.token) as caller:
             await prepare(caller)
 
     with ThreadPoolExecutor(1) as thread:  # whose loop is nobody else's
         thread.submit(lambda: asyncio.run(people())).result()
-    return house.said
+    return plane.details
 
 
 @pytest.fixture
-async def client(said: Said) -> AsyncIterator[Client]:
+async def client(details: DevDetails) -> AsyncIterator[Client]:
     """The administrator of the tenant."""
-    async with client_of(said.url, said.token) as caller:
+    async with client_of(details.url, details.token) as caller:
         yield caller
 
 
@@ -124,7 +124,7 @@ def workspace() -> str:
 
 
 @pytest.fixture
-async def log(said: Said) -> AsyncIterator[JetStreamLog]:
+async def log(details: DevDetails) -> AsyncIterator[JetStreamLog]:
     """What the house wrote, read as the house reads it."""
-    async with connected(said.nats) as nats:
-        yield JetStreamLog(nats, streams=Streams(STREAM), region=said.region)
+    async with connected(details.nats) as nats:
+        yield JetStreamLog(nats, streams=Streams(STREAM), region=details.region)

@@ -22,8 +22,8 @@ from secaplane.model.position import BEGINNING
 from secaplane.readmodel.schema import tables
 from tests.flows.client import Answer, Client, client_of
 from tests.flows.simulated_site import Site
+from tests.plane import RunningPlane
 from tests.servers import STREAM, connected
-from tests.stand import Stand
 
 SO_S_MAX = 60.0
 POLL_S = 0.02
@@ -62,12 +62,14 @@ async def taken(client: Client, path: str, body: object) -> Answer:
 class Scene:
     """A stand, and all that looks at it from outside: caller, log, tables, cloud."""
 
-    def __init__(self, stand: Stand, client: Client, log: JetStreamLog, site: Site) -> None:
-        self.stand, self.client, self.log, self.site = stand, client, log, site
+    def __init__(
+        self, own_plane: RunningPlane, client: Client, log: JetStreamLog, site: Site
+    ) -> None:
+        self.plane, self.client, self.log, self.site = own_plane, client, log, site
         self.killed: set[str] = set()
 
     def pid(self, name: str) -> int:
-        return self.stand.children.pid(name)
+        return self.plane.children.pid(name)
 
     async def kill(self, name: str) -> None:
         """SIGKILL; returns when its supervisor has started another."""
@@ -103,7 +105,7 @@ class Scene:
 
     @asynccontextmanager
     async def pool(self, schema: str = tables.READ_MODEL) -> AsyncIterator[Pool]:
-        url = self.stand.house.postgres(OWNER)
+        url = self.plane.dev.postgres(OWNER)
         if schema != tables.READ_MODEL:
             await tables.prepare(url, schema)
         pool = await tables.open_pool(url, schema=schema)
@@ -126,29 +128,29 @@ class Scene:
     @asynccontextmanager
     async def another_serve(self, nats_url: str = "") -> AsyncIterator[Client]:
         """A second process that answers, on the same log and tables; killed at the end."""
-        process, port = self.stand.house.process("serve"), free_port()
+        process, port = self.plane.dev.process("serve"), free_port()
         environment = process.environment | {"SECAPLANE_HTTP_PORT": str(port)}
         if nats_url:
             environment["SECAPLANE_NATS_URL"] = nats_url
-        async with Supervisor(self.stand.folder / "logs") as children:
+        async with Supervisor(self.plane.folder / "logs") as children:
             await children.start(ChildProcess("another", process.argv, environment, announces=True))
             await children.ready("another")
             url = f"http://127.0.0.1:{port}"
-            async with client_of(url, self.stand.token) as client:
+            async with client_of(url, self.plane.token) as client:
                 yield client
 
 
 @asynccontextmanager
-async def scene_of(stand: Stand) -> AsyncIterator[Scene]:
-    house = stand.house
+async def scene_of(own_plane: RunningPlane) -> AsyncIterator[Scene]:
+    dev = own_plane.dev
     async with (
-        client_of(house.url, stand.token) as client,
-        connected(house.nats("everything")) as nats,
+        client_of(dev.url, own_plane.token) as client,
+        connected(dev.nats("everything")) as nats,
     ):
-        log = JetStreamLog(nats, streams=Streams(STREAM), region=house.config.site.region)
-        site = Site(int(house.config.cloud.url.rpartition(":")[2]))
+        log = JetStreamLog(nats, streams=Streams(STREAM), region=dev.config.site.region)
+        site = Site(int(dev.config.cloud.url.rpartition(":")[2]))
         try:
-            yield Scene(stand, client, log, site)
+            yield Scene(own_plane, client, log, site)
         finally:
             await site.plugin.close()
 

@@ -5,7 +5,7 @@ import pytest
 
 from secaplane.model.shape import Json
 from tests.flows.client import JSON, Answer, Client, at
-from tests.flows.dev_house import DevHouse, Said
+from tests.flows.dev_plane import DevDetails, DevProcess
 from tests.flows.problems import refused
 
 MALLORY = "mallory@example.org"
@@ -56,7 +56,7 @@ async def status(client: Client, **spec: str) -> Json:
 
 
 async def test_what_is_allowed_is_allowed_by_something(
-    client: Client, house: DevHouse, workspace: str, jane: str, given: str
+    client: Client, plane: DevProcess, workspace: str, jane: str, given: str
 ) -> None:
     said = await status(client, caller=jane, verb="put", path=disk(workspace))
     revision = said.pop("policyRevision")
@@ -73,7 +73,7 @@ async def test_what_is_allowed_is_allowed_by_something(
             "workspace": workspace,
         },
     }
-    themselves = client.by(house.token(jane))
+    themselves = client.by(plane.token(jane))
     own = await status(themselves, caller=jane, verb="put", path=disk(workspace))
     assert own.pop("policyRevision") >= revision
     assert own == said
@@ -103,10 +103,10 @@ async def test_what_is_refused_is_refused_for_what_comes_nearest(
 
 
 async def test_what_a_review_says_is_what_happens(
-    client: Client, house: DevHouse, workspace: str, jane: str, given: str
+    client: Client, plane: DevProcess, workspace: str, jane: str, given: str
 ) -> None:
     await client.put(at("workspace", workspace), {})
-    themselves = client.by(house.token(jane))
+    themselves = client.by(plane.token(jane))
     paths = {
         "list": at("block-storage", workspace=workspace),
         "get": disk(workspace),
@@ -139,9 +139,9 @@ async def test_it_is_told_who_may(client: Client, workspace: str, jane: str, giv
 
 
 async def test_nobody_asks_about_another_tenant(
-    client: Client, said: Said, workspace: str, jane: str
+    client: Client, details: DevDetails, workspace: str, jane: str
 ) -> None:
-    operator, foreign = client.by(said.operator_token), f"t-{workspace}"
+    operator, foreign = client.by(details.operator_token), f"t-{workspace}"
     await operator.put(at("tenant", foreign), {"spec": {"administrators": [jane]}})
     theirs = at("workspace", "first", tenant=foreign)
     for tenant in (foreign, "absent"):
@@ -154,22 +154,22 @@ async def test_nobody_asks_about_another_tenant(
 
 
 async def test_who_may_not_see_assignments_asks_about_nobody_else(
-    client: Client, house: DevHouse, said: Said, workspace: str, jane: str, given: str
+    client: Client, plane: DevProcess, details: DevDetails, workspace: str, jane: str, given: str
 ) -> None:
-    themselves, path = client.by(house.token(jane)), disk(workspace)
+    themselves, path = client.by(plane.token(jane)), disk(workspace)
     for caller in ({"caller": "admin@example.org"}, {}):
         answer = await review(themselves, verb="get", path=path, **caller)
         assert refused(answer, 403) == []
-    operator = client.by(said.operator_token)
+    operator = client.by(details.operator_token)
     assert refused(await review(operator, caller=jane, verb="get", path=path), 403) == []
     anonymous = await review(client.by(None), caller=jane, verb="get", path=path)
     assert refused(anonymous, 401) == []
 
 
 async def test_a_stranger_learns_not_even_whether_there_is_a_tenant(
-    client: Client, house: DevHouse
+    client: Client, plane: DevProcess
 ) -> None:
-    stranger, said = client.by(house.token(MALLORY)), set()
+    stranger, said = client.by(plane.token(MALLORY)), set()
     for tenant in ("demo", "absent"):
         path = at("workspace", "x", tenant=tenant)
         answer = await review(stranger, tenant=tenant, caller=MALLORY, verb="get", path=path)

@@ -8,7 +8,7 @@ import pytest
 
 from secaplane.edge.serving.server import HEADERS_BYTES_MAX
 from tests.flows.client import JSON, VOLUME, Client, at
-from tests.flows.dev_house import Said
+from tests.flows.dev_plane import DevDetails
 from tests.flows.problems import refused
 
 HERE = at("workspace", "absent")
@@ -117,9 +117,9 @@ async def test_an_address_over_its_size_is_too_long_whoever_asks(client: Client)
             assert refused(answer, 414) == []
 
 
-async def test_a_head_without_an_end_is_cut_off(client: Client, said: Said) -> None:
+async def test_a_head_without_an_end_is_cut_off(client: Client, details: DevDetails) -> None:
     """Read to its end within the time: whether the refusal gets through or not, nobody listens."""
-    url = urlsplit(said.url)
+    url = urlsplit(details.url)
     reader, writer = await asyncio.open_connection(url.hostname, url.port)
     async with asyncio.timeout(CUT_OFF_S_MAX):
         with suppress(ConnectionError):

@@ -23,8 +23,8 @@ from secaplane.readmodel.schema import tables
 from tests.flows.client import INSTANCE, VOLUME, Answer, at
 from tests.flows.crashing import Scene, children_of, scene_of, taken, until, whole
 from tests.flows.read_models import assert_same, rebuild, rows
+from tests.plane import RunningPlane
 from tests.positions import STREAM
-from tests.stand import Stand
 
 LOAD = 32
 HELD_S, LATE_S = 60.0, 2.0
@@ -32,9 +32,9 @@ WRITTEN = (200, 201)
 
 
 @pytest.fixture
-async def scene(stand: Stand) -> AsyncIterator[Scene]:
+async def scene(own_plane: RunningPlane) -> AsyncIterator[Scene]:
     """Whom a test does not kill lives through it."""
-    async with scene_of(stand) as made:
+    async with scene_of(own_plane) as made:
         before = {name: made.pid(name) for name in PROCESSES}
         yield made
         await made.site.misbehave()
@@ -82,7 +82,7 @@ async def test_a_projector_killed_in_the_middle_of_a_batch_is_taken_up_where_it_
     await furnished(scene, "middle")
     await scene.at_rest()
     end = await scene.log.end(STREAM)
-    blocker = await asyncpg.connect(scene.stand.house.postgres(OWNER))
+    blocker = await asyncpg.connect(scene.plane.dev.postgres(OWNER))
     try:
         with scene.stopped("projector"):
             for n in range(6):

@@ -7,7 +7,7 @@ import pytest
 
 from secaplane.model.shape import Json
 from tests.flows.client import Answer, Client, at, client_of
-from tests.flows.dev_house import DevHouse, configured
+from tests.flows.dev_plane import DevProcess, configured
 from tests.flows.problems import refused
 
 MADE = ["active", "creating", "pending"]
@@ -29,15 +29,15 @@ READS: Json = {
 
 
 @pytest.fixture(scope="module")
-def lenient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevHouse]:
+def lenient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevProcess]:
     place = tmp_path_factory.mktemp("lenient")
     with configured(place, SETTINGS) as started:
         yield started
 
 
 @pytest.fixture
-async def client(lenient: DevHouse) -> AsyncIterator[Client]:
-    async with client_of(lenient.said.url, lenient.said.token) as caller:
+async def client(lenient: DevProcess) -> AsyncIterator[Client]:
+    async with client_of(lenient.details.url, lenient.details.token) as caller:
         yield caller
 
 
@@ -113,7 +113,7 @@ async def test_an_image_comes_before_its_volume(client: Client, here: str) -> No
 
 
 async def test_an_assignment_comes_before_its_role(
-    client: Client, lenient: DevHouse, here: str
+    client: Client, lenient: DevProcess, here: str
 ) -> None:
     name, sub = f"later-{here}", f"sub-{here}"
     assignment = at("role-assignment", name)
@@ -144,11 +144,11 @@ async def test_no_other_reference_is_deferred_by_that(
 
 
 async def test_nothing_of_another_tenant_is_bound(
-    client: Client, lenient: DevHouse, here: str
+    client: Client, lenient: DevProcess, here: str
 ) -> None:
     """What the caller may not get is not there, and cannot appear (CONTRACT: References)."""
     tenant, boss = f"of-{here}", client.by(lenient.token("boss"))
-    operator = client.by(lenient.said.operator_token)
+    operator = client.by(lenient.details.operator_token)
     await operator.made(at("tenant", tenant), {"spec": {"administrators": ["boss"]}})
     theirs = {"tenant": tenant, "workspace": "their"}
     await boss.made(at("workspace", "their", tenant=tenant), {})

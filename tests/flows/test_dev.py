@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from tests.flows.client import VOLUME, Client, at, client_of
-from tests.flows.dev_house import (
-    DevHouse,
+from tests.flows.dev_plane import (
+    DevProcess,
     dev,
     eventually,
     family,
@@ -30,18 +30,18 @@ WAIT_S_MAX = 30.0
 # --- what it says
 
 
-def test_it_says_what_it_promised_in_one_line(house: DevHouse) -> None:
-    said = msgspec.json.decode(house.line)
+def test_it_says_what_it_promised_in_one_line(plane: DevProcess) -> None:
+    said = msgspec.json.decode(plane.line)
     assert tuple(said) == KEYS
     assert tuple(said["pids"]) == PIDS
     assert all(process(pid).alive for pid in said["pids"].values())
     assert len(set(said["pids"].values())) == len(PIDS)
-    assert house.said.region == "eu-1"
-    assert house.said.tenant == "demo"
+    assert plane.details.region == "eu-1"
+    assert plane.details.tenant == "demo"
 
 
-async def test_a_configuration_is_applied(other_house: DevHouse, secatest: Client) -> None:
-    assert other_house.said.region == "eu-2"
+async def test_a_configuration_is_applied(other_plane: DevProcess, secatest: Client) -> None:
+    assert other_plane.details.region == "eu-2"
     (region,) = (await secatest.get(at("region"))).json["items"]
     assert (region["metadata"]["name"], region["spec"]["availableZones"]) == ("eu-2", ["z1"])
     assert (await secatest.get(at("storage-sku"))).names == ["tiny"]
@@ -75,7 +75,7 @@ async def test_the_printed_curl_works_and_data_outlive_a_restart(tmp_path: Path)
         async with client_of(url, token) as client:
             before = await client.made(disk, VOLUME)
     with dev(tmp_path, *arguments, "--json") as second:
-        async with client_of(second.said.url, token) as client:
+        async with client_of(second.details.url, token) as client:
             after = await client.get(disk)
             assert after.json == before.json
             assert after.headers["ETag"] == before.headers["ETag"]
@@ -94,20 +94,20 @@ async def test_the_printed_curl_works_and_data_outlive_a_restart(tmp_path: Path)
 def test_a_signal_ends_every_process_and_takes_the_folder_away(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    with dev(tmp_path, *FRESH) as house:
-        everybody = house.processes()
+    with dev(tmp_path, *FRESH) as plane:
+        everybody = plane.processes()
         assert len(everybody) > len(PIDS)
-        assert house.end(number) == (0, "")
+        assert plane.end(number) == (0, "")
     assert left_of(everybody) == []
     assert list(tmp_path.glob("secaplane-*")) == []
 
 
 def test_who_was_killed_before_leaves_nobody_behind(tmp_path: Path) -> None:
-    with dev(tmp_path, *FRESH) as house:
-        everybody = house.processes()
+    with dev(tmp_path, *FRESH) as plane:
+        everybody = plane.processes()
         for name in ("postgres", "nats", "serve", "cloud"):
-            process(house.said.pids[name]).kill()
-        assert house.end()[0] == 0
+            process(plane.details.pids[name]).kill()
+        assert plane.end()[0] == 0
     assert left_of(everybody) == []
     assert list(tmp_path.glob("secaplane-*")) == []
 
@@ -128,20 +128,20 @@ def test_a_house_that_is_stopped_while_it_starts_leaves_nothing(
 
 async def test_who_is_killed_is_started_again_and_the_house_works_on(tmp_path: Path) -> None:
     """And when the supervisor itself is killed, nobody stays."""
-    with dev(tmp_path, *FRESH) as house:
-        async with client_of(house.said.url, house.said.token) as client:
+    with dev(tmp_path, *FRESH) as plane:
+        async with client_of(plane.details.url, plane.details.token) as client:
             await client.made(at("workspace", "w"), {})
             for name in ("projector", "reconcilers", "serve", "cloud", "nats", "postgres"):
-                process(house.said.pids[name]).kill()
+                process(plane.details.pids[name]).kill()
                 await client.back()
                 disk = at("block-storage", f"after-{name}", workspace="w")
                 await client.made(disk, VOLUME)
             found = await client.get(at("block-storage", workspace="w"))
             assert len(found.names) == len(PIDS)
-        everybody = house.processes()
+        everybody = plane.processes()
         assert len(everybody) > len(PIDS)
-        house.supervisor.kill()
-        house.supervisor.wait()
+        plane.supervisor.kill()
+        plane.supervisor.wait()
         assert left_of(everybody) == []
 
 
@@ -159,17 +159,17 @@ def complaint(temporary: Path, *arguments: str) -> str:
     return line
 
 
-def test_a_port_in_use_is_told_in_one_line(house: DevHouse, tmp_path: Path) -> None:
-    port = house.said.url.rpartition(":")[2]
+def test_a_port_in_use_is_told_in_one_line(plane: DevProcess, tmp_path: Path) -> None:
+    port = plane.details.url.rpartition(":")[2]
     line = complaint(tmp_path, "--ephemeral", "--json", "--port", port)
     assert line.endswith(f"cannot listen on 127.0.0.1:{port}: Address already in use")
 
 
-def test_a_folder_in_use_is_told_in_one_line(house: DevHouse, tmp_path: Path) -> None:
-    folder = str(house.folder)
+def test_a_folder_in_use_is_told_in_one_line(plane: DevProcess, tmp_path: Path) -> None:
+    folder = str(plane.folder)
     line = complaint(tmp_path, "--folder", folder, "--port", "0", "--json")
     assert line.endswith(f"{folder} is in use by another `secaplane dev`")
-    assert all(process(pid).alive for pid in house.said.pids.values())
+    assert all(process(pid).alive for pid in plane.details.pids.values())
 
 
 def test_a_folder_that_cannot_be_is_told_in_one_line(tmp_path: Path) -> None:

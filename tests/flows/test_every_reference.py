@@ -15,7 +15,7 @@ from secaplane.model.kind import Kind, Link
 from secaplane.model.pointer import every
 from secaplane.model.shape import Json, Ref
 from tests.flows.client import Answer, Client, client_of
-from tests.flows.dev_house import DevHouse, Said
+from tests.flows.dev_plane import DevDetails, DevProcess
 from tests.flows.planning import (
     BASE,
     IDS,
@@ -38,7 +38,7 @@ UNDERSTOOD, NOTHING_THERE = 412, 422
 
 
 @pytest.fixture
-async def client(peopled: Said) -> AsyncIterator[Client]:
+async def client(peopled: DevDetails) -> AsyncIterator[Client]:
     async with client_of(peopled.url, peopled.token) as caller:
         yield caller
 
@@ -161,12 +161,12 @@ def _suffixes(kind: Kind, there: Ref, *, known: set[str]) -> Iterator[str]:
 
 @each
 async def test_what_the_caller_may_not_get_is_not_there(
-    client: Client, house: DevHouse, kind: Kind
+    client: Client, plane: DevProcess, kind: Kind
 ) -> None:
     """Somebody who may write this kind, and see the catalogue, and nothing else."""
     role = {"provider": kind.provider.name, "resources": [f"{kind.resource(url_of(kind))}/*"]}
     await grant(client, f"only-{kind.name}", role | {"verb": ["get", "list", "put"]})
-    somebody, mine = client.by(house.token(f"only-{kind.name}")), Ref("tenant", "tenants/demo")
+    somebody, mine = client.by(plane.token(f"only-{kind.name}")), Ref("tenant", "tenants/demo")
     for pointer, links in places(kind):
         there = target(links[0].to[0])
         if links[0].strict and not KINDS[there.kind].from_catalogue and there != mine:

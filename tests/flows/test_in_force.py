@@ -12,22 +12,22 @@ from secaplane.model.shape import Json
 from tests.flows.client import VOLUME, Answer, Client, at, client_of
 from tests.flows.crashing import Scene, scene_of
 from tests.flows.several import several
-from tests.stand import Stand, kept
+from tests.plane import RunningPlane, kept
 
 JANE = "jane@example.org"
 SILENT_S = 1.0
 
 
 @pytest.fixture(scope="module")
-def stand() -> Iterator[Stand]:
+def own_plane() -> Iterator[RunningPlane]:
     """A house that believes nothing for longer than a moment."""
     with kept(Config(auth=AuthSettings(stale_seconds=SILENT_S))) as made:
         yield made
 
 
 @pytest.fixture
-async def scene(stand: Stand) -> AsyncIterator[Scene]:
-    async with scene_of(stand) as made:
+async def scene(own_plane: RunningPlane) -> AsyncIterator[Scene]:
+    async with scene_of(own_plane) as made:
         yield made
 
 
@@ -48,7 +48,7 @@ async def test_an_event_says_who_caused_it_and_what_allowed_that_at_which_revisi
     scene: Scene, web: str
 ) -> None:
     given = await scene.client.made(at("role-assignment", "editors"), editors(JANE))
-    token = scene.stand.house.token(JANE)
+    token = scene.plane.dev.token(JANE)
     answer = await scene.client.by(token).put(web, VOLUME)
     assert answer.status == 201
     (made,) = [e for e in await scene.events() if e.position == position(answer)]
@@ -70,11 +70,11 @@ def position(answer: Answer) -> int:
 async def test_a_change_is_in_force_at_once_where_it_was_made_and_soon_everywhere() -> None:
     async with (
         several() as (made, query),
-        client_of(made.house.url, made.token) as boss,
-        client_of(made.house.url, made.house.token(JANE)) as here,
-        client_of(query, made.house.token(JANE)) as there,
+        client_of(made.dev.url, made.token) as boss,
+        client_of(made.dev.url, made.dev.token(JANE)) as here,
+        client_of(query, made.dev.token(JANE)) as there,
     ):
-        tenant = made.house.config.dev.tenant
+        tenant = made.dev.config.dev.tenant
         own, volumes = at("role", "reader", tenant=tenant), at("image", tenant=tenant)
         held = at("role-assignment", "readers", tenant=tenant)
         await boss.made(own, reading("skus/*"))
@@ -103,16 +103,16 @@ async def becomes(caller: Client, path: str, status: int) -> None:
 async def test_a_tenant_opens_what_it_has_to_everybody_and_to_nobody_else_what_others_have(
     scene: Scene,
 ) -> None:
-    operator = scene.client.by(scene.stand.house.token(OPERATOR))
+    operator = scene.client.by(scene.plane.dev.token(OPERATOR))
     for tenant in ("public", "closed"):
         spec = {"administrators": [f"boss-of-{tenant}"]}
         await operator.put(at("tenant", tenant), {"spec": spec})
         await operator.active(at("tenant", tenant))
-    boss = scene.client.by(scene.stand.house.token("boss-of-public"))
+    boss = scene.client.by(scene.plane.dev.token("boss-of-public"))
     opened = {"subs": ["*"], "roles": ["reader"], "scopes": [{"tenants": ["*"]}]}
     await boss.made(at("role", "reader", tenant="public"), reading("images/*"))
     await boss.made(at("role-assignment", "all", tenant="public"), {"spec": opened})
-    stranger = scene.client.by(scene.stand.house.token("somebody"))
+    stranger = scene.client.by(scene.plane.dev.token("somebody"))
     assert (await stranger.get(at("image", tenant="public"))).status == 200
     assert (await stranger.get(at("role", tenant="public"))).status == 403
     for tenant in ("closed", "demo", "absent"):
@@ -130,7 +130,7 @@ async def test_a_policy_that_cannot_be_known_lets_nobody_in(scene: Scene, web: s
             answer = await scene.client.get(web)
             assert answer.status == 503
             assert "Retry-After" in answer.headers
-            stranger = await scene.client.get(web, token=scene.stand.house.token("stranger"))
+            stranger = await scene.client.get(web, token=scene.plane.dev.token("stranger"))
             assert stranger.status == 503
             assert (await scene.client.get(web, token=None)).status == 401
     await becomes(scene.client, web, 200)

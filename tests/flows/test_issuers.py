@@ -7,7 +7,7 @@ import pytest
 
 from secaplane.policy.tokens.fetch import BYTES_MAX
 from tests.flows.client import Answer, Client, at, client_of
-from tests.flows.dev_house import DevHouse, configured
+from tests.flows.dev_plane import DevProcess, configured
 from tests.flows.problems import refused
 from tests.flows.provider import OpenIdProvider, ToldProvider, open_id_provider, told_provider
 from tests.rules.tokens import EC, EC_OTHER, signed
@@ -45,7 +45,7 @@ def told() -> Iterator[ToldProvider]:
 @pytest.fixture(scope="module")
 def trusting(
     oidc: OpenIdProvider, told: ToldProvider, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[DevHouse]:
+) -> Iterator[DevProcess]:
     place = tmp_path_factory.mktemp("trusting")
     told.misbehave(b"<html>We are moving</html>")
     with configured(place, SITE.format(oidc=oidc.url, told=TOLD, url=told.url)) as started:
@@ -53,8 +53,8 @@ def trusting(
 
 
 @pytest.fixture
-async def admin(trusting: DevHouse) -> AsyncIterator[Client]:
-    async with client_of(trusting.said.url, trusting.said.token) as caller:
+async def admin(trusting: DevProcess) -> AsyncIterator[Client]:
+    async with client_of(trusting.details.url, trusting.details.token) as caller:
         yield caller
 
 
@@ -136,7 +136,7 @@ async def test_a_new_key_is_believed_at_its_first_token(known: Client, told: Tol
 
 
 async def test_one_issuers_key_is_not_anothers(
-    known: Client, told: ToldProvider, oidc: OpenIdProvider, trusting: DevHouse
+    known: Client, told: ToldProvider, oidc: OpenIdProvider, trusting: DevProcess
 ) -> None:
     """Of the same kid, too."""
     told.show(ec=EC, also={"dev-1": EC_OTHER})

@@ -34,8 +34,8 @@ from secaplane.model.shape import Json, Ref
 from tests.flows.client import VOLUME, at
 from tests.flows.crashing import Scene, scene_of, taken
 from tests.flows.lossy import Wire, lossy
+from tests.plane import kept
 from tests.servers import connected
-from tests.stand import kept
 
 JANE = Actor(sub="jane")
 REGION = "eu-1"
@@ -227,10 +227,10 @@ async def test_a_deletion_that_arrives_late_is_recorded_once(
 
 
 async def test_a_caller_is_told_that_the_outcome_is_unknown_or_that_all_is_well() -> None:
-    with kept(Config()) as stand:
+    with kept(Config()) as own_plane:
         async with (
-            scene_of(stand) as scene,
-            lossy(stand.house.nats("writer")) as (wire, near),
+            scene_of(own_plane) as scene,
+            lossy(own_plane.dev.nats("writer")) as (wire, near),
             scene.another_serve(near) as client,
         ):
             await client.made(at("workspace", "lossy"), {"spec": {}})

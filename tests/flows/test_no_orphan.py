@@ -33,8 +33,8 @@ from tests.flows.orphans import Judge
 from tests.flows.racer import ACCEPTED
 from tests.flows.racing import DIED, Racer, racers
 from tests.flows.simulated_site import NETWORK, SMALL, SUBNET
+from tests.plane import RunningPlane, kept
 from tests.positions import STREAM
-from tests.stand import Stand, kept
 
 TRIALS = int(os.environ.get("SECAPLANE_TEST_TRIALS", "2000"))
 GOING = 3
@@ -170,7 +170,7 @@ class Arena:
 
 
 @pytest.fixture(scope="module")
-def stand() -> Iterator[Stand]:
+def own_plane() -> Iterator[RunningPlane]:
     settings = Config(
         deletion=DeletionSettings(cascades=tuple("/".join(pair) for pair in CASCADES))
     )
@@ -179,8 +179,8 @@ def stand() -> Iterator[Stand]:
 
 
 @pytest.fixture
-async def scene(stand: Stand) -> AsyncIterator[Scene]:
-    async with scene_of(stand) as made:
+async def scene(own_plane: RunningPlane) -> AsyncIterator[Scene]:
+    async with scene_of(own_plane) as made:
         await made.client.made(at("workspace", "nets"), {"spec": {}})
         base = {"network": "base", "workspace": "nets"}
         await made.client.made(at("network", "base", workspace="nets"), {"spec": NETWORK})
@@ -220,9 +220,9 @@ async def rested(scene: Scene, pool: Pool) -> bool:
 
 
 async def test_of_a_child_and_its_parents_deletion_one_is_refused(
-    scene: Scene, stand: Stand
+    scene: Scene, own_plane: RunningPlane
 ) -> None:
-    async with racers(stand, 3) as (one, other, bystander):
+    async with racers(own_plane, 3) as (one, other, bystander):
         arena, trials = Arena(one, other, bystander), iter(range(TRIALS))
         began = time.perf_counter()
         async with asyncio.TaskGroup() as group:
@@ -246,10 +246,10 @@ async def test_of_a_child_and_its_parents_deletion_one_is_refused(
 
 
 async def test_what_is_going_in_a_parent_makes_no_deletion_fail_however_busy(
-    scene: Scene, stand: Stand
+    scene: Scene, own_plane: RunningPlane
 ) -> None:
     """All reports are on what lies in one workspace."""
-    async with racers(stand, 2) as (racer, bystander):
+    async with racers(own_plane, 2) as (racer, bystander):
         for n in range(CROWDED):
             parent = home("workspace", f"crowded{n}")
             terminating = [inside(parent, "block-storage", f"going{each}") for each in range(CROWD)]
@@ -270,11 +270,11 @@ async def test_what_is_going_in_a_parent_makes_no_deletion_fail_however_busy(
 
 @pytest.mark.parametrize("when", ["beside", "going", "gone"])
 async def test_what_a_command_that_died_left_behind_is_taken_back(
-    scene: Scene, stand: Stand, when: str
+    scene: Scene, own_plane: RunningPlane, when: str
 ) -> None:
     """Killed when the log had acknowledged the child, before it asked again for the parent, which
     it had known to live: while that is deleted, or after that, or when it is gone."""
-    async with racers(stand, DEATHS + 1) as (deleter, *doomed):
+    async with racers(own_plane, DEATHS + 1) as (deleter, *doomed):
         told = [
             each
             for n, process in enumerate(doomed)

@@ -30,9 +30,9 @@ from tests.flows.crashing import Scene, scene_of, until
 from tests.flows.read_models import Silent, projector, rows
 from tests.flows.simulated_site import SMALL
 from tests.log.new_events import IDS, REGION, new_event
+from tests.plane import kept
 from tests.positions import nth
 from tests.servers import STREAM
-from tests.stand import kept
 
 GARBAGE = b'{"v":1,"type":"created"\xff'
 AMENDED: Json = VOLUME["spec"] | {"sizeGB": 30}
@@ -53,8 +53,8 @@ def url(name: str) -> str:
 async def test_what_cannot_be_read_or_applied_is_set_aside_and_healed_by_whoever_can(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with kept(Config()) as stand:
-        async with scene_of(stand) as scene:
+    with kept(Config()) as own_plane:
+        async with scene_of(own_plane) as scene:
             await scene.client.made(at("workspace", "sick"), {"spec": {}})
             for name in ("garbled", "amended"):
                 await scene.client.made(url(name), VOLUME)
@@ -109,7 +109,7 @@ async def others_go_on(scene: Scene) -> None:
 
 async def remarked(scene: Scene, number: int) -> bool:
     """By the projector, to whoever runs the house; it is ready all the same."""
-    port = scene.stand.house.process("projector").environment["SECAPLANE_MONITOR_PORT"]
+    port = scene.plane.dev.process("projector").environment["SECAPLANE_MONITOR_PORT"]
     async with client_of(f"http://127.0.0.1:{port}", None) as monitor:
         answer = await monitor.get("/readyz")
     assert (answer.status, answer.json["ready"], answer.json["reasons"]) == (200, True, [])

@@ -21,16 +21,16 @@ from tests.flows.rebuilding import (
     there,
     waits,
 )
+from tests.plane import RunningPlane
 from tests.positions import STREAM
-from tests.stand import Stand
 
 NAMES = [f"old-{n:02}" for n in range(20)]
 MADE = r"rm_\d+ holds \d+ events, made in \d+\.\d s"
 
 
 @pytest.fixture
-async def scene(stand: Stand) -> AsyncIterator[Scene]:
-    async with scene_of(stand) as made:
+async def scene(own_plane: RunningPlane) -> AsyncIterator[Scene]:
+    async with scene_of(own_plane) as made:
         await made.client.put(at("workspace", "busy"), {"spec": {}})
         for name in NAMES:
             await made.client.put(disk(name), VOLUME)
@@ -38,16 +38,16 @@ async def scene(stand: Stand) -> AsyncIterator[Scene]:
 
 
 async def test_a_rebuild_under_load_is_noticed_by_nobody(scene: Scene) -> None:
-    callers = Callers(scene.stand.house.url, scene.stand.token, NAMES)
+    callers = Callers(scene.plane.dev.url, scene.plane.token, NAMES)
     async with callers.busy():
         await callers.more(50)
-        status, lines = await said(await started(scene.stand, "rebuild"))
+        status, lines = await said(await started(scene.plane, "rebuild"))
         assert (status, len(lines)) == (0, 1), lines
         assert re.fullmatch(MADE, lines[0])
         assert lines[0].startswith("rm_2 ")
         await callers.more(100)
         await asyncio.sleep(1.5)  # the switch was two seconds ago before that
-        status, lines = await said(await started(scene.stand, "retire"))
+        status, lines = await said(await started(scene.plane, "retire"))
         assert (status, lines) == (0, ["rm_1 is gone"])
         await callers.more(100)
     assert await there(scene) == ["rm_2"]
@@ -56,7 +56,7 @@ async def test_a_rebuild_under_load_is_noticed_by_nobody(scene: Scene) -> None:
 async def test_what_was_made_anew_is_what_was_there(scene: Scene) -> None:
     """Both are kept until one is retired."""
     (before,) = await there(scene)
-    await said(await started(scene.stand, "rebuild"))
+    await said(await started(scene.plane, "rebuild"))
     _, after = await there(scene)
     for name in NAMES[:3]:
         await scene.client.delete(disk(name))
@@ -64,7 +64,7 @@ async def test_what_was_made_anew_is_what_was_there(scene: Scene) -> None:
     await at_rest(scene, after)
     async with scene.pool(before) as old, scene.pool(after) as new:
         assert_same(await rows(old), await rows(new))
-    assert (await said(await started(scene.stand, "retire")))[1] == [f"{before} is gone"]
+    assert (await said(await started(scene.plane, "retire")))[1] == [f"{before} is gone"]
 
 
 async def at_rest(scene: Scene, read_model: str) -> None:
@@ -84,16 +84,16 @@ async def test_one_that_was_killed_leaves_nothing_behind_and_one_at_a_time_is_en
     half = f"rm_{int(before[3:]) + 1}"
     for _ in range(2):
         async with held_up(scene, before):
-            killed = await started(scene.stand, "rebuild")
+            killed = await started(scene.plane, "rebuild")
             await waits(scene)
             killed.kill()
             await killed.wait()
         answer = await scene.client.get(disk(NAMES[-1]))
         assert answer.status == 200
     async with held_up(scene, before):
-        first = await started(scene.stand, "rebuild")
+        first = await started(scene.plane, "rebuild")
         await waits(scene)
-        refused, lines = await said(await started(scene.stand, "rebuild"))
+        refused, lines = await said(await started(scene.plane, "rebuild"))
         assert (refused, len(lines)) == (1, 1), lines
         assert "somebody else" in lines[0]
     status, lines = await said(first)
@@ -105,15 +105,15 @@ async def test_one_that_was_killed_leaves_nothing_behind_and_one_at_a_time_is_en
 async def test_a_release_with_other_tables_fills_its_own_and_the_former_goes_on(
     scene: Scene,
 ) -> None:
-    stand, port = scene.stand, free_port()
-    async with Supervisor(stand.folder / "logs") as children:
-        await children.start(later(stand, "serve", port))
+    own_plane, port = scene.plane, free_port()
+    async with Supervisor(own_plane.folder / "logs") as children:
+        await children.start(later(own_plane, "serve", port))
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(2):
                 await asyncio.shield(children.ready("later-serve"))
-        await children.start(later(stand, "projector"))
+        await children.start(later(own_plane, "projector"))
         await children.ready("later-serve")
-        async with client_of(f"http://127.0.0.1:{port}", stand.token) as other:
+        async with client_of(f"http://127.0.0.1:{port}", own_plane.token) as other:
             for path in (disk(), disk(NAMES[-1])):
                 shown = await scene.client.get(path)
                 assert (await other.get(path)).body == shown.body

@@ -17,7 +17,7 @@ from random import randrange
 import msgspec
 
 from secaplane.kinds import PROVIDERS
-from tests.flows.dev_house import DevHouse, dev
+from tests.flows.dev_plane import DevProcess, dev
 from tests.fuzz import scene
 
 ROOT = Path(__file__).parents[2]
@@ -43,19 +43,19 @@ def main() -> int:
     failed = []
     with (
         tempfile.TemporaryDirectory(prefix="fuzz-") as folder,
-        dev(Path(folder), "--ephemeral", "--port", "0", "--json") as house,
+        dev(Path(folder), "--ephemeral", "--port", "0", "--json") as plane,
     ):
         place = Path(folder)
-        lost = asyncio.run(set_up(house, place))
+        lost = asyncio.run(set_up(plane, place))
         if lost:
             print(f"there is nothing to refer to: {', '.join(lost)}")
             return 1
         for name in sorted(PROVIDERS):
             left = SECONDS_MAX - (time.monotonic() - began)
-            if not fuzzed(house, place, name, seed, left):
+            if not fuzzed(plane, place, name, seed, left):
                 failed.append(name)
             counted.update(kept(place))
-        defects = house_says(house, "defect")
+        defects = house_says(plane, "defect")
     took = time.monotonic() - began
     print(f"{counted.total()} requests in {took:.0f} s, seed {seed}")
     print(", ".join(f"{what}: {n}" for what, n in sorted(counted.items())))
@@ -65,20 +65,20 @@ def main() -> int:
     return 0 if not failed and not defects and counted.total() >= CASES_MIN else 1
 
 
-async def set_up(house: DevHouse, place: Path) -> list[str]:
-    async with scene.visitor(house.said.url, house.said.token) as visitor:
+async def set_up(plane: DevProcess, place: Path) -> list[str]:
+    async with scene.visitor(plane.details.url, plane.details.token) as visitor:
         skus = await visitor.names_of_skus()
         (place / "aims.json").write_bytes(msgspec.json.encode(scene.aims(skus)))
         return await visitor.parents(skus)
 
 
-def fuzzed(house: DevHouse, place: Path, name: str, seed: int, seconds: float) -> bool:
+def fuzzed(plane: DevProcess, place: Path, name: str, seed: int, seconds: float) -> bool:
     """Whether everything went well with one provider."""
     if seconds <= 0:
         print(f"{name}: no time is left")
         return False
     own = name.startswith("secaplane.")
-    token = house.said.operator_token if own else house.said.token
+    token = plane.details.operator_token if own else plane.details.token
     environment = os.environ | {
         "PYTHONPATH": str(Path(__file__).parent),
         "SCHEMATHESIS_HOOKS": "hooks",
@@ -88,7 +88,7 @@ def fuzzed(house: DevHouse, place: Path, name: str, seed: int, seconds: float) -
     argv = (
         str(SCHEMATHESIS),
         "run",
-        f"{house.said.url}/openapi/{name}.json",
+        f"{plane.details.url}/openapi/{name}.json",
         f"--header=Authorization: Bearer {token}",
         f"--max-examples={EXAMPLES}",
         f"--seed={seed}",
@@ -114,11 +114,11 @@ def kept(place: Path) -> dict[str, int]:
     return found
 
 
-def house_says(house: DevHouse, word: str) -> list[str]:
+def house_says(plane: DevProcess, word: str) -> list[str]:
     """The lines of the logs whose message that is."""
     lines = [
         line
-        for log in house.logs.glob("*.log")
+        for log in plane.logs.glob("*.log")
         for line in log.read_text(errors="replace").splitlines()
     ]
     return [line for line in lines if f'"message":"{word}"' in line]

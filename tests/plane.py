@@ -24,16 +24,16 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Stand:
+class RunningPlane:
     """A running house, and what a client needs to know of it."""
 
-    house: DevPlane
+    dev: DevPlane
     children: Supervisor
     folder: Path
 
     @property
     def token(self) -> str:
-        return self.house.token(self.house.config.dev.administrator)
+        return self.dev.token(self.dev.config.dev.administrator)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -44,10 +44,10 @@ class Stand:
 
     def volume(self, workspace: str, name: str) -> str:
         path = f"tenants/{TENANT}/workspaces/{workspace}/block-storages/{name}"
-        return f"{self.house.url}/providers/seca.storage/v1/{path}"
+        return f"{self.dev.url}/providers/seca.storage/v1/{path}"
 
     def workspace(self, name: str) -> str:
-        return f"{self.house.url}/providers/seca.workspace/v1/tenants/{TENANT}/workspaces/{name}"
+        return f"{self.dev.url}/providers/seca.workspace/v1/tenants/{TENANT}/workspaces/{name}"
 
     def rss_mib(self) -> dict[str, float]:
         """Resident memory of each own process."""
@@ -68,24 +68,26 @@ spec = { iops = 100, type = "remote-durable", minVolumeSize = 1 }
 
 
 @asynccontextmanager
-async def stand(folder: Path | None = None, settings: Config | None = None) -> AsyncIterator[Stand]:
+async def running_plane(
+    folder: Path | None = None, settings: Config | None = None
+) -> AsyncIterator[RunningPlane]:
     place = folder or Path(tempfile.mkdtemp(prefix="secaplane-bench-"))
     try:
         (place / "catalogue.toml").write_text(CATALOGUE)
         async with Supervisor(place / "logs") as children:
-            house = DevPlane(settings or config(place), place, 0, lasting=True)
-            await house.start(children)
-            yield Stand(house, children, place)
+            dev = DevPlane(settings or config(place), place, 0, lasting=True)
+            await dev.start(children)
+            yield RunningPlane(dev, children, place)
     finally:
         if folder is None:
             shutil.rmtree(place, ignore_errors=True)
 
 
 @contextmanager
-def kept(settings: Config, folder: Path | None = None) -> Iterator[Stand]:
+def kept(settings: Config, folder: Path | None = None) -> Iterator[RunningPlane]:
     """A stand that outlives the loops of the tests that use it. Its children are started again when
     somebody kills them."""
-    with outliving(stand(settings=settings)) as made:
+    with outliving(running_plane(settings=settings)) as made:
         yield made
 
 
@@ -115,17 +117,17 @@ def outliving(opened: AbstractAsyncContextManager[T]) -> Iterator[T]:
 
 
 @asynccontextmanager
-async def quiet_stand() -> AsyncIterator[Stand]:
+async def quiet_plane() -> AsyncIterator[RunningPlane]:
     """Only NATS and the cloud: nobody works on what is measured but who measures."""
     place = Path(tempfile.mkdtemp(prefix="secaplane-bench-"))
     try:
         (place / "catalogue.toml").write_text(CATALOGUE)
         async with Supervisor(place / "logs") as children:
-            house = DevPlane(config(place), place, 0, lasting=True)
-            await children.start(house.nats_server())
-            await children.start(house.process("cloud"))
+            dev = DevPlane(config(place), place, 0, lasting=True)
+            await children.start(dev.nats_server())
+            await children.start(dev.process("cloud"))
             await children.ready("cloud")
-            yield Stand(house, children, place)
+            yield RunningPlane(dev, children, place)
     finally:
         shutil.rmtree(place, ignore_errors=True)
 
@@ -138,11 +140,11 @@ def config(place: Path) -> Config:
     return msgspec.convert(settings, Config)
 
 
-async def start_seconds(house: DevPlane, children: Supervisor, names: Sequence[str] = OWN) -> float:
+async def start_seconds(dev: DevPlane, children: Supervisor, names: Sequence[str] = OWN) -> float:
     """From the first own process started to the last one ready."""
     began = time.perf_counter()
     for name in names:
-        await children.start(house.process(name))
+        await children.start(dev.process(name))
     await asyncio.gather(*(children.ready(name) for name in names))
     return time.perf_counter() - began
 

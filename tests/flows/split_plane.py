@@ -37,20 +37,20 @@ ANSWER, NAME_ABOVE, TTL_S = 0x8180, 0xC00C, 1
 
 
 @dataclass(frozen=True)
-class Split:
+class SplitPlane:
     """All processes are up, and the proxy answers."""
 
-    house: DevPlane
+    dev: DevPlane
     children: Supervisor
     monitors: Mapping[str, int]
 
     @property
     def url(self) -> str:
-        return self.house.url
+        return self.dev.url
 
     @property
     def token(self) -> str:
-        return self.house.token(self.house.config.dev.administrator)
+        return self.dev.token(self.dev.config.dev.administrator)
 
     async def answers(self, name: str) -> Mapping[str, int]:
         """How many requests with each method one process has answered since it began."""
@@ -66,13 +66,13 @@ class Split:
 
     async def knows_administrator(self, url: str) -> None:
         """Who may what reaches the queries a moment after command has accepted it."""
-        path = KINDS["workspace"].url.format(tenant=self.house.config.dev.tenant)
+        path = KINDS["workspace"].url.format(tenant=self.dev.config.dev.tenant)
         headers = {"Authorization": f"Bearer {self.token}"}
         await _answers(f"{url}{path}", headers)
 
 
 @asynccontextmanager
-async def split() -> AsyncIterator[Split]:
+async def split() -> AsyncIterator[SplitPlane]:
     place = Path(tempfile.mkdtemp(prefix="secaplane-split-"))
     port = free_port()
     settings = Config(
@@ -80,21 +80,21 @@ async def split() -> AsyncIterator[Split]:
     )
     try:
         async with names_served() as resolver, Supervisor(place / "logs") as children:
-            house = DevPlane(settings, place, port, lasting=False)
+            dev = DevPlane(settings, place, port, lasting=False)
             monitors = {name: free_port() for name in ADDRESSES}
-            await children.start(house.nats_server())
-            await children.start(await house.postgres_server())
+            await children.start(dev.nats_server())
+            await children.start(await dev.postgres_server())
             for name in WORKERS:
-                await children.start(house.process(name))
+                await children.start(dev.process(name))
             upstream_port = free_port()
             for name in ADDRESSES:
-                await children.start(_serving(house, name, upstream_port, monitors[name]))
+                await children.start(_serving(dev, name, upstream_port, monitors[name]))
             async with asyncio.timeout(READY_S_MAX):
                 await asyncio.gather(*(children.ready(name) for name in (*WORKERS, *ADDRESSES)))
             await children.start(_proxy(place, port, upstream_port, resolver))
-            await _answers(f"{house.url}/healthz")
-            await house.bring_tenant()
-            made = Split(house, children, monitors)
+            await _answers(f"{dev.url}/healthz")
+            await dev.bring_tenant()
+            made = SplitPlane(dev, children, monitors)
             for name in NAMES["query"]:
                 await made.knows_administrator(f"http://{ADDRESSES[name]}:{upstream_port}")
             yield made
@@ -121,10 +121,10 @@ def _listens(port: int) -> bool:
         return probe.connect_ex((HOST, port)) == 0
 
 
-def _serving(house: DevPlane, name: str, port: int, monitor: int) -> ChildProcess:
+def _serving(dev: DevPlane, name: str, port: int, monitor: int) -> ChildProcess:
     """One side alone; who only reads may not write to the log."""
     side, address = name.partition("-")[0], ADDRESSES[name]
-    as_one = house.process("serve")
+    as_one = dev.process("serve")
     argv = tuple(side if each == "serve" else each for each in as_one.argv)
     environment = as_one.environment | {
         "SECAPLANE_HTTP_HOST": address,
@@ -133,7 +133,7 @@ def _serving(house: DevPlane, name: str, port: int, monitor: int) -> ChildProces
         "SECAPLANE_MONITOR_PORT": str(monitor),
     }
     if side == "query":
-        environment["SECAPLANE_NATS_URL"] = house.nats("projector")
+        environment["SECAPLANE_NATS_URL"] = dev.nats("projector")
     return replace(as_one, name=name, argv=argv, environment=environment)
 
 

@@ -25,7 +25,7 @@ POLL_S = 0.02
 TOKEN_HOURS = 1.0
 
 
-class Said(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+class DevDetails(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """The line of JSON, every promised key and no other."""
 
     url: str
@@ -54,7 +54,7 @@ class Process(NamedTuple):
 
 
 @dataclass(frozen=True)
-class DevHouse:
+class DevProcess:
     """A house that is ready."""
 
     supervisor: subprocess.Popen[bytes]
@@ -64,8 +64,8 @@ class DevHouse:
     """Where its data lie."""
 
     @property
-    def said(self) -> Said:
-        return msgspec.json.decode(self.line, type=Said)
+    def details(self) -> DevDetails:
+        return msgspec.json.decode(self.line, type=DevDetails)
 
     @property
     def logs(self) -> Path:
@@ -96,7 +96,7 @@ class DevHouse:
 
 
 @contextmanager
-def dev(temporary: Path, *arguments: str) -> Iterator[DevHouse]:
+def dev(temporary: Path, *arguments: str) -> Iterator[DevProcess]:
     """A ready house, stopped at the end by whoever has not stopped it before. An ephemeral one
     lies in `temporary`."""
     with (temporary / "errors").open("a+") as errors:
@@ -104,7 +104,7 @@ def dev(temporary: Path, *arguments: str) -> Iterator[DevHouse]:
         try:
             line = _first_line(supervisor)
             assert line, f"it said nothing but: {(temporary / 'errors').read_text()}"
-            yield DevHouse(supervisor, line, _folder(temporary, arguments))
+            yield DevProcess(supervisor, line, _folder(temporary, arguments))
         finally:
             if supervisor.poll() is None:
                 supervisor.terminate()
@@ -112,7 +112,7 @@ def dev(temporary: Path, *arguments: str) -> Iterator[DevHouse]:
 
 
 @contextmanager
-def configured(place: Path, settings: str) -> Iterator[DevHouse]:
+def configured(place: Path, settings: str) -> Iterator[DevProcess]:
     """An ephemeral one with a site's settings (TOML), on a free port."""
     (place / "site.toml").write_text(settings)
     arguments = ("--ephemeral", "--port", "0", "--json", "--config", str(place / "site.toml"))
