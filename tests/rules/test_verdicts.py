@@ -73,7 +73,7 @@ async def test_who_may_is_everybody_an_assignment_names_who_may() -> None:
 
 async def who(known: Policy, verb: str, kind: Kind, name: str = "") -> tuple[str, ...] | UnsetType:
     said = await who_may(known, verb, Place(kind, PLACE, name), "acme")
-    assert (said.policy_revision, said.allowed, said.more) == (7, UNSET, UNSET)
+    assert (said.policy_revision, said.allowed, said.more) == ("SECA:7", UNSET, UNSET)
     return said.callers
 
 
