@@ -9,7 +9,7 @@ install: .venv/installed
 .venv/installed: requirements-dev.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . 2>/dev/null
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
 dev: install
@@ -30,7 +30,7 @@ bench: install
 bench-growth: install
 	$(BIN)/python -m tests.bench growth
 
-# 10,000 requests made from the OpenAPI document, good ones and bad ones, at a house of its own.
+# 10,000 requests made from the OpenAPI document, valid and invalid ones, to a control plane of its own.
 fuzz: install .venv-fuzz/installed
 	$(BIN)/python -m tests.fuzz
 
