@@ -110,8 +110,10 @@ SOURCES = Program()
 
 @contextmanager
 def dev(temporary: Path, *arguments: str, program: Program = SOURCES) -> Iterator[DevProcess]:
-    """A control plane that is ready; stopped at the end unless it has ended before. The folder of an
-    ephemeral one is in `temporary`."""
+    """A control plane that is ready; stopped at the end unless it has ended before.
+
+    The folder of an ephemeral one is in `temporary`.
+    """
     with (temporary / "errors").open("a+") as errors:
         supervisor = launched(temporary, *arguments, stderr=errors.fileno(), program=program)
         try:
