@@ -1,4 +1,4 @@
-"""Somebody whose tokens count here: as the configuration says it."""
+"""A token issuer, as configured."""
 
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -7,32 +7,37 @@ import msgspec
 
 ALGORITHMS = ("ES256", "RS256", "EdDSA")
 SHARED = "HS256"
-"""Signs with a secret that the issuer and we share; who can check a token can make one."""
+"""Signs with a shared secret: a party that can verify a token can create one."""
 KNOWN = (*ALGORITHMS, "ES384", "ES512", "RS384", "RS512", "PS256", "PS384", "PS512", SHARED)
 WEB = ("https", "http")
 REFRESH_S, STALE_S = 300.0, 24 * 3600.0
-"""How often keys are fetched, and how long they are believed while they cannot be."""
+"""Interval between fetches of keys, and validity of fetched keys while a fetch fails."""
 ASKED_EVERY_S = 2.0
-"""Tokens with unknown keys have them fetched anew at most this often, however many they are."""
+"""Least interval between fetches that tokens with unknown keys cause, however many there are."""
 
 
 class Issuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Somebody whose tokens count here.
+    """A token issuer.
 
     Raises:
-        ValueError: its settings contradict each other, or are not safe.
+        ValueError: the settings contradict each other, or are not safe.
     """
 
     issuer: str
+    """The `iss` of its tokens."""
     keys: str = ""
-    """JWKS (RFC 7517): its URL, or the path of a file; empty: found by OpenID Connect Discovery."""
+    """JWKS (RFC 7517): its URL, or the path of a file, which is read again every 5 s. Empty: found
+    by OpenID Connect Discovery."""
     prefix: str = ""
+    """Put before the subs of its callers; every issuer but one needs its own."""
     audience: str = ""
+    """The `aud` that its tokens must carry. Empty: not checked."""
     algorithms: tuple[str, ...] = ALGORITHMS
+    """Accepted signature algorithms."""
     secret: str = ""
     """Path of a file with the shared secret of HS256; then there are no other keys."""
     plain_http: bool = False
-    """Keys may come over http from elsewhere than this machine, where nobody else can answer."""
+    """Accept keys over http from other machines. Safe only where no other party can answer."""
 
     def __post_init__(self) -> None:
         strange = sorted({*self.algorithms}.difference(KNOWN))
@@ -47,7 +52,7 @@ class Issuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def file(self) -> str:
-        """Where keys or secret lie, if in a file."""
+        """The file of keys or secret, if there is one."""
         return self.secret or ("" if on_web(self.keys) else self.keys)
 
     @property
@@ -56,7 +61,7 @@ class Issuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def url(self) -> str:
-        """What is asked first, if anybody is asked."""
+        """The URL that is fetched first; empty where keys are in a file."""
         if self.discovered:
             return f"{self.issuer.rstrip('/')}/.well-known/openid-configuration"
         return "" if self.file else self.keys
@@ -67,16 +72,16 @@ def on_web(keys: str) -> bool:
 
 
 def refuse_unsafe(url: str, *, plain_http: bool) -> None:
-    """https, or http where nobody stands in between.
+    """Refuses a URL that is neither https nor http on loopback.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: the URL is not safe.
     """
     parts = urlsplit(url)
     if parts.scheme not in WEB or not parts.hostname or parts.username is not None:
         raise ValueError("keys come from a file, or from https://")
     if parts.scheme == "http" and not (plain_http or loopback(parts.hostname)):
-        raise ValueError("keys come over https; over http only from this machine, or if told so")
+        raise ValueError("keys come over https; over http only from loopback or with plain_http")
 
 
 def loopback(host: str) -> bool:

@@ -85,7 +85,7 @@ def test_a_stream_with_other_limits_is_remarked() -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "complaint"),
     [
-        ("SECAPLANE_REFUSALS_PRIVILEGED", "role,rolle", "rolle is no kind"),
+        ("SECAPLANE_REFUSALS_PRIVILEGED", "role,rolle", "unknown kind rolle"),
         ("SECAPLANE_REFUSALS_DAYS", "0", "days"),
         ("SECAPLANE_REFUSALS_BYTES_MAX", "1000", "bytes_max"),
         ("SECAPLANE_HTTP_TRUSTED_PROXIES", "10.0.0.1,proxy", "'proxy' does not appear"),
