@@ -221,15 +221,15 @@ class Ledger:
     async def taken(
         self, tenant: str, kinds: Sequence[str], at: Position | None = None
     ) -> list[QuotaShare]:
-        when = NEVER_ENDED - 1 if at is None else at
-        rows = [row for row in self.rows if row[3] <= when < row[-1]]
-        return [QuotaShare(row[1], row[4], row[5], row[6]) for row in rows]
+        when = NEVER_ENDED - 1 if at is None else at.sequence
+        rows = [row for row in self.rows if row[4] <= when < row[-1]]
+        return [QuotaShare(row[1], row[5], row[6], row[7]) for row in rows]
 
     async def changes(
         self, tenant: str, kind: str, *, life: Position, up_to: Position
     ) -> list[tuple[Position, QuotaShare]]:
-        rows = [row for row in self.rows if row[2] == life and row[3] <= up_to]
-        return [(row[3], QuotaShare(row[1], row[4], row[5], row[6])) for row in rows]
+        rows = [r for r in self.rows if r[3] == life.sequence and r[4] <= up_to.sequence]
+        return [(nth(r[4]), QuotaShare(r[1], r[5], r[6], r[7])) for r in rows]
 
     async def specs(self, refs: Sequence[Ref], at: Position) -> dict[Ref, Json]:
         return {TENANT: {"quotas": {"volumeGB": LIMIT}}}

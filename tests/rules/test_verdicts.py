@@ -37,7 +37,7 @@ def test_what_allows_it_is_named() -> None:
     known = policy(assignment("jane", "seca.workspace-admin", {"workspaces": ["web"]}))
     said = shown(known.verdict(JANE, "put", INSTANCE, PLACE, "one"))
     assert said["allowed"]
-    assert said["policyRevision"] == 7
+    assert said["policyRevision"] == "SECA:7"
     named = {"assignment": "jane-seca.workspace-admin", "role": "seca.workspace-admin"}
     given = {"resource": "instances/*", "verb": "put", "workspace": "web", "region": "*"}
     assert said["by"] == named | given | {"provider": "seca.compute", "tenant": "acme"}
