@@ -75,7 +75,7 @@ async def running_plane(
     try:
         (place / "catalogue.toml").write_text(CATALOGUE)
         async with Supervisor(place / "logs") as children:
-            dev = DevPlane(settings or config(place), place, 0, lasting=True)
+            dev = DevPlane(settings or config(place), place, 0, durable=True)
             await dev.start(children)
             yield RunningPlane(dev, children, place)
     finally:
@@ -123,7 +123,7 @@ async def quiet_plane() -> AsyncIterator[RunningPlane]:
     try:
         (place / "catalogue.toml").write_text(CATALOGUE)
         async with Supervisor(place / "logs") as children:
-            dev = DevPlane(config(place), place, 0, lasting=True)
+            dev = DevPlane(config(place), place, 0, durable=True)
             await children.start(dev.nats_server())
             await children.start(dev.process("cloud"))
             await children.ready("cloud")

@@ -78,7 +78,7 @@ def postgres() -> Iterator[str]:
         port = _free_port()
         passwords = {user: secrets.token_hex(8) for user in (embedded.OWNER, READER)}
         with _folder() as folder:
-            server = embedded.postgres(folder, port, passwords, lasting=False)
+            server = embedded.postgres(folder, port, passwords, durable=False)
             with _running(server, folder, signal.SIGINT, lambda: _postgres_answers(HOST, port)):
                 owner = f"{embedded.OWNER}:{passwords[embedded.OWNER]}"
                 yield f"postgresql://{owner}@{HOST}:{port}/{embedded.OWNER}"

@@ -1,5 +1,4 @@
-"""Whose tokens are believed: the issuers of the configuration, their keys fetched in the
-background."""
+"""The trusted token issuers of the configuration; their keys are fetched in the background."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -18,14 +17,14 @@ from secaplane.policy.tokens.revocations import Revocations
 
 @dataclass(frozen=True)
 class TrustedIssuers:
-    """Tokens, and how it is with the keys that vouch for them."""
+    """The token verifier, and the state of the keys it verifies with."""
 
     tokens: TokenVerifier
     issuers: Sequence[IssuerKeys]
 
     @property
     def reasons(self) -> list[str]:
-        """Whose tokens cannot be judged, and why."""
+        """Issuers without usable keys, and why; the process is not ready then."""
         return [
             f"the keys of {each.issuer.issuer} {each.trouble}"
             for each in self.issuers
@@ -34,7 +33,7 @@ class TrustedIssuers:
 
     @property
     def remarks(self) -> list[str]:
-        """Whose keys are old, though still believed."""
+        """Issuers whose keys could not be refreshed but are still valid."""
         return [
             f"the keys of {each.issuer.issuer} {each.remark}"
             for each in self.issuers
@@ -46,10 +45,10 @@ class TrustedIssuers:
 async def trusted_issuers(
     config: Config, revocations: Revocations, metrics: Metrics
 ) -> AsyncIterator[TrustedIssuers]:
-    """Fetches keys while inside.
+    """Fetches keys until the context ends.
 
     Raises:
-        BadConfig: a file of keys cannot be used.
+        BadConfig: a key file cannot be used.
     """
     issuers = _issuers(config, metrics)
     async with web_session() as session, asyncio.TaskGroup() as group:
@@ -62,13 +61,13 @@ async def trusted_issuers(
 def _issuers(config: Config, metrics: Metrics) -> list[IssuerKeys]:
     failures = Counter(
         "secaplane_issuer_key_fetch_failures",
-        "Times that an issuer's keys could not be had",
+        "Failed fetches of an issuer's keys",
         ["issuer"],
         registry=metrics.registry,
     )
     ages = Gauge(
         "secaplane_issuer_keys_age_seconds",
-        "Since an issuer's keys were last had; infinite if never",
+        "Age of an issuer's keys; infinite if they were never fetched",
         ["issuer"],
         registry=metrics.registry,
     )

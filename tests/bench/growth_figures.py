@@ -64,7 +64,7 @@ async def measure() -> dict[str, Figure]:
     try:
         (folder / "catalogue.toml").write_text(CATALOGUE)
         async with Supervisor(folder / "logs") as children:
-            dev = DevPlane(config(folder), folder, 0, lasting=False)
+            dev = DevPlane(config(folder), folder, 0, durable=False)
             await dev.start(children)
             plane = RunningPlane(dev, children, folder)
             async with aiohttp.ClientSession(headers=plane.headers) as session:

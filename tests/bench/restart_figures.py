@@ -60,7 +60,7 @@ async def measure() -> dict[str, Figure]:
 async def _restarts(folder: Path) -> list[float]:
     """NATS and PostgreSQL stay up."""
     took = []
-    dev = DevPlane(config(folder), folder, 0, lasting=True)
+    dev = DevPlane(config(folder), folder, 0, durable=True)
     async with Supervisor(folder / "logs") as servers:
         await servers.start(dev.nats_server())
         await servers.start(await dev.postgres_server())
@@ -72,7 +72,7 @@ async def _restarts(folder: Path) -> list[float]:
 
 async def _seed(folder: Path, events: int) -> None:
     (folder / "catalogue.toml").write_text(CATALOGUE)
-    dev = DevPlane(config(folder), folder, 0, lasting=True)
+    dev = DevPlane(config(folder), folder, 0, durable=True)
     seeded = await _seed_log(dev, folder, events)
     async with Supervisor(folder / "logs") as servers:
         await servers.start(await dev.postgres_server())

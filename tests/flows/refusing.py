@@ -43,7 +43,7 @@ class AuditedPlane:
 
     async def settled(self) -> list[Entry]:
         """Every entry, read when none is waiting to be written."""
-        await self.until(lambda ready: bool(ready["details"]["refusals"]["waiting"] == 0))
+        await self.until(lambda ready: bool(ready["details"]["auditEntries"]["waiting"] == 0))
         return await self.entries()
 
     async def until(self, condition: Callable[[Any], bool]) -> None:
@@ -61,7 +61,7 @@ class AuditedPlane:
 
     async def figures(self) -> dict[str, int]:
         """The counters of the audit writer, as `/readyz` shows them."""
-        counters: dict[str, int] = (await self.ready())["details"]["refusals"]
+        counters: dict[str, int] = (await self.ready())["details"]["auditEntries"]
         return counters
 
     async def ready(self) -> dict[str, Any]:
@@ -92,13 +92,13 @@ async def audited_plane(**settings: Any) -> AsyncIterator[AuditedPlane]:
     config = msgspec.convert(settings, Config)
     with tempfile.TemporaryDirectory(prefix="secaplane-tests-") as folder:
         async with Supervisor(Path(folder) / "logs") as children:
-            dev = DevPlane(config, Path(folder), 0, lasting=False)
+            dev = DevPlane(config, Path(folder), 0, durable=False)
             await children.start(dev.nats_server())
             for name in PROCESSES:
                 await children.start(dev.process(name))
             await children.start(await dev.postgres_server())
             await asyncio.gather(*(children.ready(name) for name in PROCESSES))
-            await dev.bring_tenant()
+            await dev.create_tenant()
             token = dev.token(dev.config.dev.administrator)
             async with client_of(dev.url, token) as client:
                 yield AuditedPlane(dev, children, client)

@@ -80,7 +80,7 @@ async def split() -> AsyncIterator[SplitPlane]:
     )
     try:
         async with names_served() as resolver, Supervisor(place / "logs") as children:
-            dev = DevPlane(settings, place, port, lasting=False)
+            dev = DevPlane(settings, place, port, durable=False)
             monitors = {name: free_port() for name in ADDRESSES}
             await children.start(dev.nats_server())
             await children.start(await dev.postgres_server())
@@ -93,7 +93,7 @@ async def split() -> AsyncIterator[SplitPlane]:
                 await asyncio.gather(*(children.ready(name) for name in (*WORKERS, *ADDRESSES)))
             await children.start(_proxy(place, port, upstream_port, resolver))
             await _answers(f"{dev.url}/healthz")
-            await dev.bring_tenant()
+            await dev.create_tenant()
             made = SplitPlane(dev, children, monitors)
             for name in NAMES["query"]:
                 await made.knows_administrator(f"http://{ADDRESSES[name]}:{upstream_port}")

@@ -70,7 +70,7 @@ async def test_the_printed_curl_works_and_data_outlive_a_restart(tmp_path: Path)
         made = msgspec.json.decode(pasted(text[text.index("\ncurl") : text.index("Ctrl-C")]))
         assert made["metadata"]["ref"] == "seca.workspace/v1/tenants/demo/workspaces/web"
         (token,) = re.findall(r"export TOKEN=(\S+)", text)
-        (url,) = re.findall(r"stands at (\S+),", text)
+        (url,) = re.findall(r"ready at (\S+),", text)
         disk = at("block-storage", "disk", workspace="web")
         async with client_of(url, token) as client:
             before = await client.made(disk, VOLUME)

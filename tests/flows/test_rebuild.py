@@ -25,7 +25,7 @@ from tests.plane import RunningPlane
 from tests.positions import STREAM
 
 NAMES = [f"old-{n:02}" for n in range(20)]
-MADE = r"rm_\d+ holds \d+ events, made in \d+\.\d s"
+MADE = r"rm_\d+ holds \d+ events, built in \d+\.\d s"
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ async def test_a_rebuild_under_load_is_noticed_by_nobody(scene: Scene) -> None:
         await callers.more(100)
         await asyncio.sleep(1.5)  # the switch was two seconds ago before that
         status, lines = await said(await started(scene.plane, "retire"))
-        assert (status, lines) == (0, ["rm_1 is gone"])
+        assert (status, lines) == (0, ["rm_1 dropped"])
         await callers.more(100)
     assert await there(scene) == ["rm_2"]
 
@@ -64,7 +64,7 @@ async def test_what_was_made_anew_is_what_was_there(scene: Scene) -> None:
     await at_rest(scene, after)
     async with scene.pool(before) as old, scene.pool(after) as new:
         assert_same(await rows(old), await rows(new))
-    assert (await said(await started(scene.plane, "retire")))[1] == [f"{before} is gone"]
+    assert (await said(await started(scene.plane, "retire")))[1] == [f"{before} dropped"]
 
 
 async def at_rest(scene: Scene, read_model: str) -> None:

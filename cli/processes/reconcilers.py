@@ -1,11 +1,10 @@
-"""The processes that answer nobody: reconcilers, and the simulated cloud."""
+"""The reconcilers process: drives the cloud through a plugin and publishes its catalogue."""
 
 import asyncio
 import logging
 import os
-from pathlib import Path
 
-from secaplane.cli.config import BadConfig, Config
+from secaplane.cli.config import Config
 from secaplane.cli.processes.announce import Announce, Announcement
 from secaplane.cli.processes.connections import ProcessDependencies, process_dependencies, sealer
 from secaplane.cli.processes.monitor import monitored
@@ -24,11 +23,11 @@ from secaplane.reconcilers.run import Reconcilers
 POLL_S = 0.02
 CATALOGUE_EVERY_S = 60.0
 BACKGROUND_NICE = 10
-"""Reconciling yields the processor to whoever waits for an answer."""
-log = logging.getLogger("secaplane.workers")
+"""Low priority: processes that answer users go first."""
+log = logging.getLogger("secaplane.reconcilers")
 
 
-async def run_reconcilers(config: Config, announce: Announce) -> None:
+async def run(config: Config, announce: Announce) -> None:
     os.nice(BACKGROUND_NICE)
     metrics = Metrics()
     plugin = SimulatedPlugin(config.cloud.url)
@@ -97,22 +96,3 @@ async def _publish(
         except (Refusal, LogUnavailable, *DATABASE_UNAVAILABLE) as error:
             log.warning("the catalogue could not be published", extra={"reason": repr(error)})
         await asyncio.sleep(CATALOGUE_EVERY_S if published.is_set() else POLL_S * 10)
-
-
-async def run_cloud(config: Config, announce: Announce) -> None:
-    from secaplane.plugins.simulated import server
-
-    os.nice(BACKGROUND_NICE)
-    host, _, port = config.cloud.url.removeprefix("http://").partition(":")
-    try:
-        await server.run(
-            host=host,
-            port=int(port or 0),
-            file=Path(config.cloud.file),
-            catalogue=Path(config.cloud.catalogue) if config.cloud.catalogue else None,
-            region=config.site.region,
-            faults=config.cloud.faults or None,
-            announce=lambda actual: announce(Announcement(port=actual)),
-        )
-    except ValueError as error:
-        raise BadConfig(f"cloud: {error}") from error
