@@ -18,7 +18,7 @@ from secaplane.model.errors import (
     ProblemSource,
     UnsupportedMediaType,
 )
-from secaplane.model.pointer import spelled
+from secaplane.model.pointer import pointer_to
 from secaplane.model.shape import Json
 
 NESTING_MAX = 64
@@ -217,7 +217,7 @@ def _broken_text(text: str, here: str) -> Iterator[BrokenRule]:
 
 def _shown(path: tuple[str | int, ...]) -> str:
     """The pointer, without what must not be repeated in an answer."""
-    return spelled(path).replace("\0", "").encode("utf-8", "replace").decode()
+    return pointer_to(path).replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def _plain(value: Any) -> Any:

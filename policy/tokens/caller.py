@@ -18,7 +18,7 @@ import msgspec
 from jwt.utils import base64url_decode
 
 from secaplane.model.errors import Unauthenticated
-from secaplane.model.events import OWN_SUBS
+from secaplane.model.events import RESERVED_SUBS
 from secaplane.policy.tokens.keys import IssuerKeys
 from secaplane.policy.tokens.revocations import Revocations
 
@@ -128,7 +128,7 @@ class TokenVerifier:
         if len(token_id) > TOKEN_ID_LENGTH_MAX or not _writable(token_id):
             raise Unauthenticated("the token's jti cannot be kept")
         caller = Caller(keys.issuer.issuer, keys.issuer.prefix + sub, token_id)
-        if caller.sub in OWN_SUBS:
+        if caller.sub in RESERVED_SUBS:
             raise Unauthenticated("the token's sub names the house itself")
         if self._vouching(caller.sub) != keys.issuer.prefix:
             raise Unauthenticated("the token's sub is named as another issuer's callers are")

@@ -123,7 +123,7 @@ class Scene:
             async with self.pool() as pool:
                 busy = await pool.fetchval("select exists (select from resources where unfinished)")
                 checkpoint = await pool.fetchval("select min(position) from checkpoints")
-                return not busy and checkpoint == await self.log.end(STREAM)
+                return not busy and checkpoint == (await self.log.end(STREAM)).sequence
 
         await until(quiet, "everything is at rest")
 

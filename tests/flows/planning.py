@@ -56,7 +56,7 @@ def sensible(kind: Kind, *, whole: bool = False, links: bool = True) -> Json:
     spec: Json = schema.whole() if whole or kind.name in ALWAYS_WHOLE else schema.smallest()
     for pointer, value in HINTS.get(kind.name, {}).items():
         spec = replaced(spec, pointer, value)
-    for pointer in kind.zones:
+    for pointer in kind.rules.zones:
         spec = replaced(spec, pointer, ZONE)
     for link in reversed(kind.links) if links else ():
         for pointer, _ in every(spec, link.at):

@@ -388,7 +388,7 @@ async def test_rows_lost_by_a_postgresql_crash_are_written_again_without_new_eve
         async def caught_up() -> bool:
             async with scene.pool() as pool:
                 checkpoint = await pool.fetchval("select min(position) from checkpoints")
-                return bool(checkpoint == await scene.log.end(STREAM))
+                return bool(checkpoint == (await scene.log.end(STREAM)).sequence)
 
         await until(caught_up, "the rows have reached the end of the log again")
     await assert_rows_are_the_log(scene)

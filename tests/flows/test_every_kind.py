@@ -37,7 +37,7 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
 ONLY, TRUE = "application/json; deleted=only", "application/json; deleted=true"
 SINCE = "if-unmodified-since"
 ANNOTATIONS = {"note": 'a "quoted"\nline \u2028', "empty": ""}
-DELETABLE = [kind for kind in WRITABLE if kind.deletable]
+DELETABLE = [kind for kind in WRITABLE if kind.exposure.deletable]
 
 
 def each(kinds: list[Kind]) -> pytest.MarkDecorator:
@@ -97,12 +97,12 @@ def assert_named(metadata: Json, ref: Ref, *, verb: str, version: int) -> None:
     relative_path = re.sub("^(tenants/demo/)?(workspaces/base/)?", "", ref.path)
     expected = {
         "name": ref.name,
-        "provider": kind.provider.joined,
+        "provider": kind.provider.full_name,
         "resource": relative_path if kind.name != "workspace" else f"workspaces/{ref.name}",
         "verb": verb,
         "apiVersion": kind.provider.version,
         "kind": kind.name,
-        "ref": f"{kind.provider.joined}/{ref.path}",
+        "ref": f"{kind.provider.full_name}/{ref.path}",
         "resourceVersion": version,
         "region": REGION,
         **IDS,
@@ -126,7 +126,7 @@ async def test_a_created_resource_is_listed(client: Client, kind: Kind) -> None:
     assert listed.json["items"] == [(await client.get(url(place(kind, n)))).json for n in names]
     relative_path = re.sub("^/(tenants/demo/?)?(workspaces/base/)?", "", collection_path(kind))
     assert listed.json["metadata"] == {
-        "provider": kind.provider.joined,
+        "provider": kind.provider.full_name,
         "resource": relative_path,
         "verb": "GET",
     }
@@ -191,7 +191,7 @@ async def test_a_precondition_of_the_caller_is_checked(client: Client, kind: Kin
     assert (right.status, right.json["metadata"]["resourceVersion"]) == (200, 2)
     wrong = await client.put(at, body(kind), **{SINCE: "1"})
     assert refused(wrong, 412) == [("", SINCE)]
-    if kind.deletable:
+    if kind.exposure.deletable:
         assert refused(await client.delete(at, **{SINCE: "1"}), 412) == [("", SINCE)]
         assert (await client.delete(at, **{SINCE: "2"})).status == 202
 
@@ -218,7 +218,12 @@ def sdk_metadata(ref: Ref) -> Json:
     kind, zero_time = KINDS[ref.kind], "0001-01-01T00:00:00Z"
     times = dict.fromkeys(("createdAt", "lastModifiedAt", "deletedAt"), zero_time)
     scopes = {field: IDS[field] for field in kind.scope if field in ("tenant", "workspace")}
-    named = {"name": ref.name, "provider": kind.provider.joined, "resource": "", "verb": "put"}
+    named = {
+        "name": ref.name,
+        "provider": kind.provider.full_name,
+        "resource": "",
+        "verb": "put",
+    }
     version = {"apiVersion": kind.provider.version, "kind": kind.name, "resourceVersion": 0}
     region = {"region": REGION} if kind.provider.regional else {}
     return named | times | version | scopes | region | {"ref": ""}
@@ -293,12 +298,12 @@ async def test_a_parent_with_a_child_cannot_be_deleted(client: Client, kind: Kin
     assert (await client.get(url(ref))).status == 404
 
 
-@each([kind for kind in TENANT_KINDS if any(link.holds for link in kind.links)])
+@each([kind for kind in TENANT_KINDS if any(link.blocks_deletion for link in kind.links)])
 async def test_a_resource_in_use_cannot_be_deleted(client: Client, kind: Kind) -> None:
     """For example a volume that an instance uses."""
     spec, used = sensible(kind, whole=True), list[Ref]()
     for n, link in enumerate(kind.links):
-        for pointer, _ in every(spec, link.at) if link.holds else ():
+        for pointer, _ in every(spec, link.at) if link.blocks_deletion else ():
             used.append(place(KINDS[link.to[0]], f"held-{kind.name}-{n}"))
             spec = replaced(spec, pointer, reference_to(kind, used[-1]))
     for ref in used:
@@ -315,7 +320,7 @@ async def test_a_resource_in_use_cannot_be_deleted(client: Client, kind: Kind) -
         await client.gone(url(ref))
 
 
-@each([kind for kind in WRITABLE if kind.also_below])
+@each([kind for kind in WRITABLE if kind.exposure.former_collections])
 async def test_an_alternative_path_leads_to_the_same_resource(client: Client, kind: Kind) -> None:
     """Provided that every parent in the alternative path exists."""
     ref = place(kind, "former")
@@ -335,9 +340,9 @@ async def test_an_alternative_path_leads_to_the_same_resource(client: Client, ki
 # --- zones and regions
 
 
-@each([kind for kind in WRITABLE if kind.zones])
+@each([kind for kind in WRITABLE if kind.rules.zones])
 async def test_a_zone_that_the_region_does_not_have_is_refused(client: Client, kind: Kind) -> None:
-    for pointer in kind.zones:
+    for pointer in kind.rules.zones:
         spec = replaced(sensible(kind), pointer, "nowhere")
         answer = await client.put(url(place(kind, "zoned")), {"spec": spec})
         assert refused(answer, 422) == [(f"/spec{pointer}", "")]

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from secaplane.kinds import KINDS, SHARED_TENANT
-from secaplane.model.kind import Kind, Link
+from secaplane.model.kind import Backing, Kind, Link
 from secaplane.model.pointer import every
 from secaplane.model.shape import Json, Ref
 from tests.flows.client import Answer, Client, client_of
@@ -142,10 +142,10 @@ def spellings(referrer: Kind, existing: Ref) -> list[object]:
     """All suffixes of the URN that omit only parts known from the referrer or other fields."""
     kind = KINDS[existing.kind]
     suffixes = list(_suffixes(kind, existing, known=set(referrer.scope)))
-    if kind.from_catalogue:
+    if kind.backing is Backing.CATALOGUE:
         shared = Ref(existing.kind, existing.path.replace("/demo/", f"/{SHARED_TENANT}/"))
         suffixes += _suffixes(kind, shared, known=set())
-    names = (kind.provider.name, kind.provider.joined)
+    names = (kind.provider.name, kind.provider.full_name)
     provider: list[Json] = [{}, *({"provider": name} for name in names)]
     spelled: list[object] = [{"resource": s, **fields} for s in suffixes for fields in provider]
     spelled += [{"resource": s, "region": REGION} for s in suffixes]
@@ -181,7 +181,11 @@ async def test_a_reference_to_a_resource_that_the_caller_may_not_read_is_refused
     caller, mine = client.by(plane.token(f"only-{kind.name}")), Ref("tenant", "tenants/demo")
     for pointer, links in places(kind):
         existing = target(links[0].to[0])
-        if links[0].strict and not KINDS[existing.kind].from_catalogue and existing != mine:
+        if (
+            links[0].strict
+            and KINDS[existing.kind].backing is not Backing.CATALOGUE
+            and existing != mine
+        ):
             answer = await put_reference(caller, kind, pointer, reference_to(kind, existing))
             hidden = [(f"/spec{pointer}", "")]
             assert set(hidden) <= set(refused(answer, NOT_FOUND))

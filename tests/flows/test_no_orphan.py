@@ -219,7 +219,7 @@ async def settled(scene: Scene, pool: Pool) -> bool:
         await scene.client.delete(f"{KINDS[kind].provider.base}/{path}")
     busy = await pool.fetchval("select exists (select from resources where unfinished)")
     checkpoint = await pool.fetchval("select min(position) from checkpoints")
-    return not busy and checkpoint == await scene.log.end(STREAM)
+    return not busy and checkpoint == (await scene.log.end(STREAM)).sequence
 
 
 async def test_of_a_childs_creation_and_its_parents_deletion_one_is_refused(

@@ -216,7 +216,7 @@ async def test_metadata_has_the_fields_of_its_class_and_no_more(
         assert set(answer.json["metadata"]) == fields
     metadata = (await client.by(token).get(path)).json["metadata"]
     assert set(metadata) == fields
-    provider = KINDS[kind].provider.joined
+    provider = KINDS[kind].provider.full_name
     expected = {
         "name": name,
         "provider": provider,

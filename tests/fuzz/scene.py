@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 
 from secaplane.kinds import KINDS
-from secaplane.model.kind import Kind
+from secaplane.model.kind import Backing, Kind
 from secaplane.model.shape import Json
 
 IDS = {"tenant": "demo", "workspace": "fuzz", "network": "one", "cluster": "one"}
@@ -50,7 +50,7 @@ class Creator:
         """Kind of the catalogue -> name of one of its SKUs."""
         names = {}
         for kind in KINDS.values():
-            if kind.from_catalogue and kind.scope:
+            if kind.backing is Backing.CATALOGUE and kind.scope:
                 async with self._session.get(kind.url.format_map(IDS)) as answer:
                     items = (await answer.json())["items"]
                 if items:
@@ -127,7 +127,7 @@ def targets(skus: Mapping[str, str]) -> Json:
 
 
 def _targets_of(kind: Kind, skus: Mapping[str, str]) -> Json:
-    values: dict[str, list[Any]] = {zone: ["a"] for zone in kind.zones}
+    values: dict[str, list[Any]] = {zone: ["a"] for zone in kind.rules.zones}
     for link in kind.links:
         values.setdefault(link.at, []).extend(
             _to(target) for name in link.to for target in _references(KINDS[name], skus)
@@ -136,7 +136,7 @@ def _targets_of(kind: Kind, skus: Mapping[str, str]) -> Json:
 
 
 def _references(kind: Kind, skus: Mapping[str, str]) -> Iterator[str]:
-    if kind.from_catalogue:
+    if kind.backing is Backing.CATALOGUE:
         if kind.name in skus:
             yield f"skus/{skus[kind.name]}"
     elif kind.scope:
