@@ -1,8 +1,7 @@
-"""Reading when there are many rows: through HTTP, from a house whose tables hold a million more.
+"""Reads over HTTP with 1,000,000 rows in the tables.
 
-One volume is written through the front door. Then, while nobody writes, its row and its labels are
-copied in SQL under a million names: tables, indexes and documents are those of a real house, and
-only the log knows nothing of them.
+One volume is created through the API. Then its row and its labels are copied in SQL under 1,000,000
+names: tables, indexes and documents are the product's own; the log does not hold these resources.
 """
 
 import random
@@ -78,7 +77,7 @@ async def _grown(plane: RunningPlane, session: aiohttp.ClientSession) -> dict[st
     await _put(session, plane.volume("w", TEMPLATE), LABELLED)
     await settled(plane)
 
-    async def asked(path: str) -> float:
+    async def timed_get(path: str) -> float:
         began = time.perf_counter()
         async with session.get(plane.dev.url + path) as answer:
             body = await answer.read()
@@ -86,15 +85,15 @@ async def _grown(plane: RunningPlane, session: aiohttp.ClientSession) -> dict[st
         return time.perf_counter() - began
 
     await _copy(plane, 1, FEW)
-    few = [await _get_s(asked, FEW) for _ in range(REPEATS)]
+    few = [await _get_s(timed_get, FEW) for _ in range(REPEATS)]
     await _copy(plane, FEW + 1, MANY)
-    many = [await _get_s(asked, MANY) for _ in range(REPEATS)]
-    return await _lists(plane, asked) | {
+    many = [await _get_s(timed_get, MANY) for _ in range(REPEATS)]
+    return await _lists(plane, timed_get) | {
         "get_growth": figure([b / a for a, b in zip(few, many, strict=True)], "ratio")
     }
 
 
-async def _lists(plane: RunningPlane, asked: Ask) -> dict[str, Figure]:
+async def _lists(plane: RunningPlane, timed_get: Ask) -> dict[str, Figure]:
     first = f"{URL}?limit={PAGE}"
     last = f"{first}&skipToken={_token(plane)}"
     borne = f"{first}&labels=tenth%3Dyes"
@@ -103,7 +102,7 @@ async def _lists(plane: RunningPlane, asked: Ask) -> dict[str, Figure]:
         once: dict[str, list[float]] = {path: [] for path in took}
         for _ in range(LISTS):
             for path, times in once.items():
-                times.append(await asked(path))
+                times.append(await timed_get(path))
         for path, times in once.items():
             took[path].append(statistics.median(times))
     return {
@@ -118,16 +117,16 @@ def _ratio(these: list[float], those: list[float]) -> Figure:
 
 
 def _token(plane: RunningPlane) -> str:
-    """What the page before the last one would have ended with: nobody walks there in a bench."""
+    """The page token that leads to the last page."""
     after = MANY - PAGE
     listed = f"block-storage {COLLECTION} False "
     where = (f"v-{after:07}", 1_000_000_000 + after)
     return skip_token(where, listed, _page_keys(plane.dev.config))
 
 
-async def _get_s(asked: Ask, rows: int) -> float:
+async def _get_s(timed_get: Ask, rows: int) -> float:
     names = random.Random(0).choices(range(1, rows + 1), k=GETS)
-    return statistics.median([await asked(f"{URL}/v-{n:07}") for n in names])
+    return statistics.median([await timed_get(f"{URL}/v-{n:07}") for n in names])
 
 
 async def _put(session: aiohttp.ClientSession, url: str, body: Json) -> None:

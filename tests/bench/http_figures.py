@@ -24,14 +24,14 @@ READS_IN_FLIGHT, WRITES_IN_FLIGHT = 16, 32
 ALONE = 100
 FEW, MANY = 5, 500
 REST_S = 0.025
-"""A PUT alone finds the house at rest: what the one before set in motion has come to an end."""
+"""Pause between two single PUTs, in which the effects of the first one end."""
 SETTLE_S_MAX = 120.0
 BODY = msgspec.json.encode(VOLUME).decode()
 
 
 @asynccontextmanager
 async def bare(plane: RunningPlane, body: str) -> AsyncIterator[str]:
-    """The bare routes, in a process of their own; their URL."""
+    """The bare routes in a process of their own; yields their URL."""
     dev, port = plane.dev, free_port()
     settings = Settings(port, dev.nats("everything"), dev.postgres("secaplane"), body)
     argv = (sys.executable, "-m", "tests.bench.bare", msgspec.json.encode(settings).decode())
@@ -54,12 +54,12 @@ async def measure(plane: RunningPlane) -> dict[str, Figure]:
         async with session.get(plane.volume("w1", "one")) as answer:
             document = await answer.text()
         async with bare(plane, document) as url:
-            found = await _reads(plane, url)
-            found |= await _to_active(plane, session)
-            found |= await _alone(plane, session, url)
-            found |= await _crowded(plane, session)
-            found |= await _writes(plane, url)
-    return found
+            figures = await _reads(plane, url)
+            figures |= await _to_active(plane, session)
+            figures |= await _alone(plane, session, url)
+            figures |= await _crowded(plane, session)
+            figures |= await _writes(plane, url)
+    return figures
 
 
 async def _furnish(plane: RunningPlane, session: aiohttp.ClientSession) -> None:
@@ -75,7 +75,7 @@ async def _put(session: aiohttp.ClientSession, url: str, body: str) -> None:
 
 
 async def settled(plane: RunningPlane) -> None:
-    """Until the reconcilers have nothing left to do: what is measured next starts from rest."""
+    """Waits until the reconcilers are idle, so that the next figure starts from rest."""
     async with asyncio.timeout(SETTLE_S_MAX):
         connection = await asyncpg.connect(plane.dev.postgres("secaplane"))
         try:
@@ -124,7 +124,7 @@ async def _reads(plane: RunningPlane, bare_url: str) -> dict[str, Figure]:
 async def _writes(plane: RunningPlane, bare_url: str) -> dict[str, Figure]:
     ratios, ours = [], []
     for repeat in range(REPEATS):
-        there = Load(
+        bare_load = Load(
             bare_url,
             f"/publish/w{{w}}/x{repeat}-{{n}}",
             "PUT",
@@ -135,9 +135,9 @@ async def _writes(plane: RunningPlane, bare_url: str) -> dict[str, Figure]:
         )
         volumes = "/providers/seca.storage/v1/tenants/bench/workspaces/w{w}/block-storages"
         path = f"{volumes}/x{repeat}-{{n}}"
-        here = msgspec.structs.replace(there, url=plane.dev.url, path=path)
-        bare_rate = await asyncio.to_thread(drive, there)
-        rate = await asyncio.to_thread(drive, here)
+        load = msgspec.structs.replace(bare_load, url=plane.dev.url, path=path)
+        bare_rate = await asyncio.to_thread(drive, bare_load)
+        rate = await asyncio.to_thread(drive, load)
         assert not bare_rate.failed, bare_rate
         assert not rate.failed, rate
         await settled(plane)
@@ -149,24 +149,24 @@ async def _writes(plane: RunningPlane, bare_url: str) -> dict[str, Figure]:
 async def _alone(
     plane: RunningPlane, session: aiohttp.ClientSession, bare_url: str
 ) -> dict[str, Figure]:
-    """One client, one PUT after the other; and on a process that does not wait for rows."""
+    """Latency of one PUT after the other, with and without waiting for the projection."""
     nowait = await _nowait(plane)
     ratios: dict[str, list[float]] = {"put_latency_vs_bare": [], "put_latency_nowait_vs_bare": []}
     for repeat in range(REPEATS):
-        there = await _median_s(session, f"{bare_url}/publish/alone/y{repeat}-{{n}}")
+        theirs = await _median_s(session, f"{bare_url}/publish/alone/y{repeat}-{{n}}")
         for name, prefix, url in (
             ("put_latency_vs_bare", "waits", plane.dev.url),
             ("put_latency_nowait_vs_bare", "hurries", nowait),
         ):
             volume = plane.volume("w2", f"{prefix}{repeat}-{{n}}")
-            here = await _median_s(session, volume.replace(plane.dev.url, url))
-            ratios[name].append(here / there)
+            ours = await _median_s(session, volume.replace(plane.dev.url, url))
+            ratios[name].append(ours / theirs)
             await settled(plane)
     return {name: figure(values, "ratio") for name, values in ratios.items()}
 
 
 async def _nowait(plane: RunningPlane) -> str:
-    """Another `serve` on the same log and tables."""
+    """Starts another `serve` on the same log and tables, which does not wait for the projection."""
     port = free_port()
     child = plane.dev.process("serve")
     environment = child.environment | {
@@ -191,7 +191,7 @@ async def _median_s(session: aiohttp.ClientSession, url: str) -> float:
 
 
 async def _crowded(plane: RunningPlane, session: aiohttp.ClientSession) -> dict[str, Figure]:
-    """Resources that are there already are written again, so that their number stays."""
+    """Updates existing resources, so that their number stays the same."""
     for workspace, number in (("w4", FEW), ("w5", MANY)):
         for n in range(number):
             await _put(session, plane.volume(workspace, f"c{n}"), BODY)

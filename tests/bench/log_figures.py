@@ -110,7 +110,7 @@ async def _project_s(
 
 @asynccontextmanager
 async def _database(plane: RunningPlane) -> AsyncIterator[str]:
-    """A database of its own, with no row in it."""
+    """An empty database; yields its URL."""
     url = plane.dev.postgres("secaplane")
     connection = await asyncpg.connect(url)
     try:
@@ -123,7 +123,7 @@ async def _database(plane: RunningPlane) -> AsyncIterator[str]:
 
 
 async def _histories(plane: RunningPlane, client: Client) -> dict[str, Figure]:
-    """PUT and look, each with folds that know nothing, on a long history and on a short one."""
+    """PUT and reconcile, each with an empty cache, on a long history and on a short one."""
     log = JetStreamLog(client, streams=Streams("SECA"), region="eu-1")
     snapshots = KeyValueSnapshots(client, stream="SECA", region="eu-1")
     plugin = SimulatedPlugin(plane.dev.config.cloud.url)
@@ -145,7 +145,7 @@ async def _histories(plane: RunningPlane, client: Client) -> dict[str, Figure]:
     async def alone(resource: Resource) -> Mapping[Ref, Resource]:
         return {}
 
-    async def look(ref: Ref) -> None:
+    async def reconcile_once(ref: Ref) -> None:
         dependencies = _door(log, ResourceCache(log, snapshots))
         await reconcile(
             ReconcileDependencies(dependencies, plugin, Sealer(Keyring.fresh()), alone), ref
@@ -154,14 +154,14 @@ async def _histories(plane: RunningPlane, client: Client) -> dict[str, Figure]:
     try:
         return {
             "put_history_growth": await _growth(nothing, put, long, short),
-            "reconcile_history_growth": await _growth(put, look, long, short),
+            "reconcile_history_growth": await _growth(put, reconcile_once, long, short),
         }
     finally:
         await plugin.close()
 
 
 async def _growth(before: Work, work: Work, long: Ref, short: Ref) -> Figure:
-    """`before` is not timed."""
+    """Ratio of times of `measured`; `before` is not timed."""
     ratios = []
     for _ in range(REPEATS):
         took: dict[Ref, list[float]] = {long: [], short: []}
@@ -176,7 +176,7 @@ async def _growth(before: Work, work: Work, long: Ref, short: Ref) -> Figure:
 
 
 async def _fill(log: JetStreamLog, cache: ResourceCache, ref: Ref, events: int) -> None:
-    """A history of that many events, with the snapshots it would have got."""
+    """Writes a history of that many events, with the snapshots that the product would take."""
     resource: Resource | None = None
     time_ = datetime(2026, 1, 1, tzinfo=UTC)
     for n in range(events):

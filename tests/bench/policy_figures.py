@@ -1,5 +1,5 @@
-"""What it costs to know who may what: one decision, remembered and not; starting; and how often a
-decision is another one than one plain enforcer's."""
+"""The authorization policy: time of a decision, cached and not; time to load it; decisions that
+differ from those of a single plain enforcer."""
 
 import asyncio
 import gc
@@ -46,10 +46,10 @@ IDS = {"tenant": TENANT, "workspace": "web"}
 INSTANCE = KINDS["instance"]
 COLLECTIONS = ("instances", "skus", "images", "networks", "subnets")
 SPREAD = (("images/*", 200), ("skus/*", 403))
-"""What a role may read, and what its holder is answered who asks for images."""
+"""Resources that a role allows to read, and the status of a list of images."""
 COLLECTION = f"tenants/{TENANT}/role-assignments"
 OFFERED = KINDS["storage-sku"].ref({"tenant": TENANT}, "one")
-"""Whoever holds anything may read it."""
+"""Readable for every caller with a role assignment."""
 FILL = """
 insert into resources (kind, collection, name, life, path, uid, labels, document, resource,
     position, deleted, gone, unfinished)
@@ -88,12 +88,12 @@ async def measure(gets_per_second: float) -> dict[str, Figure]:
 
 
 def _policy(assignments: int) -> Policy:
-    """One tenant's: everybody in it holds one role of fifty rules, in one workspace or in all."""
-    known = Policy(operators=(), region="eu-1", fresh=lambda: True)
-    known.begin(nth(1))
-    known.learn(map(_a_role, range(ROLES)), nth(1))
-    known.learn(map(_assignment, range(assignments)), nth(1))
-    return known
+    """The policy of one tenant: each caller has one role of 50 rules, in two workspaces or all."""
+    policy = Policy(operators=(), region="eu-1", fresh=lambda: True)
+    policy.begin(nth(1))
+    policy.learn(map(_a_role, range(ROLES)), nth(1))
+    policy.learn(map(_assignment, range(assignments)), nth(1))
+    return policy
 
 
 def _a_role(n: int) -> Resource:
@@ -127,26 +127,27 @@ def _made(ref: Ref, spec: Json) -> Resource:
 _NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def _firsts_us(known: Policy, repeat: int) -> list[float]:
-    """One decision of somebody who was never asked about: the same of every issuer."""
+def _firsts_us(policy: Policy, repeat: int) -> list[float]:
+    """Times of the first decision for each caller; each repeat has callers of another issuer."""
     return [
-        _took_us(known, Caller(f"iss-{repeat}", f"user-{n}"), "put", f"i{n}") for n in range(FIRSTS)
+        _took_us(policy, Caller(f"iss-{repeat}", f"user-{n}"), "put", f"i{n}")
+        for n in range(FIRSTS)
     ]
 
 
-def _remembered_us(known: Policy) -> list[float]:
+def _remembered_us(policy: Policy) -> list[float]:
     callers = [Caller("iss", f"user-{n}") for n in range(FIRSTS)]
     for caller in callers:
-        _took_us(known, caller, "get", "one")
+        _took_us(policy, caller, "get", "one")
     return [
-        _took_us(known, caller, "get", "one")
+        _took_us(policy, caller, "get", "one")
         for caller in random.Random(0).choices(callers, k=REMEMBERED)
     ]
 
 
-def _took_us(known: Policy, caller: Caller, verb: str, name: str) -> float:
+def _took_us(policy: Policy, caller: Caller, verb: str, name: str) -> float:
     began = time.perf_counter_ns()
-    known.may(caller, verb, INSTANCE, IDS, name)
+    policy.may(caller, verb, INSTANCE, IDS, name)
     return (time.perf_counter_ns() - began) / 1000
 
 
@@ -155,29 +156,29 @@ def _p99(values: Iterable[float]) -> float:
 
 
 def _disagreements() -> int:
-    """Decision, explanation and one plain enforcer over the whole policy, each question once."""
+    """Number of questions on which decision, explanation and a plain enforcer differ."""
     luck = random.Random(0)
     return sum(_of_one_policy(luck) for _ in range(POLICIES))
 
 
 def _of_one_policy(luck: random.Random) -> int:
     resources = plain_policy.random_policy(luck)
-    known, plain = plain_policy.policy(resources), plain_policy.Plain(resources)
+    policy, plain = plain_policy.policy(resources), plain_policy.Plain(resources)
     found = 0
     for _ in range(QUESTIONS):
         asked = plain_policy.random_question(luck)
         try:
-            known.may(*asked)
+            policy.may(*asked)
             allowed = True
         except Forbidden:
             allowed = False
-        explained = known.verdict(*asked).rule is not None
+        explained = policy.verdict(*asked).rule is not None
         found += not (allowed == explained == plain.allows(asked))
     return found
 
 
 async def _starts(plane: RunningPlane) -> dict[str, Figure]:
-    """In a house whose tables hold so many assignments, which its log knows nothing of."""
+    """Time to load assignments from tables that hold 100,000; they are not in the log."""
     await _fill(plane)
     settings = plane.dev.config
     config = replace(
@@ -205,10 +206,10 @@ async def _fill(plane: RunningPlane) -> None:
 
 
 async def _started(process: ProcessDependencies, stream: str) -> tuple[float, float]:
-    """How long it takes, and how long others had to wait at most meanwhile."""
+    """Seconds until the policy is loaded, and the longest pause of other tasks meanwhile."""
     watch = PolicyWatch(process.log, process.cache, stale_s=30)
-    known = Policy(operators=(), region="eu-1", fresh=watch.fresh)
-    watch.tell(known, KINDS_OF_POLICY)
+    policy = Policy(operators=(), region="eu-1", fresh=watch.fresh)
+    watch.tell(policy, KINDS_OF_POLICY)
     longest = 0.0
 
     async def others() -> None:
@@ -224,18 +225,18 @@ async def _started(process: ProcessDependencies, stream: str) -> tuple[float, fl
     await watch.start(process.pool)
     took = time.perf_counter() - began
     waiting.cancel()
-    assert known.allows(Caller("iss", f"user-{MANY}"), "get", OFFERED)
+    assert policy.allows(Caller("iss", f"user-{MANY}"), "get", OFFERED)
     return took, longest
 
 
 async def _guarding_us(plane: RunningPlane) -> list[float]:
-    """Token and policy of one GET after the other, as in a process that has seen the caller."""
-    config, known = plane.dev.config, _policy(ASSIGNMENTS)
-    known.learn([_administrator(config.dev.administrator)], nth(2))
+    """Times of token and policy for GETs of a caller that the process has cached."""
+    config, policy = plane.dev.config, _policy(ASSIGNMENTS)
+    policy.learn([_administrator(config.dev.administrator)], nth(2))
     scope = {"method": "GET", "path": "/", "headers": [*HEADERS, _authorization(plane)]}
-    async with trusted_issuers(config, Revocations(), Metrics()) as believed:
+    async with trusted_issuers(config, Revocations(), Metrics()) as trusted:
         witness = AuditRecorder(lambda entry: None, clock=now)
-        guard = Guard(believed.tokens, known, witness)
+        guard = Guard(trusted.tokens, policy, witness)
         await guard.admit(RequestContext(scope), "get", INSTANCE, IDS, "one")
         return [await _guarded_us(guard, scope) for _ in range(REPEATS)]
 
@@ -261,7 +262,7 @@ HEADERS = [(b"host", b"127.0.0.1"), (b"accept", b"*/*"), (b"user-agent", b"bench
 
 
 async def _spread_ms() -> list[float]:
-    """From the answer to a change until another process answers by it."""
+    """Times from the answer to a policy change until another process applies it."""
     async with (
         several() as (made, reader),
         client_of(made.dev.url, made.token) as boss,
