@@ -1,4 +1,4 @@
-"""A house for measuring and for crashing: servers and processes of its own, on free ports, in a
+"""Control planes for figures and for crashes: own servers and processes, on free ports, in a
 temporary folder."""
 
 import asyncio
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class RunningPlane:
-    """A running house, and what a client needs to know of it."""
+    """A running control plane, with the addresses and tokens for its clients."""
 
     dev: DevPlane
     children: Supervisor
@@ -84,41 +84,41 @@ async def running_plane(
 
 
 @contextmanager
-def kept(settings: Config, folder: Path | None = None) -> Iterator[RunningPlane]:
-    """A stand that outlives the loops of the tests that use it. Its children are started again when
-    somebody kills them."""
+def shared_plane(settings: Config, folder: Path | None = None) -> Iterator[RunningPlane]:
+    """A control plane that outlives the event loops of the tests that use it. Its supervisor
+    restarts killed processes."""
     with outliving(running_plane(settings=settings)) as made:
         yield made
 
 
 @contextmanager
 def outliving(opened: AbstractAsyncContextManager[T]) -> Iterator[T]:
-    """What is opened on a loop of its own, in a thread."""
-    standing: Future[tuple[T, Callable[[], object]]] = Future()
+    """Enters `opened` on an event loop in a thread of its own, until this context ends."""
+    entered: Future[tuple[T, Callable[[], object]]] = Future()
 
     async def keep() -> None:
         loop, over = asyncio.get_running_loop(), asyncio.Event()
         async with opened as made:
-            standing.set_result((made, lambda: loop.call_soon_threadsafe(over.set)))
+            entered.set_result((made, lambda: loop.call_soon_threadsafe(over.set)))
             await over.wait()
 
     with ThreadPoolExecutor(1) as thread:
-        keeping = thread.submit(lambda: asyncio.run(keep()))
-        either: tuple[Future[Any], ...] = (standing, keeping)
+        running = thread.submit(lambda: asyncio.run(keep()))
+        either: tuple[Future[Any], ...] = (entered, running)
         wait(either, return_when=FIRST_COMPLETED)
-        if not standing.done():
-            keeping.result()
-        made, end = standing.result()
+        if not entered.done():
+            running.result()
+        made, end = entered.result()
         try:
             yield made
         finally:
             end()
-            keeping.result()
+            running.result()
 
 
 @asynccontextmanager
 async def quiet_plane() -> AsyncIterator[RunningPlane]:
-    """Only NATS and the cloud: nobody works on what is measured but who measures."""
+    """NATS and the cloud alone: no other process works on the measured resources."""
     place = Path(tempfile.mkdtemp(prefix="secaplane-bench-"))
     try:
         (place / "catalogue.toml").write_text(CATALOGUE)
@@ -141,7 +141,7 @@ def config(place: Path) -> Config:
 
 
 async def start_seconds(dev: DevPlane, children: Supervisor, names: Sequence[str] = OWN) -> float:
-    """From the first own process started to the last one ready."""
+    """Seconds from the start of the first process until all are ready."""
     began = time.perf_counter()
     for name in names:
         await children.start(dev.process(name))

@@ -37,7 +37,7 @@ T = TypeVar("T")
 RETRY_S = 0.1
 RETRY_S_MAX = 2.0
 CHECK_INTERVAL_S = 1.0
-"""How often the active read model is read."""
+"""Interval between two reads of the active read model."""
 SWITCH_S_MAX = 10.0
 """Timeout of the switch to a read model whose position is not announced; then it is read again."""
 CONNECT_S_MAX = 10.0

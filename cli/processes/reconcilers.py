@@ -82,7 +82,7 @@ async def _publish(
     plugin: Plugin,
     published: asyncio.Event,
 ) -> None:
-    """What is on offer becomes resources at the start and from time to time."""
+    """Publishes the catalogue as resources, at the start and every `CATALOGUE_EVERY_S` seconds."""
     base_url = config.site.base_url or f"http://{config.http.host}:{config.http.port}"
     while True:
         try:

@@ -1,4 +1,4 @@
-"""One whole house for all flows, one caller for each test, and a name that nobody else uses."""
+"""One control plane for all flows; a caller and unused names for each test."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -14,7 +14,7 @@ from tests.flows.client import Client, client_of
 from tests.flows.crashing import Scene, scene_of
 from tests.flows.dev_plane import DevDetails, DevProcess, configured, dev
 from tests.flows.planning import prepare
-from tests.plane import RunningPlane, kept
+from tests.plane import RunningPlane, shared_plane
 from tests.servers import STREAM, connected
 
 _number = count(1)
@@ -22,28 +22,28 @@ _number = count(1)
 
 @pytest.fixture(scope="session")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevProcess]:
-    """Started once, as a person would start it."""
+    """Started once, by the command that a user runs."""
     arguments = ("--ephemeral", "--port", "0", "--json")
-    with dev(tmp_path_factory.mktemp("house"), *arguments) as started:
+    with dev(tmp_path_factory.mktemp("plane"), *arguments) as started:
         yield started
 
 
 @pytest.fixture
 def operator(client: Client, details: DevDetails) -> Client:
-    """Whom the configuration names."""
+    """An operator, named by the configuration."""
     return client.by(details.operator_token)
 
 
 @pytest.fixture
 def tenant(workspace: str) -> str:
-    """The name of one that no other test knows."""
+    """An unused name of a tenant."""
     return f"t-{workspace}"
 
 
 @pytest.fixture(scope="module")
 def own_plane() -> Iterator[RunningPlane]:
-    """A house that may be shaken, for one file of flows."""
-    with kept(Config()) as made:
+    """A control plane whose processes may be killed, for the tests of one file."""
+    with shared_plane(Config()) as made:
         yield made
 
 
@@ -77,7 +77,7 @@ spec = { vCPU = 1, ram = 1 }
 
 @pytest.fixture(scope="session")
 def other_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevProcess]:
-    """One with a configuration: another region, another dialect, a catalogue of its own."""
+    """A control plane with another region, dialect and catalogue."""
     place = tmp_path_factory.mktemp("other")
     (place / "catalogue.toml").write_text(CATALOGUE)
     settings = OTHER.replace("catalogue.toml", str(place / "catalogue.toml"))
@@ -87,7 +87,7 @@ def other_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevProcess
 
 @pytest.fixture
 async def secatest(other_plane: DevProcess) -> AsyncIterator[Client]:
-    """The administrator of the house that speaks the dialect of the conformance runner."""
+    """The administrator of the control plane with the dialect of the conformance runner."""
     async with client_of(other_plane.details.url, other_plane.details.token) as caller:
         yield caller
 
@@ -99,14 +99,14 @@ def details(plane: DevProcess) -> DevDetails:
 
 @pytest.fixture(scope="session")
 def peopled(plane: DevProcess) -> DevDetails:
-    """The same house, with one resource of each kind in it that others can point to or lie in."""
+    """The shared control plane with a resource of every kind that others refer to."""
 
-    async def people() -> None:
+    async def furnish() -> None:
         async with client_of(plane.details.url, plane.details.token) as caller:
             await prepare(caller)
 
-    with ThreadPoolExecutor(1) as thread:  # whose loop is nobody else's
-        thread.submit(lambda: asyncio.run(people())).result()
+    with ThreadPoolExecutor(1) as thread:  # with an event loop of its own
+        thread.submit(lambda: asyncio.run(furnish())).result()
     return plane.details
 
 
@@ -119,12 +119,12 @@ async def client(details: DevDetails) -> AsyncIterator[Client]:
 
 @pytest.fixture
 def workspace() -> str:
-    """A name for a workspace of this test alone; the workspace is not there yet."""
+    """An unused name of a workspace; the workspace does not exist."""
     return f"w{next(_number)}"
 
 
 @pytest.fixture
 async def log(details: DevDetails) -> AsyncIterator[JetStreamLog]:
-    """What the house wrote, read as the house reads it."""
+    """The log of the control plane."""
     async with connected(details.nats) as nats:
         yield JetStreamLog(nats, streams=Streams(STREAM), region=details.region)

@@ -1,4 +1,4 @@
-"""A house and another process beside it that answers, which only reads."""
+"""A control plane with a second process that serves reads."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,15 +13,15 @@ from tests.plane import RunningPlane, running_plane
 
 @asynccontextmanager
 async def several(settings: Config | None = None) -> AsyncIterator[tuple[RunningPlane, str]]:
-    """The house, and the URL of the reader."""
+    """The control plane, and the URL of its `query` process."""
     async with running_plane(settings=settings) as made:
-        child, port = _reading(made.dev)
+        child, port = _query(made.dev)
         await made.children.start(child)
         await made.children.ready(child.name)
         yield made, f"http://{HOST}:{port}"
 
 
-def _reading(dev: DevPlane) -> tuple[ChildProcess, int]:
+def _query(dev: DevPlane) -> tuple[ChildProcess, int]:
     as_one, port = dev.process("serve"), free_port()
     argv = tuple("query" if each == "serve" else each for each in as_one.argv)
     environment = as_one.environment | {

@@ -1,4 +1,4 @@
-"""What an operator does at the machine, without any token: tenants, and who may what."""
+"""Commands for operators that need no token: `tenant` and `may`."""
 
 import json
 import os
@@ -46,21 +46,21 @@ def create(plane: DevProcess, tenant: str) -> None:
 # --- tenants
 
 
-async def test_a_tenant_made_at_the_console_has_its_administrator(
+async def test_a_created_tenant_has_its_administrator(
     plane: DevProcess, boss: Client, operator: Client, tenant: str
 ) -> None:
     create(plane, tenant)
     await boss.until(at("workspace", tenant=tenant), lambda answer: answer.status == 200)
     assert (await boss.put(at("workspace", "first", tenant=tenant), {})).status == 201
     await operator.active(at("tenant", tenant))
-    again = console(plane, "tenant", "create", tenant, "--administrator", "somebody")
+    again = console(plane, "tenant", "create", tenant, "--administrator", "jane")
     assert (again.returncode, again.stdout) == (1, "")
-    assert "already" in again.stderr
+    assert "exists already" in again.stderr
     kept = (await operator.get(at("tenant", tenant))).json["spec"]
     assert kept == {"administrators": [f"boss-{tenant}"]}
 
 
-async def test_a_tenant_in_which_something_is_left_stays(
+async def test_a_tenant_with_a_workspace_is_not_deleted(
     plane: DevProcess, boss: Client, operator: Client, tenant: str
 ) -> None:
     create(plane, tenant)
@@ -73,7 +73,7 @@ async def test_a_tenant_in_which_something_is_left_stays(
     assert (await boss.get(at("workspace", "first", tenant=tenant))).status == 200
 
 
-async def test_a_tenant_goes_with_all_that_says_who_may_what(
+async def test_a_tenant_is_deleted_with_its_roles_and_role_assignments(
     plane: DevProcess, boss: Client, operator: Client, tenant: str
 ) -> None:
     create(plane, tenant)
@@ -96,7 +96,7 @@ async def test_a_tenant_goes_with_all_that_says_who_may_what(
     assert (await boss.get(at("role-assignment", tenant=tenant))).names == ["administrators"]
 
 
-def test_a_tenant_needs_a_good_name_and_somebody_who_administers_it(plane: DevProcess) -> None:
+def test_a_tenant_needs_a_valid_name_and_an_administrator(plane: DevProcess) -> None:
     for name in ("UPPER", "x" * 65):
         done = console(plane, "tenant", "create", name, "--administrator", "jane")
         assert (done.returncode, done.stdout) == (1, "")
@@ -104,28 +104,30 @@ def test_a_tenant_needs_a_good_name_and_somebody_who_administers_it(plane: DevPr
     assert console(plane, "tenant", "create", "alone").returncode == 2
 
 
-# --- who may what
+# --- authorization
 
 
-async def test_the_console_says_what_a_review_says(client: Client, plane: DevProcess) -> None:
+async def test_may_answers_like_an_access_review(client: Client, plane: DevProcess) -> None:
     path = disk("w")
     for caller, code in (("admin@example.org", 0), ("nobody@example.org", 1)):
         done = console(plane, "may", caller, "put", path)
         assert (done.returncode, done.stderr) == (code, "")
-        assert_the_same(done, await status(client, caller=caller, verb="put", path=path))
+        assert_same_status(done, await status(client, caller=caller, verb="put", path=path))
     done = console(plane, "may", "-", "put", path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert_the_same(done, await status(client, verb="put", path=path))
+    assert_same_status(done, await status(client, verb="put", path=path))
 
 
-def assert_the_same(done: subprocess.CompletedProcess[str], answered: Json) -> None:
-    """Though as of later: of what did not change since it began, a process knows when it began."""
-    said: Json = json.loads(done.stdout)
-    assert said.pop("policyRevision") >= answered.pop("policyRevision")
-    assert said == answered
+def assert_same_status(done: subprocess.CompletedProcess[str], answered: Json) -> None:
+    """The revision of `may` may be later: a new process has read the log up to its start."""
+    printed: Json = json.loads(done.stdout)
+    assert printed.pop("policyRevision") >= answered.pop("policyRevision")
+    assert printed == answered
 
 
-async def test_the_console_knows_operators_too(plane: DevProcess, details: DevDetails) -> None:
+async def test_may_knows_the_operators_of_the_configuration(
+    plane: DevProcess, details: DevDetails
+) -> None:
     operator = "operator@secaplane.dev"
     done = console(plane, "may", operator, "put", at("tenant", "demo"))
     assert (done.returncode, json.loads(done.stdout)["by"]["assignment"]) == (0, "configuration")
@@ -133,7 +135,7 @@ async def test_the_console_knows_operators_too(plane: DevProcess, details: DevDe
     assert done.returncode == 0
 
 
-def test_nonsense_is_no_question(plane: DevProcess) -> None:
+def test_may_refuses_unknown_paths_and_verbs(plane: DevProcess) -> None:
     for question in (("x", "put", "/nowhere"), ("x", "patch", at("role"))):
         done = console(plane, "may", *question)
         assert (done.returncode, done.stdout) == (2, "")

@@ -35,7 +35,7 @@ from tests.flows.client import VOLUME, at
 from tests.flows.crashing import Scene, scene_of, taken
 from tests.flows.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.log.new_events import SALT
-from tests.plane import kept
+from tests.plane import shared_plane
 from tests.servers import connected
 
 JANE = Actor(sub="jane")
@@ -229,7 +229,7 @@ async def test_a_deletion_that_arrives_late_is_recorded_once(
 
 
 async def test_a_caller_is_told_that_the_outcome_is_unknown_or_that_all_is_well() -> None:
-    with kept(Config()) as own_plane:
+    with shared_plane(Config()) as own_plane:
         async with (
             scene_of(own_plane) as scene,
             faulty_proxy(own_plane.dev.nats("writer")) as (wire, near),

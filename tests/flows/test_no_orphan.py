@@ -33,7 +33,7 @@ from tests.flows.orphans import OrphanCheck
 from tests.flows.racer import ACCEPTED
 from tests.flows.racing import DIED, RacerProcess, racers
 from tests.flows.simulated_site import NETWORK, SMALL, SUBNET
-from tests.plane import RunningPlane, kept
+from tests.plane import RunningPlane, shared_plane
 from tests.positions import STREAM
 
 TRIALS = int(os.environ.get("SECAPLANE_TEST_TRIALS", "2000"))
@@ -176,7 +176,7 @@ def own_plane() -> Iterator[RunningPlane]:
     settings = Config(
         deletion=DeletionSettings(cascades=tuple("/".join(pair) for pair in CASCADES))
     )
-    with TemporaryDirectory(dir=MEMORY) as folder, kept(settings, Path(folder)) as made:
+    with TemporaryDirectory(dir=MEMORY) as folder, shared_plane(settings, Path(folder)) as made:
         yield made
 
 

@@ -14,7 +14,7 @@ from secaplane.model.shape import Json
 from tests.flows.client import VOLUME, Answer, Client, at, client_of
 from tests.flows.crashing import Scene, scene_of
 from tests.flows.several import several
-from tests.plane import RunningPlane, kept
+from tests.plane import RunningPlane, shared_plane
 
 JANE = "jane@example.org"
 STALE_S = 1.0
@@ -23,7 +23,7 @@ STALE_S = 1.0
 @pytest.fixture(scope="module")
 def own_plane() -> Iterator[RunningPlane]:
     """A control plane whose policy counts as stale after one second."""
-    with kept(Config(auth=AuthSettings(stale_seconds=STALE_S))) as made:
+    with shared_plane(Config(auth=AuthSettings(stale_seconds=STALE_S))) as made:
         yield made
 
 

@@ -30,7 +30,7 @@ from tests.flows.crashing import Scene, scene_of, until
 from tests.flows.read_models import Silent, projector, rows
 from tests.flows.simulated_site import SMALL
 from tests.log.new_events import IDS, REGION, new_event
-from tests.plane import kept
+from tests.plane import shared_plane
 from tests.positions import nth
 from tests.servers import STREAM
 
@@ -53,7 +53,7 @@ def url(name: str) -> str:
 async def test_what_cannot_be_read_or_applied_is_set_aside_and_healed_by_whoever_can(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with kept(Config()) as own_plane:
+    with shared_plane(Config()) as own_plane:
         async with scene_of(own_plane) as scene:
             await scene.client.made(at("workspace", "sick"), {"spec": {}})
             for name in ("garbled", "amended"):

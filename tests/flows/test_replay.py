@@ -19,7 +19,7 @@ from tests.flows.crashing import Scene, scene_of, whole
 from tests.flows.read_models import assert_same, projector, rebuild, rows
 from tests.flows.simulated_site import LARGE, SMALL
 from tests.log.new_events import IDS, REGION, new_event
-from tests.plane import kept
+from tests.plane import shared_plane
 from tests.scenario import found
 
 READER: Json = {
@@ -29,7 +29,7 @@ READS: Json = {"spec": {"subs": ["jane"], "roles": ["reader"], "scopes": [{}]}}
 
 
 async def test_a_lively_house_is_rebuilt_row_by_row_as_it_stands() -> None:
-    with kept(Config()) as own_plane:
+    with shared_plane(Config()) as own_plane:
         async with scene_of(own_plane) as scene:
             await lively(scene)
             events = await scene.events()

@@ -1,5 +1,5 @@
-"""Command and query apart, behind the real proxy with compose's own file: who uses the house does
-not notice, and a query that dies is not missed."""
+"""Command and query in separate processes behind the real proxy, configured by compose's own file:
+clients see one API, also when a query process dies."""
 
 import asyncio
 import os
@@ -22,8 +22,8 @@ QUERIES = ("query-1", "query-2")
 READS, READERS = 40, 8
 LOAD_S = 3.0
 UNAVAILABLE = 503
-OUR_LOOK = 1
-"""The first look at the figures is an answer, too."""
+OWN_REQUEST = 1
+"""The first request for metrics is counted, too."""
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def own_plane() -> Iterator[SplitPlane]:
 
 @pytest.fixture
 async def proxied(own_plane: SplitPlane) -> AsyncIterator[Client]:
-    """The administrator of the tenant, before the proxy."""
+    """The administrator of the tenant, as a client of the proxy."""
     async with client_of(own_plane.url, own_plane.token) as caller:
         yield caller
 
@@ -56,15 +56,17 @@ async def test_writes_go_to_command_and_reads_to_the_queries(
     def more(name: str, method: str) -> int:
         return after[name].get(method, 0) - before[name].get(method, 0)
 
-    assert (more("command", "GET"), more("command", "HEAD")) == (OUR_LOOK, 0)
+    assert (more("command", "GET"), more("command", "HEAD")) == (OWN_REQUEST, 0)
     assert (more("command", "PUT"), more("command", "DELETE")) == (2, 1)
     for query in QUERIES:
-        assert more(query, "GET") > OUR_LOOK
+        assert more(query, "GET") > OWN_REQUEST
         assert more(query, "HEAD") > 0
         assert more(query, "PUT") == more(query, "DELETE") == 0
 
 
-async def test_what_was_written_is_read_by_whoever_answers(proxied: Client, workspace: str) -> None:
+async def test_every_query_process_shows_a_write_at_its_position(
+    proxied: Client, workspace: str
+) -> None:
     await proxied.made(at("workspace", workspace), {})
     for n in range(READS // 2):
         path = at("block-storage", f"d{n}", workspace=workspace)
@@ -75,7 +77,7 @@ async def test_what_was_written_is_read_by_whoever_answers(proxied: Client, work
         assert (read.status, read.json["spec"]) == (200, written.json["spec"])
 
 
-async def test_headers_and_addresses_pass_as_they_were_sent(
+async def test_the_proxy_passes_headers_and_paths_unchanged(
     own_plane: SplitPlane, proxied: Client, workspace: str
 ) -> None:
     path = at("workspace", workspace)
@@ -98,7 +100,7 @@ async def test_headers_and_addresses_pass_as_they_were_sent(
     "path",
     ["/openapi.json", "/openapi/seca.compute.json", "/docs", "/.wellknown/secapi", "/healthz"],
 )
-async def test_what_needs_no_token_is_answered(proxied: Client, path: str) -> None:
+async def test_pages_without_a_token_are_served(proxied: Client, path: str) -> None:
     assert (await proxied.get(path, token=None)).status == 200
 
 
@@ -111,10 +113,10 @@ async def test_the_region_and_the_wellknown_page_name_the_proxy(
     assert all(url.startswith(f"{own_plane.url}/providers/seca.") for url in urls)
 
 
-async def test_a_query_that_dies_under_load_costs_at_most_the_answers_it_had_begun(
+async def test_a_query_process_that_dies_loses_at_most_the_answers_in_progress(
     own_plane: SplitPlane, proxied: Client, workspace: str
 ) -> None:
-    """No proxy can take back half an answer; whoever reads asks again, and is answered."""
+    """A proxy cannot repeat an answer that has begun; the client repeats the request."""
     path = at("workspace", workspace)
     await proxied.made(path, {})
     statuses: list[int] = []
@@ -153,7 +155,9 @@ async def test_a_write_waits_for_a_command_that_comes_back(
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT"])
-async def test_nobody_behind_the_proxy_is_a_problem(tmp_path: Path, method: str) -> None:
+async def test_without_a_process_behind_it_the_proxy_answers_a_problem(
+    tmp_path: Path, method: str
+) -> None:
     async with alone(tmp_path) as url, client_of(url, None) as client:
         refused = await client.ask(method, at("region", "eu-1"))
     assert (refused.status, refused.headers["Content-Type"]) == (UNAVAILABLE, MEDIA_TYPE)
