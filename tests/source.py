@@ -34,6 +34,7 @@ CORE = (
     "model/evolve.py",
     "command/rules/decide.py",
     "command/handle.py",
+    "command/attempt.py",
     "kinds/storage/block_storage.py",
     "projector/projections/resources.py",
     "reconcilers/reconcile.py",

@@ -30,7 +30,7 @@ BANNED = (
     (r"\b(TODO|FIXME|XXX)\b", (), "finish it or write an issue"),
     (r"\bprint\(", ("cli/",), "log it; only `cli` writes to a terminal"),
     (r"\bos\.(environ|getenv)\b", ("cli/",), "configuration is read in `cli` and passed on"),
-    (r"\blog\.append\(", ("command/handle.py",), "only `command.handle` appends events"),
+    (r"\blog\.append\(", ("command/attempt.py",), "only `command.attempt` appends events"),
     (r"\"seca-audit", ("audit/entries.py",), "only `audit.entries` names the audit stream"),
     (r"\bAuditStream\(", ("cli/",), "only `cli` opens the audit stream"),
 )
@@ -153,7 +153,7 @@ def inherits(node: ast.ClassDef, names: set[str]) -> bool:
 
 def test_only_one_file_appends_to_the_log() -> None:
     appending = [path for path in SOURCES if re.search(r"\blog\.append\(", path.read_text())]
-    assert [named(path) for path in appending] == ["command/handle.py"]
+    assert [named(path) for path in appending] == ["command/attempt.py"]
 
 
 def test_the_core_path_is_short() -> None:

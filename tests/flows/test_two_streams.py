@@ -54,7 +54,7 @@ async def grants_are_recorded_in_the_global_stream(
     reader = client.by(plane.token(READER))
     assert (await reader.get(path)).status == 403
     assignment = at("role-assignment", "readers")
-    spec = {"subs": [READER], "roles": ["seca.viewer"], "scopes": [{}]}
+    spec = {"subs": [READER], "roles": ["seca.workspace-viewer"], "scopes": [{}]}
     created = await client.put(assignment, {"spec": spec})
     assert created.status == 201
     assert GLOBAL in streams_of(created)
