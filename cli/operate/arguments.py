@@ -16,6 +16,7 @@ def add_to(commands: Any) -> None:
     _add_revoke(commands)
     _add_retry(commands)
     _add_keyring(commands)
+    _add_plugin(commands)
 
 
 def _command(commands: Any, name: str, help_text: str, details: str = "") -> Any:
@@ -185,3 +186,27 @@ def _keyring(arguments: argparse.Namespace) -> int:
     from secaplane.cli.operate import keyrings
 
     return keyrings.create_keyring(arguments.file)
+
+
+# --- clouds
+
+
+def _add_plugin(commands: Any) -> None:
+    plugin = _command(commands, "plugin", "check the plugin of a cloud")
+    actions = plugin.add_subparsers(required=True, metavar="COMMAND", title="commands")
+    check = _command(
+        actions,
+        "check",
+        "run the contract suite of plugins against the configured cloud",
+        "It creates resources of its own and removes them. Exit status 1 if a check fails.",
+    )
+    _add_config(check)
+    check.add_argument("name", metavar="NAME", help="entry point in the group secaplane.plugins")
+    check.set_defaults(run=_plugin_check)
+
+
+def _plugin_check(arguments: argparse.Namespace) -> int:
+    from secaplane.cli.operate import plugin
+
+    logs.set_up("plugin", "WARNING")
+    return run(lambda: plugin.check(read(arguments.config), arguments.name))

@@ -30,7 +30,9 @@ from secaplane.plugins.simulated import SimulatedPlugin
 from secaplane.projector.run import Projector
 from secaplane.readmodel.announcements import Announcer
 from secaplane.readmodel.schema import tables
-from secaplane.reconcilers.reconcile import ReconcileDependencies, reconcile
+from secaplane.reconcilers.dependencies import ReconcileDependencies
+from secaplane.reconcilers.fences import FenceSource
+from secaplane.reconcilers.reconcile import reconcile
 from secaplane.sealing.sealer import Keyring, Sealer
 from tests.bench.figures import Figure, figure
 from tests.log.new_events import SALT
@@ -126,7 +128,7 @@ async def _histories(plane: RunningPlane, client: Client) -> dict[str, Figure]:
     """PUT and reconcile, each with an empty cache, on a long history and on a short one."""
     log = JetStreamLog(client, streams=Streams("SECA"), region="eu-1")
     snapshots = KeyValueSnapshots(client, stream="SECA", region="eu-1")
-    plugin = SimulatedPlugin(plane.dev.config.cloud.url)
+    plugin, fences = SimulatedPlugin(plane.dev.config.cloud.url), FenceSource(epoch=1)
     await log.prepare()
     await snapshots.prepare()
     long, short = _ref("long"), _ref("short")
@@ -147,9 +149,8 @@ async def _histories(plane: RunningPlane, client: Client) -> dict[str, Figure]:
 
     async def reconcile_once(ref: Ref) -> None:
         dependencies = _door(log, ResourceCache(log, snapshots))
-        await reconcile(
-            ReconcileDependencies(dependencies, plugin, Sealer(Keyring.fresh()), alone), ref
-        )
+        sealer = Sealer(Keyring.fresh())
+        await reconcile(ReconcileDependencies(dependencies, plugin, fences, sealer, alone), ref)
 
     try:
         return {

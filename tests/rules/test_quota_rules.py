@@ -144,7 +144,7 @@ def test_nothing_is_ensured_and_nothing_said_of_what_is_over() -> None:
     resource = given("block-storage", Created(spec=volume(10))).resource
     too_much = QuotaViolation(nth(1), QuotaExceeded("no"))
     around = RelatedResources(over=too_much, targets={SMALL: None})
-    assert plan(resource, around) == Plan(Step.TAKE_BACK)
+    assert plan(resource, around) == Plan(Step.REVERT)
 
 
 def test_who_neither_grew_nor_was_unjudged_is_not_judged_again() -> None:

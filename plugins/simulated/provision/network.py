@@ -77,7 +77,7 @@ def subnet(thing: CloudObject, desired: DesiredObject, world: CloudView) -> Json
 
 def subnet_holds(thing: CloudObject) -> Iterator[HeldRange]:
     for text in thing.status["cidr"].values():
-        yield held_range(thing.around.get("network", ""), text)
+        yield held_range(thing.parents.get("network", ""), text)
 
 
 def public_ip(thing: CloudObject, desired: DesiredObject, world: CloudView) -> Json:
@@ -173,7 +173,7 @@ def _subnet_cidr(thing: CloudObject, desired: DesiredObject, world: CloudView) -
     wanted: dict[str, str] = desired.spec["cidr"]
     if not wanted:
         return {}
-    above = world.there(desired.around.get("network"))
+    above = world.there(desired.parents.get("network"))
     if above is None:
         raise ProvisionPending("the network of the subnet is not there")
     ranges = [ip_network(text, strict=False) for text in _cidrs(above.status).values()]
