@@ -40,7 +40,7 @@ async def test_the_walk_of_a_user(client: Client, plane: DevProcess, workspace: 
     await client.active(disk)
     grown = await client.put(disk, VOLUME | {"spec": VOLUME["spec"] | {"sizeGB": 20}})
     assert (grown.status, (await client.get(disk)).json["spec"]["sizeGB"]) == (200, 20)
-    await grants_are_recorded_in_the_global_stream(client, plane, path)
+    await grants_are_recorded_in_the_global_stream(client, plane, disk)
     assert (await client.delete(path)).status == 409
     for each in (disk, path):
         assert (await client.delete(each)).status == 202
