@@ -152,7 +152,7 @@ async def submit(
 
 
 def may_read(dependencies: SubmitDependencies, caller: Caller, ref: Ref) -> bool:
-    """Whether the answer to a write may show what only a GET may show."""
+    """True if the caller may get the resource, and so see its secrets in the answer to a write."""
     return dependencies.guard.policy.allows(caller, "get", ref)
 
 
@@ -196,7 +196,7 @@ async def _write(
 
 
 class PolicyOfCaller(NamedTuple):
-    """A `CallerPolicy`: the policy, asked about one caller."""
+    """The policy as it applies to one caller (a `CallerPolicy`)."""
 
     policy: Policy
     caller: Caller

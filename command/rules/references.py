@@ -89,14 +89,14 @@ def in_same_workspace(ref: Ref, target: Ref) -> bool:
 
 
 def _changed(reference: SpecReference, old: Json | None) -> bool:
-    """Whether a reference is new. An item that only moved in its list is not."""
+    """True if a reference is new. An item that only moved in its list is not."""
     if old is None:
         return True
     return all(former != reference.reference for _, former in every(old, reference.links[0].at))
 
 
 def _may_be_absent(context: DecisionContext, reference: SpecReference) -> bool:
-    """Deferred, or an address. Where several links share a place, the spelling says which of them
+    """Deferred, or an address. If several links share a field, the spelling says which of them
     the reference belongs to."""
     strict = strict_links(context.ref, reference, context.site.deferred)
     if not strict or _is_address(reference):

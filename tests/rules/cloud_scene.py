@@ -1,4 +1,4 @@
-"""A simulated cloud in memory, without HTTP."""
+"""The simulated cloud in memory, called directly instead of over HTTP."""
 
 from pathlib import Path
 from random import Random
@@ -22,7 +22,7 @@ from secaplane.plugins.simulated.wire import (
 from secaplane.reconcilers.fences import FenceSource
 
 NOON_S = 1_767_268_800.0
-OFFERED = read(STANDARD)
+CATALOGUE = read(STANDARD)
 SIZED: Json = {"skuRef": {"resource": "skus/seca.n1k"}}
 ROUTED: Json = {"zone": "a", "routeTableRef": {"resource": "route-tables/r"}}
 VOLUME: Json = {"sizeGB": 10, "skuRef": {"resource": "skus/seca.rd100"}}
@@ -39,13 +39,13 @@ def to(name: str) -> Json:
 
 
 class Scene:
-    """A cloud; the status of each thing is checked against its kind."""
+    """A cloud whose answers are checked against the status type of the kind."""
 
     def __init__(self) -> None:
         self.now_s = NOON_S
         self.fences = FenceSource(epoch=1)
         state = CloudState(Path(":memory:"))
-        self.cloud = SimulatedCloud(state, OFFERED, lambda: self.now_s, Random(7).randbytes)
+        self.cloud = SimulatedCloud(state, CATALOGUE, lambda: self.now_s, Random(7).randbytes)
 
     def __enter__(self) -> Self:
         return self
@@ -88,7 +88,7 @@ class Scene:
     def remove(self, uid: str) -> None:
         assert self.cloud.remove(uid, self.fences.next()) == ReadyAnswer()
 
-    # what many tests begin with
+    # what many tests start from
 
     def network(self, cidr: Json, *more: Json, uid: str = "network", **rest: Any) -> Json:
         spec = SIZED | {"cidr": cidr} | ({"additionalCidrs": list(more)} if more else {})
@@ -96,18 +96,16 @@ class Scene:
 
     def subnet(self, cidr: Json, *, uid: str = "subnet", zone: str = "a", above: str = "") -> Json:
         spec = ROUTED | {"cidr": cidr, "zone": zone}
-        status = self.made("subnet", spec, uid=uid, network=above or "network")
-        found: Json = status["cidr"]
-        return found
+        cidrs: Json = self.made("subnet", spec, uid=uid, network=above or "network")["cidr"]
+        return cidrs
 
     def nic(
         self, *addresses: str, uid: str = "nic", subnet: str = "subnet", **more: Any
     ) -> list[str]:
         spec = {"subnetRef": to(subnet), "addresses": list(addresses)}
-        found: list[str] = self.made("nic", spec, uid=uid, **{"/subnetRef": subnet}, **more)[
-            "addresses"
-        ]
-        return found
+        status = self.made("nic", spec, uid=uid, **{"/subnetRef": subnet}, **more)
+        reported: list[str] = status["addresses"]
+        return reported
 
 
 def _desired(

@@ -1,4 +1,4 @@
-"""Secrets: sealed before they reach the log, opened nowhere but where they stand."""
+"""Secret fields: encrypted before they reach the log, decryptable only for the same resource."""
 
 import base64
 from itertools import count
@@ -31,7 +31,7 @@ def sealer(keyring: Keyring = OLD) -> Sealer:
     return Sealer(keyring, random=lambda size: next(numbers).to_bytes(size, "big"))
 
 
-def test_what_was_sealed_opens_again() -> None:
+def test_a_sealed_spec_is_opened_unchanged() -> None:
     sealed = sealer().seal(INSTANCE, ONE, SPEC)
     assert sealer().open(INSTANCE, ONE, sealed) == SPEC
 
@@ -42,7 +42,7 @@ def test_any_text_can_be_a_secret(text: str) -> None:
     assert sealer().open(INSTANCE, ONE, sealer().seal(INSTANCE, ONE, spec)) == spec
 
 
-def test_nothing_of_a_secret_stands_in_clear_and_nothing_else_is_sealed() -> None:
+def test_only_the_secret_field_is_sealed_and_no_part_of_it_stays_in_clear() -> None:
     sealed = sealer().seal(INSTANCE, ONE, SPEC)
     assert sealed["userData"].startswith("sealed:k1:")
     assert "hunter2" not in msgspec.json.encode(sealed).decode()
@@ -50,17 +50,17 @@ def test_nothing_of_a_secret_stands_in_clear_and_nothing_else_is_sealed() -> Non
     assert sealed | {"userData": SECRET} == SPEC
 
 
-def test_a_spec_without_the_secret_and_a_kind_without_secrets_stay_as_they_are() -> None:
-    bare = {"zone": "a"}
-    assert sealer().seal(INSTANCE, ONE, bare) is bare
+def test_a_spec_without_secrets_is_not_changed() -> None:
+    spec = {"zone": "a"}
+    assert sealer().seal(INSTANCE, ONE, spec) is spec
     assert sealer().seal(KINDS["workspace"], ONE, SPEC) is SPEC
 
 
-def test_what_is_no_text_is_no_secret() -> None:
+def test_a_value_that_is_no_text_is_not_sealed() -> None:
     assert sealer().seal(INSTANCE, ONE, {"userData": 7}) == {"userData": 7}
 
 
-def test_the_same_text_has_the_same_digest_and_another_cipher() -> None:
+def test_the_same_text_has_the_same_digest_and_another_ciphertext() -> None:
     sealing = sealer()
     first, again, other = (
         sealing.seal(INSTANCE, ONE, {"userData": text})["userData"].split(":")
@@ -71,10 +71,10 @@ def test_the_same_text_has_the_same_digest_and_another_cipher() -> None:
     assert first[2] != other[2]
 
 
-def test_a_digest_tells_nothing_across_tenants() -> None:
+def test_a_digest_differs_between_tenants() -> None:
     elsewhere = INSTANCE.ref(IDS | {"tenant": "other"}, "one")
-    here, there = (sealer().seal(INSTANCE, ref, SPEC)["userData"] for ref in (ONE, elsewhere))
-    assert here.split(":")[2] != there.split(":")[2]
+    first, second = (sealer().seal(INSTANCE, ref, SPEC)["userData"] for ref in (ONE, elsewhere))
+    assert first.split(":")[2] != second.split(":")[2]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_a_secret_opens_only_where_it_was_sealed(ids: dict[str, str], name: str)
         sealer().open(INSTANCE, INSTANCE.ref(ids, name), sealed)
 
 
-def test_an_old_key_still_opens_and_the_current_one_seals() -> None:
+def test_an_old_key_opens_and_only_the_current_key_seals() -> None:
     before = sealer(OLD).seal(INSTANCE, ONE, SPEC)
     assert sealer(ROTATED).open(INSTANCE, ONE, before) == SPEC
     after = sealer(ROTATED).seal(INSTANCE, ONE, SPEC)
@@ -106,15 +106,13 @@ def test_another_key_of_the_same_name_opens_nothing() -> None:
         sealer(Keyring("k1", {"k1": key("z")})).open(INSTANCE, ONE, sealed)
 
 
-@pytest.mark.parametrize(
-    "spoilt", ["", "in clear", "sealed:", "sealed:k1:d:!!", "sealed:k1:d:AAAA"]
-)
-def test_what_was_never_sealed_does_not_open(spoilt: str) -> None:
+@pytest.mark.parametrize("data", ["", "in clear", "sealed:", "sealed:k1:d:!!", "sealed:k1:d:AAAA"])
+def test_data_that_was_not_sealed_does_not_open(data: str) -> None:
     with pytest.raises(UnsealFailed):
-        sealer().open(INSTANCE, ONE, {"userData": spoilt})
+        sealer().open(INSTANCE, ONE, {"userData": data})
 
 
-def test_a_changed_bit_is_noticed() -> None:
+def test_a_changed_bit_is_detected() -> None:
     head, _, data = sealer().seal(INSTANCE, ONE, SPEC)["userData"].rpartition(":")
     cipher = bytearray(base64.b64decode(data))
     cipher[-1] ^= 1
@@ -131,7 +129,7 @@ def written(path: Path, keyring: object) -> Path:
     return path
 
 
-def test_a_fresh_keyring_is_read_as_it_was_written(tmp_path: Path) -> None:
+def test_a_new_keyring_is_read_as_it_was_written(tmp_path: Path) -> None:
     fresh = Keyring.fresh()
     assert Keyring.read(written(tmp_path / "keyring.json", fresh)) == fresh
 
@@ -146,6 +144,6 @@ def test_a_fresh_keyring_is_read_as_it_was_written(tmp_path: Path) -> None:
         [],
     ],
 )
-def test_what_is_no_keyring_is_refused(tmp_path: Path, keyring: object) -> None:
+def test_an_invalid_keyring_is_refused(tmp_path: Path, keyring: object) -> None:
     with pytest.raises(ValueError, match=r"\S"):
         Keyring.read(written(tmp_path / "keyring.json", keyring))
