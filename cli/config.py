@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from secaplane.edge.requests.client_address import TrustedProxies
 from secaplane.kinds import KINDS, children
-from secaplane.policy.tokens.issuer import ASKED_EVERY_S, REFRESH_S, STALE_S, Issuer
+from secaplane.policy.tokens.issuer import REFETCH_INTERVAL_S, REFRESH_S, STALE_S, Issuer
 
 PREFIX = "SECAPLANE_"
 OTHERS = ("ready", "test")
@@ -81,7 +81,7 @@ class AuthSettings(Settings, frozen=True):
     stale_seconds: Annotated[float, Meta(gt=0, le=3600)] = 30.0
     """How long the log may be silent before nobody is let in any more, because who may what is not
     known."""
-    keys_refresh_seconds: Annotated[float, Meta(ge=ASKED_EVERY_S, le=24 * 3600)] = REFRESH_S
+    keys_refresh_seconds: Annotated[float, Meta(ge=REFETCH_INTERVAL_S, le=24 * 3600)] = REFRESH_S
     """How often an issuer is asked for its keys: how long one that it withdrew may be believed."""
     keys_stale_seconds: Annotated[float, Meta(ge=1, le=30 * 24 * 3600)] = STALE_S
     """How long keys are believed while their issuer is away."""

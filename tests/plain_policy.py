@@ -88,7 +88,7 @@ def random_question(luck: random.Random) -> Question:
 def policy(resources: Sequence[Resource]) -> Policy:
     """The house's own, told of these."""
     known = Policy(operators=["operator"], region=REGION, fresh=lambda: True)
-    known.learn(resources, nth(7))
+    known.update(resources, nth(7))
     return known
 
 

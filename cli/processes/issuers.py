@@ -11,7 +11,7 @@ from prometheus_client import Counter, Gauge
 from secaplane.cli.config import BadConfig, Config
 from secaplane.edge.serving.metrics import Metrics
 from secaplane.policy.tokens.caller import TokenVerifier
-from secaplane.policy.tokens.fetch import fetching, web_session
+from secaplane.policy.tokens.fetch import fetcher, web_session
 from secaplane.policy.tokens.keys import IssuerKeys
 from secaplane.policy.tokens.revocations import Revocations
 
@@ -27,9 +27,9 @@ class TrustedIssuers:
     def reasons(self) -> list[str]:
         """Whose tokens cannot be judged, and why."""
         return [
-            f"the keys of {each.issuer.issuer} {each.trouble}"
+            f"the keys of {each.issuer.issuer} {each.unavailable}"
             for each in self.issuers
-            if each.trouble
+            if each.unavailable
         ]
 
     @property
@@ -38,7 +38,7 @@ class TrustedIssuers:
         return [
             f"the keys of {each.issuer.issuer} {each.remark}"
             for each in self.issuers
-            if each.remark and not each.trouble
+            if each.remark and not each.unavailable
         ]
 
 
@@ -53,7 +53,7 @@ async def trusted_issuers(
     """
     issuers = _issuers(config, metrics)
     async with web_session() as session, asyncio.TaskGroup() as group:
-        fetches = [group.create_task(each.run(fetching(each.issuer, session))) for each in issuers]
+        fetches = [group.create_task(each.run(fetcher(each.issuer, session))) for each in issuers]
         yield TrustedIssuers(TokenVerifier(issuers, revocations), issuers)
         for fetch in fetches:
             fetch.cancel()

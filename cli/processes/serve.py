@@ -60,7 +60,7 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
     ):
         watch = PolicyWatch(process.log, process.cache, stale_s=config.auth.stale_seconds)
         policy = watching(config, watch)
-        watch.tell(revocations, KINDS_OF_REVOCATION)
+        watch.subscribe(revocations, KINDS_OF_REVOCATION)
         await retrying(lambda: watch.start(process.pool), *NOT_NOW)
         group.create_task(watch.run())
         refusals = audit_writer(process.nats, config, metrics, makes=side != "query")
@@ -104,7 +104,7 @@ def _documents(base_url: str) -> list[HTTPRouteHandler]:
 def watching(config: Config, watch: PolicyWatch) -> Policy:
     """A policy that learns what the watch sees."""
     policy = Policy(operators=config.auth.operators, region=config.site.region, fresh=watch.fresh)
-    watch.tell(policy, KINDS_OF_POLICY)
+    watch.subscribe(policy, KINDS_OF_POLICY)
     return policy
 
 
@@ -136,7 +136,7 @@ def _writer(
 
     async def policy_changed() -> None:
         try:
-            await watch.look()
+            await watch.refresh()
         except LogUnavailable as error:
             raise Unavailable(UNKNOWN) from error
 

@@ -35,14 +35,14 @@ def routes(guard: Guard) -> list[HTTPRouteHandler]:
     @post(template(REVIEWS), name="ReviewAccess", status_code=200)
     async def review(request: Request[Any, Any, Any]) -> ASGIResponse:
         context, ids = request_context(request.scope), request.path_params
-        caller = await guard.caller(context)
+        caller = await guard.authenticate(context)
         data = await request.body()
         parsing.media_type(context.header(b"content-type"))
         sent = parsing.body(data)
         spec = read_as(AccessReviewRequest, sent).spec
         about_themselves = spec.caller == caller.sub
-        if not (about_themselves and guard.policy.book.names(caller.sub, ids["tenant"])):
-            guard.allow(context, caller, "list", ASSIGNMENT, ids)
+        if not (about_themselves and guard.policy.index.names(caller.sub, ids["tenant"])):
+            guard.authorize(context, caller, "list", ASSIGNMENT, ids)
         asked = place(spec)
         _refuse_elsewhere(asked, ids["tenant"])
         status = await answer(guard.policy, spec, asked, ids["tenant"])

@@ -71,13 +71,13 @@ def _put(kind: Kind, dependencies: SubmitDependencies) -> HTTPRouteHandler:
         context, ids = request_context(request.scope), request.path_params
         name = ids["name"]
         parsing.deleted(context.header(b"accept"))
-        caller = await dependencies.guard.caller(context)
+        caller = await dependencies.guard.authenticate(context)
         data = await request.body()
         if data:
             parsing.media_type(context.header(b"content-type"))
         sent = parsing.body(data)
         expected = parsing.expected(context.header(b"if-unmodified-since"))
-        allowed = dependencies.guard.allow(context, caller, "put", kind, ids, name)
+        allowed = dependencies.guard.authorize(context, caller, "put", kind, ids, name)
         wanted = dependencies.bodies.read(kind, sent, broken_names(kind, ids, name))
         ref = kind.ref(ids, name)
         command = Put(
@@ -208,7 +208,7 @@ def _rights(dependencies: SubmitDependencies, caller: Caller, ref: Ref) -> Calle
     rights = CallerRights(sees=lambda other: policy.allows(caller, "get", other))
     if ref.kind not in KINDS_OF_POLICY:
         return rights
-    return rights._replace(exceeds=partial(policy.gives_too_much, caller))
+    return rights._replace(exceeds=partial(policy.excess, caller))
 
 
 def _named_besides(kind: Kind, ids: Mapping[str, str]) -> list[Ref]:

@@ -90,9 +90,9 @@ async def measure(gets_per_second: float) -> dict[str, Figure]:
 def _policy(assignments: int) -> Policy:
     """One tenant's: everybody in it holds one role of fifty rules, in one workspace or in all."""
     known = Policy(operators=(), region="eu-1", fresh=lambda: True)
-    known.begin(nth(1))
-    known.learn(map(_a_role, range(ROLES)), nth(1))
-    known.learn(map(_assignment, range(assignments)), nth(1))
+    known.reset(nth(1))
+    known.update(map(_a_role, range(ROLES)), nth(1))
+    known.update(map(_assignment, range(assignments)), nth(1))
     return known
 
 
@@ -146,7 +146,7 @@ def _remembered_us(known: Policy) -> list[float]:
 
 def _took_us(known: Policy, caller: Caller, verb: str, name: str) -> float:
     began = time.perf_counter_ns()
-    known.may(caller, verb, INSTANCE, IDS, name)
+    known.authorize(caller, verb, INSTANCE, IDS, name)
     return (time.perf_counter_ns() - began) / 1000
 
 
@@ -167,7 +167,7 @@ def _of_one_policy(luck: random.Random) -> int:
     for _ in range(QUESTIONS):
         asked = plain_policy.random_question(luck)
         try:
-            known.may(*asked)
+            known.authorize(*asked)
             allowed = True
         except Forbidden:
             allowed = False
@@ -208,7 +208,7 @@ async def _started(process: ProcessDependencies, stream: str) -> tuple[float, fl
     """How long it takes, and how long others had to wait at most meanwhile."""
     watch = PolicyWatch(process.log, process.cache, stale_s=30)
     known = Policy(operators=(), region="eu-1", fresh=watch.fresh)
-    watch.tell(known, KINDS_OF_POLICY)
+    watch.subscribe(known, KINDS_OF_POLICY)
     longest = 0.0
 
     async def others() -> None:
@@ -231,7 +231,7 @@ async def _started(process: ProcessDependencies, stream: str) -> tuple[float, fl
 async def _guarding_us(house: Stand) -> list[float]:
     """Token and policy of one GET after the other, as in a process that has seen the caller."""
     config, known = house.house.config, _policy(ASSIGNMENTS)
-    known.learn([_administrator(config.dev.administrator)], nth(2))
+    known.update([_administrator(config.dev.administrator)], nth(2))
     scope = {"method": "GET", "path": "/", "headers": [*HEADERS, _authorization(house)]}
     async with trusted_issuers(config, Revocations(), Metrics()) as believed:
         witness = AuditRecorder(lambda entry: None, clock=now)

@@ -79,7 +79,7 @@ def test_an_assignment_is_judged_in_the_places_it_gives() -> None:
     assert giving_away("seca.workspace-viewer") != ""
     assert giving_away("seca.region-admin", workspaces=["web"]) != ""
     held = role("r", permission("seca.compute", "instances/*", ALL))
-    known.learn([held], known.revision)
+    known.update([held], known.revision)
     assert giving_away("r", workspaces=["web"]) == ""
     assert giving_away("r", workspaces=["web", "other"]) != ""
     assert giving_away("r") != ""

@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestServer
 
 from secaplane.model.errors import Unauthenticated
 from secaplane.policy.tokens.caller import TokenVerifier
-from secaplane.policy.tokens.fetch import BYTES_MAX, Unfetched, fetching, read_file, web_session
+from secaplane.policy.tokens.fetch import BYTES_MAX, FetchFailed, fetcher, read_file, web_session
 from secaplane.policy.tokens.issuer import Issuer
 from secaplane.policy.tokens.keys import IssuerKeys
 from secaplane.policy.tokens.revocations import Revocations
@@ -55,11 +55,11 @@ async def provider() -> AsyncIterator[Provider]:
 
 async def fetched(issuer: Issuer) -> bytes:
     async with web_session() as session:
-        return await fetching(issuer, session)()
+        return await fetcher(issuer, session)()
 
 
 async def unfetched(issuer: Issuer) -> str:
-    with pytest.raises(Unfetched) as raised:
+    with pytest.raises(FetchFailed) as raised:
         await fetched(issuer)
     return str(raised.value)
 
@@ -152,7 +152,7 @@ async def test_no_cookie_and_no_token_goes_there(provider: Provider) -> None:
     provider.answers["/jwks"] = note
     async with web_session() as session:
         for _ in range(2):
-            await fetching(at(provider), session)()
+            await fetcher(at(provider), session)()
     assert not any("Cookie" in each or "Authorization" in each for each in headers)
 
 
@@ -214,7 +214,7 @@ async def test_keys_are_had_from_a_file(tmp_path: Path) -> None:
     await unfetched(Issuer(issuer="x", keys=str(file)))
     file.unlink()
     await unfetched(Issuer(issuer="x", keys=str(file)))
-    with pytest.raises(Unfetched):
+    with pytest.raises(FetchFailed):
         read_file(tmp_path)
 
 
@@ -226,8 +226,8 @@ async def test_no_token_can_have_anything_fetched_but_the_issuers_keys(provider:
     keys = IssuerKeys(issuer, wait_s=1)
     tokens = TokenVerifier([keys], Revocations())
     async with web_session() as session, asyncio.TaskGroup() as group:
-        fetch = fetching(issuer, session)
-        await keys.look(fetch)
+        fetch = fetcher(issuer, session)
+        await keys.refresh(fetch)
         running = group.create_task(keys.run(fetch))
         for header in (
             {"jku": f"{provider.url}/evil", "kid": "evil"},

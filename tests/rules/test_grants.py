@@ -44,7 +44,7 @@ def made(ref: Ref, spec: Json) -> Resource:
 
 def policy(*resources: Resource, fresh: bool = True) -> Policy:
     known = Policy(operators=["operator"], region="eu-1", fresh=lambda: fresh)
-    known.learn(resources, nth(7))
+    known.update(resources, nth(7))
     return known
 
 
@@ -54,7 +54,7 @@ def may(
     """Who allows it, or nobody."""
     around = {each: (PLACE | ids)[each] for each in KINDS[kind].scope}
     try:
-        return known.may(caller, verb, KINDS[kind], around, name)
+        return known.authorize(caller, verb, KINDS[kind], around, name)
     except Forbidden:
         return None
 
@@ -79,7 +79,7 @@ def test_a_refusal_tells_nothing_of_what_exists() -> None:
     said = set()
     for tenant, name in itertools.product(("acme", "none-such"), ("one", "none-such")):
         with pytest.raises(Forbidden) as raised:
-            known.may(STRANGER, "get", KINDS["instance"], IDS | {"tenant": tenant}, name)
+            known.authorize(STRANGER, "get", KINDS["instance"], IDS | {"tenant": tenant}, name)
         said.add((raised.value.detail, raised.value.sources))
     assert len(said) == 1
 
@@ -88,15 +88,15 @@ def test_what_is_not_known_to_be_fresh_answers_nothing() -> None:
     stale = policy(assignment("jane", "seca.admin"), fresh=False)
     for verb in VERBS:
         with pytest.raises(Unavailable):
-            stale.may(JANE, verb, KINDS["instance"], IDS, "one")
+            stale.authorize(JANE, verb, KINDS["instance"], IDS, "one")
 
 
 def test_what_is_told_from_the_beginning_replaces_all_that_was_known() -> None:
     known = policy(assignment("jane", "seca.admin"))
     assert verbs(known, JANE, "instance")
-    known.begin(nth(9))
+    known.reset(nth(9))
     assert verbs(known, JANE, "instance") == []
-    known.learn([assignment("admin", "seca.admin")], nth(9))
+    known.update([assignment("admin", "seca.admin")], nth(9))
     assert verbs(known, ADMIN, "instance")
     assert verbs(known, JANE, "instance") == []
 
@@ -302,13 +302,13 @@ def test_an_answer_says_which_assignment_and_role_allowed_it() -> None:
 def test_what_was_answered_is_forgotten_when_the_policy_learns() -> None:
     known, granted = policy(), assignment("jane", "seca.workspace-viewer")
     assert verbs(known, JANE, "instance") == []
-    known.learn([granted], nth(8))
+    known.update([granted], nth(8))
     assert verbs(known, JANE, "instance") == ["get", "list"]
-    known.learn([terminating(granted)], nth(9))
+    known.update([terminating(granted)], nth(9))
     assert verbs(known, JANE, "instance") == []
-    known.learn([granted], nth(10))
+    known.update([granted], nth(10))
     assert verbs(known, JANE, "instance") == ["get", "list"]
-    known.learn([terminating(granted, gone=True)], nth(11))
+    known.update([terminating(granted, gone=True)], nth(11))
     assert verbs(known, JANE, "instance") == []
     assert known.revision == 11
 
@@ -317,17 +317,17 @@ def test_a_role_that_changes_or_goes_takes_its_grants_with_it() -> None:
     reads = role("r", permission("seca.compute", "*"))
     known = policy(reads, assignment("jane", "r"))
     assert verbs(known, JANE, "instance") == ["get"]
-    known.learn([role("r", permission("seca.storage", "*"))], nth(8))
+    known.update([role("r", permission("seca.storage", "*"))], nth(8))
     assert verbs(known, JANE, "instance") == []
     assert verbs(known, JANE, "block-storage") == ["get"]
-    known.learn([terminating(reads)], nth(9))
+    known.update([terminating(reads)], nth(9))
     assert verbs(known, JANE, "block-storage") == []
 
 
 def test_an_assignment_that_names_others_forgets_who_it_named() -> None:
     known = policy(assignment("jane", "seca.admin"))
     ref = assignment("jane", "seca.admin").ref
-    known.learn([made(ref, {"subs": ["viewer"], "roles": ["seca.admin"], "scopes": [{}]})], nth(8))
+    known.update([made(ref, {"subs": ["viewer"], "roles": ["seca.admin"], "scopes": [{}]})], nth(8))
     assert verbs(known, JANE, "instance") == []
     assert verbs(known, VIEWER, "instance") == list(VERBS)
 

@@ -41,7 +41,7 @@ def read(*rows: Any, settings: Issuer = SETTINGS) -> jwks.KeySet:
 def test_a_key_serves_for_what_it_fits(row: dict[str, Any], algorithms: set[str]) -> None:
     found = read(row)
     assert set(found.keys) == {("k", algorithm) for algorithm in algorithms}
-    assert set(found.only) == algorithms
+    assert set(found.sole) == algorithms
     assert not found.remarks
 
 
@@ -84,7 +84,7 @@ def test_a_key_that_does_not_fit_is_left_out_and_said(row: Any) -> None:
     assert set(found.keys) == {("good", "ES256")}
     (remark,) = found.remarks
     assert remark.startswith("key 0: ")
-    with pytest.raises(jwks.Unusable) as raised:
+    with pytest.raises(jwks.UnusableKeys) as raised:
         read(row)
     for text in (remark, str(raised.value)):  # it may be a secret
         values = [v for v in (row.values() if isinstance(row, dict) else ()) if len(str(v)) > 8]
@@ -96,7 +96,7 @@ def test_of_two_keys_with_one_name_the_first_counts() -> None:
     assert found.keys["k", "ES256"].key.public_numbers() == EC.public_key().public_numbers()
     assert ("k", "RS256") in found.keys
     assert found.remarks == ["key 1: another one has the same kid"]
-    assert not found.only
+    assert not found.sole
 
 
 DEEP, MANY = '{"keys": ' + "[" * 2000, '{"keys": [' + "{}," * jwks.KEYS_MAX + "{}]}"
@@ -107,7 +107,7 @@ DEEP, MANY = '{"keys": ' + "[" * 2000, '{"keys": [' + "{}," * jwks.KEYS_MAX + "{
     ["", "{", "[]", "{}", '{"keys": 1}', '{"keys": {}}', '{"keys": []}', "\x80", "<>", DEEP, MANY],
 )
 def test_what_is_no_jwks_is_refused(text: str) -> None:
-    with pytest.raises(jwks.Unusable):
+    with pytest.raises(jwks.UnusableKeys):
         jwks.read(text.encode("latin-1"), SETTINGS)
 
 
@@ -189,7 +189,7 @@ def test_settings_say_where_keys_come_from(settings: dict[str, Any], url: str, f
 @pytest.mark.parametrize(("secret", "taken"), [(b"s" * 31, False), (b"s" * 32 + b"\n", True)])
 def test_a_secret_is_long(secret: bytes, taken: bool) -> None:
     if taken:
-        assert set(jwks.shared(secret).only) == {"HS256"}
+        assert set(jwks.from_secret(secret).sole) == {"HS256"}
     else:
-        with pytest.raises(jwks.Unusable):
-            jwks.shared(secret)
+        with pytest.raises(jwks.UnusableKeys):
+            jwks.from_secret(secret)

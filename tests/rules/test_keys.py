@@ -11,8 +11,8 @@ import pytest
 
 from secaplane.model.errors import Unauthenticated, Unavailable
 from secaplane.policy.tokens.caller import TokenVerifier
-from secaplane.policy.tokens.fetch import FETCH_S_MAX, Unfetched
-from secaplane.policy.tokens.issuer import ASKED_EVERY_S, REFRESH_S, STALE_S, Issuer
+from secaplane.policy.tokens.fetch import FETCH_S_MAX, FetchFailed
+from secaplane.policy.tokens.issuer import REFETCH_INTERVAL_S, REFRESH_S, STALE_S, Issuer
 from secaplane.policy.tokens.keys import RETRY_S_MAX, WAIT_S_MAX, WAITING_MAX, IssuerKeys
 from secaplane.policy.tokens.revocations import Revocations
 from tests.rules.tokens import EC, EC_OTHER, ISSUER, JANE, asked, shown, signed
@@ -36,7 +36,7 @@ class Provider:
         shows = self.shows
         await asyncio.sleep(self.takes_s)
         if self.away:
-            raise Unfetched("it is away")
+            raise FetchFailed("it is away")
         return shows
 
 
@@ -85,12 +85,12 @@ async def test_before_they_were_ever_had_nobody_is_judged() -> None:
         tokens = from_cache(keys)
         await asyncio.sleep(0.5)
         assert keys.age_s == float("inf")
-        assert keys.trouble == "have never been had"
+        assert keys.unavailable == "have never been fetched"
         for token in (signed(), signed(EC_OTHER, "next"), signed(kid=None)):
             assert await outcome(asked(tokens, token)) == "Unavailable"
         assert now() == 0.5, "nobody waited"
         await asyncio.sleep(1)
-        assert keys.trouble == ""
+        assert keys.unavailable == ""
         assert await asked(tokens, signed()) == JANE
         assert await outcome(asked(tokens, signed(iss="https://stranger"))) == "Unauthenticated"
 
@@ -102,7 +102,7 @@ async def test_an_issuer_that_is_away_is_asked_again_less_and_less_often() -> No
         await asyncio.sleep(RETRY_S_MAX * 5)
         times = provider.asked_at
         pauses = [round(later - earlier) for earlier, later in pairwise(times)]
-        assert pauses[0] >= ASKED_EVERY_S
+        assert pauses[0] >= REFETCH_INTERVAL_S
         assert pauses == sorted(pauses)
         assert RETRY_S_MAX <= pauses[-1] <= RETRY_S_MAX + 1
         assert len(failures) == len(times)
@@ -116,7 +116,7 @@ async def test_an_issuer_that_does_not_answer_is_given_up_and_asked_again() -> N
         assert len(provider.asked_at) > 1
         provider.takes_s = 0.1
         await asyncio.sleep(RETRY_S_MAX)
-        assert keys.trouble == ""
+        assert keys.unavailable == ""
 
 
 @in_virtual_time
@@ -130,7 +130,7 @@ async def test_while_the_issuer_is_away_its_keys_stay_but_not_for_ever() -> None
         await asyncio.sleep(STALE_S - REFRESH_S)
         assert await asked(tokens, token) == await asked(tokens, signed()) == JANE
         await asyncio.sleep(REFRESH_S + 1)
-        assert keys.trouble == "are too old to be believed"
+        assert keys.unavailable == "are stale"
         for each in (token, signed()):
             assert await outcome(asked(tokens, each)) == "Unavailable"
         provider.away = False
@@ -234,7 +234,7 @@ async def test_a_flood_of_strangers_floods_nobody() -> None:
             assert {each.result() for each in done} == {"Unauthenticated"}
             await asyncio.sleep(0.5)
     seconds = provider.asked_at[-1] - provider.asked_at[1]
-    assert len(provider.asked_at) - 2 <= seconds / ASKED_EVERY_S
+    assert len(provider.asked_at) - 2 <= seconds / REFETCH_INTERVAL_S
 
 
 @in_virtual_time
@@ -253,6 +253,6 @@ async def test_a_flood_does_not_keep_a_new_key_away() -> None:
         flood = group.create_task(strangers())
         await asyncio.sleep(5)
         provider.shows = NEW
-        await asyncio.sleep(ASKED_EVERY_S + 1)
+        await asyncio.sleep(REFETCH_INTERVAL_S + 1)
         assert await asked(tokens, signed(EC_OTHER, "next")) == JANE
         flood.cancel()

@@ -79,19 +79,19 @@ def test_a_refusal_says_when_in_whole_seconds_at_least_one() -> None:
     limits = RateLimits(
         caller_per_second=0.2, caller_burst=1, tenant_per_second=100, tenant_burst=1
     )
-    limits.refuse_hasty("issuer", "jane")
+    limits.limit_caller("issuer", "jane")
     with pytest.raises(RateLimited) as refused:
-        limits.refuse_hasty("issuer", "jane")
+        limits.limit_caller("issuer", "jane")
     assert refused.value.retry_after_s == 5
-    limits.refuse_hasty("another", "jane")
-    limits.refuse_crowded("acme")
+    limits.limit_caller("another", "jane")
+    limits.limit_tenant("acme")
     with pytest.raises(RateLimited) as refused:
-        limits.refuse_crowded("acme")
+        limits.limit_tenant("acme")
     assert refused.value.retry_after_s == 1
 
 
 def test_off_means_off_and_what_lies_in_no_tenant_is_no_tenants() -> None:
     for limits in (RateLimits(), RateLimits(tenant_per_second=0.001, tenant_burst=1)):
         for _ in range(100):
-            limits.refuse_hasty("issuer", "jane")
-            limits.refuse_crowded("")
+            limits.limit_caller("issuer", "jane")
+            limits.limit_tenant("")

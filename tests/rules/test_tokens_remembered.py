@@ -75,7 +75,7 @@ async def test_a_file_that_is_spoilt_later_leaves_the_keys_as_they_were(
 
     keys = IssuerKeys(issuer, wait_s=0)
     tokens = TokenVerifier([keys], Revocations())
-    await keys.look(fetch)
+    await keys.refresh(fetch)
     await refused(tokens, f"Bearer {signed(kid='next')}")
     assert await asked(tokens, signed()) == JANE
 
@@ -93,7 +93,7 @@ async def look(keys: IssuerKeys, file: Path) -> None:
     async def fetch() -> bytes:
         return read_file(file)
 
-    await keys.look(fetch)
+    await keys.refresh(fetch)
 
 
 async def test_no_token_stays_in_memory(issuer: Issuer) -> None:
@@ -126,7 +126,7 @@ def reachable(root: object) -> list[object]:
 
 
 async def test_only_so_many_are_remembered(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(caller, "REMEMBERED_MAX", 3)
+    monkeypatch.setattr(caller, "CACHED_MAX", 3)
     tokens = from_cache(issuer)
     for n in range(5):
         await asked(tokens, signed(jti=f"t-{n}"))
@@ -171,7 +171,7 @@ class Revoking:
         """2026-01-01T10:00:00Z"""
 
     def learn(self, *resources: Resource, unreadable: tuple[Ref, ...] = ()) -> None:
-        self.revocations.learn(resources, BEGINNING, unreadable=unreadable)
+        self.revocations.update(resources, BEGINNING, undecodable=unreadable)
 
     async def lets_in(self) -> bool:
         try:
@@ -209,9 +209,9 @@ async def test_a_revocation_says_whom_it_means(
 ) -> None:
     for _ in range(2):  # remembered, and anew
         assert await revoking.lets_in()
-        revoking.learn(revocation("one", spec))
+        revoking.update(revocation("one", spec))
         assert await revoking.lets_in() is lets_in
-        revoking.learn(revocation("one", spec, gone=True))
+        revoking.update(revocation("one", spec, gone=True))
         assert await revoking.lets_in()
         revoking.tokens._remembered.clear()
 
@@ -219,7 +219,7 @@ async def test_a_revocation_says_whom_it_means(
 async def test_who_does_not_say_when_it_was_issued_was_issued_before(revoking: Revoking) -> None:
     revoking.token = signed()
     assert await revoking.lets_in()
-    revoking.learn(revocation("one", before("1970-01-01T00:00:01Z")))
+    revoking.update(revocation("one", before("1970-01-01T00:00:01Z")))
     assert not await revoking.lets_in()
 
 
@@ -229,7 +229,7 @@ async def test_a_sub_is_meant_with_its_issuers_prefix(file: Path) -> None:
     tokens = from_cache(issuer, revocations=revocations)
     for sub, lets_in in (("jane", True), ("id|jane", False)):
         spec = before("9999-01-01T00:00:00Z", sub)
-        revocations.learn([revocation("one", spec)], BEGINNING)
+        revocations.update([revocation("one", spec)], BEGINNING)
         if lets_in:
             assert await asked(tokens, signed(iat=int(time.time())))
         else:
@@ -238,23 +238,23 @@ async def test_a_sub_is_meant_with_its_issuers_prefix(file: Path) -> None:
 
 async def test_of_two_revocations_each_stands_alone(revoking: Revoking) -> None:
     early, late = before("2026-01-01T09:00:00Z"), before("2026-01-01T11:00:00Z")
-    revoking.learn(revocation("late", late), revocation("early", early))
+    revoking.update(revocation("late", late), revocation("early", early))
     assert not await revoking.lets_in()
-    revoking.learn(revocation("late", late, gone=True))
+    revoking.update(revocation("late", late, gone=True))
     assert await revoking.lets_in()
-    revoking.learn(revocation("a", {"jti": "t-1"}), revocation("b", {"jti": "t-1"}))
-    revoking.learn(revocation("a", {"jti": "t-1"}, gone=True))
+    revoking.update(revocation("a", {"jti": "t-1"}), revocation("b", {"jti": "t-1"}))
+    revoking.update(revocation("a", {"jti": "t-1"}, gone=True))
     assert not await revoking.lets_in()
 
 
 async def test_a_revocation_that_is_changed_means_what_it_says_now(revoking: Revoking) -> None:
-    revoking.learn(revocation("one", {"jti": "t-1"}))
-    revoking.learn(revocation("one", {"jti": "t-1"}, {"jti": "t-2"}))
+    revoking.update(revocation("one", {"jti": "t-1"}))
+    revoking.update(revocation("one", {"jti": "t-1"}, {"jti": "t-2"}))
     assert await revoking.lets_in()
 
 
 async def test_one_that_cannot_be_read_any_more_stays_in_force(revoking: Revoking) -> None:
     one = revocation("one", {"jti": "t-1"})
-    revoking.learn(one)
-    revoking.learn(unreadable=(one.ref,))
+    revoking.update(one)
+    revoking.update(undecodable=(one.ref,))
     assert not await revoking.lets_in()

@@ -10,7 +10,7 @@ from secaplane.kinds import KINDS
 from secaplane.model.errors import Invalid
 from secaplane.model.kind import Kind
 from secaplane.model.shape import Json
-from secaplane.policy.grants.explain import explained, who_may
+from secaplane.policy.grants.explain import explained, allowed_callers
 from secaplane.policy.grants.policy import Policy, Verdict
 from secaplane.policy.grants.review import CALLERS_MAX, AccessReviewSpec, Place, place
 from tests.rules.test_grants import (
@@ -67,12 +67,12 @@ async def test_who_may_is_everybody_an_assignment_names_who_may() -> None:
     assert await who(known, "put", INSTANCE, "one") == ("jane",)
     assert await who(known, "get", INSTANCE, "one") == ("jane", "viewer")
     assert await who(known, "list", KINDS["region"]) == ("*",)
-    known.learn([assignment("*", "seca.admin")], known.revision)
+    known.update([assignment("*", "seca.admin")], known.revision)
     assert await who(known, "put", INSTANCE, "one") == ("*",)
 
 
 async def who(known: Policy, verb: str, kind: Kind, name: str = "") -> tuple[str, ...] | UnsetType:
-    said = await who_may(known, verb, Place(kind, PLACE, name), "acme")
+    said = await allowed_callers(known, verb, Place(kind, PLACE, name), "acme")
     assert (said.policy_revision, said.allowed, said.more) == (7, UNSET, UNSET)
     return said.callers
 
@@ -81,7 +81,7 @@ async def test_more_than_can_be_named_are_not_named() -> None:
     names = [f"c{n:04}" for n in range(CALLERS_MAX + 1)]
     held = assignment("x", "seca.admin")
     known = policy(msgspec.structs.replace(held, spec=held.spec | {"subs": names}))
-    said = await who_may(known, "put", Place(INSTANCE, PLACE, "one"), "acme")
+    said = await allowed_callers(known, "put", Place(INSTANCE, PLACE, "one"), "acme")
     assert (said.callers, said.more) == (tuple(names[:-1]), True)
 
 

@@ -56,8 +56,8 @@ class Scene:
         self.log = Faltering(REGION)
         self.watch = PolicyWatch(self.log, ResourceCache(self.log, MemorySnapshots()), stale_s=30)
         self.policy, self.revocations = Learning(), Learning()
-        self.watch.tell(self.policy, KINDS_OF_POLICY)
-        self.watch.tell(self.revocations, KINDS_OF_REVOCATION)
+        self.watch.subscribe(self.policy, KINDS_OF_POLICY)
+        self.watch.subscribe(self.revocations, KINDS_OF_REVOCATION)
 
     async def write(self, ref: Ref, spec: Json) -> None:
         after = await self.log.last(ref)
@@ -74,11 +74,11 @@ async def test_each_learns_of_its_own_kinds_once(scene: Scene) -> None:
     await scene.write(ROLE, {"a": 1})
     await scene.write(REVOCATION, {"jti": "x"})
     for _ in range(2):
-        await scene.watch.look()
+        await scene.watch.refresh()
     assert scene.policy.told == [("reader", {"a": 1}, 1)]
     assert scene.revocations.told == [("one", {"jti": "x"}, 2)]
     await scene.write(REVOCATION, {"jti": "y"})
-    await scene.watch.look()
+    await scene.watch.refresh()
     assert len(scene.policy.told) == 1
     assert scene.revocations.told[1:] == [("one", {"jti": "y"}, 3)]
 
@@ -91,10 +91,10 @@ async def test_what_was_found_before_the_log_fell_silent_is_told_later(
         await scene.write(ref, {})
     scene.log.silent_of = frozenset({silent_of})
     with pytest.raises(LogUnavailable):
-        await scene.watch.look()
+        await scene.watch.refresh()
     assert not scene.watch.fresh()
     scene.log.silent_of = frozenset()
-    await scene.watch.look()
+    await scene.watch.refresh()
     assert scene.watch.fresh()
     assert [name for name, _, _ in scene.policy.told] == ["reader", "readers"]
     assert [name for name, _, _ in scene.revocations.told] == ["one"]
