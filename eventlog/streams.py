@@ -11,8 +11,8 @@ from secaplane.kinds import KINDS
 
 
 class Streams(msgspec.Struct, frozen=True):
-    """Names of streams: `regional` for the kinds of regional providers, `worldwide` for the others.
-    """
+    """Names of streams: `regional` for the kinds of regional providers, `worldwide` for the
+    others."""
 
     regional: str
     worldwide: str = ""

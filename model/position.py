@@ -42,6 +42,10 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
     def __ge__(self, other: "Position") -> bool:
         return self.sequence >= _comparable(self, other)
 
+    def __bool__(self) -> bool:
+        """False for BEGINNING alone."""
+        return self.sequence > 0
+
     def __str__(self) -> str:
         return f"{self.stream}:{self.sequence}"
 

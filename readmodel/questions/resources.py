@@ -104,8 +104,8 @@ _ROW = """
 async def below(
     pool: Pool, kinds: Sequence[str], path: str, *, include_terminating: bool, limit: int
 ) -> list[Ref]:
-    """What lies in a resource and is not gone; with `include_terminating` also what is on its way.
-    """
+    """What lies in a resource and is not gone; with `include_terminating` also what is on its
+    way."""
     rows = await pool.fetch(
         """
         select kind, path from resources

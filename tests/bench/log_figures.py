@@ -28,11 +28,12 @@ from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref, Resource
 from secaplane.plugins.simulated import SimulatedPlugin
 from secaplane.projector.run import Projector
-from secaplane.readmodel.progress import Announcer
+from secaplane.readmodel.announcements import Announcer
 from secaplane.readmodel.schema import tables
 from secaplane.reconcilers.reconcile import ReconcileDependencies, reconcile
 from secaplane.sealing.sealer import Keyring, Sealer
 from tests.bench.figures import Figure, figure
+from tests.log.new_events import SALT
 from tests.positions import STREAM, nth
 from tests.stand import TENANT, VOLUME, Stand, quiet_stand
 
@@ -64,12 +65,12 @@ async def measure_histories() -> dict[str, Figure]:
 
 async def _project(stand: Stand, client: Client) -> dict[str, Figure]:
     log = JetStreamLog(client, streams=Streams("SECA"), region="eu-1")
-    end = nth(min(await log.end(STREAM), EVENTS_MAX))
+    end = min(await log.end(STREAM), nth(EVENTS_MAX))
     ratios, ours = [], []
     for _ in range(REPEATS):
         read_s = await _read_s(client, end)
         project_s = await _project_s(stand, client, log, end)
-        ours.append(end / project_s)
+        ours.append(end.sequence / project_s)
         ratios.append(read_s / project_s)
     return {
         "project_vs_bare": figure(ratios, "ratio"),
@@ -82,7 +83,7 @@ async def _read_s(client: Client, end: Position) -> float:
     config = ConsumerConfig(deliver_policy=DeliverPolicy.ALL)
     began = time.perf_counter()
     messages = await client.jetstream().subscribe("seca.>", ordered_consumer=True, config=config)
-    for _ in range(end):
+    for _ in range(end.sequence):
         await messages.next_msg(timeout=10)
     took = time.perf_counter() - began
     await messages.unsubscribe()
@@ -93,14 +94,14 @@ async def _project_s(stand: Stand, client: Client, log: JetStreamLog, end: Posit
     async with _database(stand) as url:
         await tables.prepare(url)
         pool = await tables.open_pool(url, writes=True)
-        announcer = Announcer(client, stream="COLD", read_model=DATABASE)
+        announcer = Announcer(client, read_model=DATABASE)
         projector = Projector(pool, log, announcer, "SECA", "eu-1")
         await projector.begin()
         began = time.perf_counter()
         async for batch in log.follow(STREAM, after=BEGINNING):
             if batch and await projector.project(batch) >= end:
                 break
-        took = (time.perf_counter() - began) * end / projector.position
+        took = (time.perf_counter() - began) * end.sequence / projector.position.sequence
         pool.terminate()
     return took
 
@@ -180,7 +181,13 @@ async def _fill(log: JetStreamLog, cache: ResourceCache, ref: Ref, events: int) 
         spec = VOLUME["spec"]
         event = Updated(spec=spec) if resource else Created(spec=spec)
         page = NewEvent(
-            ref=ref, uid=ref.name, time=time_, request=f"{ref.name}-{n}", actor=BY, event=event
+            ref=ref,
+            uid=ref.name,
+            time=time_,
+            request=f"{ref.name}-{n}",
+            salt=SALT,
+            actor=BY,
+            event=event,
         )
         after = resource.position if resource else BEGINNING
         recorded = await log.append(msgspec.structs.replace(page, previous=after))
@@ -209,7 +216,7 @@ def _door(log: JetStreamLog, cache: ResourceCache) -> CommandDependencies:
     async def named_by(ref: Ref, kinds: Sequence[str]) -> list[Ref]:
         return []
 
-    async def reached(position: Position, seconds: float) -> bool:
+    async def reached(positions: Sequence[Position], seconds: float) -> bool:
         return True
 
     return CommandDependencies(
@@ -217,6 +224,7 @@ def _door(log: JetStreamLog, cache: ResourceCache) -> CommandDependencies:
         cache=cache,
         clock=lambda: datetime.now(UTC),
         new_uid=lambda: "uid",
+        new_salt=lambda: SALT,
         children=inside,
         referrers=users,
         named_by=named_by,

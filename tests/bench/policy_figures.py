@@ -221,7 +221,7 @@ async def _started(process: ProcessDependencies, stream: str) -> tuple[float, fl
     waiting = asyncio.create_task(others())
     await asyncio.sleep(0.01)
     longest, began = 0.0, time.perf_counter()
-    await watch.start(process.pool, stream)
+    await watch.start(process.pool)
     took = time.perf_counter() - began
     waiting.cancel()
     assert known.allows(Caller("iss", f"user-{MANY}"), "get", OFFERED)

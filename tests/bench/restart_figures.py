@@ -29,6 +29,7 @@ from secaplane.projector.folding import fold
 from secaplane.projector.rebuild import switch
 from secaplane.readmodel.schema import tables
 from tests.bench.figures import Figure, figure
+from tests.log.new_events import SALT
 from tests.positions import nth
 from tests.stand import CATALOGUE, OWN, TENANT, VOLUME, config, start_seconds
 
@@ -87,7 +88,7 @@ async def _seed_log(house: DevPlane, folder: Path, events: int) -> list[Recorded
         for first in range(0, events, IN_FLIGHT):
             await asyncio.gather(
                 *(
-                    client.request(subject(page.ref, REGION), encode(page), timeout=30)
+                    client.request(subject(page.ref, REGION), encode(page, "SECA"), timeout=30)
                     for page in pages[first : first + IN_FLIGHT]
                 )
             )
@@ -124,7 +125,14 @@ def _page(n: int) -> NewEvent:
         event = StatusReported(state=State.ACTIVE, observed_position=nth(n), status={"sizeGB": 10})
     time = BEGAN + timedelta(milliseconds=n)
     return NewEvent(
-        ref=ref, uid=f"u{n // 2}", time=time, request=f"r{n}", actor=SYSTEM, event=event
+        ref=ref,
+        uid=f"u{n // 2}",
+        time=time,
+        request=f"r{n}",
+        previous=nth(n if n % 2 else 0),
+        salt=SALT,
+        actor=SYSTEM,
+        event=event,
     )
 
 

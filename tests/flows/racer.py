@@ -28,7 +28,6 @@ from secaplane.eventlog.jetstream import JetStreamLog
 from secaplane.eventlog.log import PrefixExpectation
 from secaplane.model.errors import Refusal
 from secaplane.model.events import Actor, Created, RecordedEvent
-from secaplane.model.position import Position
 from secaplane.model.shape import Json, Ref, State
 
 REPORTS_PER_S, REPORTERS = 1000, 24
@@ -88,11 +87,9 @@ class DoomedLog(JetStreamLog):
     fate: Fate
 
     async def append(
-        self, new_event: NewEvent, *, after: Position, expectation: PrefixExpectation | None = None
+        self, new_event: NewEvent, *, expectation: PrefixExpectation | None = None
     ) -> RecordedEvent:
-        recorded = await super().append(
-            msgspec.structs.replace(new_event, previous=after), expectation=expectation
-        )
+        recorded = await super().append(new_event, expectation=expectation)
         if isinstance(new_event.event, Created) and self.fate.wishes_left is not None:
             self.fate.one_less()
             await asyncio.Event().wait()
@@ -181,7 +178,7 @@ async def main(path: Path) -> None:
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(tasks), sys.stdin)
     async with process_dependencies(config, writes_log=True) as process:
-        log = DoomedLog(process.nats, stream=config.nats.stream, region=config.site.region)
+        log = DoomedLog(process.nats, streams=process.log.streams, region=config.site.region)
         log.fate = fate
         await Racer(command_dependencies(replace(process, log=log), config), fate).run(tasks)
 

@@ -9,7 +9,7 @@ from asyncpg import Pool
 from secaplane.eventlog.log import Followed, Log
 from secaplane.model.position import Position
 from secaplane.projector.run import Projector
-from secaplane.readmodel.progress import Announcer
+from secaplane.readmodel.announcements import Announcer
 
 ORDERS = {
     "resources": "kind, collection, name, life",

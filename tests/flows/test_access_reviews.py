@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from secaplane.model.position import parse
 from secaplane.model.shape import Json
 from tests.flows.client import JSON, Answer, Client, at
 from tests.flows.dev_house import DevHouse, Said
@@ -59,7 +60,7 @@ async def test_what_is_allowed_is_allowed_by_something(
     client: Client, house: DevHouse, workspace: str, jane: str, given: str
 ) -> None:
     said = await status(client, caller=jane, verb="put", path=disk(workspace))
-    revision = said.pop("policyRevision")
+    revision = parse(said.pop("policyRevision"))
     assert said == {
         "allowed": True,
         "by": {
@@ -75,13 +76,14 @@ async def test_what_is_allowed_is_allowed_by_something(
     }
     themselves = client.by(house.token(jane))
     own = await status(themselves, caller=jane, verb="put", path=disk(workspace))
-    assert own.pop("policyRevision") >= revision
+    assert parse(own.pop("policyRevision")) >= revision
     assert own == said
     other = at("role-assignment", f"{workspace}-more")
     spec = {"subs": ["x"], "roles": ["seca.workspace-viewer"], "scopes": [{}]}
     made = await client.put(other, {"spec": spec})
     later = await status(client, caller=jane, verb="put", path=disk(workspace))
-    assert later["policyRevision"] >= int(made.headers["Secaplane-Position"]) > revision
+    recorded = parse(made.headers["Secaplane-Position"])
+    assert parse(later["policyRevision"]) >= recorded > revision
 
 
 async def test_what_is_refused_is_refused_for_what_comes_nearest(

@@ -23,6 +23,7 @@ from secaplane.readmodel.schema import tables
 from tests.flows.client import INSTANCE, VOLUME, Answer, at
 from tests.flows.crashing import Scene, children_of, scene_of, taken, until, whole
 from tests.flows.read_models import assert_same, rebuild, rows
+from tests.log.new_events import SALT
 from tests.positions import STREAM
 from tests.stand import Stand
 
@@ -94,8 +95,9 @@ async def test_a_projector_killed_in_the_middle_of_a_batch_is_taken_up_where_it_
             await held.start()
             await blocker.execute(
                 f"insert into {tables.READ_MODEL}.history"
-                " values ($1, '', '', '', now(), '', '', 0, '', '')",
-                end + 4,
+                " values ($1, $2, '', '', '', now(), '', '', '', '', '')",
+                end.stream,
+                end.sequence + 4,
             )
         await until(lambda: inside_its_statement(blocker), "the projector waits in its statement")
         await scene.kill("projector")
@@ -254,6 +256,7 @@ async def left_behind(scene: Scene, parent: Ref, orphan: Ref) -> None:
         uid="orphan",
         time=now,
         request="dead",
+        salt=SALT,
         actor=SYSTEM,
         event=Created(spec=VOLUME["spec"]),
     )

@@ -8,6 +8,8 @@ import pytest
 
 from secaplane.cli.config import AuthSettings, Config
 from secaplane.cli.dev.plane import ISSUER, OPERATOR
+from secaplane.model.events import Actor
+from secaplane.model.position import BEGINNING, Position, parse_all
 from secaplane.model.shape import Json
 from tests.flows.client import VOLUME, Answer, Client, at, client_of
 from tests.flows.crashing import Scene, scene_of
@@ -53,15 +55,16 @@ async def test_an_event_says_who_caused_it_and_what_allowed_that_at_which_revisi
     assert answer.status == 201
     (made,) = [e for e in await scene.events() if e.position == position(answer)]
     claims = jwt.decode(token, options={"verify_signature": False})
+    assert isinstance(made.actor, Actor)
     assert (made.actor.issuer, made.actor.sub, made.actor.token) == (ISSUER, JANE, claims["jti"])
     assert made.actor.assignment == "editors/seca.workspace-editor"
     assert given.json["metadata"]["resourceVersion"] == 1
-    assert 0 < made.actor.policy < made.position
+    assert BEGINNING < made.actor.policy < made.position
     assert token not in repr(made)
 
 
-def position(answer: Answer) -> int:
-    return int(answer.headers["Secaplane-Position"])
+def position(answer: Answer) -> Position:
+    return max(parse_all(answer.headers["Secaplane-Position"]))
 
 
 # --- everywhere

@@ -34,6 +34,7 @@ from secaplane.model.shape import Json, Ref
 from tests.flows.client import VOLUME, at
 from tests.flows.crashing import Scene, scene_of, taken
 from tests.flows.lossy import Wire, lossy
+from tests.log.new_events import SALT
 from tests.servers import connected
 from tests.stand import kept
 
@@ -83,6 +84,7 @@ class World:
             cache=ResourceCache(log, MemorySnapshots()),
             clock=lambda: datetime(2026, 1, 1, tzinfo=UTC),
             new_uid=lambda: f"u{next(numbers)}",
+            new_salt=lambda: SALT,
             children=_nobody,
             referrers=_no_users,
             named_by=_no_names,
@@ -108,7 +110,7 @@ async def _no_names(ref: Ref, kinds: Sequence[str]) -> list[Ref]:
     return []
 
 
-async def _at_once(position: Position, seconds: float) -> bool:
+async def _at_once(positions: Sequence[Position], seconds: float) -> bool:
     return True
 
 
@@ -124,7 +126,7 @@ async def world(nats_url: str, fresh_stream: str) -> AsyncIterator[World]:
     ):
         beside = JetStreamLog(direct, streams=Streams(fresh_stream), region=REGION)
         await beside.prepare()
-        log = Slow(client, stream=fresh_stream, region=REGION)
+        log = Slow(client, streams=Streams(fresh_stream), region=REGION)
         log.wire = wire
         made = World(wire, log, beside)
         for ref in (TENANT, WEB, SKU):

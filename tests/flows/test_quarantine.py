@@ -76,7 +76,7 @@ async def fall_ill(scene: Scene) -> None:
     """Three ways: no event at all, one that nothing went before, one of a later release."""
     await garble(scene.log, disk("garbled"), GARBAGE)
     await say(scene, "unborn", Updated(spec=VOLUME["spec"]))
-    later = encode(await written(scene, "amended", Updated(spec=AMENDED)))
+    later = encode(await written(scene, "amended", Updated(spec=AMENDED)), STREAM)
     later = later.replace(b'"type":"updated"', b'"type":"amended"')
     await garble(scene.log, disk("amended"), later)
 
@@ -158,7 +158,7 @@ async def reached(scene: Scene, pool: Pool) -> bool:
 
 async def taken_again(scene: Scene) -> dict[Ref, str]:
     async with scene.pool() as pool:
-        return await retry(pool, scene.log, stream=STREAM, region=REGION)
+        return await retry(pool, scene.log, region=REGION)
 
 
 async def is_well_again(scene: Scene) -> None:
@@ -246,7 +246,7 @@ async def test_only_what_is_sick_in_a_batch_is_set_aside(world: World) -> None:
     async with asyncio.timeout(10):
         async for batch in world.log.follow(STREAM, after=BEGINNING):
             await made.project(batch)
-            if made.position == 14:
+            if made.position == nth(14):
                 break
     found = await rows(world.pool)
     assert [row["position"] for row in found["quarantine"]] == [7, 10, 13, 6, 9, 12]

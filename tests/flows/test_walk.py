@@ -9,6 +9,7 @@ import pytest
 from secaplane.eventlog.jetstream import JetStreamLog
 from secaplane.kinds import KINDS
 from secaplane.model.events import ActionRequested, Created, Deleted
+from secaplane.model.position import parse
 from secaplane.model.shape import Json
 from tests.flows.client import INSTANCE, SKU, VOLUME, Answer, Client, at, at_rest
 from tests.flows.dev_house import Said
@@ -390,9 +391,9 @@ async def test_a_read_at_least_as_new_as_a_write_shows_it(client: Client, worksp
         await client.put(path, {"spec": {"a": 1}}),
     ]
     for answer in answers:
-        positions.append(int(answer.headers["Secaplane-Position"]))
+        positions.append(parse(answer.headers["Secaplane-Position"]))
     assert positions == sorted(set(positions))
     shown: Any = await client.get(path, Secaplane_At_Least=str(positions[-1]))
     assert shown.json["spec"] == {"a": 1}
-    too_new = await client.get(path, Secaplane_At_Least=str(positions[-1] + 10**9))
+    too_new = await client.get(path, Secaplane_At_Least=str(positions[-1].moved(10**9)))
     assert (too_new.status, too_new.headers["Retry-After"]) == (503, "1")

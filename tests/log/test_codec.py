@@ -30,7 +30,7 @@ from secaplane.model.events import (
 from secaplane.model.shape import Json, Ref, State
 from tests.log.new_events import ONE
 from tests.log.new_events import new_event as small
-from tests.positions import nth
+from tests.positions import STREAM, nth
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 FILES = sorted(GOLDEN.glob("*.json"))
@@ -45,7 +45,11 @@ JANE = Actor(
     sub="jane@example.org",
     token="t-1",
     assignment="admins/seca.admin",
-    policy=41,
+    policy=nth(41),
+    groups=("ops",),
+    client_address="2001:db8::7",
+    user_agent="seca-cli/1.0",
+    traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 )
 PARTS: dict[str, dict[str, str]] = {
     "labels": {"env": "prod", "a/b": ""},
@@ -53,32 +57,38 @@ PARTS: dict[str, dict[str, str]] = {
     "extensions": {"billing": "x"},
 }
 EVENTS: dict[str, AnyEvent] = {
-    "created.v1": Created(spec=SPEC),
-    "created.v1.whole": Created(
+    "created.v2": Created(spec=SPEC),
+    "created.v2.whole": Created(
         spec=SPEC,
         labels=PARTS["labels"],
         annotations=PARTS["annotations"],
         extensions=PARTS["extensions"],
     ),
-    "updated.v1": Updated(spec={}),
-    "updated.v1.whole": Updated(
+    "updated.v2": Updated(spec={}),
+    "updated.v2.whole": Updated(
         spec=SPEC,
         labels=PARTS["labels"],
         annotations=PARTS["annotations"],
         extensions=PARTS["extensions"],
     ),
-    "action-requested.v1": ActionRequested(action="restart"),
-    "deletion-requested.v1": DeletionRequested(),
-    "status-reported.v1": StatusReported(state=State.ACTIVE, observed_position=nth(7)),
-    "status-reported.v1.whole": StatusReported(
+    "action-requested.v2": ActionRequested(action="restart"),
+    "deletion-requested.v2": DeletionRequested(),
+    "status-reported.v2": StatusReported(state=State.ACTIVE, observed_position=nth(7)),
+    "status-reported.v2.whole": StatusReported(
         state=State.ERROR,
         observed_position=nth(7),
         status={"powerState": "off", "sizeGB": 10},
         reason="NoSpace",
         message="the disks are full",
     ),
-    "deleted.v1": Deleted(),
+    "deleted.v2": Deleted(),
 }
+
+
+FIELDS = (
+    *("v", "type", "stream", "kind", "path", "uid", "tenant", "time", "request", "cause"),
+    *("previous", "salt", "actor", "body"),
+)
 
 
 def new_event(name: str) -> NewEvent:
@@ -89,7 +99,10 @@ def new_event(name: str) -> NewEvent:
         uid="0123456789abcdef0123456789abcdef",
         time=datetime(2026, 1, 1, 12, 0, 0, 123000 if whole else 0, tzinfo=UTC),
         request="r-1.0123456789ab",
+        tenant="fedcba9876543210fedcba9876543210" if whole else "",
         cause=nth(42 if whole else 0),
+        previous=nth(7 if whole else 0),
+        salt=bytes(range(16)),
         actor=JANE if whole else Actor(sub="reconciler"),
         event=EVENTS[name],
     )
@@ -102,7 +115,7 @@ def test_every_type_has_a_golden_file() -> None:
 
 @pytest.mark.parametrize("name", EVENTS)
 def test_an_event_is_written_byte_for_byte_as_it_always_was(name: str) -> None:
-    assert encode(new_event(name)) == (GOLDEN / f"{name}.json").read_bytes()
+    assert encode(new_event(name), STREAM) == (GOLDEN / f"{name}.json").read_bytes()
 
 
 @pytest.mark.parametrize("name", EVENTS)
@@ -114,23 +127,23 @@ def test_what_was_written_is_read_for_ever(name: str) -> None:
 @pytest.mark.parametrize("name", EVENTS)
 def test_the_envelope_is_whole_and_holds_nothing_else(name: str) -> None:
     envelope = msgspec.json.decode((GOLDEN / f"{name}.json").read_bytes())
-    fields = ("body", "by", "cause", "kind", "path", "request", "time", "type", "uid", "v")
-    assert tuple(sorted(envelope)) == fields
+    assert tuple(envelope) == FIELDS
     assert f"{envelope['type']}.v{envelope['v']}" == name.removesuffix(".whole")
     assert Ref(envelope["kind"], envelope["path"]) == ONE
 
 
 def test_a_field_that_a_later_house_added_is_passed_over() -> None:
-    envelope = msgspec.json.decode((GOLDEN / "created.v1.json").read_bytes())
+    envelope = msgspec.json.decode((GOLDEN / "created.v2.json").read_bytes())
     later = envelope | {"added": 1, "body": envelope["body"] | {"added": 2}}
     recorded = decode(msgspec.json.encode(later), nth(1))
-    assert recorded == new_event("created.v1").at(nth(1))
+    assert recorded == new_event("created.v2").at(nth(1))
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"v": 2},
+        {"v": 1},
+        {"v": 3},
         {"v": 0},
         {"v": "1"},
         {"type": "renamed"},
@@ -141,14 +154,18 @@ def test_a_field_that_a_later_house_added_is_passed_over() -> None:
         {"body": []},
         {"body": {}},
         {"body": {"spec": []}},
-        {"by": {}},
+        {"actor": {}},
         {"uid": 7},
         {"time": "yesterday"},
         {"cause": "x"},
+        {"cause": 7},
+        {"previous": ["SECA"]},
+        {"salt": 7},
+        {"tenant": None},
     ],
 )
 def test_what_is_not_known_here_is_unreadable(change: Json) -> None:
-    envelope = msgspec.json.decode((GOLDEN / "created.v1.json").read_bytes())
+    envelope = msgspec.json.decode((GOLDEN / "created.v2.json").read_bytes())
     with pytest.raises(Undecodable):
         decode(msgspec.json.encode(envelope | change), nth(1))
 
@@ -159,9 +176,9 @@ def test_what_is_no_envelope_is_unreadable(data: bytes) -> None:
         decode(data, nth(1))
 
 
-@pytest.mark.parametrize("field", ["v", "type", "kind", "path", "uid", "time", "request", "by"])
+@pytest.mark.parametrize("field", FIELDS)
 def test_an_envelope_without_one_of_its_fields_is_unreadable(field: str) -> None:
-    envelope = msgspec.json.decode((GOLDEN / "created.v1.json").read_bytes())
+    envelope = msgspec.json.decode((GOLDEN / "created.v2.json").read_bytes())
     del envelope[field]
     with pytest.raises(Undecodable):
         decode(msgspec.json.encode(envelope), nth(1))
@@ -169,11 +186,11 @@ def test_an_envelope_without_one_of_its_fields_is_unreadable(field: str) -> None
 
 @pytest.mark.parametrize("event", [Created, Updated])
 def test_an_event_has_a_size_that_it_may_not_pass(event: type[Created | Updated]) -> None:
-    around = len(encode(small(ONE, event(spec={"pad": ""}))))
+    around = len(encode(small(ONE, event(spec={"pad": ""})), STREAM))
     most = "x" * (EVENT_BYTES_MAX - around)
-    assert len(encode(small(ONE, event(spec={"pad": most})))) == EVENT_BYTES_MAX
+    assert len(encode(small(ONE, event(spec={"pad": most})), STREAM)) == EVENT_BYTES_MAX
     with pytest.raises(ContentTooLarge):
-        encode(small(ONE, event(spec={"pad": most + "x"})))
+        encode(small(ONE, event(spec={"pad": most + "x"})), STREAM)
 
 
 def test_a_report_has_the_same_size_that_it_may_not_pass() -> None:
@@ -183,5 +200,23 @@ def test_a_report_has_the_same_size_that_it_may_not_pass() -> None:
             small(
                 ONE,
                 StatusReported(state=State.ACTIVE, observed_position=nth(1), status=status),
-            )
+            ),
+            STREAM,
         )
+
+
+def test_a_sealed_actor_is_read_without_a_key() -> None:
+    envelope = msgspec.json.decode((GOLDEN / "created.v2.json").read_bytes())
+    recorded = decode(msgspec.json.encode(envelope | {"actor": "sealed:k1:abc"}), nth(1))
+    assert (recorded.actor, recorded.sub) == ("sealed:k1:abc", "")
+
+
+def test_a_sealed_body_is_opened_with_a_key_and_undecodable_without_one() -> None:
+    envelope = msgspec.json.decode((GOLDEN / "created.v2.json").read_bytes())
+    body, sealed = msgspec.json.encode(envelope["body"]), "sealed:k1:abc"
+    data = msgspec.json.encode(envelope | {"body": sealed, "tenant": "t1"})
+    with pytest.raises(Undecodable, match="sealed"):
+        decode(data, nth(1))
+    opened = {(ONE, "t1", sealed): body}
+    recorded = decode(data, nth(1), lambda *key: opened[key])
+    assert recorded.event == new_event("created.v2").event

@@ -73,7 +73,7 @@ async def kept(snapshots: Snapshots, ref: Ref, position: int) -> Resource:
     """The snapshot at that position, once it is there."""
     for _ in range(KEPT_TRIES_MAX):
         snapshot = await snapshots.load(ref)
-        if snapshot is not None and snapshot.position == position:
+        if snapshot is not None and snapshot.position == nth(position):
             return snapshot
         await asyncio.sleep(0.01)
     raise AssertionError("the snapshot was not kept")
@@ -140,7 +140,7 @@ async def test_every_hundred_events_a_snapshot_is_kept(log: Log, snapshots: Snap
             await kept(snapshots, ONE, n)
         snapshot = await snapshots.load(ONE)
         positions.add(snapshot.position if snapshot else BEGINNING)
-    assert positions == {0, EVERY_EVENTS, 2 * EVERY_EVENTS}
+    assert positions == {*map(nth, (0, EVERY_EVENTS, 2 * EVERY_EVENTS))}
 
 
 async def test_what_is_known_is_brought_up_to_date(log: Log, snapshots: Snapshots) -> None:

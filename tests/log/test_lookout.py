@@ -13,6 +13,7 @@ from secaplane.kinds import KINDS
 from secaplane.model.events import AnyEvent, Created, Deleted, DeletionRequested, StatusReported
 from secaplane.model.position import Position
 from secaplane.model.shape import Ref, State
+from tests.log.new_events import SALT
 from tests.positions import STREAM, nth
 from tests.scenario import IDS, JANE, NOON
 
@@ -31,14 +32,16 @@ class Scene:
         self.asked = 0
 
     async def happened(self, ref: Ref, event: AnyEvent) -> None:
-        new_event = NewEvent(ref=ref, uid="u", time=NOON, request="r", actor=JANE, event=event)
+        new_event = NewEvent(
+            ref=ref, uid="u", time=NOON, request="r", salt=SALT, actor=JANE, event=event
+        )
         await self.log.append(msgspec.structs.replace(new_event, previous=await self.log.last(ref)))
 
     async def children(self, parent: Ref, include_terminating: bool) -> Sequence[Ref]:
         self.asked += 1
         return self.known
 
-    async def reached(self, position: Position, seconds: float) -> bool:
+    async def reached(self, positions: Sequence[Position], seconds: float) -> bool:
         return True
 
     def children_reader(self, *, include_terminating: bool = False) -> ChildrenReader:

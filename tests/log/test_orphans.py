@@ -16,7 +16,7 @@ from secaplane.model.errors import Conflict
 from secaplane.model.events import SYSTEM, Actor, Created, DeletionRequested
 from secaplane.model.position import Position
 from secaplane.model.shape import Ref
-from tests.log.new_events import IDS, NOON, REGION, WEB
+from tests.log.new_events import IDS, NOON, REGION, SALT, WEB
 
 JANE = Actor(sub="jane")
 TENANT = KINDS["tenant"].ref({}, IDS["tenant"])
@@ -34,7 +34,7 @@ async def no_names(ref: Ref, kinds: Sequence[str]) -> list[Ref]:
     return []
 
 
-async def at_once(position: Position, seconds: float) -> bool:
+async def at_once(positions: Sequence[Position], seconds: float) -> bool:
     return True
 
 
@@ -46,6 +46,7 @@ def dependencies(log: MemoryLog) -> CommandDependencies:
         cache=ResourceCache(log, MemorySnapshots()),
         clock=lambda: NOON,
         new_uid=lambda: f"u{next(numbers)}",
+        new_salt=lambda: SALT,
         children=nobody,
         referrers=no_users,
         named_by=no_names,

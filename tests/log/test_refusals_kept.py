@@ -213,12 +213,12 @@ async def test_a_cancelled_process_flushes_too_but_not_for_ever() -> None:
 
     for there in (True, False):
         async with asyncio.TaskGroup() as group:
-            running = group.create_task(process())
+            task = group.create_task(process())
             await asyncio.sleep(1)
             stream.there = there
             refusals.record(refused("jane", int(there)))
             began = loop.time()
-            running.cancel()
+            task.cancel()
         assert loop.time() - began <= FLUSH_S_MAX + 0.1
     assert [each.path for each in stream.of("jane")] == ["/1"]
     assert refusals.figures == {"recorded": 1, "dropped": 0, "lost": 1, "waiting": 0}

@@ -19,7 +19,6 @@ from secaplane.plugins.simulated.wire import (
     ReadyAnswer,
     TerminalErrorAnswer,
 )
-from tests.positions import nth
 
 NOON_S = 1_767_268_800.0
 OFFERED = read(STANDARD)
@@ -82,7 +81,7 @@ class Scene:
 
     def act(self, uid: str, action: str, key: int) -> None:
         wish = _wish("instance", MACHINE, uid, "w", None, {})
-        self.cloud.act(uid, nth(key), ActionRequest(action=action, desired=wish))
+        self.cloud.act(uid, key, ActionRequest(action=action, desired=wish))
 
     def remove(self, uid: str) -> None:
         assert self.cloud.remove(uid) == ReadyAnswer()

@@ -87,7 +87,7 @@ def test_a_report_that_saw_less_than_the_last_intent_keeps_state_and_conditions(
     assert (resource.state, resource.observed, resource.observed_position) == (
         State.UPDATING,
         {"powerState": "on"},
-        2,
+        nth(2),
     )
     assert resource.unsettled
 
@@ -98,7 +98,7 @@ def test_an_older_report_does_not_make_one_forget_what_was_seen() -> None:
         "instance", CREATED, PUT, found(State.ACTIVE, observed_position=2), late
     ).resource
     assert (resource.observed_position, resource.state, resource.unsettled) == (
-        2,
+        nth(2),
         State.ACTIVE,
         False,
     )
@@ -199,8 +199,8 @@ def test_an_action_stays_asked_for_until_a_report_at_rest_has_seen_it() -> None:
     early, late = found(State.ACTIVE, observed_position=2), found(State.ACTIVE, observed_position=3)
     asked = given("instance", CREATED, ACTIVE_AFTER_CREATE, START, early).resource.power
     served = given("instance", CREATED, ACTIVE_AFTER_CREATE, START, late).resource.power
-    assert (asked.requested, asked.completed) == (3, 0)
-    assert (served.requested, served.completed) == (3, 3)
+    assert (asked.requested, asked.completed) == (nth(3), nth(0))
+    assert (served.requested, served.completed) == (nth(3), nth(3))
 
 
 # --- going, and living again

@@ -31,7 +31,7 @@ def test_a_role_grants_from_when_it_appears_even_if_it_was_assigned_before() -> 
     held = assignment("jane", "reader")
     known = policy(held)
     assert may(known, JANE, "get", "block-storage", "one") is None
-    later = nth(held.last_intent + 1)
+    later = held.last_intent.moved(1)
     appears = role("reader", permission("seca.storage", "*", "get list"))
     known.update([structs.replace(appears, life=later, last_intent=later, position=later)], later)
     assert may(known, JANE, "get", "block-storage", "one") is not None

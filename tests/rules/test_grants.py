@@ -289,10 +289,10 @@ def test_a_tenants_own_role_cannot_shadow_a_system_role() -> None:
 def test_an_answer_says_which_assignment_and_role_allowed_it() -> None:
     known = policy(assignment("jane", "seca.admin"))
     assert may(known, JANE, "put", "instance", "one") == Actor(
-        issuer="iss", sub="jane", assignment="jane-seca.admin/seca.admin", policy=7
+        issuer="iss", sub="jane", assignment="jane-seca.admin/seca.admin", policy=nth(7)
     )
     assert may(known, OPERATOR, "put", "tenant", "acme") == Actor(
-        issuer="iss", sub="operator", assignment="configuration", policy=7
+        issuer="iss", sub="operator", assignment="configuration", policy=nth(7)
     )
 
 
@@ -310,7 +310,7 @@ def test_what_was_answered_is_forgotten_when_the_policy_learns() -> None:
     assert verbs(known, JANE, "instance") == ["get", "list"]
     known.update([terminating(granted, gone=True)], nth(11))
     assert verbs(known, JANE, "instance") == []
-    assert known.revision == 11
+    assert known.revision == nth(11)
 
 
 def test_a_role_that_changes_or_goes_takes_its_grants_with_it() -> None:

@@ -29,7 +29,7 @@ from secaplane.kinds.shares import QuotaShare, quota_share
 from secaplane.model.errors import QuotaExceeded
 from secaplane.model.events import Created, Deleted, DeletionRequested, RecordedEvent, Updated
 from secaplane.model.evolve import evolve
-from secaplane.model.position import Position
+from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Json, Ref, Resource, State
 from secaplane.projector.folding import fold
 from secaplane.projector.projections import usage
@@ -167,11 +167,11 @@ def test_what_was_given_back_was_never_taken() -> None:
         Change(nth(1), (life[1],))
     ]
     found = unreturned([life, first, second, took(4, -7)])
-    assert [each.position for each in found] == [1, 2]
+    assert [each.position for each in found] == [nth(1), nth(2)]
     moved = [took(2, 0, -1), took(2, 0, 1, "s")]
     back = [took(3, 0, -1, "s"), took(3, 0, 1)]
-    assert [each.position for each in unreturned([life, *moved, *back])] == [1]
-    assert [each.position for each in unreturned([life, *moved])] == [1, 2]
+    assert [each.position for each in unreturned([life, *moved, *back])] == [nth(1)]
+    assert [each.position for each in unreturned([life, *moved])] == [nth(1), nth(2)]
 
 
 # --- the second check: whatever happens in whatever order, what is let in fits
@@ -192,14 +192,21 @@ class Ledger:
         ref = KINDS["block-storage"].ref({"tenant": "t", "workspace": "w"}, name)
         position = nth(len(self.history) + 1)
         recorded = RecordedEvent(
-            ref=ref, uid="u", position=position, time=NOON, request="r", actor=JANE, event=event
+            ref=ref,
+            uid="u",
+            position=position,
+            previous=BEGINNING,
+            time=NOON,
+            request="r",
+            actor=JANE,
+            event=event,
         )
         self.history.append(recorded)
         before = self.resources.get(ref)
         ended, came = usage.rows(fold({ref: before} if before else {}, [recorded], "eu-1"))
         for *place, end in ended:
             for row in self.rows:
-                if row[:3] == list(place) and row[-1] == NEVER_ENDED:
+                if row[:4] == list(place) and row[-1] == NEVER_ENDED:
                     row[-1] = end
         self.rows += map(list, came)
         now = self.resources[ref] = evolve(before, recorded)
@@ -214,15 +221,15 @@ class Ledger:
     async def taken(
         self, tenant: str, kinds: Sequence[str], at: Position | None = None
     ) -> list[QuotaShare]:
-        when = NEVER_ENDED - 1 if at is None else at
-        rows = [row for row in self.rows if row[3] <= when < row[-1]]
-        return [QuotaShare(row[1], row[4], row[5], row[6]) for row in rows]
+        when = NEVER_ENDED - 1 if at is None else at.sequence
+        rows = [row for row in self.rows if row[4] <= when < row[-1]]
+        return [QuotaShare(row[1], row[5], row[6], row[7]) for row in rows]
 
     async def changes(
         self, tenant: str, kind: str, *, life: Position, up_to: Position
     ) -> list[tuple[Position, QuotaShare]]:
-        rows = [row for row in self.rows if row[2] == life and row[3] <= up_to]
-        return [(row[3], QuotaShare(row[1], row[4], row[5], row[6])) for row in rows]
+        rows = [r for r in self.rows if r[3] == life.sequence and r[4] <= up_to.sequence]
+        return [(nth(r[4]), QuotaShare(r[1], r[5], r[6], r[7])) for r in rows]
 
     async def specs(self, refs: Sequence[Ref], at: Position) -> dict[Ref, Json]:
         return {TENANT: {"quotas": {"volumeGB": LIMIT}}}

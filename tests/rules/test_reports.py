@@ -96,5 +96,8 @@ def test_a_report_of_what_is_gone_or_never_was_is_nothing() -> None:
 
 def asked(event: StatusReported) -> ReportStatus:
     return report(
-        event.state, observed_position=event.observed_position, reason=event.reason, **event.status
+        event.state,
+        observed_position=event.observed_position.sequence,
+        reason=event.reason,
+        **event.status,
     )

@@ -23,7 +23,7 @@ from secaplane.model.errors import Conflict, Invalid, QuotaExceeded, Refusal, Un
 from secaplane.model.events import SYSTEM, Created, DeletionRequested, RecordedEvent, Updated
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Json, Ref
-from tests.log.new_events import new_event
+from tests.log.new_events import SALT, new_event
 from tests.scenario import IDS, JANE, NOON, TENANT, WEB
 
 DISK, VM = (KINDS[kind].ref(IDS, "one") for kind in ("block-storage", "instance"))
@@ -51,7 +51,7 @@ class Raced(MemoryLog):
     _silent: bool = False
 
     async def append(
-        self, new_event: NewEvent, *, after: Position, expectation: PrefixExpectation | None = None
+        self, new_event: NewEvent, *, expectation: PrefixExpectation | None = None
     ) -> RecordedEvent:
         rival, self.faster = self.faster, None
         if rival is not None:
@@ -59,9 +59,7 @@ class Raced(MemoryLog):
                 msgspec.structs.replace(rival, previous=await self.last(rival.ref))
             )
         self._silent = self.silent_after
-        return await super().append(
-            msgspec.structs.replace(new_event, previous=after), expectation=expectation
-        )
+        return await super().append(new_event, expectation=expectation)
 
     async def latest(self, ref: Ref) -> RecordedEvent | None:
         if self._silent:
@@ -102,6 +100,7 @@ class Scene:
             cache=ResourceCache(self.log, MemorySnapshots()),
             clock=lambda: NOON,
             new_uid=lambda: f"new{next(numbers)}",
+            new_salt=lambda: SALT,
             children=self._inside,
             referrers=self._users,
             named_by=self._named_by,
@@ -137,7 +136,7 @@ class Scene:
     async def _named_by(self, ref: Ref, kinds: Sequence[str]) -> list[Ref]:
         return []
 
-    async def _reached(self, position: Position, seconds: float) -> bool:
+    async def _reached(self, positions: Sequence[Position], seconds: float) -> bool:
         return self.counted
 
 

@@ -37,7 +37,7 @@ def test_what_allows_it_is_named() -> None:
     known = policy(assignment("jane", "seca.workspace-admin", {"workspaces": ["web"]}))
     said = shown(known.verdict(JANE, "put", INSTANCE, PLACE, "one"))
     assert said["allowed"]
-    assert said["policyRevision"] == 7
+    assert said["policyRevision"] == "SECA:7"
     named = {"assignment": "jane-seca.workspace-admin", "role": "seca.workspace-admin"}
     given = {"resource": "instances/*", "verb": "put", "workspace": "web", "region": "*"}
     assert said["by"] == named | given | {"provider": "seca.compute", "tenant": "acme"}
@@ -73,7 +73,7 @@ async def test_who_may_is_everybody_an_assignment_names_who_may() -> None:
 
 async def who(known: Policy, verb: str, kind: Kind, name: str = "") -> tuple[str, ...] | UnsetType:
     said = await allowed_callers(known, verb, Place(kind, PLACE, name), "acme")
-    assert (said.policy_revision, said.allowed, said.more) == (7, UNSET, UNSET)
+    assert (said.policy_revision, said.allowed, said.more) == ("SECA:7", UNSET, UNSET)
     return said.callers
 
 

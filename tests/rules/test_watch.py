@@ -17,6 +17,7 @@ from secaplane.policy.grants.policy import KINDS_OF_POLICY
 from secaplane.policy.tokens.revocations import KINDS_OF_REVOCATION
 from secaplane.policy.watch import PolicyWatch
 from tests.log.new_events import IDS, REGION, ROLE, new_event
+from tests.positions import nth
 
 REVOCATION = KINDS["revocation"].ref({}, "one")
 ASSIGNMENT = KINDS["role-assignment"].ref(IDS, "readers")
@@ -75,12 +76,12 @@ async def test_each_learns_of_its_own_kinds_once(scene: Scene) -> None:
     await scene.write(REVOCATION, {"jti": "x"})
     for _ in range(2):
         await scene.watch.refresh()
-    assert scene.policy.told == [("reader", {"a": 1}, 1)]
-    assert scene.revocations.told == [("one", {"jti": "x"}, 2)]
+    assert scene.policy.told == [("reader", {"a": 1}, nth(1))]
+    assert scene.revocations.told == [("one", {"jti": "x"}, nth(2))]
     await scene.write(REVOCATION, {"jti": "y"})
     await scene.watch.refresh()
     assert len(scene.policy.told) == 1
-    assert scene.revocations.told[1:] == [("one", {"jti": "y"}, 3)]
+    assert scene.revocations.told[1:] == [("one", {"jti": "y"}, nth(3))]
 
 
 @pytest.mark.parametrize("silent_of", ["role", "role-assignment", "revocation"])
