@@ -55,8 +55,8 @@ class _Bucket(Generic[T]):
 
 
 class Throttle(Generic[T]):
-    """A token bucket for each key. Of more than `keys_max` keys, the one that was silent for longest
-    is evicted, and the item that it holds counts as dropped."""
+    """A token bucket for each key. Of more than `keys_max` keys, the longest unused one is evicted,
+    and the item that it holds counts as dropped."""
 
     def __init__(self, *, burst: int, per_s: float, keys_max: int) -> None:
         self._rate, self._keys_max = FillRate(per_s=per_s, burst=burst), keys_max

@@ -88,16 +88,16 @@ class AuthSettings(Settings, frozen=True):
 
 
 class AuditSettings(Settings, frozen=True):
-    """The second stream: who was refused, who came, and who read what is privileged."""
+    """The security audit stream: refused requests, logins, and reads of privileged kinds."""
 
     privileged: tuple[str, ...] = ()
-    """Kinds of which every GET and list that is allowed is recorded."""
-    each: Annotated[int, Meta(ge=1)] = 1000
-    """Kept of each type and caller, or address where nobody is known."""
+    """Kinds of which every allowed GET and list is recorded."""
+    entries_per_caller: Annotated[int, Meta(ge=1)] = 1000
+    """Entries kept of each type and caller, or of each address where no caller is known."""
     bytes_max: Annotated[int, Meta(ge=1024 * 1024)] = 256 * 1024 * 1024
-    """Kept of all."""
+    """Size of the stream; the oldest entries are discarded first."""
     days: Annotated[int, Meta(ge=1, le=3650)] = 90
-    """Kept for so long."""
+    """Age at which entries are discarded."""
 
 
 class SecretsSettings(Settings, frozen=True):
@@ -175,7 +175,7 @@ class Config(Settings, frozen=True):
     http: HttpSettings = HttpSettings()
     monitor: MonitorSettings = MonitorSettings()
     auth: AuthSettings = AuthSettings()
-    refusals: AuditSettings = AuditSettings()
+    audit: AuditSettings = AuditSettings()
     secrets: SecretsSettings = SecretsSettings()
     writes: WritesSettings = WritesSettings()
     limits: LimitsSettings = LimitsSettings()
@@ -198,7 +198,7 @@ def read(path: Path | None, environment: Mapping[str, str] = os.environ) -> Conf
         if config.auth.keys_stale_seconds <= config.auth.keys_refresh_seconds:
             raise ValueError("auth.keys_stale_seconds is more than auth.keys_refresh_seconds")
         _refuse_strangers(config.deletion.cascades)
-        _refuse_unknown(config.refusals.privileged)
+        _refuse_unknown(config.audit.privileged)
         _refuse_no_addresses(config.http.trusted_proxies)
         return config
     except (OSError, ValueError, TypeError) as error:
@@ -223,7 +223,7 @@ def _refuse_strangers(cascades: tuple[str, ...]) -> None:
 def _refuse_unknown(kinds: tuple[str, ...]) -> None:
     for each in kinds:
         if each not in KINDS:
-            raise ValueError(f"refusals.privileged: {each} is no kind")
+            raise ValueError(f"audit.privileged: {each} is no kind")
 
 
 def _refuse_no_addresses(proxies: tuple[str, ...]) -> None:

@@ -75,14 +75,7 @@ def _add_people(commands: Any) -> None:
     retry = commands.add_parser("retry", help="take what is in quarantine through the tables again")
     retry.add_argument("--config", type=Path)
     retry.set_defaults(run=_retry)
-    refusals = commands.add_parser(
-        "refusals", help="who was refused, who came, and who read what is privileged"
-    )
-    refusals.add_argument("--config", type=Path)
-    refusals.add_argument("--since", default="", help="90s, 30m, 1h, 7d, or a time; default: all")
-    refusals.add_argument("--caller", default="", metavar="SUB", help="only this caller's")
-    refusals.add_argument("--json", action="store_true", help="a line of JSON for each")
-    refusals.set_defaults(run=_refusals)
+    _add_audit(commands.add_parser("audit", help="read the security audit stream"))
     revoke = commands.add_parser("revoke", help="believe a token, or somebody's, no more")
     revoke.add_argument("--config", type=Path)
     revoke.add_argument("--jti", help="the id of one token")
@@ -99,6 +92,18 @@ def _add_people(commands: Any) -> None:
     may.add_argument("verb", metavar="VERB", help="get, list, put, delete, post.start ...")
     may.add_argument("path", metavar="PATH", help="as in a URL, from /providers/ on")
     may.set_defaults(run=_may)
+
+
+def _add_audit(audit: argparse.ArgumentParser) -> None:
+    commands = audit.add_subparsers(required=True, metavar="COMMAND")
+    entries = commands.add_parser(
+        "entries", help="print refused requests, logins and reads of privileged kinds"
+    )
+    entries.add_argument("--config", type=Path)
+    entries.add_argument("--since", default="", help="90s, 30m, 1h, 7d, or a time; default: all")
+    entries.add_argument("--caller", default="", metavar="SUB", help="only entries of this caller")
+    entries.add_argument("--json", action="store_true", help="print each entry as a line of JSON")
+    entries.set_defaults(run=_audit_entries)
 
 
 def _add_tenant(tenant: argparse.ArgumentParser) -> None:
@@ -168,12 +173,13 @@ def _retry(arguments: argparse.Namespace) -> int:
     return run(lambda: operate.retry_quarantine(read(arguments.config)))
 
 
-def _refusals(arguments: argparse.Namespace) -> int:
-    from secaplane.cli.processes import audit
+def _audit_entries(arguments: argparse.Namespace) -> int:
+    from secaplane.cli.operate import audit
 
-    logs.set_up("refusals", "WARNING")
+    logs.set_up("audit", "WARNING")
     config, since, caller = read(arguments.config), arguments.since, arguments.caller
-    return run(lambda: audit.show(config, since=since, caller=caller, as_json=arguments.json))
+    as_json = arguments.json
+    return run(lambda: audit.print_entries(config, since=since, caller=caller, as_json=as_json))
 
 
 def _revoke(arguments: argparse.Namespace) -> int:

@@ -1,2 +1,2 @@
-"""Authentication (`tokens`) and authorization (`grants`), and the watch that keeps both in step with
+"""Authentication (`tokens`), authorization (`grants`), and the watch that keeps both in step with
 the log (`watch`)."""

@@ -28,7 +28,7 @@ READ_THE_LOG = (
 )
 WRITE_THE_LOG = (*READ_THE_LOG, "$JS.API.STREAM.CREATE.>", "seca.>", "$KV.>")
 ANSWER_USERS = (*WRITE_THE_LOG, entries.ALL_SUBJECTS)
-"""Who answers users tells whom it refused."""
+"""Processes that answer users also write the security audit stream."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,4 @@
-"""Whose tokens are believed: the issuers of the configuration, their keys fetched in the
-background."""
+"""The trusted issuers of the configuration, whose keys are fetched in the background."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -18,14 +17,14 @@ from secaplane.policy.tokens.revocations import Revocations
 
 @dataclass(frozen=True)
 class TrustedIssuers:
-    """Tokens, and how it is with the keys that vouch for them."""
+    """The verifier of tokens, and the state of the keys that it uses."""
 
     tokens: TokenVerifier
     issuers: Sequence[IssuerKeys]
 
     @property
     def reasons(self) -> list[str]:
-        """Whose tokens cannot be judged, and why."""
+        """Issuers whose tokens cannot be verified, with the cause."""
         return [
             f"the keys of {each.issuer.issuer} {each.unavailable}"
             for each in self.issuers
@@ -34,7 +33,7 @@ class TrustedIssuers:
 
     @property
     def remarks(self) -> list[str]:
-        """Whose keys are old, though still believed."""
+        """Issuers whose keys could not be fetched lately, but are still valid."""
         return [
             f"the keys of {each.issuer.issuer} {each.remark}"
             for each in self.issuers
@@ -62,13 +61,13 @@ async def trusted_issuers(
 def _issuers(config: Config, metrics: Metrics) -> list[IssuerKeys]:
     failures = Counter(
         "secaplane_issuer_key_fetch_failures",
-        "Times that an issuer's keys could not be had",
+        "Failed fetches of an issuer's keys",
         ["issuer"],
         registry=metrics.registry,
     )
     ages = Gauge(
         "secaplane_issuer_keys_age_seconds",
-        "Since an issuer's keys were last had; infinite if never",
+        "Seconds since an issuer's keys were last fetched; infinite if never",
         ["issuer"],
         registry=metrics.registry,
     )

@@ -29,6 +29,7 @@ from secaplane.command.http import routes as writes
 from secaplane.command.http.body import BodyReader
 from secaplane.edge.documents import openapi, swagger, wellknown
 from secaplane.edge.guard import Guard
+from secaplane.edge.requests.client_address import TrustedProxies
 from secaplane.edge.requests.rates import RateLimits
 from secaplane.edge.serving import app, health
 from secaplane.edge.serving.metrics import Metrics
@@ -63,14 +64,15 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         watch.subscribe(revocations, KINDS_OF_REVOCATION)
         await retrying(lambda: watch.start(process.pool), *NOT_NOW)
         group.create_task(watch.run())
-        refusals = audit_writer(process.nats, config, metrics, makes=side != "query")
-        witness = audit_recorder(config, refusals)
-        guard = Guard(believed.tokens, policy, witness, _rates(config))
+        audit = audit_writer(process.nats, config, metrics, creates=side != "query")
+        proxies = TrustedProxies(config.http.trusted_proxies)
+        recorder = audit_recorder(config, audit, proxies)
+        guard = Guard(believed.tokens, policy, recorder, _rates(config), proxies)
         for reached in (await questions.checkpoints(process.pool, "resources")).values():
             process.progress.announce(reached)
         vitals = HealthProbe(process.log, process.pool, process.progress.position, metrics)
         group.create_task(vitals.run())
-        readiness = _readiness(process, watch, vitals, believed, refusals)
+        readiness = _readiness(process, watch, vitals, believed, audit)
         details = config.monitor.port is None and (host.startswith("127.") or host == "::1")
         routes = [*health.routes(readiness, metrics, details=details), *_documents(base_url)]
         if side in ("command", "serve"):
@@ -83,12 +85,12 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         application = app.build(
             routes,
             metrics=metrics,
-            witness=witness,
+            recorder=recorder,
             dialect=config.site.refusals,
             sizes=app.RequestLimits(config.limits.url_bytes_max, config.limits.body_bytes_max),
         )
         async with (
-            running(refusals),
+            running(audit),
             serving(application, listening),
             monitored(config, readiness, metrics) as monitor,
         ):
@@ -180,20 +182,20 @@ def _readiness(
     watch: PolicyWatch,
     vitals: HealthProbe,
     believed: TrustedIssuers,
-    refusals: AuditWriter,
+    audit: AuditWriter,
 ) -> Callable[[], health.Readiness]:
     def readiness() -> health.Readiness:
         reasons = [*vitals.reasons, *believed.reasons]
-        remarks = [*vitals.remarks, *believed.remarks, *refusals.remarks]
+        remarks = [*vitals.remarks, *believed.remarks, *audit.remarks]
         if not watch.fresh():
-            reasons.append("who may what is not known")
+            reasons.append("the authorization policy is stale")
         if process.progress.silent_s > SILENT_S_MAX:
             remarks.append("the projector is silent: what is read may be old")
         details = {
             "readModelPosition": written(map(process.progress.position, process.log.streams.names)),
             "projectionLag": vitals.lag,
             "projectorSilentSeconds": round(process.progress.silent_s, 2),
-            "refusals": refusals.figures,
+            "audit": audit.figures,
         }
         return health.Readiness(not reasons, reasons, remarks, details)
 

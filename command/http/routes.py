@@ -19,6 +19,7 @@ from secaplane.command.rules.commands import Act, Command, Delete, Put
 from secaplane.edge.guard import Guard
 from secaplane.edge.requests import parsing
 from secaplane.edge.requests.context import RequestContext, new_id, request_context
+from secaplane.edge.requests.origin import Origin, origin
 from secaplane.edge.requests.paths import broken_names, template
 from secaplane.kinds import KINDS, refs_within
 from secaplane.model.document import document, encode, status
@@ -182,7 +183,7 @@ async def _handled(
         dependencies.commands,
         ref,
         command,
-        actor=_author(caller, allowed),
+        actor=_author(caller, allowed, origin(context, dependencies.guard.proxies)),
         request=request,
         rights=_rights(dependencies, caller, ref),
         within=_named_besides(KINDS[ref.kind], ids or {}),
@@ -218,9 +219,9 @@ def _named_besides(kind: Kind, ids: Mapping[str, str]) -> list[Ref]:
     return [ref for each in collections for ref in refs_within(each, ids) if ref.kind in named]
 
 
-def _author(caller: Caller, allowed: Actor) -> Actor:
-    """The policy's answer is kept for the caller, not for each of the caller's tokens."""
-    return msgspec.structs.replace(allowed, token=caller.token)
+def _author(caller: Caller, allowed: Actor, origin: Origin) -> Actor:
+    """The actor that the policy cached for the caller, with this request's token and origin."""
+    return msgspec.structs.replace(allowed, token=caller.token, **origin._asdict())
 
 
 def _accepted(positions: Sequence[Position]) -> ASGIResponse:

@@ -10,7 +10,9 @@ from secaplane.edge.requests.context import RequestContext
 
 USER_AGENT_LENGTH_MAX = 256
 TRACEPARENT_LENGTH = 55
-_TRACEPARENT = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACEPARENT = re.compile(
+    r"(?!ff)([0-9a-f]{2})-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+)
 
 
 class Origin(NamedTuple):

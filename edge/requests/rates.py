@@ -18,8 +18,8 @@ BUCKETS_MAX = 10_000
 
 
 class RateBuckets:
-    """One bucket for each key: `burst` requests at once, and `per_second` from then on. A burst of 0
-    is what arrives in one second."""
+    """One bucket for each key: `burst` requests at once, and `per_second` from then on. A burst of
+    0 is as many as fill in one second."""
 
     def __init__(self, per_second: float, burst: int, clock: Callable[[], float]) -> None:
         self._rate = FillRate(per_s=per_second, burst=burst or math.ceil(per_second))

@@ -1,4 +1,4 @@
-"""What a process counts, in Prometheus' text format."""
+"""The metrics of a process, in the text format of Prometheus."""
 
 from functools import lru_cache
 
@@ -8,16 +8,19 @@ BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
 
 class Metrics:
-    """One registry for one process; other rooms add their own gauges to it."""
+    """The registry of one process; other rooms add their gauges to it."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         answers = Counter(
-            "secaplane_http_answers", "Answers given", ["method", "status"], registry=self.registry
+            "secaplane_http_answers",
+            "HTTP answers by method and status",
+            ["method", "status"],
+            registry=self.registry,
         )
         durations = Histogram(
             "secaplane_http_seconds",
-            "Time to answer",
+            "Seconds from request to answer",
             ["method"],
             registry=self.registry,
             buckets=BUCKETS_S,
@@ -29,8 +32,8 @@ class Metrics:
         self._answers(method, status).inc()
         self._durations(method).observe(took_s)
 
-    def gauge(self, name: str, says: str) -> Gauge:
-        return Gauge(f"secaplane_{name}", says, registry=self.registry)
+    def gauge(self, name: str, help_text: str) -> Gauge:
+        return Gauge(f"secaplane_{name}", help_text, registry=self.registry)
 
     def labelled_gauge(self, name: str, help_text: str, label: str) -> Gauge:
         return Gauge(f"secaplane_{name}", help_text, [label], registry=self.registry)

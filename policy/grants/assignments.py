@@ -1,5 +1,5 @@
-"""An index of the roles and role assignments of all tenants, so that the few that concern one caller
-in one place are found without a scan. Pure."""
+"""An index of the roles and role assignments of all tenants: the few that concern one caller in one
+place are found without a scan. Pure."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence

@@ -103,7 +103,9 @@ class Policy:
         self._refuse_stale()
         tenant = ids.get("tenant", name if kind.name == "tenant" else "")
         workspace = ids["workspace"] if "workspace" in kind.scope else NO_WORKSPACE
-        grants = self._caller_grants(caller, tenant, name if kind.name == "workspace" else workspace)
+        grants = self._caller_grants(
+            caller, tenant, name if kind.name == "workspace" else workspace
+        )
         # Without rules that name single resources, all resources of a collection share a decision.
         by_name = kind.name in SCOPES or grants.enforcer.names_items
         named = name if by_name else str(bool(name))
@@ -217,9 +219,7 @@ class Policy:
         if not self._fresh():
             raise Unavailable("the authorization policy is stale; try again")
 
-    def _request(
-        self, verb: str, kind: Kind, ids: Mapping[str, str], name: str
-    ) -> AccessRequest:
+    def _request(self, verb: str, kind: Kind, ids: Mapping[str, str], name: str) -> AccessRequest:
         """The request in the terms of the rules. The scope of a tenant or workspace is its own
         name, as for what it contains. Of a path's ids only those of the kind's scope count."""
         ids = {each: ids[each] for each in kind.scope}

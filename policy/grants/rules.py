@@ -1,5 +1,5 @@
-"""Roles and assignments as grants, and grants as rules that casbin decides over (digest, section 11;
-CONTRACT: Who may). Pure.
+"""Roles and assignments as grants, and grants as rules that casbin decides over (digest, section
+11; CONTRACT: Who may). Pure.
 
 A grant is not multiplied out into one rule for each resource pattern, verb and workspace: for a
 request it yields only the rules that can match, however large the role is.
@@ -23,7 +23,7 @@ _OFFERING = sorted({k.provider.name for k in KINDS.values() if k.from_catalogue 
 
 
 class AccessRequest(msgspec.Struct, frozen=True):
-    """A request, in the order that casbin's model defines (`request_definition` in `model.conf`)."""
+    """A request, in the order of `request_definition` in casbin's model (`model.conf`)."""
 
     provider: str
     flat: str
@@ -35,7 +35,7 @@ class AccessRequest(msgspec.Struct, frozen=True):
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """A rule, in the order that casbin's model defines (`policy_definition` in `model.conf`)."""
+    """A rule, in the order of `policy_definition` in casbin's model (`model.conf`)."""
 
     provider: str
     resource: str
@@ -49,9 +49,7 @@ class Rule(msgspec.Struct, frozen=True):
 
 def matches(requested: str, allowed: str) -> bool:
     """One dimension of a rule: equal, or `*`; the verb `post` matches every action."""
-    return allowed in (EVERY, requested) or (
-        allowed == "post" and requested.startswith("post.")
-    )
+    return allowed in (EVERY, requested) or (allowed == "post" and requested.startswith("post."))
 
 
 class Role:
@@ -137,7 +135,8 @@ class Grant(msgspec.Struct, frozen=True):
     def __len__(self) -> int:
         """The number of its rules, multiplied out."""
         places = sum(
-            len(dimension_of(scope, "regions")) * len(dimension_of(scope, "workspaces")) for scope in self.scopes
+            len(dimension_of(scope, "regions")) * len(dimension_of(scope, "workspaces"))
+            for scope in self.scopes
         )
         return places * len(self.role)
 
@@ -153,7 +152,9 @@ def narrowed(scopes: Sequence[Json], region: str, workspace: str) -> list[Json]:
     parts: dict[tuple[tuple[str, ...], ...], Json] = {}
     for scope in scopes:
         regions = tuple(r for r in {EVERY: 0, region: 0} if r in dimension_of(scope, "regions"))
-        workspaces = tuple(w for w in {EVERY: 0, workspace: 0} if w in dimension_of(scope, "workspaces"))
+        workspaces = tuple(
+            w for w in {EVERY: 0, workspace: 0} if w in dimension_of(scope, "workspaces")
+        )
         if regions and workspaces:
             parts[regions, workspaces] = {"regions": regions, "workspaces": workspaces}
     return list(parts.values())

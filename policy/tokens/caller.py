@@ -31,7 +31,7 @@ TIME_MAX = 253_402_300_800
 CACHED_MAX = 10_000
 JWT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 TOKEN_TYPES = (None, "jwt", "at+jwt", "application/at+jwt")
-"""Accepted values of `typ`: logout tokens, for example, are signed with the same keys (RFC 8725)."""
+"""Accepted values of `typ`: other tokens are signed with the same keys, too (RFC 8725)."""
 
 
 KeyName = tuple[str | None, str]

@@ -1,5 +1,5 @@
-"""A JWKS (RFC 7517) as verification keys, with the reasons why some of its keys are ignored. Does no
-IO."""
+"""A JWKS (RFC 7517) as verification keys, with the reasons why some of its keys are ignored. Does
+no IO."""
 
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Mapping, Sequence

@@ -171,7 +171,7 @@ def _of_one_policy(luck: random.Random) -> int:
             allowed = True
         except Forbidden:
             allowed = False
-        explained = known.verdict(*asked).rule is not None
+        explained = known.explain(*asked).rule is not None
         found += not (allowed == explained == plain.allows(asked))
     return found
 
@@ -234,8 +234,8 @@ async def _guarding_us(house: Stand) -> list[float]:
     known.update([_administrator(config.dev.administrator)], nth(2))
     scope = {"method": "GET", "path": "/", "headers": [*HEADERS, _authorization(house)]}
     async with trusted_issuers(config, Revocations(), Metrics()) as believed:
-        witness = AuditRecorder(lambda entry: None, clock=now)
-        guard = Guard(believed.tokens, known, witness)
+        recorder = AuditRecorder(lambda entry: None, clock=now)
+        guard = Guard(believed.tokens, known, recorder)
         await guard.admit(RequestContext(scope), "get", INSTANCE, IDS, "one")
         return [await _guarded_us(guard, scope) for _ in range(REPEATS)]
 

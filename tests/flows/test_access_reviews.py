@@ -91,7 +91,7 @@ async def test_what_is_refused_is_refused_for_what_comes_nearest(
 ) -> None:
     said = await status(client, caller=jane, verb="delete", path=disk(workspace))
     assert said["allowed"] is False
-    assert said["reason"] == "the nearest permission does not fit in: verb"
+    assert said["reason"] == "the nearest permission does not match in: verb"
     assert {each["assignment"] for each in said["nearest"]} == {given}
     assert {each["resource"] for each in said["nearest"]} == {"block-storages/*"}
     assert [each["fails"] for each in said["nearest"]] == [["verb"]] * len(said["nearest"])

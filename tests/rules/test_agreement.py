@@ -40,4 +40,4 @@ def allowed(known: Policy, asked: Question) -> bool:
 
 
 def explained(known: Policy, asked: Question) -> bool:
-    return known.verdict(*asked).rule is not None
+    return known.explain(*asked).rule is not None

@@ -121,7 +121,7 @@ async def test_what_is_packed_is_not_unpacked(provider: Provider) -> None:
         return web.Response(body=bomb, headers={"Content-Encoding": "gzip"})
 
     provider.answers["/jwks"] = packed
-    assert "packed" in await unfetched(at(provider))
+    assert "compressed" in await unfetched(at(provider))
 
 
 async def test_an_issuer_that_hangs_up_or_is_not_there(provider: Provider) -> None:

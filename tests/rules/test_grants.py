@@ -106,9 +106,9 @@ def test_what_strangers_ask_is_forgotten_and_what_is_too_long_to_be_there_too() 
     for n in range(50):
         assert may(known, STRANGER, "get", "instance", "one", tenant=f"t{n}") is None
         assert may(known, JANE, "get", "instance", "one", workspace=f"w{n}" * 300) is not None
-    kept = known._standings.values()
-    assert sum(len(each.answers) for each in kept) == 0
-    assert not any(key[1] == STRANGER.sub for key in known._standings)
+    kept = known._cached.values()
+    assert sum(len(each.decisions) for each in kept) == 0
+    assert not any(key[1] == STRANGER.sub for key in known._cached)
 
 
 # --- the system roles
@@ -330,6 +330,21 @@ def test_an_assignment_that_names_others_forgets_who_it_named() -> None:
     known.update([made(ref, {"subs": ["viewer"], "roles": ["seca.admin"], "scopes": [{}]})], nth(8))
     assert verbs(known, JANE, "instance") == []
     assert verbs(known, VIEWER, "instance") == list(VERBS)
+
+
+def test_a_revision_never_goes_back() -> None:
+    """A late or repeated update of an older revision replaces no newer knowledge."""
+    granted = assignment("jane", "seca.workspace-viewer")
+    known = policy(granted)
+    known.update([terminating(granted)], nth(9))
+    for late in (nth(7), nth(8)):
+        known.update([granted], late)
+        known.update([], late, undecodable=[assignment("admin", "seca.admin").ref])
+    assert verbs(known, JANE, "instance") == []
+    assert known.revision == nth(9)
+    assert known.index.revision("acme") == nth(9)
+    known.update([granted], nth(10))
+    assert verbs(known, JANE, "instance") == ["get", "list"]
 
 
 def terminating(resource: Resource, *, gone: bool = False) -> Resource:

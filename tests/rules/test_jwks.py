@@ -95,7 +95,7 @@ def test_of_two_keys_with_one_name_the_first_counts() -> None:
     found = read(public("k", EC), public("k", EC_OTHER), public("k", RSA))
     assert found.keys["k", "ES256"].key.public_numbers() == EC.public_key().public_numbers()
     assert ("k", "RS256") in found.keys
-    assert found.remarks == ["key 1: another one has the same kid"]
+    assert found.remarks == ["key 1: another key has the same kid"]
     assert not found.sole
 
 

@@ -137,7 +137,7 @@ def test_a_defect_tells_nothing_but_the_request_id() -> None:
         "type": "http://secapi.cloud/errors/internal-server-error",
         "title": "Internal Server Error",
         "status": 500,
-        "detail": "something went wrong on our side; it has been recorded",
+        "detail": "an internal error; it has been logged under this request id",
         "instance": "urn:secaplane:request:r-7",
         "sources": [],
     }

@@ -1,5 +1,5 @@
-"""Who was refused, who came, and who read what is privileged: all of it is in the second stream,
-and nothing of it in the way of an answer."""
+"""The security audit stream records refused requests, logins and privileged reads, and delays no
+answer."""
 
 import asyncio
 import os
@@ -13,8 +13,8 @@ from nats.errors import Error
 from secaplane.audit.entries import HIDDEN, UNKNOWN_CALLER
 from secaplane.audit.writer import BURST
 from secaplane.cli.dev.plane import ISSUER, OPERATOR
+from tests.flows.auditing import Watched, of, watched
 from tests.flows.client import Client, at
-from tests.flows.refusing import Watched, of, watched
 from tests.servers import STREAM, connected
 
 ADMINISTRATOR = "admin@example.org"
@@ -24,9 +24,14 @@ PATH = at("workspace")
 FLOOD, AT_ONCE, EACH = 20_000, 50, 150
 
 
-async def often(client: Client, number: int, *, token: str | None = "", source: str = "") -> None:
-    """The same question, so many times, all refused; some at once."""
-    left, headers = iter(range(number)), {"X-Forwarded-For": source} if source else {}
+async def often(
+    client: Client, number: int, *, token: str | None = "", client_address: str = ""
+) -> None:
+    """Send a request that is refused, so many times, AT_ONCE of them concurrently."""
+    left, headers = (
+        iter(range(number)),
+        {"X-Forwarded-For": client_address} if client_address else {},
+    )
 
     async def ask() -> None:
         for _ in left:
@@ -39,18 +44,18 @@ async def often(client: Client, number: int, *, token: str | None = "", source: 
 
 
 async def test_refusals_logins_and_privileged_reads_are_recorded() -> None:
-    async with watched(refusals=PRIVILEGED, http=BEHIND_A_PROXY) as house:
-        await nobody_is_recorded_without_the_token(house)
+    async with watched(audit=PRIVILEGED, http=BEHIND_A_PROXY) as house:
+        await an_unknown_caller_is_recorded_without_the_token(house)
         await a_caller_is_recorded(house)
         await a_privileged_read_is_recorded(house)
-        await people_can_read_it(house)
-        await only_who_answers_users_may_tell(house)
+        await operators_can_print_it(house)
+        await only_processes_that_answer_users_may_write_it(house)
         metrics = (await house.client.get("/metrics", token=None)).body.decode()
-        assert f"secaplane_refusals_recorded_total {len(await house.entries())}.0" in metrics
+        assert f"secaplane_audit_entries_recorded_total {len(await house.entries())}.0" in metrics
         assert (await house.ready())["remarks"] == []
 
 
-async def nobody_is_recorded_without_the_token(house: Watched) -> None:
+async def an_unknown_caller_is_recorded_without_the_token(house: Watched) -> None:
     marker = "M4rk3r-of-a-t0ken"
     headers = {"X-Forwarded-For": "198.51.100.7, 203.0.113.9", "X-Request-Id": "mine-1"}
     path = f"{PATH}/{marker}"
@@ -59,13 +64,17 @@ async def nobody_is_recorded_without_the_token(house: Watched) -> None:
     written = msgspec.json.encode(await house.settled())
     assert marker.encode() not in written
     (entry,) = of(await house.entries(), "unauthenticated")
-    assert (entry.request, entry.source, entry.caller) == ("mine-1", "203.0.113.9", UNKNOWN_CALLER)
+    assert (entry.request, entry.client_address, entry.caller) == (
+        "mine-1",
+        "203.0.113.9",
+        UNKNOWN_CALLER,
+    )
     assert (entry.verb, entry.path) == ("get", f"{PATH}/{HIDDEN}")
     assert entry.reason == answer.json["detail"]
 
 
 async def a_caller_is_recorded(house: Watched) -> None:
-    """Once as somebody who came, and each time that they were refused."""
+    """Once as a login, and for each refused request."""
     jane = house.by("jane")
     for _ in range(2):
         answer = await jane.put(at("workspace", "w"), {})
@@ -75,7 +84,7 @@ async def a_caller_is_recorded(house: Watched) -> None:
     one, other = of(found, "forbidden", "jane")
     assert login.caller == one.caller == other.caller
     assert (one.caller.issuer, len(one.caller.token)) == (ISSUER, 32)
-    assert (one.verb, one.path, one.source) == ("put", at("workspace", "w"), "127.0.0.1")
+    assert (one.verb, one.path, one.client_address) == ("put", at("workspace", "w"), "127.0.0.1")
     assert other.request == answer.headers["X-Request-Id"]
     assert other.reason == answer.json["detail"]
     assert of(found, "login", OPERATOR) != []
@@ -98,7 +107,7 @@ async def a_privileged_read_is_recorded(house: Watched) -> None:
     assert reads[0].reason == "administrators/seca.admin allows it"
 
 
-async def people_can_read_it(house: Watched) -> None:
+async def operators_can_print_it(house: Watched) -> None:
     entries = await house.entries()
     status, lines, _ = await house.shown()
     assert (status, len(lines)) == (0, len(entries))
@@ -110,27 +119,27 @@ async def people_can_read_it(house: Watched) -> None:
     assert (status, complaint[:26]) == (2, "secaplane: --since takes 9")
 
 
-async def only_who_answers_users_may_tell(house: Watched) -> None:
+async def only_processes_that_answer_users_may_write_it(house: Watched) -> None:
     before = await house.entries()
     for user in ("writer", "projector", "serve"):
         async with connected(house.house.nats(user)) as nats:
             if user != "serve":
                 with pytest.raises(Error):
-                    await nats.request("seca-refusals.forbidden.x", b"{}", timeout=0.5)
+                    await nats.request("seca-audit.forbidden.x", b"{}", timeout=0.5)
             for takes in ("purge_stream", "delete_stream"):
                 context = nats.jetstream(timeout=0.5)
                 with pytest.raises(Error):
-                    await getattr(context, takes)(f"{STREAM}-refusals")
+                    await getattr(context, takes)(f"{STREAM}-audit")
     assert await house.entries() == before
 
 
-async def test_a_flood_leaves_its_bound_and_its_count_and_others_stay() -> None:
-    settings = {"each": EACH}
-    async with watched(refusals=settings, http=BEHIND_A_PROXY) as house:
+async def test_a_flood_is_bounded_and_counted_and_other_entries_stay() -> None:
+    settings = {"entries_per_caller": EACH}
+    async with watched(audit=settings, http=BEHIND_A_PROXY) as house:
         await often(house.by("jane"), 3)
-        await often(house.client, 3, token=None, source="203.0.113.1")
+        await often(house.client, 3, token=None, client_address="203.0.113.1")
         await often(house.by("mallory"), FLOOD)
-        await often(house.client, 10 * BURST, token=None, source="203.0.113.66")
+        await often(house.client, 10 * BURST, token=None, client_address="203.0.113.66")
         await often(house.by("joe"), 3)
         found, figures = await house.settled(), await house.figures()
         for sub in ("jane", "joe"):
@@ -139,18 +148,18 @@ async def test_a_flood_leaves_its_bound_and_its_count_and_others_stay() -> None:
         assert 1 <= len(mallory) <= EACH
         assert sum(each.dropped for each in mallory) > 0
         nobody = of(found, "unauthenticated")
-        innocent = [each for each in nobody if each.source == "203.0.113.1"]
-        guilty = [each for each in nobody if each.source == "203.0.113.66"]
+        innocent = [each for each in nobody if each.client_address == "203.0.113.1"]
+        guilty = [each for each in nobody if each.client_address == "203.0.113.66"]
         assert (len(innocent), len(innocent) + len(guilty)) == (3, len(nobody))
         assert len(guilty) <= EACH
         logins = len([each for each in found if each.type == "login"])
         assert figures["recorded"] + figures["dropped"] == FLOOD + 10 * BURST + 9 + logins
-        assert (figures["lost"], figures["waiting"]) == (0, 0)
+        assert (figures["lost"], figures["pending"]) == (0, 0)
         (remark,) = (await house.ready())["remarks"]
         assert str(figures["dropped"]) in remark
 
 
-async def test_while_nats_is_away_answers_come_and_refusals_wait() -> None:
+async def test_while_nats_does_not_answer_requests_are_answered_and_entries_pend() -> None:
     async with watched(auth={"stale_seconds": 3600}) as house:
         await often(house.by("jane"), 1)
         await house.settled()
@@ -159,15 +168,15 @@ async def test_while_nats_is_away_answers_come_and_refusals_wait() -> None:
         try:
             await often(house.by("joe"), 20)
             await often(house.client, 20, token=None)
-            await house.until(away)
-            assert (await house.figures())["waiting"] >= 40
+            await house.until(unanswered)
+            assert (await house.figures())["pending"] >= 40
             await often(house.by("joe"), 5)
         finally:
             os.kill(nats, signal.SIGCONT)
         found = await house.settled()
         assert len(of(found, "forbidden", "joe")) == 25
         assert len(of(found, "unauthenticated")) == 20
-        assert not away(await house.ready())
+        assert not unanswered(await house.ready())
         os.kill(house.children.pid("nats"), signal.SIGKILL)  # and started again
         await often(house.by("joe"), 5)
         found = await house.settled()
@@ -175,12 +184,12 @@ async def test_while_nats_is_away_answers_come_and_refusals_wait() -> None:
         assert (await house.figures())["lost"] == 0
 
 
-def away(ready: Any) -> bool:
+def unanswered(ready: Any) -> bool:
     return any("does not answer" in each for each in ready["remarks"])
 
 
-async def test_a_process_that_is_told_to_stop_tells_what_waits() -> None:
-    """Also the last one of a flood, that nobody followed, with its count."""
+async def test_a_stopping_process_publishes_pending_entries() -> None:
+    """Also the held entry of a flood, with its count."""
     async with watched() as house:
         before = house.children.pid("serve")
         await often(house.by("mallory"), 3 * BURST)

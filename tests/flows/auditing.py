@@ -1,4 +1,4 @@
-"""A house of its own that answers users and works on nothing, and what its second stream holds."""
+"""A control plane of its own without reconcilers, and its security audit stream."""
 
 import asyncio
 import sys
@@ -40,12 +40,12 @@ class Watched:
             return [decode(each) async for each in stream.read()]
 
     async def settled(self) -> list[Entry]:
-        """What there is when nothing is on its way any more."""
-        await self.until(lambda ready: bool(ready["details"]["refusals"]["waiting"] == 0))
+        """The stored entries, when none is pending."""
+        await self.until(lambda ready: bool(ready["details"]["audit"]["pending"] == 0))
         return await self.entries()
 
     async def until(self, so: Callable[[Any], bool]) -> None:
-        """Readiness says so."""
+        """Wait for a condition of the readiness."""
         ready = None
         try:
             async with asyncio.timeout(KEPT_S_MAX):
@@ -59,7 +59,7 @@ class Watched:
 
     async def figures(self) -> dict[str, int]:
         """As readiness shows them."""
-        found: dict[str, int] = (await self.ready())["details"]["refusals"]
+        found: dict[str, int] = (await self.ready())["details"]["audit"]
         return found
 
     async def ready(self) -> dict[str, Any]:
@@ -67,13 +67,14 @@ class Watched:
         return found
 
     async def shown(self, *arguments: str) -> tuple[int, list[str], str]:
-        """What `secaplane refusals` prints, and complains of."""
+        """The exit code, output and errors of `secaplane audit entries`."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",
             "-m",
             "secaplane.cli.main",
-            "refusals",
+            "audit",
+            "entries",
             *arguments,
             env={"SECAPLANE_NATS_URL": self.house.nats("everything")},
             stdout=asyncio.subprocess.PIPE,
