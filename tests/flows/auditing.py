@@ -1,6 +1,7 @@
 """A control plane of its own without reconcilers, and its security audit stream."""
 
 import asyncio
+import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -76,7 +77,10 @@ class Watched:
             "audit",
             "entries",
             *arguments,
-            env={"SECAPLANE_NATS_URL": self.house.nats("everything")},
+            env={
+                "SECAPLANE_NATS_URL": self.house.nats("everything"),
+                "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+            },
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )

@@ -84,7 +84,7 @@ async def test_without_an_issuers_keys_nobody_knows_and_the_process_is_not_ready
             assert answer.headers["Retry-After"]
     ready = await admin.get("/readyz", token=None)
     assert ready.status == 503
-    assert f"the keys of {TOLD} have never been had" in ready.json["reasons"]
+    assert f"the keys of {TOLD} have never been fetched" in ready.json["reasons"]
     assert (await admin.get(REGIONS)).status == 200, "others do not notice"
     metrics = (await admin.get("/metrics", token=None)).body.decode()
     assert f'secaplane_issuer_keys_age_seconds{{issuer="{TOLD}"}} +Inf' in metrics

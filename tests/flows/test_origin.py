@@ -13,11 +13,11 @@ WORKSPACE = KINDS["workspace"]
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 HEADERS = {
     "X-Forwarded-For": "198.51.100.7, 203.0.113.9",
-    "User-Agent": "terraform-provider-seca/1.0 \xe9\x9f " + "x" * 300,
+    "User-Agent": "terraform-provider-seca/1.0 (\t" + "x" * 300,
     "traceparent": TRACEPARENT,
     "tracestate": "vendor=secret",
 }
-USER_AGENT = ("terraform-provider-seca/1.0 \xe9 " + "x" * 300)[:256]
+USER_AGENT = ("terraform-provider-seca/1.0 (" + "x" * 300)[:256]
 
 
 async def actors(log: JetStreamLog, tenant: str, workspace: str) -> list[Actor]:
