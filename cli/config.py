@@ -1,7 +1,7 @@
 """The configuration: one TOML file and `SECAPLANE_*` variables into one frozen struct.
 
-A variable is named after its place: `SECAPLANE_NATS_URL` is `url` in `[nats]`, and wins over the
-file.
+A variable is named after its section and key: `SECAPLANE_NATS_URL` is `url` in `[nats]`. Variables
+override the file. The docstrings of the structs are the reference page: `make docs` writes it.
 """
 
 import os
@@ -19,13 +19,13 @@ from secaplane.policy.tokens.issuer import REFETCH_INTERVAL_S, REFRESH_S, STALE_
 
 PREFIX = "SECAPLANE_"
 OTHERS = ("ready", "test")
-"""Variables of the prefix that are no configuration: between parent and child, and of tests."""
+"""Variables with the prefix that are no settings: between parent and child, and of tests."""
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z", max_length=64)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 
 
 class BadConfig(Exception):
-    """The configuration cannot be used; says what to mend in one line."""
+    """The configuration cannot be used; the text says in one line what to correct."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True): ...
@@ -33,76 +33,88 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 class SiteSettings(Settings, frozen=True):
     region: Annotated[str, Meta(min_length=1, max_length=64)] = "eu-1"
+    """The region served. It is part of every subject in the log, so it never changes."""
     base_url: str = ""
-    """How clients reach us, without a trailing slash; default: the address listened on."""
+    """Public address, without a trailing slash. Empty: the address listened on."""
     refusals: Literal["spec", "secatest"] = "spec"
-    """Which statuses refusals wear; `secatest` suits the released conformance runner."""
+    """Status codes of refusals: the standard's, or those that the released conformance runner
+    expects."""
     extensions: tuple[str, ...] = ()
-    """Keys of `extensions` that this site understands; any other is refused."""
+    """Keys of `extensions` that are accepted; any other is refused."""
 
 
 class NatsSettings(Settings, frozen=True):
     url: str = "nats://127.0.0.1:4222"
-    """Several servers of one cluster are parted by commas."""
+    """Address with user and password; several servers of a cluster are separated by commas."""
     stream: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,32}\Z")] = "SECA"
     """The stream that records every kind, or the regional ones where `global_stream` is set."""
     global_stream: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{0,32}\Z")] = ""
     """A stream of its own for the kinds of global providers (authorization, tenants). Empty: they
     are in `stream`. Fixed when the log is created."""
     replicas: Annotated[int, Meta(ge=1, le=5)] = 1
+    """Replicas of a stream when it is created; 3 in production."""
 
 
 class PostgresSettings(Settings, frozen=True):
     url: str = "postgresql://127.0.0.1:5432/secaplane"
+    """Address with user and password: the owner of the tables for the projector, the reader for
+    the others."""
     connections: Annotated[int, Meta(ge=1, le=100)] = 4
-    """For each process."""
+    """Size of the pool of each process."""
 
 
 class HttpSettings(Settings, frozen=True):
     host: str = "127.0.0.1"
+    """Address of the API."""
     port: Port = 8080
+    """Port of the API; 0 takes a free one."""
     trusted_proxies: tuple[str, ...] = ()
-    """Addresses, or networks, of those whose `X-Forwarded-For` is believed."""
+    """Addresses or networks whose `X-Forwarded-For` is trusted."""
 
 
 class MonitorSettings(Settings, frozen=True):
-    """Where reasons, figures and metrics are shown. Without a port of its own, a process that
-    serves users shows them on its main port if that is bound to loopback, and nowhere if it is
-    not."""
+    """Readiness with reasons, figures and metrics. Without a port, a process that serves the API
+    shows them on its main port if that is bound to loopback, and nowhere otherwise."""
 
     host: str = "127.0.0.1"
+    """Address of the monitor port."""
     port: Port | None = None
+    """The monitor port; none by default."""
 
 
 class AuthSettings(Settings, frozen=True):
     operators: tuple[str, ...] = ()
-    """Subs (with their issuer's prefix) that may bring tenants into being, and revoke tokens."""
+    """Subs, with their issuer's prefix, that may create tenants and revoke tokens."""
     issuers: tuple[Issuer, ...] = ()
+    """Token issuers, one table each; see below. Without one, every request is refused."""
     stale_seconds: Annotated[float, Meta(gt=0, le=3600)] = 30.0
-    """How long the log may be silent before nobody is let in any more, because who may what is not
-    known."""
+    """All requests are refused when the log has been silent for longer, because the authorization
+    policy is stale."""
     keys_refresh_seconds: Annotated[float, Meta(ge=REFETCH_INTERVAL_S, le=24 * 3600)] = REFRESH_S
-    """How often an issuer is asked for its keys: how long one that it withdrew may be believed."""
+    """Interval between two fetches of an issuer's keys; a withdrawn key is accepted for as long."""
     keys_stale_seconds: Annotated[float, Meta(ge=1, le=30 * 24 * 3600)] = STALE_S
-    """How long keys are believed while their issuer is away."""
+    """Validity of fetched keys while their issuer is unreachable."""
 
 
 class AuditSettings(Settings, frozen=True):
-    """The security audit stream: refused requests, logins, and reads of privileged kinds."""
+    """The security audit stream: refused requests, logins, privileged reads. Its limits are set
+    when it is created, and changed by an administrator of NATS; the oldest entries are removed
+    first."""
 
     privileged: tuple[str, ...] = ()
-    """Kinds of which every allowed GET and list is recorded."""
+    """Kinds whose every allowed GET and list is recorded."""
     entries_per_caller: Annotated[int, Meta(ge=1)] = 1000
-    """Entries kept of each type and caller, or of each address where no caller is known."""
+    """Entries kept of each type and caller, or of each address where there is no caller."""
     bytes_max: Annotated[int, Meta(ge=1024 * 1024)] = 256 * 1024 * 1024
-    """Size of the stream; the oldest entries are discarded first."""
+    """Size of all entries together."""
     days: Annotated[int, Meta(ge=1, le=3650)] = 90
-    """Age at which entries are discarded."""
+    """Age of the oldest entry."""
 
 
 class SecretsSettings(Settings, frozen=True):
     keyring: str = ""
-    """Path of the keyring that seals secrets, and signs skipTokens."""
+    """Path of the keyring, which seals secrets and signs page tokens. All processes but the
+    projector and the simulated cloud need it."""
 
 
 Rate = Annotated[float, Meta(ge=0, le=1_000_000)]
@@ -110,62 +122,74 @@ Burst = Annotated[int, Meta(ge=0, le=1_000_000)]
 
 
 class LimitsSettings(Settings, frozen=True):
-    """Rates are kept by each process for itself: behind a proxy that spreads requests evenly, each
-    counts its share. 0 sets no limit; a burst of 0 is what comes in a second. Quotas are not here:
-    they stand in the tenant."""
+    """Limits of requests. Each process counts rates for itself: behind a proxy that spreads
+    requests evenly, each counts its share. Quotas are in the tenant's spec."""
 
     caller_per_second: Rate = 0.0
+    """Requests of one caller in a second, 429 beyond; 0: no limit."""
     caller_burst: Burst = 0
+    """Requests of one caller at once; 0: as many as in one second."""
     tenant_per_second: Rate = 0.0
-    """Of all who may ask something of a tenant, together."""
+    """Requests of all callers of one tenant in a second, 429 beyond; 0: no limit."""
     tenant_burst: Burst = 0
+    """Requests of all callers of one tenant at once; 0: as many as in one second."""
     url_bytes_max: Annotated[int, Meta(ge=1024, le=48 * 1024)] = 16 * 1024
-    """Less than what a request may take before its body."""
+    """Size of path and query, 414 beyond."""
     body_bytes_max: Annotated[int, Meta(ge=1024, le=2 * 1024 * 1024)] = 1024 * 1024
+    """Size of a body, 413 beyond."""
 
 
 class WritesSettings(Settings, frozen=True):
     wait_for_projection: bool = True
-    """Answer a write when GET shows it (at most 2 s later), or at once."""
+    """Answer a write when GET shows it, after 2 s at most; false: at once."""
 
 
 Mode = Literal["strict", "deferred"]
 
 
 class ReferencesSettings(Settings, frozen=True):
-    """Whether what a reference points to must be there when it is written (`strict`), or is bound
-    when it appears (`deferred`)."""
+    """`strict`: the target of a reference must exist when it is written. `deferred`: the reference
+    is bound when the target appears."""
 
     nic_public_ips: Mode = "strict"
+    """Public IPs of a NIC."""
     image_block_storage: Mode = "strict"
+    """The volume of an image."""
     role_assignment_roles: Mode = "strict"
+    """Roles of a role assignment."""
 
 
 class DeletionSettings(Settings, frozen=True):
     cascades: tuple[Annotated[str, Meta(pattern=r"^[a-z-]+/[a-z-]+\Z")], ...] = ()
-    """`parent/child`, two kinds: the parent takes the child with it instead of being blocked."""
+    """`parent/child`, two kinds, such as `network/subnet`: the child is deleted with its parent
+    instead of blocking it."""
 
 
 class CloudSettings(Settings, frozen=True):
     plugin: Literal["simulated"] = "simulated"
+    """The plugin that drives the cloud."""
     url: str = "http://127.0.0.1:8090"
-    """Where the plugin finds its cloud."""
+    """Address of the cloud; the simulated one listens there."""
     file: str = "cloud.sqlite"
-    """The simulated cloud's own memory."""
+    """File with the simulated cloud's state."""
     catalogue: str = ""
-    """TOML file of zones and SKUs that the simulated cloud offers, as seen from the configuration
-    file; default: a built-in one."""
+    """TOML file with the simulated cloud's zones and SKUs, relative to the configuration file.
+    Empty: the built-in one."""
     faults: dict[str, Any] = {}
+    """Faults of the simulated cloud; `examples/site.toml` lists them."""
 
 
 class DevSettings(Settings, frozen=True):
-    """What `secaplane dev` makes besides."""
+    """Created by `secaplane dev`."""
 
     tenant: Annotated[str, Meta(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z", max_length=64)] = (
         "demo"
     )
+    """Name of the tenant."""
     administrator: Annotated[str, Meta(min_length=1, max_length=128)] = "admin@example.org"
+    """Sub of its administrator."""
     token_hours: Annotated[int, Meta(ge=1, le=24 * 365)] = 12
+    """Validity of the printed token."""
 
 
 class Config(Settings, frozen=True):
@@ -186,10 +210,10 @@ class Config(Settings, frozen=True):
 
 
 def read(path: Path | None, environment: Mapping[str, str] = os.environ) -> Config:
-    """The file, overlaid with the environment.
+    """The settings of the file, overridden by the environment.
 
     Raises:
-        BadConfig: unreadable, unknown names, values out of range.
+        BadConfig: unreadable file, unknown names, values out of range.
     """
     try:
         written = _written(path) if path else {}
@@ -206,7 +230,8 @@ def read(path: Path | None, environment: Mapping[str, str] = os.environ) -> Conf
 
 
 def _refuse_namesakes(issuers: tuple[Issuer, ...]) -> None:
-    """Two issuers of one prefix could speak for each other's callers."""
+    """Refuses issuers with the same name or prefix: they could issue tokens for each other's
+    callers."""
     for field in ("issuer", "prefix"):
         values = [getattr(each, field) for each in issuers]
         if len(set(values)) < len(values):
@@ -217,13 +242,13 @@ def _refuse_strangers(cascades: tuple[str, ...]) -> None:
     for each in cascades:
         parent, child = each.split("/")
         if parent not in KINDS or KINDS.get(child) not in children(KINDS[parent]):
-            raise ValueError(f"deletion.cascades: {each} is no kind and one that lies in it")
+            raise ValueError(f"deletion.cascades: {each} is not a kind and a kind of its children")
 
 
 def _refuse_unknown(kinds: tuple[str, ...]) -> None:
     for each in kinds:
         if each not in KINDS:
-            raise ValueError(f"audit.privileged: {each} is no kind")
+            raise ValueError(f"audit.privileged: unknown kind {each}")
 
 
 def _refuse_no_addresses(proxies: tuple[str, ...]) -> None:
@@ -234,13 +259,13 @@ def _refuse_no_addresses(proxies: tuple[str, ...]) -> None:
 
 
 def _written(path: Path) -> dict[str, Any]:
-    """TOML; or JSON, as `secaplane dev` hands it to its children."""
+    """Parses TOML; or JSON, which `secaplane dev` writes for its child processes."""
     if path.suffix == ".json":
         return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
     written = tomllib.loads(path.read_text())
     cloud = written.get("cloud")
     if isinstance(cloud, dict) and cloud.get("catalogue"):
-        cloud["catalogue"] = str(path.parent / cloud["catalogue"])  # it lies beside the file
+        cloud["catalogue"] = str(path.parent / cloud["catalogue"])  # relative to the file
     return written
 
 

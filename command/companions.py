@@ -9,7 +9,7 @@ from secaplane.command.handle import handle
 from secaplane.command.rules.commands import Put
 from secaplane.kinds import KINDS
 from secaplane.model.errors import PreconditionFailed
-from secaplane.model.events import OWN_SUBS, SYSTEM
+from secaplane.model.events import RESERVED_SUBS, SYSTEM
 from secaplane.model.position import Position
 from secaplane.model.shape import Ref, Resource
 
@@ -20,7 +20,7 @@ async def companion_of(dependencies: CommandDependencies, resource: Resource) ->
     Raises:
         Unanswered: the log cannot say.
     """
-    companion = KINDS[resource.ref.kind].companion
+    companion = KINDS[resource.ref.kind].owned.companion
     if companion is None:
         return None
     made = companion(resource.ref, resource.spec, "")
@@ -49,14 +49,14 @@ async def ensure_companion(
     Raises:
         Refusal: as `handle`.
     """
-    companion = KINDS[resource.ref.kind].companion
+    companion = KINDS[resource.ref.kind].owned.companion
     if companion is None:
         return None
     former = await companion_of(dependencies, resource)
     if former is not None:
         return former.position
     made = companion(resource.ref, resource.spec, creator or await _creator(dependencies, resource))
-    if made.spec["subs"] in [[sub] for sub in OWN_SUBS]:
+    if made.spec["subs"] in [[sub] for sub in RESERVED_SUBS]:
         return None
     ref = Ref(made.kind, made.path)
     try:

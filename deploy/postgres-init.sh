@@ -1,6 +1,6 @@
 #!/bin/bash
-# Runs once, on an empty volume: the database, its owner (the projector), and the role that reads
-# (everybody else). The tables are the projector's to make; it grants them to the reader by name.
+# Runs once, on an empty volume: creates the database, its owner (the projector), and the role that
+# only reads (every other process). The projector creates the tables and grants them to the reader.
 set -euo pipefail
 
 psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 \

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from pkgutil import walk_packages
 
-from secaplane.model.kind import Kind, Provider
+from secaplane.model.kind import Backing, Kind, Provider
 from secaplane.model.shape import Ref
 
 
@@ -20,7 +20,9 @@ def _found() -> dict[str, Kind]:
 
 KINDS = _found()
 PROVIDERS: dict[str, Provider] = {kind.provider.name: kind.provider for kind in KINDS.values()}
-_BY_COLLECTION = {kind.collection: kind for kind in KINDS.values() if not kind.from_catalogue}
+_BY_COLLECTION = {
+    kind.collection: kind for kind in KINDS.values() if kind.backing is not Backing.CATALOGUE
+}
 
 SHARED_TENANT = "seca"
 """Where the catalogue's kinds lie in the log; every tenant sees them under its own path."""
@@ -29,7 +31,11 @@ SHARED_TENANT = "seca"
 def parents(ref: Ref) -> list[Ref]:
     """The resources whose names are in this one's path: its tenant, its workspace, its network."""
     kind = KINDS[ref.kind]
-    return [] if kind.from_catalogue else refs_within(kind.collection, kind.ids(ref.path))
+    return (
+        []
+        if kind.backing is Backing.CATALOGUE
+        else refs_within(kind.collection, kind.ids(ref.path))
+    )
 
 
 def refs_within(collection: str, ids: Mapping[str, str]) -> list[Ref]:
@@ -58,12 +64,16 @@ def _links(which: str) -> dict[str, tuple[str, ...]]:
     return {target: tuple(names) for target, names in found.items()}
 
 
-_HOLDERS, _FOLLOWERS, _DROPPERS = _links("holds"), _links("follows"), _links("drops")
-DEPENDENT_KINDS = tuple(kind.name for kind in KINDS.values() if kind.follows)
+_HOLDERS, _FOLLOWERS, _DROPPERS = (
+    _links("blocks_deletion"),
+    _links("affects_status"),
+    _links("removed_with_target"),
+)
+DEPENDENT_KINDS = tuple(kind.name for kind in KINDS.values() if kind.is_dependent)
 """Kinds whose status may change because something else did."""
 
 SHARING_KINDS = tuple(
-    kind.name for kind in KINDS.values() if any(link.through for link in kind.links)
+    kind.name for kind in KINDS.values() if any(link.shared_through for link in kind.links)
 )
 """Those among them that depend on who else uses the same: nobody's row can tell whether that has
 changed."""
@@ -79,7 +89,7 @@ def dependent_kinds(kind: Kind) -> tuple[str, ...]:
     return _FOLLOWERS.get(kind.name, ())
 
 
-def kinds_naming(kind: Kind) -> tuple[str, ...]:
+def releasing_kinds(kind: Kind) -> tuple[str, ...]:
     """The kinds whose specs one of this kind is taken out of when it is deleted."""
     return _DROPPERS.get(kind.name, ())
 
@@ -89,14 +99,14 @@ def sharing_kinds(kind: Kind) -> tuple[str, ...]:
     return tuple(
         each.name
         for each in KINDS.values()
-        if any(link.through == kind.name for link in each.links)
+        if any(link.shared_through == kind.name for link in each.links)
     )
 
 
 def log_ref(ref: Ref) -> Ref:
     """Where a resource lies in the log: what is on offer, below one tenant for all."""
     kind = KINDS[ref.kind]
-    if not kind.from_catalogue or not kind.scope:
+    if kind.backing is not Backing.CATALOGUE or not kind.scope:
         return ref
     _tenants, _tenant, rest = ref.path.split("/", 2)
     return Ref(ref.kind, f"tenants/{SHARED_TENANT}/{rest}")

@@ -5,7 +5,7 @@ from functools import cache
 from typing import NamedTuple
 
 from secaplane.kinds import KINDS, SHARED_TENANT
-from secaplane.model.kind import Kind, Link
+from secaplane.model.kind import Backing, Kind, Link
 from secaplane.model.pointer import every
 from secaplane.model.reference import resolve
 from secaplane.model.shape import Json, Ref
@@ -20,7 +20,7 @@ class SpecReference(NamedTuple):
     """The rows that say what may stand there."""
     reference: str | Json
     """As the user wrote it."""
-    means: tuple[tuple[Link, Ref], ...]
+    targets: tuple[tuple[Link, Ref], ...]
     """What it may point to, as it is addressed, the most likely first; empty where it cannot be
     completed."""
 
@@ -31,9 +31,9 @@ def references_in(ref: Ref, spec: Json, *, region: str = "") -> Iterator[SpecRef
     for place in dict.fromkeys(link.at for link in kind.links):
         links = tuple(link for link in kind.links if link.at == place)
         for pointer, reference in every(spec, place):
-            if reference != WILDCARD or not links[0].all_of_them:
-                means = tuple(_meanings(ref, links, reference, region))
-                yield SpecReference(pointer, links, reference, means)
+            if reference != WILDCARD or not links[0].allows_wildcard:
+                targets = tuple(_meanings(ref, links, reference, region))
+                yield SpecReference(pointer, links, reference, targets)
 
 
 WILDCARD = "*"
@@ -56,7 +56,7 @@ def _meanings(
 
 def _in_shared_tenant(reference: str | Json, kind: Kind, found: Ref) -> Ref | None:
     """What belongs to a tenant is looked for in the shared tenant too, if none was named."""
-    if not kind.shared:
+    if not kind.exposure.to_all_tenants:
         return None
     elsewhere = resolve(reference, kind, Ref(kind.name, f"tenants/{SHARED_TENANT}/-/-"))
     return None if elsewhere == found else elsewhere
@@ -71,7 +71,7 @@ def targets_of(ref: Ref, spec: Json) -> frozenset[Ref]:
         for _, reference in every(spec, place)
         if reference != WILDCARD
         for _, found in _meanings(ref, links, reference, "")
-        if not KINDS[found.kind].from_catalogue
+        if KINDS[found.kind].backing is not Backing.CATALOGUE
     )
 
 
@@ -82,7 +82,7 @@ def _places_of_use(kind: str) -> tuple[tuple[str, tuple[Link, ...]], ...]:
     links = [
         link
         for link in KINDS[kind].links
-        if not all(KINDS[name].from_catalogue for name in link.to)
+        if not all(KINDS[name].backing is Backing.CATALOGUE for name in link.to)
     ]
     return tuple(
         (place, tuple(link for link in links if link.at == place))

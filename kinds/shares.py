@@ -23,5 +23,5 @@ def quota_share(ref: Ref, spec: Json) -> QuotaShare:
     kind = KINDS[ref.kind]
     reference = spec.get("skuRef", "") if kind.sku else ""
     said = reference if isinstance(reference, str) else reference["resource"]
-    amount = at(spec, kind.sized) if kind.sized else 0
+    amount = at(spec, kind.amount_at) if kind.amount_at else 0
     return QuotaShare(kind.name, said.rpartition("/")[2], 1, amount)

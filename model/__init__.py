@@ -1,1 +1,1 @@
-"""The language of the house: shapes, addresses, events, and how events become a resource. Pure."""
+"""The domain language: shapes of resources, kinds, events, and `evolve`. Pure."""

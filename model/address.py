@@ -1,4 +1,4 @@
-"""IP addresses and CIDRs as text: the formats that a schema can name, and what they hold. Pure.
+"""IP addresses and CIDRs as text, and the formats that schemas name. Pure.
 
 The rules are those of SECA's schemas (CEL `isIP`, `isCIDR`): a prefix length in digits, no zone, no
 netmask; host bits may be set.
@@ -17,7 +17,7 @@ _SHAPE = re.compile(r"[0-9A-Fa-f:.]+/(0|[1-9][0-9]{0,2})")
 
 
 def network(text: str) -> Network | None:
-    """The network that a CIDR names, host bits dropped; None where it is no CIDR."""
+    """The network that a CIDR names, without host bits; None if the text is no CIDR."""
     if not _SHAPE.fullmatch(text):
         return None
     try:
@@ -27,7 +27,7 @@ def network(text: str) -> Network | None:
 
 
 def version(text: str) -> int | None:
-    """4 or 6; None where it is no address."""
+    """4 or 6; None if the text is no address."""
     if "%" in text:
         return None
     try:
@@ -37,7 +37,7 @@ def version(text: str) -> int | None:
 
 
 def automatic(text: str) -> bool:
-    """Whether a CIDR or an address leaves it to the cloud which one it becomes: `0.0.0.0/16`."""
+    """True for a CIDR or an address that leaves the choice to the cloud: `0.0.0.0/16`."""
     return text.partition("/")[0] in ("0.0.0.0", "::")
 
 
@@ -46,7 +46,7 @@ def is_address_or_cidr(text: str) -> bool:
 
 
 def _is_cidr_of(family: int) -> Callable[[str], bool]:
-    return lambda text: (found := network(text)) is not None and found.version == family
+    return lambda text: (cidr := network(text)) is not None and cidr.version == family
 
 
 FORMATS: Mapping[str, Callable[[str], bool]] = {
@@ -57,7 +57,7 @@ FORMATS: Mapping[str, Callable[[str], bool]] = {
     "ip-or-empty": lambda text: not text or version(text) is not None,
     "ip-or-cidr": is_address_or_cidr,
 }
-"""What a schema's `format` asks of a text."""
+"""The check of each `format` in a schema."""
 
 
 def _format(name: str) -> dict[str, str]:

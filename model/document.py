@@ -1,16 +1,17 @@
-"""A resource as the API shows it (digest, section 5; CONTRACT: Answers). Pure."""
+"""The JSON document of a resource as the API shows it (digest, section 5; CONTRACT: Answers).
+Pure."""
 
 from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
-from secaplane.model.kind import Kind
+from secaplane.model.kind import Backing, Kind
 from secaplane.model.shape import Json, Resource
 
 
 def document(kind: Kind, resource: Resource, *, region: str, verb: str = "GET") -> Json:
-    """The whole of one resource as JSON values; `region` is the one this house serves."""
+    """The whole document of one resource; `region` is the region of this control plane."""
     shown: Json = {}
     for part in ("labels", "annotations", "extensions"):
         value = getattr(resource, part)
@@ -18,7 +19,7 @@ def document(kind: Kind, resource: Resource, *, region: str, verb: str = "GET") 
             shown[part] = value
     shown["metadata"] = metadata(kind, resource, region=region, verb=verb)
     shown["spec"] = resource.spec
-    if not kind.from_catalogue:
+    if kind.backing is not Backing.CATALOGUE:
         shown["status"] = status(kind, resource)
     return shown
 
@@ -28,24 +29,24 @@ def metadata(kind: Kind, resource: Resource, *, region: str, verb: str) -> Json:
     steps = path.split("/")
     shown: Json = {
         "name": steps[-1],
-        "provider": kind.provider.joined,
-        "resource": "/".join(steps[kind.lead :]),
+        "provider": kind.provider.full_name,
+        "resource": kind.resource(path),
         "verb": verb,
         "apiVersion": kind.provider.version,
         "kind": kind.name,
         "ref": kind.urn(resource.ref),
     }
-    for index, field in kind.shown:
+    for index, field in kind.metadata_scopes:
         shown[field] = steps[index]
     if kind.provider.regional:
         shown["region"] = region
-    if not kind.from_catalogue or not kind.shown:
+    if kind.backing is not Backing.CATALOGUE or not kind.metadata_scopes:
         shown |= _modification(resource)
     return shown
 
 
 def _modification(resource: Resource) -> Json:
-    """Absent from SKUs, whose metadata class has neither times nor version."""
+    """Times and version; the metadata class of SKUs has neither."""
     shown: dict[str, Any] = {
         "createdAt": resource.created_at,
         "lastModifiedAt": resource.modified_at,
@@ -60,7 +61,7 @@ def status(kind: Kind, resource: Resource) -> Json:
     shown: Json = {
         "state": resource.state,
         "conditions": resource.conditions,
-        **kind.first(resource.spec),
+        **kind.derived.initial(resource.spec),
         **resource.observed,
     }
     if resource.power.since is not None:

@@ -1,25 +1,25 @@
-"""Every way the house can say no.
+"""Refusals: the expected negative answers of the control plane.
 
     Refusal
-     ├── Malformed         cannot be read
-     ├── Unauthenticated   nobody we know
-     ├── Forbidden         not for this caller
-     ├── NotFound          there is no such thing
-     │    └── Nowhere      nobody serves that path
-     ├── Conflict          its state forbids it
-     │    └── OverQuota    the tenant may not have that much
-     ├── Outdated          the caller's precondition failed
-     ├── Invalid           readable, and breaks a rule
-     ├── TooLarge          over a size that has a name
-     ├── TooLong           an address over its size
-     ├── TooMany           asked too often
-     ├── Unsupported       a media type we do not read
-     ├── Unacceptable      a media type we do not write
-     ├── NotAllowed        a method this path does not have
-     └── Unavailable       cannot be answered now
+     ├── Malformed             the request cannot be parsed
+     ├── Unauthenticated       no valid token
+     ├── Forbidden             no grant allows it
+     ├── NotFound              no such resource
+     │    └── UnknownPath      no route serves that path
+     ├── Conflict              the state of the resource, or of a related one, forbids it
+     │    └── QuotaExceeded    a quota of the tenant forbids it
+     ├── PreconditionFailed    the caller's precondition (If-Match) does not hold
+     ├── Invalid               parsed, but it breaks a rule
+     ├── ContentTooLarge       the body exceeds a limit
+     ├── UriTooLong            the URL exceeds a limit
+     ├── RateLimited           too many requests of one caller
+     ├── UnsupportedMediaType  the body's media type is not accepted
+     ├── NotAcceptable         none of the media types that the client accepts is offered
+     ├── MethodNotAllowed      the path does not have this method
+     └── Unavailable           no answer is possible now; the caller may retry
 
-A refusal is an expected answer, so it is typed and carries what the caller needs to repair the
-request. `edge.problem` alone knows which HTTP status each one wears.
+A refusal is a typed value that carries what the caller needs to repair the request. `edge.problem`
+alone maps refusals to HTTP status codes. Every other exception is a defect or an outage.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,14 +29,14 @@ import msgspec
 
 
 class ProblemSource(msgspec.Struct, frozen=True):
-    """Where in a request a rule is broken: a JSON pointer into the body, or a parameter's name."""
+    """The place of an error in a request: a JSON pointer into the body, or a parameter's name."""
 
     pointer: str = ""
     parameter: str = ""
 
 
 class BrokenRule(msgspec.Struct, frozen=True):
-    """One broken rule: where, and how to make it right."""
+    """One broken rule: its place, and how to repair the request."""
 
     detail: str
     pointer: str = ""
@@ -44,7 +44,7 @@ class BrokenRule(msgspec.Struct, frozen=True):
 
 
 class Refusal(Exception):
-    """An expected no. Anything else that is raised is a defect or an outage."""
+    """An expected negative answer. `detail` says how to repair the request."""
 
     def __init__(
         self,
@@ -57,8 +57,8 @@ class Refusal(Exception):
     ) -> None:
         super().__init__(detail)
         self.detail = detail
-        here = (ProblemSource(pointer, parameter),) if pointer or parameter else ()
-        self.sources = (*here, *sources)
+        first = (ProblemSource(pointer, parameter),) if pointer or parameter else ()
+        self.sources = (*first, *sources)
         self.meta = dict(meta or {})
 
 
@@ -75,14 +75,14 @@ class NotFound(Refusal): ...
 
 
 class UnknownPath(NotFound):
-    """Nobody serves that path: no resource that is absent, nor a parent."""
+    """No route serves that path; the answer does not mean that a resource is absent."""
 
 
 class Conflict(Refusal): ...
 
 
 class QuotaExceeded(Conflict):
-    """The tenant may not have that much; `meta` says what is used, asked and left."""
+    """A quota of the tenant would be exceeded; `meta` holds limit, usage and requested amount."""
 
 
 class PreconditionFailed(Refusal): ...
@@ -98,7 +98,7 @@ class UriTooLong(Refusal): ...
 
 
 class RateLimited(Refusal):
-    """Asked too often; the caller may try again after a while."""
+    """Too many requests; the caller may retry after `retry_after_s` seconds."""
 
     def __init__(
         self, detail: str, *, retry_after_s: int = 1, meta: Mapping[str, Any] | None = None
@@ -117,7 +117,7 @@ class MethodNotAllowed(Refusal): ...
 
 
 class Unavailable(Refusal):
-    """Cannot be answered now; the caller may try again after a while."""
+    """No answer is possible now; the caller may retry after `RETRY_AFTER_S` seconds."""
 
     RETRY_AFTER_S = 1
 

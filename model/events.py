@@ -1,8 +1,7 @@
-"""The six things that can happen to a resource, and the record each leaves in the log.
+"""The six event types of every resource, and the envelope in which the log keeps an event.
 
-Four are intent, written for a caller; two are report, written by a reconciler. Intent never
-touches what was found and report never touches what is wanted: two pens, two halves of one page.
-"""
+Intent events record desired state and are caused by callers; report events record observed status
+and are caused by reconcilers. `evolve` derives state and conditions from both."""
 
 from datetime import datetime
 
@@ -14,49 +13,48 @@ from secaplane.model.shape import Annotations, Extensions, Json, Labels, Ref, St
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that happened, in the past tense."""
+    """A fact about one resource, named in the past tense."""
 
 
-class Created(Event, frozen=True):
-    """It shall be so."""
-
-    spec: Json
-    labels: Labels | UnsetType = UNSET
-    annotations: Annotations | UnsetType = UNSET
-    extensions: Extensions | UnsetType = UNSET
-
-
-class Updated(Event, frozen=True):
-    """It shall be so from now on; a PUT replaces the whole."""
+class DesiredState(Event, frozen=True):
+    """The desired state as a whole, as a PUT sends it."""
 
     spec: Json
     labels: Labels | UnsetType = UNSET
     annotations: Annotations | UnsetType = UNSET
     extensions: Extensions | UnsetType = UNSET
+
+
+class Created(DesiredState, frozen=True):
+    """Intent: a life of this name begins."""
+
+
+class Updated(DesiredState, frozen=True):
+    """Intent: this desired state replaces the former one."""
 
 
 class ActionRequested(Event, frozen=True):
-    """Start, stop or restart it."""
+    """Intent: an instance is to start, stop or restart (`model.power`)."""
 
     action: str
 
 
 class DeletionRequested(Event, frozen=True):
-    """It shall go."""
+    """Intent: the resource is to be removed; from here on it is terminating."""
 
 
 class StatusReported(Event, frozen=True):
-    """It is so, as of the position the reconciler had in view."""
+    """Report: the status of the resource in the cloud."""
 
     state: State
-    observed_position: Position
+    observed_position: Position  # that the reconciler acted on (Kubernetes: observedGeneration)
     status: Json = {}
     reason: str = ""
     message: str = ""
 
 
 class Deleted(Event, frozen=True):
-    """It is gone."""
+    """Report: the resource is removed from the cloud, and its life has ended."""
 
 
 Intent = Created | Updated | ActionRequested | DeletionRequested
@@ -65,55 +63,38 @@ AnyEvent = Intent | Report
 
 
 class Actor(msgspec.Struct, frozen=True, kw_only=True):
-    """The caller that caused an event, where the request came from, and why it was allowed: for
-    readers of history (C5:2026 PSS-04.03B, OCSF `src_endpoint`), never for `evolve`."""
+    """The caller that caused an event, and its origin (C5:2026 PSS-04.03B). `evolve` ignores it."""
 
     issuer: str = ""
     sub: str
-    token: str = ""
-    """The token's id (`jti`), never the token."""
+    token: str = ""  # its id (`jti`), never the token itself
     groups: tuple[str, ...] = ()
-    assignment: str = ""
-    """The role assignment, and the role in it, that allowed the command."""
-    policy: Position = BEGINNING
-    """The revision of the authorization policy that the command was judged at."""
-    client_address: str = ""
-    """The address of the client, through trusted proxies."""
-    user_agent: str = ""
-    """At most 256 printable characters."""
-    traceparent: str = ""
-    """W3C Trace Context, if the client sent one."""
+    assignment: str = ""  # the role assignment that allowed the command, and the role in it
+    policy: Position = BEGINNING  # revision of the authorization policy that was applied
+    client_address: str = ""  # through trusted proxies (OCSF `src_endpoint`)
+    user_agent: str = ""  # at most 256 printable characters
+    traceparent: str = ""  # W3C Trace Context, if the client sent one
 
 
-SealedActor = str
-"""An encrypted actor: whoever has no key sees only that there was one."""
-
-SYSTEM = Actor(sub="system")
-RECONCILER = Actor(sub="reconciler")
-OWN_SUBS = (SYSTEM.sub, RECONCILER.sub)
-"""Subs that no token may name, so that history never shows a caller as the control plane itself."""
+SealedActor = str  # encrypted; without the key, readers learn only that there was an actor
+SYSTEM, RECONCILER = Actor(sub="system"), Actor(sub="reconciler")
+RESERVED_SUBS = (SYSTEM.sub, RECONCILER.sub)  # no token may claim to be the control plane
 
 
 class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An event with its place: which resource and life, where in the log, when, why and by whom."""
+    """An event in the log, in its envelope."""
 
     ref: Ref
-    uid: str
-    tenant: str = ""
-    """The uid of the life of the tenant that contains the resource; empty where there is none."""
+    uid: str  # of the life of the resource
+    tenant: str = ""  # uid of the life of the tenant that contains it; empty outside of tenants
     position: Position
     time: datetime
-    request: str
-    """Unique to the command that caused the event."""
-    cause: Position = BEGINNING
-    """The position of the event that led to this one; BEGINNING where a caller did."""
-    previous: Position
-    """The position of the resource's event before this one, which the command was decided on;
-    BEGINNING for the first event of a name. Who has seen that one needs no history to go on."""
+    request: str  # unique to the command: identifies its event when the answer was lost
+    cause: Position = BEGINNING  # of the event that led to this one; BEGINNING: a caller did
+    previous: Position  # that was decided on: the append expects it (optimistic concurrency)
     actor: Actor | SealedActor
     event: AnyEvent
 
     @property
     def sub(self) -> str:
-        """The sub of the actor; empty where the actor is sealed."""
         return self.actor.sub if isinstance(self.actor, Actor) else ""

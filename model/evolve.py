@@ -1,14 +1,15 @@
-"""How events become a resource. Pure, total over the six events, and the only place that knows.
+"""`evolve`: former state of a resource + one recorded event -> its current state. Pure, total over
+the six event types, and the only place where state and conditions are derived.
 
-State and conditions belong to neither pen: they are derived here, from the events alone.
+Intent moves the desired state, `version` and `last_intent`; a report moves the observed status and
+`observed_position`. State and conditions follow from both (CONTRACT: State, conditions, power).
 """
 
 from collections.abc import Iterable
 from functools import reduce
-from typing import Any
 
 from msgspec import UNSET
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from secaplane.model.events import (
     ActionRequested,
@@ -20,7 +21,7 @@ from secaplane.model.events import (
     Updated,
 )
 from secaplane.model.power import ACTIONS
-from secaplane.model.shape import AT_REST, Condition, PowerState, Resource, State
+from secaplane.model.shape import SETTLED_STATES, Condition, PowerState, Resource, State
 
 CONDITIONS_MAX = 32
 POWER = "powerState"
@@ -29,135 +30,104 @@ TURNED: dict[PowerState, str] = {"on": "turnedOn", "off": "turnedOff"}
 
 
 def fold(history: Iterable[RecordedEvent], resource: Resource | None = None) -> Resource | None:
+    """The state after a whole history, or after the events that follow a known state."""
     return reduce(evolve, history, resource)
 
 
 def evolve(resource: Resource | None, recorded: RecordedEvent) -> Resource:
-    event = recorded.event
+    event, position, time = recorded.event, recorded.position, recorded.time
     if isinstance(event, Created):
         return _created(resource, recorded, event)
     assert resource is not None, f"{type(event).__name__} before Created on {recorded.ref}"
-    here = replace(
-        resource, position=recorded.position, time=recorded.time, events=resource.events + 1
-    )
+    now = replace(resource, position=position, time=time, events=resource.events + 1)
     match event:
-        case StatusReported():
-            return _reported(here, recorded, event)
-        case Deleted():
-            return replace(here, gone=True)
         case Updated():
-            wanted = _wanted(event)
-            return _intended(here, recorded, Condition(**_plain(State.UPDATING, recorded)), wanted)
-        case ActionRequested(action=action):
-            return _acted(here, recorded, action)
+            return replace(_intended(now, State.UPDATING), **asdict(event))
+        case ActionRequested():
+            return _action_requested(now, event.action)
         case DeletionRequested():
-            terminating = {"deleted_at": here.deleted_at or recorded.time}
-            return _intended(
-                here, recorded, Condition(**_plain(State.DELETING, recorded)), terminating
-            )
+            deleted_at = now.deleted_at or time
+            return replace(_intended(now, State.DELETING), deleted_at=deleted_at)
+        case StatusReported():
+            return _reported(now, event)
+        case Deleted():
+            return replace(now, gone=True)
 
 
 def _created(former: Resource | None, recorded: RecordedEvent, event: Created) -> Resource:
-    """A name used again starts a new life but goes on counting versions, so that an old client's
-    version can never match the new life."""
+    """A name used again begins a new life, but its version goes on: an ETag of the former life
+    never matches the new one."""
+    position, time = recorded.position, recorded.time
     return Resource(
         ref=recorded.ref,
         uid=recorded.uid,
         tenant=recorded.tenant,
-        **_wanted(event),
-        conditions=(Condition(**_plain(State.PENDING, recorded)),),
+        **asdict(event),
+        conditions=(Condition(state=State.PENDING, last_transition_at=time),),
         version=former.version + 1 if former else 1,
-        position=recorded.position,
-        time=recorded.time,
+        position=position,
+        time=time,
         events=former.events + 1 if former else 1,
-        life=recorded.position,
-        last_intent=recorded.position,
-        created_at=recorded.time,
-        modified_at=recorded.time,
+        life=position,
+        last_intent=position,
+        created_at=time,
+        modified_at=time,
     )
 
 
-def _wanted(event: Created | Updated) -> dict[str, Any]:
-    return {
-        "spec": event.spec,
-        "labels": event.labels,
-        "annotations": event.annotations,
-        "extensions": event.extensions,
-    }
+def _entered(now: Resource, state: State, **details: str) -> Resource:
+    """A transition: the new state, and on top of the conditions one that dates it."""
+    condition = Condition(state=state, last_transition_at=now.time, **details)
+    return replace(now, state=state, conditions=(condition, *now.conditions)[:CONDITIONS_MAX])
 
 
-def _plain(state: State, recorded: RecordedEvent) -> dict[str, Any]:
-    return {"state": state, "last_transition_at": recorded.time}
+def _intended(now: Resource, state: State, **details: str) -> Resource:
+    """An intent event after the first: the state leaves `active` in the same step, so that no
+    reader takes the former status for the answer to the new desired state."""
+    intended = _entered(now, state, **details)
+    version, position = now.version + 1, now.position
+    return replace(intended, version=version, modified_at=now.time, last_intent=position)
 
 
-def _intended(
-    here: Resource, recorded: RecordedEvent, condition: Condition, changes: dict[str, Any]
-) -> Resource:
-    """What every intent moves: version, time of modification, the position to be seen."""
-    return replace(
-        here,
-        version=here.version + 1,
-        modified_at=recorded.time,
-        last_intent=recorded.position,
-        state=condition.state,
-        conditions=(condition, *here.conditions)[:CONDITIONS_MAX],
-        **changes,
-    )
-
-
-def _acted(here: Resource, recorded: RecordedEvent, name: str) -> Resource:
+def _action_requested(now: Resource, name: str) -> Resource:
     action = ACTIONS[name]
-    power = replace(here.power, desired=action.leads_to, requested=recorded.position)
-    if action.again:
-        power = replace(power, restart_requested=recorded.position)
-    remark = TURNING["off" if action.again else action.leads_to]
-    condition = Condition(**_plain(State.UPDATING, recorded), type=POWER, reason=remark)
-    return _intended(here, recorded, condition, {"power": power})
+    power = replace(now.power, desired=action.leads_to, requested=now.position)
+    if action.restarts:
+        power = replace(power, restart_requested=now.position)
+    turning = TURNING["off" if action.restarts else action.leads_to]
+    return replace(_intended(now, State.UPDATING, type=POWER, reason=turning), power=power)
 
 
-def _reported(here: Resource, recorded: RecordedEvent, event: StatusReported) -> Resource:
-    """Its fields are taken whatever it had in view; state and conditions move only when the report
-    answers the last intent, and nothing but a refusal changes what is being deleted."""
-    seen = max(here.observed_position, event.observed_position)
-    now = replace(here, observed=event.status, observed_position=seen)
-    if event.observed_position < here.last_intent:
+def _reported(now: Resource, event: StatusReported) -> Resource:
+    """Status fields are always taken. State and conditions move only if the reconciler acted on the
+    newest intent, and of a terminating resource only to `error`."""
+    outdated = event.observed_position < now.last_intent
+    observed_position = max(now.observed_position, event.observed_position)
+    now = replace(now, observed=event.status, observed_position=observed_position)
+    if outdated or (now.deleted_at and event.state not in (State.ERROR, now.state)):
         return now
-    if here.deleted_at and event.state not in (State.ERROR, here.state):
-        return now
-    if event.state is here.state:
-        return replace(now, conditions=_remarked(now.conditions, event))
-    steps = _transitions(here.state, event.state)
-    entries = [Condition(**_plain(state, recorded)) for state in steps]
-    entries[0] = _said(entries[0], event)
-    power = here.power
-    if power.requested > power.completed and event.state is State.ACTIVE:
-        power = replace(power, completed=power.requested, since=recorded.time)
-        entries[0] = replace(entries[0], type=POWER, reason=TURNED[power.desired])
-    conditions = (*entries, *here.conditions)[:CONDITIONS_MAX]
-    return replace(
-        now,
-        state=event.state,
-        conditions=conditions,
-        power=power,
-        was_active=now.was_active or event.state is State.ACTIVE,
-    )
+    return _explained(now, event) if event.state is now.state else _transitioned(now, event)
 
 
-def _transitions(old: State, new: State) -> tuple[State, ...]:
-    """Newest first. What settles at once has been creating on the way."""
-    return (new, State.CREATING) if old is State.PENDING and new in AT_REST else (new,)
+def _transitioned(now: Resource, event: StatusReported) -> Resource:
+    if now.state is State.PENDING and event.state in SETTLED_STATES:
+        now = _entered(now, State.CREATING)  # which the reconciler was too fast to report
+    given = {"reason": event.reason, "message": event.message}
+    details = {name: text for name, text in given.items() if text}
+    active, power = event.state is State.ACTIVE, now.power
+    if active and power.requested > power.completed:
+        power = replace(power, completed=power.requested, since=now.time)
+        details |= {"type": POWER, "reason": TURNED[power.desired]}
+    was_active = now.was_active or active
+    return replace(_entered(now, event.state, **details), power=power, was_active=was_active)
 
 
-def _remarked(conditions: tuple[Condition, ...], event: StatusReported) -> tuple[Condition, ...]:
-    """No transition: a resource that waits says for what in its newest entry, and adds none."""
-    newest = conditions[0]
-    if newest.type is UNSET:
-        return (_said(newest, event), *conditions[1:])
-    # What it says of itself, such as `turningOn`, it goes on saying.
-    return (replace(newest, message=event.message or newest.message), *conditions[1:])
-
-
-def _said(condition: Condition, event: StatusReported) -> Condition:
-    if not event.reason and not event.message:
-        return condition
-    return replace(condition, reason=event.reason or UNSET, message=event.message or UNSET)
+def _explained(now: Resource, event: StatusReported) -> Resource:
+    """Without a transition, the newest condition takes the report's reason and message; that of an
+    action keeps its own reason, such as `turningOn`."""
+    newest, *older = now.conditions
+    if newest.type is not UNSET:
+        newest = replace(newest, message=event.message or newest.message)
+    elif event.reason or event.message:
+        newest = replace(newest, reason=event.reason or UNSET, message=event.message or UNSET)
+    return replace(now, conditions=(newest, *older))

@@ -1,8 +1,14 @@
-"""What a kind is: a row of data that the whole house reads."""
+"""Kind: everything in which one kind of resource differs from another, as data.
+
+Routes, validation, references, OpenAPI, tables and tests are derived from these fields. A new kind
+needs `provider`, `name`, `title`, `collection`, `spec`, and mostly `status`, `rules` and `links`;
+the other groups have defaults. Pure.
+"""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -10,75 +16,156 @@ from secaplane.model.errors import BrokenRule
 from secaplane.model.shape import Json, Ref, Resource, Status
 
 ParentsByKind = Mapping[str, Resource]
-"""The resources that surround one, by kind: its tenant, its workspace, its network."""
+"""The resources named in the path of a resource, by kind: its tenant, workspace, network."""
 Check = Callable[[Json | None, Json, ParentsByKind], Iterable[BrokenRule]]
-"""A rule no field can say: (former spec or None, wanted spec, what is around it) -> the rules it
-breaks."""
+"""A rule that no schema can express: (former spec or None, new spec, parents) -> broken rules."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpecRules:
+    """Rules of a spec beyond the types of its fields. Fields are named by JSON pointers."""
+
+    optional: bool = False
+    """A PUT may leave the spec out."""
+    immutable: tuple[str, ...] = ()
+    """Fields that no update may change."""
+    set_once: tuple[str, ...] = ()
+    """Fields that an update may set if they are absent, but not change."""
+    zones: tuple[str, ...] = ()
+    """Fields that must name a zone of the region."""
+    check: Check | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """A reference in a spec: where it stands, and what it may point to (CONTRACT: References)."""
+    """A reference in a spec: its field, its target kinds, and its effects (CONTRACT: References).
+
+    Two links with the same field are alternatives.
+    """
 
     at: str
     """JSON pointer below the spec; `*` stands for every item of a list."""
     to: tuple[str, ...]
-    """Kinds, by name."""
+    """Names of the kinds that the reference may point to."""
     strict: bool = True
-    """Its target must exist and not be going; otherwise it is bound when the target appears."""
-    switch: str = ""
-    """The setting that can make it deferred."""
-    addresses: bool = False
-    """It may also be an IP address or a CIDR, which points to no resource."""
-    all_of_them: bool = False
-    """`*` stands for every target there is, and so points to none."""
-    holds: bool = False
-    """Its target cannot be deleted while this resource lives."""
-    follows: bool = False
-    """What is found of this resource depends on how its target is."""
-    through: str = ""
-    """Likewise, how the resources of this kind are that use the target, too."""
-    drops: bool = False
-    """The deletion of its target takes it out of the spec."""
+    """The target must exist and not be terminating; otherwise the reference is deferred: it is
+    bound as soon as the target appears."""
+    deferrable_as: str = ""
+    """The setting in `[references]` that can make a strict link deferred; empty: none can."""
+    allows_address: bool = False
+    """The value may be an IP address or a CIDR, which points to no resource."""
+    allows_wildcard: bool = False
+    """The value may be `*`, which stands for every target and points to none."""
+    blocks_deletion: bool = False
+    """The target cannot be deleted while this resource exists."""
+    affects_status: bool = False
+    """The observed status depends on the target, so its changes cause a reconciliation."""
+    shared_through: str = ""
+    """A kind whose resources affect the status, too, if they refer to the same target."""
+    removed_with_target: bool = False
+    """The deletion of the target removes the reference from the spec."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Secrets:
+    """Strings that are encrypted in the log and the read model, by JSON pointers."""
+
+    spec: tuple[str, ...] = ()
+    status: tuple[str, ...] = ()
 
 
 class CompanionResource(NamedTuple):
-    """Another resource that one brings along."""
+    """A resource that the control plane creates on behalf of another one."""
 
     kind: str
     path: str
     spec: Json
     action: str = ""
-    """What is asked of it once it is there."""
+    """The action to request once the resource is active; empty: none."""
 
 
 class OwnedResources(NamedTuple):
-    """The resources that live and die with another, made and ended by its reconciler."""
+    """The members of a resource (nodes of a pool): its reconciler creates and deletes them."""
 
-    stem: str
-    """How all their names begin, and no other's."""
+    name_prefix: str
+    """The names of all members begin with it, and no other resource's name does."""
     members: Sequence[CompanionResource]
-    """In the order in which they are made."""
+    """In the order in which they are created; deletion goes backwards."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ownership:
+    """Resources that exist because of another one, and are deleted with it."""
+
+    companion: Callable[[Ref, Json, str], CompanionResource] | None = None
+    """(ref, spec, sub of the creator) -> one resource, created once in each life of the owner."""
+    members: Callable[[Resource], OwnedResources] | None = None
+    """(owner) -> its members now; their number follows the owner's spec."""
+    status: Callable[[Sequence[Ref]], Json] = lambda members: {}
+    """(members) -> the status fields of the owner that show them."""
+    cascades: tuple[str, ...] = ()
+    """Kinds of children whose resources are deleted with it whatever is configured."""
 
 
 class QuotaWeight(NamedTuple):
-    """What a resource takes of something that its tenant may have only so much of."""
+    """The amount that one resource takes of a quota that counts more than resources."""
 
-    what: str
-    """As quotas name it."""
+    quota: str
+    """The quota's name in the tenant's spec: `volumeGB`."""
     at: str
-    """JSON pointer to the number: below the spec of its SKU, or below its own, where it may only
-    grow."""
+    """JSON pointer to the amount: below the spec of its SKU, or below its own spec, where it may
+    only grow."""
     of_sku: bool = False
 
 
-SHOWN_SCOPES = ("tenant", "workspace", "network")
+@dataclass(frozen=True, kw_only=True)
+class DerivedStatus:
+    """Status fields that no plugin reports."""
+
+    initial: Callable[[Json], Json] = lambda spec: {}
+    """(spec) -> the status fields that are shown before the first report."""
+    attached_to: bool = False
+    """The status shows the instance that uses the resource, as `attachedTo`."""
+    resource_count: bool = False
+    """The status shows the number of resources below it, as `resourceCount`."""
+
+
+class Backing(Enum):
+    """The origin of the resources of a kind."""
+
+    PLUGIN = auto()
+    """A plugin creates them in the cloud."""
+    RECORD = auto()
+    """They exist in the control plane alone: active as soon as they are recorded."""
+    CATALOGUE = auto()
+    """The cloud's catalogue lists them: read-only, without status, the same for every tenant."""
+    VIEW = auto()
+    """They are entries of a view of the log, without events of their own: they can be listed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exposure:
+    """Exceptions in how the API exposes the resources of a kind."""
+
+    former_collections: tuple[str, ...] = ()
+    """Collections of former versions of the standard that lead to the same resources."""
+    to_all_tenants: bool = False
+    """References of every tenant find the resources of the shared tenant without naming it."""
+    deletable: bool = True
+    """A caller may delete them over HTTP; otherwise only an operator can, on the command line."""
+    reserved_prefix: str = ""
+    """Names with this prefix belong to the control plane: no caller writes or deletes them."""
+    builtin_names: frozenset[str] = frozenset()
+    """Resources that every tenant has without an event (`query.constants`)."""
+
+
+METADATA_SCOPES = ("tenant", "workspace", "network")
 """The ids of a path that a metadata class repeats as fields (digest, section 5)."""
 
 
 @dataclass(frozen=True)
 class Provider:
-    """A SECA namespace of kinds."""
+    """A SECA provider: a namespace of kinds with a version, and a part of the URL."""
 
     name: str
     version: str
@@ -89,72 +176,34 @@ class Provider:
         return f"/providers/{self.name}/{self.version}"
 
     @property
-    def joined(self) -> str:
+    def full_name(self) -> str:
         return f"{self.name}/{self.version}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Kind:
-    """One sort of resource. Everything that differs between two kinds differs in these fields."""
+    """One kind of resource. The first eight fields describe most kinds."""
 
     provider: Provider
     name: str
-    """As `metadata.kind` writes it."""
+    """As in `metadata.kind`: `block-storage`."""
     title: str
-    """As operation ids and schemas write it: `BlockStorage`."""
+    """As in operation ids and schema names: `BlockStorage`."""
     collection: str
-    """Path of the collection below the provider, ids in braces: says scope, parents and URL."""
+    """Path of the collection below the provider, ids in braces. Scope, parents and URL follow."""
     spec: Any
     status: type[Status] = Status
-    immutable: tuple[str, ...] = ()
-    """JSON pointers below the spec that no update may change."""
-    set_once: tuple[str, ...] = ()
-    """JSON pointers below the spec that may be set later, once, and are fixed then."""
-    zones: tuple[str, ...] = ()
-    """JSON pointers below the spec that name a zone of the region."""
+    rules: SpecRules = SpecRules()
     links: tuple[Link, ...] = ()
-    """The references in its spec."""
-    secret: tuple[str, ...] = ()
-    """JSON pointers below the spec whose strings never reach the log in clear."""
-    secret_status: tuple[str, ...] = ()
-    """JSON pointers below the status of which the same holds."""
+
+    backing: Backing = Backing.PLUGIN
     actions: tuple[str, ...] = ()
-    """What can be asked of it with POST; `model.power` says what each means."""
-    check: Check | None = None
-    first: Callable[[Json], Json] = lambda spec: {}
-    """The status fields known from the spec alone, shown from the first answer on."""
-    companion: Callable[[Ref, Json, str], CompanionResource] | None = None
-    """What the resource brings along once in each of its lives, and takes along when it goes: (its
-    ref, its spec, who created it) -> companion."""
-    owned: Callable[[Resource], OwnedResources] | None = None
-    owned_status: Callable[[Sequence[Ref]], Json] = lambda members: {}
-    """The status fields that show its brood."""
-    weighs: tuple[QuotaWeight, ...] = ()
-    """What quotas count besides the number of resources."""
-    attachable: bool = False
-    """Its status shows the instance that uses it, as `attachedTo`."""
-    counting: bool = False
-    """Its status shows how many resources lie in it, as `resourceCount`."""
-    constants: frozenset[str] = frozenset()
-    """Names that every tenant has from its beginning, without an event; `query.constants` shows
-    them."""
-    reserved: str = ""
-    """How names begin that are the house's own: nobody changes or deletes what bears them."""
-    from_catalogue: bool = False
-    """From the catalogue: read-only, without status, the same under every tenant."""
-    shared: bool = False
-    """Those of the shared tenant are found from everywhere, without naming it."""
-    deletable: bool = True
-    """Over HTTP; what is not, is for who stands at the machine to delete."""
-    takes_along: tuple[str, ...] = ()
-    """Kinds that lie in it and go with it, whatever a site has chosen."""
-    by_plugin: bool = True
-    """A plugin makes it real; otherwise it is real as soon as it is recorded."""
-    spec_optional: bool = False
-    recorded: bool = True
-    """It is one resource in the log; otherwise a mere view of it, and can only be listed."""
-    also_below: tuple[str, ...] = ()
-    """Collections of former versions of the standard that lead to the same resources."""
+    """Actions that a POST can request (`model.power`)."""
+    secrets: Secrets = Secrets()
+    owned: Ownership = Ownership()
+    quota: tuple[QuotaWeight, ...] = ()
+    derived: DerivedStatus = DerivedStatus()
+    exposure: Exposure = Exposure()
 
     @property
     def url(self) -> str:
@@ -162,78 +211,79 @@ class Kind:
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """Where its collection is answered, the one of today first."""
-        return (self.url, *(f"{self.provider.base}/{each}" for each in self.also_below))
+        """URLs of the collection, the current one first."""
+        former = self.exposure.former_collections
+        return (self.url, *(f"{self.provider.base}/{each}" for each in former))
 
-    @property
+    @cached_property
     def writable(self) -> bool:
-        return not self.from_catalogue and self.recorded
+        return self.backing in (Backing.PLUGIN, Backing.RECORD)
 
     @cached_property
     def verbs(self) -> tuple[str, ...]:
-        """What can be asked of one of it by path, beside `list` of all."""
-        if not self.recorded:
+        """Verbs of the API for one resource by path; every collection can be listed besides."""
+        if self.backing is Backing.VIEW:
             return ()
-        if self.from_catalogue:
+        if self.backing is Backing.CATALOGUE:
             return ("get",)
-        return ("get", "put", *(("delete",) if self.deletable else ()))
+        return ("get", "put", *(("delete",) if self.exposure.deletable else ()))
 
     @cached_property
-    def sealed(self) -> bool:
-        """Something in it never reaches the log in clear."""
-        return bool(self.secret or self.secret_status)
+    def has_secrets(self) -> bool:
+        return bool(self.secrets.spec or self.secrets.status)
 
     @cached_property
-    def follows(self) -> bool:
-        """What is found of it may change because something else did."""
-        return any(link.follows for link in self.links)
+    def is_dependent(self) -> bool:
+        """The observed status may change because another resource changed."""
+        return any(link.affects_status for link in self.links)
 
     @cached_property
     def counted(self) -> bool:
-        """Its tenant may be allowed only so many of it."""
+        """A quota of the tenant may limit the number of resources of this kind."""
         return self.writable and "tenant" in self.scope
 
     @cached_property
     def sku(self) -> Link | None:
-        """The reference to what it is made by."""
+        """The link to the SKU."""
         return next((link for link in self.links if link.at == "/skuRef"), None)
 
     @cached_property
-    def sized(self) -> str:
-        """Where its own spec says how large it is."""
-        return next((weight.at for weight in self.weighs if not weight.of_sku), "")
+    def amount_at(self) -> str:
+        """JSON pointer to the amount below the resource's own spec that a quota limits, or ""."""
+        return next((weight.at for weight in self.quota if not weight.of_sku), "")
 
     @cached_property
     def scope(self) -> tuple[str, ...]:
-        """The ids that surround the resource: tenant, workspace, network ..."""
+        """Names of the ids in the path before the resource's own: tenant, workspace, network."""
         return tuple(re.findall(r"{(\w+)}", self.collection))
 
     @cached_property
-    def shown(self) -> tuple[tuple[int, str], ...]:
-        """(segment of the path, metadata field) of the surrounding ids that metadata repeats."""
+    def metadata_scopes(self) -> tuple[tuple[int, str], ...]:
+        """(index of the path segment, metadata field) of the ids that metadata repeats."""
         steps = self.collection.split("/")
-        return tuple((steps.index(f"{{{i}}}"), i) for i in self.scope if i in SHOWN_SCOPES)
-
-    @cached_property
-    def lead(self) -> int:
-        """How many segments of the path are scope, not resource: tenant and workspace."""
-        return 2 * sum(1 for i in self.scope if i in ("tenant", "workspace"))
+        return tuple((steps.index(f"{{{i}}}"), i) for i in self.scope if i in METADATA_SCOPES)
 
     def unsettled(self, resource: Resource) -> bool:
-        """Whether there is something to do for it; what is on offer is as it is said to be."""
-        return resource.unsettled and (not self.from_catalogue or resource.deleted_at is not None)
+        """True while a reconciler has to act. An entry of the catalogue needs none until it is
+        deleted."""
+        in_catalogue = self.backing is Backing.CATALOGUE
+        return resource.unsettled and (not in_catalogue or resource.deleted_at is not None)
 
     def ref(self, ids: Mapping[str, str], name: str) -> Ref:
         return Ref(self.name, f"{self.collection.format_map(ids)}/{name}")
 
     def ids(self, path: str) -> dict[str, str]:
-        """The ids in a path of this kind, without its name."""
+        """The ids in a path of this kind, without the resource's own name."""
         steps = zip(self.collection.split("/"), path.split("/"), strict=False)
         return {place[1:-1]: step for place, step in steps if place.startswith("{")}
 
     def urn(self, ref: Ref) -> str:
-        return f"{self.provider.joined}/{ref.path}"
+        return f"{self.provider.full_name}/{ref.path}"
 
     def resource(self, path: str) -> str:
-        """The path within its scope, as `metadata.resource` has it."""
-        return "/".join(path.split("/")[self.lead :])
+        """The path below tenant and workspace, as `metadata.resource` shows it."""
+        return "/".join(path.split("/")[self._scope_segments :])
+
+    @cached_property
+    def _scope_segments(self) -> int:
+        return 2 * sum(1 for i in self.scope if i in ("tenant", "workspace"))

@@ -6,7 +6,7 @@ from typing import Any
 
 
 def at(value: Any, pointer: str) -> Any:
-    """What the pointer points at; None where there is nothing."""
+    """The value that the pointer points at; None where there is none."""
     return reduce(
         lambda inner, step: inner.get(step) if isinstance(inner, dict) else None,
         pointer.split("/")[1:],
@@ -15,13 +15,13 @@ def at(value: Any, pointer: str) -> Any:
 
 
 def changed(value: Any, pointer: str, change: Callable[[str], str]) -> Any:
-    """The value with the string the pointer points at changed; the value itself if there is
-    none."""
+    """A copy with `change` applied to the string that the pointer points at; the value itself where
+    there is none."""
     return _changed(value, pointer.split("/")[1:], change)
 
 
 def without(value: Any, pointer: str) -> Any:
-    """The value without the item of a list that the pointer points at."""
+    """A copy without the list item that the pointer points at."""
     *steps, last = pointer.split("/")[1:]
     if not steps:
         return [each for n, each in enumerate(value) if n != int(last)]
@@ -32,22 +32,22 @@ def without(value: Any, pointer: str) -> Any:
 
 
 def every(value: Any, pattern: str) -> Iterator[tuple[str, Any]]:
-    """All that a pointer points at whose `*` stand for every item of a list: (pointer, value)."""
+    """All matches of a pointer in which `*` stands for every item of a list: (pointer, value)."""
     yield from _every(value, pattern.split("/")[1:], "")
 
 
-def _every(value: Any, steps: Sequence[str], here: str) -> Iterator[tuple[str, Any]]:
+def _every(value: Any, steps: Sequence[str], prefix: str) -> Iterator[tuple[str, Any]]:
     if not steps:
-        yield here, value
+        yield prefix, value
     elif steps[0] == "*":
         for n, inner in enumerate(value if isinstance(value, list) else ()):
-            yield from _every(inner, steps[1:], f"{here}/{n}")
+            yield from _every(inner, steps[1:], f"{prefix}/{n}")
     elif isinstance(value, dict) and steps[0] in value:
-        yield from _every(value[steps[0]], steps[1:], f"{here}/{steps[0]}")
+        yield from _every(value[steps[0]], steps[1:], f"{prefix}/{steps[0]}")
 
 
-def spelled(path: Sequence[str | int]) -> str:
-    """A path of keys and indices as a pointer."""
+def pointer_to(path: Sequence[str | int]) -> str:
+    """The pointer for a path of keys and indices."""
     return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)
 
 

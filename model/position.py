@@ -1,8 +1,7 @@
-"""Positions in the log: (stream, sequence), opaque outside, comparable only inside one stream.
-Pure.
+"""Positions in the log: (stream, sequence), opaque for clients, ordered within one stream. Pure.
 
 A control plane may have several streams (a stream of global kinds beside a regional one), so a bare
-number says nothing. Numbers are compared here and nowhere else.
+number identifies no event. Sequences are compared here and nowhere else.
 """
 
 import re
@@ -12,11 +11,11 @@ import msgspec
 
 TEXT = re.compile(r"([A-Za-z0-9_-]{1,64}):([0-9]{1,19})")
 POSITIONS_MAX = 16
-"""Streams that one text may speak of."""
+"""Limit of the positions in one text, one for each stream."""
 
 
 class StreamsDiffer(ValueError):
-    """Two positions of different streams have no order."""
+    """Positions of different streams were compared; they have no order."""
 
 
 class Position(msgspec.Struct, frozen=True, array_like=True):
@@ -50,16 +49,16 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
         return f"{self.stream}:{self.sequence}"
 
     def moved(self, by: int) -> "Position":
-        """The position so many sequences later, or earlier, in the same stream."""
+        """The position `by` sequences later in the same stream; earlier if `by` is negative."""
         return position(self.stream, self.sequence + by)
 
 
 BEGINNING = Position("", 0)
-"""Before every event of every stream."""
+"""Before the first event of every stream."""
 
 
 def position(stream: str, sequence: int) -> Position:
-    """A position; BEGINNING where the sequence is 0, so that there is one value for it."""
+    """A position; for sequence 0 always BEGINNING, so that equal positions are equal values."""
     return Position(stream, sequence) if sequence else BEGINNING
 
 
@@ -67,19 +66,19 @@ def parse(text: str) -> Position:
     """A position from its text (`SECA:73`).
 
     Raises:
-        ValueError: not such a text.
+        ValueError: the text is malformed.
     """
-    found = TEXT.fullmatch(text)
-    if found is None:
+    match = TEXT.fullmatch(text)
+    if match is None:
         raise ValueError(f"{text!r} is not a position such as SECA:73")
-    return position(found[1], int(found[2]))
+    return position(match[1], int(match[2]))
 
 
 def parse_all(text: str) -> tuple[Position, ...]:
     """Positions of several streams from one text (`SECA:73,SECA-GLOBAL:9`).
 
     Raises:
-        ValueError: not such a text.
+        ValueError: the text is malformed.
     """
     parts = text.split(",")
     if len(parts) > POSITIONS_MAX:
@@ -89,15 +88,15 @@ def parse_all(text: str) -> tuple[Position, ...]:
 
 def newest(positions: Iterable[Position]) -> tuple[Position, ...]:
     """The newest position of each stream."""
-    found = dict[str, Position]()
+    by_stream = dict[str, Position]()
     for each in positions:
-        if each.sequence and (each.stream not in found or found[each.stream] < each):
-            found[each.stream] = each
-    return tuple(found.values())
+        if each.sequence and (each.stream not in by_stream or by_stream[each.stream] < each):
+            by_stream[each.stream] = each
+    return tuple(by_stream.values())
 
 
 def written(positions: Iterable[Position]) -> str:
-    """Positions as one text, the opposite of `parse_all`."""
+    """Positions as one text: the inverse of `parse_all`."""
     return ",".join(map(str, positions))
 
 

@@ -1,5 +1,6 @@
-"""Power is a level: what each action asks for, and what it needs. The one place that knows them by
-name."""
+"""Power of an instance: a desired level (on, off), not a queue of actions. The one place that knows
+actions by name.
+"""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -8,26 +9,29 @@ from secaplane.model.shape import Power, PowerState
 
 
 class Action(NamedTuple):
+    """An action that a POST can request."""
+
     needs: PowerState
-    """The level that must be intended before."""
+    """The desired power that it requires; otherwise the request is refused."""
     leads_to: PowerState
-    again: bool = False
+    """The desired power that it sets."""
+    restarts: bool = False
     """It passes through off on the way."""
 
 
 ACTIONS: Mapping[str, Action] = {
     "start": Action("off", "on"),
     "stop": Action("on", "off"),
-    "restart": Action("on", "on", again=True),
+    "restart": Action("on", "on", restarts=True),
 }
 
 
-def wanted(power: Power) -> str:
-    """The action that brings about what is intended; what was asked for meanwhile and overtaken is
-    not done."""
-    again = power.desired == "on" and power.restart_requested > power.completed
+def pending_action(power: Power) -> str:
+    """The action that leads to the desired power. Actions requested since the last completed one
+    and superseded are skipped."""
+    restarts = power.desired == "on" and power.restart_requested > power.completed
     return next(
         name
         for name, action in ACTIONS.items()
-        if (action.leads_to, action.again) == (power.desired, again)
+        if (action.leads_to, action.restarts) == (power.desired, restarts)
     )

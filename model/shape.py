@@ -1,4 +1,4 @@
-"""The shapes every resource shares: where it lies, what is wanted, what was found."""
+"""Shapes that all resources share: address, desired state, observed status, conditions. Pure."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -17,11 +17,11 @@ PowerState = Literal["on", "off"]
 
 
 class Wire(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """A value as it travels: immutable here, camelCase outside, absent when UNSET."""
+    """A value of the API: immutable, camelCase in JSON, left out of JSON when UNSET."""
 
 
 class State(StrEnum):
-    """One word for how a resource is (SECA `ResourceState`)."""
+    """The summary of a resource (SECA `ResourceState`), derived by `evolve`."""
 
     PENDING = "pending"
     CREATING = "creating"
@@ -31,11 +31,11 @@ class State(StrEnum):
     ERROR = "error"
 
 
-AT_REST = frozenset({State.ACTIVE, State.ERROR})
+SETTLED_STATES = frozenset({State.ACTIVE, State.ERROR})
 
 
 class Condition(Wire, frozen=True):
-    """One dated remark in a status: a transition, and what was said of it."""
+    """One transition in a status, with its time and its reason (SECA `StatusCondition`)."""
 
     state: State
     last_transition_at: datetime
@@ -45,12 +45,12 @@ class Condition(Wire, frozen=True):
 
 
 class Status(Wire, frozen=True):
-    """What kinds add to by subclassing: the fields a plugin reports. State and conditions are not
-    among them, because nobody reports those: `evolve` derives them."""
+    """The status fields that a plugin reports; kinds add theirs by subclassing. State and
+    conditions are not among them: `evolve` derives them."""
 
 
 class Reference(Wire, frozen=True):
-    """An address as a user wrote it, perhaps partial; kept verbatim (SECA `Reference`)."""
+    """A reference to a resource, perhaps partial, kept as the user wrote it (SECA `Reference`)."""
 
     resource: Annotated[str, Meta(min_length=1, max_length=256)]
     provider: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET
@@ -60,8 +60,7 @@ class Reference(Wire, frozen=True):
 
 
 class PartStatus(Wire, frozen=True):
-    """How one part of a resource is, where each has a status of its own: a route, a rule (SECA
-    `Status`)."""
+    """The status of one part of a resource, such as a route or a rule (SECA `Status`)."""
 
     state: State
     conditions: Annotated[tuple[Condition, ...], Meta(max_length=32)]
@@ -71,7 +70,7 @@ Zone = Annotated[str, Meta(min_length=1, max_length=32)]
 
 
 class Ref(msgspec.Struct, frozen=True, order=True):
-    """The full address of one resource: its kind, and its path below the provider."""
+    """The full address of a resource: its kind, and its path below the provider."""
 
     kind: str
     path: str
@@ -85,34 +84,33 @@ class Ref(msgspec.Struct, frozen=True, order=True):
         return self.path.rpartition("/")[0]
 
     def scope(self, segment: str) -> str:
-        """The id that follows `segment` in the path: `scope("tenants")`; empty if there is none."""
+        """The id after `segment` in the path, as in `scope("tenants")`; empty if absent."""
         steps = self.path.split("/")
         pairs = dict(zip(steps[::2], steps[1::2], strict=False))
         return pairs.get(segment, "")
 
 
 class Power(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Power is a level, not a queue: what is intended, and the last action that asked for it."""
+    """Power as a level: the desired one, and the positions of the actions that led to it."""
 
     desired: PowerState = "off"
     requested: Position = BEGINNING
-    """Position of the last action; the idempotency key under which a plugin acts."""
+    """The last action's position: the idempotency key under which a plugin acts."""
     restart_requested: Position = BEGINNING
-    """Position of the last restart asked for."""
     completed: Position = BEGINNING
-    """Position of the last action that was done; one that was refused waits for the next intent."""
+    """The last action that was carried out. One that failed is retried after the next intent."""
     since: datetime | None = None
-    """When an action was last served."""
+    """Time at which an action was last carried out."""
 
 
 class Resource(msgspec.Struct, frozen=True, kw_only=True):
-    """What one resource is, once its history is folded."""
+    """The aggregate: one resource as its history makes it (`evolve`). A *life* is one incarnation
+    of a name, from `Created` to `Deleted`, identified by `uid`."""
 
     ref: Ref
     uid: str
-    """Which life of this name; a name used again begins another."""
     tenant: str = ""
-    """The uid of the life of the tenant that contains it; empty where there is none."""
+    """The uid of the life of the tenant that contains the resource; empty outside of tenants."""
     spec: Json
     labels: Labels | UnsetType = UNSET
     annotations: Annotations | UnsetType = UNSET
@@ -124,30 +122,31 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     """The kind's own status fields, as last reported."""
     power: Power = Power()
     version: int
+    """Number of intent events of the name: `resourceVersion`, and the ETag."""
     position: Position
-    """Of the last event, of any sort."""
+    """Position of the last event of any type: what the next append expects to be the newest."""
     time: datetime
-    """Of the last event."""
+    """Time of the last event."""
     events: int = 1
-    """How many events this name's history holds, all lives counted."""
+    """Number of events of the name, all lives counted."""
     life: Position
-    """Position of the `Created` that began this life."""
+    """Position of the `Created` of this life."""
     created_at: datetime
     modified_at: datetime
     deleted_at: datetime | None = None
     gone: bool = False
     was_active: bool = False
-    """At any time in this life, however long ago."""
+    """True from the first time in this life that the state was `active`."""
     last_intent: Position
-    """Of the last intent."""
+    """Position of the last intent event (Kubernetes: `generation`)."""
     observed_position: Position = BEGINNING
-    """The latest position a report had in view."""
+    """The newest position that a report has acted on (Kubernetes: `observedGeneration`)."""
 
     @property
     def unsettled(self) -> bool:
-        """What is wanted and what was found do not agree yet."""
+        """The observed status does not answer the last intent yet, or is on the way."""
         return not self.gone and (
-            self.observed_position < self.last_intent or self.state not in AT_REST
+            self.observed_position < self.last_intent or self.state not in SETTLED_STATES
         )
 
     @property

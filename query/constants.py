@@ -16,7 +16,7 @@ from secaplane.readmodel.questions.resources import Row
 
 SPECS: Mapping[str, Mapping[str, Json]] = {"role": SYSTEM_ROLES}
 """By kind and name."""
-assert all(SPECS.get(kind.name, {}).keys() == kind.constants for kind in KINDS.values())
+assert all(SPECS.get(k.name, {}).keys() == k.exposure.builtin_names for k in KINDS.values())
 
 
 class _Metadata(msgspec.Struct, frozen=True):

@@ -20,7 +20,7 @@ from secaplane.edge.requests.paths import template
 from secaplane.kinds import KINDS, log_ref
 from secaplane.model.document import encode
 from secaplane.model.errors import Malformed, NotFound, Unavailable
-from secaplane.model.kind import Kind
+from secaplane.model.kind import Backing, Kind
 from secaplane.model.position import Position, parse_all
 from secaplane.model.shape import Json, Ref
 from secaplane.query import constants, pages, selectors
@@ -69,7 +69,7 @@ def _get(kind: Kind, dependencies: ReadDependencies) -> HTTPRouteHandler:
         name = ids["name"]
         await dependencies.guard.admit(context, "get", kind, ids, name)
         await _fresh_enough(dependencies, context)
-        if name in kind.constants:
+        if name in kind.exposure.builtin_names:
             document = await _constant(kind, dependencies, ids, name)
         else:
             document = await _recorded(kind, dependencies, ids, name)
@@ -132,7 +132,7 @@ def _list(kind: Kind, dependencies: ReadDependencies) -> HTTPRouteHandler:
             deleted=deleted,
             choice=selectors.choice(chosen),
         )
-        if kind.constants and deleted is not True and selectors.bare(chosen):
+        if kind.exposure.builtin_names and deleted is not True and selectors.bare(chosen):
             always = await _constants(kind, dependencies, ids)
             rows = constants.page(rows, always, after=after, limit=limit + 1)
         token = None
@@ -191,9 +191,9 @@ def _stored(kind: Kind, collection: str) -> str:
 
 def _shown(kind: Kind, dependencies: ReadDependencies, document: str, ids: Json) -> bytes:
     """A row's document as this caller sees it: nearly always as it stands."""
-    if kind.from_catalogue and kind.scope:
+    if kind.backing is Backing.CATALOGUE and kind.scope:
         return _as_own(kind, document, ids["tenant"])
-    if kind.sealed:
+    if kind.has_secrets:
         return _unsealed(kind, dependencies, document, ids)
     return document.encode()
 
@@ -215,7 +215,7 @@ def _unsealed(kind: Kind, dependencies: ReadDependencies, document: str, ids: Js
 
 def _listing(kind: Kind, path: str, items: list[bytes], token: str | None) -> bytes:
     metadata = {
-        "provider": kind.provider.joined,
+        "provider": kind.provider.full_name,
         "resource": kind.resource(path),
         "verb": "GET",
     }

@@ -13,11 +13,12 @@ from secaplane.command.handle import handle
 from secaplane.command.rules.commands import Command, Delete, Put
 from secaplane.kinds import KINDS, PROVIDERS, SHARED_TENANT
 from secaplane.model.events import SYSTEM
+from secaplane.model.kind import Backing
 from secaplane.model.shape import Json, Ref
 from secaplane.plugins import CatalogueEntry
 from secaplane.readmodel import questions
 
-OFFERED = tuple(kind.name for kind in KINDS.values() if kind.from_catalogue)
+OFFERED = tuple(kind.name for kind in KINDS.values() if kind.backing is Backing.CATALOGUE)
 
 
 async def publish(

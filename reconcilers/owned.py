@@ -43,8 +43,8 @@ async def reconcile_owned(
         Refusal: the log is away.
     """
     kind = KINDS[resource.ref.kind]
-    assert kind.owned is not None, "only a kind with a brood raises one"
-    wanted = {Ref(each.kind, each.path): each for each in kind.owned(resource).members}
+    assert kind.owned.members is not None, "only a kind with a brood raises one"
+    wanted = {Ref(each.kind, each.path): each for each in kind.owned.members(resource).members}
     surplus = [ref for ref, each in here.items() if ref not in wanted and not each.terminating]
     commands: list[tuple[Ref, Command]] = [(ref, Delete()) for ref in reversed(surplus)]
     for ref, each in wanted.items():

@@ -8,6 +8,7 @@ import msgspec
 
 from secaplane.command.gather.quota_usage import QuotaViolation
 from secaplane.kinds import KINDS
+from secaplane.model.kind import Backing
 from secaplane.model.shape import Ref, Resource, State
 
 TARGET_GONE = "made anew: it is being deleted, or gone; name another, or delete this"
@@ -57,7 +58,7 @@ def plan(resource: Resource | None, around: RelatedResources) -> Plan:
         return Plan(Step.REST)
     kind = KINDS[resource.ref.kind]
     if not kind.unsettled(resource):
-        followed = kind.follows and resource.state is State.ACTIVE and not resource.terminating
+        followed = kind.is_dependent and resource.state is State.ACTIVE and not resource.terminating
         return Plan(Step.REFRESH if followed else Step.REST)
     if resource.deleted_at:
         return _going(around)
@@ -88,6 +89,6 @@ def _going(around: RelatedResources) -> Plan:
 
 def never_active(resource: Resource) -> bool:
     """SKUs and regions are what they are from the beginning."""
-    if KINDS[resource.ref.kind].from_catalogue:
+    if KINDS[resource.ref.kind].backing is Backing.CATALOGUE:
         return False
     return not resource.was_active

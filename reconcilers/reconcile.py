@@ -12,11 +12,12 @@ from secaplane.command.dependencies import CommandDependencies
 from secaplane.command.gather.quota_usage import reverting
 from secaplane.command.handle import CommandResult, handle
 from secaplane.command.rules.commands import Command, ConfirmDeleted, Delete, ReportStatus
-from secaplane.kinds import KINDS, kinds_naming
+from secaplane.kinds import KINDS, releasing_kinds
 from secaplane.model.errors import QuotaExceeded
 from secaplane.model.events import RECONCILER, SYSTEM
+from secaplane.model.kind import Backing
 from secaplane.model.position import BEGINNING, Position
-from secaplane.model.power import wanted
+from secaplane.model.power import pending_action
 from secaplane.model.shape import Json, Ref, Resource, State
 from secaplane.plugins import Bound, InProgress, Outcome, Plugin, Ready, TerminalError
 from secaplane.reconcilers.owned import AT_ONCE_MAX, OVER_QUOTA, reconcile_owned, say
@@ -156,7 +157,7 @@ async def _take(
             )
         except QuotaExceeded as refusal:
             return TerminalError(OVER_QUOTA, refusal.detail)
-    if kind.from_catalogue or not kind.by_plugin:
+    if kind.backing is not Backing.PLUGIN:
         return Ready()
     opened = dependencies.sealer.open(kind, resource.ref, resource.spec)
     clear = resource if opened is resource.spec else msgspec.structs.replace(resource, spec=opened)
@@ -165,7 +166,7 @@ async def _take(
     outcome = await dependencies.plugin.ensure(clear, bound)
     if step is Step.ACT and isinstance(outcome, Ready):
         power = resource.power
-        return await dependencies.plugin.act(clear, bound, wanted(power), power.requested)
+        return await dependencies.plugin.act(clear, bound, pending_action(power), power.requested)
     return outcome
 
 
@@ -174,7 +175,7 @@ async def _with_brood(
 ) -> Outcome:
     """It is so when all that belongs to it is so, too."""
     kind = KINDS[resource.ref.kind]
-    if kind.owned is None:
+    if kind.owned.members is None:
         return settled
     here = await dependencies.family(resource)
     async with dependencies.gate:
@@ -184,8 +185,8 @@ async def _with_brood(
     if not growth.done:
         await _say(dependencies, resource, _growing(resource))
         return InProgress(OWNED_RETRY_S if growth.busy else WAIT_S)
-    members = [Ref(each.kind, each.path) for each in kind.owned(resource).members]
-    return Ready(settled.status | kind.owned_status(members))
+    members = [Ref(each.kind, each.path) for each in kind.owned.members(resource).members]
+    return Ready(settled.status | kind.owned.status(members))
 
 
 def _growing(resource: Resource) -> ReportStatus:
@@ -199,7 +200,7 @@ def _growing(resource: Resource) -> ReportStatus:
 
 async def _released(dependencies: ReconcileDependencies, resource: Resource) -> bool:
     """Nobody's spec names it any more, where it is not to be named when it is gone."""
-    kinds = kinds_naming(KINDS[resource.ref.kind])
+    kinds = releasing_kinds(KINDS[resource.ref.kind])
     users = await dependencies.commands.named_by(resource.ref, kinds) if kinds else ()
     done = True
     for user in users:

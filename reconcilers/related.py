@@ -8,7 +8,7 @@ from secaplane.command.gather.load import load_living
 from secaplane.command.gather.quota_usage import QuotaViolation, quota_violation, tenant_of
 from secaplane.command.rules.quotas import limits
 from secaplane.command.rules.references import bound, strict_links, there_anyway
-from secaplane.kinds import KINDS, blocking_kinds, children, kinds_naming, log_ref, parents
+from secaplane.kinds import KINDS, blocking_kinds, children, log_ref, parents, releasing_kinds
 from secaplane.kinds.references import references_in
 from secaplane.model.errors import Unavailable
 from secaplane.model.position import Position, newest
@@ -35,23 +35,23 @@ async def load_related(
     kind = KINDS[resource.ref.kind]
     if resource.deleted_at and not resource.gone:
         return await _of_the_going(dependencies, family, resource, news), {}
-    if not kind.unsettled(resource) and not kind.follows:
+    if not kind.unsettled(resource) and not kind.is_dependent:
         return RelatedResources(), {}
     above = parents(resource.ref)
     pointed = list(references_in(resource.ref, resource.spec, region=dependencies.site.region))
-    meant = [log_ref(ref) for pointing in pointed for _, ref in pointing.means]
+    meant = [log_ref(ref) for pointing in pointed for _, ref in pointing.targets]
     unjudged = kind.counted and resource.observed_position < resource.last_intent
     tenant = [tenant_of(resource.ref)] if unjudged else []
     here = await load_living(dependencies.cache, [*above, *meant, *tenant])
     targets: dict[Ref, Resource | None] = {}
-    awaited = [ref for ref in above if KINDS[ref.kind].deletable]
+    awaited = [ref for ref in above if KINDS[ref.kind].exposure.deletable]
     told = {ref.kind: parent for ref in awaited if (parent := here[ref]) and not parent.terminating}
     for pointing in pointed:
         target = bound(pointing, here)
         if target is not None:
             told[pointing.pointer] = target
         strict = strict_links(pointing, dependencies.site.deferred)
-        candidates = [ref for link, ref in pointing.means if link in strict]
+        candidates = [ref for link, ref in pointing.targets if link in strict]
         needed = candidates and len(strict) == len(pointing.links)
         if needed and not any(there_anyway(resource.ref, ref) for ref in candidates):
             targets[target.ref if target else log_ref(candidates[0])] = target
@@ -82,9 +82,8 @@ async def _of_the_going(
     """Who holds it, who lies in it, and who goes with it, as the read model knows at or past its
     last event, and what woke it."""
     ref, kind = resource.ref, KINDS[resource.ref.kind]
-    if not (
-        children(kind) or blocking_kinds(kind) or kinds_naming(kind) or kind.owned or kind.companion
-    ):
+    owns = kind.owned.members or kind.owned.companion
+    if not (children(kind) or blocking_kinds(kind) or releasing_kinds(kind) or owns):
         return RelatedResources()
     if not await dependencies.reached(newest((resource.position, news)), CAUGHT_UP_S_MAX):
         raise Unavailable("the read model is behind; look again")

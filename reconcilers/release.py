@@ -44,11 +44,11 @@ async def release(dependencies: CommandDependencies, user: Ref, gone: Resource) 
 
 
 def _without(here: Resource, gone: Ref) -> Json:
-    dropping = {link.at for link in KINDS[here.ref.kind].links if link.drops}
+    dropping = {link.at for link in KINDS[here.ref.kind].links if link.removed_with_target}
     places = [
         pointing.pointer
         for pointing in references_in(here.ref, here.spec)
-        if pointing.links[0].at in dropping and any(ref == gone for _, ref in pointing.means)
+        if pointing.links[0].at in dropping and any(ref == gone for _, ref in pointing.targets)
     ]
     spec: Json = here.spec
     for place in reversed(places):

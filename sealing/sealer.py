@@ -78,7 +78,7 @@ class Sealer:
     def seal_status(self, kind: Kind, ref: Ref, status: Json, former: Json) -> Json:
         """The status with its secret strings sealed; one that was reported before stays as it was
         sealed then, so that a report of the same says nothing new."""
-        for pointer in kind.secret_status:
+        for pointer in kind.secrets.status:
             kept = at(former, pointer)
             place = f"{STATUS}{pointer}"
             if isinstance(kept, str) and self._opened(ref, place, kept) == at(status, pointer):
@@ -89,7 +89,7 @@ class Sealer:
 
     def open_status(self, kind: Kind, ref: Ref, status: Json) -> Json:
         """As `open`."""
-        for pointer in kind.secret_status:
+        for pointer in kind.secrets.status:
             status = changed(status, pointer, partial(self._opened, ref, f"{STATUS}{pointer}"))
         return status
 
@@ -105,7 +105,7 @@ class Sealer:
         return shown | opened
 
     def _changed(self, kind: Kind, spec: Json, change: Callable[[str, str], str]) -> Json:
-        for pointer in kind.secret:
+        for pointer in kind.secrets.spec:
             spec = changed(spec, pointer, partial(change, pointer))
         return spec
 

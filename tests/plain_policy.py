@@ -12,7 +12,7 @@ import casbin
 from secaplane.kinds import KINDS
 from secaplane.model.events import Created
 from secaplane.model.evolve import fold
-from secaplane.model.kind import Kind
+from secaplane.model.kind import Backing, Kind
 from secaplane.model.shape import Json, Ref, Resource
 from secaplane.policy.grants.policy import Policy
 from secaplane.policy.tokens.caller import Caller
@@ -169,7 +169,7 @@ def _rows_of_the_house(resources: Sequence[Resource]) -> Iterator[Row]:
         if any({tenant, "*"} & set(scope.get("tenants") or [tenant]) for scope in scopes):
             for sub in each.spec["subs"]:
                 for kind in KINDS.values():
-                    if kind.from_catalogue and kind.scope:
+                    if kind.backing is Backing.CATALOGUE and kind.scope:
                         for verb in ("get", "list"):
                             yield sub, kind.provider.name, "skus/*", verb, tenant, "*", "*"
 

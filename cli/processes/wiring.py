@@ -59,7 +59,7 @@ def command_dependencies(process: ProcessDependencies, config: Config) -> Comman
 
 def load_owned(process: ProcessDependencies) -> LoadOwned:
     async def load(resource: Resource) -> Mapping[Ref, Resource]:
-        make = KINDS[resource.ref.kind].owned
+        make = KINDS[resource.ref.kind].owned.members
         if make is None:
             return {}
         stem, members = make(resource)
@@ -72,7 +72,7 @@ def load_owned(process: ProcessDependencies) -> LoadOwned:
 def site_rules(config: Config) -> SiteRules:
     modes = msgspec.structs.asdict(config.references)
     pairs = [each.split("/") for each in config.deletion.cascades]
-    pairs += [[kind.name, each] for kind in KINDS.values() for each in kind.takes_along]
+    pairs += [[kind.name, each] for kind in KINDS.values() for each in kind.owned.cascades]
     return SiteRules(
         region=config.site.region,
         deferred=frozenset(name for name, mode in modes.items() if mode == "deferred"),

@@ -10,7 +10,7 @@ import msgspec
 from secaplane.command.rules.quotas import QuotaUsage
 from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.kinds import KINDS
-from secaplane.model.kind import Kind
+from secaplane.model.kind import Backing, Kind
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Json, Ref, Resource
 
@@ -121,7 +121,7 @@ async def _seen(cache: ResourceCache, ref: Ref) -> Resource | None:
 
 
 def _seldom(ref: Ref) -> bool:
-    return ref.kind in RARELY_CHANGED or KINDS[ref.kind].from_catalogue
+    return ref.kind in RARELY_CHANGED or KINDS[ref.kind].backing is Backing.CATALOGUE
 
 
 def _believed(cache: ResourceCache, parent: Ref) -> Resource | None:

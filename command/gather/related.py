@@ -47,7 +47,7 @@ async def load_related(
 
 
 async def _zones(dependencies: CommandDependencies, kind: Kind) -> Sequence[str] | None:
-    if not kind.zones:
+    if not kind.rules.zones:
         return None
     region = await dependencies.cache.recent(Ref("region", f"regions/{dependencies.site.region}"))
     return None if region is None or region.terminating else region.spec["availableZones"]

@@ -17,7 +17,7 @@ from secaplane.model.address import FORMATS
 from secaplane.model.document import encode
 from secaplane.model.errors import BrokenRule, Malformed, refuse_broken
 from secaplane.model.kind import Kind
-from secaplane.model.pointer import at, every, spelled
+from secaplane.model.pointer import at, every, pointer_to
 from secaplane.model.shape import Annotations, Extensions, Json, Labels, Wire
 
 PARTS_MAX = 64
@@ -64,7 +64,7 @@ class BodyReader:
         _refuse_crowds(sent)
         broken = [*broken, *self._foreign(kind, sent)]
         mine = {key: value for key, value in sent.items() if key not in ("metadata", "status")}
-        if kind.spec_optional and mine.get("spec") is None:
+        if kind.rules.optional and mine.get("spec") is None:
             mine["spec"] = {}
         found = _converted(_body(kind.name), mine, broken)
         spec = _plain(encode(found.spec))
@@ -92,7 +92,9 @@ class BodyReader:
         extensions = sent.get("extensions")
         if isinstance(extensions, dict):
             broken += [
-                BrokenRule("is no extension that this provider knows", spelled(("extensions", key)))
+                BrokenRule(
+                    "is no extension that this provider knows", pointer_to(("extensions", key))
+                )
                 for key in extensions
                 if key not in self._extensions
             ]
@@ -251,13 +253,15 @@ def _listed(errors: Iterable[Any]) -> Iterator[BrokenRule]:
             yield from _listed([deepest])
         elif error.validator == "required":
             missing = [key for key in error.validator_value if key not in error.instance]
-            yield from (BrokenRule("is required", spelled([*path, key])) for key in missing)
+            yield from (BrokenRule("is required", pointer_to([*path, key])) for key in missing)
         elif error.validator == "additionalProperties" and isinstance(error.validator_value, bool):
             known = error.schema.get("properties", {})
             unknown = [key for key in error.instance if key not in known]
-            yield from (BrokenRule("is not known here", spelled([*path, key])) for key in unknown)
+            yield from (
+                BrokenRule("is not known here", pointer_to([*path, key])) for key in unknown
+            )
         else:
-            yield BrokenRule(_worded(error), spelled(path))
+            yield BrokenRule(_worded(error), pointer_to(path))
 
 
 def _worded(error: Any) -> str:

@@ -113,8 +113,8 @@ def _recorded(
     shown = document(kind, resource, region=dependencies.region, verb="PUT")
     if handled.before is not None:
         shown["status"] = status(kind, handled.before)
-    if kind.sealed:
-        hidden = () if secrets else kind.secret_status
+    if kind.has_secrets:
+        hidden = () if secrets else kind.secrets.status
         for pointer in hidden:
             shown["status"].pop(pointer.removeprefix("/"), None)
         shown = dependencies.sealer.open_shown(kind, resource.ref, shown)
@@ -215,7 +215,7 @@ def _rights(dependencies: SubmitDependencies, caller: Caller, ref: Ref) -> Calle
 def _named_besides(kind: Kind, ids: Mapping[str, str]) -> list[Ref]:
     """What a path of a former version of the standard names and the resource does not lie in."""
     named = {each for each in ids if each != "name"}.difference(kind.scope)
-    collections = kind.also_below if named else ()
+    collections = kind.exposure.former_collections if named else ()
     return [ref for each in collections for ref in refs_within(each, ids) if ref.kind in named]
 
 

@@ -106,7 +106,7 @@ def act(context: DecisionContext, command: Act) -> AnyEvent:
 
 
 def refuse_reserved(context: DecisionContext) -> None:
-    reserved = context.kind.reserved
+    reserved = context.kind.exposure.reserved_prefix
     if reserved and context.ref.name.startswith(reserved):
         raise Conflict(f"names that begin with {reserved} are the system's; choose another")
 
@@ -114,7 +114,7 @@ def refuse_reserved(context: DecisionContext) -> None:
 def delete(context: DecisionContext, command: Delete) -> AnyEvent | None:
     """A second DELETE is nothing new, unless the first removal was refused: then it is tried
     again."""
-    if context.ref.name in context.kind.constants:
+    if context.ref.name in context.kind.exposure.builtin_names:
         refuse_reserved(context)
     resource = present(context)
     refuse_outdated(resource, command.expected)
@@ -242,8 +242,8 @@ def broken_rules(context: DecisionContext, old: Json | None, new: Json) -> list[
     place for the resource: below a parent that is absent, nothing is there."""
     kind = context.kind
     broken = [*_fixed(kind, old, new)]
-    if kind.check:
-        broken += kind.check(old, new, context.around)
+    if kind.rules.check:
+        broken += kind.rules.check(old, new, context.around)
     if not any(parent is None or parent.terminating for parent in context.parents.values()):
         broken += broken_zones(context, old, new)
         broken += broken_references(context, old, new)
@@ -251,12 +251,12 @@ def broken_rules(context: DecisionContext, old: Json | None, new: Json) -> list[
 
 
 def _fixed(kind: Kind, old: Json | None, new: Json) -> Iterator[BrokenRule]:
-    for pointer in kind.immutable if old is not None else ():
+    for pointer in kind.rules.immutable if old is not None else ():
         if at(old, pointer) != at(new, pointer):
             yield BrokenRule(
                 "cannot change after creation; delete and create anew", f"/spec{pointer}"
             )
-    for pointer in kind.set_once if old is not None else ():
+    for pointer in kind.rules.set_once if old is not None else ():
         former, wanted = at(old, pointer), at(new, pointer)
         if None not in (former, wanted) and former != wanted:
             yield BrokenRule("can be set once only; delete and create anew", f"/spec{pointer}")

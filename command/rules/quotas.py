@@ -52,7 +52,7 @@ def limits(tenant: Json, kind: Kind) -> dict[str, int]:
         return {}
     said = {what: most for what, most in quotas.items() if what != "resources"}
     said |= quotas.get("resources", {})
-    weighed = {weight.what for weight in kind.weighs}
+    weighed = {weight.quota for weight in kind.quota}
     return {
         what: most
         for what, most in said.items()
@@ -63,15 +63,15 @@ def limits(tenant: Json, kind: Kind) -> dict[str, int]:
 @cache
 def kinds_weighing_alike(kind: str) -> tuple[str, ...]:
     """The kinds that take of what this one takes of."""
-    whats = {weight.what for weight in KINDS[kind].weighs}
-    others = (k for k in KINDS.values() if any(weight.what in whats for weight in k.weighs))
+    whats = {weight.quota for weight in KINDS[kind].quota}
+    others = (k for k in KINDS.values() if any(weight.quota in whats for weight in k.quota))
     return tuple(sorted({kind, *(each.name for each in others)}))
 
 
 def skus_of(shares: Iterable[QuotaShare]) -> set[Ref]:
     """The SKUs whose specs say what those weigh."""
     found = ((KINDS[each.kind], each.sku) for each in shares if each.sku)
-    return {_sku(kind, name) for kind, name in found if any(w.of_sku for w in kind.weighs)}
+    return {_sku(kind, name) for kind, name in found if any(w.of_sku for w in kind.quota)}
 
 
 def _sku(kind: Kind, name: str) -> Ref:
@@ -87,11 +87,11 @@ def amounts(shares: Iterable[QuotaShare], skus: Specs) -> Counter[str]:
         found[kind.name] += each.number
         if each.sku:
             found[f"{kind.name}/{each.sku}"] += each.number
-        for weight in kind.weighs:
+        for weight in kind.quota:
             if not weight.of_sku:
-                found[weight.what] += each.amount
+                found[weight.quota] += each.amount
             elif each.sku and (spec := skus.get(_sku(kind, each.sku))) is not None:
-                found[weight.what] += each.number * (at(spec, weight.at) or 0)
+                found[weight.quota] += each.number * (at(spec, weight.at) or 0)
     return found
 
 

@@ -11,9 +11,9 @@ from secaplane.kinds import KINDS, SHARED_TENANT, log_ref, parents
 from secaplane.kinds.references import SpecReference, references_in
 from secaplane.model.address import is_address_or_cidr
 from secaplane.model.errors import BrokenRule
-from secaplane.model.kind import Kind, Link
+from secaplane.model.kind import Backing, Kind, Link
 from secaplane.model.pointer import at, every
-from secaplane.model.reference import spellings
+from secaplane.model.reference import collection_names
 from secaplane.model.shape import Json, Ref, Resource
 
 
@@ -23,7 +23,7 @@ def asked(ref: Ref, spec: Json, *, region: str, sees: Sees) -> list[Ref]:
     return [
         meant
         for pointing in references_in(ref, spec, region=region)
-        for link, meant in pointing.means
+        for link, meant in pointing.targets
         if link.strict and not there_anyway(ref, meant) and (open_to_all(ref, meant) or sees(meant))
     ]
 
@@ -40,7 +40,7 @@ def broken_references(
         if _may_be_absent(context, pointing):
             fine = _within_reach(context, pointing)
         else:
-            fine = any(_there(context, meant) for link, meant in pointing.means if link.strict)
+            fine = any(_there(context, meant) for link, meant in pointing.targets if link.strict)
         if not fine:
             wanted = " or ".join(name for link in pointing.links for name in link.to)
             yield BrokenRule(
@@ -52,7 +52,7 @@ def broken_references(
 def broken_zones(context: DecisionContext, old: Json | None, new: Json) -> Iterator[BrokenRule]:
     """Every zone of the new spec that the region does not have."""
     known = context.zones
-    for pointer in context.kind.zones if known is not None else ():
+    for pointer in context.kind.rules.zones if known is not None else ():
         zone = at(new, pointer)
         if zone not in (known or ()) and (old is None or zone != at(old, pointer)):
             zones = ", ".join(known or ())
@@ -61,7 +61,7 @@ def broken_zones(context: DecisionContext, old: Json | None, new: Json) -> Itera
 
 def bound(pointing: SpecReference, targets: dict[Ref, Resource | None]) -> Resource | None:
     """What a reference points to now, whatever its links ask; None where that is nothing."""
-    for _, meant in pointing.means:
+    for _, meant in pointing.targets:
         target = targets.get(log_ref(meant))
         if target is not None and not target.terminating:
             return target
@@ -69,7 +69,7 @@ def bound(pointing: SpecReference, targets: dict[Ref, Resource | None]) -> Resou
 
 
 def strict_links(pointing: SpecReference, deferred: frozenset[str]) -> list[Link]:
-    return [link for link in pointing.links if link.strict and link.switch not in deferred]
+    return [link for link in pointing.links if link.strict and link.deferrable_as not in deferred]
 
 
 def _changed(pointing: SpecReference, old: Json | None) -> bool:
@@ -86,20 +86,20 @@ def _may_be_absent(context: DecisionContext, pointing: SpecReference) -> bool:
         return True
     said = pointing.reference
     text = said if isinstance(said, str) else said["resource"]
-    if any(link.addresses for link in pointing.links) and is_address_or_cidr(text):
+    if any(link.allows_address for link in pointing.links) and is_address_or_cidr(text):
         return True
-    return any(link not in strict for link, _ in pointing.means)
+    return any(link not in strict for link, _ in pointing.targets)
 
 
 def _within_reach(context: DecisionContext, pointing: SpecReference) -> bool:
     """What is bound later is bound with nobody's rights, so what lies outside the resource's own
     workspace must be the caller's to get already, whether it is there or not."""
     ref = context.ref
-    if not pointing.means:
+    if not pointing.targets:
         return _incomplete(pointing)
     return any(
         _beside(ref, meant) or open_to_all(ref, meant) or context.rights.sees(meant)
-        for _, meant in pointing.means
+        for _, meant in pointing.targets
     )
 
 
@@ -107,11 +107,11 @@ def _incomplete(pointing: SpecReference) -> bool:
     """An address; or spelled as one of the kinds that can stand there, and something is missing."""
     said = pointing.reference
     text = said if isinstance(said, str) else said["resource"]
-    if any(link.addresses for link in pointing.links) and is_address_or_cidr(text):
+    if any(link.allows_address for link in pointing.links) and is_address_or_cidr(text):
         return True
     kinds = [KINDS[name] for link in pointing.links for name in link.to]
     collection = text.split("/")[-2:-1]
-    return not collection or any(collection[0] in spellings(kind) for kind in kinds)
+    return not collection or any(collection[0] in collection_names(kind) for kind in kinds)
 
 
 def _beside(ref: Ref, meant: Ref) -> bool:
@@ -131,13 +131,13 @@ def _there(context: DecisionContext, meant: Ref) -> bool:
 
 def there_anyway(ref: Ref, meant: Ref) -> bool:
     """What needs no look: constants, and what the resource itself lies in."""
-    return meant.name in KINDS[meant.kind].constants or meant in parents(ref)
+    return meant.name in KINDS[meant.kind].exposure.builtin_names or meant in parents(ref)
 
 
 def open_to_all(ref: Ref, meant: Ref) -> bool:
     """What everybody of a tenant may refer to: the catalogue, and what is shared with all."""
     kind: Kind = KINDS[meant.kind]
     tenant = meant.scope("tenants")
-    if kind.from_catalogue:
+    if kind.backing is Backing.CATALOGUE:
         return tenant in ("", SHARED_TENANT, ref.scope("tenants"))
-    return kind.shared and tenant == SHARED_TENANT
+    return kind.exposure.to_all_tenants and tenant == SHARED_TENANT

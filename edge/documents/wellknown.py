@@ -22,7 +22,7 @@ def body(base_url: str) -> Json:
     return {
         "version": "v1",
         "endpoints": [
-            {"provider": each.joined, "url": f"{base_url}/providers/{each.name}"}
+            {"provider": each.full_name, "url": f"{base_url}/providers/{each.name}"}
             for each in PROVIDERS.values()
             if each.name.startswith(NAMESPACE) and not each.regional
         ],

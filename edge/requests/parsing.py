@@ -19,7 +19,7 @@ from secaplane.model.errors import (
     ProblemSource,
     UnsupportedMediaType,
 )
-from secaplane.model.pointer import spelled
+from secaplane.model.pointer import pointer_to
 from secaplane.model.shape import Json
 
 NESTING_MAX = 64
@@ -218,7 +218,7 @@ def _broken_text(text: str, pointer: str) -> Iterator[BrokenRule]:
 
 def _shown(path: tuple[str | int, ...]) -> str:
     """The JSON pointer, without characters that an answer cannot hold."""
-    return spelled(path).replace("\0", "").encode("utf-8", "replace").decode()
+    return pointer_to(path).replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def _plain(value: Any) -> Any:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds.activitylog import PROVIDER
-from secaplane.model.kind import Kind
+from secaplane.model.kind import Backing, Kind
 from secaplane.model.shape import Wire
 
 
@@ -32,5 +32,5 @@ KIND = Kind(
     title="ActivityLog",
     collection="tenants/{tenant}/workspaces/{workspace}/activity-logs",
     spec=ActivityLogSpec,
-    recorded=False,
+    backing=Backing.VIEW,
 )

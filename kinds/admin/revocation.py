@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from secaplane.kinds.admin import PROVIDER
 from secaplane.kinds.authorization.role_assignment import Sub
 from secaplane.model.errors import BrokenRule
-from secaplane.model.kind import Kind, ParentsByKind
+from secaplane.model.kind import Backing, Kind, ParentsByKind, SpecRules
 from secaplane.model.shape import Json, Wire
 
 TokenId = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -45,6 +45,6 @@ KIND = Kind(
     title="Revocation",
     collection="revocations",
     spec=RevocationSpec,
-    check=one_or_the_other,
-    by_plugin=False,
+    rules=SpecRules(check=one_or_the_other),
+    backing=Backing.RECORD,
 )

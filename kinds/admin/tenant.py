@@ -10,7 +10,15 @@ import secaplane.kinds
 from secaplane.kinds.admin import PROVIDER
 from secaplane.kinds.authorization.role_assignment import Sub
 from secaplane.model.errors import BrokenRule
-from secaplane.model.kind import CompanionResource, Kind, ParentsByKind
+from secaplane.model.kind import (
+    Backing,
+    CompanionResource,
+    Exposure,
+    Kind,
+    Ownership,
+    ParentsByKind,
+    SpecRules,
+)
 from secaplane.model.shape import Json, Ref, Wire
 
 Most = Annotated[int, Meta(ge=0, le=1_000_000_000)]
@@ -58,9 +66,8 @@ KIND = Kind(
     title="Tenant",
     collection="tenants",
     spec=TenantSpec,
-    check=counts_what_there_is,
-    companion=administration,
-    deletable=False,
-    takes_along=("role", "role-assignment"),
-    by_plugin=False,
+    rules=SpecRules(check=counts_what_there_is),
+    backing=Backing.RECORD,
+    owned=Ownership(companion=administration, cascades=("role", "role-assignment")),
+    exposure=Exposure(deletable=False),
 )

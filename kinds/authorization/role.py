@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from secaplane.kinds.authorization import PROVIDER
 from secaplane.model.errors import BrokenRule
-from secaplane.model.kind import Kind, ParentsByKind
+from secaplane.model.kind import Backing, Exposure, Kind, ParentsByKind, SpecRules
 from secaplane.model.shape import Json, Wire
 
 VERSIONS = {
@@ -85,8 +85,7 @@ KIND = Kind(
     title="Role",
     collection="tenants/{tenant}/roles",
     spec=RoleSpec,
-    check=speaks_of_what_there_is,
-    reserved="seca.",
-    constants=SYSTEM_ROLES,
-    by_plugin=False,
+    rules=SpecRules(check=speaks_of_what_there_is),
+    backing=Backing.RECORD,
+    exposure=Exposure(reserved_prefix="seca.", builtin_names=SYSTEM_ROLES),
 )

@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds.authorization import PROVIDER
 from secaplane.model.errors import BrokenRule
-from secaplane.model.kind import Kind, Link, ParentsByKind
+from secaplane.model.kind import Backing, Kind, Link, ParentsByKind, SpecRules
 from secaplane.model.shape import Json, Wire
 
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -49,11 +49,16 @@ KIND = Kind(
     collection="tenants/{tenant}/role-assignments",
     spec=RoleAssignmentSpec,
     links=(
-        Link(at="/roles/*", to=("role",), switch="role_assignment_roles", drops=True),
-        Link(at="/scopes/*/tenants/*", to=("tenant",), all_of_them=True),
-        Link(at="/scopes/*/regions/*", to=("region",), all_of_them=True),
-        Link(at="/scopes/*/workspaces/*", to=("workspace",), strict=False, all_of_them=True),
+        Link(
+            at="/roles/*",
+            to=("role",),
+            deferrable_as="role_assignment_roles",
+            removed_with_target=True,
+        ),
+        Link(at="/scopes/*/tenants/*", to=("tenant",), allows_wildcard=True),
+        Link(at="/scopes/*/regions/*", to=("region",), allows_wildcard=True),
+        Link(at="/scopes/*/workspaces/*", to=("workspace",), strict=False, allows_wildcard=True),
     ),
-    check=names_no_more_than_can_be_judged,
-    by_plugin=False,
+    rules=SpecRules(check=names_no_more_than_can_be_judged),
+    backing=Backing.RECORD,
 )

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds.compute import PROVIDER
-from secaplane.model.kind import Kind, Link, QuotaWeight
+from secaplane.model.kind import DerivedStatus, Kind, Link, QuotaWeight, Secrets, SpecRules
 from secaplane.model.power import ACTIONS
 from secaplane.model.shape import PowerState, Reference, Status, Wire, Zone
 
@@ -47,18 +47,17 @@ KIND = Kind(
     collection="tenants/{tenant}/workspaces/{workspace}/instances",
     spec=InstanceSpec,
     status=InstanceStatus,
-    immutable=("/skuRef", "/zone"),
-    secret=("/userData",),
-    actions=tuple(ACTIONS),
-    zones=("/zone",),
+    rules=SpecRules(immutable=("/skuRef", "/zone"), zones=("/zone",)),
     links=(
         Link(at="/skuRef", to=("instance-sku",)),
-        Link(at="/bootVolume/deviceRef", to=("block-storage",), holds=True),
-        Link(at="/dataVolumes/*/deviceRef", to=("block-storage",), holds=True),
-        Link(at="/primaryNicRef", to=("nic",), holds=True),
-        Link(at="/additionalNicRefs/*", to=("nic",), holds=True),
+        Link(at="/bootVolume/deviceRef", to=("block-storage",), blocks_deletion=True),
+        Link(at="/dataVolumes/*/deviceRef", to=("block-storage",), blocks_deletion=True),
+        Link(at="/primaryNicRef", to=("nic",), blocks_deletion=True),
+        Link(at="/additionalNicRefs/*", to=("nic",), blocks_deletion=True),
         Link(at="/securityGroupRef", to=("security-group",)),
     ),
-    weighs=(QuotaWeight("cores", "/vCPU", of_sku=True), QuotaWeight("ramGB", "/ram", of_sku=True)),
-    first=lambda spec: {"powerState": "off"},
+    actions=tuple(ACTIONS),
+    secrets=Secrets(spec=("/userData",)),
+    quota=(QuotaWeight("cores", "/vCPU", of_sku=True), QuotaWeight("ramGB", "/ram", of_sku=True)),
+    derived=DerivedStatus(initial=lambda spec: {"powerState": "off"}),
 )

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds.compute import PROVIDER
-from secaplane.model.kind import Kind
+from secaplane.model.kind import Backing, Kind
 from secaplane.model.shape import Wire
 
 
@@ -31,5 +31,5 @@ KIND = Kind(
     title="Sku",
     collection="tenants/{tenant}/skus",
     spec=InstanceSkuSpec,
-    from_catalogue=True,
+    backing=Backing.CATALOGUE,
 )

@@ -6,7 +6,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds.kubernetes import PROVIDER
 from secaplane.model.address import AddressOrCidr, AnyCidr
-from secaplane.model.kind import Kind, Link
+from secaplane.model.kind import Kind, Link, Secrets, SpecRules
 from secaplane.model.shape import Reference, Status, Wire
 
 
@@ -31,7 +31,7 @@ KIND = Kind(
     collection="tenants/{tenant}/workspaces/{workspace}/clusters",
     spec=KubernetesClusterSpec,
     status=KubernetesClusterStatus,
-    immutable=("/skuRef",),
+    rules=SpecRules(immutable=("/skuRef",)),
     links=(Link(at="/skuRef", to=("kubernetes-cluster-sku",)),),
-    secret_status=("/kubeConfig",),
+    secrets=Secrets(status=("/kubeConfig",)),
 )

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from secaplane.kinds.kubernetes import PROVIDER
-from secaplane.model.kind import Kind
+from secaplane.model.kind import Backing, Kind
 from secaplane.model.shape import Wire
 
 Moment = Annotated[datetime, Meta(tz=True)]
@@ -26,5 +26,5 @@ KIND = Kind(
     title="Sku",
     collection="tenants/{tenant}/skus",
     spec=KubernetesClusterSkuSpec,
-    from_catalogue=True,
+    backing=Backing.CATALOGUE,
 )

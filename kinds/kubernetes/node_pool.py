@@ -9,7 +9,15 @@ from msgspec import UNSET, Meta, UnsetType
 from secaplane.kinds.kubernetes import PROVIDER
 from secaplane.kinds.storage.block_storage import GIGABYTES_MAX
 from secaplane.model.errors import BrokenRule
-from secaplane.model.kind import CompanionResource, Kind, Link, OwnedResources, ParentsByKind
+from secaplane.model.kind import (
+    CompanionResource,
+    Kind,
+    Link,
+    OwnedResources,
+    Ownership,
+    ParentsByKind,
+    SpecRules,
+)
 from secaplane.model.shape import Json, Ref, Reference, Resource, Status, Wire, Zone
 
 NODES_MAX = 1000
@@ -92,19 +100,20 @@ KIND = Kind(
     collection="tenants/{tenant}/workspaces/{workspace}/clusters/{cluster}/node-pools",
     spec=KubernetesNodePoolSpec,
     status=KubernetesNodePoolStatus,
-    immutable=(
-        "/nodeTemplate/skuRef",
-        "/nodeTemplate/zone",
-        "/nodeTemplate/rootVolume/skuRef",
+    rules=SpecRules(
+        immutable=(
+            "/nodeTemplate/skuRef",
+            "/nodeTemplate/zone",
+            "/nodeTemplate/rootVolume/skuRef",
+        ),
+        zones=("/nodeTemplate/zone",),
+        check=roots_are_volumes,
     ),
-    zones=("/nodeTemplate/zone",),
     links=(
         Link(at="/nodeTemplate/skuRef", to=("instance-sku",)),
         Link(at="/nodeTemplate/rootVolume/skuRef", to=("storage-sku",)),
         Link(at="/nodeTemplate/subnetRef", to=("subnet",)),
         Link(at="/nodeTemplate/securityGroupRef", to=("security-group",)),
     ),
-    check=roots_are_volumes,
-    owned=nodes,
-    owned_status=shown,
+    owned=Ownership(members=nodes, status=shown),
 )

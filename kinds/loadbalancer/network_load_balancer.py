@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds.loadbalancer import PROVIDER
 from secaplane.model.errors import BrokenRule
-from secaplane.model.kind import Kind, Link, ParentsByKind
+from secaplane.model.kind import Kind, Link, ParentsByKind, SpecRules
 from secaplane.model.shape import Json, Reference, Status, Wire
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -68,10 +68,15 @@ KIND = Kind(
     collection="tenants/{tenant}/workspaces/{workspace}/network-load-balancers",
     spec=NetworkLoadBalancerSpec,
     status=NetworkLoadBalancerStatus,
+    rules=SpecRules(check=frontends_differ),
     links=(
-        Link(at="/nicRef", to=("nic",), holds=True),
+        Link(at="/nicRef", to=("nic",), blocks_deletion=True),
         Link(at="/securityGroupRef", to=("security-group",)),
-        Link(at="/frontends/*/target/members/*", to=("nic",), follows=True, through="instance"),
+        Link(
+            at="/frontends/*/target/members/*",
+            to=("nic",),
+            affects_status=True,
+            shared_through="instance",
+        ),
     ),
-    check=frontends_differ,
 )

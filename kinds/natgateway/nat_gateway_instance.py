@@ -3,7 +3,7 @@
 from msgspec import UNSET, UnsetType
 
 from secaplane.kinds.natgateway import PROVIDER
-from secaplane.model.kind import Kind, Link
+from secaplane.model.kind import Kind, Link, SpecRules
 from secaplane.model.shape import Reference, Wire, Zone
 
 
@@ -20,10 +20,10 @@ KIND = Kind(
     title="InternetNatGatewayInstance",
     collection="tenants/{tenant}/workspaces/{workspace}/internet-nat-gateway-instances",
     spec=InternetNatGatewayInstanceSpec,
-    zones=("/zone",),
+    rules=SpecRules(zones=("/zone",)),
     links=(
-        Link(at="/publicIpRef", to=("public-ip",), holds=True),
-        Link(at="/nicRef", to=("nic",), holds=True),
+        Link(at="/publicIpRef", to=("public-ip",), blocks_deletion=True),
+        Link(at="/nicRef", to=("nic",), blocks_deletion=True),
         Link(at="/securityGroupRef", to=("security-group",)),
     ),
 )

@@ -6,7 +6,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds.network import PROVIDER
 from secaplane.model.address import Cidr4, Cidr6
-from secaplane.model.kind import Kind, Link
+from secaplane.model.kind import DerivedStatus, Kind, Link, SpecRules
 from secaplane.model.shape import Reference, Status, Wire
 
 
@@ -38,10 +38,12 @@ KIND = Kind(
     collection="tenants/{tenant}/workspaces/{workspace}/networks",
     spec=NetworkSpec,
     status=NetworkStatus,
-    immutable=("/skuRef",),
+    rules=SpecRules(immutable=("/skuRef",)),
     links=(Link(at="/skuRef", to=("network-sku",)),),
-    first=lambda spec: {
-        "cidr": spec["cidr"],
-        "additionalCidrs": spec.get("additionalCidrs", []),
-    },
+    derived=DerivedStatus(
+        initial=lambda spec: {
+            "cidr": spec["cidr"],
+            "additionalCidrs": spec.get("additionalCidrs", []),
+        }
+    ),
 )

@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from secaplane.kinds.network import PROVIDER
-from secaplane.model.kind import Kind
+from secaplane.model.kind import Backing, Kind
 from secaplane.model.shape import Wire
 
 
@@ -22,5 +22,5 @@ KIND = Kind(
     title="Sku",
     collection="tenants/{tenant}/skus",
     spec=NetworkSkuSpec,
-    from_catalogue=True,
+    backing=Backing.CATALOGUE,
 )

@@ -6,7 +6,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds.network import PROVIDER
 from secaplane.model.address import Address
-from secaplane.model.kind import Kind, Link
+from secaplane.model.kind import Kind, Link, SpecRules
 from secaplane.model.shape import Reference, Status, Wire
 
 References = Annotated[tuple[Reference, ...], Meta(max_length=16)]
@@ -34,15 +34,15 @@ KIND = Kind(
     collection="tenants/{tenant}/workspaces/{workspace}/nics",
     spec=NicSpec,
     status=NicStatus,
-    set_once=("/skuRef",),
+    rules=SpecRules(set_once=("/skuRef",)),
     links=(
-        Link(at="/subnetRef", to=("subnet",), holds=True),
+        Link(at="/subnetRef", to=("subnet",), blocks_deletion=True),
         Link(
             at="/publicIpRefs/*",
             to=("public-ip",),
-            switch="nic_public_ips",
-            holds=True,
-            follows=True,
+            deferrable_as="nic_public_ips",
+            blocks_deletion=True,
+            affects_status=True,
         ),
         Link(at="/securityGroupRefs/*", to=("security-group",)),
         Link(at="/skuRef", to=("network-sku",)),

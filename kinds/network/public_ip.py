@@ -7,7 +7,7 @@ from msgspec import UNSET, UnsetType
 from secaplane.kinds.network import PROVIDER
 from secaplane.model.address import IpVersion, MaybeAddress, version
 from secaplane.model.errors import BrokenRule
-from secaplane.model.kind import Kind, ParentsByKind
+from secaplane.model.kind import DerivedStatus, Kind, ParentsByKind, SpecRules
 from secaplane.model.shape import Json, Reference, Status, Wire
 
 
@@ -38,6 +38,6 @@ KIND = Kind(
     collection="tenants/{tenant}/workspaces/{workspace}/public-ips",
     spec=PublicIpSpec,
     status=PublicIpStatus,
-    check=is_of_its_version,
-    attachable=True,
+    rules=SpecRules(check=is_of_its_version),
+    derived=DerivedStatus(attached_to=True),
 )

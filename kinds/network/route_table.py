@@ -36,14 +36,14 @@ KIND = Kind(
         Link(
             at="/routes/*/targetRef",
             to=("internet-gateway", "nat-gateway-instance"),
-            follows=True,
+            affects_status=True,
         ),
         Link(
             at="/routes/*/targetRef",
             to=("instance",),
             strict=False,
-            addresses=True,
-            follows=True,
+            allows_address=True,
+            affects_status=True,
         ),
     ),
 )

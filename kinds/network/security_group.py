@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 from secaplane.kinds.network import PROVIDER
 from secaplane.kinds.network.security_group_rule import SOURCES, SecurityGroupRuleSpec, broken_in
 from secaplane.model.errors import BrokenRule
-from secaplane.model.kind import Kind, Link, ParentsByKind
+from secaplane.model.kind import Kind, Link, ParentsByKind, SpecRules
 from secaplane.model.shape import Json, PartStatus, Reference, Status, Wire
 
 RULES_MAX = 500
@@ -41,9 +41,9 @@ KIND = Kind(
     collection="tenants/{tenant}/workspaces/{workspace}/security-groups",
     spec=SecurityGroupSpec,
     status=SecurityGroupStatus,
+    rules=SpecRules(check=each_rule_fits_together),
     links=(
-        Link(at="/ruleRefs/*", to=("security-group-rule",), follows=True),
-        Link(at="/rules/*/sourceRef/*", to=SOURCES, strict=False, addresses=True),
+        Link(at="/ruleRefs/*", to=("security-group-rule",), affects_status=True),
+        Link(at="/rules/*/sourceRef/*", to=SOURCES, strict=False, allows_address=True),
     ),
-    check=each_rule_fits_together,
 )

@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 from secaplane.kinds.network import PROVIDER
 from secaplane.model.address import IpVersion
 from secaplane.model.errors import BrokenRule
-from secaplane.model.kind import Kind, Link, ParentsByKind
+from secaplane.model.kind import Kind, Link, ParentsByKind, SpecRules
 from secaplane.model.shape import Annotations, Json, Reference, Wire
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -68,6 +68,6 @@ KIND = Kind(
     title="SecurityGroupRule",
     collection="tenants/{tenant}/workspaces/{workspace}/security-group-rules",
     spec=SecurityGroupRuleSpec,
-    links=(Link(at="/sourceRef/*", to=SOURCES, strict=False, addresses=True),),
-    check=fits_together,
+    rules=SpecRules(check=fits_together),
+    links=(Link(at="/sourceRef/*", to=SOURCES, strict=False, allows_address=True),),
 )

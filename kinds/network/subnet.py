@@ -8,7 +8,7 @@ from secaplane.kinds.network import PROVIDER
 from secaplane.kinds.network.network import Cidr
 from secaplane.model.address import Network, automatic, network
 from secaplane.model.errors import BrokenRule
-from secaplane.model.kind import Kind, Link, ParentsByKind
+from secaplane.model.kind import Kind, Link, ParentsByKind, SpecRules
 from secaplane.model.shape import Json, Reference, Resource, Status, Wire, Zone
 
 
@@ -75,12 +75,11 @@ KIND = Kind(
     collection="tenants/{tenant}/workspaces/{workspace}/networks/{network}/subnets",
     spec=SubnetSpec,
     status=SubnetStatus,
-    immutable=("/zone",),
-    set_once=("/skuRef",),
-    zones=("/zone",),
+    rules=SpecRules(
+        immutable=("/zone",), set_once=("/skuRef",), zones=("/zone",), check=lies_in_its_network
+    ),
     links=(
         Link(at="/routeTableRef", to=("routing-table",)),
         Link(at="/skuRef", to=("network-sku",)),
     ),
-    check=lies_in_its_network,
 )

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds.objectstorage import PROVIDER
-from secaplane.model.kind import Kind
+from secaplane.model.kind import Exposure, Kind, Secrets
 from secaplane.model.shape import Status
 
 
@@ -20,8 +20,8 @@ KIND = Kind(
     name="object-storage-account",
     title="Account",
     collection="tenants/{tenant}/accounts",
-    also_below=("tenants/{tenant}/workspaces/{workspace}/accounts",),
     spec=dict[str, Any],
     status=ObjectStorageAccountStatus,
-    secret_status=("/secretKey",),
+    secrets=Secrets(status=("/secretKey",)),
+    exposure=Exposure(former_collections=("tenants/{tenant}/workspaces/{workspace}/accounts",)),
 )

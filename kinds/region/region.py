@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from secaplane.kinds.region import PROVIDER
-from secaplane.model.kind import Kind
+from secaplane.model.kind import Backing, Kind
 from secaplane.model.shape import Wire, Zone
 
 
@@ -26,5 +26,5 @@ KIND = Kind(
     title="Region",
     collection="regions",
     spec=RegionSpec,
-    from_catalogue=True,
+    backing=Backing.CATALOGUE,
 )

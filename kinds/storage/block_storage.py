@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds.storage import PROVIDER
 from secaplane.model.errors import BrokenRule
-from secaplane.model.kind import Kind, Link, ParentsByKind, QuotaWeight
+from secaplane.model.kind import DerivedStatus, Kind, Link, ParentsByKind, QuotaWeight, SpecRules
 from secaplane.model.shape import Json, Reference, Status, Wire
 
 GIGABYTES_MAX = 1_000_000
@@ -40,13 +40,11 @@ KIND = Kind(
     collection="tenants/{tenant}/workspaces/{workspace}/block-storages",
     spec=BlockStorageSpec,
     status=BlockStorageStatus,
-    immutable=("/skuRef",),
+    rules=SpecRules(immutable=("/skuRef",), check=sizes_only_grow),
     links=(
         Link(at="/skuRef", to=("storage-sku",)),
         Link(at="/sourceImageRef", to=("image",)),
     ),
-    check=sizes_only_grow,
-    weighs=(QuotaWeight("volumeGB", "/sizeGB"),),
-    attachable=True,
-    first=lambda spec: {"sizeGB": spec["sizeGB"]},
+    quota=(QuotaWeight("volumeGB", "/sizeGB"),),
+    derived=DerivedStatus(initial=lambda spec: {"sizeGB": spec["sizeGB"]}, attached_to=True),
 )

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds.storage import PROVIDER
-from secaplane.model.kind import Kind, Link
+from secaplane.model.kind import Exposure, Kind, Link
 from secaplane.model.shape import Reference, Status, Wire
 
 
@@ -29,13 +29,13 @@ KIND = Kind(
     collection="tenants/{tenant}/images",
     spec=ImageSpec,
     status=ImageStatus,
-    shared=True,
     links=(
         Link(
             at="/blockStorageRef",
             to=("block-storage",),
-            switch="image_block_storage",
-            follows=True,
+            deferrable_as="image_block_storage",
+            affects_status=True,
         ),
     ),
+    exposure=Exposure(to_all_tenants=True),
 )

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from secaplane.kinds.storage import PROVIDER
-from secaplane.model.kind import Kind
+from secaplane.model.kind import Backing, Kind
 from secaplane.model.shape import Wire
 
 
@@ -22,5 +22,5 @@ KIND = Kind(
     title="Sku",
     collection="tenants/{tenant}/skus",
     spec=StorageSkuSpec,
-    from_catalogue=True,
+    backing=Backing.CATALOGUE,
 )

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds.workspace import PROVIDER
-from secaplane.model.kind import CompanionResource, Kind
+from secaplane.model.kind import CompanionResource, DerivedStatus, Kind, Ownership, SpecRules
 from secaplane.model.shape import Json, Ref, Status
 
 
@@ -32,7 +32,7 @@ KIND = Kind(
     collection="tenants/{tenant}/workspaces",
     spec=dict[str, Any],
     status=WorkspaceStatus,
-    spec_optional=True,
-    counting=True,
-    companion=administration,
+    rules=SpecRules(optional=True),
+    owned=Ownership(companion=administration),
+    derived=DerivedStatus(resource_count=True),
 )

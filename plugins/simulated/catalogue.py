@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from secaplane.kinds import KINDS
+from secaplane.model.kind import Backing
 from secaplane.model.shape import Labels, Zone
 from secaplane.plugins import CatalogueEntry
 
@@ -49,7 +50,7 @@ def read(file: Path) -> Catalogue:
 
 
 def _skus(file: Path, kind: str, written: Any) -> list[CatalogueEntry]:
-    if kind not in KINDS or not KINDS[kind].from_catalogue:
+    if kind not in KINDS or KINDS[kind].backing is not Backing.CATALOGUE:
         raise ValueError(f"{file}: [[{kind}]] is no kind that a cloud can offer")
     offers: list[CatalogueEntry] = []
     for number, each in enumerate(written):

@@ -32,7 +32,7 @@ def held_address(where: str, text: str) -> HeldRange:
     return HeldRange(space(where, address.version), int(address), int(address))
 
 
-def spelled(number: int, version: int) -> str:
+def address_text(number: int, version: int) -> str:
     return str(IPv4Address(number) if version == 4 else IPv6Address(number))
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from secaplane.kinds import KINDS
+from secaplane.model.kind import Backing
 from secaplane.model.shape import Json
 from secaplane.policy.grants.patterns import EVERY, covering, including, names_item
 from secaplane.policy.grants.system_roles import READ, SYSTEM_ROLES
@@ -19,7 +20,9 @@ STANDARD = "seca."
 """The prefix of the providers that roles can name. Secaplane's own provider (tenants, revocations)
 is granted by the configuration alone."""
 ADMIN_PROVIDER = KINDS["tenant"].provider.name
-_OFFERING = sorted({k.provider.name for k in KINDS.values() if k.from_catalogue and k.scope})
+_OFFERING = sorted(
+    {k.provider.name for k in KINDS.values() if k.backing is Backing.CATALOGUE and k.scope}
+)
 
 
 class AccessRequest(msgspec.Struct, frozen=True):

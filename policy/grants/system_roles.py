@@ -37,7 +37,7 @@ EXTENSIONS = tuple(name for name in PROVIDERS if name.startswith("seca.") and na
 
 def _permission(provider: str, verbs: Sequence[str]) -> Json:
     return {
-        "provider": PROVIDERS[provider].joined,
+        "provider": PROVIDERS[provider].full_name,
         "resources": list(RESOURCES.get(provider, ("*",))),
         "verb": list(verbs),
     }

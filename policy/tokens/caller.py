@@ -18,7 +18,7 @@ import msgspec
 from jwt.utils import base64url_decode
 
 from secaplane.model.errors import Unauthenticated
-from secaplane.model.events import OWN_SUBS
+from secaplane.model.events import RESERVED_SUBS
 from secaplane.policy.tokens.keys import IssuerKeys
 from secaplane.policy.tokens.revocations import Revocations
 
@@ -131,7 +131,7 @@ class TokenVerifier:
         if len(token_id) > TOKEN_ID_LENGTH_MAX or not _writable(token_id):
             raise Unauthenticated("the token's jti is not a valid id")
         caller = Caller(keys.issuer.issuer, keys.issuer.prefix + sub, token_id)
-        if caller.sub in OWN_SUBS:
+        if caller.sub in RESERVED_SUBS:
             raise Unauthenticated("the token's sub is reserved for the control plane")
         if self._prefix_of(caller.sub) != keys.issuer.prefix:
             raise Unauthenticated("the token's sub has the prefix of another issuer")

@@ -1,4 +1,4 @@
-"""A trusted issuer of tokens, as the configuration describes it."""
+"""A token issuer, as configured."""
 
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -7,59 +7,61 @@ import msgspec
 
 ALGORITHMS = ("ES256", "RS256", "EdDSA")
 SHARED = "HS256"
-"""Signs with a secret that the issuer shares: everyone who can verify a token can make one."""
+"""Signs with a shared secret: a party that can verify a token can create one."""
 KNOWN = (*ALGORITHMS, "ES384", "ES512", "RS384", "RS512", "PS256", "PS384", "PS512", SHARED)
 WEB = ("https", "http")
 REFRESH_S, STALE_S = 300.0, 24 * 3600.0
-"""How often keys are fetched, and how long they stay valid while fetching fails."""
+"""Interval between fetches of keys, and validity of fetched keys while a fetch fails."""
 REFETCH_INTERVAL_S = 2.0
-"""Tokens with unknown keys cause a fetch at most this often, however many arrive."""
+"""Least interval between fetches that tokens with unknown keys cause, however many there are."""
 
 
 class Issuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An issuer whose tokens are accepted.
+    """A token issuer.
 
     Raises:
-        ValueError: its settings contradict each other, or are not safe.
+        ValueError: the settings contradict each other, or are not safe.
     """
 
     issuer: str
+    """The `iss` of its tokens."""
     keys: str = ""
-    """JWKS (RFC 7517): its URL, or the path of a file; empty: found by OpenID Connect Discovery."""
+    """JWKS (RFC 7517): its URL, or the path of a file, which is read again every 5 s. Empty: found
+    by OpenID Connect Discovery."""
     prefix: str = ""
+    """Put before the subs of its callers; every issuer but one needs its own."""
     audience: str = ""
+    """The `aud` that its tokens must carry. Empty: not checked."""
     algorithms: tuple[str, ...] = ALGORITHMS
+    """Accepted signature algorithms."""
     secret: str = ""
     """Path of a file with the shared secret of HS256; then there are no other keys."""
     plain_http: bool = False
-    """Keys may be fetched over http from another machine, where the network is trusted."""
+    """Accept keys over http from other machines. Safe only where no other party can answer."""
 
     def __post_init__(self) -> None:
-        unknown = sorted({*self.algorithms}.difference(KNOWN))
-        if not self.algorithms or unknown:
+        strange = sorted({*self.algorithms}.difference(KNOWN))
+        if not self.algorithms or strange:
             raise ValueError(f"algorithms are among {', '.join(KNOWN)}")
         if (SHARED in self.algorithms or self.secret) and (
             self.algorithms != (SHARED,) or not self.secret or self.keys
         ):
-            raise ValueError(
-                f'{SHARED} excludes everything else: algorithms = ["{SHARED}"], a secret, no keys'
-            )
+            raise ValueError(f'{SHARED} stands alone: algorithms = ["{SHARED}"], a secret, no keys')
         if self.url:
             refuse_unsafe(self.url, plain_http=self.plain_http)
 
     @property
     def file(self) -> str:
-        """Path of the file with the secret or the keys; empty where there is none."""
+        """The file of keys or secret, if there is one."""
         return self.secret or ("" if on_web(self.keys) else self.keys)
 
     @property
     def discovered(self) -> bool:
-        """Whether the keys' URL is found by OpenID Connect Discovery."""
         return not self.keys and not self.secret
 
     @property
     def url(self) -> str:
-        """The URL that is fetched first; empty where a file is read."""
+        """The URL that is fetched first; empty where keys are in a file."""
         if self.discovered:
             return f"{self.issuer.rstrip('/')}/.well-known/openid-configuration"
         return "" if self.file else self.keys
@@ -70,18 +72,16 @@ def on_web(keys: str) -> bool:
 
 
 def refuse_unsafe(url: str, *, plain_http: bool) -> None:
-    """Require https, or http to this machine (with `plain_http`: to any).
+    """Refuses a URL that is neither https nor http on loopback.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: the URL is not safe.
     """
     parts = urlsplit(url)
     if parts.scheme not in WEB or not parts.hostname or parts.username is not None:
         raise ValueError("keys come from a file, or from https://")
     if parts.scheme == "http" and not (plain_http or loopback(parts.hostname)):
-        raise ValueError(
-            "keys come over https; over http only from this machine, or with plain_http = true"
-        )
+        raise ValueError("keys come over https; over http only from loopback or with plain_http")
 
 
 def loopback(host: str) -> bool:

@@ -40,7 +40,7 @@ def _lives(resource: Resource | None) -> int:
 def _counted_in(kind: str, collection: str) -> tuple[str, ...]:
     """The same for all that lie side by side."""
     above = parents(Ref(kind, f"{collection}/-"))
-    return tuple(each.path for each in above if KINDS[each.kind].counting)
+    return tuple(each.path for each in above if KINDS[each.kind].derived.resource_count)
 
 
 async def forget(tx: Tx, ref: Ref) -> None:

@@ -36,17 +36,19 @@ _ATTACHED = f"""(
 )"""
 _INSIDE = "coalesce((select inside from counts where path = r.path), 0)"
 OF_ANY_KIND = f"""
-    case when r.kind in ({_names(lambda kind: kind.attachable)}) and not r.gone
+    case when r.kind in ({_names(lambda kind: kind.derived.attached_to)}) and not r.gone
         then {_ATTACHED} end,
-    case when r.kind in ({_names(lambda kind: kind.counting)}) and not r.gone then {_INSIDE} end
+    case when r.kind in ({_names(lambda kind: kind.derived.resource_count)}) and not r.gone
+        then {_INSIDE} end
 """
 """Two columns of a SELECT from `resources as r`: the path of the instance, and the number."""
 
 
 def derived(kind: str) -> str:
     """The same for rows of one kind."""
-    attached = f"case when not r.gone then {_ATTACHED} end" if KINDS[kind].attachable else "null"
-    inside = f"case when not r.gone then {_INSIDE} end" if KINDS[kind].counting else "null"
+    shows = KINDS[kind].derived
+    attached = f"case when not r.gone then {_ATTACHED} end" if shows.attached_to else "null"
+    inside = f"case when not r.gone then {_INSIDE} end" if shows.resource_count else "null"
     return f"{attached}::text, {inside}::bigint"
 
 
@@ -68,7 +70,7 @@ def _reference(ref: Ref) -> dict[str, str]:
     kind = KINDS[ref.kind]
     return {
         "resource": kind.resource(ref.path),
-        "provider": kind.provider.joined,
+        "provider": kind.provider.full_name,
         "tenant": ref.scope("tenants"),
         "workspace": ref.scope("workspaces"),
     }

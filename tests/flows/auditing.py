@@ -1,4 +1,4 @@
-"""A control plane of its own without reconcilers, and its security audit stream."""
+"""A control plane without reconcilers, and the entries of its security audit stream."""
 
 import asyncio
 import os
@@ -21,12 +21,14 @@ from tests.flows.client import Client, client_of
 from tests.servers import STREAM, connected
 
 PROCESSES = ("serve", "projector")
-KEPT_S_MAX = 60.0
+CONDITION_S_MAX = 60.0
 POLL_S = 0.05
 
 
 @dataclass(frozen=True)
-class Watched:
+class AuditedPlane:
+    """A running control plane, its administrator as client, and readers of its audit stream."""
+
     house: DevPlane
     children: Supervisor
     client: Client
@@ -41,34 +43,35 @@ class Watched:
             return [decode(each) async for each in stream.read()]
 
     async def settled(self) -> list[Entry]:
-        """The stored entries, when none is pending."""
+        """Every entry, read when none is pending."""
         await self.until(lambda ready: bool(ready["details"]["audit"]["pending"] == 0))
         return await self.entries()
 
-    async def until(self, so: Callable[[Any], bool]) -> None:
-        """Wait for a condition of the readiness."""
+    async def until(self, condition: Callable[[Any], bool]) -> None:
+        """Poll `/readyz` until the condition holds for its body."""
         ready = None
         try:
-            async with asyncio.timeout(KEPT_S_MAX):
+            async with asyncio.timeout(CONDITION_S_MAX):
                 while True:
                     ready = await self.ready()
-                    if so(ready):
+                    if condition(ready):
                         return
                     await asyncio.sleep(POLL_S)
         except TimeoutError as error:
-            raise AssertionError(f"readiness stays {ready}") from error
+            raise AssertionError(f"/readyz is still {ready}") from error
 
     async def figures(self) -> dict[str, int]:
-        """As readiness shows them."""
-        found: dict[str, int] = (await self.ready())["details"]["audit"]
-        return found
+        """The counters of the audit writer, as `/readyz` shows them."""
+        counters: dict[str, int] = (await self.ready())["details"]["audit"]
+        return counters
 
     async def ready(self) -> dict[str, Any]:
-        found: dict[str, Any] = (await self.client.get("/readyz", token=None)).json
-        return found
+        """The body of `/readyz`."""
+        body: dict[str, Any] = (await self.client.get("/readyz", token=None)).json
+        return body
 
     async def shown(self, *arguments: str) -> tuple[int, list[str], str]:
-        """The exit code, output and errors of `secaplane audit entries`."""
+        """Run `secaplane audit entries`: exit status, lines of stdout, stderr."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",
@@ -84,13 +87,13 @@ class Watched:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        printed, complaint = await process.communicate()
-        return process.returncode or 0, printed.decode().splitlines(), complaint.decode()
+        stdout, stderr = await process.communicate()
+        return process.returncode or 0, stdout.decode().splitlines(), stderr.decode()
 
 
 @asynccontextmanager
-async def watched(**settings: Any) -> AsyncIterator[Watched]:
-    """With sections of a configuration."""
+async def audited_plane(**settings: Any) -> AsyncIterator[AuditedPlane]:
+    """Start one with these sections of the configuration."""
     config = msgspec.convert(settings, Config)
     with tempfile.TemporaryDirectory(prefix="secaplane-tests-") as folder:
         async with Supervisor(Path(folder) / "logs") as children:
@@ -103,8 +106,8 @@ async def watched(**settings: Any) -> AsyncIterator[Watched]:
             await house.bring_tenant()
             token = house.token(house.config.dev.administrator)
             async with client_of(house.url, token) as client:
-                yield Watched(house, children, client)
+                yield AuditedPlane(house, children, client)
 
 
-def of(entries: Sequence[Entry], sort: str, sub: str = "") -> list[Entry]:
-    return [each for each in entries if each.type == sort and each.caller.sub == sub]
+def entries_of(entries: Sequence[Entry], type_: str, sub: str = "") -> list[Entry]:
+    return [each for each in entries if each.type == type_ and each.caller.sub == sub]

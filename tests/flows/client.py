@@ -1,4 +1,4 @@
-"""A caller of a house over HTTP, and what it is usually asked for."""
+"""HTTP client of the control plane for the flow tests, with the bodies that many of them send."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -16,7 +16,7 @@ from secaplane.kinds import KINDS
 from secaplane.model.shape import Json
 
 OWN = ""
-"""Instead of a token: the client's own. None sends no token at all."""
+"""In place of a token: send the client's own. `None` sends no token."""
 REACHED_S_MAX = 30.0
 POLL_S = 0.02
 JSON = "application/json"
@@ -26,7 +26,7 @@ VOLUME: Json = {"labels": {"env": "demo"}, "spec": {"sizeGB": 10, "skuRef": SKU}
 READS: Json = {
     "permissions": [{"provider": "seca.storage/v1", "resources": ["images/*"], "verb": ["get"]}]
 }
-"""A role that reads images."""
+"""A role that allows reading images."""
 INSTANCE: Json = {
     "spec": {
         "skuRef": {"resource": "skus/seca.dxs"},
@@ -37,7 +37,7 @@ INSTANCE: Json = {
 
 
 def at(kind: str, name: str = "", /, **ids: str) -> str:
-    """The path of a resource, or of a collection if no name is given."""
+    """The URL path of a resource, or of a collection if no name is given."""
     return KINDS[kind].url.format_map({"tenant": "demo"} | ids) + (f"/{name}" if name else "")
 
 
@@ -58,23 +58,23 @@ class Answer:
 
     @property
     def history(self) -> list[str]:
-        """The states of its conditions, newest first."""
+        """The states of the conditions, newest first."""
         return [each["state"] for each in self.json["status"]["conditions"]]
 
     @property
     def names(self) -> list[str]:
-        """Of the items of a list."""
+        """The names of the items of a list."""
         return [item["metadata"]["name"] for item in self.json["items"]]
 
 
 class Client:
-    """One caller, who may also speak with another's token. Paths are sent as they are written."""
+    """One caller; each request may use another token instead. Paths are sent unchanged."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str, token: str | None) -> None:
         self._session, self._url, self._token = session, url, token
 
     def by(self, token: str | None) -> "Client":
-        """The same door, another caller."""
+        """A client of the same control plane with another caller's token."""
         return Client(self._session, self._url, token)
 
     async def get(self, path: str, *, token: str | None = OWN, **headers: str) -> Answer:
@@ -104,7 +104,8 @@ class Client:
         headers: Mapping[str, str] | None = None,
         data: bytes | BytesIO | AsyncIterator[bytes] | None = None,
     ) -> Answer:
-        """Underscores in the names of headers stand for hyphens, so that they can be keywords."""
+        """Send one request. Underscores in header names are sent as hyphens, so that headers can be
+        keyword arguments."""
         sent = {name.replace("_", "-"): value for name, value in (headers or {}).items()}
         bearer = self._token if token == OWN else token
         if bearer is not None:
@@ -119,21 +120,21 @@ class Client:
         ) as response:
             return Answer(response.status, response.headers, await response.read())
 
-    async def until(self, path: str, so: Callable[[Answer], bool]) -> Answer:
-        """GET until it is so."""
+    async def until(self, path: str, condition: Callable[[Answer], bool]) -> Answer:
+        """GET again and again until the condition holds, for at most REACHED_S_MAX seconds."""
         answer = None
         try:
             async with asyncio.timeout(REACHED_S_MAX):
                 while True:
                     answer = await self.get(path)
-                    if so(answer):
+                    if condition(answer):
                         return answer
                     await asyncio.sleep(POLL_S)
         except TimeoutError as error:
-            raise AssertionError(f"{path} stays {answer}") from error
+            raise AssertionError(f"{path} is still {answer}") from error
 
     async def back(self) -> None:
-        """Wait until the house answers reads and writes again, after a part of it died."""
+        """Wait until the control plane accepts writes again after one of its processes died."""
         async with asyncio.timeout(REACHED_S_MAX):
             while True:
                 await asyncio.sleep(POLL_S)
@@ -148,7 +149,7 @@ class Client:
         return await self.until(path, lambda answer: answer.status == 404)
 
     async def made(self, path: str, body: object) -> Answer:
-        """PUT, and GET until it is active."""
+        """PUT a resource, then GET until it is active."""
         answer = await self.put(path, body)
         assert answer.status in (200, 201), answer
         return await self.active(path)

@@ -1,4 +1,4 @@
-"""A house that is hurt: who is killed or stopped, and what can be seen of it from outside."""
+"""Faults in a running control plane: kill or stop its processes, and observe it from outside."""
 
 import asyncio
 import os
@@ -25,32 +25,34 @@ from tests.flows.simulated_site import Site
 from tests.servers import STREAM, connected
 from tests.stand import Stand
 
-SO_S_MAX = 60.0
+CONDITION_S_MAX = 60.0
 POLL_S = 0.02
 
 
-async def until(so: Callable[[], Awaitable[bool]], what: str, *, seconds: float = SO_S_MAX) -> None:
-    """Asked again and again, for a bounded while; who is away is asked again."""
+async def until(
+    condition: Callable[[], Awaitable[bool]], what: str, *, seconds: float = CONDITION_S_MAX
+) -> None:
+    """Poll a condition for a bounded time; an unavailable log or database counts as false."""
     try:
         async with asyncio.timeout(seconds):
             while True:
-                if await _said(so):
+                if await _holds(condition):
                     return
                 await asyncio.sleep(POLL_S)
     except TimeoutError as error:
-        raise AssertionError(f"it never came to this: {what}") from error
+        raise AssertionError(f"not reached in {seconds:.0f} s: {what}") from error
 
 
-async def _said(so: Callable[[], Awaitable[bool]]) -> bool:
+async def _holds(condition: Callable[[], Awaitable[bool]]) -> bool:
     try:
-        return await so()
+        return await condition()
     except (OSError, LogUnavailable, asyncpg.PostgresError, asyncpg.InterfaceError):
         return False
 
 
 async def taken(client: Client, path: str, body: object) -> Answer:
-    """A PUT, tried again while the log is away, as a caller is told to."""
-    async with asyncio.timeout(SO_S_MAX):
+    """PUT, retried while the log is unavailable (503), as the Retry-After header asks for."""
+    async with asyncio.timeout(CONDITION_S_MAX):
         while True:
             answer = await client.put(path, body)
             if answer.status != 503:
@@ -60,7 +62,7 @@ async def taken(client: Client, path: str, body: object) -> Answer:
 
 
 class Scene:
-    """A stand, and all that looks at it from outside: caller, log, tables, cloud."""
+    """A running control plane with everything a test observes it by: client, log, tables, cloud."""
 
     def __init__(self, stand: Stand, client: Client, log: JetStreamLog, site: Site) -> None:
         self.stand, self.client, self.log, self.site = stand, client, log, site
@@ -70,7 +72,7 @@ class Scene:
         return self.stand.children.pid(name)
 
     async def kill(self, name: str) -> None:
-        """SIGKILL; returns when its supervisor has started another."""
+        """Send SIGKILL; return when the supervisor has started the process again."""
         pid = self.pid(name)
         self.killed |= {name} & set(PROCESSES)
         os.kill(pid, signal.SIGKILL)
@@ -81,14 +83,14 @@ class Scene:
         return await self.log.end(STREAM) >= BEGINNING
 
     async def started_again(self, name: str, former: int) -> None:
-        async def other() -> bool:
+        async def restarted() -> bool:
             return self.pid(name) != former
 
-        await until(other, f"{name} is started again")
+        await until(restarted, f"{name} is started again")
 
     @contextmanager
     def stopped(self, name: str) -> Iterator[int]:
-        """SIGSTOP, and SIGCONT at the end unless it is gone by then."""
+        """Send SIGSTOP, and SIGCONT at the end unless the process is gone by then."""
         pid = self.pid(name)
         os.kill(pid, signal.SIGSTOP)
         try:
@@ -98,7 +100,7 @@ class Scene:
                 os.kill(pid, signal.SIGCONT)
 
     async def events(self) -> list[RecordedEvent]:
-        """The whole log."""
+        """Every event of the log, oldest first."""
         return await whole(self.log)
 
     @asynccontextmanager
@@ -113,26 +115,26 @@ class Scene:
             await pool.close()
 
     async def at_rest(self) -> None:
-        """Until nothing is unfinished, in rows that have everything that is in the log."""
+        """Wait until the rows have reached the end of the log and none of them is unsettled."""
 
         async def quiet() -> bool:
             async with self.pool() as pool:
                 busy = await pool.fetchval("select exists (select from resources where unfinished)")
                 checkpoint = await pool.fetchval("select min(position) from checkpoints")
-                return not busy and checkpoint == await self.log.end(STREAM)
+                return not busy and checkpoint == (await self.log.end(STREAM)).sequence
 
         await until(quiet, "everything is at rest")
 
     @asynccontextmanager
     async def another_serve(self, nats_url: str = "") -> AsyncIterator[Client]:
-        """A second process that answers, on the same log and tables; killed at the end."""
+        """A second `serve` process on the same log and tables; killed at the end."""
         process, port = self.stand.house.process("serve"), free_port()
         environment = process.environment | {"SECAPLANE_HTTP_PORT": str(port)}
         if nats_url:
             environment["SECAPLANE_NATS_URL"] = nats_url
         async with Supervisor(self.stand.folder / "logs") as children:
-            await children.start(ChildProcess("another", process.argv, environment, announces=True))
-            await children.ready("another")
+            await children.start(ChildProcess("second", process.argv, environment, announces=True))
+            await children.ready("second")
             url = f"http://127.0.0.1:{port}"
             async with client_of(url, self.stand.token) as client:
                 yield client
@@ -154,25 +156,26 @@ async def scene_of(stand: Stand) -> AsyncIterator[Scene]:
 
 
 async def whole(log: JetStreamLog) -> list[RecordedEvent]:
-    end, found = await log.end(STREAM), list[RecordedEvent]()
+    """Every event of the log, oldest first; fails on one that cannot be decoded."""
+    end, events = await log.end(STREAM), list[RecordedEvent]()
     following = log.follow(STREAM, after=BEGINNING)
-    while not found or found[-1].position < end:
+    while not events or events[-1].position < end:
         for each in await anext(following):
             assert isinstance(each, RecordedEvent), each
-            found.append(each)
+            events.append(each)
     await following.aclose()
-    return found
+    return events
 
 
 def children_of(pid: int) -> list[int]:
-    """As Linux shows them."""
-    assert sys.platform == "linux", "crashes are tested where processes can be seen"
-    found = []
+    """The process ids of the direct children of a process, read from /proc."""
+    assert sys.platform == "linux", "crash tests need /proc to find child processes"
+    pids = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = path.read_text().rpartition(")")[2].split()
         except OSError:
             continue
         if int(fields[1]) == pid:
-            found.append(int(path.parent.name))
-    return found
+            pids.append(int(path.parent.name))
+    return pids

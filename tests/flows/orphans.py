@@ -1,6 +1,6 @@
-"""Whether ever a child lived where its parent did not: judged from the log alone, event by event.
+"""Checks, from the log alone and event by event, that no child outlives its parent.
 
-Nothing of the house's own rules is used here but the addresses: who lies in what.
+Of the product's own rules it uses only the addresses: which resource contains which.
 """
 
 from collections import defaultdict
@@ -11,23 +11,23 @@ from secaplane.model.events import SYSTEM, Created, Deleted, DeletionRequested, 
 from secaplane.model.shape import Ref
 
 
-class Judge:
-    """Follows the whole log from its beginning."""
+class OrphanCheck:
+    """Applies every event of the log, from its beginning."""
 
     def __init__(self, cascades: Collection[tuple[str, str]]) -> None:
         self._cascades = cascades
         self.living: set[Ref] = set()
         self.terminating: set[Ref] = set()
         self.orphans: dict[Ref, RecordedEvent] = {}
-        """Created in what was going or gone already, and not taken back yet."""
+        """Created in a parent that was terminating or gone, and not reverted yet."""
         self.intents: dict[str, RecordedEvent] = {}
-        """By request, those that hold: what was taken back is not among them."""
-        self.taken_back = 0
-        self.wrongs: list[str] = []
-        self._inside: defaultdict[Ref, set[Ref]] = defaultdict(set)
-        self._above: dict[Ref, list[Ref]] = {}
+        """By request id; intents that were reverted are not among them."""
+        self.reverted = 0
+        self.violations: list[str] = []
+        self._children: defaultdict[Ref, set[Ref]] = defaultdict(set)
+        self._parents: dict[Ref, list[Ref]] = {}
 
-    def sees(self, recorded: RecordedEvent) -> None:
+    def apply(self, recorded: RecordedEvent) -> None:
         match recorded.event:
             case Created():
                 self._created(recorded)
@@ -38,14 +38,14 @@ class Judge:
 
     def _created(self, recorded: RecordedEvent) -> None:
         ref = recorded.ref
-        above = parents(ref)
+        containing = parents(ref)
         if ref in self.living or ref in self.terminating:
-            self._wrong(recorded, "is there already")
+            self._violation(recorded, "exists already")
         self.living.add(ref)
-        self._above[ref] = above
-        for parent in above:
-            self._inside[parent].add(ref)
-        if self.living.issuperset(above):
+        self._parents[ref] = containing
+        for parent in containing:
+            self._children[parent].add(ref)
+        if self.living.issuperset(containing):
             self.intents[recorded.request] = recorded
         else:
             self.orphans[ref] = recorded
@@ -55,37 +55,37 @@ class Judge:
         if ref in self.living:
             staying = [
                 child
-                for child in self._inside[ref] & self.living
+                for child in self._children[ref] & self.living
                 if (ref.kind, child.kind) not in self._cascades
             ]
             if staying:
-                self._wrong(recorded, f"holds {staying}")
+                self._violation(recorded, f"still contains {staying}")
             self.living.remove(ref)
             self.terminating.add(ref)
         orphan = self.orphans.pop(ref, None)
         if orphan is None:
             self.intents[recorded.request] = recorded
         else:
-            self.taken_back += 1
+            self.reverted += 1
             if recorded.actor != SYSTEM or recorded.cause != orphan.position:
-                self._wrong(recorded, "takes an orphan back and does not say so")
+                self._violation(recorded, "reverts an orphan without naming it as its cause")
 
     def _deleted(self, recorded: RecordedEvent) -> None:
         ref = recorded.ref
         if ref not in self.terminating:
-            self._wrong(recorded, "was not to go")
-        if left := [*self._inside.pop(ref, ())]:
-            self._wrong(recorded, f"still holds {left}")
+            self._violation(recorded, "was not terminating")
+        if left := [*self._children.pop(ref, ())]:
+            self._violation(recorded, f"still contains {left}")
         self.terminating.discard(ref)
-        for parent in self._above.pop(ref, ()):
-            self._inside[parent].discard(ref)
+        for parent in self._parents.pop(ref, ()):
+            self._children[parent].discard(ref)
 
-    def _wrong(self, recorded: RecordedEvent, what: str) -> None:
-        self.wrongs.append(
+    def _violation(self, recorded: RecordedEvent, what: str) -> None:
+        self.violations.append(
             f"{recorded.position} {type(recorded.event).__name__}: {recorded.ref} {what}"
         )
 
     @property
-    def homeless(self) -> list[Ref]:
-        """What lives and whose parents do not."""
-        return [ref for ref in self.living if not self.living.issuperset(self._above[ref])]
+    def without_parent(self) -> list[Ref]:
+        """Living resources that have a parent which is not living."""
+        return [ref for ref in self.living if not self.living.issuperset(self._parents[ref])]

@@ -1,5 +1,5 @@
-"""Bodies for every kind, and what must be there before: read off the catalogue, nothing by hand but
-a few hints."""
+"""Valid bodies for every kind and the resources they depend on, derived from the kinds' schemas
+with a few hints."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,16 +13,16 @@ from tests.flows.client import Client
 from tests.kinds.schemas import Schema
 
 BASE = "base"
-"""What everything is called that others point to or lie in; one of each kind."""
+"""Name of the one resource of each kind that others refer to or are contained in."""
 IDS = {"tenant": "demo", "workspace": BASE, "network": BASE, "cluster": BASE}
-OFFER = read(STANDARD)
-ZONE, REGION = OFFER.zones[0], "eu-1"
-SKUS = {sku.kind: sku.name for sku in reversed(OFFER.skus)}
-GIVEN = {"tenant": "demo", "region": REGION}
-"""What is there before anybody makes anything."""
+CATALOGUE = read(STANDARD)
+ZONE, REGION = CATALOGUE.zones[0], "eu-1"
+SKUS = {sku.kind: sku.name for sku in reversed(CATALOGUE.skus)}
+PREEXISTING = {"tenant": "demo", "region": REGION}
+"""Kinds whose resource exists from the start, with its name."""
 WRITABLE = [kind for kind in KINDS.values() if kind.writable]
-INHABITED = [kind for kind in WRITABLE if kind.scope]
-"""Those that a tenant's administrator can make; the others are the operators'."""
+TENANT_KINDS = [kind for kind in WRITABLE if kind.scope]
+"""Kinds that a tenant's administrator can create; the others belong to operators."""
 
 ABSENT = object()
 HINTS: Mapping[str, Mapping[str, Any]] = {
@@ -39,33 +39,33 @@ HINTS: Mapping[str, Mapping[str, Any]] = {
     "security-group-rule": {"/protocol": "tcp", "/icmp": ABSENT},
     "tenant": {"/quotas/resources": {"public-ip": 0, "instance/seca.dxs": 0}},
 }
-"""What a schema alone does not tell: kind -> pointer below the spec -> what stands there."""
+"""Values that the schema alone does not give: kind -> pointer below the spec -> value."""
 ALWAYS_WHOLE = ("revocation",)
-"""Kinds whose smallest spec says nothing."""
+"""Kinds whose smallest spec by the schema would be refused."""
 
 
 def target(kind: str) -> Ref:
-    """What a reference to that kind points to."""
-    name = SKUS.get(kind) or GIVEN.get(kind) or BASE
+    """The resource that a reference to that kind points to."""
+    name = SKUS.get(kind) or PREEXISTING.get(kind) or BASE
     return KINDS[kind].ref(IDS, name)
 
 
 def sensible(kind: Kind, *, whole: bool = False, links: bool = True) -> Json:
-    """A spec that breaks no rule: the smallest, or the one with all fields."""
+    """A valid spec: the smallest one, or the one with all fields."""
     schema = Schema(kind.spec)
     spec: Json = schema.whole() if whole or kind.name in ALWAYS_WHOLE else schema.smallest()
     for pointer, value in HINTS.get(kind.name, {}).items():
         spec = replaced(spec, pointer, value)
-    for pointer in kind.zones:
+    for pointer in kind.rules.zones:
         spec = replaced(spec, pointer, ZONE)
     for link in reversed(kind.links) if links else ():
         for pointer, _ in every(spec, link.at):
-            spec = replaced(spec, pointer, said(kind, target(link.to[0])))
+            spec = replaced(spec, pointer, reference_to(kind, target(link.to[0])))
     return spec
 
 
-def said(kind: Kind, ref: Ref) -> str | Json:
-    """A reference as the SDK spells it; or a name, where names are listed."""
+def reference_to(kind: Kind, ref: Ref) -> str | Json:
+    """A reference as the SDK writes it, or the bare name where the spec lists names."""
     return ref.name if lists_names(kind) else {"resource": KINDS[ref.kind].urn(ref)}
 
 
@@ -74,7 +74,7 @@ def lists_names(kind: Kind) -> bool:
 
 
 def replaced(value: Any, pointer: str, new: Any) -> Any:
-    """With that at its place, if there is such a place."""
+    """A copy with the value at that pointer replaced, or unchanged if the pointer leads nowhere."""
     if not pointer:
         return new
     first, rest = pointer[1:].partition("/")[0], pointer[1:].partition("/")[2]
@@ -92,38 +92,41 @@ def body(kind: Kind, **more: Any) -> Json:
     return {"spec": sensible(kind)} | more
 
 
-def pointed(kind: Kind, spec: Json) -> Iterator[tuple[str, tuple[Link, ...]]]:
-    """(pointer below the spec, what its row says) for each reference of a spec."""
-    for place in dict.fromkeys(link.at for link in kind.links):
-        for pointer, _ in every(spec, place):
-            yield pointer, tuple(link for link in kind.links if link.at == place)
+def linked_pointers(kind: Kind, spec: Json) -> Iterator[tuple[str, tuple[Link, ...]]]:
+    """(pointer below the spec, links of the kind at that place) for each reference of a spec."""
+    for pattern in dict.fromkeys(link.at for link in kind.links):
+        for pointer, _ in every(spec, pattern):
+            yield pointer, tuple(link for link in kind.links if link.at == pattern)
 
 
-def in_order() -> list[Kind]:
-    """Every kind after all that it lies in or must point to."""
-    found: list[Kind] = []
+def creation_order() -> list[Kind]:
+    """Kinds in an order of creation: each after its parents and the kinds it must refer to."""
+    ordered: list[Kind] = []
 
-    def context(kind: Kind) -> None:
-        if kind in found or not kind.writable or kind.name in GIVEN:
+    def add(kind: Kind) -> None:
+        if kind in ordered or not kind.writable or kind.name in PREEXISTING:
             return
         for each in needed(kind):
-            context(each)
-        found.append(kind)
+            add(each)
+        ordered.append(kind)
 
-    for kind in INHABITED:
-        context(kind)
-    return found
+    for kind in TENANT_KINDS:
+        add(kind)
+    return ordered
 
 
 def needed(kind: Kind) -> list[Kind]:
-    above = [KINDS[parent.kind] for parent in parents(kind.ref(IDS, BASE))]
-    linked = [KINDS[links[0].to[0]] for _, links in pointed(kind, sensible(kind, links=False))]
-    return [each for each in (*above, *linked) if each is not kind]
+    """The kinds of the parents and of the references without which none can be created."""
+    containing = [KINDS[parent.kind] for parent in parents(kind.ref(IDS, BASE))]
+    linked = [
+        KINDS[links[0].to[0]] for _, links in linked_pointers(kind, sensible(kind, links=False))
+    ]
+    return [each for each in (*containing, *linked) if each is not kind]
 
 
 async def prepare(client: Client) -> None:
-    """One of each kind, called `base`, each active before the next needs it."""
-    for kind in in_order():
+    """Create one resource of each kind, named `base`, each active before the next one needs it."""
+    for kind in creation_order():
         await client.made(url(target(kind.name)), body(kind))
 
 

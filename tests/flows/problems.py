@@ -1,11 +1,11 @@
-"""What every refusal must be: a problem of exactly SECA's shape, in the house's own words."""
+"""Check that every refusal is a problem of exactly SECA's shape, without internals in its text."""
 
 import re
 
 from tests.flows.client import Answer
 
 BASE = "http://secapi.cloud/errors"
-SORTS = {
+TYPES = {
     400: ("invalid-request", "Bad Request"),
     401: ("unauthorized", "Unauthorized"),
     403: ("forbidden", "Forbidden"),
@@ -23,27 +23,28 @@ SORTS = {
 }
 REQUIRED = {"type", "title", "status", "detail", "instance", "sources"}
 INSTANCE = "urn:secaplane:request:"
-INSIDE = re.compile(
+INTERNALS = re.compile(
     r"Traceback|File \"|\.py\b|line \d+, in|Error\(|Exception|NoneType|object at 0x|<class"
     r"|litestar|msgspec|asyncpg|psycopg|uvicorn|casbin|jsonschema|nats\.|/usr/|site-packages",
     re.IGNORECASE,
 )
-"""What only those who built the house need to know."""
+"""Traces of the implementation that no answer may contain."""
 
 
 def refused(answer: Answer, status: int) -> list[tuple[str, str]]:
-    """The (pointer, parameter) of each source, once all else is as it must be."""
+    """Assert that an answer is a well-formed problem with that status; return the (pointer,
+    parameter) of each of its sources."""
     assert answer.status == status, answer
     assert answer.headers["Content-Type"] == "application/problem+json"
     problem = answer.json
     assert REQUIRED <= set(problem) <= REQUIRED | {"meta"}
-    slug, title = SORTS[status]
+    slug, title = TYPES[status]
     assert (problem["type"], problem["title"]) == (f"{BASE}/{slug}", title)
     assert type(problem["status"]) is int
     assert problem["status"] == status
     assert problem["instance"] == INSTANCE + answer.headers["X-Request-Id"]
     assert problem["detail"].strip()
-    assert not INSIDE.search(answer.body.decode()), answer
+    assert not INTERNALS.search(answer.body.decode()), answer
     for source in problem["sources"]:
         assert {name: type(value) for name, value in source.items()} == {
             "pointer": str,

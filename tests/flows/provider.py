@@ -1,5 +1,5 @@
-"""Issuers of tokens: a real OpenID provider in a process of its own, and one that behaves as it is
-told."""
+"""Issuers of tokens: a real OpenID provider in a process of its own, and one whose answers a test
+scripts."""
 
 import json
 import os
@@ -24,12 +24,12 @@ from tests.servers import _said
 
 READY_S_MAX, POLL_S, STOP_S_MAX = 60.0, 0.05, 10.0
 ELSEWHERE = "http://127.0.0.1:1/"
-"""Where the provider sends the browser with the code; nobody goes there."""
+"""Redirect URI for the authorization code; nothing listens there."""
 
 
 @dataclass
 class OpenIdProvider:
-    """`oidc-provider-mock`, which has a new key whenever it is started."""
+    """The package `oidc-provider-mock`, which makes a new key at each start."""
 
     client: str
     port: int = field(default_factory=free_port)
@@ -52,8 +52,8 @@ class OpenIdProvider:
         )
         deadline = time.monotonic() + READY_S_MAX
         while _said("127.0.0.1", self.port, b"GET / HTTP/1.0\r\n\r\n") != b"H":
-            assert self._process.poll() is None, "it ended"
-            assert time.monotonic() < deadline, "it does not answer"
+            assert self._process.poll() is None, "the provider process ended"
+            assert time.monotonic() < deadline, "the provider does not answer"
             time.sleep(POLL_S)
 
     def kill(self) -> None:
@@ -64,7 +64,7 @@ class OpenIdProvider:
 
     async def token(self, sub: str) -> str:
         """An ID token, as a browser and a client would get it (authorization code flow)."""
-        asked = {
+        parameters = {
             "client_id": self.client,
             "redirect_uri": ELSEWHERE,
             "response_type": "code",
@@ -73,10 +73,10 @@ class OpenIdProvider:
         async with aiohttp.ClientSession() as session:
             url = f"{self.url}/oauth2/authorize"
             async with session.post(
-                url, params=asked, data={"sub": sub}, allow_redirects=False
-            ) as sent_back:
-                place = urlsplit(sent_back.headers["Location"])
-            code = parse_qs(place.query)["code"][0]
+                url, params=parameters, data={"sub": sub}, allow_redirects=False
+            ) as redirect:
+                location = urlsplit(redirect.headers["Location"])
+            code = parse_qs(location.query)["code"][0]
             async with session.post(
                 f"{self.url}/oauth2/token",
                 headers={"Authorization": aiohttp.encode_basic_auth(self.client, "anything")},
@@ -85,34 +85,34 @@ class OpenIdProvider:
                     "code": code,
                     "redirect_uri": ELSEWHERE,
                 },
-            ) as given:
-                token: str = (await given.json())["id_token"]
+            ) as answer:
+                token: str = (await answer.json())["id_token"]
         return token
 
 
 @contextmanager
 def open_id_provider(client: str) -> Iterator[OpenIdProvider]:
-    made = OpenIdProvider(client)
-    made.start()
+    provider = OpenIdProvider(client)
+    provider.start()
     try:
-        yield made
+        yield provider
     finally:
-        made.kill()
+        provider.kill()
 
 
-class ToldProvider:
-    """Shows what it is told to at `/jwks`, after as long as it is told to."""
+class ScriptedProvider:
+    """Answers at `/jwks` with the body, status and delay that a test sets."""
 
     def __init__(self) -> None:
         self.body, self.status, self.takes_s = b"", 200, 0.0
-        self.asked = 0
-        self._told = threading.Event()
+        self.requests = 0
+        self._changed = threading.Event()
         provider = self
 
-        class Answering(BaseHTTPRequestHandler):
+        class JwksEndpoint(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                provider.asked += 1
-                provider._told.wait(provider.takes_s)
+                provider.requests += 1
+                provider._changed.wait(provider.takes_s)
                 with suppress(ConnectionError):
                     self.send_response(provider.status)
                     self.send_header("Location", "/elsewhere")
@@ -121,7 +121,7 @@ class ToldProvider:
 
             def log_message(self, format: str, *args: Any) -> None: ...
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), JwksEndpoint)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(POLL_S,))
         self._thread.start()
@@ -134,22 +134,22 @@ class ToldProvider:
         self.misbehave(json.dumps({"keys": rows}).encode(), takes_s=takes_s)
 
     def misbehave(self, body: bytes = b"", status: int = 200, takes_s: float = 0.0) -> None:
-        """From now on; who waits for an answer of before gets it at once."""
+        """Answer like this from now on; a request that is still delayed is answered at once."""
         self.body, self.status, self.takes_s = body, status, takes_s
-        self._told.set()
-        self._told = threading.Event()
+        self._changed.set()
+        self._changed = threading.Event()
 
     def end(self) -> None:
-        self._told.set()
+        self._changed.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
 
 @contextmanager
-def told_provider() -> Iterator[ToldProvider]:
-    made = ToldProvider()
+def scripted_provider() -> Iterator[ScriptedProvider]:
+    provider = ScriptedProvider()
     try:
-        yield made
+        yield provider
     finally:
-        made.end()
+        provider.end()

@@ -1,8 +1,8 @@
-"""A process that takes part in races: a door of its own on the real log and the real read model.
+"""A process that takes part in races: handles commands on the real log and the real read model.
 
     python -m tests.flows.racer CONFIG
 
-Each line of JSON that comes in is a task; each that goes out says what became of a wish.
+Reads one task per line of JSON from stdin and writes one outcome per line to stdout.
 """
 
 import asyncio
@@ -32,66 +32,70 @@ from secaplane.model.shape import Json, Ref, State
 
 REPORTS_PER_S, REPORTERS = 1000, 24
 LATE_S_MAX = 0.1
-"""Reports that could not be written in time are made up for, but not for longer than this."""
+"""Reports that fall behind schedule are caught up, for at most this time."""
 ACCEPTED, READY = "accepted", "ready"
-BY = Actor(sub="racer")
+ACTOR = Actor(sub="racer")
 
 
-class Wish(msgspec.Struct, frozen=True, tag=True):
-    """Make it so, or, without a spec, delete it."""
+class WriteTask(msgspec.Struct, frozen=True, tag=True):
+    """PUT the resource, or, without a spec, delete it."""
 
     request: str
     ref: Ref
     spec: Json | None = None
     wait_s: float = 0.0
-    stays: bool = False
-    """Its deletion is followed by a report, at once, that its removal was refused: so nobody tries
-    to remove it before it is deleted again."""
+    keep_terminating: bool = False
+    """Report right after the deletion that the removal was refused, so that no reconciler removes
+    the resource before it is deleted again."""
 
 
-class Watch(msgspec.Struct, frozen=True, tag=True):
-    """Go on reporting that on these, and on no others, as long as they are going and not gone; say
-    how many reports were recorded so far."""
+class ReportTask(msgspec.Struct, frozen=True, tag=True):
+    """Report a refused removal again and again on these resources, and on no others, as long as
+    they are terminating; answer how many reports were recorded so far."""
 
     request: str
     refs: tuple[Ref, ...]
 
 
-class Doom(msgspec.Struct, frozen=True, tag=True):
-    """Die (SIGKILL) between the append of a child and the look at its parents. So that one death
-    counts for several children, whoever has appended one is held until this many wishes have come
-    so far, or were refused."""
+class KillTask(msgspec.Struct, frozen=True, tag=True):
+    """Kill this process (SIGKILL) between the append of a child and the check of its parents. So
+    that one death leaves several children, each writer waits after its append until this many
+    writes have been appended or refused."""
 
-    wishes: int
+    writes: int
 
 
-class Said(msgspec.Struct, frozen=True):
+class TaskOutcome(msgspec.Struct, frozen=True):
     request: str
     outcome: str
-    """Of a wish: ACCEPTED, or which refusal."""
+    """Of a write: ACCEPTED, or the class name of the refusal."""
     detail: str = ""
 
 
 @dataclass
-class Fate:
-    wishes_left: int | None = None
+class Countdown:
+    """Kills this process after a number of writes; never, while the number is None."""
 
-    def one_less(self) -> None:
-        if self.wishes_left is not None:
-            self.wishes_left -= 1
-            if self.wishes_left == 0:
+    writes_left: int | None = None
+
+    def count(self) -> None:
+        if self.writes_left is not None:
+            self.writes_left -= 1
+            if self.writes_left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-class DoomedLog(JetStreamLog):
-    fate: Fate
+class StoppingLog(JetStreamLog):
+    """Never returns from the append of a child once the countdown runs."""
+
+    countdown: Countdown
 
     async def append(
         self, new_event: NewEvent, *, expectation: PrefixExpectation | None = None
     ) -> RecordedEvent:
         recorded = await super().append(new_event, expectation=expectation)
-        if isinstance(new_event.event, Created) and self.fate.wishes_left is not None:
-            self.fate.one_less()
+        if isinstance(new_event.event, Created) and self.countdown.writes_left is not None:
+            self.countdown.count()
             await asyncio.Event().wait()
         return recorded
 
@@ -99,63 +103,61 @@ class DoomedLog(JetStreamLog):
 @dataclass
 class Racer:
     dependencies: CommandDependencies
-    fate: Fate
-    watched: deque[Ref] = field(default_factory=deque)
+    countdown: Countdown
+    reported_refs: deque[Ref] = field(default_factory=deque)
     reports: int = 0
-    _some: asyncio.Event = field(default_factory=asyncio.Event)
+    _has_refs: asyncio.Event = field(default_factory=asyncio.Event)
     _due_s: float = 0.0
 
     async def run(self, tasks: asyncio.StreamReader) -> None:
         async with asyncio.TaskGroup() as group:
-            reporters = [group.create_task(self._report(n)) for n in range(REPORTERS)]
-            self._say(READY, READY)
+            reporters = [group.create_task(self._report_repeatedly(n)) for n in range(REPORTERS)]
+            self._answer(READY, READY)
             while line := await tasks.readline():
-                match msgspec.json.decode(line, type=Wish | Watch | Doom):
-                    case Wish() as envelope:
-                        group.create_task(self._try(envelope))
-                    case Watch(request=request, refs=refs):
-                        self.watched = deque(refs)
-                        self._some.set()
-                        self._say(request, str(self.reports))
-                    case Doom(wishes=wishes):
-                        self.fate.wishes_left = wishes
+                match msgspec.json.decode(line, type=WriteTask | ReportTask | KillTask):
+                    case WriteTask() as task:
+                        group.create_task(self._write(task))
+                    case ReportTask(request=request, refs=refs):
+                        self.reported_refs = deque(refs)
+                        self._has_refs.set()
+                        self._answer(request, str(self.reports))
+                    case KillTask(writes=writes):
+                        self.countdown.writes_left = writes
             for each in reporters:
                 each.cancel()
 
-    def _say(self, request: str, outcome: str, detail: str = "") -> None:
-        said = msgspec.json.encode(Said(request, outcome, detail)) + b"\n"
-        os.write(sys.stdout.fileno(), said)
+    def _answer(self, request: str, outcome: str, detail: str = "") -> None:
+        line = msgspec.json.encode(TaskOutcome(request, outcome, detail)) + b"\n"
+        os.write(sys.stdout.fileno(), line)
 
-    async def _try(self, envelope: Wish) -> None:
-        await asyncio.sleep(envelope.wait_s)
-        command = Delete() if envelope.spec is None else Put(spec=envelope.spec)
+    async def _write(self, task: WriteTask) -> None:
+        await asyncio.sleep(task.wait_s)
+        command = Delete() if task.spec is None else Put(spec=task.spec)
         try:
-            await handle(
-                self.dependencies, envelope.ref, command, actor=BY, request=envelope.request
-            )
-            if envelope.stays:
-                await self._reported(envelope.ref, envelope.request)
+            await handle(self.dependencies, task.ref, command, actor=ACTOR, request=task.request)
+            if task.keep_terminating:
+                await self._report_once(task.ref, task.request)
         except Refusal as refusal:
-            self._say(envelope.request, type(refusal).__name__, refusal.detail)
+            self._answer(task.request, type(refusal).__name__, refusal.detail)
         else:
-            self._say(envelope.request, ACCEPTED)
-        self.fate.one_less()
+            self._answer(task.request, ACCEPTED)
+        self.countdown.count()
 
-    async def _report(self, reporter: int) -> None:
+    async def _report_repeatedly(self, reporter: int) -> None:
         now = asyncio.get_running_loop().time
         for n in count():
-            while not self.watched:
-                self._some.clear()
-                await self._some.wait()
+            while not self.reported_refs:
+                self._has_refs.clear()
+                await self._has_refs.wait()
             self._due_s = max(now() - LATE_S_MAX, self._due_s + 1 / REPORTS_PER_S)
             await asyncio.sleep(self._due_s - now())
-            if self.watched:
-                ref = self.watched[0]
-                self.watched.rotate()
-                if await self._reported(ref, f"{os.getpid()}.{reporter}.{n}"):
+            if self.reported_refs:
+                ref = self.reported_refs[0]
+                self.reported_refs.rotate()
+                if await self._report_once(ref, f"{os.getpid()}.{reporter}.{n}"):
                     self.reports += 1
 
-    async def _reported(self, ref: Ref, mark: str) -> bool:
+    async def _report_once(self, ref: Ref, mark: str) -> bool:
         resource = self.dependencies.cache.cached(ref)
         if resource is None or not resource.terminating:
             resource = await self.dependencies.cache.current(ref)
@@ -167,20 +169,22 @@ class Racer:
             state=State.ERROR,
             status=resource.observed,
             reason="CannotRemove",
-            message=f"it is still there: {mark}",
+            message=f"the resource still exists: {mark}",
         )
-        handled = await handle(self.dependencies, ref, command, actor=BY, request=f"report-{mark}")
-        return handled.event is not None
+        result = await handle(
+            self.dependencies, ref, command, actor=ACTOR, request=f"report-{mark}"
+        )
+        return result.event is not None
 
 
 async def main(path: Path) -> None:
-    config, fate, tasks = read(path), Fate(), asyncio.StreamReader()
+    config, countdown, tasks = read(path), Countdown(), asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(tasks), sys.stdin)
     async with process_dependencies(config, writes_log=True) as process:
-        log = DoomedLog(process.nats, streams=process.log.streams, region=config.site.region)
-        log.fate = fate
-        await Racer(command_dependencies(replace(process, log=log), config), fate).run(tasks)
+        log = StoppingLog(process.nats, streams=process.log.streams, region=config.site.region)
+        log.countdown = countdown
+        await Racer(command_dependencies(replace(process, log=log), config), countdown).run(tasks)
 
 
 if __name__ == "__main__":

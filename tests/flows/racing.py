@@ -1,4 +1,4 @@
-"""Processes that race, as the test that sets them on sees them."""
+"""Starts processes that race (`racer`), and sends them tasks."""
 
 import asyncio
 import os
@@ -12,25 +12,25 @@ import msgspec
 
 from secaplane.cli.config import PREFIX
 from secaplane.model.shape import Json, Ref
-from tests.flows.racer import ACCEPTED, READY, Doom, Said, Watch, Wish
+from tests.flows.racer import ACCEPTED, READY, KillTask, ReportTask, TaskOutcome, WriteTask
 from tests.stand import Stand
 
 DIED = "died"
 _number = count(1)
 
 
-class Racer:
-    """One process with a door of its own."""
+class RacerProcess:
+    """One process that handles commands on its own connections."""
 
     def __init__(self, process: Process) -> None:
         self.process = process
         self._awaited: dict[str, asyncio.Future[str]] = {}
-        self._ready = self.hear(READY)
+        self._ready = self._expect(READY)
 
-    def hear(self, request: str) -> asyncio.Future[str]:
-        heard: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._awaited[request] = heard
-        return heard
+    def _expect(self, request: str) -> asyncio.Future[str]:
+        outcome: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._awaited[request] = outcome
+        return outcome
 
     async def ready(self) -> None:
         assert await self._ready == READY
@@ -38,15 +38,15 @@ class Racer:
     async def listen(self) -> None:
         assert self.process.stdout is not None
         while line := await self.process.stdout.readline():
-            said = msgspec.json.decode(line, type=Said)
-            self._tell_of(said.request, said.outcome)
+            answer = msgspec.json.decode(line, type=TaskOutcome)
+            self._resolve(answer.request, answer.outcome)
         for request in [*self._awaited]:
-            self._tell_of(request, DIED)
+            self._resolve(request, DIED)
 
-    def _tell_of(self, request: str, outcome: str) -> None:
-        heard = self._awaited.pop(request)
-        if not heard.done():  # whoever asked may have given up
-            heard.set_result(outcome)
+    def _resolve(self, request: str, outcome: str) -> None:
+        future = self._awaited.pop(request)
+        if not future.done():  # the waiting test may have been cancelled
+            future.set_result(outcome)
 
     def send(
         self,
@@ -55,29 +55,33 @@ class Racer:
         *,
         request: str = "",
         wait_s: float = 0.0,
-        stays: bool = False,
+        keep_terminating: bool = False,
     ) -> asyncio.Future[str]:
-        """What will become of a PUT, or, without a spec, of a DELETE."""
+        """Start a PUT, or, without a spec, a DELETE; the future gives its outcome."""
         request = request or _unique()
-        heard = self.hear(request)
-        self._tell(Wish(request, ref, spec, wait_s, stays))
-        return heard
+        outcome = self._expect(request)
+        self._send(WriteTask(request, ref, spec, wait_s, keep_terminating))
+        return outcome
 
-    async def do(self, ref: Ref, spec: Json | None = None, *, stays: bool = False) -> None:
-        outcome = await self.send(ref, spec, stays=stays)
+    async def do(
+        self, ref: Ref, spec: Json | None = None, *, keep_terminating: bool = False
+    ) -> None:
+        """Write, and fail unless the write is accepted."""
+        outcome = await self.send(ref, spec, keep_terminating=keep_terminating)
         assert outcome == ACCEPTED, f"{ref}: {outcome}"
 
-    def watch(self, *refs: Ref) -> asyncio.Future[str]:
-        """How many reports were recorded so far."""
+    def report_on(self, *refs: Ref) -> asyncio.Future[str]:
+        """Report on these resources only from now on; the future gives the reports so far."""
         request = _unique()
-        heard = self.hear(request)
-        self._tell(Watch(request, refs))
-        return heard
+        outcome = self._expect(request)
+        self._send(ReportTask(request, refs))
+        return outcome
 
-    def doom(self, wishes: int) -> None:
-        self._tell(Doom(wishes))
+    def kill_after(self, writes: int) -> None:
+        """Let the process kill itself once that many children are appended or refused."""
+        self._send(KillTask(writes))
 
-    def _tell(self, task: Wish | Watch | Doom) -> None:
+    def _send(self, task: WriteTask | ReportTask | KillTask) -> None:
         assert self.process.stdin is not None
         self.process.stdin.write(msgspec.json.encode(task) + b"\n")
 
@@ -87,14 +91,14 @@ def _unique() -> str:
 
 
 @asynccontextmanager
-async def racers(stand: Stand, number: int) -> AsyncIterator[list[Racer]]:
-    """They have the configuration and the rights of a process that answers users."""
+async def racers(stand: Stand, number: int) -> AsyncIterator[list[RacerProcess]]:
+    """Racers with the configuration and the NATS and database rights of `serve`."""
     environment = {name: value for name, value in os.environ.items() if name[:10] != PREFIX}
     environment |= stand.house.process("serve").environment
     argv = (sys.executable, "-m", "tests.flows.racer", str(stand.folder / "config.json"))
     async with asyncio.TaskGroup() as group:
         started = [
-            Racer(
+            RacerProcess(
                 await asyncio.create_subprocess_exec(
                     *argv, stdin=PIPE, stdout=PIPE, env=environment
                 )

@@ -1,4 +1,4 @@
-"""Why may somebody do something, why not, and who may: asked over HTTP."""
+"""Access reviews over HTTP: why a caller may or may not do something, and which callers may."""
 
 import msgspec
 import pytest
@@ -14,7 +14,7 @@ MALLORY = "mallory@example.org"
 
 @pytest.fixture
 def jane(workspace: str) -> str:
-    """Somebody whom no other test knows."""
+    """A caller that no other test uses."""
     return f"jane-{workspace}"
 
 
@@ -49,19 +49,19 @@ async def status(client: Client, **spec: str) -> Json:
     answer = await review(client, **spec)
     assert (answer.status, answer.headers["Content-Type"]) == (200, JSON), answer
     assert answer.json["spec"] == spec
-    found: Json = answer.json["status"]
-    return found
+    body: Json = answer.json["status"]
+    return body
 
 
 # --- one caller
 
 
-async def test_what_is_allowed_is_allowed_by_something(
+async def test_a_review_of_an_allowed_request_names_the_rule_that_allows_it(
     client: Client, house: DevHouse, workspace: str, jane: str, given: str
 ) -> None:
-    said = await status(client, caller=jane, verb="put", path=disk(workspace))
-    revision = parse(said.pop("policyRevision"))
-    assert said == {
+    allowed = await status(client, caller=jane, verb="put", path=disk(workspace))
+    revision = parse(allowed.pop("policyRevision"))
+    assert allowed == {
         "allowed": True,
         "by": {
             "assignment": given,
@@ -77,7 +77,7 @@ async def test_what_is_allowed_is_allowed_by_something(
     themselves = client.by(house.token(jane))
     own = await status(themselves, caller=jane, verb="put", path=disk(workspace))
     assert parse(own.pop("policyRevision")) >= revision
-    assert own == said
+    assert own == allowed
     other = at("role-assignment", f"{workspace}-more")
     spec = {"subs": ["x"], "roles": ["seca.workspace-viewer"], "scopes": [{}]}
     made = await client.put(other, {"spec": spec})
@@ -86,25 +86,25 @@ async def test_what_is_allowed_is_allowed_by_something(
     assert parse(later["policyRevision"]) >= recorded > revision
 
 
-async def test_what_is_refused_is_refused_for_what_comes_nearest(
+async def test_a_review_of_a_refused_request_names_the_nearest_permissions(
     client: Client, workspace: str, jane: str, given: str
 ) -> None:
-    said = await status(client, caller=jane, verb="delete", path=disk(workspace))
-    assert said["allowed"] is False
-    assert said["reason"] == "the nearest permission does not match in: verb"
-    assert {each["assignment"] for each in said["nearest"]} == {given}
-    assert {each["resource"] for each in said["nearest"]} == {"block-storages/*"}
-    assert [each["fails"] for each in said["nearest"]] == [["verb"]] * len(said["nearest"])
+    denied = await status(client, caller=jane, verb="delete", path=disk(workspace))
+    assert denied["allowed"] is False
+    assert denied["reason"] == "the nearest permission does not match in: verb"
+    assert {each["assignment"] for each in denied["nearest"]} == {given}
+    assert {each["resource"] for each in denied["nearest"]} == {"block-storages/*"}
+    assert [each["fails"] for each in denied["nearest"]] == [["verb"]] * len(denied["nearest"])
     elsewhere = await status(client, caller=jane, verb="put", path=disk("elsewhere"))
     assert [(each["workspace"], each["fails"]) for each in elsewhere["nearest"]] == [
         (workspace, ["workspace"])
     ]
-    nobody = await status(client, caller=MALLORY, verb="get", path=disk(workspace))
-    assert (nobody["allowed"], nobody["nearest"]) == (False, [])
-    assert nobody["reason"] == "no assignment in the tenant names this caller"
+    stranger = await status(client, caller=MALLORY, verb="get", path=disk(workspace))
+    assert (stranger["allowed"], stranger["nearest"]) == (False, [])
+    assert stranger["reason"] == "no assignment in the tenant names this caller"
 
 
-async def test_what_a_review_says_is_what_happens(
+async def test_a_review_agrees_with_the_answer_to_the_request(
     client: Client, house: DevHouse, workspace: str, jane: str, given: str
 ) -> None:
     await client.put(at("workspace", workspace), {})
@@ -116,16 +116,18 @@ async def test_what_a_review_says_is_what_happens(
         "post.start": f"{at('instance', 'one', workspace=workspace)}/start",
     }
     for verb, path in paths.items():
-        said = await status(client, caller=jane, verb=verb, path=path)
+        reviewed = await status(client, caller=jane, verb=verb, path=path)
         method = "POST" if verb.startswith("post") else verb.upper().replace("LIST", "GET")
         answer = await themselves.ask(method, path)
-        assert (answer.status != 403) is said["allowed"], (verb, answer)
+        assert (answer.status != 403) is reviewed["allowed"], (verb, answer)
 
 
-# --- who may
+# --- callers that may
 
 
-async def test_it_is_told_who_may(client: Client, workspace: str, jane: str, given: str) -> None:
+async def test_a_review_lists_the_callers_that_may(
+    client: Client, workspace: str, jane: str, given: str
+) -> None:
     may_put = (await status(client, verb="put", path=disk(workspace)))["callers"]
     assert jane in may_put
     assert "admin@example.org" in may_put
@@ -133,14 +135,14 @@ async def test_it_is_told_who_may(client: Client, workspace: str, jane: str, giv
     assert jane not in may_delete
     assert "admin@example.org" in may_delete
     assert jane not in (await status(client, verb="put", path=disk("elsewhere")))["callers"]
-    said = await status(client, verb="list", path=at("region"))
-    assert said == {"policyRevision": said["policyRevision"], "callers": ["*"]}
+    listed = await status(client, verb="list", path=at("region"))
+    assert listed == {"policyRevision": listed["policyRevision"], "callers": ["*"]}
 
 
-# --- who may ask
+# --- callers that may request a review
 
 
-async def test_nobody_asks_about_another_tenant(
+async def test_a_review_of_another_tenant_is_refused(
     client: Client, said: Said, workspace: str, jane: str
 ) -> None:
     operator, foreign = client.by(said.operator_token), f"t-{workspace}"
@@ -155,7 +157,7 @@ async def test_nobody_asks_about_another_tenant(
         assert refused(answer, 422) == [("/spec/path", "")]
 
 
-async def test_who_may_not_see_assignments_asks_about_nobody_else(
+async def test_a_caller_without_read_access_to_assignments_reviews_only_itself(
     client: Client, house: DevHouse, said: Said, workspace: str, jane: str, given: str
 ) -> None:
     themselves, path = client.by(house.token(jane)), disk(workspace)
@@ -168,19 +170,17 @@ async def test_who_may_not_see_assignments_asks_about_nobody_else(
     assert refused(anonymous, 401) == []
 
 
-async def test_a_stranger_learns_not_even_whether_there_is_a_tenant(
-    client: Client, house: DevHouse
-) -> None:
-    stranger, said = client.by(house.token(MALLORY)), set()
+async def test_a_stranger_cannot_learn_if_a_tenant_exists(client: Client, house: DevHouse) -> None:
+    stranger, details = client.by(house.token(MALLORY)), set()
     for tenant in ("demo", "absent"):
         path = at("workspace", "x", tenant=tenant)
         answer = await review(stranger, tenant=tenant, caller=MALLORY, verb="get", path=path)
         assert refused(answer, 403) == []
-        said.add(answer.json["detail"])
-    assert len(said) == 1
+        details.add(answer.json["detail"])
+    assert len(details) == 1
 
 
-# --- nonsense
+# --- malformed reviews
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ async def test_a_stranger_learns_not_even_whether_there_is_a_tenant(
         ({"verb": "post.explode", "path": at("instance", "x", workspace="w")}, ["/spec/verb"]),
     ],
 )
-async def test_nonsense_is_refused_with_its_place(
+async def test_a_malformed_review_is_refused_with_pointers(
     client: Client, spec: Json, pointers: list[str]
 ) -> None:
     answer = await sent(client, {"spec": spec})
@@ -205,12 +205,12 @@ async def test_nonsense_is_refused_with_its_place(
 
 
 @pytest.mark.parametrize("body", [[], "x", 7, None])
-async def test_a_body_is_an_object(client: Client, body: object) -> None:
+async def test_a_review_body_that_is_no_object_is_refused(client: Client, body: object) -> None:
     assert refused(await sent(client, body), 400) == []
     assert refused(await sent(client, {}), 422) == [("/spec", "")]
 
 
-async def test_a_review_is_asked_for_with_post_and_leaves_nothing(client: Client) -> None:
+async def test_a_review_takes_only_post_with_a_media_type(client: Client) -> None:
     path = f"{at('tenant', 'demo')}/access-reviews"
     for method in ("GET", "PUT", "DELETE"):
         answer = await client.ask(method, path)

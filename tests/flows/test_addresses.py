@@ -1,4 +1,4 @@
-"""Paths and methods: what is not served is refused as a problem, and nothing bends a path."""
+"""Paths and methods: one that is not served is refused as a problem, and no path is normalised."""
 
 import asyncio
 from contextlib import suppress
@@ -11,7 +11,7 @@ from tests.flows.client import JSON, VOLUME, Client, at
 from tests.flows.dev_house import Said
 from tests.flows.problems import refused
 
-HERE = at("workspace", "absent")
+WORKSPACE = at("workspace", "absent")
 DISK = at("block-storage", "disk", workspace="absent")
 READ, WRITE, ACT = "GET, HEAD", "GET, HEAD, PUT, DELETE", "POST"
 CUT_OFF_S_MAX = 10.0
@@ -32,22 +32,22 @@ METHODS = ("GET", "PUT", "DELETE", "POST")
         "/admin",
         "/favicon.ico",
         "/openapi.json/",
-        HERE + "/",
-        HERE + "//",
+        WORKSPACE + "/",
+        WORKSPACE + "//",
         at("workspace") + "/",
-        HERE.replace("/tenants", "//tenants"),
-        "/" + HERE,
-        HERE.replace("/workspaces", "%2Fworkspaces"),
-        HERE.replace("demo", ""),
+        WORKSPACE.replace("/tenants", "//tenants"),
+        "/" + WORKSPACE,
+        WORKSPACE.replace("/workspaces", "%2Fworkspaces"),
+        WORKSPACE.replace("demo", ""),
         at("workspace") + "/.",
         at("workspace") + "/..",
-        HERE + "/block-storages",
+        WORKSPACE + "/block-storages",
         at("instance", "one", workspace="absent") + "/explode",
         at("instance", "one", workspace="absent") + "/start/",
         at("block-storage", "disk", workspace="absent") + "/start",
     ],
 )
-async def test_a_path_that_leads_nowhere(client: Client, path: str, method: str) -> None:
+async def test_an_unknown_path_is_refused(client: Client, path: str, method: str) -> None:
     data, headers = (b"{}", {"Content-Type": JSON}) if method == "PUT" else (None, {})
     answer = await client.ask(method, path, data=data, headers=headers)
     if path.rpartition("/")[2] in (".", "..") and method != "POST":
@@ -61,7 +61,7 @@ async def test_a_path_that_leads_nowhere(client: Client, path: str, method: str)
 @pytest.mark.parametrize(
     ("path", "methods", "allowed"),
     [
-        (HERE, ("POST", "PATCH", "TRACE", "PROPFIND", "OPTIONS"), WRITE),
+        (WORKSPACE, ("POST", "PATCH", "TRACE", "PROPFIND", "OPTIONS"), WRITE),
         (at("workspace"), ("PUT", "POST", "DELETE", "PATCH", "OPTIONS"), READ),
         (DISK, ("POST", "PATCH"), WRITE),
         (at("storage-sku", "seca.rd500"), ("PUT", "DELETE", "POST"), READ),
@@ -76,7 +76,7 @@ async def test_a_path_that_leads_nowhere(client: Client, path: str, method: str)
         ("/openapi.json", ("PUT", "POST", "DELETE"), READ),
     ],
 )
-async def test_a_method_that_a_path_does_not_take(
+async def test_a_method_that_a_path_does_not_support_is_refused(
     client: Client, path: str, methods: tuple[str, ...], allowed: str
 ) -> None:
     for method in methods:
@@ -88,13 +88,13 @@ async def test_a_method_that_a_path_does_not_take(
             assert refused(answer, 405) == []
 
 
-async def test_what_needs_no_token_takes_head_too(client: Client) -> None:
+async def test_paths_without_authentication_support_head(client: Client) -> None:
     for path in ("/healthz", "/readyz", "/metrics", "/openapi.json"):
         answer = await client.head(path, token=None)
         assert (answer.status, answer.body) == (200, b"")
 
 
-async def test_an_escaped_path_is_the_same_path(client: Client, workspace: str) -> None:
+async def test_an_escaped_path_names_the_same_resource(client: Client, workspace: str) -> None:
     path = at("workspace", workspace)
     await client.put(path, {})
     escaped = path[:-2] + "".join(f"%{ord(letter):02x}" for letter in path[-2:])
@@ -102,7 +102,7 @@ async def test_an_escaped_path_is_the_same_path(client: Client, workspace: str) 
     assert found.json["metadata"]["name"] == workspace
 
 
-async def test_a_long_address_is_an_unknown_one(client: Client) -> None:
+async def test_a_long_name_is_not_found_or_invalid(client: Client) -> None:
     for length in (200, 5_000, 16_000):
         name = "a" * length
         assert refused(await client.get(at("workspace", name)), 404) == []
@@ -110,15 +110,15 @@ async def test_a_long_address_is_an_unknown_one(client: Client) -> None:
         assert refused(long, 422) == [("/metadata/name", "name")]
 
 
-async def test_an_address_over_its_size_is_too_long_whoever_asks(client: Client) -> None:
+async def test_a_path_over_the_size_limit_is_refused(client: Client) -> None:
     for length in (17_000, 50_000):
         path = at("workspace", "a" * length)
         for answer in (await client.get(path), await client.put(path, VOLUME)):
             assert refused(answer, 414) == []
 
 
-async def test_a_head_without_an_end_is_cut_off(client: Client, said: Said) -> None:
-    """Read to its end within the time: whether the refusal gets through or not, nobody listens."""
+async def test_endless_request_headers_are_cut_off(client: Client, said: Said) -> None:
+    """The connection is closed within the time, even if the refusal does not reach the client."""
     url = urlsplit(said.url)
     reader, writer = await asyncio.open_connection(url.hostname, url.port)
     async with asyncio.timeout(CUT_OFF_S_MAX):
@@ -129,9 +129,9 @@ async def test_a_head_without_an_end_is_cut_off(client: Client, said: Said) -> N
                 await writer.drain()
             assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
     writer.close()
-    assert (await client.get(HERE)).status == 404
+    assert (await client.get(WORKSPACE)).status == 404
 
 
-async def test_a_large_head_is_read(client: Client) -> None:
-    answer = await client.get(HERE, **{f"X-{n}": "a" * 4_000 for n in range(12)})
+async def test_large_request_headers_are_accepted(client: Client) -> None:
+    answer = await client.get(WORKSPACE, **{f"X-{n}": "a" * 4_000 for n in range(12)})
     assert refused(answer, 404) == []

@@ -1,4 +1,4 @@
-"""The security audit stream records refused requests, logins and privileged reads, and delays no
+"""The security audit stream records refusals, logins and privileged reads without delaying an
 answer."""
 
 import asyncio
@@ -13,7 +13,7 @@ from nats.errors import Error
 from secaplane.audit.entries import HIDDEN, UNKNOWN_CALLER
 from secaplane.audit.writer import BURST
 from secaplane.cli.dev.plane import ISSUER, OPERATOR
-from tests.flows.auditing import Watched, of, watched
+from tests.flows.auditing import AuditedPlane, audited_plane, entries_of
 from tests.flows.client import Client, at
 from tests.servers import STREAM, connected
 
@@ -24,10 +24,10 @@ PATH = at("workspace")
 FLOOD, AT_ONCE, EACH = 20_000, 50, 150
 
 
-async def often(
+async def refuse_often(
     client: Client, number: int, *, token: str | None = "", client_address: str = ""
 ) -> None:
-    """Send a request that is refused, so many times, AT_ONCE of them concurrently."""
+    """Send the same request that many times, some of them at once; all are refused."""
     left, headers = (
         iter(range(number)),
         {"X-Forwarded-For": client_address} if client_address else {},
@@ -44,18 +44,18 @@ async def often(
 
 
 async def test_refusals_logins_and_privileged_reads_are_recorded() -> None:
-    async with watched(audit=PRIVILEGED, http=BEHIND_A_PROXY) as house:
-        await an_unknown_caller_is_recorded_without_the_token(house)
+    async with audited_plane(audit=PRIVILEGED, http=BEHIND_A_PROXY) as house:
+        await a_refused_token_is_not_recorded_itself(house)
         await a_caller_is_recorded(house)
         await a_privileged_read_is_recorded(house)
-        await operators_can_print_it(house)
-        await only_processes_that_answer_users_may_write_it(house)
+        await the_command_prints_the_entries(house)
+        await only_serve_may_write_the_audit_stream(house)
         metrics = (await house.client.get("/metrics", token=None)).body.decode()
         assert f"secaplane_audit_entries_recorded_total {len(await house.entries())}.0" in metrics
         assert (await house.ready())["remarks"] == []
 
 
-async def an_unknown_caller_is_recorded_without_the_token(house: Watched) -> None:
+async def a_refused_token_is_not_recorded_itself(house: AuditedPlane) -> None:
     marker = "M4rk3r-of-a-t0ken"
     headers = {"X-Forwarded-For": "198.51.100.7, 203.0.113.9", "X-Request-Id": "mine-1"}
     path = f"{PATH}/{marker}"
@@ -63,7 +63,7 @@ async def an_unknown_caller_is_recorded_without_the_token(house: Watched) -> Non
     assert answer.status == 401
     written = msgspec.json.encode(await house.settled())
     assert marker.encode() not in written
-    (entry,) = of(await house.entries(), "unauthenticated")
+    (entry,) = entries_of(await house.entries(), "unauthenticated")
     assert (entry.request, entry.client_address, entry.caller) == (
         "mine-1",
         "203.0.113.9",
@@ -73,25 +73,25 @@ async def an_unknown_caller_is_recorded_without_the_token(house: Watched) -> Non
     assert entry.reason == answer.json["detail"]
 
 
-async def a_caller_is_recorded(house: Watched) -> None:
-    """Once as a login, and for each refused request."""
+async def a_caller_is_recorded(house: AuditedPlane) -> None:
+    """One login entry, and one entry for each refusal."""
     jane = house.by("jane")
     for _ in range(2):
         answer = await jane.put(at("workspace", "w"), {})
         assert answer.status == 403
     found = await house.settled()
-    (login,) = of(found, "login", "jane")
-    one, other = of(found, "forbidden", "jane")
+    (login,) = entries_of(found, "login", "jane")
+    one, other = entries_of(found, "forbidden", "jane")
     assert login.caller == one.caller == other.caller
     assert (one.caller.issuer, len(one.caller.token)) == (ISSUER, 32)
     assert (one.verb, one.path, one.client_address) == ("put", at("workspace", "w"), "127.0.0.1")
     assert other.request == answer.headers["X-Request-Id"]
     assert other.reason == answer.json["detail"]
-    assert of(found, "login", OPERATOR) != []
+    assert entries_of(found, "login", OPERATOR) != []
 
 
-async def a_privileged_read_is_recorded(house: Watched) -> None:
-    """And no other, and no privileged read that is refused."""
+async def a_privileged_read_is_recorded(house: AuditedPlane) -> None:
+    """No other read is recorded, and no privileged read that is refused."""
     for kind in ("role-assignment", "role", "workspace"):
         assert (await house.client.get(at(kind))).status == 200
     administrators = at("role-assignment", "administrators")
@@ -107,7 +107,7 @@ async def a_privileged_read_is_recorded(house: Watched) -> None:
     assert reads[0].reason == "administrators/seca.admin allows it"
 
 
-async def operators_can_print_it(house: Watched) -> None:
+async def the_command_prints_the_entries(house: AuditedPlane) -> None:
     entries = await house.entries()
     status, lines, _ = await house.shown()
     assert (status, len(lines)) == (0, len(entries))
@@ -115,42 +115,42 @@ async def operators_can_print_it(house: Watched) -> None:
     shown = [msgspec.json.decode(line) for line in lines]
     assert shown == [msgspec.to_builtins(each) for each in entries if each.caller.sub == "jane"]
     assert (await house.shown("--since", "2099-01-01T00:00:00Z"))[:2] == (0, [])
-    status, _, complaint = await house.shown("--since", "yesterday")
-    assert (status, complaint[:26]) == (2, "secaplane: --since takes 9")
+    status, _, stderr = await house.shown("--since", "yesterday")
+    assert (status, stderr[:26]) == (2, "secaplane: --since takes 9")
 
 
-async def only_processes_that_answer_users_may_write_it(house: Watched) -> None:
+async def only_serve_may_write_the_audit_stream(house: AuditedPlane) -> None:
     before = await house.entries()
     for user in ("writer", "projector", "serve"):
         async with connected(house.house.nats(user)) as nats:
             if user != "serve":
                 with pytest.raises(Error):
                     await nats.request("seca-audit.forbidden.x", b"{}", timeout=0.5)
-            for takes in ("purge_stream", "delete_stream"):
+            for method in ("purge_stream", "delete_stream"):
                 context = nats.jetstream(timeout=0.5)
                 with pytest.raises(Error):
-                    await getattr(context, takes)(f"{STREAM}-audit")
+                    await getattr(context, method)(f"{STREAM}-audit")
     assert await house.entries() == before
 
 
-async def test_a_flood_is_bounded_and_counted_and_other_entries_stay() -> None:
+async def test_a_flood_of_refusals_is_bounded_and_counted_and_others_are_kept() -> None:
     settings = {"entries_per_caller": EACH}
-    async with watched(audit=settings, http=BEHIND_A_PROXY) as house:
-        await often(house.by("jane"), 3)
-        await often(house.client, 3, token=None, client_address="203.0.113.1")
-        await often(house.by("mallory"), FLOOD)
-        await often(house.client, 10 * BURST, token=None, client_address="203.0.113.66")
-        await often(house.by("joe"), 3)
+    async with audited_plane(audit=settings, http=BEHIND_A_PROXY) as house:
+        await refuse_often(house.by("jane"), 3)
+        await refuse_often(house.client, 3, token=None, client_address="203.0.113.1")
+        await refuse_often(house.by("mallory"), FLOOD)
+        await refuse_often(house.client, 10 * BURST, token=None, client_address="203.0.113.66")
+        await refuse_often(house.by("joe"), 3)
         found, figures = await house.settled(), await house.figures()
         for sub in ("jane", "joe"):
-            assert [each.dropped for each in of(found, "forbidden", sub)] == [0, 0, 0]
-        mallory = of(found, "forbidden", "mallory")
+            assert [each.dropped for each in entries_of(found, "forbidden", sub)] == [0, 0, 0]
+        mallory = entries_of(found, "forbidden", "mallory")
         assert 1 <= len(mallory) <= EACH
         assert sum(each.dropped for each in mallory) > 0
-        nobody = of(found, "unauthenticated")
-        innocent = [each for each in nobody if each.client_address == "203.0.113.1"]
-        guilty = [each for each in nobody if each.client_address == "203.0.113.66"]
-        assert (len(innocent), len(innocent) + len(guilty)) == (3, len(nobody))
+        anonymous = entries_of(found, "unauthenticated")
+        innocent = [each for each in anonymous if each.client_address == "203.0.113.1"]
+        guilty = [each for each in anonymous if each.client_address == "203.0.113.66"]
+        assert (len(innocent), len(innocent) + len(guilty)) == (3, len(anonymous))
         assert len(guilty) <= EACH
         logins = len([each for each in found if each.type == "login"])
         assert figures["recorded"] + figures["dropped"] == FLOOD + 10 * BURST + 9 + logins
@@ -159,45 +159,45 @@ async def test_a_flood_is_bounded_and_counted_and_other_entries_stay() -> None:
         assert str(figures["dropped"]) in remark
 
 
-async def test_while_nats_does_not_answer_requests_are_answered_and_entries_pend() -> None:
-    async with watched(auth={"stale_seconds": 3600}) as house:
-        await often(house.by("jane"), 1)
+async def test_without_nats_requests_are_answered_and_audit_entries_wait() -> None:
+    async with audited_plane(auth={"stale_seconds": 3600}) as house:
+        await refuse_often(house.by("jane"), 1)
         await house.settled()
         nats = house.children.pid("nats")
         os.kill(nats, signal.SIGSTOP)
         try:
-            await often(house.by("joe"), 20)
-            await often(house.client, 20, token=None)
-            await house.until(unanswered)
+            await refuse_often(house.by("joe"), 20)
+            await refuse_often(house.client, 20, token=None)
+            await house.until(nats_unavailable)
             assert (await house.figures())["pending"] >= 40
-            await often(house.by("joe"), 5)
+            await refuse_often(house.by("joe"), 5)
         finally:
             os.kill(nats, signal.SIGCONT)
         found = await house.settled()
-        assert len(of(found, "forbidden", "joe")) == 25
-        assert len(of(found, "unauthenticated")) == 20
-        assert not unanswered(await house.ready())
+        assert len(entries_of(found, "forbidden", "joe")) == 25
+        assert len(entries_of(found, "unauthenticated")) == 20
+        assert not nats_unavailable(await house.ready())
         os.kill(house.children.pid("nats"), signal.SIGKILL)  # and started again
-        await often(house.by("joe"), 5)
+        await refuse_often(house.by("joe"), 5)
         found = await house.settled()
-        assert len(of(found, "forbidden", "joe")) == 30
+        assert len(entries_of(found, "forbidden", "joe")) == 30
         assert (await house.figures())["lost"] == 0
 
 
-def unanswered(ready: Any) -> bool:
+def nats_unavailable(ready: Any) -> bool:
     return any("does not answer" in each for each in ready["remarks"])
 
 
-async def test_a_stopping_process_publishes_pending_entries() -> None:
-    """Also the held entry of a flood, with its count."""
-    async with watched() as house:
+async def test_a_process_that_is_stopped_writes_the_waiting_entries_first() -> None:
+    """Also the last entry of a flood, with the count of the refusals it stands for."""
+    async with audited_plane() as house:
         before = house.children.pid("serve")
-        await often(house.by("mallory"), 3 * BURST)
-        await often(house.by("joe"), 3)
+        await refuse_often(house.by("mallory"), 3 * BURST)
+        await refuse_often(house.by("joe"), 3)
         os.kill(before, signal.SIGTERM)
         await house.client.back()
         assert house.children.pid("serve") != before
         found = await house.settled()
-        assert len(of(found, "forbidden", "joe")) == 3
-        mallory = of(found, "forbidden", "mallory")
+        assert len(entries_of(found, "forbidden", "joe")) == 3
+        mallory = entries_of(found, "forbidden", "mallory")
         assert sum(1 + each.dropped for each in mallory) == 3 * BURST

@@ -1,4 +1,5 @@
-"""Whoever is killed or stopped, whenever: every event counts once, and everything comes to rest."""
+"""Processes are killed or stopped at any time: every event takes effect once, and all resources
+settle."""
 
 import asyncio
 import os
@@ -34,13 +35,13 @@ WRITTEN = (200, 201)
 
 @pytest.fixture
 async def scene(stand: Stand) -> AsyncIterator[Scene]:
-    """Whom a test does not kill lives through it."""
-    async with scene_of(stand) as made:
-        before = {name: made.pid(name) for name in PROCESSES}
-        yield made
-        await made.site.misbehave()
-        died = {name for name in PROCESSES if made.pid(name) != before[name]}
-        assert died == made.killed
+    """Fails if a process died that the test did not kill."""
+    async with scene_of(stand) as scene:
+        before = {name: scene.pid(name) for name in PROCESSES}
+        yield scene
+        await scene.site.misbehave()
+        died = {name for name in PROCESSES if scene.pid(name) != before[name]}
+        assert died == scene.killed
 
 
 async def furnished(scene: Scene, workspace: str) -> None:
@@ -48,38 +49,38 @@ async def furnished(scene: Scene, workspace: str) -> None:
 
 
 def marked(marks: "count[int]") -> tuple[str, dict[str, object]]:
-    """A volume's body that can be recognised in the log."""
+    """A label value that recognises one PUT in the log, and a volume's body with it."""
     mark = str(next(marks))
     return mark, VOLUME | {"labels": {"mark": mark}}
 
 
 async def marks_in(log: JetStreamLog) -> Counter[str]:
-    """How often each marked body was recorded."""
+    """The number of events recorded for each mark."""
     events = [each.event for each in await whole(log)]
     labels = [each.labels for each in events if isinstance(each, Created | Updated)]
     return Counter(each["mark"] for each in labels if isinstance(each, dict) and "mark" in each)
 
 
 async def assert_rows_are_the_log(scene: Scene) -> None:
-    """Each event has one row of history, and a rebuild beside them comes to the same rows."""
+    """Each event has one row of history, and a rebuild in a second schema gives the same rows."""
     await scene.at_rest()
     events = await scene.events()
-    beside = f"rm_beside_{events[-1].position}"
-    async with scene.pool() as live, scene.pool(beside) as other:
+    schema = f"rm_beside_{events[-1].position}"
+    async with scene.pool() as live, scene.pool(schema) as other:
         await rebuild(other, scene.log, events, batch_max=1000)
-        mine = await rows(live)
-        assert [row["position"] for row in mine["history"]] == [each.position for each in events]
-        assert_same(mine, await rows(other))
+        current = await rows(live)
+        assert [row["position"] for row in current["history"]] == [each.position for each in events]
+        assert_same(current, await rows(other))
 
 
 # --- the projector
 
 
-async def test_a_projector_killed_in_the_middle_of_a_batch_is_taken_up_where_it_was(
+async def test_a_projector_killed_in_the_middle_of_a_batch_resumes_at_its_checkpoint(
     scene: Scene,
 ) -> None:
-    """Its statement waits for a row of history that another transaction has begun: the checkpoint
-    and the rows before it are written by then, and nobody has committed anything."""
+    """Its statement waits for a row of history that another transaction inserted: the checkpoint
+    and the rows before it are written by then, but not committed."""
     await furnished(scene, "middle")
     await scene.at_rest()
     end = await scene.log.end(STREAM)
@@ -91,36 +92,38 @@ async def test_a_projector_killed_in_the_middle_of_a_batch_is_taken_up_where_it_
                     at("block-storage", f"v{n}", workspace="middle"), VOLUME
                 )
                 assert put.status == 201
-            held = blocker.transaction()
-            await held.start()
+            transaction = blocker.transaction()
+            await transaction.start()
             await blocker.execute(
                 f"insert into {tables.READ_MODEL}.history"
                 " values ($1, $2, '', '', '', now(), '', '', '', '', '')",
                 end.stream,
                 end.sequence + 4,
             )
-        await until(lambda: inside_its_statement(blocker), "the projector waits in its statement")
+        await until(
+            lambda: waits_for_a_transaction(blocker), "the projector waits in its statement"
+        )
         await scene.kill("projector")
-        await held.rollback()
+        await transaction.rollback()
     finally:
         await blocker.close()
     await assert_rows_are_the_log(scene)
 
 
-async def inside_its_statement(connection: asyncpg.Connection) -> bool:
-    found = await connection.fetchval(
+async def waits_for_a_transaction(connection: asyncpg.Connection) -> bool:
+    waiting = await connection.fetchval(
         "select exists (select from pg_locks where locktype = 'transactionid' and not granted)"
     )
-    return bool(found)
+    return bool(waiting)
 
 
 # --- the reconcilers
 
 
-async def test_what_the_cloud_did_for_a_reconciler_that_died_is_not_done_again(
+async def test_a_new_reconciler_does_not_repeat_what_the_cloud_did_for_a_dead_one(
     scene: Scene,
 ) -> None:
-    """Killed between the cloud's doing and the report: of a creation and a removal."""
+    """Killed between the change in the cloud and the report, for a creation and for a removal."""
     await furnished(scene, "held")
     new, old = (at("block-storage", name, workspace="held") for name in ("new", "old"))
     await scene.client.made(old, VOLUME)
@@ -137,7 +140,7 @@ async def test_what_the_cloud_did_for_a_reconciler_that_died_is_not_done_again(
             len(before.removes) + 1,
         )
 
-    await until(done, "the cloud has done both, and holds its answers back")
+    await until(done, "the cloud has made both changes and holds its answers back")
     await scene.kill("reconcilers")
     await scene.site.misbehave()
     await scene.client.active(new)
@@ -147,10 +150,10 @@ async def test_what_the_cloud_did_for_a_reconciler_that_died_is_not_done_again(
     assert set(after.creates.values()) == set(after.removes.values()) == {1}
 
 
-async def test_a_restart_that_the_cloud_did_for_a_reconciler_that_died_is_not_done_again(
+async def test_a_new_reconciler_does_not_repeat_a_restart_that_a_dead_one_requested(
     scene: Scene,
 ) -> None:
-    """The cloud is asked twice, to ensure and to act; the second answer is the one that is late."""
+    """The cloud is called twice, for `ensure` and `act`; the answer to the second call is late."""
     await furnished(scene, "again")
     one = at("instance", "one", workspace="again")
     await scene.client.made(at("block-storage", "disk", workspace="again"), VOLUME)
@@ -158,32 +161,32 @@ async def test_a_restart_that_the_cloud_did_for_a_reconciler_that_died_is_not_do
     assert (await scene.client.post(f"{one}/start")).status == 202
     await scene.client.active(one)
     await scene.at_rest()
-    mine = await uid(scene, one)
+    instance_uid = await uid(scene, one)
     await scene.site.misbehave(hold_answers_s=LATE_S)
     assert (await scene.client.post(f"{one}/restart")).status == 202
 
     async def done() -> bool:
-        return (await scene.site.counts()).actions[mine] == 2
+        return (await scene.site.counts()).actions[instance_uid] == 2
 
-    await until(done, "the cloud has done it, and holds its answer back")
+    await until(done, "the cloud has restarted it and holds its answer back")
     await scene.kill("reconcilers")
     await scene.site.misbehave()
     restarted = await scene.client.active(one)
     assert restarted.json["status"]["powerState"] == "on"
     await scene.at_rest()
-    assert (await scene.site.counts()).actions[mine] == 2
+    assert (await scene.site.counts()).actions[instance_uid] == 2
 
 
 async def uid(scene: Scene, path: str) -> str:
-    """Of the living resource at a path of the API."""
+    """The uid of the living resource at a path of the API."""
     async with scene.pool() as pool:
-        found = await pool.fetchval(
+        value = await pool.fetchval(
             "select uid from resources where not gone and $1 like '%/' || path", path
         )
-    return str(found)
+    return str(value)
 
 
-async def test_an_answer_that_is_lost_is_asked_for_again_and_nothing_is_done_twice(
+async def test_a_lost_answer_of_the_cloud_is_retried_and_takes_effect_once(
     scene: Scene,
 ) -> None:
     await furnished(scene, "lost")
@@ -210,12 +213,12 @@ async def test_an_answer_that_is_lost_is_asked_for_again_and_nothing_is_done_twi
 
 @pytest.mark.parametrize(
     "removing",
-    [pytest.param(False, id="going"), pytest.param(True, id="being removed")],
+    [pytest.param(False, id="terminating"), pytest.param(True, id="being removed")],
 )
-async def test_an_orphan_that_a_dead_command_left_behind_is_taken_back(
+async def test_an_orphan_that_a_dead_command_appended_is_reverted(
     scene: Scene, removing: bool
 ) -> None:
-    """Its parent was going already when it was appended, and is gone only after it."""
+    """The parent was terminating when the orphan was appended, and is gone only after it."""
     name = f"going-{removing}".lower()
     await furnished(scene, name)
     await scene.at_rest()
@@ -226,21 +229,21 @@ async def test_an_orphan_that_a_dead_command_left_behind_is_taken_back(
         await scene.site.misbehave(hold_answers_s=LATE_S)
         assert (await scene.client.delete(at("workspace", name))).status == 202
         await until(lambda: removed_more_than(scene, removes), "the cloud has removed it")
-        await scene.site.misbehave(outage=True)  # the answer that is held comes all the same
-        await left_behind(scene, web, orphan)
+        await scene.site.misbehave(outage=True)  # the held answer is still sent
+        await append_orphan(scene, web, orphan)
         await asyncio.sleep(LATE_S + 1)
         await scene.site.misbehave()
     else:
         with scene.stopped("reconcilers"):
             assert (await scene.client.delete(at("workspace", name))).status == 202
-            await left_behind(scene, web, orphan)
+            await append_orphan(scene, web, orphan)
     await scene.client.gone(at("workspace", name))
     await scene.at_rest()
-    ended, taken_back = (await scene.log.read(web))[-1], await scene.log.read(orphan)
-    told: list[type[AnyEvent]] = [type(each.event) for each in taken_back]
-    assert told == [Created, DeletionRequested, Deleted]
+    ended, reverted = (await scene.log.read(web))[-1], await scene.log.read(orphan)
+    types: list[type[AnyEvent]] = [type(each.event) for each in reverted]
+    assert types == [Created, DeletionRequested, Deleted]
     assert type(ended.event) is Deleted
-    assert taken_back[-1].position < ended.position
+    assert reverted[-1].position < ended.position
     assert "orphan" not in (await scene.site.counts()).creates
 
 
@@ -248,10 +251,10 @@ async def removed_more_than(scene: Scene, number: int) -> bool:
     return len((await scene.site.counts()).removes) > number
 
 
-async def left_behind(scene: Scene, parent: Ref, orphan: Ref) -> None:
-    """As by a command that died before it looked at the parent again."""
+async def append_orphan(scene: Scene, parent: Ref, orphan: Ref) -> None:
+    """Append it like a command that died before it checked the parent again."""
     now = (await scene.log.read(parent))[-1].time
-    written = NewEvent(
+    new_event = NewEvent(
         ref=orphan,
         uid="orphan",
         time=now,
@@ -260,13 +263,13 @@ async def left_behind(scene: Scene, parent: Ref, orphan: Ref) -> None:
         actor=SYSTEM,
         event=Created(spec=VOLUME["spec"]),
     )
-    await scene.log.append(msgspec.structs.replace(written, previous=BEGINNING))
+    await scene.log.append(msgspec.structs.replace(new_event, previous=BEGINNING))
 
 
 # --- NATS
 
 
-async def test_a_write_that_meets_a_stopped_log_says_so_and_happens_at_most_once(
+async def test_a_write_during_a_stopped_log_is_answered_503_and_recorded_at_most_once(
     scene: Scene,
 ) -> None:
     await furnished(scene, "paused")
@@ -274,13 +277,13 @@ async def test_a_write_that_meets_a_stopped_log_says_so_and_happens_at_most_once
     await scene.client.made(path, marked(marks)[1])
     await scene.at_rest()
     with scene.stopped("nats"):
-        told = await asyncio.gather(
+        answers = await asyncio.gather(
             scene.client.put(path, marked(marks)[1]),
             scene.client.put(at("block-storage", "w", workspace="paused"), marked(marks)[1]),
             scene.client.delete(at("block-storage", "x", workspace="paused")),
         )
-    assert {each.status for each in told} == {503}
-    for each in told:
+    assert {each.status for each in answers} == {503}
+    for each in answers:
         assert "outcome is unknown" in each.json["detail"] or "log" in each.json["detail"]
         assert int(each.headers["Retry-After"]) >= 1
     again = [await taken(scene.client, path, marked(marks)[1]) for _ in range(2)]
@@ -295,7 +298,7 @@ async def test_a_write_that_meets_a_stopped_log_says_so_and_happens_at_most_once
     assert again[-1].json["metadata"]["resourceVersion"] == len(intents)
 
 
-async def test_what_was_answered_before_the_log_was_killed_is_there_afterwards(
+async def test_an_acknowledged_write_survives_a_kill_of_the_log(
     scene: Scene,
 ) -> None:
     await furnished(scene, "load")
@@ -317,10 +320,10 @@ async def test_what_was_answered_before_the_log_was_killed_is_there_afterwards(
     async with asyncio.TaskGroup() as group:
         for worker in range(LOAD):
             group.create_task(write(worker))
-        await until(lambda: more_than(answered, LOAD * 3), "the load is on")
+        await until(lambda: more_than(answered, LOAD * 3), "the load has begun")
         await scene.kill("nats")
         before = len(answered)
-        await until(lambda: more_than(answered, before + LOAD * 3), "writes are taken again")
+        await until(lambda: more_than(answered, before + LOAD * 3), "writes are accepted again")
         enough.set()
     assert {each.status for each in refused} <= {503}
     recorded = await marks_in(scene.log)
@@ -336,14 +339,14 @@ async def test_what_was_answered_before_the_log_was_killed_is_there_afterwards(
     await assert_rows_are_the_log(scene)
 
 
-async def more_than(some: dict[str, tuple[str, Answer]], number: int) -> bool:
-    return len(some) > number
+async def more_than(answers: dict[str, tuple[str, Answer]], number: int) -> bool:
+    return len(answers) > number
 
 
 # --- PostgreSQL
 
 
-async def test_writes_go_on_without_postgresql_and_rows_catch_up(scene: Scene) -> None:
+async def test_writes_are_accepted_without_postgresql_and_rows_catch_up(scene: Scene) -> None:
     await furnished(scene, "rows")
     former = scene.pid("postgres")
     for pid in (former, *children_of(former)):
@@ -368,10 +371,10 @@ async def until_shown(scene: Scene, path: str) -> None:
     await until(active, f"{path} is active")
 
 
-async def test_rows_that_a_crash_took_back_are_made_again_though_nothing_more_happens(
+async def test_rows_lost_by_a_postgresql_crash_are_written_again_without_new_events(
     scene: Scene,
 ) -> None:
-    """Commits are not waited for: the last ones may be lost with the server."""
+    """Commits are asynchronous: the last ones may be lost when the server is killed."""
     await furnished(scene, "quiet")
     await scene.at_rest()
     with scene.stopped("reconcilers"):
@@ -385,7 +388,7 @@ async def test_rows_that_a_crash_took_back_are_made_again_though_nothing_more_ha
         async def caught_up() -> bool:
             async with scene.pool() as pool:
                 checkpoint = await pool.fetchval("select min(position) from checkpoints")
-                return bool(checkpoint == await scene.log.end(STREAM))
+                return bool(checkpoint == (await scene.log.end(STREAM)).sequence)
 
-        await until(caught_up, "the rows have everything again")
+        await until(caught_up, "the rows have reached the end of the log again")
     await assert_rows_are_the_log(scene)

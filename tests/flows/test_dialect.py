@@ -1,5 +1,5 @@
-"""Every sort of refusal in both dialects: as the standard says it, and as the released conformance
-runner wants it (CONTRACT: Refusals)."""
+"""Every type of refusal in both dialects: the standard's, and the one that the released conformance
+runner expects (CONTRACT: Refusals)."""
 
 from collections.abc import AsyncIterator, Mapping
 from types import MappingProxyType
@@ -21,15 +21,15 @@ UNKNOWN_DISK: Json = {"blockStorageRef": {"resource": "x"}, "cpuArchitecture": "
 
 
 class Case(NamedTuple):
-    """One request, and how it is refused: by the standard, by the runner's dialect."""
+    """One request and the statuses of its refusal in the standard's and in the runner's dialect."""
 
-    what: str
+    reason: str
     method: str
     kind: str
     name: str
     statuses: tuple[int, int]
     spec: Json | None = None
-    """Over what is sent for a volume, or an instance."""
+    """Fields that replace those of the valid spec for that kind."""
     headers: Mapping[str, str] = MappingProxyType({})
     workspace: str = ""
     tenant: str = "demo"
@@ -40,34 +40,58 @@ CASES = [
     Case("a broken rule", "PUT", "block-storage", "disk", RULE, {"sizeGB": 0}),
     Case("an unknown field", "PUT", "block-storage", "disk", RULE, {"colour": "red"}),
     Case("an immutable field", "PUT", "block-storage", "disk", RULE, {"skuRef": BOOT}),
-    Case("what only grows", "PUT", "block-storage", "disk", RULE, {"sizeGB": 1}),
+    Case("a volume that shrinks", "PUT", "block-storage", "disk", RULE, {"sizeGB": 1}),
     Case("an unknown SKU", "PUT", "block-storage", "new", RULE, {"skuRef": BOOT}),
     Case("an unknown zone", "PUT", "instance", "new", RULE, {"zone": "nowhere"}),
     Case("an unknown volume", "PUT", "image", "new", RULE, UNKNOWN_DISK),
     Case("a name with capitals", "PUT", "workspace", "Web", RULE, {}),
-    Case("a verb there is not", "PUT", "role", "new", RULE, FLYING),
+    Case("an unknown verb", "PUT", "role", "new", RULE, FLYING),
     Case("no permissions", "PUT", "role", "new", RULE, {"permissions": []}),
     Case("an unknown role", "PUT", "role-assignment", "new", RULE, UNKNOWN_ROLE),
-    Case("the system's", "PUT", "role", "seca.admin", STATE, {"permissions": [ROLE]}),
-    Case("the system's", "DELETE", "role", "seca.admin", STATE),
-    Case("full of others", "DELETE", "workspace", "HERE", STATE),
+    Case("a system role", "PUT", "role", "seca.admin", STATE, {"permissions": [ROLE]}),
+    Case("a system role", "DELETE", "role", "seca.admin", STATE),
+    Case("has children", "DELETE", "workspace", "HERE", STATE),
     Case("in use", "DELETE", "block-storage", "disk", STATE),
-    Case("the wrong power", "POST", "instance", "one/stop", STATE),
+    Case("the wrong power state", "POST", "instance", "one/stop", STATE),
     Case("no such parent", "PUT", "block-storage", "disk", (404, 412), {}, {}, "nowhere"),
     Case("another version", "PUT", "block-storage", "disk", (412, 412), {}, SINCE),
     Case("another version", "DELETE", "block-storage", "disk", (412, 412), None, SINCE),
     Case("another version", "POST", "instance", "one/start", (412, 412), None, SINCE),
-    Case("nothing there", "GET", "block-storage", "none", (404, 404)),
-    Case("nothing there", "DELETE", "block-storage", "none", (404, 404)),
-    Case("nothing there", "POST", "instance", "none/start", (404, 404)),
-    Case("no such method", "POST", "block-storage", "disk", (405, 405)),
+    Case("not found", "GET", "block-storage", "none", (404, 404)),
+    Case("not found", "DELETE", "block-storage", "none", (404, 404)),
+    Case("not found", "POST", "instance", "none/start", (404, 404)),
+    Case("an unsupported method", "POST", "block-storage", "disk", (405, 405)),
     Case("no media type", "PUT", "block-storage", "disk", (415, 415), {}, {"Content-Type": "x"}),
-    Case("no such answer", "PUT", "block-storage", "disk", (406, 406), {}, {"Accept": "x/y"}),
-    Case("no version", "PUT", "block-storage", "disk", (400, 400), {}, {next(iter(SINCE)): "x"}),
-    Case("nobody", "PUT", "block-storage", "disk", (401, 401), {}, {"Authorization": "Bearer x"}),
-    Case("a stranger's", "PUT", "workspace", "x", (403, 403), {}, tenant="foreign"),
-    Case("a stranger's", "DELETE", "workspace", "x", (403, 403), None, tenant="foreign"),
-    Case("a stranger's", "GET", "workspace", "x", (403, 403), None, tenant="foreign"),
+    Case(
+        "no acceptable media type",
+        "PUT",
+        "block-storage",
+        "disk",
+        (406, 406),
+        {},
+        {"Accept": "x/y"},
+    ),
+    Case(
+        "a malformed version",
+        "PUT",
+        "block-storage",
+        "disk",
+        (400, 400),
+        {},
+        {next(iter(SINCE)): "x"},
+    ),
+    Case(
+        "an invalid token",
+        "PUT",
+        "block-storage",
+        "disk",
+        (401, 401),
+        {},
+        {"Authorization": "Bearer x"},
+    ),
+    Case("another tenant", "PUT", "workspace", "x", (403, 403), {}, tenant="foreign"),
+    Case("another tenant", "DELETE", "workspace", "x", (403, 403), None, tenant="foreign"),
+    Case("another tenant", "GET", "workspace", "x", (403, 403), None, tenant="foreign"),
 ]
 
 
@@ -75,10 +99,10 @@ CASES = [
 async def furnished(
     request: pytest.FixtureRequest, house: DevHouse, other_house: DevHouse, workspace: str
 ) -> AsyncIterator["Furnished"]:
-    number = ("spec", "secatest").index(request.param)
-    said = (house, other_house)[number].said
+    dialect = ("spec", "secatest").index(request.param)
+    said = (house, other_house)[dialect].said
     async with client_of(said.url, said.token) as client:
-        made = Furnished(client, workspace, number)
+        made = Furnished(client, workspace, dialect)
         await client.put(at("workspace", workspace), {})
         await client.put(made.path("block-storage", "disk"), {"spec": made.spec("block-storage")})
         answer = await client.put(made.path("instance", "one"), {"spec": made.spec("instance")})
@@ -87,7 +111,7 @@ async def furnished(
 
 
 class Furnished:
-    """A workspace with a volume and an instance, in a house of one dialect."""
+    """A workspace with a volume and an instance, in a control plane of one dialect."""
 
     def __init__(self, client: Client, workspace: str, dialect: int) -> None:
         self.client, self.workspace, self.dialect = client, workspace, dialect
@@ -97,7 +121,7 @@ class Furnished:
         return at(kind, name, **({"workspace": self.workspace} | ids))
 
     def spec(self, kind: str) -> Json:
-        """What may be put there; nothing for other kinds."""
+        """A valid spec for a volume or an instance; an empty one for other kinds."""
         volume, machine = (("seca.rd500", "seca.dxs"), ("tiny", "tiny"))[self.dialect]
         zone = ("a", "z1")[self.dialect]
         specs: dict[str, Json] = {
@@ -111,8 +135,8 @@ class Furnished:
         return specs.get(kind, {})
 
 
-async def test_a_refusal_wears_the_status_of_its_dialect(furnished: Furnished) -> None:
-    """What is not refused for the caller's wish is the same in both."""
+async def test_a_refusal_has_the_status_of_its_dialect(furnished: Furnished) -> None:
+    """Refusals that do not concern the desired state are the same in both."""
     for case in CASES:
         ids = {"tenant": case.tenant}
         if case.workspace:
@@ -123,11 +147,11 @@ async def test_a_refusal_wears_the_status_of_its_dialect(furnished: Furnished) -
             answer = await furnished.client.put(path, sent, **case.headers)
         else:
             answer = await furnished.client.ask(case.method, path, headers=case.headers)
-        assert answer.status == case.statuses[furnished.dialect], (case.what, answer)
+        assert answer.status == case.statuses[furnished.dialect], (case.reason, answer)
         refused(answer, answer.status)
 
 
-async def test_blockers_are_named_in_both(furnished: Furnished) -> None:
+async def test_blockers_are_named_in_both_dialects(furnished: Furnished) -> None:
     kept = await furnished.client.delete(furnished.path("block-storage", "disk"))
-    one = f"seca.compute/v1/tenants/demo/workspaces/{furnished.workspace}/instances/one"
-    assert kept.json["meta"] == {"blockers": [one], "count": 1}
+    blocker = f"seca.compute/v1/tenants/demo/workspaces/{furnished.workspace}/instances/one"
+    assert kept.json["meta"] == {"blockers": [blocker], "count": 1}

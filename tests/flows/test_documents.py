@@ -1,5 +1,4 @@
-"""What the house says of itself without a token: its OpenAPI documents, the page that shows them,
-and the wellknown page."""
+"""Documents served without a token: OpenAPI, the page that shows it, and the wellknown page."""
 
 import re
 from html.parser import HTMLParser
@@ -22,7 +21,7 @@ STARTED_WITH = re.compile(r'url: "([^"]+)"')
 
 
 @pytest.mark.parametrize("path", FIXED)
-async def test_it_is_answered_without_a_token_and_read_again_only_when_it_changed(
+async def test_a_document_is_served_without_a_token_and_again_only_when_changed(
     client: Client, path: str
 ) -> None:
     whole = await client.get(path, token=None)
@@ -39,7 +38,7 @@ async def test_it_is_answered_without_a_token_and_read_again_only_when_it_change
 # --- the documents
 
 
-async def test_every_provider_has_a_document_that_the_whole_one_links_to(
+async def test_the_whole_document_links_to_one_for_every_provider(
     client: Client, said: Said
 ) -> None:
     whole = (await client.get("/openapi.json", token=None)).json
@@ -48,7 +47,7 @@ async def test_every_provider_has_a_document_that_the_whole_one_links_to(
     assert whole["servers"] == [{"url": said.url}]
 
 
-async def test_a_document_needs_nothing_but_itself(client: Client) -> None:
+async def test_a_document_refers_to_no_other_document(client: Client) -> None:
     for path in DOCUMENTS:
         text = (await client.get(path, token=None)).body.decode()
         assert set(re.findall(r'"\$ref":"([^"#]*)#', text)) == {""}
@@ -62,14 +61,14 @@ async def test_the_wellknown_page_lists_the_global_providers(
     client: Client, said: Said, path: str
 ) -> None:
     served = {"seca.region/v1", "seca.authorization/v1", "seca.object-storage/v1beta1"}
-    found = (await client.get(path, token=None)).json
-    assert found["version"] == "v1"
-    assert {each["provider"] for each in found["endpoints"]} == served
-    for each in found["endpoints"]:
+    document = (await client.get(path, token=None)).json
+    assert document["version"] == "v1"
+    assert {each["provider"] for each in document["endpoints"]} == served
+    for each in document["endpoints"]:
         name, version = each["provider"].split("/")
         assert each["url"] == f"{said.url}/providers/{name}"
         assert f"{each['url']}/{version}/".startswith(said.url)
-    (region,) = [each for each in found["endpoints"] if each["provider"] == "seca.region/v1"]
+    (region,) = [each for each in document["endpoints"] if each["provider"] == "seca.region/v1"]
     path = region["url"].removeprefix(said.url)
     assert (await client.get(f"{path}/v1/regions")).status == 200
 
@@ -78,26 +77,26 @@ async def test_the_wellknown_page_lists_the_global_providers(
 
 
 class _References(HTMLParser):
-    """All that a page loads or leads to."""
+    """Collects every URL that a page loads or links to, and its inline scripts and styles."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[str] = []
+        self.urls: list[str] = []
         self.inline = ""
-        self._within = ""
+        self._tag = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
-        self.found += [value for key in ("src", "href") if (value := values.get(key))]
-        self._within = tag
+        self.urls += [value for key in ("src", "href") if (value := values.get(key))]
+        self._tag = tag
         assert not any(key.startswith("on") or key == "style" for key in values)
 
     def handle_data(self, data: str) -> None:
-        if self._within in ("script", "style"):
+        if self._tag in ("script", "style"):
             self.inline += data.strip()
 
 
-async def test_all_that_the_page_loads_comes_from_the_house(client: Client, said: Said) -> None:
+async def test_the_page_loads_everything_from_the_control_plane(client: Client, said: Said) -> None:
     page = await client.get("/docs", token=None)
     assert page.headers["Content-Type"] == "text/html; charset=utf-8"
     read = _References()
@@ -105,10 +104,10 @@ async def test_all_that_the_page_loads_comes_from_the_house(client: Client, said
     assert read.inline == ""
     start = (await client.get("/docs/start.js", token=None)).body.decode()
     css = (await client.get("/docs/swagger-ui.css", token=None)).body.decode()
-    wanted = [*read.found, *STARTED_WITH.findall(start)]
-    wanted += [urljoin("/docs/", each) for each in CSS_URL.findall(css)]
+    references = [*read.urls, *STARTED_WITH.findall(start)]
+    references += [urljoin("/docs/", each) for each in CSS_URL.findall(css)]
     seen = set()
-    for each in wanted:
+    for each in references:
         if each.startswith("data:"):
             continue
         target = urlsplit(urljoin(f"{said.url}/docs", each))
@@ -118,7 +117,7 @@ async def test_all_that_the_page_loads_comes_from_the_house(client: Client, said
     assert seen == {"/openapi.json", *FILES} - {"/docs"}
 
 
-async def test_the_browser_is_told_to_load_nothing_else(client: Client) -> None:
+async def test_the_content_security_policy_allows_only_the_control_plane(client: Client) -> None:
     policy = (await client.get("/docs", token=None)).headers["Content-Security-Policy"]
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
     assert rules["default-src"] == "'none'"
@@ -127,7 +126,7 @@ async def test_the_browser_is_told_to_load_nothing_else(client: Client) -> None:
     assert (rules["script-src"], rules["connect-src"]) == ("'self'", "'self'")
 
 
-def test_what_is_not_ours_lies_beside_its_licence() -> None:
+def test_third_party_files_have_their_licence_beside_them() -> None:
     folder = files(swagger) / "swagger"
     names = {each.name for each in folder.iterdir()}
     assert {"LICENSE", "NOTICE", "swagger-ui-bundle.js.LICENSE.txt"} < names

@@ -1,7 +1,7 @@
-"""Every kind walks the same way: made, seen, listed, changed, deleted, made again.
+"""The life cycle of every kind: create, read, list, update, delete, create again.
 
-Nothing here knows a kind by name but where the standard makes an exception; what each refers to is
-in `test_every_reference`.
+The tests are derived from the catalogue of kinds and name one only where the standard makes an
+exception; references are tested in `test_every_reference`.
 """
 
 import re
@@ -19,12 +19,12 @@ from tests.flows.client import Answer, Client, client_of
 from tests.flows.dev_house import Said
 from tests.flows.planning import (
     IDS,
-    INHABITED,
     REGION,
+    TENANT_KINDS,
     WRITABLE,
     body,
+    reference_to,
     replaced,
-    said,
     sensible,
     url,
 )
@@ -37,7 +37,7 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
 ONLY, TRUE = "application/json; deleted=only", "application/json; deleted=true"
 SINCE = "if-unmodified-since"
 ANNOTATIONS = {"note": 'a "quoted"\nline \u2028', "empty": ""}
-DELETABLE = [kind for kind in WRITABLE if kind.deletable]
+DELETABLE = [kind for kind in WRITABLE if kind.exposure.deletable]
 
 
 def each(kinds: list[Kind]) -> pytest.MarkDecorator:
@@ -46,7 +46,7 @@ def each(kinds: list[Kind]) -> pytest.MarkDecorator:
 
 @pytest.fixture
 async def client(peopled: Said, kind: Kind) -> AsyncIterator[Client]:
-    """Whoever may make this kind."""
+    """A caller that may create this kind: the tenant's administrator or the operator."""
     token = peopled.token if kind.scope else peopled.operator_token
     async with client_of(peopled.url, token) as caller:
         yield caller
@@ -60,11 +60,11 @@ def collection(kind: Kind) -> str:
     return url(place(kind, "-")).rpartition("/")[0]
 
 
-# --- made, and seen whole
+# --- create and read
 
 
 @each(WRITABLE)
-async def test_what_is_made_is_there_as_it_was_sent(
+async def test_a_created_resource_is_returned_as_it_was_sent(
     client: Client, peopled: Said, kind: Kind
 ) -> None:
     ref = place(kind, "whole")
@@ -86,36 +86,36 @@ async def test_what_is_made_is_there_as_it_was_sent(
     times = [each["lastTransitionAt"] for each in found.json["status"]["conditions"]]
     assert times == sorted(times, key=datetime.fromisoformat, reverse=True)
     assert all(TIME.fullmatch(time) for time in times)
-    stays = await client.get(url(ref), If_None_Match=found.headers["ETag"])
-    assert (stays.status, stays.body) == (304, b"")
+    unchanged = await client.get(url(ref), If_None_Match=found.headers["ETag"])
+    assert (unchanged.status, unchanged.body) == (304, b"")
 
 
 def assert_named(metadata: Json, ref: Ref, *, verb: str, version: int) -> None:
-    """Exactly the fields of the kind's class, each saying what the contract says."""
+    """The metadata has exactly the fields of the kind's class, with the values of the contract."""
     kind = KINDS[ref.kind]
     assert set(metadata) == CLASSES[kind.name]
-    inside = re.sub("^(tenants/demo/)?(workspaces/base/)?", "", ref.path)
-    wanted = {
+    relative_path = re.sub("^(tenants/demo/)?(workspaces/base/)?", "", ref.path)
+    expected = {
         "name": ref.name,
-        "provider": kind.provider.joined,
-        "resource": inside if kind.name != "workspace" else f"workspaces/{ref.name}",
+        "provider": kind.provider.full_name,
+        "resource": relative_path if kind.name != "workspace" else f"workspaces/{ref.name}",
         "verb": verb,
         "apiVersion": kind.provider.version,
         "kind": kind.name,
-        "ref": f"{kind.provider.joined}/{ref.path}",
+        "ref": f"{kind.provider.full_name}/{ref.path}",
         "resourceVersion": version,
         "region": REGION,
         **IDS,
     }
-    moments = {"createdAt", "lastModifiedAt"}
-    assert {field: metadata[field] for field in set(metadata) - moments} == {
-        field: wanted[field] for field in set(metadata) - moments
+    times_of = {"createdAt", "lastModifiedAt"}
+    assert {field: metadata[field] for field in set(metadata) - times_of} == {
+        field: expected[field] for field in set(metadata) - times_of
     }
-    assert all(TIME.fullmatch(metadata[field]) for field in moments)
+    assert all(TIME.fullmatch(metadata[field]) for field in times_of)
 
 
 @each(WRITABLE)
-async def test_what_is_made_is_listed(client: Client, kind: Kind) -> None:
+async def test_a_created_resource_is_listed(client: Client, kind: Kind) -> None:
     label = {"walk": f"listed-{kind.name}"}
     names = ["list-1", "list-2", "list-3"]
     for name in names:
@@ -124,10 +124,10 @@ async def test_what_is_made_is_listed(client: Client, kind: Kind) -> None:
     listed = await client.get(chosen)
     assert listed.names == names
     assert listed.json["items"] == [(await client.get(url(place(kind, n)))).json for n in names]
-    inside = re.sub("^/(tenants/demo/?)?(workspaces/base/)?", "", collection_path(kind))
+    relative_path = re.sub("^/(tenants/demo/?)?(workspaces/base/)?", "", collection_path(kind))
     assert listed.json["metadata"] == {
-        "provider": kind.provider.joined,
-        "resource": inside,
+        "provider": kind.provider.full_name,
+        "resource": relative_path,
         "verb": "GET",
     }
     assert set(names) <= set((await client.get(collection(kind))).names)
@@ -139,24 +139,24 @@ def collection_path(kind: Kind) -> str:
     return f"/{place(kind, '-').collection}"
 
 
-async def paged(client: Client, question: str) -> list[str]:
-    """The names on all pages of one."""
+async def paged(client: Client, url: str) -> list[str]:
+    """The names on all pages of one item each."""
     names, token = list[str](), ""
     while True:
-        page = await client.get(f"{question}&limit=1{token}")
+        page = await client.get(f"{url}&limit=1{token}")
         assert len(page.names) <= 1, page
         names += page.names
-        found = page.json["metadata"].get("skipToken")
-        if found is None:
+        skip_token = page.json["metadata"].get("skipToken")
+        if skip_token is None:
             return names
-        token = f"&skipToken={found}"
+        token = f"&skipToken={skip_token}"
 
 
-# --- changed
+# --- update
 
 
 @each(WRITABLE)
-async def test_what_is_changed_says_so_in_its_history(client: Client, kind: Kind) -> None:
+async def test_an_update_is_shown_in_the_history(client: Client, kind: Kind) -> None:
     at = url(place(kind, "changed"))
     first = await client.made(at, {"spec": sensible(kind, whole=True), "labels": {"a": "b"}})
     changed = await client.put(at, body(kind))
@@ -182,7 +182,7 @@ async def settled(client: Client, at: str, *, entries: int) -> Answer:
 
 
 @each(WRITABLE)
-async def test_a_condition_of_the_caller_is_kept(client: Client, kind: Kind) -> None:
+async def test_a_precondition_of_the_caller_is_checked(client: Client, kind: Kind) -> None:
     at = url(place(kind, "conditional"))
     assert (await client.put(at, body(kind), **{SINCE: "1"})).status == 412
     assert (await client.put(at, body(kind), **{SINCE: "0"})).status == 201
@@ -191,34 +191,39 @@ async def test_a_condition_of_the_caller_is_kept(client: Client, kind: Kind) -> 
     assert (right.status, right.json["metadata"]["resourceVersion"]) == (200, 2)
     wrong = await client.put(at, body(kind), **{SINCE: "1"})
     assert refused(wrong, 412) == [("", SINCE)]
-    if kind.deletable:
+    if kind.exposure.deletable:
         assert refused(await client.delete(at, **{SINCE: "1"}), 412) == [("", SINCE)]
         assert (await client.delete(at, **{SINCE: "2"})).status == 202
 
 
 @each(WRITABLE)
-async def test_a_body_of_the_sdk_is_taken(client: Client, kind: Kind) -> None:
-    """It sends what it knows of metadata and status, most of it empty (digest, 14 and 15)."""
+async def test_a_body_from_the_sdk_is_accepted(client: Client, kind: Kind) -> None:
+    """The SDK also sends metadata and status, mostly with empty values (digest, 14 and 15)."""
     ref = place(kind, "sdk")
-    sent = body(kind, labels={}, annotations={}, metadata=of_the_sdk(ref))
+    sent = body(kind, labels={}, annotations={}, metadata=sdk_metadata(ref))
     sent |= {"status": {"conditions": None, "state": "", "powerState": "", "sizeGB": 0}}
     assert (await client.put(url(ref), sent)).status == 201
     found = await client.active(url(ref))
     assert found.history == MADE
     assert_named(found.json["metadata"], ref, verb="GET", version=1)
     assert references(kind, found.json["spec"]) == references(kind, sent["spec"])
-    back: Json = found.json
-    assert (await client.put(url(ref), back)).json["metadata"]["resourceVersion"] == 2
+    read: Json = found.json
+    assert (await client.put(url(ref), read)).json["metadata"]["resourceVersion"] == 2
     after = await settled(client, url(ref), entries=5)
     parts = ("labels", "annotations", "spec")
-    assert {part: after.json[part] for part in parts} == {part: back[part] for part in parts}
+    assert {part: after.json[part] for part in parts} == {part: read[part] for part in parts}
 
 
-def of_the_sdk(ref: Ref) -> Json:
-    kind, nobody = KINDS[ref.kind], "0001-01-01T00:00:00Z"
-    times = dict.fromkeys(("createdAt", "lastModifiedAt", "deletedAt"), nobody)
+def sdk_metadata(ref: Ref) -> Json:
+    kind, zero_time = KINDS[ref.kind], "0001-01-01T00:00:00Z"
+    times = dict.fromkeys(("createdAt", "lastModifiedAt", "deletedAt"), zero_time)
     scopes = {field: IDS[field] for field in kind.scope if field in ("tenant", "workspace")}
-    named = {"name": ref.name, "provider": kind.provider.joined, "resource": "", "verb": "put"}
+    named = {
+        "name": ref.name,
+        "provider": kind.provider.full_name,
+        "resource": "",
+        "verb": "put",
+    }
     version = {"apiVersion": kind.provider.version, "kind": kind.name, "resourceVersion": 0}
     region = {"region": REGION} if kind.provider.regional else {}
     return named | times | version | scopes | region | {"ref": ""}
@@ -228,17 +233,17 @@ def references(kind: Kind, spec: Json) -> list[Any]:
     return [value for link in kind.links for _, value in every(spec, link.at)]
 
 
-# --- gone, and made again
+# --- delete and create again
 
 
 @each(DELETABLE)
-async def test_what_is_deleted_goes_and_its_name_lives_again(client: Client, kind: Kind) -> None:
+async def test_a_name_can_be_created_again_after_its_deletion(client: Client, kind: Kind) -> None:
     at = url(place(kind, "reborn"))
     await client.made(at, body(kind))
     deleted = await client.delete(at)
     assert (deleted.status, deleted.body) == (202, b"")
     again = await client.delete(at)
-    assert again.status in (202, 404), "going, or gone already"
+    assert again.status in (202, 404), "terminating, or already gone"
     await client.gone(at)
     assert "reborn" not in (await client.get(collection(kind))).names
     assert refused(await client.delete(at), 404) == []
@@ -256,16 +261,16 @@ async def lives(client: Client, kind: Kind, accept: str) -> list[int]:
     """The last version of each life of one name."""
     listed = await client.get(collection(kind), Accept=accept)
     items = [item["metadata"] for item in listed.json["items"]]
-    found = [item for item in items if item["name"] == "reborn"]
-    assert accept == TRUE or all(TIME.fullmatch(item["deletedAt"]) for item in found)
-    return [item["resourceVersion"] for item in found]
+    matching = [item for item in items if item["name"] == "reborn"]
+    assert accept == TRUE or all(TIME.fullmatch(item["deletedAt"]) for item in matching)
+    return [item["resourceVersion"] for item in matching]
 
 
-# --- where it lies
+# --- parents and children
 
 
-@each([kind for kind in INHABITED if len(kind.scope) > 1])
-async def test_nothing_is_put_where_nothing_is(client: Client, kind: Kind) -> None:
+@each([kind for kind in TENANT_KINDS if len(kind.scope) > 1])
+async def test_a_resource_cannot_be_created_in_a_missing_parent(client: Client, kind: Kind) -> None:
     for absent in kind.scope[1:]:
         nowhere = kind.ref(IDS | {absent: "nowhere"}, "one")
         answer = await client.put(url(nowhere), body(kind))
@@ -275,9 +280,9 @@ async def test_nothing_is_put_where_nothing_is(client: Client, kind: Kind) -> No
         assert (listed.status, listed.names) == (200, [])
 
 
-@each([kind for kind in INHABITED if len(kind.scope) > 1])
-async def test_what_something_lives_in_stays(client: Client, kind: Kind) -> None:
-    """It names who lives in it; once that is going, it may go."""
+@each([kind for kind in TENANT_KINDS if len(kind.scope) > 1])
+async def test_a_parent_with_a_child_cannot_be_deleted(client: Client, kind: Kind) -> None:
+    """The refusal names the child; once that is terminating, the parent can be deleted."""
     inner = kind.scope[-1]
     ref = kind.ref(IDS | {inner: f"home-{kind.name}"}, "child")
     home = parents(ref)[-1]
@@ -293,14 +298,14 @@ async def test_what_something_lives_in_stays(client: Client, kind: Kind) -> None
     assert (await client.get(url(ref))).status == 404
 
 
-@each([kind for kind in INHABITED if any(link.holds for link in kind.links)])
-async def test_what_something_holds_stays(client: Client, kind: Kind) -> None:
-    """A volume that an instance uses, and so on."""
+@each([kind for kind in TENANT_KINDS if any(link.blocks_deletion for link in kind.links)])
+async def test_a_resource_in_use_cannot_be_deleted(client: Client, kind: Kind) -> None:
+    """For example a volume that an instance uses."""
     spec, used = sensible(kind, whole=True), list[Ref]()
     for n, link in enumerate(kind.links):
-        for pointer, _ in every(spec, link.at) if link.holds else ():
+        for pointer, _ in every(spec, link.at) if link.blocks_deletion else ():
             used.append(place(KINDS[link.to[0]], f"held-{kind.name}-{n}"))
-            spec = replaced(spec, pointer, said(kind, used[-1]))
+            spec = replaced(spec, pointer, reference_to(kind, used[-1]))
     for ref in used:
         await client.made(url(ref), body(KINDS[ref.kind]))
     holder = place(kind, "holder")
@@ -315,9 +320,9 @@ async def test_what_something_holds_stays(client: Client, kind: Kind) -> None:
         await client.gone(url(ref))
 
 
-@each([kind for kind in WRITABLE if kind.also_below])
-async def test_a_former_path_leads_to_the_same_resource(client: Client, kind: Kind) -> None:
-    """As long as all that it names is there."""
+@each([kind for kind in WRITABLE if kind.exposure.former_collections])
+async def test_an_alternative_path_leads_to_the_same_resource(client: Client, kind: Kind) -> None:
+    """Provided that every parent in the alternative path exists."""
     ref = place(kind, "former")
     for url_ in kind.urls[1:]:
         former = f"{url_.format_map(IDS)}/{ref.name}"
@@ -335,18 +340,16 @@ async def test_a_former_path_leads_to_the_same_resource(client: Client, kind: Ki
 # --- zones and regions
 
 
-@each([kind for kind in WRITABLE if kind.zones])
+@each([kind for kind in WRITABLE if kind.rules.zones])
 async def test_a_zone_that_the_region_does_not_have_is_refused(client: Client, kind: Kind) -> None:
-    for pointer in kind.zones:
+    for pointer in kind.rules.zones:
         spec = replaced(sensible(kind), pointer, "nowhere")
         answer = await client.put(url(place(kind, "zoned")), {"spec": spec})
         assert refused(answer, 422) == [(f"/spec{pointer}", "")]
 
 
 @each(WRITABLE)
-async def test_another_region_is_refused_where_there_are_regions(
-    client: Client, kind: Kind
-) -> None:
+async def test_another_region_is_refused_for_regional_kinds(client: Client, kind: Kind) -> None:
     at = url(place(kind, "abroad"))
     answer = await client.put(at, body(kind, metadata={"region": "eu-9"}))
     if kind.provider.regional:
@@ -357,8 +360,8 @@ async def test_another_region_is_refused_where_there_are_regions(
     assert (await client.put(at, body(kind, metadata={"region": ""}))).status in (200, 201)
 
 
-def test_the_walk_leaves_no_writable_kind_out() -> None:
-    operators = {kind.name for kind in WRITABLE} - {kind.name for kind in INHABITED}
+def test_every_writable_kind_is_tested() -> None:
+    operators = {kind.name for kind in WRITABLE} - {kind.name for kind in TENANT_KINDS}
     assert operators == {"tenant", "revocation"}
     below = {kind.name for parent in WRITABLE for kind in children(parent) if kind.writable}
-    assert below <= {kind.name for kind in INHABITED}
+    assert below <= {kind.name for kind in TENANT_KINDS}

@@ -1,8 +1,8 @@
-"""Every reference of every kind: to nothing, to something however it is spelled, to what is not the
-caller's.
+"""Every reference of every kind: to a missing resource, in every spelling, and to a resource that
+the caller may not read.
 
-A spelling is tried with a condition that cannot hold: rules are judged first, so 412 says that the
-reference was understood, and nothing is made.
+Each request carries a precondition that cannot hold. Rules are checked before preconditions, so 412
+means that the reference was resolved, and nothing is created.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from secaplane.kinds import KINDS, SHARED_TENANT
-from secaplane.model.kind import Kind, Link
+from secaplane.model.kind import Backing, Kind, Link
 from secaplane.model.pointer import every
 from secaplane.model.shape import Json, Ref
 from tests.flows.client import Answer, Client, client_of
@@ -19,22 +19,22 @@ from tests.flows.dev_house import DevHouse, Said
 from tests.flows.planning import (
     BASE,
     IDS,
-    INHABITED,
     REGION,
+    TENANT_KINDS,
+    linked_pointers,
     lists_names,
-    pointed,
+    reference_to,
     replaced,
-    said,
     sensible,
     target,
     url,
 )
 from tests.flows.problems import refused
 
-LINKED = [kind for kind in INHABITED if kind.links]
+LINKED = [kind for kind in TENANT_KINDS if kind.links]
 each = pytest.mark.parametrize("kind", LINKED, ids=lambda kind: kind.name)
 NEVER = {"if-unmodified-since": "999"}
-UNDERSTOOD, NOTHING_THERE = 412, 422
+RESOLVED, NOT_FOUND = 412, 422
 
 
 @pytest.fixture
@@ -43,112 +43,124 @@ async def client(peopled: Said) -> AsyncIterator[Client]:
         yield caller
 
 
-async def asked(client: Client, kind: Kind, pointer: str, reference: object) -> Answer:
-    """What becomes of a spec that is sensible but for one reference."""
+async def put_reference(client: Client, kind: Kind, pointer: str, reference: object) -> Answer:
+    """PUT a valid spec with one reference replaced."""
     spec = replaced(sensible(kind, whole=True), pointer, reference)
     return await client.put(url(kind.ref(IDS, "asked")), {"spec": spec}, **NEVER)
 
 
 def places(kind: Kind) -> list[tuple[str, tuple[Link, ...]]]:
-    return list(pointed(kind, sensible(kind, whole=True)))
+    return list(linked_pointers(kind, sensible(kind, whole=True)))
 
 
-# --- to nothing
+# --- to a missing resource
 
 
 def absent(kind: str) -> Ref:
-    """Where such a thing could be."""
+    """The address of a resource that does not exist."""
     return KINDS[kind].ref(IDS, "absent")
 
 
 @each
-async def test_what_must_be_there_must_be_there(client: Client, kind: Kind) -> None:
+async def test_a_strict_reference_to_a_missing_resource_is_refused(
+    client: Client, kind: Kind
+) -> None:
     for pointer, links in places(kind):
         for link in links:
             for name in link.to:
-                answer = await asked(client, kind, pointer, said(kind, absent(name)))
+                answer = await put_reference(
+                    client, kind, pointer, reference_to(kind, absent(name))
+                )
                 if link.strict:
-                    assert refused(answer, NOTHING_THERE) == [(f"/spec{pointer}", "")]
+                    assert refused(answer, NOT_FOUND) == [(f"/spec{pointer}", "")]
                     assert name in answer.json["detail"]
                 else:
-                    refused(answer, UNDERSTOOD)
+                    refused(answer, RESOLVED)
 
 
 @each
-async def test_all_that_is_not_there_is_named_at_once(client: Client, kind: Kind) -> None:
-    spec, wanted = sensible(kind, whole=True), []
+async def test_all_missing_references_are_named_at_once(client: Client, kind: Kind) -> None:
+    spec, expected = sensible(kind, whole=True), []
     for pointer, links in places(kind):
         if links[0].strict:
-            spec = replaced(spec, pointer, said(kind, absent(links[0].to[0])))
-            wanted.append((f"/spec{pointer}", ""))
+            spec = replaced(spec, pointer, reference_to(kind, absent(links[0].to[0])))
+            expected.append((f"/spec{pointer}", ""))
     answer = await client.put(url(kind.ref(IDS, "asked")), {"spec": spec}, **NEVER)
-    assert sorted(refused(answer, NOTHING_THERE if wanted else UNDERSTOOD)) in (
-        sorted(wanted),
+    assert sorted(refused(answer, NOT_FOUND if expected else RESOLVED)) in (
+        sorted(expected),
         [("", "if-unmodified-since")],
     )
 
 
 @each
-async def test_what_is_elsewhere_or_nonsense_is_not_there(client: Client, kind: Kind) -> None:
-    """But where something may come later, nonsense may, too."""
+async def test_a_reference_to_elsewhere_or_malformed_is_refused(client: Client, kind: Kind) -> None:
+    """Only strict references: a deferred one may be malformed, as its target may appear later."""
     for pointer, links in places(kind):
         if all(link.strict for link in links) and not lists_names(kind):
-            there = target(links[0].to[0])
-            for reference in nonsense(there):
-                answer = await asked(client, kind, pointer, reference)
-                assert refused(answer, NOTHING_THERE) == [(f"/spec{pointer}", "")], reference
+            existing = target(links[0].to[0])
+            for reference in nonsense(existing):
+                answer = await put_reference(client, kind, pointer, reference)
+                assert refused(answer, NOT_FOUND) == [(f"/spec{pointer}", "")], reference
 
 
-def nonsense(there: Ref) -> Iterator[Json]:
-    """What could be mistaken for a reference to something that is there."""
-    urn = KINDS[there.kind].urn(there)
+def nonsense(existing: Ref) -> Iterator[Json]:
+    """References that almost name an existing resource, but do not."""
+    urn = KINDS[existing.kind].urn(existing)
     yield {"resource": urn, "region": "eu-9"}
     yield {"resource": urn, "tenant": "other"}
     yield {"resource": urn, "provider": "seca.nope"}
     yield {"resource": urn.replace("/tenants/", "9/tenants/")}
     yield {"resource": urn.replace("/demo/", "/nobody/")}
-    for wrong in (f"/{urn}", f"{urn}/", f"x/{urn}", f"nonsense/{there.name}", "*", "a b", "\u00e9"):
+    for wrong in (
+        f"/{urn}",
+        f"{urn}/",
+        f"x/{urn}",
+        f"nonsense/{existing.name}",
+        "*",
+        "a b",
+        "\u00e9",
+    ):
         yield {"resource": wrong}
 
 
-# --- to something, however it is spelled
+# --- every spelling
 
 
 @each
-async def test_every_spelling_of_a_reference_is_understood(client: Client, kind: Kind) -> None:
+async def test_every_spelling_of_a_reference_is_resolved(client: Client, kind: Kind) -> None:
     for pointer, links in places(kind):
-        there = target(links[0].to[0])
-        spelled = [there.name] if lists_names(kind) else spellings(kind, there)
+        existing = target(links[0].to[0])
+        spelled = [existing.name] if lists_names(kind) else spellings(kind, existing)
         answers = await asyncio.gather(
-            *(asked(client, kind, pointer, reference) for reference in spelled)
+            *(put_reference(client, kind, pointer, reference) for reference in spelled)
         )
         for answer, reference in zip(answers, spelled, strict=True):
-            assert answer.status == UNDERSTOOD, (reference, answer)
+            assert answer.status == RESOLVED, (reference, answer)
 
 
-def spellings(home: Kind, there: Ref) -> list[object]:
-    """All suffixes of the URN that leave out only what the home, or the other fields, say."""
-    kind = KINDS[there.kind]
-    found = list(_suffixes(kind, there, known=set(home.scope)))
-    if kind.from_catalogue:
-        shared = Ref(there.kind, there.path.replace("/demo/", f"/{SHARED_TENANT}/"))
-        found += _suffixes(kind, shared, known=set())
-    names = (kind.provider.name, kind.provider.joined)
+def spellings(referrer: Kind, existing: Ref) -> list[object]:
+    """All suffixes of the URN that omit only parts known from the referrer or other fields."""
+    kind = KINDS[existing.kind]
+    suffixes = list(_suffixes(kind, existing, known=set(referrer.scope)))
+    if kind.backing is Backing.CATALOGUE:
+        shared = Ref(existing.kind, existing.path.replace("/demo/", f"/{SHARED_TENANT}/"))
+        suffixes += _suffixes(kind, shared, known=set())
+    names = (kind.provider.name, kind.provider.full_name)
     provider: list[Json] = [{}, *({"provider": name} for name in names)]
-    spelled: list[object] = [{"resource": s, **fields} for s in found for fields in provider]
-    spelled += [{"resource": s, "region": REGION} for s in found]
+    spelled: list[object] = [{"resource": s, **fields} for s in suffixes for fields in provider]
+    spelled += [{"resource": s, "region": REGION} for s in suffixes]
     fields = {"tenant": "demo", "workspace": BASE}
-    with_fields = _suffixes(kind, there, known=set(home.scope) | {"tenant", "workspace"})
+    with_fields = _suffixes(kind, existing, known=set(referrer.scope) | {"tenant", "workspace"})
     spelled += [{"resource": suffix, **fields} for suffix in with_fields]
     empty = dict.fromkeys(("provider", "tenant", "workspace", "region"), "")
-    return [*spelled, {"resource": found[0], **empty}]
+    return [*spelled, {"resource": suffixes[0], **empty}]
 
 
-def _suffixes(kind: Kind, there: Ref, *, known: set[str]) -> Iterator[str]:
-    places = f"{kind.provider.name}/{kind.provider.version}/{kind.collection}/{{name}}".split("/")
-    steps = kind.urn(there).split("/")
+def _suffixes(kind: Kind, existing: Ref, *, known: set[str]) -> Iterator[str]:
+    pattern = f"{kind.provider.name}/{kind.provider.version}/{kind.collection}/{{name}}".split("/")
+    steps = kind.urn(existing).split("/")
     for n in range(len(steps)):
-        left_out = {each[1:-1] for each in places[:n] if each.startswith("{")}
+        left_out = {each[1:-1] for each in pattern[:n] if each.startswith("{")}
         if left_out <= known:
             yield "/".join(steps[n:])
             if n < len(steps) - 1:
@@ -156,23 +168,27 @@ def _suffixes(kind: Kind, there: Ref, *, known: set[str]) -> Iterator[str]:
     yield "/".join([steps[0], *steps[2:]])
 
 
-# --- of another
+# --- to a resource that the caller may not read
 
 
 @each
-async def test_what_the_caller_may_not_get_is_not_there(
+async def test_a_reference_to_a_resource_that_the_caller_may_not_read_is_refused(
     client: Client, house: DevHouse, kind: Kind
 ) -> None:
-    """Somebody who may write this kind, and see the catalogue, and nothing else."""
+    """The caller may write this kind and read the catalogue, and nothing else."""
     role = {"provider": kind.provider.name, "resources": [f"{kind.resource(url_of(kind))}/*"]}
     await grant(client, f"only-{kind.name}", role | {"verb": ["get", "list", "put"]})
-    somebody, mine = client.by(house.token(f"only-{kind.name}")), Ref("tenant", "tenants/demo")
+    caller, mine = client.by(house.token(f"only-{kind.name}")), Ref("tenant", "tenants/demo")
     for pointer, links in places(kind):
-        there = target(links[0].to[0])
-        if links[0].strict and not KINDS[there.kind].from_catalogue and there != mine:
-            answer = await asked(somebody, kind, pointer, said(kind, there))
+        existing = target(links[0].to[0])
+        if (
+            links[0].strict
+            and KINDS[existing.kind].backing is not Backing.CATALOGUE
+            and existing != mine
+        ):
+            answer = await put_reference(caller, kind, pointer, reference_to(kind, existing))
             hidden = [(f"/spec{pointer}", "")]
-            assert set(hidden) <= set(refused(answer, NOTHING_THERE))
+            assert set(hidden) <= set(refused(answer, NOT_FOUND))
 
 
 def url_of(kind: Kind) -> str:
@@ -180,18 +196,18 @@ def url_of(kind: Kind) -> str:
 
 
 async def grant(client: Client, name: str, permission: Json) -> None:
-    """A role, and that somebody of the same name has it."""
+    """Create a role and assign it to a caller of the same name."""
     role, assignment = (KINDS[each].ref(IDS, name) for each in ("role", "role-assignment"))
     await client.made(url(role), {"spec": {"permissions": [permission]}})
-    held = {"subs": [name], "roles": [name], "scopes": [{}]}
-    await client.made(url(assignment), {"spec": held})
+    assignment_spec = {"subs": [name], "roles": [name], "scopes": [{}]}
+    await client.made(url(assignment), {"spec": assignment_spec})
 
 
-async def test_a_name_that_could_be_a_path_is_only_a_name(client: Client) -> None:
-    """Where the standard lists names, nothing else means anything."""
+async def test_a_field_that_lists_names_accepts_no_paths(client: Client) -> None:
+    """Where the standard lists names, a path or a malformed name is refused."""
     kind = KINDS["role-assignment"]
     for pointer in ("/roles/0", "/scopes/0/tenants/0", "/scopes/0/regions/0"):
         ((_, name),) = every(sensible(kind, whole=True), pointer.replace("/0", "/*"))
         for wrong in (f"{pointer.split('/')[-2]}/{name}", f"tenants/demo/roles/{name}", "a b"):
-            answer = await asked(client, kind, pointer, wrong)
-            assert refused(answer, NOTHING_THERE) == [(f"/spec{pointer}", "")], wrong
+            answer = await put_reference(client, kind, pointer, wrong)
+            assert refused(answer, NOT_FOUND) == [(f"/spec{pointer}", "")], wrong

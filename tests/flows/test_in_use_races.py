@@ -1,4 +1,4 @@
-"""Who comes to use a thing while it is being deleted: nobody is left with what is gone."""
+"""Races between a new reference to a resource and its deletion: no referrer keeps a missing one."""
 
 import asyncio
 from collections import Counter
@@ -15,8 +15,10 @@ def booting(disk: str) -> dict[str, object]:
     return {"spec": spec | {"bootVolume": {"deviceRef": {"resource": f"block-storages/{disk}"}}}}
 
 
-async def test_nobody_is_left_with_what_is_gone(client: Client, workspace: str) -> None:
-    """Both may be accepted, if the user was recorded first; then the used one waits for it."""
+async def test_no_referrer_keeps_a_reference_to_a_deleted_resource(
+    client: Client, workspace: str
+) -> None:
+    """Both may be accepted if the referrer was recorded first; then the deletion waits for it."""
     await client.made(at("workspace", workspace), {})
     outcomes = await asyncio.gather(*(race(client, workspace, n) for n in range(PAIRS)))
     assert set(outcomes) <= {(201, 409), (422, 202), (201, 202)}, Counter(outcomes)
@@ -33,19 +35,21 @@ async def race(client: Client, workspace: str, n: int) -> tuple[int, int]:
 
     async def use() -> Answer:
         await asyncio.sleep(waits[0])
-        user = at("instance", f"vm{n}", workspace=workspace)
-        return await client.put(user, booting(f"disk{n}"))
+        referrer = at("instance", f"vm{n}", workspace=workspace)
+        return await client.put(referrer, booting(f"disk{n}"))
 
     async def delete() -> Answer:
         await asyncio.sleep(waits[1])
         return await client.delete(disk)
 
-    used, deleted = await asyncio.gather(use(), delete())
-    return used.status, deleted.status
+    created, deleted = await asyncio.gather(use(), delete())
+    return created.status, deleted.status
 
 
-async def test_what_waits_for_its_user_goes_when_that_goes(client: Client, workspace: str) -> None:
-    """However the race above ended, deleting the user ends it."""
+async def test_a_deletion_that_waits_for_a_referrer_completes_after_its_deletion(
+    client: Client, workspace: str
+) -> None:
+    """In every outcome of the race, deleting the referrer lets both be deleted."""
     await client.made(at("workspace", workspace), {})
     await asyncio.gather(*(race(client, workspace, n) for n in range(8)))
     for n in range(8):

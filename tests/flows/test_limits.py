@@ -1,4 +1,4 @@
-"""How much and how often may be asked: off by default, and what is over is told so."""
+"""Rate and size limits: rates are off by default, and a request over a limit is refused."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -37,13 +37,13 @@ async def limited(limited_house: DevHouse) -> AsyncIterator[Client]:
         yield caller
 
 
-async def test_nothing_is_limited_unless_somebody_says_so(client: Client) -> None:
+async def test_no_rate_is_limited_by_default(client: Client) -> None:
     answers = [await client.get(REGIONS) for _ in range(200)]
     assert Counter(each.status for each in answers) == {200: 200}
 
 
 @pytest.mark.parametrize(("bytes_over", "status"), [(0, 200), (1, 414)])
-async def test_an_address_has_a_size_all_the_same(
+async def test_the_size_of_a_url_is_limited_by_default(
     client: Client, bytes_over: int, status: int
 ) -> None:
     path = f"{REGIONS}?unknown="
@@ -53,17 +53,17 @@ async def test_an_address_has_a_size_all_the_same(
     assert answer.status == status
 
 
-async def test_sizes_can_be_chosen(limited: Client, limited_house: DevHouse) -> None:
+async def test_size_limits_can_be_configured(limited: Client, limited_house: DevHouse) -> None:
     own = limited.by(limited_house.token("sizes"))
     assert refused(await own.get(f"{REGIONS}?unknown={'x' * 2048}"), 414) == []
     large = {"spec": {}, "annotations": {"a": "x" * 1000, "b": "x" * 1000, "c": "x" * 3000}}
     assert refused(await own.put(at("workspace", "w"), large), 413) == []
 
 
-async def test_who_asks_too_often_is_told_when_to_come_back(
+async def test_a_caller_over_the_rate_limit_gets_429_and_retry_after(
     limited: Client, limited_house: DevHouse
 ) -> None:
-    """The dialect of the conformance runner changes nothing about that."""
+    """Also in the dialect of the conformance runner."""
     hasty = limited.by(limited_house.token("hasty"))
     answers = [await hasty.get(REGIONS) for _ in range(80)]
     late = next(each for each in answers if each.status == 429)
@@ -76,7 +76,7 @@ async def test_who_asks_too_often_is_told_when_to_come_back(
     assert (await patient.get(REGIONS)).status == 200
 
 
-async def test_a_tenant_is_limited_too_and_strangers_do_not_use_it_up(
+async def test_the_rate_limit_of_a_tenant_is_not_consumed_by_strangers(
     limited: Client, limited_house: DevHouse
 ) -> None:
     workspaces = at("workspace")

@@ -1,4 +1,4 @@
-"""Collections: pages without gap or repeat, selectors, and what is gone."""
+"""Collections: pages without gap or repeat, label selectors, and deleted resources."""
 
 import re
 
@@ -20,7 +20,7 @@ MADE: dict[str, dict[str, str]] = {
 
 @pytest.fixture
 async def volumes(client: Client, workspace: str) -> str:
-    """A collection with nothing in it yet."""
+    """The URL path of an empty collection."""
     await client.put(at("workspace", workspace), {"spec": {}})
     return at("block-storage", workspace=workspace)
 
@@ -29,18 +29,16 @@ def labelled(labels: dict[str, str]) -> Json:
     return {"labels": labels, "spec": {"sizeGB": 1, "skuRef": SKU}}
 
 
-async def pages(
-    client: Client, collection: str, question: str = "", **headers: str
-) -> list[Answer]:
+async def pages(client: Client, collection: str, query: str = "", **headers: str) -> list[Answer]:
     """All pages of one item each."""
-    found = [await client.get(f"{collection}?limit=1{question}", **headers)]
-    while "skipToken" in found[-1].json["metadata"]:
-        token = found[-1].json["metadata"]["skipToken"]
+    answers = [await client.get(f"{collection}?limit=1{query}", **headers)]
+    while "skipToken" in answers[-1].json["metadata"]:
+        token = answers[-1].json["metadata"]["skipToken"]
         assert re.fullmatch(r"[A-Za-z0-9_-]+", token)
-        more = f"{collection}?limit=1&skipToken={token}{question}"
-        found.append(await client.get(more, **headers))
-        assert len(found) <= len(NAMES), "the pages do not end"
-    return found
+        following = f"{collection}?limit=1&skipToken={token}{query}"
+        answers.append(await client.get(following, **headers))
+        assert len(answers) <= len(NAMES), "the pages do not end"
+    return answers
 
 
 async def test_pages_have_no_gap_and_no_repeat(client: Client, volumes: str) -> None:
@@ -71,14 +69,14 @@ async def test_a_page_may_be_larger_than_the_one_before(client: Client, volumes:
     assert after.names == ["a.b", "aa", *NAMES[3:]]
 
 
-async def test_filters_act_before_pages(client: Client, volumes: str) -> None:
+async def test_label_selectors_apply_before_paging(client: Client, volumes: str) -> None:
     for number, name in enumerate(NAMES):
         await client.put(f"{volumes}/{name}", labelled({"odd": str(number % 2)}))
     found = await pages(client, volumes, "&labels=odd%3D1")
     assert [page.names for page in found] == [["a-b"], ["ab"], ["b10"]]
 
 
-async def test_a_skip_token_serves_its_own_list_only(client: Client, volumes: str) -> None:
+async def test_a_skip_token_is_valid_only_for_its_own_list(client: Client, volumes: str) -> None:
     for name in NAMES[:3]:
         await client.put(f"{volumes}/{name}", VOLUME)
     token = (await client.get(f"{volumes}?limit=1")).json["metadata"]["skipToken"]
@@ -119,17 +117,17 @@ async def test_a_skip_token_serves_its_own_list_only(client: Client, volumes: st
         ("", ["odd", "plain", "prod-1", "prod-2", "test"]),
     ],
 )
-async def test_a_selector_chooses(
-    client: Client, volumes_of_all_sorts: str, selector: str, names: list[str]
+async def test_a_label_selector_filters_a_list(
+    client: Client, labelled_volumes: str, selector: str, names: list[str]
 ) -> None:
     encoded = "".join(f"%{byte:02X}" for byte in selector.encode())
-    answer = await client.get(f"{volumes_of_all_sorts}?labels={encoded}")
+    answer = await client.get(f"{labelled_volumes}?labels={encoded}")
     assert (answer.status, answer.names) == (200, names)
 
 
 @pytest.fixture
-async def volumes_of_all_sorts(client: Client) -> str:
-    """One collection for all selectors."""
+async def labelled_volumes(client: Client) -> str:
+    """One collection for all selectors; created once."""
     await client.put(at("workspace", "selectors"), {"spec": {}})
     collection = at("block-storage", workspace="selectors")
     for name, labels in MADE.items():
@@ -137,7 +135,7 @@ async def volumes_of_all_sorts(client: Client) -> str:
     return collection
 
 
-async def test_what_is_gone_stays_listed_for_who_asks(client: Client, volumes: str) -> None:
+async def test_deleted_resources_are_listed_on_request(client: Client, volumes: str) -> None:
     for name in ("gone", "kept"):
         await client.made(f"{volumes}/{name}", VOLUME)
     for _ in range(2):
@@ -159,7 +157,7 @@ async def test_what_is_gone_stays_listed_for_who_asks(client: Client, volumes: s
     assert [page.json["items"][0] for page in one_by_one] == both.json["items"]
 
 
-async def test_a_list_in_what_does_not_exist_is_empty(client: Client) -> None:
+async def test_a_list_in_a_missing_workspace_is_empty(client: Client) -> None:
     answer = await client.get(at("block-storage", workspace="nowhere"))
     assert (answer.status, answer.json["items"]) == (200, [])
 

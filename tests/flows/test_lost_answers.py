@@ -33,7 +33,7 @@ from secaplane.model.position import Position
 from secaplane.model.shape import Json, Ref
 from tests.flows.client import VOLUME, at
 from tests.flows.crashing import Scene, scene_of, taken
-from tests.flows.lossy import Wire, lossy
+from tests.flows.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.log.new_events import SALT
 from tests.servers import connected
 from tests.stand import kept
@@ -56,7 +56,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 class Slow(JetStreamLog):
     """What the wire holds arrives at the next look at its resource: before it, or just after."""
 
-    wire: Wire
+    wire: FaultyProxy
     arrives = ""
 
     async def latest(self, ref: Ref) -> RecordedEvent | None:
@@ -76,7 +76,7 @@ class Slow(JetStreamLog):
 class World:
     """A door to the log, a wire on the way to it, and the log itself beside the wire."""
 
-    def __init__(self, wire: Wire, log: Slow, beside: JetStreamLog) -> None:
+    def __init__(self, wire: FaultyProxy, log: Slow, beside: JetStreamLog) -> None:
         self.wire, self.log, self.beside = wire, log, beside
         numbers = count(1)
         self.dependencies = CommandDependencies(
@@ -121,7 +121,7 @@ async def _silent(error: Exception) -> None: ...
 async def world(nats_url: str, fresh_stream: str) -> AsyncIterator[World]:
     async with (
         connected(nats_url) as direct,
-        lossy(nats_url) as (wire, near),
+        faulty_proxy(nats_url) as (wire, near),
         behind(near) as client,
     ):
         beside = JetStreamLog(direct, streams=Streams(fresh_stream), region=REGION)
@@ -232,7 +232,7 @@ async def test_a_caller_is_told_that_the_outcome_is_unknown_or_that_all_is_well(
     with kept(Config()) as stand:
         async with (
             scene_of(stand) as scene,
-            lossy(stand.house.nats("writer")) as (wire, near),
+            faulty_proxy(stand.house.nats("writer")) as (wire, near),
             scene.another_serve(near) as client,
         ):
             await client.made(at("workspace", "lossy"), {"spec": {}})

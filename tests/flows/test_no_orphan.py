@@ -1,9 +1,9 @@
-"""Never a living child under a parent that goes or is gone, however close the race, whoever dies.
+"""No living child remains under a terminating or deleted parent, in any race and after any crash.
 
 Two processes race on the real log and the real read model, many times at once: one creates a child,
-the other deletes its parent. A third goes on reporting on children that are going already, in every
-parent that is raced for: that must make no delete fail. Projector, reconcilers and cloud are at
-work. `SECAPLANE_TEST_TRIALS=10000` runs the long race (four minutes on two cores).
+the other deletes its parent. A third process reports again and again on children of that parent
+that are already terminating: that must make no deletion fail. Projector, reconcilers and cloud run.
+`SECAPLANE_TEST_TRIALS=10000` runs the long race (four minutes on two cores).
 """
 
 import asyncio
@@ -29,22 +29,22 @@ from secaplane.model.position import BEGINNING
 from secaplane.model.shape import Json, Ref
 from tests.flows.client import at
 from tests.flows.crashing import Scene, scene_of, until
-from tests.flows.orphans import Judge
+from tests.flows.orphans import OrphanCheck
 from tests.flows.racer import ACCEPTED
-from tests.flows.racing import DIED, Racer, racers
+from tests.flows.racing import DIED, RacerProcess, racers
 from tests.flows.simulated_site import NETWORK, SMALL, SUBNET
 from tests.positions import STREAM
 from tests.stand import Stand, kept
 
 TRIALS = int(os.environ.get("SECAPLANE_TEST_TRIALS", "2000"))
-GOING = 3
+TERMINATING = 3
 HEAD_START_S, CLOSER = 0.004, 1.05
 MEMORY = next((str(place) for place in [Path("/dev/shm")] if place.is_dir()), None)
-"""This is about order, not about disks: what is written need not outlive the machine."""
+"""A folder in memory, if there is one: the order of writes matters here, not their durability."""
 CROWDED, CROWD, CROWDING_S = 10, 20, 0.5
-DEATHS, LEFT_BEHIND, BESIDE_S = 3, 12, 0.01
+DEATHS, ORPHANS, STAGGER_S = 3, 12, 0.01
 REST_S_MAX = 600.0
-"""Reconcilers yield to whoever races, and have some catching up to do."""
+"""Reconcilers fall behind during the race and need time to catch up."""
 CASCADES = {("network", "subnet")}
 TO_AN_ADDRESS: Json = {
     "routes": [{"destinationCidrBlock": "10.9.0.0/16", "targetRef": {"resource": "10.0.0.9"}}]
@@ -53,32 +53,32 @@ TO_ANOTHER_TABLE = SUBNET | {"routeTableRef": {"resource": "networks/base/route-
 REFUSED, ABSENT = "Conflict", "NotFound"
 
 
-class Course(NamedTuple):
-    """What is raced for: a child of one kind, in a parent of another."""
+class Pair(NamedTuple):
+    """The kinds of one race: a child, and the parent that contains it."""
 
     parent: str
     child: str
-    lodger: str = ""
-    """What lives in the parent and goes with it."""
+    cascading_child: str = ""
+    """Kind of a child in the parent that the deletion cascades to."""
 
     @property
     def cascading(self) -> bool:
         return (self.parent, self.child) in CASCADES
 
     @property
-    def fair(self) -> set[tuple[str, str]]:
-        """What may become of the child, and of the deletion. Both are accepted only where the
-        parent takes along what came first."""
-        first = (ACCEPTED, ACCEPTED if self.cascading else REFUSED)
-        return {first, (REFUSED, ACCEPTED), (ABSENT, ACCEPTED)}
+    def allowed_outcomes(self) -> set[tuple[str, str]]:
+        """Outcomes of the creation and of the deletion. Both are accepted only if the child came
+        first and the deletion cascades to it."""
+        child_first = (ACCEPTED, ACCEPTED if self.cascading else REFUSED)
+        return {child_first, (REFUSED, ACCEPTED), (ABSENT, ACCEPTED)}
 
 
-VOLUMES = Course("workspace", "block-storage")
-COURSES = (
+VOLUMES = Pair("workspace", "block-storage")
+PAIRS = (
     *[VOLUMES] * 6,
-    Course("network", "routing-table"),
-    Course("network", "routing-table", lodger="subnet"),
-    Course("network", "subnet"),
+    Pair("network", "routing-table"),
+    Pair("network", "routing-table", cascading_child="subnet"),
+    Pair("network", "subnet"),
 )
 SPECS: dict[str, Json] = {
     "workspace": {},
@@ -99,70 +99,72 @@ def inside(parent: Ref, kind: str, name: str) -> Ref:
 
 
 @dataclass
-class Arena:
-    """Two who race, one who reports, and what became of every trial."""
+class Race:
+    """Two racing processes, a third that reports, and the outcome of every trial."""
 
-    one: Racer
-    other: Racer
-    bystander: Racer
-    trials: dict[int, tuple[Course, tuple[str, str]]] = field(default_factory=dict)
+    one: RacerProcess
+    other: RacerProcess
+    reporter: RacerProcess
+    trials: dict[int, tuple[Pair, tuple[str, str]]] = field(default_factory=dict)
     head_start_s: float = HEAD_START_S
     terminating: dict[int, list[Ref]] = field(default_factory=dict)
-    """By lane, what the bystander reports on."""
+    """The resources that the reporter reports on, by lane."""
 
-    async def run(self, lane: int, course: Course, trials: Iterator[int]) -> None:
-        """One trial after the other; who was not deleted is raced for again."""
+    async def run(self, lane: int, pair: Pair, trials: Iterator[int]) -> None:
+        """Run one trial after the other; a parent that was not deleted is used again."""
         parent: Ref | None = None
         for n in trials:
             random = Random(n)
             if parent is None:
-                parent = await self.furnished(
-                    lane, course, n, random.choice((self.one, self.other))
-                )
-            child = inside(parent, course.child, f"child{n}")
+                parent = await self.new_parent(lane, pair, n, random.choice((self.one, self.other)))
+            child = inside(parent, pair.child, f"child{n}")
             outcome = await self.trial(n, random, parent, child)
-            assert outcome in course.fair, f"trial {n} of {course}: {outcome}"
-            self.trials[n] = course, outcome
+            assert outcome in pair.allowed_outcomes, f"trial {n} of {pair}: {outcome}"
+            self.trials[n] = pair, outcome
             if outcome[1] == ACCEPTED:
-                await self.leave(lane)
+                await self.release(lane)
                 parent = None
             else:
                 await self.other.do(child)
         if parent is not None:
-            await self.leave(lane)
+            await self.release(lane)
 
-    async def furnished(self, lane: int, course: Course, n: int, racer: Racer) -> Ref:
-        """A parent, and children in it that are going and stay so."""
-        parent = home(course.parent, f"home{n}")
-        terminating = [inside(parent, course.child, f"going{each}") for each in range(GOING)]
-        await racer.do(parent, SPECS[course.parent])
-        await asyncio.gather(*(racer.do(each, SPECS[course.child]) for each in terminating))
-        await asyncio.gather(*(racer.do(each, stays=True) for each in terminating))
+    async def new_parent(self, lane: int, pair: Pair, n: int, racer: RacerProcess) -> Ref:
+        """Create a parent with children that are terminating and remain so."""
+        parent = home(pair.parent, f"home{n}")
+        terminating = [
+            inside(parent, pair.child, f"terminating{each}") for each in range(TERMINATING)
+        ]
+        await racer.do(parent, SPECS[pair.parent])
+        await asyncio.gather(*(racer.do(each, SPECS[pair.child]) for each in terminating))
+        await asyncio.gather(*(racer.do(each, keep_terminating=True) for each in terminating))
         self.terminating[lane] = terminating
-        await self.watch()
-        if course.lodger:
-            await racer.do(inside(parent, course.lodger, "lodger"), SPECS[course.lodger])
+        await self.report()
+        if pair.cascading_child:
+            await racer.do(
+                inside(parent, pair.cascading_child, "cascading"), SPECS[pair.cascading_child]
+            )
         return parent
 
-    async def leave(self, lane: int) -> None:
-        """Nobody reports on what is going there any more: it may be removed."""
+    async def release(self, lane: int) -> None:
+        """Stop reporting on the terminating children of that lane, so that they can be removed."""
         terminating = self.terminating.pop(lane)
-        await self.watch()
-        told = await asyncio.gather(*(self.one.send(each) for each in terminating))
-        assert {*told} <= {ACCEPTED, ABSENT}
+        await self.report()
+        outcomes = await asyncio.gather(*(self.one.send(each) for each in terminating))
+        assert {*outcomes} <= {ACCEPTED, ABSENT}
 
-    async def watch(self) -> int:
-        """How many reports there were so far."""
-        return int(await self.bystander.watch(*chain(*self.terminating.values())))
+    async def report(self) -> int:
+        """Report on the children of all lanes from now on; returns the number of reports so far."""
+        return int(await self.reporter.report_on(*chain(*self.terminating.values())))
 
     async def trial(self, n: int, random: Random, parent: Ref, child: Ref) -> tuple[str, str]:
-        """In every other trial the deletion, which has more to do, has a head start: less of it
-        when it won the last time, more when it lost, so that the end stays close."""
-        pair = [self.one, self.other]
-        random.shuffle(pair)
+        """Create the child and delete the parent at once. In every other trial the deletion, which
+        takes longer, gets a head start, which is adjusted so that either may win."""
+        racers = [self.one, self.other]
+        random.shuffle(racers)
         wait_s = n % 2 * random.uniform(0, 2 * self.head_start_s)
-        created = pair[0].send(child, SPECS[child.kind], request=f"{n}.create", wait_s=wait_s)
-        deleted = pair[1].send(parent, request=f"{n}.delete")
+        created = racers[0].send(child, SPECS[child.kind], request=f"{n}.create", wait_s=wait_s)
+        deleted = racers[1].send(parent, request=f"{n}.delete")
         outcome = await created, await deleted
         if n % 2:
             self.head_start_s *= 1 / CLOSER if outcome[0] in (REFUSED, ABSENT) else CLOSER
@@ -188,130 +190,135 @@ async def scene(stand: Stand) -> AsyncIterator[Scene]:
         yield made
 
 
-async def judged(scene: Scene) -> Judge:
-    """When everything is at rest; the tables know the same as the log."""
+async def checked(scene: Scene) -> OrphanCheck:
+    """Wait until everything has settled, then check the whole log, and the tables against it."""
     async with scene.pool() as pool:
-        await until(lambda: rested(scene, pool), "everything is at rest", seconds=REST_S_MAX)
+        await until(lambda: settled(scene, pool), "every resource is settled", seconds=REST_S_MAX)
         rows = await pool.fetch("select kind, path, deleted from resources where not gone")
-    judge, position, end = Judge(CASCADES), BEGINNING, await scene.log.end(STREAM)
+    check, position, end = OrphanCheck(CASCADES), BEGINNING, await scene.log.end(STREAM)
     following = scene.log.follow(STREAM, after=position)
     while position < end:
         for recorded in await anext(following):
             assert isinstance(recorded, RecordedEvent), recorded
-            judge.sees(recorded)
+            check.apply(recorded)
             position = recorded.position
     await following.aclose()
-    assert judge.wrongs == []
-    assert judge.homeless == []
-    assert judge.orphans == {}
-    assert judge.terminating == set()
-    assert {(*row,) for row in rows} == {(ref.kind, ref.path, False) for ref in judge.living}
-    return judge
+    assert check.violations == []
+    assert check.without_parent == []
+    assert check.orphans == {}
+    assert check.terminating == set()
+    assert {(*row,) for row in rows} == {(ref.kind, ref.path, False) for ref in check.living}
+    return check
 
 
-async def rested(scene: Scene, pool: Pool) -> bool:
-    """The last report may have come after the last deletion: then it is deleted once more."""
+async def settled(scene: Scene, pool: Pool) -> bool:
+    """True once nothing is unsettled. A resource whose last report came after its deletion is
+    deleted again."""
     stuck = "select kind, path from resources where deleted and not gone and not unfinished"
     for kind, path in await pool.fetch(stuck):
         await scene.client.delete(f"{KINDS[kind].provider.base}/{path}")
     busy = await pool.fetchval("select exists (select from resources where unfinished)")
     checkpoint = await pool.fetchval("select min(position) from checkpoints")
-    return not busy and checkpoint == await scene.log.end(STREAM)
+    return not busy and checkpoint == (await scene.log.end(STREAM)).sequence
 
 
-async def test_of_a_child_and_its_parents_deletion_one_is_refused(
+async def test_of_a_childs_creation_and_its_parents_deletion_one_is_refused(
     scene: Scene, stand: Stand
 ) -> None:
-    async with racers(stand, 3) as (one, other, bystander):
-        arena, trials = Arena(one, other, bystander), iter(range(TRIALS))
+    async with racers(stand, 3) as (one, other, reporter):
+        race, trials = Race(one, other, reporter), iter(range(TRIALS))
         began = time.perf_counter()
         async with asyncio.TaskGroup() as group:
-            for lane, course in enumerate(COURSES):
-                group.create_task(arena.run(lane, course, trials))
+            for lane, pair in enumerate(PAIRS):
+                group.create_task(race.run(lane, pair, trials))
         took_s = time.perf_counter() - began
-        reports = await arena.watch()
-    told = Counter(outcome for _, outcome in arena.trials.values())
-    print(f"{TRIALS} trials in {took_s:.1f} s, {reports / took_s:.0f} reports/s: {told}")
-    assert len(arena.trials) == TRIALS
-    judge = await judged(scene)
-    for n, (course, (created, deleted)) in arena.trials.items():
-        child, parent = judge.intents.get(f"{n}.create"), judge.intents.get(f"{n}.delete")
+        reports = await race.report()
+    outcomes = Counter(outcome for _, outcome in race.trials.values())
+    print(f"{TRIALS} trials in {took_s:.1f} s, {reports / took_s:.0f} reports/s: {outcomes}")
+    assert len(race.trials) == TRIALS
+    check = await checked(scene)
+    for n, (pair, (created, deleted)) in race.trials.items():
+        child, parent = check.intents.get(f"{n}.create"), check.intents.get(f"{n}.delete")
         assert (parent is not None) == (deleted == ACCEPTED), n
-        if created == ACCEPTED or not course.cascading:
+        if created == ACCEPTED or not pair.cascading:
             assert (child is not None) == (created == ACCEPTED), n
         if child and parent:
-            assert course.cascading, n
+            assert pair.cascading, n
             assert child.position < parent.position, n
-    print(f"{judge.taken_back} taken back, at rest after {time.perf_counter() - began:.1f} s")
+    print(f"{check.reverted} reverted, settled after {time.perf_counter() - began:.1f} s")
 
 
-async def test_what_is_going_in_a_parent_makes_no_deletion_fail_however_busy(
+async def test_reports_on_terminating_children_do_not_make_a_deletion_fail(
     scene: Scene, stand: Stand
 ) -> None:
-    """All reports are on what lies in one workspace."""
-    async with racers(stand, 2) as (racer, bystander):
+    """All reports concern the contents of one workspace."""
+    async with racers(stand, 2) as (racer, reporter):
         for n in range(CROWDED):
             parent = home("workspace", f"crowded{n}")
-            terminating = [inside(parent, "block-storage", f"going{each}") for each in range(CROWD)]
+            terminating = [
+                inside(parent, "block-storage", f"terminating{each}") for each in range(CROWD)
+            ]
             await racer.do(parent, {})
             await asyncio.gather(*(racer.do(each, SMALL) for each in terminating))
-            await asyncio.gather(*(racer.do(each, stays=True) for each in terminating))
-            before, began = int(await bystander.watch(*terminating)), time.perf_counter()
+            await asyncio.gather(*(racer.do(each, keep_terminating=True) for each in terminating))
+            before, began = int(await reporter.report_on(*terminating)), time.perf_counter()
             await asyncio.sleep(CROWDING_S)
-            asked = time.perf_counter()
+            requested = time.perf_counter()
             await racer.do(parent)
             now = time.perf_counter()
-            reports = int(await bystander.watch()) - before
-            print(f"{now - asked:.2f} s amid {reports / (now - began):.0f} reports/s")
+            reports = int(await reporter.report_on()) - before
+            print(f"{now - requested:.2f} s at {reports / (now - began):.0f} reports/s")
             assert reports > CROWD
             await asyncio.gather(*(racer.send(each) for each in terminating))
-    await judged(scene)
+    await checked(scene)
 
 
-@pytest.mark.parametrize("when", ["beside", "going", "gone"])
-async def test_what_a_command_that_died_left_behind_is_taken_back(
+@pytest.mark.parametrize("when", ["concurrent", "terminating", "gone"])
+async def test_an_orphan_of_a_command_that_died_is_reverted(
     scene: Scene, stand: Stand, when: str
 ) -> None:
-    """Killed when the log had acknowledged the child, before it asked again for the parent, which
-    it had known to live: while that is deleted, or after that, or when it is gone."""
-    async with racers(stand, DEATHS + 1) as (deleter, *doomed):
-        told = [
+    """The process is killed after the log acknowledged the child and before it checked the parent
+    again, which it had read as living: during the parent's deletion, after it, or once it is
+    gone."""
+    async with racers(stand, DEATHS + 1) as (deleter, *killed):
+        outcomes = [
             each
-            for n, process in enumerate(doomed)
-            for each in await left_behind(scene, deleter, process, f"{when}{n}", when)
+            for n, process in enumerate(killed)
+            for each in await leave_orphans(scene, deleter, process, f"{when}{n}", when)
         ]
-    outcomes = Counter(each[2:] for each in told)
-    print(f"killed: {outcomes}")
-    judge = await judged(scene)
-    for parent, child, *outcome in told:
+    counts = Counter(each[2:] for each in outcomes)
+    print(f"killed: {counts}")
+    check = await checked(scene)
+    for parent, child, *outcome in outcomes:
         assert tuple(outcome) in {(DIED, ACCEPTED), (DIED, REFUSED), (REFUSED, ACCEPTED)}
         lives = outcome[1] == REFUSED
-        assert (parent in judge.living) == (child in judge.living) == lives
-    if when != "beside":
-        assert outcomes == {(DIED, ACCEPTED): len(told)}
-        assert judge.taken_back >= len(told)
+        assert (parent in check.living) == (child in check.living) == lives
+    if when != "concurrent":
+        assert counts == {(DIED, ACCEPTED): len(outcomes)}
+        assert check.reverted >= len(outcomes)
 
 
-async def left_behind(
-    scene: Scene, deleter: Racer, doomed: Racer, name: str, when: str
+async def leave_orphans(
+    scene: Scene, deleter: RacerProcess, killed: RacerProcess, name: str, when: str
 ) -> list[tuple[Ref, Ref, str, str]]:
-    """Parents and children, and what was heard of the creation and the deletion."""
-    courses = [VOLUMES, Course("network", "routing-table")] * (LEFT_BEHIND // 2)
-    parents = [home(course.parent, f"{name}n{n}") for n, course in enumerate(courses)]
-    children = [inside(p, c.child, "orphan") for p, c in zip(parents, courses, strict=True)]
-    await asyncio.gather(*(doomed.do(parent, SPECS[parent.kind]) for parent in parents))
-    doomed.doom(len(children))
+    """Kill one process in the middle of creations; (parent, child, outcome of the creation, outcome
+    of the deletion) for each."""
+    pairs = [VOLUMES, Pair("network", "routing-table")] * (ORPHANS // 2)
+    parents = [home(pair.parent, f"{name}n{n}") for n, pair in enumerate(pairs)]
+    children = [inside(p, c.child, "orphan") for p, c in zip(parents, pairs, strict=True)]
+    await asyncio.gather(*(killed.do(parent, SPECS[parent.kind]) for parent in parents))
+    killed.kill_after(len(children))
     deleting = [deleter.send(parent) for parent in parents]
-    if when != "beside":
+    if when != "concurrent":
         await asyncio.gather(*deleting)
     if when == "gone":
         await until(lambda: are_gone(scene, parents), "the parents are gone")
     creating = [
-        doomed.send(child, SPECS[child.kind], wait_s=n * BESIDE_S if when == "beside" else 0.0)
+        killed.send(child, SPECS[child.kind], wait_s=n * STAGGER_S if when == "concurrent" else 0.0)
         for n, child in enumerate(children)
     ]
     deleted, created = await asyncio.gather(*deleting), await asyncio.gather(*creating)
-    assert await doomed.process.wait() == -signal.SIGKILL
+    assert await killed.process.wait() == -signal.SIGKILL
     return [*zip(parents, children, created, deleted, strict=True)]
 
 

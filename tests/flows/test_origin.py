@@ -4,7 +4,7 @@ from secaplane.eventlog.jetstream import JetStreamLog
 from secaplane.eventlog.streams import Streams
 from secaplane.kinds import KINDS
 from secaplane.model.events import Actor
-from tests.flows.auditing import watched
+from tests.flows.auditing import audited_plane
 from tests.flows.client import Client, at
 from tests.flows.dev_house import Said
 from tests.servers import STREAM, connected
@@ -44,7 +44,7 @@ async def test_without_a_trusted_proxy_the_peer_is_the_client(
 
 
 async def test_behind_a_trusted_proxy_the_client_is_the_one_it_names() -> None:
-    async with watched(http={"trusted_proxies": ["127.0.0.1"]}) as plane:
+    async with audited_plane(http={"trusted_proxies": ["127.0.0.1"]}) as plane:
         answer = await plane.client.put(at("workspace", "w"), {}, **HEADERS)
         assert answer.status == 201
         async with connected(plane.house.nats("everything")) as nats:

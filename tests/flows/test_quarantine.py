@@ -152,7 +152,8 @@ async def history_of(pool: Pool) -> list[int]:
 
 async def reached(scene: Scene, pool: Pool) -> bool:
     return bool(
-        await pool.fetchval("select min(position) from checkpoints") == await scene.log.end(STREAM)
+        await pool.fetchval("select min(position) from checkpoints")
+        == (await scene.log.end(STREAM)).sequence
     )
 
 

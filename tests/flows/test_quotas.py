@@ -1,4 +1,4 @@
-"""What a tenant may have: refused with what is used, asked and left; never exceeded."""
+"""Quotas of a tenant: a refusal names used, requested and left amounts; no race exceeds a quota."""
 
 import asyncio
 from collections import Counter
@@ -12,9 +12,9 @@ from secaplane.model.shape import Json, Ref
 from tests.flows.client import INSTANCE, SKU, Answer, Client, at
 from tests.flows.crashing import Scene, until
 from tests.flows.problems import refused
-from tests.flows.tenants import allowed
+from tests.flows.tenant_setup import put_tenant
 
-MOST, AT_ONCE = 10, 200
+LIMIT, AT_ONCE = 10, 200
 GB = 10
 
 
@@ -33,7 +33,7 @@ def operator(scene: Scene) -> Client:
 
 
 class Tenant:
-    """One with a workspace; its resources by their names."""
+    """A tenant with one workspace; resources in it are addressed by name."""
 
     def __init__(self, name: str, client: Client) -> None:
         self.name, self.client = name, client
@@ -41,14 +41,12 @@ class Tenant:
     def at(self, kind: str, name: str = "") -> str:
         return at(kind, name, tenant=self.name, workspace="w")
 
-    async def put(
-        self, kind: str, name: str, body: Json, dependencies: Client | None = None
-    ) -> Answer:
-        return await (dependencies or self.client).put(self.at(kind, name), body)
+    async def put(self, kind: str, name: str, body: Json, client: Client | None = None) -> Answer:
+        return await (client or self.client).put(self.at(kind, name), body)
 
 
-async def opened(scene: Scene, operator: Client, name: str, quotas: Json | None) -> Tenant:
-    await allowed(operator, name, quotas)
+async def new_tenant(scene: Scene, operator: Client, name: str, quotas: Json | None) -> Tenant:
+    await put_tenant(operator, name, quotas)
     tenant = Tenant(name, scene.client)
     await scene.client.made(at("workspace", "w", tenant=name), {"spec": {}})
     return tenant
@@ -56,111 +54,113 @@ async def opened(scene: Scene, operator: Client, name: str, quotas: Json | None)
 
 def quota(answer: Answer) -> Json:
     assert refused(answer, 409) == []
-    found: Json = answer.json["meta"]["quota"]
-    assert found["left"] == max(0, found["limit"] - found["used"])
-    for said in ("used", "asked", "left"):
-        assert str(found[said]) in answer.json["detail"]
-    return found
+    meta: Json = answer.json["meta"]["quota"]
+    assert meta["left"] == max(0, meta["limit"] - meta["used"])
+    for field in ("used", "asked", "left"):
+        assert str(meta[field]) in answer.json["detail"]
+    return meta
 
 
-def said(what: str, used: int, asked: int, limit: int) -> Json:
+def exceeded(what: str, used: int, asked: int, limit: int) -> Json:
     left = max(0, limit - used)
     return {"what": what, "used": used, "asked": asked, "limit": limit, "left": left}
 
 
-# --- one after the other
+# --- sequential writes
 
 
 async def test_a_tenant_without_quotas_has_no_limit(scene: Scene, operator: Client) -> None:
-    tenant = await opened(scene, operator, "free", None)
+    tenant = await new_tenant(scene, operator, "free", None)
     answers = await asyncio.gather(
         *(tenant.put("block-storage", f"v{n}", volume(1_000_000)) for n in range(30))
     )
     assert {each.status for each in answers} == {201}
 
 
-async def test_a_number_is_refused_raised_lowered_and_freed(scene: Scene, operator: Client) -> None:
-    tenant = await opened(scene, operator, "numbers", {"resources": {"block-storage": 2}})
+async def test_a_count_quota_follows_its_limit_and_deletions(
+    scene: Scene, operator: Client
+) -> None:
+    tenant = await new_tenant(scene, operator, "numbers", {"resources": {"block-storage": 2}})
     for name in ("a", "b"):
         await scene.client.made(tenant.at("block-storage", name), volume())
     for _ in range(2):
         answer = await tenant.put("block-storage", "c", volume())
-        assert quota(answer) == said("block-storage", 2, 1, 2)
+        assert quota(answer) == exceeded("block-storage", 2, 1, 2)
     assert (await scene.client.get(tenant.at("block-storage", "c"))).status == 404
-    await allowed(operator, "numbers", {"resources": {"block-storage": 3}})
+    await put_tenant(operator, "numbers", {"resources": {"block-storage": 3}})
     await scene.client.made(tenant.at("block-storage", "c"), volume())
-    await allowed(operator, "numbers", {"resources": {"block-storage": 1}})
-    for name in ("a", "b", "c"):  # nothing is taken away, and what is there may change
+    await put_tenant(operator, "numbers", {"resources": {"block-storage": 1}})
+    for name in ("a", "b", "c"):  # existing resources stay and can be updated
         await scene.client.made(tenant.at("block-storage", name), volume(2 * GB))
     answer = await tenant.put("block-storage", "d", volume())
-    assert quota(answer) == said("block-storage", 3, 1, 1)
+    assert quota(answer) == exceeded("block-storage", 3, 1, 1)
     for name in ("a", "b", "c"):
         assert (await scene.client.delete(tenant.at("block-storage", name))).status == 202
         await scene.client.gone(tenant.at("block-storage", name))
     await scene.client.made(tenant.at("block-storage", "d"), volume())
-    await allowed(operator, "numbers", None)
+    await put_tenant(operator, "numbers", None)
     await scene.client.made(tenant.at("block-storage", "e"), volume())
     await scene.at_rest()
 
 
-async def test_each_thing_has_a_quota_of_its_own(scene: Scene, operator: Client) -> None:
-    """seca.dxs has one core; volumes count by their size, growth by what is added."""
+async def test_each_measure_has_a_quota_of_its_own(scene: Scene, operator: Client) -> None:
+    """seca.dxs has one core; volumes count by size, and an update by the size it adds."""
     limits = {
         "cores": 3,
         "ramGB": 1_000,
         "volumeGB": 100,
         "resources": {"public-ip": 1, "instance/seca.dxs": 1},
     }
-    tenant = await opened(scene, operator, "things", limits)
+    tenant = await new_tenant(scene, operator, "things", limits)
     sku = (await scene.client.get(at("instance-sku", "seca.dxs", tenant="things"))).json["spec"]
     ip: Json = {"spec": {"version": "IPv4"}}
     assert (await tenant.put("public-ip", "a", ip)).status == 201
-    assert quota(await tenant.put("public-ip", "b", ip)) == said("public-ip", 1, 1, 1)
+    assert quota(await tenant.put("public-ip", "b", ip)) == exceeded("public-ip", 1, 1, 1)
     await scene.client.made(tenant.at("block-storage", "disk"), volume(60))
-    assert quota(await tenant.put("block-storage", "x", volume(41))) == said(
+    assert quota(await tenant.put("block-storage", "x", volume(41))) == exceeded(
         "volumeGB", 60, 41, 100
     )
-    assert quota(await tenant.put("block-storage", "disk", volume(101))) == said(
+    assert quota(await tenant.put("block-storage", "disk", volume(101))) == exceeded(
         "volumeGB", 60, 41, 100
     )
     await scene.client.made(tenant.at("block-storage", "disk"), volume(100))
     await scene.client.made(tenant.at("instance", "one"), instance("disk"))
     again = await tenant.put("instance", "two", instance("disk"))
-    assert quota(again) == said("instance/seca.dxs", 1, 1, 1)
+    assert quota(again) == exceeded("instance/seca.dxs", 1, 1, 1)
     limits |= {"cores": 2 * sku["vCPU"] - 1, "resources": {}}
-    await allowed(operator, "things", limits)
+    await put_tenant(operator, "things", limits)
     again = await tenant.put("instance", "two", instance("disk"))
-    assert quota(again) == said("cores", sku["vCPU"], sku["vCPU"], 2 * sku["vCPU"] - 1)
+    assert quota(again) == exceeded("cores", sku["vCPU"], sku["vCPU"], 2 * sku["vCPU"] - 1)
     limits |= {"cores": 100, "ramGB": 2 * sku["ram"] - 1}
-    await allowed(operator, "things", limits)
+    await put_tenant(operator, "things", limits)
     again = await tenant.put("instance", "two", instance("disk"))
-    assert quota(again) == said("ramGB", sku["ram"], sku["ram"], 2 * sku["ram"] - 1)
+    assert quota(again) == exceeded("ramGB", sku["ram"], sku["ram"], 2 * sku["ram"] - 1)
     assert (await tenant.put("instance", "one", instance("disk"))).status == 200
     await scene.at_rest()
 
 
-async def test_a_quota_names_what_there_is(operator: Client) -> None:
+async def test_a_quota_on_an_unknown_resource_is_refused(operator: Client) -> None:
     for wrong in ("elephant", "tenant", "region", "public-ip/x", "instance-sku"):
         spec = {"administrators": ["a"], "quotas": {"resources": {wrong: 1}}}
         answer = await operator.put(at("tenant", "wrong"), {"spec": spec})
-        where = f"/spec/quotas/resources/{wrong.replace('/', '~1')}"
-        assert refused(answer, 422) == [(where, "")]
+        pointer = f"/spec/quotas/resources/{wrong.replace('/', '~1')}"
+        assert refused(answer, 422) == [(pointer, "")]
 
 
-async def test_administrators_are_not_made_again_with_the_quotas(
+async def test_a_change_of_quotas_does_not_reset_the_administrators(
     scene: Scene, operator: Client
 ) -> None:
-    await opened(scene, operator, "kept", None)
+    await new_tenant(scene, operator, "kept", None)
     administrators = at("role-assignment", "administrators", tenant="kept")
     spec = (await scene.client.get(administrators)).json["spec"]
     spec["subs"] = ["admin@example.org"]
     assert (await scene.client.put(administrators, {"spec": spec})).status == 200
-    await allowed(operator, "kept", {"cores": 1})
+    await put_tenant(operator, "kept", {"cores": 1})
     await scene.at_rest()
     assert (await scene.client.get(administrators)).json["spec"]["subs"] == ["admin@example.org"]
 
 
-# --- many at once
+# --- concurrent writes
 
 
 async def living(scene: Scene, tenant: str, kind: str) -> list[str]:
@@ -175,7 +175,7 @@ async def living(scene: Scene, tenant: str, kind: str) -> list[str]:
 
 
 async def ensured(scene: Scene, tenant: str, kind: str) -> int:
-    """How many of a tenant's the cloud ever made."""
+    """The number of resources of that kind that the cloud ever created for a tenant."""
     events = await scene.events()
     uids = {
         each.uid
@@ -191,46 +191,46 @@ async def ensured(scene: Scene, tenant: str, kind: str) -> int:
     ("kind", "body", "what"),
     [("block-storage", volume(), "block-storage"), ("instance", instance("disk"), "cores")],
 )
-async def test_of_many_at_once_no_more_are_made_than_may_be(
+async def test_concurrent_creations_do_not_exceed_a_quota(
     scene: Scene, operator: Client, kind: str, body: Json, what: str
 ) -> None:
     name = f"crowd-{kind}"
-    tenant = await opened(scene, operator, name, None)
+    tenant = await new_tenant(scene, operator, name, None)
     await scene.client.made(tenant.at("block-storage", "disk"), volume())
     sku = (await scene.client.get(at("instance-sku", "seca.dxs", tenant=name))).json["spec"]
-    limits: Json = {"resources": {"block-storage": MOST + 1}, "cores": MOST * sku["vCPU"]}
-    await allowed(operator, name, limits)
+    limits: Json = {"resources": {"block-storage": LIMIT + 1}, "cores": LIMIT * sku["vCPU"]}
+    await put_tenant(operator, name, limits)
     async with scene.another_serve() as other:
-        doors = (scene.client, other)
-        puts = (tenant.put(kind, f"x{n}", body, doors[n % 2]) for n in range(AT_ONCE))
+        clients = (scene.client, other)
+        puts = (tenant.put(kind, f"x{n}", body, clients[n % 2]) for n in range(AT_ONCE))
         answers = await asyncio.gather(*puts)
     statuses = Counter(each.status for each in answers)
     assert set(statuses) <= {201, 409, 503}, statuses
-    assert statuses[201] <= MOST
+    assert statuses[201] <= LIMIT
     assert {quota(each)["what"] for each in answers if each.status == 409} == {what}
-    begun = 1 if kind == "block-storage" else 0
-    assert len(await living(scene, name, kind)) == MOST + begun
-    assert await ensured(scene, name, kind) == MOST + begun
-    taken_back = [
+    existing = 1 if kind == "block-storage" else 0
+    assert len(await living(scene, name, kind)) == LIMIT + existing
+    assert await ensured(scene, name, kind) == LIMIT + existing
+    reverted = [
         each
         for each in await scene.events()
         if isinstance(each.event, DeletionRequested) and each.ref.scope("tenants") == name
     ]
-    assert {each.actor for each in taken_back} <= {SYSTEM}
-    assert len({each.ref for each in taken_back}) == len(taken_back)
+    assert {each.actor for each in reverted} <= {SYSTEM}
+    assert len({each.ref for each in reverted}) == len(reverted)
 
 
-async def test_of_many_that_grow_at_once_none_goes_beyond(scene: Scene, operator: Client) -> None:
+async def test_concurrent_updates_do_not_exceed_a_quota(scene: Scene, operator: Client) -> None:
     many = 20
-    tenant = await opened(scene, operator, "growth", {"volumeGB": many * GB + 5 * GB})
+    tenant = await new_tenant(scene, operator, "growth", {"volumeGB": many * GB + 5 * GB})
     await asyncio.gather(
         *(scene.client.made(tenant.at("block-storage", f"v{n}"), volume()) for n in range(many))
     )
     async with scene.another_serve() as other:
-        doors = (scene.client, other)
+        clients = (scene.client, other)
         answers = await asyncio.gather(
             *(
-                tenant.put("block-storage", f"v{n}", volume(GB + grown * GB), doors[n % 2])
+                tenant.put("block-storage", f"v{n}", volume(GB + grown * GB), clients[n % 2])
                 for grown in (1, 2)
                 for n in range(many)
             )
@@ -242,11 +242,11 @@ async def test_of_many_that_grow_at_once_none_goes_beyond(scene: Scene, operator
     assert (len(sizes), min(sizes)) == (many, GB)
     assert sum(sizes) <= many * GB + 5 * GB
     assert [i["status"]["sizeGB"] for i in shown.json["items"]] == sizes
-    assert await most_ever_found(scene, "growth") <= many * GB + 5 * GB
+    assert await largest_reported_total(scene, "growth") <= many * GB + 5 * GB
 
 
-async def most_ever_found(scene: Scene, tenant: str) -> int:
-    """How large the volumes were together as the reconcilers reported them, at the worst moment."""
+async def largest_reported_total(scene: Scene, tenant: str) -> int:
+    """The largest total size of the volumes that the reconcilers ever reported, in GB."""
     sizes, most = dict[Ref, int](), 0
     for each in await scene.events():
         status = getattr(each.event, "status", None)
@@ -256,31 +256,31 @@ async def most_ever_found(scene: Scene, tenant: str) -> int:
     return most
 
 
-# --- who dies
+# --- crashes
 
 
-async def test_what_a_dead_serve_left_over_the_quota_is_taken_back(
+async def test_writes_over_a_quota_of_a_killed_serve_process_are_reverted(
     scene: Scene, operator: Client
 ) -> None:
-    """Killed between the append and the second look: the projector is stopped, so that nobody can
-    look a second time."""
-    limits: Json = {"resources": {"block-storage": MOST}, "volumeGB": MOST * GB}
-    tenant = await opened(scene, operator, "dead", limits)
+    """Killed between the append and the check after it: the projector is stopped, so that the rows
+    for that check are missing."""
+    limits: Json = {"resources": {"block-storage": LIMIT}, "volumeGB": LIMIT * GB}
+    tenant = await new_tenant(scene, operator, "dead", limits)
     await scene.client.made(tenant.at("block-storage", "first"), volume())
     await scene.at_rest()
 
-    async def recorded(sort: type) -> int:
+    async def recorded(type_: type) -> int:
         return sum(
-            isinstance(each.event, sort) and each.ref.scope("tenants") == "dead"
+            isinstance(each.event, type_) and each.ref.scope("tenants") == "dead"
             for each in await scene.events()
         )
 
-    before, many = await recorded(Created), 3 * MOST
+    before, many = await recorded(Created), 3 * LIMIT
     with scene.stopped("projector"):
         async with asyncio.TaskGroup() as group:
             for n in range(many):
-                group.create_task(lost(tenant, f"v{n}", volume()))
-            group.create_task(lost(tenant, "first", volume(5 * GB)))
+                group.create_task(put_unanswered(tenant, f"v{n}", volume()))
+            group.create_task(put_unanswered(tenant, "first", volume(5 * GB)))
 
             async def all_recorded() -> bool:
                 return await recorded(Created) == before + many and await recorded(Updated) == 1
@@ -289,18 +289,20 @@ async def test_what_a_dead_serve_left_over_the_quota_is_taken_back(
             await scene.kill("serve")
     await scene.client.back()
     uids = await living(scene, "dead", "block-storage")
-    assert len(uids) <= MOST
-    assert await ensured(scene, "dead", "block-storage") <= MOST
+    assert len(uids) <= LIMIT
+    assert await ensured(scene, "dead", "block-storage") <= LIMIT
     shown = await scene.client.get(tenant.at("block-storage") + "?limit=100")
     sizes = {i["metadata"]["name"]: i["spec"]["sizeGB"] for i in shown.json["items"]}
-    assert sum(sizes.values()) <= MOST * GB
-    assert await most_ever_found(scene, "dead") <= MOST * GB
+    assert sum(sizes.values()) <= LIMIT * GB
+    assert await largest_reported_total(scene, "dead") <= LIMIT * GB
     assert {i["status"]["state"] for i in shown.json["items"]} == {"active"}
 
 
-async def test_while_nobody_can_count_nobody_says_yes(scene: Scene, operator: Client) -> None:
+async def test_writes_are_answered_503_while_usage_cannot_be_counted(
+    scene: Scene, operator: Client
+) -> None:
     limits: Json = {"resources": {"block-storage": 1}}
-    tenant = await opened(scene, operator, "uncounted", limits)
+    tenant = await new_tenant(scene, operator, "uncounted", limits)
     await scene.at_rest()
     with scene.stopped("projector"):
         answers = await asyncio.gather(
@@ -313,7 +315,7 @@ async def test_while_nobody_can_count_nobody_says_yes(scene: Scene, operator: Cl
     assert await ensured(scene, "uncounted", "block-storage") == 1
 
 
-async def lost(tenant: Tenant, name: str, body: Json) -> None:
-    """A PUT whose answer nobody gets."""
+async def put_unanswered(tenant: Tenant, name: str, body: Json) -> None:
+    """A PUT that ignores the loss of its answer."""
     with suppress(OSError):
         await tenant.put("block-storage", name, body)

@@ -72,7 +72,7 @@ async def at_rest(scene: Scene, read_model: str) -> None:
         async with scene.pool(read_model) as pool:
             busy = await pool.fetchval("select exists (select from resources where unfinished)")
             checkpoint = await pool.fetchval("select min(position) from checkpoints")
-            return not busy and checkpoint == await scene.log.end(STREAM)
+            return not busy and checkpoint == (await scene.log.end(STREAM)).sequence
 
     await until(quiet, "everything is at rest")
 

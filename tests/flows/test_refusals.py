@@ -1,5 +1,5 @@
-"""Everything that can be wrong with a request: it is refused as a problem, and nothing is
-written."""
+"""Every way in which a request can be wrong: it is refused as a problem, and no event is
+appended."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -23,8 +23,8 @@ MEBIBYTE = 1024 * 1024
 
 
 @pytest.fixture(autouse=True)
-async def nothing_is_written(log: JetStreamLog) -> AsyncIterator[None]:
-    """But what the house itself reports of what was asked for before."""
+async def no_event_is_appended(log: JetStreamLog) -> AsyncIterator[None]:
+    """Except reports and system events that follow from earlier requests."""
     position = await log.end(STREAM)
     yield
     end = await log.end(STREAM)
@@ -44,7 +44,7 @@ def spec(**changed: Any) -> Json:
     return {"spec": SPEC | changed}
 
 
-# --- bodies that cannot be read
+# --- unreadable bodies
 
 
 def nested(levels: int) -> bytes:
@@ -83,7 +83,7 @@ def nested(levels: int) -> bytes:
     ],
     ids=lambda value: repr(value)[:40],
 )
-async def test_a_body_that_cannot_be_read(
+async def test_an_unreadable_body_is_refused(
     client: Client, body: bytes, pointers: list[str] | None
 ) -> None:
     sources = refused(await sent(client, body), 400)
@@ -93,7 +93,9 @@ async def test_a_body_that_cannot_be_read(
 
 @pytest.mark.parametrize("declared", [True, False], ids=["declared", "chunked"])
 @pytest.mark.parametrize("over", [1, 3 * MEBIBYTE])
-async def test_a_body_that_is_too_large(client: Client, over: int, declared: bool) -> None:
+async def test_a_body_over_the_size_limit_is_refused(
+    client: Client, over: int, declared: bool
+) -> None:
     whole = b'{"spec": "' + b" " * (MEBIBYTE + over - 12) + b'"}'
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -106,12 +108,12 @@ async def test_a_body_that_is_too_large(client: Client, over: int, declared: boo
     assert (await client.get(DISKS)).status == 200
 
 
-async def test_a_body_of_just_the_size_is_read(client: Client) -> None:
+async def test_a_body_of_exactly_the_size_limit_is_accepted(client: Client) -> None:
     whole = b'{"spec": "' + b" " * (MEBIBYTE - 12) + b'"}'
     assert refused(await sent(client, whole), 422) == [("/spec", "")]
 
 
-# --- bodies that break a rule
+# --- invalid bodies
 
 
 @pytest.mark.parametrize(
@@ -147,7 +149,7 @@ async def test_a_body_of_just_the_size_is_read(client: Client) -> None:
     ],
     ids=lambda value: repr(value)[:60],
 )
-async def test_a_body_that_breaks_rules_is_told_all_of_them(
+async def test_all_violations_of_a_body_are_named_at_once(
     client: Client, body: Json, pointers: list[str]
 ) -> None:
     sources = refused(await client.put(DISK, body), 422)
@@ -169,7 +171,7 @@ async def test_a_body_that_breaks_rules_is_told_all_of_them(
     ],
     ids=lambda value: repr(value)[:60],
 )
-async def test_every_kind_has_rules(
+async def test_a_body_is_validated_by_the_schema_of_its_kind(
     client: Client, kind: str, body: Json, pointers: list[str]
 ) -> None:
     answer = await client.put(at(kind, "x", workspace="absent"), body)
@@ -195,20 +197,20 @@ async def test_every_kind_has_rules(
     ],
     ids=lambda name: name[:10],
 )
-async def test_a_name_that_breaks_the_rule(client: Client, name: str) -> None:
+async def test_an_invalid_name_is_refused(client: Client, name: str) -> None:
     pointer = ("/metadata/name", "name")
     assert refused(await client.put(f"{DISKS}/{name}", VOLUME), 422) == [pointer]
     for method in ("GET", "DELETE"):
         assert refused(await client.ask(method, f"{DISKS}/{name}"), 404) == []
 
 
-async def test_a_scope_that_breaks_the_rule(client: Client) -> None:
+async def test_an_invalid_scope_is_refused(client: Client) -> None:
     long = at("block-storage", "disk", workspace="a" * 65)
     answer = await client.put(long, VOLUME)
     assert refused(answer, 422) == [("/metadata/workspace", "workspace")]
 
 
-async def test_a_volume_in_no_workspace(client: Client) -> None:
+async def test_a_volume_in_a_missing_workspace_is_refused(client: Client) -> None:
     assert refused(await client.put(DISK, VOLUME), 404) == []
 
 
@@ -219,7 +221,7 @@ async def test_a_volume_in_no_workspace(client: Client) -> None:
     "media_type",
     ["", "text/plain", "application/jsonp", "application/json; charset=latin-1", "application/xml"],
 )
-async def test_a_body_of_another_media_type(client: Client, media_type: str) -> None:
+async def test_an_unsupported_media_type_is_refused(client: Client, media_type: str) -> None:
     headers = {"Content-Type": media_type} if media_type else {}
     answer = await client.ask("PUT", DISK, data=b'{"spec": {}}', headers=headers)
     assert refused(answer, 415) == [("", "Content-Type")]
@@ -227,7 +229,9 @@ async def test_a_body_of_another_media_type(client: Client, media_type: str) -> 
 
 @pytest.mark.parametrize("accept", ["text/html", "image/*", "application/json;q=0", "json", "*"])
 @pytest.mark.parametrize("path", [DISK, DISKS])
-async def test_an_answer_in_another_media_type(client: Client, path: str, accept: str) -> None:
+async def test_an_unacceptable_media_type_is_refused(
+    client: Client, path: str, accept: str
+) -> None:
     assert refused(await client.get(path, Accept=accept), 406) == [("", "Accept")]
     if path == DISK:
         assert refused(await client.put(path, VOLUME, Accept=accept), 406) == [("", "Accept")]
@@ -236,7 +240,7 @@ async def test_an_answer_in_another_media_type(client: Client, path: str, accept
 @pytest.mark.parametrize(
     "version", ["", "-1", "1.5", "one", "0x1", "1" * 20, "Wed, 21 Oct 2015 07:28:00 GMT", "1, 2"]
 )
-async def test_a_precondition_that_is_no_version(client: Client, version: str) -> None:
+async def test_a_precondition_that_is_no_version_is_refused(client: Client, version: str) -> None:
     since = {"if-unmodified-since": version}
     for method, path in (("PUT", DISK), ("DELETE", DISK), ("POST", at_start())):
         headers = since | {"Content-Type": JSON}
@@ -250,13 +254,13 @@ def at_start() -> str:
 
 
 @pytest.mark.parametrize("position", ["", "-1", "now", "1.0", "9" * 20])
-async def test_a_position_that_is_none(client: Client, position: str) -> None:
+async def test_a_malformed_position_is_refused(client: Client, position: str) -> None:
     answer = await client.get(DISKS, Secaplane_At_Least=position)
     assert refused(answer, 400) == [("", "Secaplane-At-Least")]
 
 
 @pytest.mark.parametrize("sent", ["a b", "x" * 65, "", "é", '"><script>'])
-async def test_a_request_id_that_is_not_harmless_is_not_repeated(client: Client, sent: str) -> None:
+async def test_an_unsafe_request_id_is_replaced(client: Client, sent: str) -> None:
     answer = await client.get(DISK, X_Request_Id=sent)
     refused(answer, 404)
     assert answer.headers["X-Request-Id"] != sent
@@ -269,7 +273,7 @@ async def test_a_request_id_that_is_not_harmless_is_not_repeated(client: Client,
 
 
 @pytest.mark.parametrize(
-    ("question", "parameter"),
+    ("query", "parameter"),
     [
         ("limit=0", "limit"),
         ("limit=10001", "limit"),
@@ -299,10 +303,8 @@ async def test_a_request_id_that_is_not_harmless_is_not_repeated(client: Client,
     ],
     ids=lambda value: value[:30],
 )
-async def test_a_question_that_cannot_be_read(
-    client: Client, question: str, parameter: str
-) -> None:
-    assert refused(await client.get(f"{DISKS}?{question}"), 400) == [("", parameter)]
+async def test_an_unreadable_query_is_refused(client: Client, query: str, parameter: str) -> None:
+    assert refused(await client.get(f"{DISKS}?{query}"), 400) == [("", parameter)]
 
 
 # --- the other dialect

@@ -1,4 +1,4 @@
-"""A token that is revoked is refused: at once where that was asked, soon everywhere else."""
+"""A revoked token is refused: at once by the process that took the revocation, soon by others."""
 
 import asyncio
 import os
@@ -27,16 +27,16 @@ REGIONS = at("region")
 
 @pytest.fixture
 def sub(workspace: str) -> str:
-    """Somebody whom no other test knows."""
+    """A caller that no other test uses."""
     return f"{workspace}@example.org"
 
 
 def jti(token: str) -> str:
-    said: str = jwt.decode(token, options={"verify_signature": False})["jti"]
-    return said
+    claim: str = jwt.decode(token, options={"verify_signature": False})["jti"]
+    return claim
 
 
-def of(token: str) -> Json:
+def revocation(token: str) -> Json:
     return {"spec": {"jti": jti(token)}}
 
 
@@ -45,7 +45,7 @@ def before(sub: str, seconds_from_now: float) -> Json:
     return {"spec": {"sub": sub, "issuedBefore": moment.isoformat()}}
 
 
-async def let_in(client: Client, token: str) -> bool:
+async def accepted(client: Client, token: str) -> bool:
     answer = await client.get(REGIONS, token=token)
     if answer.status == 200:
         return True
@@ -54,37 +54,37 @@ async def let_in(client: Client, token: str) -> bool:
     return False
 
 
-# --- what it does
+# --- effect
 
 
-async def test_a_revoked_token_is_refused_at_once_until_the_revocation_goes(
+async def test_a_revoked_token_is_refused_until_the_revocation_is_deleted(
     client: Client, operator: Client, house: DevHouse, sub: str, workspace: str
 ) -> None:
     path = at("revocation", workspace)
     token, other = house.token(sub), house.token(sub)
     for _ in range(3):
-        assert await let_in(client, token)
-        assert (await operator.put(path, of(token))).status == 201
-        assert not await let_in(client, token)
-        assert await let_in(client, other)
+        assert await accepted(client, token)
+        assert (await operator.put(path, revocation(token))).status == 201
+        assert not await accepted(client, token)
+        assert await accepted(client, other)
         assert (await operator.delete(path)).status == 202
-        assert await let_in(client, token)
+        assert await accepted(client, token)
         await operator.gone(path)
 
 
-async def test_what_somebody_was_given_before_a_moment_is_refused(
+async def test_tokens_of_a_subject_issued_before_a_time_are_refused(
     client: Client, operator: Client, house: DevHouse, sub: str, workspace: str
 ) -> None:
     path, token = at("revocation", workspace), house.token(sub)
     assert (await operator.put(path, before(sub, -3600))).status == 201
-    assert await let_in(client, token)
+    assert await accepted(client, token)
     assert (await operator.put(path, before(sub, 3600))).status == 200
-    assert not await let_in(client, token)
-    assert not await let_in(client, house.token(sub))
-    assert not await let_in(client, without_issue_time(house, sub))
-    assert await let_in(client, house.token(f"other-{sub}"))
+    assert not await accepted(client, token)
+    assert not await accepted(client, house.token(sub))
+    assert not await accepted(client, without_issue_time(house, sub))
+    assert await accepted(client, house.token(f"other-{sub}"))
     assert (await operator.delete(path)).status == 202
-    assert await let_in(client, token)
+    assert await accepted(client, token)
 
 
 def without_issue_time(house: DevHouse, sub: str) -> str:
@@ -95,18 +95,18 @@ def without_issue_time(house: DevHouse, sub: str) -> str:
     return jwt.encode(claims, key, algorithm=ALGORITHM, headers={"kid": KID})
 
 
-async def test_a_revoked_operator_is_none(
+async def test_a_revoked_operator_token_cannot_delete_its_revocation(
     client: Client, operator: Client, house: DevHouse, workspace: str
 ) -> None:
     other = client.by(house.token(OPERATOR))
     token = house.token(OPERATOR)
-    assert (await other.put(at("revocation", workspace), of(token))).status == 201
+    assert (await other.put(at("revocation", workspace), revocation(token))).status == 201
     again = client.by(token)
     assert refused(await again.delete(at("revocation", workspace)), 401) == []
     assert (await operator.delete(at("revocation", workspace))).status == 202
 
 
-async def test_revocations_are_resources_as_others_are(
+async def test_revocations_are_resources_like_others(
     client: Client, operator: Client, house: DevHouse, sub: str, workspace: str
 ) -> None:
     path, spec = at("revocation", workspace), {"jti": "gone", "reason": "unknown here"}
@@ -120,12 +120,12 @@ async def test_revocations_are_resources_as_others_are(
     await operator.gone(path)
 
 
-# --- who may, and what it takes
+# --- permission and validation
 
 
-async def test_only_operators_revoke(client: Client, house: DevHouse, workspace: str) -> None:
+async def test_only_operators_may_revoke(client: Client, house: DevHouse, workspace: str) -> None:
     path = at("revocation", workspace)
-    for caller in (client, client.by(house.token("nobody"))):
+    for caller in (client, client.by(house.token("stranger"))):
         for answer in (
             await caller.put(path, {"spec": {"jti": "x"}}),
             await caller.get(path),
@@ -153,19 +153,19 @@ async def test_only_operators_revoke(client: Client, house: DevHouse, workspace:
     ],
     ids=str,
 )
-async def test_a_revocation_says_one_thing_or_the_other(
+async def test_a_revocation_names_either_a_token_or_a_subject(
     operator: Client, workspace: str, spec: Json, pointers: list[str] | None
 ) -> None:
     answer = await operator.put(at("revocation", workspace), {"spec": spec})
-    found = [pointer for pointer, _ in refused(answer, 422)]
-    assert found
-    assert pointers in (None, found)
+    actual = [pointer for pointer, _ in refused(answer, 422)]
+    assert actual
+    assert pointers in (None, actual)
 
 
-# --- at the console
+# --- the revoke command
 
 
-def console(house: DevHouse, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_revoke(house: DevHouse, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
     environment |= {
         "SECAPLANE_NATS_URL": house.said.nats,
@@ -191,22 +191,22 @@ def console(house: DevHouse, *arguments: str) -> subprocess.CompletedProcess[str
     )
 
 
-async def test_one_can_revoke_at_the_console_without_any_token(
+async def test_the_revoke_command_needs_no_token(
     client: Client, operator: Client, house: DevHouse, sub: str
 ) -> None:
     first, second = house.token(sub), house.token(sub)
-    done = console(house, "--jti", jti(first))
+    done = run_revoke(house, "--jti", jti(first))
     assert done.returncode == 0, done.stderr
     name = done.stdout.split()[1].rstrip(";")
     by_first = client.by(first)
     await by_first.until(REGIONS, lambda answer: answer.status == 401)
-    assert await let_in(client, second)
+    assert await accepted(client, second)
     assert (await operator.delete(at("revocation", name))).status == 202
-    assert await let_in(client, first)
-    done = console(house, "--sub", sub)
+    assert await accepted(client, first)
+    done = run_revoke(house, "--sub", sub)
     assert (done.returncode, done.stdout) == (1, "")
     assert "issuedBefore" in done.stderr
-    done = console(house, "--sub", sub, "--before", "2126-01-01T00:00:00Z")
+    done = run_revoke(house, "--sub", sub, "--before", "2126-01-01T00:00:00Z")
     assert done.returncode == 0, done.stderr
     await client.by(second).until(REGIONS, lambda answer: answer.status == 401)
 
@@ -214,33 +214,33 @@ async def test_one_can_revoke_at_the_console_without_any_token(
 # --- in every process
 
 
-async def test_it_is_soon_in_force_in_every_process_and_from_its_start() -> None:
+async def test_a_revocation_takes_effect_in_every_process_and_after_a_restart() -> None:
     async with several() as (made, query):
-        await _in_force(made, query)
+        await _takes_effect(made, query)
 
 
-async def _in_force(made: Stand, query: str) -> None:
+async def _takes_effect(made: Stand, query: str) -> None:
     house, path, token = made.house, at("revocation", "everywhere"), made.house.token("jane")
     async with (
         client_of(house.url, house.token(OPERATOR)) as operator,
-        client_of(house.url, token) as here,
-        client_of(query, token) as there,
+        client_of(house.url, token) as local,
+        client_of(query, token) as remote,
     ):
-        assert (await there.get(REGIONS)).status == 200
-        assert (await operator.put(path, of(token))).status == 201
-        assert (await here.get(REGIONS)).status == 401
-        await there.until(REGIONS, lambda answer: answer.status == 401)
+        assert (await remote.get(REGIONS)).status == 200
+        assert (await operator.put(path, revocation(token))).status == 201
+        assert (await local.get(REGIONS)).status == 401
+        await remote.until(REGIONS, lambda answer: answer.status == 401)
         assert (await operator.delete(path)).status == 202
-        assert (await here.get(REGIONS)).status == 200
-        await there.until(REGIONS, lambda answer: answer.status == 200)
+        assert (await local.get(REGIONS)).status == 200
+        await remote.until(REGIONS, lambda answer: answer.status == 200)
         await operator.gone(path)
-        await operator.made(path, of(token))
+        await operator.made(path, revocation(token))
         former = made.children.pid("query")
         os.kill(former, signal.SIGKILL)
         async with asyncio.timeout(REACHED_S_MAX):
             while True:
                 with suppress(aiohttp.ClientError):
-                    assert (await there.get(REGIONS)).status == 401
+                    assert (await remote.get(REGIONS)).status == 401
                     if made.children.pid("query") != former:
                         break
                 await asyncio.sleep(POLL_S)

@@ -1,4 +1,4 @@
-"""What is secret is shown to who may read it, and stands nowhere in clear."""
+"""A secret field is shown to callers that may read it, and is stored nowhere in clear."""
 
 import base64
 from collections.abc import AsyncIterator
@@ -27,12 +27,12 @@ def with_user_data(secret: object) -> dict[str, object]:
 
 
 def shown(answer: Answer) -> str:
-    found: str = answer.json["spec"]["userData"]
-    return found
+    value: str = answer.json["spec"]["userData"]
+    return value
 
 
 def forms(secret: str) -> list[bytes]:
-    """In clear, and as what looks as if it were not."""
+    """The secret in clear and in reversible encodings."""
     clear = secret.encode()
     return [
         clear,
@@ -42,7 +42,7 @@ def forms(secret: str) -> list[bytes]:
     ]
 
 
-async def test_user_data_is_shown_to_its_reader_and_stands_nowhere(
+async def test_user_data_is_shown_to_its_reader_and_stored_nowhere_in_clear(
     client: Client, house: DevHouse, workspace: str
 ) -> None:
     one = at("instance", "one", workspace=workspace)
@@ -63,7 +63,7 @@ async def test_user_data_is_shown_to_its_reader_and_stands_nowhere(
     assert gone.json["items"][0]["spec"]["userData"] == SECOND
 
     assert await snapshots(house) != []
-    await nowhere(house, f"workspaces/{workspace}/instances/one".encode())
+    await assert_stored_nowhere(house, f"workspaces/{workspace}/instances/one".encode())
 
 
 async def test_a_refusal_does_not_repeat_a_secret(
@@ -79,7 +79,7 @@ async def test_a_refusal_does_not_repeat_a_secret(
     ):
         refused(answer, status)
         assert SECRET not in answer.body.decode()
-    await nowhere(house, b"")
+    await assert_stored_nowhere(house, b"")
 
 
 async def broken(client: Client, path: str) -> Answer:
@@ -87,15 +87,15 @@ async def broken(client: Client, path: str) -> Answer:
     return await client.ask("PUT", path, data=data, headers={"Content-Type": JSON})
 
 
-async def nowhere(house: DevHouse, there: bytes) -> None:
-    """Not in the log, not in the snapshots, not in the tables, not in the logs; `there` is what
-    must be found, so that we know that we looked."""
+async def assert_stored_nowhere(house: DevHouse, marker: bytes) -> None:
+    """Not in the event log, snapshots, tables, process logs or files. The marker must be found in
+    events and rows, which shows that the search works."""
     async with connected(house.said.nats) as nats:
         events = [each async for each in messages(nats, STREAM)]
     rows = [each async for each in texts(house.said)]
     logs = [path.read_bytes() for path in house.logs.iterdir()]
-    assert any(there in each for each in events)
-    assert any(there in each for each in rows)
+    assert any(marker in each for each in events)
+    assert any(marker in each for each in rows)
     for place in (events, await snapshots(house), rows, logs, *files(house.folder)):
         for each in place:
             for secret in SECRETS:
@@ -108,11 +108,11 @@ async def snapshots(house: DevHouse) -> list[bytes]:
 
 
 async def messages(nats: Nats, stream: str) -> AsyncIterator[bytes]:
-    """Everything that lies in a stream: addresses, headers and bodies."""
+    """Every message of a stream: subject, headers and body."""
     context = nats.jetstream()
     state = (await context.stream_info(stream)).state
     for sequence in range(max(1, state.first_seq), state.last_seq + 1):
-        with suppress(NotFoundError):  # a newer snapshot took its place
+        with suppress(NotFoundError):  # replaced by a newer snapshot
             message = await context.get_msg(stream, sequence)
             yield repr((message.subject, message.headers)).encode() + (message.data or b"")
 
@@ -133,7 +133,7 @@ async def texts(said: Said) -> AsyncIterator[bytes]:
 
 
 def files(folder: Path) -> list[list[bytes]]:
-    """What NATS and PostgreSQL have on disk."""
+    """The contents of the files of NATS and PostgreSQL."""
     return [
         [path.read_bytes() for path in (folder / name).rglob("*") if path.is_file()]
         for name in ("nats", "postgres")

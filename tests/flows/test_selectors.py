@@ -1,4 +1,4 @@
-"""The SQL of label selectors finds what a plain matcher finds, whatever is labelled how."""
+"""The SQL of label selectors finds the same resources as a plain matcher (property test)."""
 
 import re
 from decimal import Decimal
@@ -20,11 +20,11 @@ _number, _positions = count(1), count(1)
 keys = st.text("ab%_\\é", min_size=1, max_size=3)
 values = st.text(LETTERS, max_size=3) | st.integers(-20, 20).map(str) | st.just("1.50")
 numbers = st.sampled_from(["-1.5", "0", "1", "+2", "10", "1.500"])
-bearers = st.lists(st.dictionaries(keys, values, max_size=3), min_size=1, max_size=8)
+label_sets = st.lists(st.dictionaries(keys, values, max_size=3), min_size=1, max_size=8)
 
 
 def wild(texts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    """With a star in place of some part, or between parts."""
+    """Texts with a star before, after, around or between their parts."""
     star = st.sampled_from(["*", "{}*", "*{}", "*{}*", "{}*{}"])
     return st.builds(lambda shape, a, b: shape.format(a, b), star, texts, texts)
 
@@ -37,18 +37,16 @@ terms = st.lists(
 )
 
 
-def matches(term: Term, borne: dict[str, str]) -> bool:
-    """What the words of the standard mean, in Python."""
+def matches(term: Term, labels: dict[str, str]) -> bool:
+    """The semantics of the standard in plain Python."""
     if term.op in ("=", "!="):
-        found = any(like(term.key, key) and like(term.value, borne[key]) for key in borne)
-        return found is (term.op == "=")
-    value = borne.get(term.key)
+        matched = any(like(term.key, key) and like(term.value, labels[key]) for key in labels)
+        return matched is (term.op == "=")
+    value = labels.get(term.key)
     if value is None or not NUMBER.fullmatch(value):
         return False
-    mine, theirs = Decimal(value), Decimal(term.value)
-    return {"<": mine < theirs, "<=": mine <= theirs, ">": mine > theirs, ">=": mine >= theirs}[
-        term.op
-    ]
+    left, right = Decimal(value), Decimal(term.value)
+    return {"<": left < right, "<=": left <= right, ">": left > right, ">=": left >= right}[term.op]
 
 
 def like(pattern: str, text: str) -> bool:
@@ -56,23 +54,23 @@ def like(pattern: str, text: str) -> bool:
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-@given(bearers, terms)
+@given(label_sets, terms)
 async def test_sql_finds_what_a_plain_matcher_finds(
-    database_url: str, borne: list[dict[str, str]], chosen: list[Term]
+    database_url: str, labels: list[dict[str, str]], chosen: list[Term]
 ) -> None:
     workspace = f"w{next(_number)}"
-    refs = [at("block-storage", f"v{n}", workspace=workspace) for n in range(len(borne))]
-    wanted = {
+    refs = [at("block-storage", f"v{n}", workspace=workspace) for n in range(len(labels))]
+    expected = {
         ref.name
-        for ref, own in zip(refs, borne, strict=True)
+        for ref, own in zip(refs, labels, strict=True)
         if all(matches(term, own) for term in chosen)
     }
     async with rows_in(database_url, _positions) as made:
-        for ref, own in zip(refs, borne, strict=True):
+        for ref, own in zip(refs, labels, strict=True):
             await made.take((ref, Created(spec=SMALL, labels=own)))
         await made.take((refs[0], DeletionRequested()), (refs[0], Deleted()))
         for deleted in (False, True, None):
-            there = {None: refs, True: refs[:1], False: refs[1:]}[deleted]
+            candidates = {None: refs, True: refs[:1], False: refs[1:]}[deleted]
             found = await questions.page(
                 made.pool,
                 refs[0].kind,
@@ -82,4 +80,4 @@ async def test_sql_finds_what_a_plain_matcher_finds(
                 deleted=deleted,
                 choice=selectors.choice(chosen),
             )
-            assert [row.name for row in found] == [r.name for r in there if r.name in wanted]
+            assert [row.name for row in found] == [r.name for r in candidates if r.name in expected]

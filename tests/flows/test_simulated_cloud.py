@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from secaplane.kinds import KINDS
+from secaplane.model.kind import Backing
 from secaplane.model.shape import Json
 from secaplane.plugins import Outcome, Ready, TerminalError
 from secaplane.plugins.simulated.catalogue import STANDARD, read
@@ -262,7 +263,7 @@ async def test_what_others_are_is_seen_without_a_delay_or_a_new_count(file: Path
 
 
 async def test_what_every_kind_is_said_to_be_is_what_its_schema_promises(file: Path) -> None:
-    made = [kind for kind in KINDS.values() if kind.by_plugin and kind.writable]
+    made = [kind for kind in KINDS.values() if kind.backing is Backing.PLUGIN]
     async with running(file) as site:
         network = a("network", NETWORK, uid="network")
         await site.ensure(network)

@@ -1,4 +1,4 @@
-"""What a status promises, kind by kind: addresses, who is attached, how many, how well (CONTRACT:
+"""Derived fields of the status, kind by kind: addresses, attachments, counts, health (CONTRACT:
 Answers; State)."""
 
 import asyncio
@@ -33,19 +33,19 @@ class Scene:
         return answer
 
     async def made(self, kind: str, name: str, spec: Json) -> Json:
-        """Its status, once it is active."""
+        """PUT a resource; its status once it is active."""
         await self.put(kind, name, spec)
         return await self.status(kind, name)
 
     async def status(self, kind: str, name: str) -> Json:
-        found: Json = (await self.client.active(self.path(kind, name))).json["status"]
-        return found
+        status: Json = (await self.client.active(self.path(kind, name))).json["status"]
+        return status
 
     async def becomes(self, kind: str, name: str, field: str, value: object) -> Answer:
-        def so(answer: Answer) -> bool:
+        def reached(answer: Answer) -> bool:
             return bool(answer.json["status"].get(field) == value)
 
-        return await self.client.until(self.path(kind, name), so)
+        return await self.client.until(self.path(kind, name), reached)
 
     async def deleted(self, kind: str, name: str) -> None:
         answer = await self.client.delete(self.path(kind, name))
@@ -55,7 +55,7 @@ class Scene:
         answer = await self.client.post(f"{self.path('instance', name)}/{action}")
         assert answer.status == 202, answer
 
-    # what many begin with
+    # setups shared by several tests
 
     async def network(self) -> None:
         cidr = {"cidr": {"ipv4": "10.0.0.0/16"}}
@@ -94,7 +94,9 @@ async def scene(client: Client, workspace: str) -> Scene:
 # --- ranges and addresses
 
 
-async def test_a_network_shows_what_was_sent_until_the_cloud_has_chosen(scene: Scene) -> None:
+async def test_a_network_shows_the_sent_ranges_until_the_cloud_has_chosen_its_own(
+    scene: Scene,
+) -> None:
     automatic = N1K | {"cidr": {"ipv4": "0.0.0.0/16"}, "additionalCidrs": [{"ipv6": "::/56"}]}
     first = (await scene.put("network", "net", automatic)).json
     assert first["spec"] == automatic
@@ -115,8 +117,8 @@ async def test_a_network_shows_what_was_sent_until_the_cloud_has_chosen(scene: S
 async def test_a_subnet_and_its_nics_get_addresses_of_their_own(scene: Scene) -> None:
     await scene.network()
     status = await scene.made("subnet", "auto", subnet("0.0.0.0/26"))
-    mine = ip_network(status["cidr"]["ipv4"])
-    assert (mine.prefixlen, str(mine.supernet(new_prefix=16))) == (26, "10.0.0.0/16")
+    chosen = ip_network(status["cidr"]["ipv4"])
+    assert (chosen.prefixlen, str(chosen.supernet(new_prefix=16))) == (26, "10.0.0.0/16")
     assert status["routeTableRef"] == ref("route-tables/routes")
     names = [f"n{n}" for n in range(6)]
     await asyncio.gather(*(scene.put("nic", name, nic("0.0.0.0", "0.0.0.0")) for name in names))
@@ -131,7 +133,7 @@ async def test_a_subnet_and_its_nics_get_addresses_of_their_own(scene: Scene) ->
         assert [each["state"] for each in status["conditions"]] == MADE
 
 
-async def test_an_address_that_was_given_stays_with_every_new_wish(scene: Scene) -> None:
+async def test_an_assigned_address_stays_the_same_after_an_update(scene: Scene) -> None:
     await scene.network()
     first = await scene.made("nic", "n", nic("10.0.1.77", "0.0.0.0"))
     assert first["addresses"][0] == "10.0.1.77"
@@ -148,16 +150,16 @@ async def test_an_address_that_was_given_stays_with_every_new_wish(scene: Scene)
 async def test_a_public_ip_has_an_address(scene: Scene, version: str, length: int) -> None:
     found = await scene.made("public-ip", "p", {"version": version})
     assert ip_address(found["ipAddress"]).version == length
-    brought = {"IPv4": "192.0.2.9", "IPv6": "2001:db8:1::9"}[version]
-    mine = await scene.made("public-ip", "mine", {"version": version, "address": brought})
-    assert mine["ipAddress"] == brought
+    own = {"IPv4": "192.0.2.9", "IPv6": "2001:db8:1::9"}[version]
+    mine = await scene.made("public-ip", "mine", {"version": version, "address": own})
+    assert mine["ipAddress"] == own
 
 
-# --- attached to
+# --- attachments
 
 
-async def test_a_volume_and_a_public_ip_say_which_instance_uses_them(scene: Scene) -> None:
-    """And say so without a new condition, and without being modified."""
+async def test_a_volume_and_a_public_ip_show_the_instance_that_uses_them(scene: Scene) -> None:
+    """The attachment adds no condition and does not change lastModifiedAt."""
     await scene.network()
     await scene.put("block-storage", "data", VOLUME)
     address = await scene.made("public-ip", "p", {"version": "IPv4"})
@@ -182,22 +184,22 @@ async def test_a_volume_and_a_public_ip_say_which_instance_uses_them(scene: Scen
         await scene.becomes(kind, name, "attachedTo", None)
 
 
-async def test_a_workspace_counts_what_lies_in_it(scene: Scene) -> None:
-    here = at("workspace", scene.workspace)
+async def test_a_workspace_counts_its_resources(scene: Scene) -> None:
+    path = at("workspace", scene.workspace)
 
     def counts(number: int, answer: Answer) -> bool:
         return bool(answer.json["status"]["resourceCount"] == number)
 
-    empty = await scene.client.until(here, partial(counts, 0))
+    empty = await scene.client.until(path, partial(counts, 0))
     await scene.network()
-    full = await scene.client.until(here, partial(counts, 4))
+    full = await scene.client.until(path, partial(counts, 4))
     assert full.history == MADE
     assert full.json["metadata"] == empty.json["metadata"]
     await scene.deleted("subnet", "sub")
-    await scene.client.until(here, partial(counts, 3))
+    await scene.client.until(path, partial(counts, 3))
 
 
-# --- one status for each
+# --- status of parts
 
 
 def states(status: Json, field: str) -> list[str]:
@@ -205,7 +207,7 @@ def states(status: Json, field: str) -> list[str]:
 
 
 async def test_each_route_has_a_status_of_its_own(scene: Scene) -> None:
-    """What leads to an instance that is not there yet waits alone, and is bound when it comes."""
+    """A route to a missing instance is pending alone, and is bound when the instance appears."""
     await scene.network()
     targets = ("internet-gateways/way", "instances/late", "10.0.1.9")
     routes = [
@@ -219,7 +221,7 @@ async def test_each_route_has_a_status_of_its_own(scene: Scene) -> None:
         scene.path("routing-table", "more"),
         lambda answer: states(answer.json["status"], "routes") == ["active"] * 3,
     )
-    assert bound.history == MADE, "what is found adds no entry"
+    assert bound.history == MADE, "observed status adds no condition"
     assert bound.json["metadata"]["resourceVersion"] == 1
     await scene.deleted("instance", "late")
     await scene.client.until(
@@ -242,10 +244,10 @@ async def test_each_rule_of_a_group_has_a_status_of_its_own(scene: Scene) -> Non
     )
 
 
-# --- what is drawn once
+# --- generated once
 
 
-async def test_keys_and_configurations_are_given_once(scene: Scene) -> None:
+async def test_generated_keys_and_configurations_do_not_change(scene: Scene) -> None:
     account = at("object-storage-account", f"of-{scene.workspace}")
     first = (await scene.client.made(account, {"spec": {}})).json["status"]
     assert {"accessKey", "secretKey", "canonicalUserId"} <= set(first)
@@ -259,7 +261,7 @@ async def test_keys_and_configurations_are_given_once(scene: Scene) -> None:
     assert "clusters:" in cluster["kubeConfig"]
 
 
-# --- who has others
+# --- owned resources and members
 
 
 async def test_the_nodes_of_a_pool_are_instances_that_are_on(scene: Scene) -> None:
@@ -289,8 +291,8 @@ async def test_the_nodes_of_a_pool_are_instances_that_are_on(scene: Scene) -> No
         assert (await scene.client.get(scene.path(kind, "x").rpartition("/")[0])).names == []
 
 
-async def test_a_load_balancer_knows_who_is_well(scene: Scene) -> None:
-    """Whose instance is on; it follows the power without being asked."""
+async def test_a_load_balancer_lists_its_healthy_members(scene: Scene) -> None:
+    """A member is healthy while its instance is on; the list follows the power state."""
     await scene.network()
     for name in ("front", "one", "two"):
         await scene.put("nic", name, nic("0.0.0.0"))

@@ -1,4 +1,4 @@
-"""The roles that every tenant has from its beginning: read like any other, changed by nobody."""
+"""System roles, which every tenant has from its creation: read like any other, never changed."""
 
 import pytest
 
@@ -20,7 +20,7 @@ async def boss(client: Client, house: DevHouse, said: Said, tenant: str) -> Clie
     return client.by(house.token(f"boss-{tenant}"))
 
 
-async def test_each_is_shown_as_if_it_had_been_made_with_its_tenant(
+async def test_a_system_role_is_shown_as_if_created_with_its_tenant(
     client: Client, boss: Client, said: Said, tenant: str
 ) -> None:
     of_tenant = (await client.by(said.operator_token).get(at("tenant", tenant))).json
@@ -49,25 +49,25 @@ async def test_each_is_shown_as_if_it_had_been_made_with_its_tenant(
         }
 
 
-async def test_a_list_has_them_in_their_place_on_every_page(boss: Client, tenant: str) -> None:
+async def test_system_roles_are_listed_in_order_on_every_page(boss: Client, tenant: str) -> None:
     roles = at("role", tenant=tenant)
     assert (await boss.get(roles)).names == NAMES
     for name in ("a", "seca", "z"):
         assert (await boss.put(f"{roles}/{name}", {"spec": READS})).status == 201
-    wanted = ["a", "seca", *NAMES, "z"]
-    assert (await boss.get(roles)).names == wanted
-    for limit in range(1, len(wanted) + 1):
-        seen, question = list[str](), f"{roles}?limit={limit}"
-        while question:
-            page = await boss.get(question)
+    expected = ["a", "seca", *NAMES, "z"]
+    assert (await boss.get(roles)).names == expected
+    for limit in range(1, len(expected) + 1):
+        seen, url = list[str](), f"{roles}?limit={limit}"
+        while url:
+            page = await boss.get(url)
             assert len(page.names) <= limit
             seen += page.names
             token = page.json["metadata"].get("skipToken")
-            question = f"{roles}?limit={limit}&skipToken={token}" if token else ""
-        assert seen == wanted
+            url = f"{roles}?limit={limit}&skipToken={token}" if token else ""
+        assert seen == expected
 
 
-async def test_a_selector_finds_them_by_the_labels_they_do_not_have(
+async def test_a_selector_matches_system_roles_as_having_no_labels(
     boss: Client, tenant: str
 ) -> None:
     roles = at("role", tenant=tenant)
@@ -79,7 +79,7 @@ async def test_a_selector_finds_them_by_the_labels_they_do_not_have(
     assert (await boss.get(f"{roles}?labels=size>1")).names == []
 
 
-async def test_none_of_them_is_ever_deleted(boss: Client, tenant: str) -> None:
+async def test_system_roles_are_not_listed_as_deleted(boss: Client, tenant: str) -> None:
     roles = at("role", tenant=tenant)
     await boss.made(f"{roles}/z", {"spec": READS})
     await boss.delete(f"{roles}/z")
@@ -90,7 +90,7 @@ async def test_none_of_them_is_ever_deleted(boss: Client, tenant: str) -> None:
     assert (await boss.get(roles, Accept=both)).names == [*NAMES, "z"]
 
 
-async def test_what_did_not_change_is_not_sent_again(boss: Client, tenant: str) -> None:
+async def test_an_unchanged_system_role_is_answered_304(boss: Client, tenant: str) -> None:
     for path in (at("role", "seca.admin", tenant=tenant), at("role", tenant=tenant)):
         whole = await boss.get(path)
         again = await boss.get(path, If_None_Match=whole.headers["ETag"])
@@ -100,7 +100,9 @@ async def test_what_did_not_change_is_not_sent_again(boss: Client, tenant: str) 
 
 
 @pytest.mark.parametrize("name", [*NAMES, "seca.of-our-own"])
-async def test_nobody_changes_one_or_makes_another(boss: Client, tenant: str, name: str) -> None:
+async def test_a_role_in_the_system_namespace_cannot_be_written(
+    boss: Client, tenant: str, name: str
+) -> None:
     path = at("role", name, tenant=tenant)
     before = await boss.get(path)
     assert before.status == (200 if name in NAMES else 404)
@@ -113,7 +115,7 @@ async def test_nobody_changes_one_or_makes_another(boss: Client, tenant: str, na
     assert (await boss.get(at("role", tenant=tenant))).names == NAMES
 
 
-async def test_a_stranger_sees_none(client: Client, house: DevHouse) -> None:
+async def test_a_stranger_sees_no_system_role(client: Client, house: DevHouse) -> None:
     stranger = client.by(house.token("stranger@example.org"))
     for tenant in ("demo", "absent"):
         for path in (at("role", tenant=tenant), at("role", "seca.admin", tenant=tenant)):

@@ -1,4 +1,4 @@
-"""Every route stands behind the guard, and the guard believes no bad token."""
+"""Every route requires authentication, and no bad token is accepted."""
 
 import hmac
 import time
@@ -28,20 +28,20 @@ OPEN = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/.wellknow
 IDS = {"tenant": "demo", "workspace": "w", "network": "n", "cluster": "c"}
 
 
-def walk() -> list[tuple[str, str]]:
-    """Every method of every route that a kind makes, and the one that none makes."""
-    found = [("POST", REVIEWS.format_map(IDS))]
+def all_routes() -> list[tuple[str, str]]:
+    """(method, path) of every route derived from the kinds, and of access reviews."""
+    routes = [("POST", REVIEWS.format_map(IDS))]
     for kind in KINDS.values():
         for collection in (url.format_map(IDS) for url in kind.urls):
-            found += [("GET", collection), ("HEAD", collection)]
-            found += [(verb.upper(), f"{collection}/x") for verb in kind.verbs]
-            found += [("HEAD", f"{collection}/x")] if "get" in kind.verbs else []
-            found += [("POST", f"{collection}/x/{action}") for action in kind.actions]
-    return found
+            routes += [("GET", collection), ("HEAD", collection)]
+            routes += [(verb.upper(), f"{collection}/x") for verb in kind.verbs]
+            routes += [("HEAD", f"{collection}/x")] if "get" in kind.verbs else []
+            routes += [("POST", f"{collection}/x/{action}") for action in kind.actions]
+    return routes
 
 
-async def test_every_route_asks_for_a_token(client: Client) -> None:
-    for method, path in walk():
+async def test_every_route_requires_a_token(client: Client) -> None:
+    for method, path in all_routes():
         data, headers = (b"{}", {"Content-Type": JSON}) if method == "PUT" else (None, {})
         answer = await client.ask(method, path, token=None, data=data, headers=headers)
         if method == "HEAD":
@@ -50,8 +50,8 @@ async def test_every_route_asks_for_a_token(client: Client) -> None:
             refused(answer, 401)
 
 
-async def test_the_walk_is_over_every_documented_operation(client: Client) -> None:
-    """So that no route is forgotten: the document is made for readers, not for this test."""
+async def test_the_tested_routes_are_the_documented_operations(client: Client) -> None:
+    """Guards against a route that `all_routes` misses: the document is generated independently."""
     paths = (await client.get("/openapi.json", token=None)).json["paths"]
     documented = {
         (method.upper(), path.format_map(IDS | {"name": "x"}))
@@ -59,10 +59,10 @@ async def test_the_walk_is_over_every_documented_operation(client: Client) -> No
         for method, operation in operations.items()
         if operation.get("security") != []
     }
-    assert {each for each in walk() if each[0] != "HEAD"} == documented
+    assert {each for each in all_routes() if each[0] != "HEAD"} == documented
 
 
-async def test_only_what_tells_nothing_of_tenants_answers_without(client: Client) -> None:
+async def test_open_routes_reveal_nothing_about_tenants(client: Client) -> None:
     for path in OPEN:
         assert (await client.get(path, token=None)).status == 200, path
     metrics = (await client.get("/metrics", token=None)).body.decode()
@@ -78,12 +78,12 @@ GOOD: dict[str, Any] = {"iss": ISSUER, "sub": ADMINISTRATOR, "exp": NOW + 3600}
 
 
 def signed(claims: dict[str, Any], **header: Any) -> Forge:
-    """By the house's own key; a claim that is None is left out."""
+    """A token signed with the control plane's own key; a claim that is None is omitted."""
 
     def forge(house: DevHouse) -> str:
-        said = {name: value for name, value in (GOOD | claims).items() if value is not None}
+        present = {name: value for name, value in (GOOD | claims).items() if value is not None}
         key = jwt.PyJWK(issuer(house).key, algorithm=ALGORITHM)
-        return jwt.encode(said, key, algorithm=ALGORITHM, headers={"kid": KID} | header)
+        return jwt.encode(present, key, algorithm=ALGORITHM, headers={"kid": KID} | header)
 
     return forge
 
@@ -93,9 +93,9 @@ def issuer(house: DevHouse) -> DevIssuer:
 
 
 def stranger(house: DevHouse) -> str:
-    """Another key under the house's key id."""
-    made = ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1()), as_dict=True)
-    return DevIssuer(ISSUER, made | {"kid": KID}).token(ADMINISTRATOR, hours=1)
+    """A token signed with another key under the key id of the control plane."""
+    key = ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1()), as_dict=True)
+    return DevIssuer(ISSUER, key | {"kid": KID}).token(ADMINISTRATOR, hours=1)
 
 
 def unsigned(house: DevHouse) -> str:
@@ -103,16 +103,16 @@ def unsigned(house: DevHouse) -> str:
 
 
 def with_public_key(house: DevHouse) -> str:
-    """The key that everybody may know, as if it were a shared secret."""
+    """A token signed with the public key as if it were a shared secret (HS256)."""
     public = jwt.PyJWK(issuer(house).key, algorithm=ALGORITHM).key.public_key()
     secret = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     head = {"alg": "HS256", "typ": "JWT", "kid": KID}
-    said = b".".join(base64url_encode(msgspec.json.encode(part)) for part in (head, GOOD))
-    return (said + b"." + base64url_encode(hmac.digest(secret, said, "sha256"))).decode()
+    payload = b".".join(base64url_encode(msgspec.json.encode(part)) for part in (head, GOOD))
+    return (payload + b"." + base64url_encode(hmac.digest(secret, payload, "sha256"))).decode()
 
 
 def with_other_claims(house: DevHouse) -> str:
-    head, _, signature = house.token("somebody").split(".")
+    head, _, signature = house.token("jane").split(".")
     return ".".join((head, house.said.operator_token.split(".")[1], signature))
 
 
@@ -148,7 +148,7 @@ def without_signature(house: DevHouse) -> str:
     ],
     ids=str,
 )
-async def test_a_bad_token_is_nobodys(client: Client, house: DevHouse, forge: Forge) -> None:
+async def test_a_bad_token_is_refused(client: Client, house: DevHouse, forge: Forge) -> None:
     token = forge(house)
     for path in (at("region"), at("workspace", "x")):
         answer = await client.get(path, token=token)
@@ -157,10 +157,10 @@ async def test_a_bad_token_is_nobodys(client: Client, house: DevHouse, forge: Fo
     assert (await client.get(at("region"))).status == 200
 
 
-async def test_a_token_made_by_hand_is_believed_when_it_is_right(
+async def test_a_correct_token_made_by_the_test_is_accepted(
     client: Client, house: DevHouse
 ) -> None:
-    """So that the forgeries above are refused for what is wrong with them, and for nothing else."""
+    """Shows that each forgery above is refused for its own fault only."""
     assert (await client.get(at("region"), token=signed({})(house))).status == 200
 
 
@@ -179,14 +179,16 @@ async def test_a_token_made_by_hand_is_believed_when_it_is_right(
     ],
     ids=lambda header: header[:12],
 )
-async def test_an_authorization_that_is_no_bearer_token(client: Client, header: str) -> None:
+async def test_an_authorization_header_without_a_bearer_token_is_refused(
+    client: Client, header: str
+) -> None:
     answer = await client.get(at("region"), token=None, Authorization=header)
     assert refused(answer, 401) == []
 
 
 @pytest.mark.parametrize("second", ["same", "stranger", "Basic YTpi", ""])
-async def test_two_authorizations_are_none(house: DevHouse, second: str) -> None:
-    """A proxy before us may have judged the other one."""
+async def test_two_authorization_headers_are_refused(house: DevHouse, second: str) -> None:
+    """A proxy in front may have checked the other one."""
     good = f"Bearer {house.said.token}"
     other = {"same": good, "stranger": f"Bearer {stranger(house)}"}.get(second, second)
     for pair in ((good, other), (other, good)):
@@ -196,15 +198,15 @@ async def test_two_authorizations_are_none(house: DevHouse, second: str) -> None
             assert answer.status == 401
 
 
-async def test_the_scheme_may_be_written_in_any_case(client: Client, house: DevHouse) -> None:
+async def test_the_bearer_scheme_is_case_insensitive(client: Client, house: DevHouse) -> None:
     for scheme in ("bearer", "BEARER"):
         header = f"{scheme} {house.said.token}"
         found = await client.get(at("region"), token=None, Authorization=header)
         assert found.status == 200
 
 
-async def test_who_asks_is_judged_before_what_is_asked(client: Client, house: DevHouse) -> None:
-    """Who is it, is it readable, may they, and then the rules of the kind."""
+async def test_the_caller_is_checked_before_the_body(client: Client, house: DevHouse) -> None:
+    """In order: authentication, readable body, authorization, rules of the kind."""
     body = msgspec.json.encode({"spec": {"unknown": 1}})
     path = at("block-storage", "BAD", workspace="w")
     headers = {"Content-Type": JSON}

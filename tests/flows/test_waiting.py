@@ -1,5 +1,5 @@
-"""What waits for others, and what goes before others: nobody has to do things in order, or to wait
-(CONTRACT: State; Deletion)."""
+"""Resources that wait for others, and deletions in dependency order: a caller need not wait between
+requests (CONTRACT: State; Deletion)."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ async def scene(client: Client, workspace: str) -> Scene:
 
 
 async def crowded_nic(scene: Scene) -> str:
-    """One that this cloud refuses, because its subnet has no room for all its addresses."""
+    """The path of a NIC that the cloud refuses because its subnet has too few addresses."""
     await scene.network()
     await scene.put("subnet", "sub", subnet("10.0.1.0/30"))
     await scene.put("nic", "n", nic(*["0.0.0.0"] * 9))
@@ -29,7 +29,7 @@ async def crowded_nic(scene: Scene) -> str:
 
 
 async def balanced(scene: Scene) -> Answer:
-    """A load balancer with that NIC, once it says what it waits for."""
+    """Create a load balancer with that NIC; its answer once a condition says that it waits."""
     target = {"members": [ref("nics/n")]}
     spec = {
         "nicRef": ref("nics/n"),
@@ -42,7 +42,7 @@ async def balanced(scene: Scene) -> Answer:
     )
 
 
-async def test_who_waits_says_for_what_and_adds_no_entry(scene: Scene) -> None:
+async def test_a_waiting_resource_names_its_dependency_and_adds_no_condition(scene: Scene) -> None:
     path = await crowded_nic(scene)
     waiting = await balanced(scene)
     assert waiting.history == ["pending"]
@@ -50,13 +50,13 @@ async def test_who_waits_says_for_what_and_adds_no_entry(scene: Scene) -> None:
     assert newest["reason"] == "WaitingForNic"
     assert newest["message"] == "waits until nic n is active"
     await scene.put("nic", "n", nic("0.0.0.0"))
-    mended = await scene.client.until(path, lambda answer: answer.state == "active")
-    assert mended.history == ["active", "updating", "error", "creating", "pending"]
-    served = await scene.client.active(scene.path("network-load-balancer", "lb"))
-    assert served.history == MADE
+    corrected = await scene.client.until(path, lambda answer: answer.state == "active")
+    assert corrected.history == ["active", "updating", "error", "creating", "pending"]
+    active = await scene.client.active(scene.path("network-load-balancer", "lb"))
+    assert active.history == MADE
 
 
-async def test_what_waits_and_what_is_broken_can_be_deleted(scene: Scene) -> None:
+async def test_waiting_and_failed_resources_can_be_deleted(scene: Scene) -> None:
     path = await crowded_nic(scene)
     await balanced(scene)
     for each in (scene.path("network-load-balancer", "lb"), path):
@@ -64,8 +64,8 @@ async def test_what_waits_and_what_is_broken_can_be_deleted(scene: Scene) -> Non
         await scene.client.gone(each)
 
 
-async def test_nobody_waits_between_one_put_and_the_next(scene: Scene) -> None:
-    """All at once, in an order in which each finds what it names; all become active."""
+async def test_resources_can_be_created_without_waiting(scene: Scene) -> None:
+    """Each PUT follows those that it refers to; all become active."""
     await scene.network()
     await scene.put("nic", "n", nic("0.0.0.0"))
     await scene.instance("one", primaryNicRef=ref("nics/n"))
@@ -74,8 +74,8 @@ async def test_nobody_waits_between_one_put_and_the_next(scene: Scene) -> None:
     assert [answer.history for answer in answers] == [MADE] * 4
 
 
-async def test_all_can_be_deleted_in_order_without_waiting(scene: Scene) -> None:
-    """The order of the conformance run: what uses, before what it uses (digest, 14)."""
+async def test_resources_can_be_deleted_without_waiting(scene: Scene) -> None:
+    """In the order of the conformance run: each referrer before its targets (digest, 14)."""
     await scene.network()
     await scene.put("security-group", "g", {})
     await scene.put("public-ip", "p", {"version": "IPv4"})
@@ -99,8 +99,8 @@ async def test_all_can_be_deleted_in_order_without_waiting(scene: Scene) -> None
     await asyncio.gather(*(scene.client.gone(path) for path in paths))
 
 
-async def test_a_subnet_may_lie_in_what_was_only_just_added(scene: Scene) -> None:
-    """A range of a network counts from the PUT on."""
+async def test_a_subnet_may_use_a_range_added_by_the_previous_put(scene: Scene) -> None:
+    """A range of a network is usable as soon as its PUT is answered."""
     await scene.network()
     await scene.status("network", "net")
     wider = N1K | {"cidr": {"ipv4": "10.0.0.0/16"}, "additionalCidrs": [{"ipv4": "10.9.0.0/16"}]}

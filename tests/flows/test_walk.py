@@ -1,4 +1,4 @@
-"""What a user does and sees: make, wait, change, switch on and off, delete, make again."""
+"""The walk of a user: create, wait, update, switch on and off, delete, create again."""
 
 import re
 from functools import partial
@@ -19,7 +19,7 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
 ROLE: Json = {
     "permissions": [{"provider": "seca.storage", "resources": ["*"], "verb": ["get", "list"]}]
 }
-ASSIGNMENT: Json = {"subs": ["somebody"], "roles": ["seca.workspace-viewer"], "scopes": [{}]}
+ASSIGNMENT: Json = {"subs": ["jane"], "roles": ["seca.workspace-viewer"], "scopes": [{}]}
 
 
 @pytest.fixture
@@ -37,29 +37,29 @@ def size(gigabytes: int) -> Json:
 
 
 def power_entries(answer: Answer) -> list[tuple[str, str]]:
-    """State and reason of the conditions that tell of power, newest first."""
+    """State and reason of the conditions about power, newest first."""
     conditions = answer.json["status"]["conditions"]
     return [(c["state"], c["reason"]) for c in conditions if c.get("type") == "powerState"]
 
 
-def told_of_power(answer: Answer, *, times: int) -> bool:
-    return len(power_entries(answer)) == times
+def has_power_entries(answer: Answer, *, number: int) -> bool:
+    return len(power_entries(answer)) == number
 
 
 # --- a volume
 
 
-async def test_a_volume_is_wanted_first_and_active_then(
+async def test_a_volume_is_pending_first_and_then_active(
     client: Client, said: Said, workspace: str, disk: str
 ) -> None:
     await client.made(at("workspace", workspace), {"spec": {}})
-    wanted = await client.put(disk, VOLUME)
-    assert wanted.status == 201
-    assert wanted.headers["Location"] == said.url + disk
-    assert wanted.headers["Content-Type"] == "application/json"
-    assert wanted.history == ["pending"]
-    assert wanted.json["status"]["sizeGB"] == 10
-    assert {part: wanted.json[part] for part in VOLUME} == VOLUME
+    accepted = await client.put(disk, VOLUME)
+    assert accepted.status == 201
+    assert accepted.headers["Location"] == said.url + disk
+    assert accepted.headers["Content-Type"] == "application/json"
+    assert accepted.history == ["pending"]
+    assert accepted.json["status"]["sizeGB"] == 10
+    assert {part: accepted.json[part] for part in VOLUME} == VOLUME
 
     made = await client.active(disk)
     assert made.history == MADE
@@ -70,7 +70,7 @@ async def test_a_volume_is_wanted_first_and_active_then(
     assert all(TIME.fullmatch(time) for time in times)
 
 
-async def test_an_update_answers_with_the_status_of_before(
+async def test_an_update_is_answered_with_the_previous_status(
     client: Client, workspace: str, disk: str
 ) -> None:
     await client.put(at("workspace", workspace), {"spec": {}})
@@ -89,7 +89,7 @@ async def test_an_update_answers_with_the_status_of_before(
     assert after.json["metadata"]["lastModifiedAt"] > before.json["metadata"]["lastModifiedAt"]
 
 
-async def test_a_volume_does_not_shrink(client: Client, workspace: str, disk: str) -> None:
+async def test_a_volume_cannot_shrink(client: Client, workspace: str, disk: str) -> None:
     await client.put(at("workspace", workspace), {"spec": {}})
     await client.put(disk, VOLUME)
     refused = await client.put(disk, size(5))
@@ -114,7 +114,7 @@ async def test_a_precondition_is_compared_with_the_version(
     assert (await client.delete(disk, **{since: "2"})).status == 202
 
 
-async def test_a_resource_comes_back_as_it_was_sent(
+async def test_a_resource_is_returned_as_it_was_sent(
     client: Client, workspace: str, disk: str
 ) -> None:
     await client.put(at("workspace", workspace), {"spec": {}})
@@ -136,7 +136,7 @@ async def test_a_resource_comes_back_as_it_was_sent(
     assert found["metadata"]["name"] == "disk"
 
 
-async def test_an_unchanged_answer_is_not_sent_again(
+async def test_an_unchanged_resource_is_answered_304(
     client: Client, workspace: str, disk: str
 ) -> None:
     await client.put(at("workspace", workspace), {"spec": {}})
@@ -153,7 +153,7 @@ async def test_an_unchanged_answer_is_not_sent_again(
     assert changed.headers["ETag"] != etag
 
 
-async def test_head_says_what_get_would(client: Client, workspace: str) -> None:
+async def test_head_answers_the_headers_of_get(client: Client, workspace: str) -> None:
     path = at("workspace", workspace)
     await client.made(path, {"spec": {}})
     for each in (path, at("workspace")):
@@ -216,7 +216,7 @@ async def test_metadata_has_the_fields_of_its_class_and_no_more(
         assert set(answer.json["metadata"]) == fields
     metadata = (await client.by(token).get(path)).json["metadata"]
     assert set(metadata) == fields
-    provider = KINDS[kind].provider.joined
+    provider = KINDS[kind].provider.full_name
     expected = {
         "name": name,
         "provider": provider,
@@ -235,7 +235,7 @@ async def test_metadata_has_the_fields_of_its_class_and_no_more(
         assert TIME.fullmatch(metadata[field])
 
 
-# --- what is on offer
+# --- the catalogue
 
 
 async def test_the_region_names_its_providers_and_zones(client: Client, said: Said) -> None:
@@ -280,29 +280,29 @@ async def test_an_instance_is_switched_on_and_off_and_on_again(
 ) -> None:
     await client.put(at("workspace", workspace), {"spec": {}})
     await client.put(disk, VOLUME)
-    wanted = await client.put(one, INSTANCE)
-    assert (wanted.status, wanted.json["status"]["powerState"]) == (201, "off")
+    accepted = await client.put(one, INSTANCE)
+    assert (accepted.status, accepted.json["status"]["powerState"]) == (201, "off")
     made = await client.active(one)
     assert made.history == MADE
     assert "powerStateSince" not in made.json["status"]
 
     expected: list[tuple[str, str]] = []
-    for action, told in (
+    for action, reasons in (
         ("start", ["turnedOn", "turningOn"]),
         ("restart", ["turnedOn", "turningOff"]),
         ("stop", ["turnedOff", "turningOff"]),
     ):
-        accepted = await client.post(f"{one}/{action}")
-        assert (accepted.status, accepted.body) == (202, b"")
-        expected = [*zip(("active", "updating"), told, strict=True), *expected]
-        switched = await client.until(one, partial(told_of_power, times=len(expected)))
+        requested = await client.post(f"{one}/{action}")
+        assert (requested.status, requested.body) == (202, b"")
+        expected = [*zip(("active", "updating"), reasons, strict=True), *expected]
+        switched = await client.until(one, partial(has_power_entries, number=len(expected)))
         assert power_entries(switched) == expected
-        assert switched.json["status"]["powerState"] == told[0].removeprefix("turned").lower()
+        assert switched.json["status"]["powerState"] == reasons[0].removeprefix("turned").lower()
         assert TIME.fullmatch(switched.json["status"]["powerStateSince"])
         assert switched.history[len(expected) :] == MADE
 
 
-async def test_an_action_needs_the_power_that_is_intended(
+async def test_an_action_depends_on_the_desired_power_state(
     client: Client, log: JetStreamLog, workspace: str, disk: str, one: str
 ) -> None:
     await client.put(at("workspace", workspace), {"spec": {}})
@@ -319,8 +319,10 @@ async def test_an_action_needs_the_power_that_is_intended(
         "http://secapi.cloud/errors/resource-conflict",
     )
     ref = KINDS["instance"].ref({"tenant": "demo", "workspace": workspace}, "one")
-    asked = [r.event.action for r in await log.read(ref) if isinstance(r.event, ActionRequested)]
-    assert asked == ["start", "stop"]
+    requested = [
+        r.event.action for r in await log.read(ref) if isinstance(r.event, ActionRequested)
+    ]
+    assert requested == ["start", "stop"]
     settled = await client.until(one, lambda a: at_rest(a) and power_entries(a) != [])
     assert settled.json["status"]["powerState"] == "off"
 
@@ -328,7 +330,7 @@ async def test_an_action_needs_the_power_that_is_intended(
 # --- deletion
 
 
-async def test_a_workspace_that_holds_something_stays(
+async def test_a_workspace_with_resources_cannot_be_deleted(
     client: Client, workspace: str, disk: str, one: str
 ) -> None:
     path = at("workspace", workspace)
@@ -337,11 +339,11 @@ async def test_a_workspace_that_holds_something_stays(
     await client.put(one, INSTANCE)
     refused = await client.delete(path)
     assert refused.status == 409
-    below = f"tenants/demo/workspaces/{workspace}"
+    prefix = f"tenants/demo/workspaces/{workspace}"
     assert refused.json["meta"] == {
         "blockers": [
-            f"seca.storage/v1/{below}/block-storages/disk",
-            f"seca.compute/v1/{below}/instances/one",
+            f"seca.storage/v1/{prefix}/block-storages/disk",
+            f"seca.compute/v1/{prefix}/instances/one",
         ],
         "count": 2,
     }
@@ -358,7 +360,7 @@ async def test_a_workspace_that_holds_something_stays(
     assert f"workspace {workspace}" in orphan.json["detail"]
 
 
-async def test_a_name_used_again_begins_a_new_life(
+async def test_a_name_created_again_begins_a_new_life(
     client: Client, log: JetStreamLog, workspace: str, disk: str
 ) -> None:
     await client.put(at("workspace", workspace), {"spec": {}})
@@ -375,15 +377,17 @@ async def test_a_name_used_again_begins_a_new_life(
 
     ref = KINDS["block-storage"].ref({"tenant": "demo", "workspace": workspace}, "disk")
     history = await log.read(ref)
-    begun = [recorded.uid for recorded in history if isinstance(recorded.event, Created)]
-    assert len(set(begun)) == len(begun) == 2
-    assert [r.uid for r in history if isinstance(r.event, Deleted)] == begun[:1]
+    created = [recorded.uid for recorded in history if isinstance(recorded.event, Created)]
+    assert len(set(created)) == len(created) == 2
+    assert [r.uid for r in history if isinstance(r.event, Deleted)] == created[:1]
 
 
 # --- positions
 
 
-async def test_a_read_at_least_as_new_as_a_write_shows_it(client: Client, workspace: str) -> None:
+async def test_a_read_at_least_at_a_position_shows_the_write(
+    client: Client, workspace: str
+) -> None:
     path = at("workspace", workspace)
     positions = []
     answers: list[Answer] = [

@@ -1,5 +1,5 @@
-"""`make fuzz`: at least CASES_MIN requests, made from the documents of all providers, good ones and
-bad ones, at a fresh house. No answer may be a 5xx, and each must be as the document says.
+"""`make fuzz`: at least CASES_MIN valid and invalid requests, generated from the OpenAPI documents
+of all providers, against a new control plane. No answer may be a 5xx; each must match its document.
 
 `make fuzz SEED=7` repeats a run.
 """
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 SCHEMATHESIS = ROOT / ".venv-fuzz" / "bin" / "schemathesis"
 CASES_MIN = 10_000
 EXAMPLES = 34
-"""For each operation, in the phase that makes values up; other phases add theirs."""
+"""Per operation in the phase that generates values; other phases add more."""
 SECONDS_MAX = 540.0
 CHECKS = (
     "not_a_server_error",
@@ -46,19 +46,19 @@ def main() -> int:
         dev(Path(folder), "--ephemeral", "--port", "0", "--json") as house,
     ):
         place = Path(folder)
-        lost = asyncio.run(set_up(house, place))
-        if lost:
-            print(f"there is nothing to refer to: {', '.join(lost)}")
+        failures = asyncio.run(set_up(house, place))
+        if failures:
+            print(f"not active, so nothing can refer to them: {', '.join(failures)}")
             return 1
         for name in sorted(PROVIDERS):
             left = SECONDS_MAX - (time.monotonic() - began)
             if not fuzzed(house, place, name, seed, left):
                 failed.append(name)
-            counted.update(kept(place))
-        defects = house_says(house, "defect")
+            counted.update(request_counts(place))
+        defects = log_lines(house, "defect")
     took = time.monotonic() - began
     print(f"{counted.total()} requests in {took:.0f} s, seed {seed}")
-    print(", ".join(f"{what}: {n}" for what, n in sorted(counted.items())))
+    print(", ".join(f"{request}: {n}" for request, n in sorted(counted.items())))
     print(f"failed: {', '.join(failed) or 'nothing'}; defects in the logs: {len(defects)}")
     for line in defects[:5]:
         print(line)
@@ -66,23 +66,24 @@ def main() -> int:
 
 
 async def set_up(house: DevHouse, place: Path) -> list[str]:
-    async with scene.visitor(house.said.url, house.said.token) as visitor:
-        skus = await visitor.names_of_skus()
-        (place / "aims.json").write_bytes(msgspec.json.encode(scene.aims(skus)))
-        return await visitor.parents(skus)
+    """Create the resources that requests can refer to; the kinds whose resource is not active."""
+    async with scene.creator(house.said.url, house.said.token) as creator:
+        skus = await creator.names_of_skus()
+        (place / "targets.json").write_bytes(msgspec.json.encode(scene.targets(skus)))
+        return await creator.resources(skus)
 
 
 def fuzzed(house: DevHouse, place: Path, name: str, seed: int, seconds: float) -> bool:
-    """Whether everything went well with one provider."""
+    """Fuzz one provider; false if a check failed or the time ran out."""
     if seconds <= 0:
-        print(f"{name}: no time is left")
+        print(f"{name}: no time left")
         return False
     own = name.startswith("secaplane.")
     token = house.said.operator_token if own else house.said.token
     environment = os.environ | {
         "PYTHONPATH": str(Path(__file__).parent),
         "SCHEMATHESIS_HOOKS": "hooks",
-        "FUZZ_AIMS": str(place / "aims.json"),
+        "FUZZ_TARGETS": str(place / "targets.json"),
         "FUZZ_COUNTS": str(place / "counts.json"),
     }
     argv = (
@@ -101,27 +102,27 @@ def fuzzed(house: DevHouse, place: Path, name: str, seed: int, seconds: float) -
     try:
         return subprocess.run(argv, env=environment, cwd=place, timeout=seconds).returncode == 0
     except subprocess.TimeoutExpired:
-        print(f"{name}: not done after {seconds:.0f} s")
+        print(f"{name}: not finished after {seconds:.0f} s")
         return False
 
 
-def kept(place: Path) -> dict[str, int]:
+def request_counts(place: Path) -> dict[str, int]:
     counts = place / "counts.json"
     if not counts.exists():
         return {}
-    found = msgspec.json.decode(counts.read_bytes(), type=dict[str, int])
+    decoded = msgspec.json.decode(counts.read_bytes(), type=dict[str, int])
     counts.unlink()
-    return found
+    return decoded
 
 
-def house_says(house: DevHouse, word: str) -> list[str]:
-    """The lines of the logs whose message that is."""
+def log_lines(house: DevHouse, message: str) -> list[str]:
+    """The lines of the process logs with that message."""
     lines = [
         line
         for log in house.logs.glob("*.log")
         for line in log.read_text(errors="replace").splitlines()
     ]
-    return [line for line in lines if f'"message":"{word}"' in line]
+    return [line for line in lines if f'"message":"{message}"' in line]
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What schemathesis is told before each request: names that exist, so that the rest of the request
-is looked at. It runs in an environment of its own, without the house's packages.
+"""Hooks for schemathesis that put existing names into a request, so that the rest of it is reached.
+They run in an environment of their own, without Secaplane's packages.
 
-All choices come from a sum of the request, so that a seed repeats a run.
+All choices depend on a checksum of the request, so that a seed repeats a run.
 """
 
 import atexit
@@ -15,7 +15,7 @@ from typing import Any
 import schemathesis
 from hypothesis import strategies as st
 
-AIMS = json.loads(Path(os.environ["FUZZ_AIMS"]).read_text())
+TARGETS = json.loads(Path(os.environ["FUZZ_TARGETS"]).read_text())
 COUNTS = Path(os.environ["FUZZ_COUNTS"])
 IDS = {"tenant": "demo", "workspace": "fuzz", "network": "one", "cluster": "one"}
 NAMES = ("a", "b", "c", "d.e", "f-1")
@@ -30,44 +30,44 @@ FORMATS = {
     "ip-or-empty": IP | st.just(""),
     "ip-or-cidr": IP | CIDR4 | CIDR6,
 }
-OTHERS = {"304", "405", "406", "413", "415", "429"}
-"""For these the document's `default` stands; schemathesis would let it stand for anything."""
+BY_DEFAULT = {"304", "405", "406", "413", "415", "429"}
+"""Statuses covered by the document's `default`, which schemathesis would accept for any status."""
 counted: Counter[str] = Counter()
 
 
 def before_call(context: Any, case: Any, kwargs: Any) -> None:
-    """Leaves one in ten good requests alone, and one in two bad ones."""
-    luck = zlib.crc32(repr((case.path_parameters, case.query, str(case.body))).encode())
-    good = case.meta is not None and case.meta.generation.mode.is_positive
-    if luck % 10 == 0 or (not good and luck % 2):
+    """Insert existing names; one in ten valid and one in two invalid requests stay unchanged."""
+    checksum = zlib.crc32(repr((case.path_parameters, case.query, str(case.body))).encode())
+    valid = case.meta is not None and case.meta.generation.mode.is_positive
+    if checksum % 10 == 0 or (not valid and checksum % 2):
         return
     for key in case.path_parameters or {}:
-        case.path_parameters[key] = IDS.get(key, NAMES[luck % len(NAMES)])
-    if luck % 3 and case.headers:
+        case.path_parameters[key] = IDS.get(key, NAMES[checksum % len(NAMES)])
+    if checksum % 3 and case.headers:
         case.headers.pop("if-unmodified-since", None)
-    if good and luck % 3 and case.query:
+    if valid and checksum % 3 and case.query:
         case.query.pop("skipToken", None)
-    if good and isinstance(case.body, dict):
+    if valid and isinstance(case.body, dict):
         case.body.pop("extensions", None)
-        for place, values in AIMS.get(case.operation.path, {}).items():
+        for pointer, values in TARGETS.get(case.operation.path, {}).items():
             if values:
-                _aim(case.body.get("spec"), place.split("/")[1:], values, luck)
+                _insert(case.body.get("spec"), pointer.split("/")[1:], values, checksum)
 
 
-def _aim(value: Any, steps: list[str], values: list[Any], luck: int) -> None:
-    """Puts one of the values wherever something stands at that place."""
+def _insert(value: Any, steps: list[str], values: list[Any], checksum: int) -> None:
+    """Put one of the values wherever the body already has a value at those steps."""
     first, *rest = steps
     if first == "*" and isinstance(value, list):
         for n, each in enumerate(value):
             if rest:
-                _aim(each, rest, values, luck)
+                _insert(each, rest, values, checksum)
             else:
-                value[n] = values[(luck + n) % len(values)]
+                value[n] = values[(checksum + n) % len(values)]
     elif isinstance(value, dict) and first in value:
         if rest:
-            _aim(value[first], rest, values, luck)
+            _insert(value[first], rest, values, checksum)
         else:
-            value[first] = values[luck % len(values)]
+            value[first] = values[checksum % len(values)]
 
 
 def after_call(context: Any, case: Any, response: Any) -> None:
@@ -77,10 +77,10 @@ def after_call(context: Any, case: Any, response: Any) -> None:
 def status_is_described(context: Any, response: Any, case: Any) -> None:
     described = set(case.operation.definition.raw["responses"])
     status = str(response.status_code)
-    assert status in described | OTHERS, f"{status} is not among the answers of this operation"
+    assert status in described | BY_DEFAULT, f"{status} is not documented for this operation"
 
 
-def keep() -> None:
+def save_counts() -> None:
     COUNTS.write_text(json.dumps(counted))
 
 
@@ -89,4 +89,4 @@ for name, strategy in FORMATS.items():
 schemathesis.hook(before_call)
 schemathesis.hook(after_call)
 schemathesis.check(status_is_described)
-atexit.register(keep)
+atexit.register(save_counts)

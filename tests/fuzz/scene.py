@@ -1,5 +1,5 @@
-"""What is there before the fuzzing begins, so that what is made up can refer to it; and what a
-reference, a zone, an address in a made-up body should be, so that it gets past validation."""
+"""Resources that exist before the fuzzing begins, so that generated requests can refer to them, and
+valid values for references, zones and addresses in generated bodies."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 
 from secaplane.kinds import KINDS
-from secaplane.model.kind import Kind
+from secaplane.model.kind import Backing, Kind
 from secaplane.model.shape import Json
 
 IDS = {"tenant": "demo", "workspace": "fuzz", "network": "one", "cluster": "one"}
@@ -30,41 +30,41 @@ MORE: Mapping[str, Mapping[str, list[Any]]] = {
     "nic": {"/addresses/*": ["0.0.0.0", "10.0.0.7"]},
     "kubernetes-node-pool": {"/instances": [1, 2]},
 }
-"""Kind -> place in the spec -> what may stand there, besides references and zones."""
+"""Kind -> pointer in the spec -> valid values, besides references and zones."""
 
 
 @asynccontextmanager
-async def visitor(url: str, token: str) -> AsyncIterator["Visitor"]:
+async def creator(url: str, token: str) -> AsyncIterator["Creator"]:
     headers = {"Authorization": f"Bearer {token}"}
     async with aiohttp.ClientSession(url, headers=headers) as session:
-        yield Visitor(session)
+        yield Creator(session)
 
 
-class Visitor:
-    """Makes the scene."""
+class Creator:
+    """Creates the resources."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
 
     async def names_of_skus(self) -> Mapping[str, str]:
-        """One of each sort."""
-        found = {}
+        """Kind of the catalogue -> name of one of its SKUs."""
+        names = {}
         for kind in KINDS.values():
-            if kind.from_catalogue and kind.scope:
+            if kind.backing is Backing.CATALOGUE and kind.scope:
                 async with self._session.get(kind.url.format_map(IDS)) as answer:
                     items = (await answer.json())["items"]
                 if items:
-                    found[kind.name] = str(items[0]["metadata"]["name"])
-        return found
+                    names[kind.name] = str(items[0]["metadata"]["name"])
+        return names
 
-    async def parents(self, skus: Mapping[str, str]) -> list[str]:
-        """One of each kind that others refer to; says which did not become active."""
-        await self._made(KINDS["workspace"], {}, name=IDS["workspace"])
+    async def resources(self, skus: Mapping[str, str]) -> list[str]:
+        """Create one resource of each kind that others refer to; the kinds that failed."""
+        await self._create(KINDS["workspace"], {}, name=IDS["workspace"])
         return [
-            name for name, spec in specs(skus).items() if not await self._made(KINDS[name], spec)
+            name for name, spec in specs(skus).items() if not await self._create(KINDS[name], spec)
         ]
 
-    async def _made(self, kind: Kind, spec: Json, name: str = ONE) -> bool:
+    async def _create(self, kind: Kind, spec: Json, name: str = ONE) -> bool:
         path = f"{kind.url.format_map(IDS)}/{name}"
         async with self._session.put(path, json={"spec": spec}) as answer:
             if answer.status not in (200, 201):
@@ -81,7 +81,7 @@ class Visitor:
 
 
 def specs(skus: Mapping[str, str]) -> dict[str, Json]:
-    """Kind -> what one is made of, in an order in which they can be made."""
+    """Kind -> spec, in an order in which they can be created."""
     sku = {kind: _to(f"skus/{name}") for kind, name in skus.items()}
     rule = {"direction": "ingress", "protocol": "tcp", "ports": {"list": [80]}}
     permission = {"provider": "seca.storage/v1", "resources": ["*"], "verb": ["get"]}
@@ -116,27 +116,27 @@ def _to(resource: str) -> Json:
     return {"resource": resource}
 
 
-def aims(skus: Mapping[str, str]) -> Json:
-    """Path of a kind's items -> place in the spec -> what may stand there."""
+def targets(skus: Mapping[str, str]) -> Json:
+    """URL path of a kind's items -> pointer in the spec -> valid values."""
     return {
-        f"{url}/{{name}}": _aims_of(kind, skus)
+        f"{url}/{{name}}": _targets_of(kind, skus)
         for kind in KINDS.values()
         if kind.writable
         for url in kind.urls
     }
 
 
-def _aims_of(kind: Kind, skus: Mapping[str, str]) -> Json:
-    found: dict[str, list[Any]] = {zone: ["a"] for zone in kind.zones}
+def _targets_of(kind: Kind, skus: Mapping[str, str]) -> Json:
+    values: dict[str, list[Any]] = {zone: ["a"] for zone in kind.rules.zones}
     for link in kind.links:
-        found.setdefault(link.at, []).extend(
-            _to(target) for name in link.to for target in _targets(KINDS[name], skus)
+        values.setdefault(link.at, []).extend(
+            _to(target) for name in link.to for target in _references(KINDS[name], skus)
         )
-    return {**found, **MORE.get(kind.name, {})}
+    return {**values, **MORE.get(kind.name, {})}
 
 
-def _targets(kind: Kind, skus: Mapping[str, str]) -> Iterator[str]:
-    if kind.from_catalogue:
+def _references(kind: Kind, skus: Mapping[str, str]) -> Iterator[str]:
+    if kind.backing is Backing.CATALOGUE:
         if kind.name in skus:
             yield f"skus/{skus[kind.name]}"
     elif kind.scope:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from secaplane.model.pointer import spelled
+from secaplane.model.pointer import pointer_to
 from secaplane.model.shape import Json
 
 TEXTS = ("a", "get", "*")
@@ -84,7 +84,7 @@ class Schema:
     def edges(self) -> Iterator[Edge]:
         for path, schema, _ in self.places():
             for rule, kept, broken in self._limits(schema):
-                yield Edge(spelled(path), rule, self._with(path, kept), self._with(path, broken))
+                yield Edge(pointer_to(path), rule, self._with(path, kept), self._with(path, broken))
 
     def required(self) -> list[str]:
         return list(self._resolved(self._whole).get("required", ()))
@@ -92,12 +92,12 @@ class Schema:
     def has(self, pointer: str) -> bool:
         """Whether the schema has a field there; items of lists are all alike."""
         wanted = pointer.replace("/*", "/0")
-        return any(spelled(place.path) == wanted for place in self.places())
+        return any(pointer_to(place.path) == wanted for place in self.places())
 
     def defaults(self) -> dict[str, Any]:
         """Pointer -> what is filled in there."""
         return {
-            spelled(place.path).replace("/0", "/*"): place.schema["default"]
+            pointer_to(place.path).replace("/0", "/*"): place.schema["default"]
             for place in self.places()
             if "default" in place.schema
         }

@@ -16,8 +16,8 @@ from secaplane.model.document import document
 from secaplane.model.errors import Invalid
 from secaplane.model.events import Created, DeletionRequested
 from secaplane.model.evolve import fold
-from secaplane.model.kind import Kind
-from secaplane.model.pointer import at, every, spelled
+from secaplane.model.kind import Backing, Kind
+from secaplane.model.pointer import at, every, pointer_to
 from secaplane.model.shape import Json, Ref, Resource, State
 from tests.kinds.metadata import CLASSES
 from tests.kinds.schemas import FORMATS, Edge, Schema
@@ -161,7 +161,7 @@ def test_a_kinds_parents_are_the_ids_around_it(kind: Kind) -> None:
         assert kind in children(KINDS[parent.kind])
     named_above = [KINDS[parent.kind].collection.rpartition("/")[2] for parent in above]
     steps = kind.collection.split("/")
-    assert named_above == ([] if kind.from_catalogue else steps[:-1:2])
+    assert named_above == ([] if kind.backing is Backing.CATALOGUE else steps[:-1:2])
 
 
 def test_the_shared_catalogue_lies_in_the_shared_tenant() -> None:
@@ -237,10 +237,15 @@ def test_a_field_that_is_not_known_is_refused(kind: Kind) -> None:
 @each(EVERY)
 def test_what_its_row_points_to_is_in_the_schema(kind: Kind) -> None:
     spec, status = Schema(kind.spec), Schema(kind.status)
-    named_there = (*kind.immutable, *kind.set_once, *kind.zones, *kind.secret)
+    named_there = (
+        *kind.rules.immutable,
+        *kind.rules.set_once,
+        *kind.rules.zones,
+        *kind.secrets.spec,
+    )
     assert [pointer for pointer in named_there if not spec.has(pointer)] == []
-    assert [pointer for pointer in kind.secret_status if not status.has(pointer)] == []
-    for whole, secret in ((spec.whole(), kind.secret), (status.whole(), kind.secret_status)):
+    assert [pointer for pointer in kind.secrets.status if not status.has(pointer)] == []
+    for whole, secret in ((spec.whole(), kind.secrets.spec), (status.whole(), kind.secrets.status)):
         assert all(isinstance(at(whole, pointer), str) for pointer in secret)
 
 
@@ -249,12 +254,12 @@ def test_every_reference_and_every_zone_in_a_schema_is_in_its_row(kind: Kind) ->
     """Nothing is referred to that is not looked for; a list of names is a link, too."""
     whole = Schema(kind.spec).whole()
     places = list(Schema(kind.spec).places())
-    said = {spelled(p.path).replace("/0", "/*") for p in places if p.title == "Reference"}
+    said = {pointer_to(p.path).replace("/0", "/*") for p in places if p.title == "Reference"}
     linked = {link.at for link in kind.links}
     assert said == {each for each in linked if isinstance(next(values(whole, each)), dict)}
     assert linked - said == {each for each in linked if isinstance(next(values(whole, each)), str)}
-    zones = {spelled(p.path) for p in places if p.path[-1:] == ("zone",)}
-    assert zones == set(kind.zones)
+    zones = {pointer_to(p.path) for p in places if p.path[-1:] == ("zone",)}
+    assert zones == set(kind.rules.zones)
 
 
 def values(whole: Json, pattern: str) -> Iterator[Any]:
@@ -265,8 +270,8 @@ def values(whole: Json, pattern: str) -> Iterator[Any]:
 def test_a_link_leads_to_kinds_there_are(kind: Kind) -> None:
     for link in kind.links:
         assert set(link.to) <= set(KINDS)
-        assert not link.through or link.through in KINDS
-        assert link.strict or not link.switch, "what is deferred anyway needs no switch"
+        assert not link.shared_through or link.shared_through in KINDS
+        assert link.strict or not link.deferrable_as, "what is deferred anyway needs no switch"
 
 
 def plain(value: Any) -> Any:
@@ -285,7 +290,7 @@ def test_what_a_status_must_hold_it_holds_from_the_first_answer_on(kind: Kind) -
     assert set(own) == set(Schema(kind.status).required()) | known_at_once
 
 
-@each([kind for kind in EVERY if kind.from_catalogue])
+@each([kind for kind in EVERY if kind.backing is Backing.CATALOGUE])
 def test_what_is_on_offer_has_no_status(kind: Kind) -> None:
     assert set(document(kind, made(kind), region="eu-1")) == {"metadata", "spec"}
 

@@ -1,4 +1,4 @@
-"""Events to append to a log."""
+"""Events for tests to append to a log."""
 
 from datetime import UTC, datetime
 

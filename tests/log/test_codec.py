@@ -1,5 +1,5 @@
-"""How events are written down. What was written once is read for ever: tests/golden holds every
-type and version, byte for byte. A file there is added, never changed."""
+"""The serialised form of events. Every format is read for ever: tests/golden holds every type and
+version, byte for byte. Files there are added, never changed."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,7 +92,7 @@ FIELDS = (
 
 
 def new_event(name: str) -> NewEvent:
-    """What stands in the golden file of that name."""
+    """The event in the golden file of that name."""
     whole = name.endswith(".whole")
     return NewEvent(
         ref=ONE,
@@ -114,25 +114,25 @@ def test_every_type_has_a_golden_file() -> None:
 
 
 @pytest.mark.parametrize("name", EVENTS)
-def test_an_event_is_written_byte_for_byte_as_it_always_was(name: str) -> None:
+def test_an_event_is_encoded_byte_for_byte_as_in_its_golden_file(name: str) -> None:
     assert encode(new_event(name), STREAM) == (GOLDEN / f"{name}.json").read_bytes()
 
 
 @pytest.mark.parametrize("name", EVENTS)
-def test_what_was_written_is_read_for_ever(name: str) -> None:
+def test_a_golden_file_is_decoded_to_its_event(name: str) -> None:
     written = (GOLDEN / f"{name}.json").read_bytes()
     assert decode(written, nth(9)) == new_event(name).at(nth(9))
 
 
 @pytest.mark.parametrize("name", EVENTS)
-def test_the_envelope_is_whole_and_holds_nothing_else(name: str) -> None:
+def test_an_envelope_has_exactly_its_fields(name: str) -> None:
     envelope = msgspec.json.decode((GOLDEN / f"{name}.json").read_bytes())
     assert tuple(envelope) == FIELDS
     assert f"{envelope['type']}.v{envelope['v']}" == name.removesuffix(".whole")
     assert Ref(envelope["kind"], envelope["path"]) == ONE
 
 
-def test_a_field_that_a_later_house_added_is_passed_over() -> None:
+def test_a_field_added_by_a_later_version_is_ignored() -> None:
     envelope = msgspec.json.decode((GOLDEN / "created.v2.json").read_bytes())
     later = envelope | {"added": 1, "body": envelope["body"] | {"added": 2}}
     recorded = decode(msgspec.json.encode(later), nth(1))
@@ -164,20 +164,20 @@ def test_a_field_that_a_later_house_added_is_passed_over() -> None:
         {"tenant": None},
     ],
 )
-def test_what_is_not_known_here_is_unreadable(change: Json) -> None:
+def test_an_envelope_with_an_unknown_value_is_undecodable(change: Json) -> None:
     envelope = msgspec.json.decode((GOLDEN / "created.v2.json").read_bytes())
     with pytest.raises(Undecodable):
         decode(msgspec.json.encode(envelope | change), nth(1))
 
 
 @pytest.mark.parametrize("data", [b"", b"null", b"[]", b"{}", b"no event", b"\xff", b"{", b"1"])
-def test_what_is_no_envelope_is_unreadable(data: bytes) -> None:
+def test_data_that_is_no_envelope_is_undecodable(data: bytes) -> None:
     with pytest.raises(Undecodable):
         decode(data, nth(1))
 
 
 @pytest.mark.parametrize("field", FIELDS)
-def test_an_envelope_without_one_of_its_fields_is_unreadable(field: str) -> None:
+def test_an_envelope_with_a_missing_field_is_undecodable(field: str) -> None:
     envelope = msgspec.json.decode((GOLDEN / "created.v2.json").read_bytes())
     del envelope[field]
     with pytest.raises(Undecodable):
@@ -185,15 +185,15 @@ def test_an_envelope_without_one_of_its_fields_is_unreadable(field: str) -> None
 
 
 @pytest.mark.parametrize("event", [Created, Updated])
-def test_an_event_has_a_size_that_it_may_not_pass(event: type[Created | Updated]) -> None:
-    around = len(encode(small(ONE, event(spec={"pad": ""})), STREAM))
-    most = "x" * (EVENT_BYTES_MAX - around)
-    assert len(encode(small(ONE, event(spec={"pad": most})), STREAM)) == EVENT_BYTES_MAX
+def test_an_event_over_the_size_limit_is_refused(event: type[Created | Updated]) -> None:
+    overhead = len(encode(small(ONE, event(spec={"pad": ""})), STREAM))
+    padding = "x" * (EVENT_BYTES_MAX - overhead)
+    assert len(encode(small(ONE, event(spec={"pad": padding})), STREAM)) == EVENT_BYTES_MAX
     with pytest.raises(ContentTooLarge):
-        encode(small(ONE, event(spec={"pad": most + "x"})), STREAM)
+        encode(small(ONE, event(spec={"pad": padding + "x"})), STREAM)
 
 
-def test_a_report_has_the_same_size_that_it_may_not_pass() -> None:
+def test_a_report_over_the_size_limit_is_refused() -> None:
     status = {"pad": "x" * EVENT_BYTES_MAX}
     with pytest.raises(ContentTooLarge):
         encode(

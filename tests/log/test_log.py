@@ -1,4 +1,4 @@
-"""One promise, every log."""
+"""The contract of `Log`, run against every implementation."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -63,14 +63,14 @@ async def log(request: pytest.FixtureRequest) -> AsyncIterator[Log]:
 
 
 async def add(log: Log, ref: Ref, *events: AnyEvent) -> tuple[RecordedEvent, ...]:
-    """Append, whatever was there before."""
+    """Append without regard to concurrent writers: after the last event of the resource."""
     return tuple(
         [await log.append(new_event(ref, event, previous=await log.last(ref))) for event in events]
     )
 
 
-async def spoil(log: Log, ref: Ref, data: bytes) -> None:
-    """Put something into the log that no house has written."""
+async def append_undecodable(log: Log, ref: Ref, data: bytes) -> None:
+    """Put data into the log that Secaplane did not write."""
     if isinstance(log, MemoryLog):
         log.inject(ref, data)
     else:
@@ -78,13 +78,13 @@ async def spoil(log: Log, ref: Ref, data: bytes) -> None:
         await log._nats.request(subject(ref, REGION), data)
 
 
-async def first(following: AsyncIterator[Sequence[Followed]], wanted: int) -> list[Followed]:
-    """The next so many events of a follower, however they are batched."""
-    found: list[Followed] = []
+async def first(following: AsyncIterator[Sequence[Followed]], number: int) -> list[Followed]:
+    """The next events of a follower, regardless of its batches."""
+    events: list[Followed] = []
     async with asyncio.timeout(FOLLOW_S_MAX):
-        while len(found) < wanted:
-            found += await anext(following)
-    return found
+        while len(events) < number:
+            events += await anext(following)
+    return events
 
 
 # --- append and read
@@ -98,7 +98,7 @@ async def test_a_log_is_empty_at_first(log: Log) -> None:
     assert await log.read_within(WEB, after=BEGINNING, up_to=BEGINNING) == ()
 
 
-async def test_what_was_appended_is_read_in_order(log: Log) -> None:
+async def test_events_are_read_in_the_order_of_their_append(log: Log) -> None:
     one = await add(log, ONE, CREATED)
     two = await add(log, TWO, CREATED)
     one += await add(log, ONE, UPDATED, DeletionRequested(), Deleted())
@@ -107,7 +107,7 @@ async def test_what_was_appended_is_read_in_order(log: Log) -> None:
     assert [each.position for each in (*one, *two)] == [*map(nth, (1, 3, 4, 5, 2))]
 
 
-async def test_what_is_recorded_is_what_was_written(log: Log) -> None:
+async def test_a_recorded_event_equals_the_appended_one(log: Log) -> None:
     written = new_event(ONE, Created(spec={"deep": [{"é": None, "n": 2**62}]}, labels={}))
     recorded = await log.append(msgspec.structs.replace(written, previous=BEGINNING))
     assert recorded == written.at(nth(1))
@@ -139,15 +139,18 @@ async def test_a_long_history_is_read_whole(log: Log) -> None:
 @pytest.mark.parametrize("name", ["a.b", "a.b.c", "seca.n1k", "a-b", "0", "x" * 128])
 async def test_a_name_with_dots_is_one_name(log: Log, name: str) -> None:
     ref, other = (KINDS["instance"].ref(IDS, each) for each in (name, f"{name}.b"))
-    mine, theirs = await add(log, ref, CREATED), await add(log, other, CREATED)
-    assert (await log.read(ref), await log.read(other)) == (mine, theirs)
-    assert await log.read_within(WEB, after=BEGINNING, up_to=nth(2)) == (*mine, *theirs)
+    first_history, second_history = await add(log, ref, CREATED), await add(log, other, CREATED)
+    assert (await log.read(ref), await log.read(other)) == (first_history, second_history)
+    assert await log.read_within(WEB, after=BEGINNING, up_to=nth(2)) == (
+        *first_history,
+        *second_history,
+    )
 
 
-# --- who was first
+# --- optimistic concurrency
 
 
-async def test_only_one_of_two_writers_wins(log: Log) -> None:
+async def test_an_append_at_another_version_is_refused(log: Log) -> None:
     (created,) = await add(log, ONE, CREATED)
     (updated,) = await add(log, ONE, UPDATED)
     for after in (BEGINNING, created.position, updated.position.moved(1)):
@@ -156,7 +159,7 @@ async def test_only_one_of_two_writers_wins(log: Log) -> None:
     assert await log.read(ONE) == (created, updated)
 
 
-async def test_what_happens_to_others_is_no_race(log: Log) -> None:
+async def test_events_of_other_resources_are_no_version_conflict(log: Log) -> None:
     (created,) = await add(log, ONE, CREATED)
     for other in (TWO, DISK, ELSEWHERE, WEB):
         await add(log, other, CREATED)
@@ -164,54 +167,56 @@ async def test_what_happens_to_others_is_no_race(log: Log) -> None:
     assert recorded.position == nth(6)
 
 
-async def test_of_many_who_write_at_once_exactly_one_wins(log: Log) -> None:
+async def test_one_of_many_concurrent_appends_succeeds(log: Log) -> None:
     (created,) = await add(log, ONE, CREATED)
 
-    async def try_it(n: int) -> RecordedEvent | None:
+    async def attempt(n: int) -> RecordedEvent | None:
         try:
-            wish = new_event(ONE, Updated(spec={"n": n}), request=f"r{n}")
-            return await log.append(msgspec.structs.replace(wish, previous=created.position))
+            event = new_event(ONE, Updated(spec={"n": n}), request=f"r{n}")
+            return await log.append(msgspec.structs.replace(event, previous=created.position))
         except VersionConflict:
             return None
 
-    for_each = await asyncio.gather(*(try_it(n) for n in range(16)))
-    (winner,) = [recorded for recorded in for_each if recorded]
+    attempts = await asyncio.gather(*(attempt(n) for n in range(16)))
+    (winner,) = [recorded for recorded in attempts if recorded]
     assert await log.read(ONE) == (created, winner)
 
 
-async def test_two_houses_at_one_log_are_told_apart(nats_url: str) -> None:
-    async with connected(nats_url) as mine, connected(nats_url) as theirs:
-        await emptied(mine)
+async def test_one_of_two_connections_wins_each_append(nats_url: str) -> None:
+    async with connected(nats_url) as client, connected(nats_url) as other_client:
+        await emptied(client)
         logs = [
-            JetStreamLog(each, streams=Streams(STREAM), region=REGION) for each in (mine, theirs)
+            JetStreamLog(each, streams=Streams(STREAM), region=REGION)
+            for each in (client, other_client)
         ]
         for log in logs:
             await log.prepare()
         after = BEGINNING
         won: list[RecordedEvent] = []
         for n in range(20):
-            wishes = [
-                new_event(ONE, Updated(spec={"n": n}), request=who) for who in ("mine", "theirs")
+            events = [
+                new_event(ONE, Updated(spec={"n": n}), request=request)
+                for request in ("one", "two")
             ]
             tried = await asyncio.gather(
                 *(
-                    log.append(msgspec.structs.replace(w, previous=after))
-                    for log, w in zip(logs, wishes, strict=True)
+                    log.append(msgspec.structs.replace(event, previous=after))
+                    for log, event in zip(logs, events, strict=True)
                 ),
                 return_exceptions=True,
             )
             (recorded,) = [each for each in tried if isinstance(each, RecordedEvent)]
-            (raced,) = [each for each in tried if not isinstance(each, RecordedEvent)]
-            assert isinstance(raced, VersionConflict)
+            (conflict,) = [each for each in tried if not isinstance(each, RecordedEvent)]
+            assert isinstance(conflict, VersionConflict)
             won.append(recorded)
             after = recorded.position
         assert await logs[0].read(ONE) == await logs[1].read(ONE) == tuple(won)
 
 
-# --- guards
+# --- prefix expectations
 
 
-async def test_a_guard_watches_over_all_that_lies_in_a_resource(log: Log) -> None:
+async def test_a_prefix_expectation_covers_everything_contained_in_a_resource(log: Log) -> None:
     await add(log, WEB, CREATED)
     (child,) = await add(log, ONE, CREATED)
     await add(log, WEBSITE, CREATED)
@@ -234,7 +239,7 @@ async def test_a_guard_watches_over_all_that_lies_in_a_resource(log: Log) -> Non
     )
 
 
-async def test_a_child_that_comes_meanwhile_is_noticed(log: Log) -> None:
+async def test_a_child_appended_meanwhile_is_a_version_conflict(log: Log) -> None:
     await add(log, WEB, CREATED)
     expectation = PrefixExpectation(WEB, await log.last_within(WEB))
     await add(log, DISK, CREATED)
@@ -245,10 +250,10 @@ async def test_a_child_that_comes_meanwhile_is_noticed(log: Log) -> None:
     assert await log.last(WEB) == nth(1)
 
 
-# --- the last position, and what lies between two
+# --- last positions, and ranges between two
 
 
-async def test_each_question_about_the_last_position_has_its_own_answer(log: Log) -> None:
+async def test_last_positions_are_those_of_a_resource_its_contents_and_a_kind(log: Log) -> None:
     for ref in (WEB, ONE, DISK, WEBSITE, ELSEWHERE, ROLE):
         await add(log, ref, CREATED)
     await add(log, WEB, UPDATED)
@@ -268,7 +273,7 @@ async def test_the_latest_event_is_the_end_of_the_history(log: Log) -> None:
         assert await log.latest(ONE) == recorded == (await log.read(ONE))[-1]
 
 
-async def test_an_event_says_which_one_came_before_it(log: Log) -> None:
+async def test_an_event_names_the_previous_position_of_its_resource(log: Log) -> None:
     await add(log, ONE, CREATED)
     await add(log, TWO, CREATED)
     await add(log, ONE, UPDATED, UPDATED)
@@ -279,7 +284,9 @@ async def test_an_event_says_which_one_came_before_it(log: Log) -> None:
     assert [getattr(each, "previous", None) for each in followed] == [*map(nth, (0, 0, 1, 3))]
 
 
-async def test_an_event_appended_with_an_expectation_names_the_previous_one_too(log: Log) -> None:
+async def test_an_event_appended_with_an_expectation_names_the_previous_position_too(
+    log: Log,
+) -> None:
     await add(log, WEB, CREATED)
     expectation = PrefixExpectation(WEB, nth(1))
     gone = await log.append(
@@ -289,7 +296,7 @@ async def test_an_event_appended_with_an_expectation_names_the_previous_one_too(
     assert await log.latest(WEB) == gone == (await log.read(WEB))[-1]
 
 
-async def test_what_lies_in_a_resource_is_read_itself_included(log: Log) -> None:
+async def test_a_resource_is_read_together_with_its_contents(log: Log) -> None:
     web = await add(log, WEB, CREATED)
     one = await add(log, ONE, CREATED, UPDATED)
     await add(log, WEBSITE, CREATED)
@@ -302,7 +309,7 @@ async def test_what_lies_in_a_resource_is_read_itself_included(log: Log) -> None
     assert await log.read_within(WEB, after=end, up_to=end) == ()
 
 
-async def test_what_happened_to_a_kind_is_read_across_tenants(log: Log) -> None:
+async def test_resources_of_a_kind_that_changed_are_read_across_tenants(log: Log) -> None:
     await add(log, ONE, CREATED)
     await add(log, DISK, CREATED)
     await add(log, ELSEWHERE, CREATED)
@@ -311,7 +318,7 @@ async def test_what_happened_to_a_kind_is_read_across_tenants(log: Log) -> None:
     assert await log.touched("instance", after=nth(1), up_to=end) == {ELSEWHERE}
 
 
-async def test_kinds_that_share_a_collections_name_are_told_apart(log: Log) -> None:
+async def test_kinds_with_the_same_collection_name_are_kept_apart(log: Log) -> None:
     compute, storage = (KINDS[kind].ref(IDS, "s") for kind in ("instance-sku", "storage-sku"))
     one, two = await add(log, compute, CREATED), await add(log, storage, CREATED)
     assert (await log.read(compute), await log.read(storage)) == (one, two)
@@ -354,7 +361,7 @@ async def test_every_follower_sees_everything(log: Log) -> None:
         await following.aclose()
 
 
-async def test_a_follower_says_when_nothing_comes(
+async def test_a_follower_yields_an_empty_batch_while_no_event_arrives(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (jetstream_follow, memory):
@@ -369,55 +376,55 @@ async def test_a_follower_says_when_nothing_comes(
     await following.aclose()
 
 
-# --- what nobody can read
+# --- undecodable events
 
 
 @pytest.mark.parametrize("data", [b"no event", b"{}", b'{"v":3}', b"\xff"])
-async def test_an_event_that_cannot_be_read_is_a_blank_at_its_address(
+async def test_a_follower_yields_an_undecodable_event_with_its_address(
     log: Log, data: bytes
 ) -> None:
     before = await add(log, ONE, CREATED)
-    await spoil(log, KINDS["instance"].ref(IDS, "a.b"), data)
+    await append_undecodable(log, KINDS["instance"].ref(IDS, "a.b"), data)
     after = await add(log, TWO, CREATED)
     following = log.follow(STREAM, after=BEGINNING)
     seen = await first(following, 3)
     await following.aclose()
-    blank = seen[1]
-    assert isinstance(blank, UndecodableEvent)
-    assert (blank.ref, blank.position) == (KINDS["instance"].ref(IDS, "a.b"), nth(2))
+    undecodable = seen[1]
+    assert isinstance(undecodable, UndecodableEvent)
+    assert (undecodable.ref, undecodable.position) == (KINDS["instance"].ref(IDS, "a.b"), nth(2))
     assert [seen[0], seen[2]] == [*before, *after]
 
 
-async def test_a_history_that_cannot_be_read_is_not_read_in_part(log: Log) -> None:
+async def test_a_history_with_an_undecodable_event_cannot_be_read(log: Log) -> None:
     await add(log, ONE, CREATED)
-    await spoil(log, ONE, b"no event")
+    await append_undecodable(log, ONE, b"no event")
     other = await add(log, TWO, CREATED)
-    for ask in (log.read, log.latest):
+    for read in (log.read, log.latest):
         with pytest.raises(Undecodable):
-            await ask(ONE)
+            await read(ONE)
     with pytest.raises(Undecodable):
         await log.read_within(WEB, after=BEGINNING, up_to=nth(3))
     assert await log.read(TWO) == other
 
 
-async def test_the_latest_event_is_read_though_one_before_it_cannot_be(log: Log) -> None:
+async def test_the_latest_event_can_be_read_after_an_undecodable_one(log: Log) -> None:
     await add(log, ONE, CREATED)
-    await spoil(log, ONE, b"no event")
+    await append_undecodable(log, ONE, b"no event")
     (recorded,) = await add(log, ONE, UPDATED)
     assert await log.latest(ONE) == recorded
 
 
-# --- what should not be there
+# --- unknown subjects
 
 
 @pytest.mark.parametrize("subject", ["seca.foo", "seca.eu-1.00.=FF.instance"])
-async def test_what_lies_where_no_resource_can_is_told_and_stops_nobody(
+async def test_a_message_on_an_unknown_subject_is_reported_and_does_not_stop_a_follower(
     fresh_stream: str, nats_client: Client, subject: str
 ) -> None:
     log = JetStreamLog(nats_client, streams=Streams(fresh_stream), region=REGION)
     await log.prepare()
     await nats_client.request(subject, b"garbage", timeout=5)
     (after,) = await add(log, ONE, CREATED)
-    blank, followed = await first(log.follow(STREAM, after=BEGINNING), 2)
-    assert isinstance(blank, UndecodableEvent)
-    assert (blank.position, followed) == (nth(1), after)
+    undecodable, followed = await first(log.follow(STREAM, after=BEGINNING), 2)
+    assert isinstance(undecodable, UndecodableEvent)
+    assert (undecodable.position, followed) == (nth(1), after)

@@ -88,7 +88,7 @@ def test_a_stream_with_other_limits_causes_a_remark() -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "complaint"),
     [
-        ("SECAPLANE_AUDIT_PRIVILEGED", "role,rolle", "rolle is no kind"),
+        ("SECAPLANE_AUDIT_PRIVILEGED", "role,rolle", "unknown kind rolle"),
         ("SECAPLANE_AUDIT_DAYS", "0", "days"),
         ("SECAPLANE_AUDIT_BYTES_MAX", "1000", "bytes_max"),
         ("SECAPLANE_HTTP_TRUSTED_PROXIES", "10.0.0.1,proxy", "'proxy' does not appear"),

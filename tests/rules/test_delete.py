@@ -119,7 +119,7 @@ def test_a_parent_that_takes_its_children_along_is_not_blocked_by_them() -> None
 def test_what_is_the_systems_is_not_deleted(kind: str) -> None:
     """Where names can be the system's at all."""
     system = given(kind, Created(spec={})).called("seca.admin").when(Delete())
-    if KINDS[kind].reserved:
+    if KINDS[kind].exposure.reserved_prefix:
         assert "the system's" in system.then_refused(Conflict).detail
     else:
         system.then(DeletionRequested())

@@ -208,8 +208,8 @@ def test_a_zone_that_was_closed_since_blocks_no_change() -> None:
 def test_what_the_flows_send_breaks_no_rule(kind: Kind, whole: bool) -> None:
     spec = sensible(kind, whole=whole)
     BodyReader(region="eu-1").read(kind, {"spec": spec})
-    assert kind.check is None or list(kind.check(None, spec, {})) == []
-    again = [] if kind.check is None else list(kind.check(spec, spec, {}))
+    assert kind.rules.check is None or list(kind.rules.check(None, spec, {})) == []
+    again = [] if kind.rules.check is None else list(kind.rules.check(spec, spec, {}))
     assert again == []
 
 

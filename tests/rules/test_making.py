@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from secaplane.kinds import KINDS
+from secaplane.model.kind import Backing
 from secaplane.model.shape import Json
 from secaplane.plugins.simulated.provision import PROVISIONERS
 from tests.rules.cloud_scene import MACHINE, ROUTED, SIZED, VOLUME, Scene, to
@@ -33,7 +34,7 @@ def scene() -> Iterator[Scene]:
 
 def test_every_kind_that_a_cloud_makes_has_its_row() -> None:
     assert set(PROVISIONERS) == {
-        kind.name for kind in KINDS.values() if kind.by_plugin and kind.writable
+        kind.name for kind in KINDS.values() if kind.backing is Backing.PLUGIN
     }
 
 

@@ -11,7 +11,7 @@ from secaplane.model.events import (
     DeletionRequested,
     Updated,
 )
-from secaplane.model.power import wanted as action
+from secaplane.model.power import pending_action as action
 from secaplane.model.shape import Resource, State
 from secaplane.reconcilers.plan import Plan, RelatedResources, Step, never_active, plan
 from tests.scenario import IDS, TENANT, WEB, found, from_catalogue, given, lived
@@ -171,7 +171,7 @@ def test_what_was_active_once_waits_for_what_it_has_been_given_and_is_not_made_y
 @pytest.mark.parametrize("kind", [kind.name for kind in KINDS.values() if kind.writable])
 def test_only_who_follows_something_is_looked_at_again_when_it_is_finished(kind: str) -> None:
     active = given(kind, CREATED, ACTIVE).resource
-    step = Step.REFRESH if KINDS[kind].follows else Step.REST
+    step = Step.REFRESH if KINDS[kind].is_dependent else Step.REST
     assert plan(active, RelatedResources()) == Plan(step)
     for other in (found(State.ERROR, observed_position=1), DeletionRequested()):
         resource = given(kind, CREATED, ACTIVE, other).resource
@@ -179,7 +179,7 @@ def test_only_who_follows_something_is_looked_at_again_when_it_is_finished(kind:
 
 
 def test_who_follows_something_is_known() -> None:
-    following = {kind.name for kind in KINDS.values() if kind.follows}
+    following = {kind.name for kind in KINDS.values() if kind.is_dependent}
     assert following == {
         "image",
         "network-load-balancer",

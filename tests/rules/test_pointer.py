@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secaplane.model.pointer import at, changed, every, spelled, without
+from secaplane.model.pointer import at, changed, every, pointer_to, without
 from secaplane.model.shape import Json
 
 VALUE: Json = {"a": {"b": "c", "n": None, "list": ["x"]}, "": "empty"}
@@ -40,7 +40,7 @@ def test_a_pointer_finds_what_it_points_at_or_nothing(pointer: str, found: objec
     ],
 )
 def test_a_path_is_spelled_as_a_pointer(path: tuple[str | int, ...], pointer: str) -> None:
-    assert spelled(path) == pointer
+    assert pointer_to(path) == pointer
 
 
 def test_only_the_text_that_is_pointed_at_changes() -> None:

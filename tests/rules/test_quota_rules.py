@@ -80,8 +80,8 @@ def test_every_kind_of_a_tenant_is_counted_and_nothing_else() -> None:
     for kind in KINDS.values():
         inside = kind.collection.startswith("tenants/{tenant}/")
         assert kind.counted is (inside and kind.writable)
-        assert sum(not weight.of_sku for weight in kind.weighs) <= 1
-        assert kind.sku is not None or not any(weight.of_sku for weight in kind.weighs)
+        assert sum(not weight.of_sku for weight in kind.quota) <= 1
+        assert kind.sku is not None or not any(weight.of_sku for weight in kind.quota)
         assert kind.name in kinds_weighing_alike(kind.name)
 
 

@@ -60,7 +60,7 @@ def test_what_a_suffix_leaves_out_the_fields_may_say(
     ref, home = kind.ref(ids, name), KINDS["instance"].ref(away, "home")
     fields = {"tenant": ids["tenant"], "workspace": ids["workspace"]}
     for suffix in suffixes(kind.urn(ref)):
-        for provider in ("", kind.provider.name, kind.provider.joined):
+        for provider in ("", kind.provider.name, kind.provider.full_name):
             for region in ("", REGION):
                 said = {"resource": suffix, "provider": provider, "region": region, **fields}
                 assert resolve(said, kind, home, region=REGION) == ref
@@ -84,7 +84,7 @@ def test_a_collection_may_be_called_as_its_kind_and_a_provider_come_without_vers
     ref, home = kind.ref(ids, name), beside(kind, ids)
     above = ref.path.rpartition("/")[0].rpartition("/")[0]
     called = f"{kind.name}s/{name}"
-    for suffix in suffixes(f"{kind.provider.joined}/{above}/{called}".replace("//", "/"))[:-1]:
+    for suffix in suffixes(f"{kind.provider.full_name}/{above}/{called}".replace("//", "/"))[:-1]:
         assert resolve({"resource": suffix}, kind, home) == ref
     assert resolve({"resource": f"{kind.provider.name}/{ref.path}"}, kind, home) == ref
 
@@ -175,7 +175,7 @@ def test_no_junk_in_a_spec_breaks_it_either(kind: Kind, junk: str) -> None:
     for link in kind.links:
         spec = holding(link.at, junk if kind.name == "role-assignment" else {"resource": junk})
         found = [pointing.pointer for pointing in references_in(home, spec, region=REGION)]
-        stands_for_all = link.all_of_them and junk == "*"
+        stands_for_all = link.allows_wildcard and junk == "*"
         assert found == ([] if stands_for_all else [link.at.replace("*", "0")])
         assert len(targets_of(home, spec)) <= 4
 
@@ -213,20 +213,20 @@ def test_nobody_is_said_to_use_the_catalogue() -> None:
 def test_what_is_shared_is_found_without_its_tenant(region: str) -> None:
     said = {"resource": "images/i", "region": region}
     (found,) = references_in(DISK, {"sourceImageRef": said}, region=REGION)
-    assert [ref.path for _, ref in found.means] == [
+    assert [ref.path for _, ref in found.targets] == [
         "tenants/acme/images/i",
         f"tenants/{SHARED_TENANT}/images/i",
     ]
     (own,) = references_in(DISK, {"sourceImageRef": said | {"tenant": "acme"}}, region=REGION)
-    assert [ref.path for _, ref in own.means] == ["tenants/acme/images/i"]
+    assert [ref.path for _, ref in own.targets] == ["tenants/acme/images/i"]
 
 
 def test_a_sku_lies_with_all_others_wherever_it_is_said_to_lie() -> None:
     for said in ("s", "skus/s", "tenants/seca/skus/s", "tenants/acme/skus/s", "instance-skus/s"):
         (found,) = references_in(INSTANCE, {"skuRef": {"resource": said}})
-        assert {log_ref(ref).path for _, ref in found.means} == {"tenants/seca/skus/s"}, said
+        assert {log_ref(ref).path for _, ref in found.targets} == {"tenants/seca/skus/s"}, said
     (upper,) = references_in(INSTANCE, {"skuRef": {"resource": "N10K"}})
-    assert {log_ref(ref).name for _, ref in upper.means} == {"N10K"}
+    assert {log_ref(ref).name for _, ref in upper.targets} == {"N10K"}
 
 
 def test_a_star_stands_for_all_and_points_to_none() -> None:

@@ -7,7 +7,7 @@ looser in places, because nobody reads from outside what we write ourselves.
 from typing import Any
 
 from secaplane.kinds import KINDS
-from secaplane.model.kind import Kind
+from secaplane.model.kind import Backing, Kind
 from secaplane.model.shape import Json, State
 
 URN_LENGTH_MAX = 255
@@ -57,10 +57,11 @@ def metadata(kind: Kind) -> tuple[str, Json]:
     }
     if not on_offer(kind):
         fields |= MODIFICATION
-    shown = [field for _, field in kind.shown] + (["region"] if kind.provider.regional else [])
-    fields |= dict.fromkeys(shown, SCOPE)
+    scopes = [field for _, field in kind.metadata_scopes]
+    scopes += ["region"] if kind.provider.regional else []
+    fields |= dict.fromkeys(scopes, SCOPE)
     schema = record(fields, "deletedAt", description="Written by the server.")
-    return _class(kind, shown), schema
+    return _class(kind, scopes), schema
 
 
 def _class(kind: Kind, shown: list[str]) -> str:
@@ -74,7 +75,7 @@ def _class(kind: Kind, shown: list[str]) -> str:
 
 def on_offer(kind: Kind) -> bool:
     """A SKU: neither times nor a version."""
-    return kind.from_catalogue and bool(kind.scope)
+    return kind.backing is Backing.CATALOGUE and bool(kind.scope)
 
 
 def labelled(kind: Kind) -> bool:

@@ -18,11 +18,11 @@ from secaplane.plugins.simulated.provision.provisioner import (
 )
 from secaplane.plugins.simulated.ranges import (
     HeldRange,
+    address_text,
     held_address,
     held_range,
     remembered,
     space,
-    spelled,
 )
 from secaplane.plugins.simulated.wire import CloudObject, DesiredObject
 from secaplane.plugins.simulated.world import CloudView
@@ -165,7 +165,7 @@ def _part(
                 held_range(where, each), uid=thing.uid, size=wanted.num_addresses, besides=chosen
             )
             if found is not None:
-                return f"{spelled(found, wanted.version)}/{wanted.prefixlen}"
+                return f"{address_text(found, wanted.version)}/{wanted.prefixlen}"
     return None
 
 
@@ -279,7 +279,7 @@ def _host(
             int(each.broadcast_address) - 1,
         )
         if (found := world.free(inside, uid=thing.uid, besides=chosen)) is not None:
-            return spelled(found, each.version)
+            return address_text(found, each.version)
     there = ", ".join(map(str, ranges))
     raise ProvisionRefused("AddressesUsedUp", f"all addresses of {there} are taken")
 

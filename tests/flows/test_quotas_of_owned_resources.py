@@ -1,4 +1,4 @@
-"""Quotas met by what something else brings along: nodes of a pool, the first administrators."""
+"""Quotas reached by owned resources: the nodes of a pool, the first administrators of a tenant."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from secaplane.model.shape import Json
 from tests.flows.client import SKU, Answer, Client, at
 from tests.flows.crashing import Scene
 from tests.flows.problems import refused
-from tests.flows.tenants import allowed
+from tests.flows.tenant_setup import put_tenant
 from tests.positions import STREAM
 
 POOL: Json = {
@@ -26,16 +26,16 @@ def operator(scene: Scene) -> Client:
     return scene.client.by(scene.stand.house.token(OPERATOR))
 
 
-def said(answer: Answer) -> tuple[str, str]:
+def state_and_reason(answer: Answer) -> tuple[str, str]:
     newest = answer.json["status"]["conditions"][0]
     return answer.state, newest.get("reason", "")
 
 
-async def test_a_pool_whose_nodes_meet_a_quota_says_so_and_rests(
+async def test_a_pool_whose_nodes_exceed_a_quota_reports_an_error_and_settles(
     scene: Scene, operator: Client
 ) -> None:
     client, ids = scene.client, {"tenant": "pools", "workspace": "w"}
-    await allowed(operator, "pools", {"cores": 2, "volumeGB": 1000})
+    await put_tenant(operator, "pools", {"cores": 2, "volumeGB": 1000})
     await client.made(at("workspace", "w", tenant="pools"), {"spec": {}})
     network = {"cidr": {"ipv4": "10.0.0.0/16"}, "skuRef": {"resource": "skus/seca.n1k"}}
     await client.made(at("network", "net", **ids), {"spec": network})
@@ -51,25 +51,25 @@ async def test_a_pool_whose_nodes_meet_a_quota_says_so_and_rests(
     await client.made(at("kubernetes-cluster", "k8s", **ids), cluster)
     pool = at("kubernetes-node-pool", "pool", cluster="k8s", **ids)
     cores = (await client.get(at("instance-sku", "seca.dxs", tenant="pools"))).json["spec"]["vCPU"]
-    await allowed(operator, "pools", {"cores": 2 * cores})
+    await put_tenant(operator, "pools", {"cores": 2 * cores})
     await client.made(pool, {"spec": POOL})
     assert (await client.put(pool, {"spec": POOL | {"instances": 5}})).status == 200
     await scene.at_rest()
-    assert said(await client.get(pool)) == ("error", "QuotaExceeded")
+    assert state_and_reason(await client.get(pool)) == ("error", "QuotaExceeded")
     assert len((await client.get(at("instance", **ids))).names) == 2
     await scene.at_rest()
     before = await scene.log.end(STREAM)
     await client.get(pool)
     assert await scene.log.end(STREAM) == before
-    await allowed(operator, "pools", {"cores": 3 * cores})
+    await put_tenant(operator, "pools", {"cores": 3 * cores})
     await client.made(pool, {"spec": POOL | {"instances": 3}})
     assert len((await client.get(pool)).json["status"]["nodes"]) == 3
-    await allowed(operator, "pools", {"cores": 0})
+    await put_tenant(operator, "pools", {"cores": 0})
     await client.made(pool, {"spec": POOL})
     assert len((await client.get(at("instance", **ids))).names) == 1
 
 
-async def test_a_tenant_that_may_not_have_its_administrators_says_so(
+async def test_a_tenant_whose_quota_excludes_its_administrators_reports_an_error(
     scene: Scene, operator: Client
 ) -> None:
     path = at("tenant", "barren")
@@ -77,9 +77,9 @@ async def test_a_tenant_that_may_not_have_its_administrators_says_so(
     spec: Json = {"administrators": ["admin@example.org"], "quotas": quotas}
     assert refused(await operator.put(path, {"spec": spec}), 409) == []
     await scene.at_rest()
-    assert said(await operator.get(path)) == ("error", "QuotaExceeded")
-    await allowed(operator, "barren", {"resources": {"role-assignment": 1}})
+    assert state_and_reason(await operator.get(path)) == ("error", "QuotaExceeded")
+    await put_tenant(operator, "barren", {"resources": {"role-assignment": 1}})
     await operator.active(path)
     assignments = at("role-assignment", tenant="barren")
-    found = await scene.client.until(assignments, lambda answer: answer.status == 200)
-    assert found.names == ["administrators"]
+    listed = await scene.client.until(assignments, lambda answer: answer.status == 200)
+    assert listed.names == ["administrators"]

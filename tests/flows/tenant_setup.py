@@ -1,4 +1,4 @@
-"""Tenants of a test's own, as an operator makes them."""
+"""Tenants that an operator creates for one test."""
 
 from secaplane.model.shape import Json
 from tests.flows.client import Answer, Client, at
@@ -6,8 +6,8 @@ from tests.flows.client import Answer, Client, at
 ADMINISTRATORS = ["admin@example.org", "second@example.org"]
 
 
-async def allowed(operator: Client, tenant: str, quotas: Json | None) -> Answer:
-    """A tenant with those quotas; made anew, or changed."""
+async def put_tenant(operator: Client, tenant: str, quotas: Json | None) -> Answer:
+    """Create a tenant with those quotas, or change its quotas."""
     spec: Json = {"administrators": ADMINISTRATORS}
     if quotas is not None:
         spec["quotas"] = quotas

@@ -1,4 +1,4 @@
-"""Administrator, viewer, stranger, foreigner and operator: what each may, over HTTP."""
+"""Permissions of administrator, viewer, stranger, foreigner and operator, over HTTP."""
 
 import pytest
 
@@ -13,7 +13,7 @@ ACTIONS = ("start", "stop", "restart")
 
 @pytest.fixture
 def viewer(client: Client, house: DevHouse, workspace: str) -> Client:
-    """Nobody in particular, until an assignment names them; another one in every test."""
+    """A caller without permissions until an assignment names it; another one in every test."""
     return client.by(house.token(f"{workspace}-{VIEWER}"))
 
 
@@ -24,7 +24,7 @@ def stranger(client: Client, house: DevHouse) -> Client:
 
 @pytest.fixture
 async def furnished(client: Client, workspace: str) -> str:
-    """A workspace with a volume and an instance in it, and one beside it."""
+    """A workspace with a volume and an instance, and a second workspace with a volume."""
     await client.put(at("workspace", workspace), {})
     await client.put(at("workspace", f"{workspace}-beside"), {})
     for place in (workspace, f"{workspace}-beside"):
@@ -48,7 +48,7 @@ async def statuses(caller: Client, *paths: str) -> list[int]:
 # --- a viewer of one workspace
 
 
-async def test_a_viewer_of_a_workspace_sees_what_is_in_it(
+async def test_a_viewer_of_a_workspace_reads_its_resources_and_no_others(
     client: Client, viewer: Client, furnished: str
 ) -> None:
     path = at("role-assignment", f"{furnished}-viewers")
@@ -81,7 +81,7 @@ async def test_a_viewer_of_a_workspace_sees_what_is_in_it(
     assert refused(absent, 404) == []
 
 
-async def test_a_viewer_changes_nothing(client: Client, viewer: Client, furnished: str) -> None:
+async def test_a_viewer_cannot_write(client: Client, viewer: Client, furnished: str) -> None:
     path = at("role-assignment", f"{furnished}-viewers")
     await client.put(path, of_viewer(furnished, workspaces=[furnished]))
     disk = at("block-storage", "disk", workspace=furnished)
@@ -101,7 +101,7 @@ async def test_a_viewer_changes_nothing(client: Client, viewer: Client, furnishe
     assert (await client.get(disk)).json == before.json
 
 
-async def test_what_is_taken_away_is_refused_at_once(
+async def test_a_deleted_assignment_is_ineffective_at_once(
     client: Client, viewer: Client, furnished: str
 ) -> None:
     path, disk = (
@@ -119,7 +119,7 @@ async def test_what_is_taken_away_is_refused_at_once(
         await client.gone(path)
 
 
-async def test_an_assignment_that_is_narrowed_is_narrower_at_once(
+async def test_a_narrowed_assignment_takes_effect_at_once(
     client: Client, viewer: Client, furnished: str
 ) -> None:
     path = at("role-assignment", f"{furnished}-narrowed")
@@ -134,7 +134,7 @@ async def test_an_assignment_that_is_narrowed_is_narrower_at_once(
     assert await statuses(viewer, here, beside, at("workspace")) == [403, 403, 403]
 
 
-async def test_a_role_of_the_tenants_own_says_exactly_what_is_allowed(
+async def test_a_custom_role_allows_exactly_its_permissions(
     client: Client, viewer: Client, furnished: str
 ) -> None:
     role, one = at("role", f"{furnished}-switcher"), at("instance", "one", workspace=furnished)
@@ -164,9 +164,11 @@ async def test_a_role_of_the_tenants_own_says_exactly_what_is_allowed(
 # --- strangers and foreigners
 
 
-async def test_a_stranger_learns_nothing(stranger: Client, furnished: str) -> None:
-    """What is there, what is not, and whose tenant exists at all look the same."""
-    asked = [
+async def test_a_stranger_gets_the_same_refusal_for_every_path(
+    stranger: Client, furnished: str
+) -> None:
+    """Existing and missing resources and tenants cannot be told apart."""
+    paths = [
         at("workspace"),
         at("workspace", furnished),
         at("workspace", "absent"),
@@ -179,18 +181,18 @@ async def test_a_stranger_learns_nothing(stranger: Client, furnished: str) -> No
         at("tenant", "demo"),
         at("tenant", "absent"),
     ]
-    answers = [await stranger.get(path) for path in asked]
-    answers += [await stranger.put(path, {}) for path in asked[1:3]]
-    answers += [await stranger.delete(path) for path in asked[1:3]]
-    said = set()
+    answers = [await stranger.get(path) for path in paths]
+    answers += [await stranger.put(path, {}) for path in paths[1:3]]
+    answers += [await stranger.delete(path) for path in paths[1:3]]
+    details = set()
     for answer in answers:
         assert refused(answer, 403) == []
-        said.add(answer.json["detail"])
-    assert len(said) == 1
+        details.add(answer.json["detail"])
+    assert len(details) == 1
     assert (await stranger.get(at("region"))).status == 200
 
 
-async def test_an_administrator_is_one_of_the_own_tenant_only(
+async def test_an_administrator_has_no_permission_in_other_tenants(
     client: Client, operator: Client, workspace: str
 ) -> None:
     foreign = f"t-{workspace}"
@@ -214,7 +216,7 @@ async def test_an_administrator_is_one_of_the_own_tenant_only(
 # --- operators
 
 
-async def test_a_tenant_has_its_administrator_at_once(
+async def test_an_administrator_can_act_as_soon_as_its_tenant_is_created(
     client: Client, operator: Client, house: DevHouse, workspace: str
 ) -> None:
     tenant, boss = f"t-{workspace}", client.by(house.token(f"boss-{workspace}"))
@@ -232,7 +234,9 @@ async def test_a_tenant_has_its_administrator_at_once(
     await operator.active(at("tenant", tenant))
 
 
-async def test_an_operator_brings_tenants_and_sees_none(operator: Client, furnished: str) -> None:
+async def test_an_operator_creates_tenants_but_cannot_read_their_contents(
+    operator: Client, furnished: str
+) -> None:
     assert "demo" in (await operator.get(at("tenant"))).names
     assert (await operator.get(at("tenant", "demo"))).status == 200
     for answer in (
@@ -245,10 +249,10 @@ async def test_an_operator_brings_tenants_and_sees_none(operator: Client, furnis
         assert refused(answer, 403) == []
 
 
-async def test_an_administrator_once_removed_does_not_come_back(
+async def test_an_update_of_a_tenant_does_not_restore_a_removed_administrator(
     client: Client, operator: Client, house: DevHouse, workspace: str
 ) -> None:
-    """The operator's next PUT of the tenant does not undo what its administrators decided."""
+    """The operator's next PUT of the tenant does not undo a decision of its administrators."""
     tenant, body = f"t-{workspace}", {"spec": {"administrators": [f"boss-{workspace}"]}}
     boss = client.by(house.token(f"boss-{workspace}"))
     await operator.put(at("tenant", tenant), body)

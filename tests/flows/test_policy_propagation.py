@@ -1,5 +1,5 @@
-"""What the policy says is in force everywhere, what allowed an event stands in it, and a policy
-that cannot be known lets nobody in."""
+"""A policy change takes effect in every process, an event records what allowed it, and requests are
+refused while the policy is unknown."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -17,13 +17,13 @@ from tests.flows.several import several
 from tests.stand import Stand, kept
 
 JANE = "jane@example.org"
-SILENT_S = 1.0
+STALE_S = 1.0
 
 
 @pytest.fixture(scope="module")
 def stand() -> Iterator[Stand]:
-    """A house that believes nothing for longer than a moment."""
-    with kept(Config(auth=AuthSettings(stale_seconds=SILENT_S))) as made:
+    """A control plane whose policy counts as stale after one second."""
+    with kept(Config(auth=AuthSettings(stale_seconds=STALE_S))) as made:
         yield made
 
 
@@ -43,10 +43,10 @@ def editors(*subs: str) -> Json:
     return {"spec": {"subs": list(subs), "roles": ["seca.workspace-editor"], "scopes": [{}]}}
 
 
-# --- what allowed it
+# --- the actor of an event
 
 
-async def test_an_event_says_who_caused_it_and_what_allowed_that_at_which_revision(
+async def test_an_event_records_its_actor_the_assignment_and_the_policy_revision(
     scene: Scene, web: str
 ) -> None:
     given = await scene.client.made(at("role-assignment", "editors"), editors(JANE))
@@ -67,28 +67,28 @@ def position(answer: Answer) -> Position:
     return max(parse_all(answer.headers["Secaplane-Position"]))
 
 
-# --- everywhere
+# --- propagation
 
 
-async def test_a_change_is_in_force_at_once_where_it_was_made_and_soon_everywhere() -> None:
+async def test_a_policy_change_takes_effect_at_once_locally_and_soon_in_every_process() -> None:
     async with (
         several() as (made, query),
         client_of(made.house.url, made.token) as boss,
-        client_of(made.house.url, made.house.token(JANE)) as here,
-        client_of(query, made.house.token(JANE)) as there,
+        client_of(made.house.url, made.house.token(JANE)) as local,
+        client_of(query, made.house.token(JANE)) as remote,
     ):
         tenant = made.house.config.dev.tenant
         own, volumes = at("role", "reader", tenant=tenant), at("image", tenant=tenant)
-        held = at("role-assignment", "readers", tenant=tenant)
+        assignment = at("role-assignment", "readers", tenant=tenant)
         await boss.made(own, reading("skus/*"))
-        await boss.made(held, {"spec": {"subs": [JANE], "roles": ["reader"], "scopes": [{}]}})
+        await boss.made(assignment, {"spec": {"subs": [JANE], "roles": ["reader"], "scopes": [{}]}})
         for pattern, status in (("images/*", 200), ("skus/*", 403), ("*", 200)):
             assert (await boss.put(own, reading(pattern))).status == 200
-            assert (await here.get(volumes)).status == status
-            await becomes(there, volumes, status)
-        assert (await boss.delete(held)).status == 202
-        assert (await here.get(volumes)).status == 403
-        await becomes(there, volumes, 403)
+            assert (await local.get(volumes)).status == status
+            await becomes(remote, volumes, status)
+        assert (await boss.delete(assignment)).status == 202
+        assert (await local.get(volumes)).status == 403
+        await becomes(remote, volumes, 403)
 
 
 def reading(pattern: str) -> Json:
@@ -100,10 +100,10 @@ async def becomes(caller: Client, path: str, status: int) -> None:
     await caller.until(path, lambda answer: answer.status == status)
 
 
-# --- open to others
+# --- public access
 
 
-async def test_a_tenant_opens_what_it_has_to_everybody_and_to_nobody_else_what_others_have(
+async def test_a_public_assignment_opens_only_the_tenant_that_contains_it(
     scene: Scene,
 ) -> None:
     operator = scene.client.by(scene.stand.house.token(OPERATOR))
@@ -115,17 +115,19 @@ async def test_a_tenant_opens_what_it_has_to_everybody_and_to_nobody_else_what_o
     opened = {"subs": ["*"], "roles": ["reader"], "scopes": [{"tenants": ["*"]}]}
     await boss.made(at("role", "reader", tenant="public"), reading("images/*"))
     await boss.made(at("role-assignment", "all", tenant="public"), {"spec": opened})
-    stranger = scene.client.by(scene.stand.house.token("somebody"))
+    stranger = scene.client.by(scene.stand.house.token("stranger-of-public"))
     assert (await stranger.get(at("image", tenant="public"))).status == 200
     assert (await stranger.get(at("role", tenant="public"))).status == 403
     for tenant in ("closed", "demo", "absent"):
         assert (await stranger.get(at("image", tenant=tenant))).status == 403
 
 
-# --- not known
+# --- an unknown policy
 
 
-async def test_a_policy_that_cannot_be_known_lets_nobody_in(scene: Scene, web: str) -> None:
+async def test_requests_are_answered_503_while_the_policy_is_unknown(
+    scene: Scene, web: str
+) -> None:
     await scene.client.made(web, VOLUME)
     with scene.stopped("nats"):
         await becomes(scene.client, web, 503)

@@ -1,5 +1,5 @@
-"""Every operation, asked for by everybody. What each may stands here, written by hand from the
-standard (digest, section 11: system roles) and CONTRACT (9, who may)."""
+"""Every operation is tried by a caller of every role. The expected permissions are written by hand
+from the standard (digest, section 11: system roles) and CONTRACT (section 9)."""
 
 from collections.abc import AsyncIterator
 from typing import NamedTuple
@@ -22,12 +22,12 @@ EXTENSIONS = (
     "seca.object-storage",
     "seca.activity-log",
 )
-EVERYBODY = {"seca.region": READ}
-"""A region is the same for all."""
+EVERY_CALLER = {"seca.region": READ}
+"""Every caller with a valid token may read regions."""
 CATALOGUE = "skus"
-"""Whoever holds anything in a tenant may read it."""
+"""The catalogue, readable for every caller with any role in the tenant."""
 
-MAY: dict[str, dict[str, set[str]]] = {
+PERMISSIONS: dict[str, dict[str, set[str]]] = {
     "seca.admin": {
         "seca.authorization": ALL,
         "seca.workspace": ALL,
@@ -43,7 +43,7 @@ MAY: dict[str, dict[str, set[str]]] = {
     "foreigner": {},
     "operator": {"tenants": EDIT, "revocations": RUN},
 }
-"""Who -> provider, or collection where it is another thing -> verbs. All beside it is refused."""
+"""Role or caller -> provider, or collection where it differs -> verbs. All others are refused."""
 
 
 ABOUT_ANOTHER = {"caller": "another", "verb": "list", "path": at("image")}
@@ -56,43 +56,43 @@ class Operation(NamedTuple):
     collection: str
     verb: str
 
-    def allowed(self, who: str) -> bool:
-        may = EVERYBODY | MAY[who]
-        own = may.get(self.collection, may.get(self.provider, NOTHING))
+    def allowed(self, role: str) -> bool:
+        permissions = EVERY_CALLER | PERMISSIONS[role]
+        verbs = permissions.get(self.collection, permissions.get(self.provider, NOTHING))
         if self.collection == CATALOGUE:
-            own = may.get(CATALOGUE, NOTHING)
-        return self.verb in own
+            verbs = permissions.get(CATALOGUE, NOTHING)
+        return self.verb in verbs
 
 
-async def walked(client: Client) -> list[Operation]:
+async def all_operations(client: Client) -> list[Operation]:
     document = (await client.get("/openapi.json", token=None)).json
-    found = []
+    operations = []
     for path, methods in document["paths"].items():
         for method in methods:
             if not path.startswith("/.wellknown") and method in ("get", "put", "delete", "post"):
-                found.append(_operation(method, path))
-    return found
+                operations.append(_operation(method, path))
+    return operations
 
 
 def _operation(method: str, path: str) -> Operation:
     steps = path.split("/")
     of_one = steps[-1].startswith("{")
     verb = "list" if method == "get" and not of_one else method
-    acts = method == "post" and steps[-2].startswith("{") and "access-reviews" not in path
-    collection = steps[-2] if of_one else steps[-3] if acts else steps[-1]
+    is_action = method == "post" and steps[-2].startswith("{") and "access-reviews" not in path
+    collection = steps[-2] if of_one else steps[-3] if is_action else steps[-1]
     return Operation(method.upper(), path.format_map(_Ids(IDS)), steps[2], collection, verb)
 
 
 class _Ids(dict[str, str]):
-    """What the last place of a path is called differs from document to document."""
+    """Values for path parameters; the name of the last one differs between documents."""
 
     def __missing__(self, key: str) -> str:
         return "absent"
 
 
 @pytest.fixture
-async def everybody(client: Client, house: DevHouse) -> AsyncIterator[dict[str, Client]]:
-    roles = [name for name in MAY if name.startswith("seca.")]
+async def callers(client: Client, house: DevHouse) -> AsyncIterator[dict[str, Client]]:
+    roles = [name for name in PERMISSIONS if name.startswith("seca.")]
     for role in roles:
         spec = {"subs": [f"only-{role}"], "roles": [role], "scopes": [{}]}
         made = await client.put(at("role-assignment", f"only-{role}"), {"spec": spec})
@@ -102,18 +102,18 @@ async def everybody(client: Client, house: DevHouse) -> AsyncIterator[dict[str, 
     made = await operator.put(foreign, {"spec": {"administrators": ["foreigner"]}})
     assert made.status in (200, 201), made
     await operator.active(foreign)
-    async with client_of(house.said.url, None) as nobody:
+    async with client_of(house.said.url, None) as anonymous:
         yield {
-            **{role: nobody.by(house.token(f"only-{role}")) for role in roles},
-            "stranger": nobody.by(house.token("stranger-of-matrix")),
-            "foreigner": nobody.by(house.token("foreigner")),
+            **{role: anonymous.by(house.token(f"only-{role}")) for role in roles},
+            "stranger": anonymous.by(house.token("stranger-of-matrix")),
+            "foreigner": anonymous.by(house.token("foreigner")),
             "operator": operator,
-            "nobody": nobody,
+            "anonymous": anonymous,
         }
 
 
-async def asked(caller: Client, operation: Operation) -> Answer:
-    """With a body that nobody can have meant, about things that are not there: nothing changes."""
+async def attempt(caller: Client, operation: Operation) -> Answer:
+    """Send an operation on a missing resource with an invalid body, so that nothing changes."""
     sent = {"PUT": b"[]", "POST": b""}.get(operation.method)
     if operation.collection == "access-reviews":
         sent = msgspec.json.encode({"spec": ABOUT_ANOTHER})
@@ -121,24 +121,24 @@ async def asked(caller: Client, operation: Operation) -> Answer:
     return await caller.ask(operation.method, operation.path, headers=headers, data=sent)
 
 
-@pytest.mark.parametrize("who", MAY)
-async def test_each_may_what_the_table_says_and_nothing_else(
-    everybody: dict[str, Client], client: Client, who: str
+@pytest.mark.parametrize("role", PERMISSIONS)
+async def test_each_role_allows_exactly_the_operations_in_the_table(
+    callers: dict[str, Client], client: Client, role: str
 ) -> None:
     wrong = []
-    for operation in await walked(client):
-        answer = await asked(everybody[who], operation)
+    for operation in await all_operations(client):
+        answer = await attempt(callers[role], operation)
         refused = answer.status == 403
         assert answer.status in (200, 400, 403, 404, 422), (operation, answer)
-        if refused == operation.allowed(who):
+        if refused == operation.allowed(role):
             wrong.append((operation, answer.status))
     assert wrong == []
 
 
-async def test_nobody_without_a_token_may_anything(
-    everybody: dict[str, Client], client: Client
+async def test_without_a_token_every_operation_is_refused(
+    callers: dict[str, Client], client: Client
 ) -> None:
-    found = await walked(client)
-    assert len(found) >= 89
-    answers = [(each, (await asked(everybody["nobody"], each)).status) for each in found]
+    operations = await all_operations(client)
+    assert len(operations) >= 89
+    answers = [(each, (await attempt(callers["anonymous"], each)).status) for each in operations]
     assert [(each, status) for each, status in answers if status != 401] == []

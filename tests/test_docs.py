@@ -1,0 +1,167 @@
+"""Documentation names files, settings, metrics and commands that exist."""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from runpy import run_path
+
+import pytest
+from msgspec.structs import asdict, replace
+
+from secaplane.cli.config import read
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted(
+    path
+    for folder in (".", "docs", "deploy", "examples")
+    for path in (ROOT / folder).glob("*.md" if folder == "." else "**/*.md")
+)
+SOURCES = [
+    path
+    for path in sorted(ROOT.glob("*/**/*.py"))
+    if path.parts[len(ROOT.parts)] not in ("tests", "docs", "build") and path.parts[-2][0] != "."
+]
+WALK_LINES_MAX = 60
+LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(#[^)\s]*)?\)")
+SPAN = re.compile(r"`([^`\n]+)`")
+FILE = re.compile(r"[\w.-]+(/[\w.*-]+)+/?|[\w-]+\.(py|toml|md|sh|conf|yaml)")
+SUFFIXES = (".py", ".md", ".toml", ".sh", ".conf", ".yaml", "/")
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@cache
+def source() -> str:
+    return "\n".join(path.read_text() for path in SOURCES)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_relative_link_leads_to_a_file(page: Path) -> None:
+    targets = [target for target, _ in LINK.findall(page.read_text()) if "://" not in target]
+    assert [each for each in targets if not (page.parent / each).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_file_that_a_page_names_exists(page: Path) -> None:
+    rooms = {path.name for path in ROOT.iterdir() if path.is_dir()}
+    paths = [
+        span
+        for span in SPAN.findall(page.read_text())
+        if FILE.fullmatch(span) and span.endswith(SUFFIXES) and span.split("/")[0] in rooms
+    ]
+    assert [each for each in paths if not any(ROOT.glob(each.rstrip("/")))] == []
+
+
+def test_the_map_names_files_of_its_folders() -> None:
+    rows = [line.split("|")[1:-1] for line in section("The map").splitlines() if "|" in line]
+    tops = {cells[0].strip(" `") for cells in rows if cells[0].strip(" `").endswith("/")}
+    absent = [
+        f"{folder}{span}"
+        for cells in rows
+        if (folder := cells[0].strip(" `")) in tops
+        for span in SPAN.findall(cells[2])
+        if not (ROOT / folder / span).exists()
+    ]
+    assert absent == []
+    assert tops == {f"{path.parent.name}/" for path in ROOT.glob("*/__init__.py")} - {"tests/"}
+
+
+def test_the_walk_is_short() -> None:
+    assert len(section("A walk").splitlines()) <= WALK_LINES_MAX
+
+
+def test_the_commands_of_the_readme_are_targets_of_make() -> None:
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M))
+    commands = set(re.findall(r"^make ([\w-]+)", (ROOT / "README.md").read_text(), re.M))
+    assert commands == {"dev", "test"}
+    assert commands <= targets
+
+
+def section(title: str) -> str:
+    text = (ROOT / "README.md").read_text()
+    _, _, rest = text.partition(f"\n## {title}\n")
+    return rest.partition("\n## ")[0].strip()
+
+
+# --- settings
+
+
+def test_the_settings_page_is_generated_from_the_code() -> None:
+    generate = run_path(str(ROOT / "docs" / "reference" / "generate.py"))
+    page = (ROOT / "docs" / "reference" / "settings.md").read_text()
+    assert page == generate["page"](), "run `make docs`"
+
+
+def test_every_setting_says_what_it_means() -> None:
+    page = (ROOT / "docs" / "reference" / "settings.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    assert [row for row in rows if row.endswith("|  |")] == []
+
+
+def test_the_example_of_a_site_names_every_setting() -> None:
+    page = (ROOT / "docs" / "reference" / "settings.md").read_text()
+    example = (ROOT / "examples" / "site.toml").read_text()
+    names = re.findall(r"^\| `(\w+)`", page, re.M)
+    assert [
+        name for name in names if not re.search(rf"^(# )?\[?{name}\b|\.{name}\]", example, re.M)
+    ] == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(ROOT / "examples" / name for name in ("site.toml", "secatest.toml")),
+        ROOT / "examples" / "secatest-deferred.toml",
+        ROOT / "deploy" / "secaplane.toml",
+    ],
+    ids=named,
+)
+def test_every_shipped_configuration_is_valid(path: Path) -> None:
+    assert read(path, {}).site.region
+
+
+def test_the_two_configurations_for_the_conformance_runner_differ_in_the_references_only() -> None:
+    strict = read(ROOT / "examples" / "secatest.toml", {})
+    deferred = read(ROOT / "examples" / "secatest-deferred.toml", {})
+    assert set(asdict(deferred.references).values()) == {"deferred"}
+    assert replace(deferred, references=strict.references) == strict
+
+
+# --- operate.md
+
+
+def test_documented_metrics_exist() -> None:
+    documented = {stem(name) for name in re.findall(r"`secaplane_(\w+)", operate())}
+    assert {each for each in documented if not exists(each)} == set()
+
+
+def exists(metric: str) -> bool:
+    """True if the code names it, whole or without a first word that several have in common."""
+    return any(f'"{name}"' in source() for name in (metric, f"secaplane_{metric}", short(metric)))
+
+
+def stem(metric: str) -> str:
+    return metric.removesuffix("_total")
+
+
+def short(metric: str) -> str:
+    return metric.partition("_")[2]
+
+
+def test_log_messages_of_the_troubleshooting_table_exist() -> None:
+    table = operate().partition("### By log line")[2].partition("###")[0]
+    messages = [row.partition("`")[2].partition("`")[0] for row in rows_of(table)]
+    assert messages
+    assert [each for each in messages if f'"{each}"' not in source()] == []
+
+
+def rows_of(table: str) -> Iterator[str]:
+    return (line for line in table.splitlines() if line.startswith("| `"))
+
+
+@cache
+def operate() -> str:
+    return (ROOT / "docs" / "operate.md").read_text()
