@@ -13,12 +13,13 @@ from secaplane.edge.audit_recorder import AuditRecorder
 from secaplane.edge.requests.client_address import TrustedProxies
 from secaplane.edge.serving.metrics import Metrics
 
-HELP_TEXTS = {
-    "recorded": "Entries of the security audit stream that this process has published",
-    "dropped": "Audit entries over the rate limit of one caller; they were only counted",
-    "lost": "Audit entries that were lost: the queue was full, or the stream did not take them",
-    "pending": "Audit entries that are not published yet",
+METRICS = {
+    "audit_entries_recorded": "Entries of the security audit stream that this process has published",
+    "audit_entries_dropped": "Audit entries over the rate limit of one caller; they were only counted",
+    "audit_entries_lost": "Audit entries that were lost: the queue was full, or the stream did not take them",
+    "audit_entries_pending": "Audit entries that are not published yet",
 }
+"""Name and help; the last word of a name is its key in `AuditWriter.figures`."""
 
 
 def audit_writer(nats: Client, config: Config, metrics: Metrics, *, creates: bool) -> AuditWriter:
@@ -32,15 +33,15 @@ def audit_writer(nats: Client, config: Config, metrics: Metrics, *, creates: boo
         return difference(stream.name, await stream.limits(), configured)
 
     writer = AuditWriter(stream.publish, prepare)
-    for name, help_text in HELP_TEXTS.items():
-        suffix = "" if name == "pending" else "_total"
-        gauge = metrics.gauge(f"audit_entries_{name}{suffix}", help_text)
-        gauge.set_function(partial(_figure, writer, name))
+    for name, help_text in METRICS.items():
+        key = name.rpartition("_")[2]
+        gauge = metrics.gauge(name if key == "pending" else f"{name}_total", help_text)
+        gauge.set_function(partial(_figure, writer, key))
     return writer
 
 
-def _figure(writer: AuditWriter, name: str) -> int:
-    return writer.figures[name]
+def _figure(writer: AuditWriter, key: str) -> int:
+    return writer.figures[key]
 
 
 def audit_recorder(config: Config, writer: AuditWriter, proxies: TrustedProxies) -> AuditRecorder:
