@@ -18,7 +18,7 @@ from nats.aio.msg import Msg
 
 from secaplane.audit.entries import ALL_SUBJECTS, Entry, encode, subject
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
-from secaplane.eventlog.jetstream_api import PREPARE_S_MAX, ServerError, asked, direct_batch, json
+from secaplane.eventlog.jetstream_api import PREPARE_S_MAX, ServerError, direct_batch, json, request
 from secaplane.eventlog.log import LogUnavailable
 
 DUPLICATE_WINDOW_S = 120
@@ -74,7 +74,7 @@ class AuditStream:
     def __init__(self, nats: Client, *, stream: str) -> None:
         self._nats, self.name = nats, stream_name(stream)
         self._direct = f"$JS.API.DIRECT.GET.{self.name}"
-        self._ask = partial(asked, nats, _answer)
+        self._ask = partial(request, nats, _answer)
 
     async def create(self, limits: AuditLimits, *, replicas: int = 1) -> None:
         """Create the stream if there is none. One that exists keeps its limits: a process that

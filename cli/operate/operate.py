@@ -58,4 +58,4 @@ def make_keyring(file: Path) -> None:
     except OSError as error:
         raise BadConfig(f"{file}: {error.strerror}") from error
     with os.fdopen(fd, "wb") as out:
-        out.write(msgspec.json.encode(Keyring.fresh()))
+        out.write(msgspec.json.encode(Keyring.generate()))

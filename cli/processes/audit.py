@@ -14,9 +14,9 @@ from secaplane.edge.requests.client_address import TrustedProxies
 from secaplane.edge.serving.metrics import Metrics
 
 METRICS = {
-    "audit_entries_recorded": "Entries of the security audit stream that this process has published",
-    "audit_entries_dropped": "Audit entries over the rate limit of one caller; they were only counted",
-    "audit_entries_lost": "Audit entries that were lost: the queue was full, or the stream did not take them",
+    "audit_entries_recorded": "Audit entries that this process has published",
+    "audit_entries_dropped": "Audit entries over the rate of one caller: only counted",
+    "audit_entries_lost": "Audit entries lost: queue full, or rejected by the stream",
     "audit_entries_pending": "Audit entries that are not published yet",
 }
 """Name and help; the last word of a name is its key in `AuditWriter.figures`."""

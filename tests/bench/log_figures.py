@@ -146,7 +146,7 @@ async def _histories(stand: Stand, client: Client) -> dict[str, Figure]:
     async def look(ref: Ref) -> None:
         dependencies = _door(log, ResourceCache(log, snapshots))
         await reconcile(
-            ReconcileDependencies(dependencies, plugin, Sealer(Keyring.fresh()), alone), ref
+            ReconcileDependencies(dependencies, plugin, Sealer(Keyring.generate()), alone), ref
         )
 
     try:

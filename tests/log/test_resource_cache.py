@@ -12,7 +12,12 @@ from nats.aio.client import Client
 from secaplane.eventlog.log import Log, LogUnavailable
 from secaplane.eventlog.memory import MemoryLog
 from secaplane.eventlog.resource_cache import ResourceCache
-from secaplane.eventlog.snapshots import EVERY_EVENTS, KeyValueSnapshots, MemorySnapshots, Snapshots
+from secaplane.eventlog.snapshots import (
+    SNAPSHOT_INTERVAL,
+    KeyValueSnapshots,
+    MemorySnapshots,
+    Snapshots,
+)
 from secaplane.eventlog.subjects import subject
 from secaplane.model.events import (
     ActionRequested,
@@ -87,11 +92,11 @@ async def test_what_never_was_is_nothing(log: Log, snapshots: Snapshots) -> None
 
 
 async def test_a_snapshot_comes_back_as_it_was_kept(log: Log, snapshots: Snapshots) -> None:
-    await lived(log, ONE, EVERY_EVENTS)
+    await lived(log, ONE, SNAPSHOT_INTERVAL)
     resource = fold(await log.read(ONE))
     assert resource is not None
     await snapshots.save(resource)
-    assert await kept(snapshots, ONE, EVERY_EVENTS) == resource
+    assert await kept(snapshots, ONE, SNAPSHOT_INTERVAL) == resource
     assert await snapshots.load(TWO) is None
 
 
@@ -101,7 +106,7 @@ async def test_a_cold_read_is_the_fold_of_the_whole_history(
 ) -> None:
     await lived(log, ONE, events)
     await ResourceCache(log, snapshots).current(ONE)
-    if events >= EVERY_EVENTS:
+    if events >= SNAPSHOT_INTERVAL:
         await kept(snapshots, ONE, events)
     await lived(log, TWO, 3)
     await lived_on(log, ONE, 5)
@@ -133,14 +138,14 @@ async def test_a_cold_read_asks_the_log_only_for_what_came_after_the_snapshot(
 async def test_every_hundred_events_a_snapshot_is_kept(log: Log, snapshots: Snapshots) -> None:
     cache = ResourceCache(log, snapshots)
     positions = set()
-    for n in range(1, 2 * EVERY_EVENTS + 30):
+    for n in range(1, 2 * SNAPSHOT_INTERVAL + 30):
         await lived_on(log, ONE, 1) if n > 1 else await lived(log, ONE, 1)
         await cache.current(ONE)
-        if n % EVERY_EVENTS == 0:
+        if n % SNAPSHOT_INTERVAL == 0:
             await kept(snapshots, ONE, n)
         snapshot = await snapshots.load(ONE)
         positions.add(snapshot.position if snapshot else BEGINNING)
-    assert positions == {*map(nth, (0, EVERY_EVENTS, 2 * EVERY_EVENTS))}
+    assert positions == {*map(nth, (0, SNAPSHOT_INTERVAL, 2 * SNAPSHOT_INTERVAL))}
 
 
 async def test_what_is_known_is_brought_up_to_date(log: Log, snapshots: Snapshots) -> None:
