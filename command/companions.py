@@ -1,7 +1,9 @@
-"""Second events that a caller must find at once, appended before the answer.
+"""Companions: second resources that a caller must find at once, such as the creator's role
+assignment. They are appended before the answer.
 
-If this process dies in between, the resource's reconciler does it before the resource becomes
-active. What ever existed in this life is never made again: whoever removed it meant it.
+If this process dies in between, the reconciler of the resource makes the companion before the
+resource becomes active. A companion that existed once in this life is not made again: a caller has
+deleted it on purpose.
 """
 
 from secaplane.command.dependencies import CommandDependencies
@@ -15,23 +17,17 @@ from secaplane.model.shape import Ref, Resource
 
 
 async def companion_of(dependencies: CommandDependencies, resource: Resource) -> Resource | None:
-    """The companion that this life of a resource has, or had.
+    """The companion of this life of a resource, deleted or not.
 
     Raises:
-        Unanswered: the log cannot say.
+        LogUnavailable: the log did not answer.
     """
     companion = KINDS[resource.ref.kind].owned.companion
     if companion is None:
         return None
     made = companion(resource.ref, resource.spec, "")
-    found = await dependencies.cache.current(Ref(made.kind, made.path))
-    return found if found is not None and _began_after(found, resource) else None
-
-
-async def _creator(dependencies: CommandDependencies, resource: Resource) -> str:
-    before = resource.life.moved(-1)
-    created = await dependencies.log.read(resource.ref, after=before, up_to=resource.life)
-    return created[0].sub
+    existing = await dependencies.cache.current(Ref(made.kind, made.path))
+    return existing if existing is not None and _began_after(existing, resource) else None
 
 
 async def ensure_companion(
@@ -41,13 +37,14 @@ async def ensure_companion(
     request: str,
     creator: str | None = None,
 ) -> Position | None:
-    """Make the companion of a resource, if its kind has one and this life never had it. Who created
-    the resource is read from the log where it is not said.
+    """Make the companion of a resource, if its kind has one and this life never had it. The creator
+    is read from the log where it is not given.
 
-    Answers where the companion stands in the log, whoever made it; None where the kind has none.
+    Returns the position of the companion, made now or before; None where the kind has none.
 
     Raises:
         Refusal: as `handle`.
+        LogUnavailable: the log did not answer.
     """
     companion = KINDS[resource.ref.kind].owned.companion
     if companion is None:
@@ -60,7 +57,7 @@ async def ensure_companion(
         return None
     ref = Ref(made.kind, made.path)
     try:
-        handled = await handle(
+        result = await handle(
             dependencies,
             ref,
             Put(spec=made.spec, expected=0),
@@ -68,14 +65,20 @@ async def ensure_companion(
             request=f"{request}.companion",
             cause=resource.life,
         )
-    except PreconditionFailed:  # somebody made it meanwhile
-        theirs = await dependencies.cache.current(ref)
-        return theirs.position if theirs else None
-    return handled.position
+    except PreconditionFailed:  # another process made it meanwhile
+        existing = await dependencies.cache.current(ref)
+        return existing.position if existing else None
+    return result.position
+
+
+async def _creator(dependencies: CommandDependencies, resource: Resource) -> str:
+    before = resource.life.moved(-1)
+    created = await dependencies.log.read(resource.ref, after=before, up_to=resource.life)
+    return created[0].sub
 
 
 def _began_after(one: Resource, other: Resource) -> bool:
-    """Positions of two streams have no order; there, the times of the events decide."""
+    """Positions of two streams have no order; between them, the times of the events decide."""
     if one.life.stream == other.life.stream:
         return one.life > other.life
     return one.created_at >= other.created_at

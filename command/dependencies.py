@@ -1,5 +1,4 @@
-"""What the door to the log needs: the log, and the world's time, chance and read model, given to
-it."""
+"""Dependencies of command handling: the log, the read model, and the sources of time and chance."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,8 +6,8 @@ from datetime import datetime
 from typing import Protocol
 
 from secaplane.command.gather.children import AskChildren, WaitReached
-from secaplane.command.gather.load import SiteRules
 from secaplane.command.keyed_lock import KeyedLock
+from secaplane.command.rules.context import SiteRules
 from secaplane.eventlog.log import Log
 from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.kinds.shares import QuotaShare
@@ -17,47 +16,52 @@ from secaplane.model.position import Position
 from secaplane.model.shape import Json, Ref
 
 AskReferrers = Callable[[Sequence[Ref], bool], Awaitable[Sequence[Ref]]]
-"""(addresses, also what is going) -> what the read model knows to hold one of them."""
+"""(addresses, including referrers that are being deleted) -> the resources that block the deletion
+of one of them, according to the read model."""
 
 AskNamedBy = Callable[[Ref, Sequence[str]], Awaitable[Sequence[Ref]]]
-"""(address, kinds) -> what the read model knows to live of those kinds and to refer to it."""
+"""(address, kinds) -> the living resources of those kinds that refer to it, according to the read
+model."""
 
 
 class UsageReader(Protocol):
-    """What the read model knows to have been taken of what tenants may have."""
+    """The quota usage of tenants according to the read model."""
 
     async def taken(
         self, tenant: str, kinds: Sequence[str], at: Position | None = None
     ) -> Sequence[QuotaShare]:
-        """By what was not gone at a position, or is not gone now."""
+        """The shares of all resources that were not gone at a position, or are not gone now."""
         ...
 
     async def changes(
         self, tenant: str, kind: str, *, life: Position, up_to: Position
     ) -> Sequence[tuple[Position, QuotaShare]]:
-        """By one life, and when."""
+        """The changes of the share of one life, in order."""
         ...
 
     async def specs(self, refs: Sequence[Ref], at: Position) -> Mapping[Ref, Json]:
-        """What was wanted of them at a position."""
+        """The desired state of resources at a position."""
         ...
 
 
 class NoUsageReader:
-    """For doors that no tenant with quotas goes through."""
+    """For processes that handle no command for a tenant with quotas."""
 
     async def taken(
         self, tenant: str, kinds: Sequence[str], at: Position | None = None
     ) -> Sequence[QuotaShare]:
-        raise Unavailable("quotas are not counted here")
+        raise Unavailable(NOT_COUNTED)
 
     async def changes(
         self, tenant: str, kind: str, *, life: Position, up_to: Position
     ) -> Sequence[tuple[Position, QuotaShare]]:
-        raise Unavailable("quotas are not counted here")
+        raise Unavailable(NOT_COUNTED)
 
     async def specs(self, refs: Sequence[Ref], at: Position) -> Mapping[Ref, Json]:
-        raise Unavailable("quotas are not counted here")
+        raise Unavailable(NOT_COUNTED)
+
+
+NOT_COUNTED = "this process does not count quotas"
 
 
 @dataclass(frozen=True)

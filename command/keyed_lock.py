@@ -1,4 +1,4 @@
-"""Commands for one resource take turns within a process, so that they do not race each other."""
+"""A lock for each resource, so that commands of one process do not conflict with each other."""
 
 import asyncio
 from collections import deque
@@ -10,16 +10,16 @@ WAIT_S_MAX = 2.0
 
 
 class KeyedLock:
-    """Whose turn it is at each resource, within this process: first come, first served."""
+    """One lock for each resource: first come, first served."""
 
     def __init__(self) -> None:
         self._waiting: dict[Ref, deque[asyncio.Future[None]]] = {}
 
     async def acquire(self, ref: Ref) -> None:
-        """Wait for the turn; whoever took it must `give` it on.
+        """Wait for the lock; it must be released afterwards.
 
         Raises:
-            Unavailable: it did not come in time.
+            Unavailable: it was not free in WAIT_S_MAX seconds.
         """
         waiting = self._waiting.get(ref)
         if waiting is None:
@@ -32,12 +32,15 @@ class KeyedLock:
                 await turn
         except BaseException as error:
             if turn.done() and not turn.cancelled():
-                self.release(ref)  # it came while we were leaving
+                self.release(ref)  # the lock was handed over just when this waiter was cancelled
             if isinstance(error, TimeoutError):
-                raise Unavailable("too many want to change this at once; try again") from error
+                raise Unavailable(
+                    "too many concurrent changes of the resource; try again"
+                ) from error
             raise
 
     def release(self, ref: Ref) -> None:
+        """Hand the lock to the next waiter."""
         waiting = self._waiting[ref]
         while waiting:
             turn = waiting.popleft()

@@ -1,5 +1,8 @@
-"""The catalogue: a folder for each SECA provider, a file for each kind, each saying KIND =
-Kind(...)."""
+"""All kinds: a folder for each SECA provider, a file for each kind that defines `KIND`. Pure.
+
+The functions below answer questions about the graph that the kinds form: parents and children by
+path, and referrers by link.
+"""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -9,7 +12,7 @@ from secaplane.model.kind import Backing, Kind, Provider
 from secaplane.model.shape import Ref
 
 
-def _found() -> dict[str, Kind]:
+def _discovered() -> dict[str, Kind]:
     depth = __name__.count(".") + 2
     names = [m.name for m in walk_packages(__path__, f"{__name__}.") if m.name.count(".") == depth]
     kinds: list[Kind] = [import_module(name).KIND for name in names]
@@ -18,28 +21,40 @@ def _found() -> dict[str, Kind]:
     return by_name
 
 
-KINDS = _found()
+KINDS = _discovered()
 PROVIDERS: dict[str, Provider] = {kind.provider.name: kind.provider for kind in KINDS.values()}
 _BY_COLLECTION = {
     kind.collection: kind for kind in KINDS.values() if kind.backing is not Backing.CATALOGUE
 }
 
 SHARED_TENANT = "seca"
-"""Where the catalogue's kinds lie in the log; every tenant sees them under its own path."""
+"""The tenant under which the log keeps catalogue entries; each tenant reads them under its own
+path."""
+
+
+def log_ref(ref: Ref) -> Ref:
+    """The address of a resource in the log: catalogue entries are kept once, under SHARED_TENANT,
+    for all tenants."""
+    kind = KINDS[ref.kind]
+    if kind.backing is not Backing.CATALOGUE or not kind.scope:
+        return ref
+    _tenants, _tenant, rest = ref.path.split("/", 2)
+    return Ref(ref.kind, f"tenants/{SHARED_TENANT}/{rest}")
+
+
+# --- parents and children, by path
 
 
 def parents(ref: Ref) -> list[Ref]:
-    """The resources whose names are in this one's path: its tenant, its workspace, its network."""
+    """The resources in the path of a resource: its tenant, its workspace, its network."""
     kind = KINDS[ref.kind]
-    return (
-        []
-        if kind.backing is Backing.CATALOGUE
-        else refs_within(kind.collection, kind.ids(ref.path))
-    )
+    if kind.backing is Backing.CATALOGUE:
+        return []
+    return refs_within(kind.collection, kind.ids(ref.path))
 
 
 def refs_within(collection: str, ids: Mapping[str, str]) -> list[Ref]:
-    """The resources whose names are in the path of a collection."""
+    """The resources in the path of a collection."""
     steps = collection.split("/")
     names = collection.format_map(ids).split("/")
     return [
@@ -50,63 +65,57 @@ def refs_within(collection: str, ids: Mapping[str, str]) -> list[Ref]:
 
 
 def children(kind: Kind) -> list[Kind]:
-    """The kinds that can lie in one of this kind."""
-    inside = f"{kind.collection}/{{"
-    return [each for each in KINDS.values() if each.collection.startswith(inside)]
+    """The kinds whose resources have one of this kind in their path."""
+    below = f"{kind.collection}/{{"
+    return [each for each in KINDS.values() if each.collection.startswith(below)]
 
 
-def _links(which: str) -> dict[str, tuple[str, ...]]:
-    """Target kind -> the kinds with such a link to it."""
-    found = dict[str, list[str]]()
+# --- referrers, by link
+
+
+def _kinds_by_target(flag: str) -> dict[str, tuple[str, ...]]:
+    """Target kind -> the kinds that have a link to it with this flag."""
+    by_target = dict[str, list[str]]()
     for kind in KINDS.values():
-        for target in {t for link in kind.links if getattr(link, which) for t in link.to}:
-            found.setdefault(target, []).append(kind.name)
-    return {target: tuple(names) for target, names in found.items()}
+        for target in {t for link in kind.links if getattr(link, flag) for t in link.to}:
+            by_target.setdefault(target, []).append(kind.name)
+    return {target: tuple(names) for target, names in by_target.items()}
 
 
-_HOLDERS, _FOLLOWERS, _DROPPERS = (
-    _links("blocks_deletion"),
-    _links("affects_status"),
-    _links("removed_with_target"),
-)
+_BLOCKING = _kinds_by_target("blocks_deletion")
+_DEPENDENT = _kinds_by_target("affects_status")
+_RELEASING = _kinds_by_target("removed_with_target")
+
 DEPENDENT_KINDS = tuple(kind.name for kind in KINDS.values() if kind.is_dependent)
-"""Kinds whose status may change because something else did."""
+"""Kinds whose observed status may change because another resource changed."""
 
 SHARING_KINDS = tuple(
     kind.name for kind in KINDS.values() if any(link.shared_through for link in kind.links)
 )
-"""Those among them that depend on who else uses the same: nobody's row can tell whether that has
-changed."""
+"""Dependent kinds that are affected by further referrers of their targets. Such a change shows in
+no row of the resource or of its target."""
 
 
 def blocking_kinds(kind: Kind) -> tuple[str, ...]:
-    """The kinds that hold one of this kind: it cannot be deleted while they use it."""
-    return _HOLDERS.get(kind.name, ())
+    """The kinds whose resources block the deletion of one of this kind that they refer to."""
+    return _BLOCKING.get(kind.name, ())
 
 
 def dependent_kinds(kind: Kind) -> tuple[str, ...]:
-    """The kinds to be looked at again when one of this kind has changed."""
-    return _FOLLOWERS.get(kind.name, ())
+    """The kinds to reconcile again after a change of a resource of this kind that they refer to."""
+    return _DEPENDENT.get(kind.name, ())
 
 
 def releasing_kinds(kind: Kind) -> tuple[str, ...]:
-    """The kinds whose specs one of this kind is taken out of when it is deleted."""
-    return _DROPPERS.get(kind.name, ())
+    """The kinds whose specs lose their reference when a resource of this kind is deleted."""
+    return _RELEASING.get(kind.name, ())
 
 
 def sharing_kinds(kind: Kind) -> tuple[str, ...]:
-    """The kinds to be looked at again when one of this kind has changed that uses the same."""
+    """The kinds to reconcile again after a change of a resource of this kind that refers to the
+    same target (`Link.shared_through`)."""
     return tuple(
         each.name
         for each in KINDS.values()
         if any(link.shared_through == kind.name for link in each.links)
     )
-
-
-def log_ref(ref: Ref) -> Ref:
-    """Where a resource lies in the log: what is on offer, below one tenant for all."""
-    kind = KINDS[ref.kind]
-    if kind.backing is not Backing.CATALOGUE or not kind.scope:
-        return ref
-    _tenants, _tenant, rest = ref.path.split("/", 2)
-    return Ref(ref.kind, f"tenants/{SHARED_TENANT}/{rest}")

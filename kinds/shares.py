@@ -1,4 +1,4 @@
-"""The share of its tenant's quotas that a resource takes. Pure."""
+"""Quota shares: the amounts that a resource takes of its tenant's quotas. Pure."""
 
 from typing import NamedTuple
 
@@ -8,20 +8,21 @@ from secaplane.model.shape import Json, Ref
 
 
 class QuotaShare(NamedTuple):
-    """What resources of one kind and SKU take of what their tenant may have."""
+    """The amounts that resources of one kind and SKU take of their tenant's quotas."""
 
     kind: str
     sku: str
-    """Its name; empty where there is none."""
+    """Name of the SKU; empty for kinds without one."""
     number: int
+    """Number of resources."""
     amount: int
-    """By their own specs; what they weigh by their SKU's is worked out where it is asked for."""
+    """Sum of the amounts in their own specs; those in the SKU's spec are added by the reader."""
 
 
 def quota_share(ref: Ref, spec: Json) -> QuotaShare:
-    """What one resource takes. However a reference is spelled, it ends in the name."""
+    """The share of one resource. The SKU's name is the end of every form of reference."""
     kind = KINDS[ref.kind]
     reference = spec.get("skuRef", "") if kind.sku else ""
-    said = reference if isinstance(reference, str) else reference["resource"]
+    text = reference if isinstance(reference, str) else reference["resource"]
     amount = at(spec, kind.amount_at) if kind.amount_at else 0
-    return QuotaShare(kind.name, said.rpartition("/")[2], 1, amount)
+    return QuotaShare(kind.name, text.rpartition("/")[2], 1, amount)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from secaplane.command.gather.quota_usage import QuotaViolation
+from secaplane.command.rules.quotas import QuotaViolation
 from secaplane.kinds import KINDS
 from secaplane.model.kind import Backing
 from secaplane.model.shape import Ref, Resource, State

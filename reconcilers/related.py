@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from secaplane.command.companions import companion_of
 from secaplane.command.dependencies import CommandDependencies
 from secaplane.command.gather.load import load_living
-from secaplane.command.gather.quota_usage import QuotaViolation, quota_violation, tenant_of
-from secaplane.command.rules.quotas import limits
-from secaplane.command.rules.references import bound, strict_links, there_anyway
+from secaplane.command.gather.quota_usage import quota_violation, tenant_of
+from secaplane.command.rules.quotas import QuotaViolation, limits
+from secaplane.command.rules.references import always_exists, bound, strict_links
 from secaplane.kinds import KINDS, blocking_kinds, children, log_ref, parents, releasing_kinds
 from secaplane.kinds.references import references_in
 from secaplane.model.errors import Unavailable
@@ -53,7 +53,7 @@ async def load_related(
         strict = strict_links(pointing, dependencies.site.deferred)
         candidates = [ref for link, ref in pointing.targets if link in strict]
         needed = candidates and len(strict) == len(pointing.links)
-        if needed and not any(there_anyway(resource.ref, ref) for ref in candidates):
+        if needed and not any(always_exists(resource.ref, ref) for ref in candidates):
             targets[target.ref if target else log_ref(candidates[0])] = target
     too_much = await _over(dependencies, resource, here[tenant[0]]) if tenant else None
     shown = {ref: here[ref] for ref in above if ref in awaited or _leaves(here[ref])}

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 from msgspec import UNSET
 
-from secaplane.command.gather.load import CallerRights, DecisionContext, Sees, SiteRules
 from secaplane.command.rules.commands import Command, ReportStatus
+from secaplane.command.rules.context import CallerRights, DecisionContext, SiteRules
 from secaplane.command.rules.decide import decide
 from secaplane.kinds import KINDS, SHARED_TENANT
 from secaplane.model.errors import Refusal
@@ -69,8 +69,10 @@ class given:
         self.context = msgspec.structs.replace(self.context, site=site)
         return self
 
-    def seen_by(self, sees: Sees) -> "given":
-        self.context = msgspec.structs.replace(self.context, rights=CallerRights(sees=sees))
+    def readable(self, *refs: Ref) -> "given":
+        """Only these may be read by the caller."""
+        rights = CallerRights(readable=frozenset(refs))
+        self.context = msgspec.structs.replace(self.context, rights=rights)
         return self
 
     def when(self, command: Command) -> "given":

@@ -9,7 +9,7 @@ import msgspec
 from secaplane.cli.config import Config
 from secaplane.cli.processes.connections import process_dependencies, retrying, with_deadline
 from secaplane.cli.processes.serve import NOT_NOW, watching
-from secaplane.command.http.body import read_as
+from secaplane.command.body import read_as
 from secaplane.model.errors import Refusal
 from secaplane.policy.grants.explain import answer
 from secaplane.policy.grants.review import AccessReviewRequest, place

@@ -10,9 +10,9 @@ import msgspec
 from secaplane.cli.config import BadConfig, Config
 from secaplane.cli.processes.connections import process_dependencies, with_deadline
 from secaplane.cli.processes.wiring import command_dependencies
-from secaplane.command.handle import handle
-from secaplane.command.http.body import BodyReader
+from secaplane.command.body import BodyReader
 from secaplane.command.rules.commands import Put
+from secaplane.command.submit import submit
 from secaplane.kinds import KINDS
 from secaplane.model.document import encode
 from secaplane.model.events import Actor
@@ -40,7 +40,7 @@ async def revoke(config: Config, spec: Json) -> int:
     wanted = BodyReader(region=config.site.region).read(kind, {"spec": spec}).spec
     name = blake2b(encode(wanted), digest_size=8).hexdigest()
     async with with_deadline(process_dependencies(config, writes_log=True)) as process:
-        await handle(
+        await submit(
             command_dependencies(process, config),
             kind.ref({}, name),
             Put(spec=wanted),

@@ -8,16 +8,13 @@ from uuid import uuid4
 from secaplane.cli.config import Config
 from secaplane.cli.processes.connections import process_dependencies, with_deadline
 from secaplane.cli.processes.wiring import command_dependencies
-from secaplane.command.companions import ensure_companion
-from secaplane.command.dependencies import CommandDependencies
-from secaplane.command.handle import handle
-from secaplane.command.http.body import BodyReader
+from secaplane.command.body import BodyReader
 from secaplane.command.rules.commands import Delete, Put
+from secaplane.command.submit import submit
 from secaplane.edge.requests.paths import broken_names
 from secaplane.kinds import KINDS
 from secaplane.model.errors import PreconditionFailed, Refusal
 from secaplane.model.events import Actor
-from secaplane.model.shape import Json
 
 KIND = KINDS["tenant"]
 
@@ -32,21 +29,17 @@ async def create(config: Config, name: str, administrators: Sequence[str]) -> in
     body = BodyReader(region=config.site.region).read(KIND, sent, broken_names(KIND, {}, name))
     async with with_deadline(process_dependencies(config, writes_log=True)) as process:
         try:
-            await _make(command_dependencies(process, config), name, body.spec)
+            await submit(
+                command_dependencies(process, config),
+                KIND.ref({}, name),
+                Put(spec=body.spec, expected=0),
+                actor=Actor(sub="secaplane tenant create"),
+                request=uuid4().hex,
+            )
         except PreconditionFailed:
             return _complained(f"there is a tenant {name} already")
     print(f"tenant {name}; {', '.join(administrators)} may do everything in it")
     return 0
-
-
-async def _make(command_dependencies: CommandDependencies, name: str, spec: Json) -> None:
-    actor, request = Actor(sub="secaplane tenant create"), uuid4().hex
-    command = Put(spec=spec, expected=0)
-    made = await handle(
-        command_dependencies, KIND.ref({}, name), command, actor=actor, request=request
-    )
-    assert made.resource is not None, "a PUT that is accepted leaves a resource"
-    await ensure_companion(command_dependencies, made.resource, request=request, creator=actor.sub)
 
 
 async def delete(config: Config, name: str) -> int:
@@ -55,7 +48,7 @@ async def delete(config: Config, name: str) -> int:
     ref = KIND.ref({}, name)
     async with with_deadline(process_dependencies(config, writes_log=True)) as process:
         try:
-            await handle(
+            await submit(
                 command_dependencies(process, config), ref, Delete(), actor=actor, request=request
             )
         except Refusal as refusal:

@@ -23,10 +23,11 @@ from secaplane.cli.processes.health import HealthProbe
 from secaplane.cli.processes.issuers import TrustedIssuers, trusted_issuers
 from secaplane.cli.processes.monitor import monitored
 from secaplane.cli.processes.wiring import command_dependencies
+from secaplane.command.body import BodyReader
 from secaplane.command.handle import UNKNOWN
 from secaplane.command.http import reviews
 from secaplane.command.http import routes as writes
-from secaplane.command.http.body import BodyReader
+from secaplane.command.submit import SubmitDependencies
 from secaplane.edge.documents import openapi, swagger, wellknown
 from secaplane.edge.guard import Guard
 from secaplane.edge.requests.client_address import TrustedProxies
@@ -131,7 +132,7 @@ def _writer(
     guard: Guard,
     watch: PolicyWatch,
     base_url: str,
-) -> writes.SubmitDependencies:
+) -> SubmitDependencies:
     async def projected(positions: Sequence[Position]) -> None:
         if config.writes.wait_for_projection:
             await process.progress.reached(positions)
@@ -142,7 +143,7 @@ def _writer(
         except LogUnavailable as error:
             raise Unavailable(UNKNOWN) from error
 
-    return writes.SubmitDependencies(
+    return SubmitDependencies(
         commands=command_dependencies(process, config),
         guard=guard,
         sealer=sealer(config),

@@ -9,7 +9,7 @@ import msgspec
 from secaplane.cli.config import Config
 from secaplane.cli.processes.connections import ProcessDependencies, now
 from secaplane.command.dependencies import CommandDependencies
-from secaplane.command.gather.load import SiteRules
+from secaplane.command.rules.context import SiteRules
 from secaplane.eventlog.codec import SALT_BYTES
 from secaplane.kinds import KINDS, blocking_kinds, children
 from secaplane.model.position import Position

@@ -1,1 +1,1 @@
-"""Loading of what a rule looks at, before it is asked."""
+"""Fetching of the context that a rule decides on."""

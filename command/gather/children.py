@@ -1,4 +1,4 @@
-"""What lies in a parent, and the guard under which that stays true (no orphan, ever)."""
+"""The children of a parent, and the expectation under which no other child appears (no orphans)."""
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,14 +10,14 @@ from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref
 
 AskChildren = Callable[[Ref, bool], Awaitable[Sequence[Ref]]]
-"""(parent, also what is going) -> what the read model knows to lie in it."""
+"""(parent, including those that are being deleted) -> its children according to the read model."""
 WaitReached = Callable[[Sequence[Position], float], Awaitable[bool]]
-"""(positions, seconds) -> whether the rows have reached them in time."""
+"""(positions, seconds) -> whether the read model reached them in time."""
 
 
 class ChildrenReader:
-    """The read model is asked once, at a position it has reached; what was created after that is
-    read from the log. When the append is raced, only the new tail is read."""
+    """Reads the children once from the read model, at a position that it has reached, and later
+    creations from the log. After a version conflict only the new events are read."""
 
     def __init__(
         self,
@@ -29,50 +29,50 @@ class ChildrenReader:
         include_terminating: bool,
     ) -> None:
         self._log, self._ask, self._reached = log, ask, reached
-        self._parent, self._going_too = parent, include_terminating
-        self._known_to = BEGINNING
+        self._parent, self._include_terminating = parent, include_terminating
+        self._read_up_to = BEGINNING
         self.children: Sequence[Ref] = ()
 
     async def expectation(self, deadline: float) -> PrefixExpectation:
-        """An expectation under which `children` is the whole truth; `deadline` is monotonic
-        seconds.
+        """An expectation under which `children` is complete; `deadline` is in monotonic seconds.
 
         Raises:
-            Unavailable: the read model is behind.
-            Unanswered: the log is away.
+            Unavailable: the read model is behind the log.
+            LogUnavailable: the log did not answer.
         """
-        if self._known_to == BEGINNING:
-            self._known_to = await self._caught_up(deadline)
-        await self._read_on()
-        return PrefixExpectation(self._parent, self._known_to)
+        if self._read_up_to == BEGINNING:
+            self._read_up_to = await self._read_rows(deadline)
+        await self._read_new_events()
+        return PrefixExpectation(self._parent, self._read_up_to)
 
-    async def moved(self) -> PrefixExpectation | None:
-        """The guard after a lost race, if what was judged still holds: whatever happens to what
-        lies there already. None if something was created there, or happened to the parent itself.
+    async def renewed(self) -> PrefixExpectation | None:
+        """The expectation after a version conflict, if the decision still holds: nothing but
+        reports on, and deletions of, existing children happened. None if a child was created, or
+        the parent itself has a new event.
 
         Raises:
-            Unanswered: the log is away.
+            LogUnavailable: the log did not answer.
         """
-        tail = await self._read_on()
-        if any(each.ref == self._parent or isinstance(each.event, Created) for each in tail):
+        events = await self._read_new_events()
+        if any(each.ref == self._parent or isinstance(each.event, Created) for each in events):
             return None
-        return PrefixExpectation(self._parent, self._known_to)
+        return PrefixExpectation(self._parent, self._read_up_to)
 
-    async def _read_on(self) -> Sequence[RecordedEvent]:
+    async def _read_new_events(self) -> Sequence[RecordedEvent]:
         end = await self._log.last_within(self._parent)
-        tail = await self._log.read_within(self._parent, after=self._known_to, up_to=end)
-        began = [each.ref for each in tail if _began_inside(self._parent, each)]
-        self.children = [*dict.fromkeys((*self.children, *began))]
-        self._known_to = end
-        return tail
+        events = await self._log.read_within(self._parent, after=self._read_up_to, up_to=end)
+        created = [each.ref for each in events if _creates_child(self._parent, each)]
+        self.children = [*dict.fromkeys((*self.children, *created))]
+        self._read_up_to = end
+        return events
 
-    async def _caught_up(self, deadline: float) -> Position:
+    async def _read_rows(self, deadline: float) -> Position:
         last = await self._log.last_within(self._parent)
         if not await self._reached([last], max(0.0, deadline - time.monotonic())):
-            raise Unavailable("the read model is behind; try again")
-        self.children = await self._ask(self._parent, self._going_too)
+            raise Unavailable("the read model is behind the log; try again")
+        self.children = await self._ask(self._parent, self._include_terminating)
         return last
 
 
-def _began_inside(parent: Ref, recorded: RecordedEvent) -> bool:
+def _creates_child(parent: Ref, recorded: RecordedEvent) -> bool:
     return recorded.ref != parent and isinstance(recorded.event, Created)

@@ -1,49 +1,83 @@
-"""What a rule may need to see of other resources, fetched only where one asks."""
+"""Loading of the related resources that a rule needs, for each command no more than its own."""
 
 from collections.abc import Sequence
-from typing import Any
+
+from msgspec.structs import replace
 
 from secaplane.command.dependencies import CommandDependencies
-from secaplane.command.gather.load import CallerRights, load_living
+from secaplane.command.gather.load import load_living
 from secaplane.command.gather.quota_usage import quota_usage
+from secaplane.command.gather.rights import CallerPolicy, readable_blockers, referenced_refs
+from secaplane.command.rules.checks import blockers
 from secaplane.command.rules.commands import Command, Delete, Put
-from secaplane.command.rules.references import asked
+from secaplane.command.rules.context import CallerRights, DecisionContext
 from secaplane.kinds import KINDS, blocking_kinds, log_ref, parents
 from secaplane.model.kind import Kind
-from secaplane.model.shape import Ref
+from secaplane.model.shape import Ref, Resource
 
 
 async def load_related(
     dependencies: CommandDependencies,
-    ref: Ref,
+    context: DecisionContext,
     command: Command,
-    rights: CallerRights,
-    inside: Sequence[Ref],
+    policy: CallerPolicy | None,
+    children: Sequence[Ref],
     *,
     from_cache: bool = False,
-) -> dict[str, Any]:
-    """The fields of a situation that lie outside its resource; `inside` is what lies in it.
+) -> DecisionContext:
+    """The whole context of a decision, once its resource is loaded; `children` are the resources
+    contained in it, as far as the command needs them.
 
     Raises:
-        Unanswered: the log cannot say.
+        LogUnavailable: the log did not answer.
+        Unavailable: the read model or the policy did not.
     """
-    kind, site = KINDS[ref.kind], dependencies.site
     if isinstance(command, Put):
-        gathered: dict[str, Any] = {"zones": await _zones(dependencies, kind)}
-        if kind.links:
-            addresses = asked(ref, command.spec, region=site.region, sees=rights.sees)
-            gathered["targets"] = await load_living(dependencies.cache, map(log_ref, addresses))
-        gathered["quota"] = await quota_usage(
-            dependencies, ref, command.spec, from_cache=from_cache
-        )
-        return gathered
+        return await _for_put(dependencies, context, command, policy, from_cache=from_cache)
     if isinstance(command, Delete):
-        staying = await _staying(dependencies, inside)
-        going_along = [each for each in staying if (kind.name, each.kind) in site.cascades]
-        holding = [each for each in (ref, *going_along) if blocking_kinds(KINDS[each.kind])]
-        users = await dependencies.referrers(holding, False) if holding else ()
-        return {"children": staying, "referrers": users}
-    return {"children": inside}
+        return await _for_delete(dependencies, context, policy, children)
+    return replace(context, site=dependencies.site, children=children)
+
+
+async def _for_put(
+    dependencies: CommandDependencies,
+    context: DecisionContext,
+    command: Put,
+    policy: CallerPolicy | None,
+    *,
+    from_cache: bool,
+) -> DecisionContext:
+    ref, kind, site, resource = context.ref, context.kind, dependencies.site, context.resource
+    zones = await _zones(dependencies, kind)
+    targets: dict[Ref, Resource | None] = {}
+    readable: frozenset[Ref] | None = None if policy is None else frozenset()
+    if kind.links:
+        loaded, readable = referenced_refs(ref, command.spec, region=site.region, policy=policy)
+        targets = await load_living(dependencies.cache, map(log_ref, loaded))
+    quota = await quota_usage(dependencies, ref, command.spec, from_cache=from_cache)
+    old = resource.spec if resource else None
+    excess = policy.excess(ref, old, command.spec) if policy else ""
+    rights = CallerRights(readable=readable, excess=excess)
+    return replace(context, zones=zones, targets=targets, quota=quota, site=site, rights=rights)
+
+
+async def _for_delete(
+    dependencies: CommandDependencies,
+    context: DecisionContext,
+    policy: CallerPolicy | None,
+    children: Sequence[Ref],
+) -> DecisionContext:
+    """The referrers are those of the resource and of each child that is deleted with it."""
+    kind, site = context.kind, dependencies.site
+    staying = await _not_deleted_with_another(dependencies, children)
+    cascading = [each for each in staying if (kind.name, each.kind) in site.cascades]
+    blockable = [each for each in (context.ref, *cascading) if blocking_kinds(KINDS[each.kind])]
+    referrers = await dependencies.referrers(blockable, False) if blockable else ()
+    context = replace(context, children=staying, referrers=referrers, site=site)
+    return replace(
+        context,
+        rights=CallerRights(readable=readable_blockers(blockers(context), policy)),
+    )
 
 
 async def _zones(dependencies: CommandDependencies, kind: Kind) -> Sequence[str] | None:
@@ -53,18 +87,19 @@ async def _zones(dependencies: CommandDependencies, kind: Kind) -> Sequence[str]
     return None if region is None or region.terminating else region.spec["availableZones"]
 
 
-async def _staying(dependencies: CommandDependencies, inside: Sequence[Ref]) -> Sequence[Ref]:
-    """What lies in something that is going already, and goes with it, counts as going."""
-    if not dependencies.site.cascades:
-        return inside
+async def _not_deleted_with_another(
+    dependencies: CommandDependencies, children: Sequence[Ref]
+) -> Sequence[Ref]:
+    """The children without those whose other parent is being deleted and takes them with it."""
+    cascades = dependencies.site.cascades
+    if not cascades:
+        return children
     above = {
-        ref: [each for each in parents(ref) if (each.kind, ref.kind) in dependencies.site.cascades]
-        for ref in inside
+        ref: [parent for parent in parents(ref) if (parent.kind, ref.kind) in cascades]
+        for ref in children
     }
-    takers = {each for some in above.values() for each in some}
-    terminating = {
-        ref
-        for ref, here in (await load_living(dependencies.cache, takers)).items()
-        if here and here.terminating
-    }
-    return [ref for ref in inside if terminating.isdisjoint(above[ref])]
+    loaded = await load_living(
+        dependencies.cache, {each for some in above.values() for each in some}
+    )
+    terminating = {ref for ref, parent in loaded.items() if parent and parent.terminating}
+    return [ref for ref in children if terminating.isdisjoint(above[ref])]

@@ -1,4 +1,4 @@
-"""What can be wished of one resource: three wishes of users, three of the house."""
+"""Commands on one resource: three of callers, three of the control plane itself. Pure."""
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -13,7 +13,7 @@ class Put(msgspec.Struct, frozen=True, kw_only=True):
     annotations: Annotations | UnsetType = UNSET
     extensions: Extensions | UnsetType = UNSET
     expected: int | None = None
-    """The version the caller last saw; 0 says that it must not exist."""
+    """The version that the caller read last; 0: the resource must not exist."""
 
 
 class Act(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,11 +24,11 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
 class Delete(msgspec.Struct, frozen=True, kw_only=True):
     expected: int | None = None
     regardless: bool = False
-    """Whatever lies in it or holds it: what should never have been is taken back."""
+    """Whatever it contains, and whatever refers to it: for a creation that must be reverted."""
 
 
 class ReportStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """Which life and which position were in view, and what was found."""
+    """A status, and the life and position of the resource that it was observed for."""
 
     uid: str
     observed_position: Position
@@ -44,9 +44,10 @@ class ConfirmDeleted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Revert(msgspec.Struct, frozen=True, kw_only=True):
-    """What was over a quota: its whole life, or back to what was wanted before it grew."""
+    """The compensating command for a PUT that exceeded a quota."""
 
     to: Put | None = None
+    """The desired state before the PUT; None where the PUT created the resource: it is deleted."""
     expected: int
 
 

@@ -1,7 +1,7 @@
-"""How much of what a tenant may have. Pure.
+"""Quotas of a tenant: amounts, limits, and the refusal. Pure.
 
-What is counted is the number of resources of a kind (`instance`), of those of one SKU
-(`instance/seca.dxs`), and what kinds weigh besides (`cores`).
+Counted are the resources of a kind (`instance`), those of one SKU (`instance/seca.dxs`), and the
+amounts that kinds declare (`cores`).
 """
 
 from collections import Counter
@@ -21,11 +21,11 @@ from secaplane.model.position import Position
 from secaplane.model.shape import Json, Ref, Resource
 
 Specs = Mapping[Ref, Json]
-"""Of SKUs, by where they lie in the log."""
+"""Specs of SKUs, by their address in the log."""
 
 
 class Excess(NamedTuple):
-    """What was asked for and cannot be had."""
+    """One quota that a request exceeds."""
 
     what: str
     used: int
@@ -38,40 +38,48 @@ class Excess(NamedTuple):
 
 
 class QuotaUsage(msgspec.Struct, frozen=True):
-    """How a tenant stands: what it may have, what it has, and what its SKUs hold."""
+    """The quotas of a tenant that concern one kind, and their use; with the specs of the SKUs that
+    amounts are read from."""
 
     limits: Mapping[str, int]
     used: Mapping[str, int]
     skus: Specs
 
 
+class QuotaViolation(NamedTuple):
+    """A recorded PUT that exceeds a quota: its position, and the refusal that answers it."""
+
+    position: Position
+    refusal: QuotaExceeded
+
+
 def limits(tenant: Json, kind: Kind) -> dict[str, int]:
-    """Those of a tenant's spec that concern a kind."""
+    """The quotas in a tenant's spec that concern a kind."""
     quotas = tenant.get("quotas")
     if not quotas:
         return {}
-    said = {what: most for what, most in quotas.items() if what != "resources"}
-    said |= quotas.get("resources", {})
-    weighed = {weight.quota for weight in kind.quota}
+    all_limits = {what: limit for what, limit in quotas.items() if what != "resources"}
+    all_limits |= quotas.get("resources", {})
+    amounts_of_kind = {weight.quota for weight in kind.quota}
     return {
-        what: most
-        for what, most in said.items()
-        if what in weighed or what.partition("/")[0] == kind.name
+        what: limit
+        for what, limit in all_limits.items()
+        if what in amounts_of_kind or what.partition("/")[0] == kind.name
     }
 
 
 @cache
 def kinds_weighing_alike(kind: str) -> tuple[str, ...]:
-    """The kinds that take of what this one takes of."""
+    """The kinds that use the same quotas as this one."""
     whats = {weight.quota for weight in KINDS[kind].quota}
     others = (k for k in KINDS.values() if any(weight.quota in whats for weight in k.quota))
     return tuple(sorted({kind, *(each.name for each in others)}))
 
 
 def skus_of(shares: Iterable[QuotaShare]) -> set[Ref]:
-    """The SKUs whose specs say what those weigh."""
-    found = ((KINDS[each.kind], each.sku) for each in shares if each.sku)
-    return {_sku(kind, name) for kind, name in found if any(w.of_sku for w in kind.quota)}
+    """The SKUs whose specs say how much the shares use."""
+    pairs = ((KINDS[share.kind], share.sku) for share in shares if share.sku)
+    return {_sku(kind, name) for kind, name in pairs if any(w.of_sku for w in kind.quota)}
 
 
 def _sku(kind: Kind, name: str) -> Ref:
@@ -80,61 +88,62 @@ def _sku(kind: Kind, name: str) -> Ref:
 
 
 def amounts(shares: Iterable[QuotaShare], skus: Specs) -> Counter[str]:
-    """What they are, all together. A SKU that nobody knows weighs nothing."""
-    found = Counter[str]()
-    for each in shares:
-        kind = KINDS[each.kind]
-        found[kind.name] += each.number
-        if each.sku:
-            found[f"{kind.name}/{each.sku}"] += each.number
+    """The sum of the shares, by quota. An unknown SKU adds nothing."""
+    total = Counter[str]()
+    for share in shares:
+        kind = KINDS[share.kind]
+        total[kind.name] += share.number
+        if share.sku:
+            total[f"{kind.name}/{share.sku}"] += share.number
         for weight in kind.quota:
             if not weight.of_sku:
-                found[weight.quota] += each.amount
-            elif each.sku and (spec := skus.get(_sku(kind, each.sku))) is not None:
-                found[weight.quota] += each.number * (at(spec, weight.at) or 0)
-    return found
+                total[weight.quota] += share.amount
+            elif share.sku and (spec := skus.get(_sku(kind, share.sku))) is not None:
+                total[weight.quota] += share.number * (at(spec, weight.at) or 0)
+    return total
 
 
 def excess(
     allowed: Mapping[str, int], used: Mapping[str, int], asked: Counter[str]
 ) -> list[Excess]:
-    """Who asks for no more of something is not refused for it, however much there is."""
+    """The quotas that a request exceeds. A request that takes no more of one is not refused for it,
+    even where it is exceeded already."""
     return [
-        Excess(what, used.get(what, 0), asked[what], most)
-        for what, most in allowed.items()
-        if asked[what] > 0 and used.get(what, 0) + asked[what] > most
+        Excess(what, used.get(what, 0), asked[what], limit)
+        for what, limit in allowed.items()
+        if asked[what] > 0 and used.get(what, 0) + asked[what] > limit
     ]
 
 
-def refusal(found: list[Excess]) -> QuotaExceeded:
-    """Of all that is too much; `meta` shows the first."""
-    said = "; ".join(
-        f"{each.what}: {each.used} of {each.limit} are used, {each.asked} more are asked for,"
-        f" {each.left} are left"
-        for each in found
+def refusal(exceeded: list[Excess]) -> QuotaExceeded:
+    """One refusal for all exceeded quotas; `meta` shows the first."""
+    details = "; ".join(
+        f"{each.what}: {each.used} of {each.limit} used, {each.asked} more requested,"
+        f" {each.left} left"
+        for each in exceeded
     )
-    first = found[0]
+    first = exceeded[0]
     return QuotaExceeded(
-        f"over the tenant's quota: {said}; delete something (it counts until it is gone),"
+        f"tenant quota exceeded: {details}; delete resources (each counts until it is gone),"
         " or ask an operator for more",
         meta={"quota": {**first._asdict(), "left": first.left}},
     )
 
 
-def refuse_over(standing: QuotaUsage | None, ref: Ref, old: Json | None, new: Json) -> None:
-    """Raises OverQuota where the new spec asks for more than is left."""
-    if standing is None:
+def refuse_over_quota(usage: QuotaUsage | None, ref: Ref, old: Json | None, new: Json) -> None:
+    """Raises QuotaExceeded where the new spec needs more than is left."""
+    if usage is None:
         return
-    asked = amounts([quota_share(ref, new)], standing.skus)
+    asked = amounts([quota_share(ref, new)], usage.skus)
     if old is not None:
-        asked.subtract(amounts([quota_share(ref, old)], standing.skus))
-    found = excess(standing.limits, standing.used, asked)
-    if found:
-        raise refusal(found)
+        asked.subtract(amounts([quota_share(ref, old)], usage.skus))
+    exceeded = excess(usage.limits, usage.used, asked)
+    if exceeded:
+        raise refusal(exceeded)
 
 
 class Change(NamedTuple):
-    """What one resource took at one position, or gave back."""
+    """The change of one resource's share at one position."""
 
     position: Position
     shares: tuple[QuotaShare, ...]
@@ -143,26 +152,27 @@ class Change(NamedTuple):
     def grows(self) -> bool:
         return any(each.number > 0 or each.amount > 0 for each in self.shares)
 
-    def returns(self, former: "Change") -> bool:
-        """Whether it is that one turned round."""
-        turned = (each._replace(number=-each.number, amount=-each.amount) for each in self.shares)
-        return set(turned) == set(former.shares)
+    def reverts(self, former: "Change") -> bool:
+        """Whether this is the exact opposite of another change."""
+        opposite = (each._replace(number=-each.number, amount=-each.amount) for each in self.shares)
+        return set(opposite) == set(former.shares)
 
 
 def unreturned(changes: Iterable[tuple[Position, QuotaShare]]) -> list[Change]:
-    """What a resource took, in order, without what it has given back since."""
-    found: list[Change] = []
-    for position, some in groupby(changes, lambda each: each[0]):
-        change = Change(position, tuple(quota_share for _, quota_share in some))
-        if len(found) > 1 and change.returns(found[-1]):
-            found.pop()
+    """The changes of one resource in order, without those that were reverted since."""
+    remaining: list[Change] = []
+    for position, group in groupby(changes, lambda each: each[0]):
+        change = Change(position, tuple(share for _, share in group))
+        if len(remaining) > 1 and change.reverts(remaining[-1]):
+            remaining.pop()
         else:
-            found.append(change)
-    return found
+            remaining.append(change)
+    return remaining
 
 
 def needs_recheck(before: Resource | None, now: Resource) -> bool:
-    """Whether what is wanted now may be more than was ever judged."""
+    """Whether a PUT may take more than any check has covered: it created or grew the resource, or
+    an earlier PUT was not reported on yet."""
     if before is None or before.observed_position < before.last_intent:
         return True
     return before.spec != now.spec and quota_share(before.ref, before.spec) != quota_share(

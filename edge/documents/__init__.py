@@ -1,1 +1,1 @@
-"""Documents that are served without a token: OpenAPI, its viewer, well-known."""
+"""Documents served without a token: OpenAPI, its viewer, and the well-known document."""

@@ -1,4 +1,5 @@
-"""Where the global providers are, for whoever knows nothing but our address; without a token."""
+"""Well-known document: the URLs of the global providers, for clients that know only the host
+(digest, section 2)."""
 
 import msgspec
 from litestar.handlers import HTTPRouteHandler
@@ -9,7 +10,7 @@ from secaplane.model.shape import Json
 
 PATH = "/.wellknown/secapi"
 PATHS = [PATH, "/.well-known/secapi"]
-"""The standard's own spelling, and that of RFC 8615."""
+"""The path in the standard, and the path of RFC 8615."""
 NAMESPACE = "seca."
 
 
@@ -18,7 +19,8 @@ def routes(base_url: str) -> list[HTTPRouteHandler]:
 
 
 def body(base_url: str) -> Json:
-    """Regional providers are found through their region, our own in our own pages."""
+    """Global providers of SECA. Clients find regional ones through their region, and Secaplane's
+    own in its documentation."""
     return {
         "version": "v1",
         "endpoints": [

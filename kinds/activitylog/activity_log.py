@@ -1,4 +1,6 @@
-"""What was asked in a workspace, and what came of it: a view of the log, not a resource in it."""
+"""Activity log: the requests made in a workspace and their results, as a list that users can read.
+
+SECA extensions.activitylog.v1beta1 (digest, section 12.7)."""
 
 from typing import Annotated, Any
 
@@ -13,7 +15,7 @@ class ActivityRequest(Wire, frozen=True):
     resource: Annotated[str, Meta(max_length=2000)] | UnsetType = UNSET
     verb: Annotated[str, Meta(max_length=7)] | UnsetType = UNSET
     body: dict[str, Any] | UnsetType = UNSET
-    """The spec that was sent."""
+    """The spec in the request."""
 
 
 class ActivityResponse(Wire, frozen=True):

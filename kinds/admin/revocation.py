@@ -1,5 +1,6 @@
-"""A revocation: a token, or all that somebody was given before a moment, is not believed any more.
-Only operators make one; deleting it lets the tokens in again."""
+"""Revocation: refuses one token, or all tokens of a subject that were issued before a time.
+
+Not part of SECA: operators create it; deleting it makes the tokens valid again."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -18,7 +19,7 @@ Moment = Annotated[datetime, Meta(tz=True)]
 
 
 class RevocationSpec(Wire, frozen=True):
-    """Either the id of one token, or somebody and a moment."""
+    """Either the id of one token, or a subject and a time."""
 
     jti: TokenId | UnsetType = UNSET
     sub: Sub | UnsetType = UNSET
@@ -26,17 +27,17 @@ class RevocationSpec(Wire, frozen=True):
     issued_before: Moment | UnsetType = UNSET
 
 
-def one_or_the_other(old: Json | None, new: Json, around: ParentsByKind) -> Iterable[BrokenRule]:
+def token_or_subject(old: Json | None, new: Json, parents: ParentsByKind) -> Iterable[BrokenRule]:
     if "jti" in new:
         for other in ("sub", "issuedBefore"):
             if other in new:
-                yield BrokenRule("does not stand beside jti", f"/spec/{other}")
+                yield BrokenRule("excludes jti; leave one of them out", f"/spec/{other}")
     elif "sub" not in new and "issuedBefore" not in new:
-        yield BrokenRule("says nothing: jti, or sub and issuedBefore", "/spec")
+        yield BrokenRule("names no token: set jti, or sub and issuedBefore", "/spec")
     else:
         for needed in ("sub", "issuedBefore"):
             if needed not in new:
-                yield BrokenRule("is required where there is no jti", f"/spec/{needed}")
+                yield BrokenRule("is required unless jti is set", f"/spec/{needed}")
 
 
 KIND = Kind(
@@ -45,6 +46,6 @@ KIND = Kind(
     title="Revocation",
     collection="revocations",
     spec=RevocationSpec,
-    rules=SpecRules(check=one_or_the_other),
+    rules=SpecRules(check=token_or_subject),
     backing=Backing.RECORD,
 )

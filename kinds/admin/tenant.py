@@ -1,4 +1,6 @@
-"""A tenant, and who administers it first. Only operators make one (CONTRACT: Who may)."""
+"""Tenant: a customer of the cloud, its first administrators and its quotas.
+
+Not part of SECA, which presumes tenants: operators create them (CONTRACT: Who may)."""
 
 from collections.abc import Iterable
 from typing import Annotated
@@ -19,6 +21,7 @@ from secaplane.model.kind import (
     ParentsByKind,
     SpecRules,
 )
+from secaplane.model.pointer import pointer_to
 from secaplane.model.shape import Json, Ref, Wire
 
 Most = Annotated[int, Meta(ge=0, le=1_000_000_000)]
@@ -26,10 +29,10 @@ Counted = Annotated[str, Meta(min_length=1, max_length=192)]
 
 
 class Quotas(Wire, frozen=True):
-    """How much the tenant may have at most; what is left out has no limit."""
+    """Upper limits of the tenant; what is left out has no limit."""
 
     resources: Annotated[dict[Counted, Most], Meta(max_length=256)] | UnsetType = UNSET
-    """By kind (`public-ip`), or by kind and SKU (`instance/seca.dxs`)."""
+    """Number of resources by kind (`public-ip`), or by kind and SKU (`instance/seca.dxs`)."""
     cores: Most | UnsetType = UNSET
     ram_gb: Most | UnsetType = msgspec.field(name="ramGB", default=UNSET)
     volume_gb: Most | UnsetType = msgspec.field(name="volumeGB", default=UNSET)
@@ -37,9 +40,9 @@ class Quotas(Wire, frozen=True):
 
 class TenantSpec(Wire, frozen=True):
     administrators: Annotated[tuple[Sub, ...], Meta(min_length=1, max_length=256)]
-    """Subs that get `seca.admin` when the tenant comes into being; later, role assignments rule."""
+    """Subs that get `seca.admin` once, with the creation; later, role assignments decide."""
     quotas: Quotas | UnsetType = UNSET
-    """Lowering one takes nothing away; it only refuses more."""
+    """Lowering a quota deletes nothing; it only refuses more."""
 
 
 def administration(ref: Ref, spec: Json, creator: str) -> CompanionResource:
@@ -49,15 +52,13 @@ def administration(ref: Ref, spec: Json, creator: str) -> CompanionResource:
     )
 
 
-def counts_what_there_is(
-    old: Json | None, new: Json, around: ParentsByKind
-) -> Iterable[BrokenRule]:
-    for what in new.get("quotas", {}).get("resources", {}):
-        name, slash, _ = what.partition("/")
+def counts_known_kinds(old: Json | None, new: Json, parents: ParentsByKind) -> Iterable[BrokenRule]:
+    for counted in new.get("quotas", {}).get("resources", {}):
+        name, slash, _ = counted.partition("/")
         kind = secaplane.kinds.KINDS.get(name)
         if kind is None or not kind.counted or (slash and kind.sku is None):
-            where = f"/spec/quotas/resources/{what.replace('~', '~0').replace('/', '~1')}"
-            yield BrokenRule("is no kind of a tenant's resources, such as instance", where)
+            pointer = pointer_to(("spec", "quotas", "resources", counted))
+            yield BrokenRule("is no kind of a tenant's resources, such as instance", pointer)
 
 
 KIND = Kind(
@@ -66,7 +67,7 @@ KIND = Kind(
     title="Tenant",
     collection="tenants",
     spec=TenantSpec,
-    rules=SpecRules(check=counts_what_there_is),
+    rules=SpecRules(check=counts_known_kinds),
     backing=Backing.RECORD,
     owned=Ownership(companion=administration, cascades=("role", "role-assignment")),
     exposure=Exposure(deletable=False),

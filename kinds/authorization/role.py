@@ -1,4 +1,6 @@
-"""A role: what its holders may do."""
+"""Role: permissions (provider, resources, verbs) that role assignments grant to subjects.
+
+SECA foundation.authorization.v1 (digest, section 12.2)."""
 
 import re
 from collections.abc import Iterable
@@ -19,7 +21,7 @@ VERSIONS = {
         ("kubernetes", "load-balancer", "nat-gateway", "object-storage", "activity-log"), "v1beta1"
     ),
 }
-"""The providers of the standard, whether this house serves them or not (digest, section 2)."""
+"""The providers of the standard, also those that are not served here (digest, section 2)."""
 PROVIDERS = frozenset(
     each
     for name, version in VERSIONS.items()
@@ -36,10 +38,10 @@ SYSTEM_ROLES = frozenset(
         "workspace-viewer",
     )
 )
-"""What they allow, `policy.system_roles` says."""
+"""Their permissions are in `policy.grants.system_roles`."""
 
 LINES_MAX = 10_000
-"""Resources times verbs. Whoever judges them keeps everybody else waiting."""
+"""Limit of resources times verbs, because evaluating them blocks the event loop."""
 
 Verb = Annotated[
     str,
@@ -63,20 +65,22 @@ class RoleSpec(Wire, frozen=True):
     permissions: Annotated[tuple[Permission, ...], Meta(min_length=1, max_length=256)]
 
 
-def speaks_of_what_there_is(
-    old: Json | None, new: Json, around: ParentsByKind
+def names_known_providers(
+    old: Json | None, new: Json, parents: ParentsByKind
 ) -> Iterable[BrokenRule]:
     lines = sum(len(each["resources"]) * len(each["verb"]) for each in new["permissions"])
     if lines > LINES_MAX:
-        words = f"come to {lines} resources times verbs, and {LINES_MAX} is the most; split them"
-        yield BrokenRule(words, "/spec/permissions")
+        detail = f"hold {lines} resources times verbs, over the limit of {LINES_MAX}; split them"
+        yield BrokenRule(detail, "/spec/permissions")
     for n, permission in enumerate(new["permissions"]):
-        here = f"/spec/permissions/{n}"
+        pointer = f"/spec/permissions/{n}"
         if permission["provider"] not in PROVIDERS:
-            yield BrokenRule("is no provider of SECA, such as seca.compute/v1", f"{here}/provider")
+            yield BrokenRule(
+                "is no provider of SECA, such as seca.compute/v1", f"{pointer}/provider"
+            )
         for m, verb in enumerate(permission["verb"]):
             if not re.fullmatch(r"\*|[A-Za-z.]+", verb):
-                yield BrokenRule("is no verb", f"{here}/verb/{m}")
+                yield BrokenRule("is no verb, such as get or post.start", f"{pointer}/verb/{m}")
 
 
 KIND = Kind(
@@ -85,7 +89,7 @@ KIND = Kind(
     title="Role",
     collection="tenants/{tenant}/roles",
     spec=RoleSpec,
-    rules=SpecRules(check=speaks_of_what_there_is),
+    rules=SpecRules(check=names_known_providers),
     backing=Backing.RECORD,
     exposure=Exposure(reserved_prefix="seca.", builtin_names=SYSTEM_ROLES),
 )

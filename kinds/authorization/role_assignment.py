@@ -1,4 +1,6 @@
-"""A role assignment: who holds which roles, and where."""
+"""Role assignment: grants roles to subjects (subs) within scopes of tenants, regions, workspaces.
+
+SECA foundation.authorization.v1 (digest, section 12.2)."""
 
 from collections.abc import Iterable
 from typing import Annotated
@@ -13,13 +15,12 @@ from secaplane.model.shape import Json, Wire
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
 Sub = Annotated[str, Meta(min_length=1, max_length=128)]
 
-
 NAMED_MAX = 1024
-"""In all scopes of one assignment. Whoever looks through them keeps everybody else waiting."""
+"""Limit over all scopes of one assignment, because evaluating them blocks the event loop."""
 
 
 class Scope(Wire, frozen=True):
-    """A missing dimension means: this tenant, all regions, all workspaces."""
+    """A dimension left out means: this tenant, all regions, all workspaces."""
 
     tenants: Annotated[tuple[Id, ...], Meta(max_length=64)] | UnsetType = UNSET
     regions: Annotated[tuple[Id, ...], Meta(max_length=64)] | UnsetType = UNSET
@@ -33,13 +34,11 @@ class RoleAssignmentSpec(Wire, frozen=True):
     scopes: Annotated[tuple[Scope, ...], Meta(min_length=1, max_length=256)]
 
 
-def names_no_more_than_can_be_judged(
-    old: Json | None, new: Json, around: ParentsByKind
-) -> Iterable[BrokenRule]:
+def within_size_limit(old: Json | None, new: Json, parents: ParentsByKind) -> Iterable[BrokenRule]:
     named = sum(len(each) for scope in new["scopes"] for each in scope.values())
     if named > NAMED_MAX:
-        words = f"name {named} tenants, regions and workspaces, and {NAMED_MAX} is the most"
-        yield BrokenRule(f"{words}; split them", "/spec/scopes")
+        detail = f"name {named} tenants, regions and workspaces, over the limit of {NAMED_MAX}"
+        yield BrokenRule(f"{detail}; split the assignment", "/spec/scopes")
 
 
 KIND = Kind(
@@ -59,6 +58,6 @@ KIND = Kind(
         Link(at="/scopes/*/regions/*", to=("region",), allows_wildcard=True),
         Link(at="/scopes/*/workspaces/*", to=("workspace",), strict=False, allows_wildcard=True),
     ),
-    rules=SpecRules(check=names_no_more_than_can_be_judged),
+    rules=SpecRules(check=within_size_limit),
     backing=Backing.RECORD,
 )

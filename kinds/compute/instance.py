@@ -1,4 +1,6 @@
-"""A virtual machine. Power is not part of its spec: actions ask for it."""
+"""Instance: a virtual machine. Its power is not part of the spec; actions start and stop it.
+
+SECA foundation.compute.v1 (digest, section 12.4)."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -37,7 +39,7 @@ class InstanceSpec(Wire, frozen=True):
 class InstanceStatus(Status, frozen=True):
     power_state: PowerState
     power_state_since: Annotated[datetime, Meta(tz=True)] | UnsetType = UNSET
-    """Kept by the house, from the actions; a plugin does not report it."""
+    """Derived by the control plane from the actions; a plugin does not report it."""
 
 
 KIND = Kind(

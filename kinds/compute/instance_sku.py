@@ -1,4 +1,6 @@
-"""A sort of virtual machine on offer: its cores, its memory, its GPUs."""
+"""Instance SKU: a size of instance in the catalogue: cores, memory, GPUs.
+
+SECA foundation.compute.v1 (digest, section 12.4)."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,6 @@
-"""A Kubernetes cluster; its nodes come in node pools."""
+"""Kubernetes cluster: a managed control plane of Kubernetes; node pools add its nodes.
+
+SECA extensions.kubernetes.v1beta1 (digest, section 12.7)."""
 
 from typing import Annotated
 
@@ -17,7 +19,7 @@ class KubernetesClusterSpec(Wire, frozen=True):
     restrict_kubernetes_api: (
         Annotated[tuple[AddressOrCidr, ...], Meta(max_length=100)] | UnsetType
     ) = UNSET
-    """Who may reach the API; absent: everybody."""
+    """Addresses that may reach the API; absent: all."""
 
 
 class KubernetesClusterStatus(Status, frozen=True):

@@ -1,4 +1,6 @@
-"""A sort of Kubernetes cluster on offer."""
+"""Kubernetes cluster SKU: a version and type of cluster in the catalogue.
+
+SECA extensions.kubernetes.v1beta1 (digest, section 12.7)."""
 
 from datetime import datetime
 from typing import Annotated, Literal

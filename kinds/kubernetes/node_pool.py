@@ -1,4 +1,6 @@
-"""A pool of a cluster's nodes. Each is an instance of its own, with a volume and a NIC."""
+"""Node pool: equal nodes of a Kubernetes cluster; each is an instance with a volume and a NIC.
+
+SECA extensions.kubernetes.v1beta1 (digest, section 12.7)."""
 
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Literal
@@ -55,14 +57,14 @@ class KubernetesNodePoolStatus(Status, frozen=True):
 
 
 def nodes(pool: Resource) -> OwnedResources:
-    """A volume, a NIC and an instance for each node; the life of the pool is in their names, so
-    that they meet nobody else's."""
+    """A volume, a NIC and an instance for each node. Their names contain the uid of the pool, so
+    that they collide with no other resource."""
     template = pool.spec["nodeTemplate"]
     groups = [template["securityGroupRef"]] if "securityGroupRef" in template else []
-    stem = f"{pool.ref.name[:NAME_LENGTH_MAX].rstrip('.-')}-{pool.uid[:8]}-"
+    name_prefix = f"{pool.ref.name[:NAME_LENGTH_MAX].rstrip('.-')}-{pool.uid[:8]}-"
     above = "/".join(pool.ref.path.split("/")[:4])
     members = []
-    for name in (f"{stem}{n}" for n in range(pool.spec["instances"])):
+    for name in (f"{name_prefix}{n}" for n in range(pool.spec["instances"])):
         nic: Json = {"subnetRef": template["subnetRef"], "addresses": ["0.0.0.0"]}
         instance = {
             "skuRef": template["skuRef"],
@@ -76,7 +78,7 @@ def nodes(pool: Resource) -> OwnedResources:
             CompanionResource("nic", f"{above}/nics/{name}", nic | {"securityGroupRefs": groups}),
             CompanionResource("instance", f"{above}/instances/{name}", instance, action="start"),
         ]
-    return OwnedResources(stem, members)
+    return OwnedResources(name_prefix, members)
 
 
 def shown(members: Sequence[Ref]) -> Json:
@@ -84,11 +86,11 @@ def shown(members: Sequence[Ref]) -> Json:
     return {"nodes": instances[:NODES_MAX]}
 
 
-def roots_are_volumes(old: Json | None, new: Json, around: ParentsByKind) -> Iterable[BrokenRule]:
-    """The standard gives a root volume no upper limit, but each becomes a block storage."""
+def root_volume_fits(old: Json | None, new: Json, parents: ParentsByKind) -> Iterable[BrokenRule]:
+    """The standard sets no upper limit, but each root volume becomes a block storage."""
     if new["nodeTemplate"]["rootVolume"]["sizeGB"] > GIGABYTES_MAX:
         yield BrokenRule(
-            f"becomes a volume, which takes {GIGABYTES_MAX} or less",
+            f"becomes a block storage, which has at most {GIGABYTES_MAX} GB",
             "/spec/nodeTemplate/rootVolume/sizeGB",
         )
 
@@ -107,7 +109,7 @@ KIND = Kind(
             "/nodeTemplate/rootVolume/skuRef",
         ),
         zones=("/nodeTemplate/zone",),
-        check=roots_are_volumes,
+        check=root_volume_fits,
     ),
     links=(
         Link(at="/nodeTemplate/skuRef", to=("instance-sku",)),

@@ -1,4 +1,6 @@
-"""A load balancer: ports, and the NICs behind them."""
+"""Network load balancer: distributes the traffic of its ports over the NICs of instances.
+
+SECA extensions.loadbalancer.v1beta1 (digest, section 12.7)."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -50,14 +52,16 @@ class NetworkLoadBalancerStatus(Status, frozen=True):
     healthy_members: Annotated[tuple[Reference, ...], Meta(max_length=1000)] | UnsetType = UNSET
 
 
-def frontends_differ(old: Json | None, new: Json, around: ParentsByKind) -> Iterable[BrokenRule]:
-    """In port and protocol; `both` is tcp and udp."""
+def distinct_frontends(old: Json | None, new: Json, parents: ParentsByKind) -> Iterable[BrokenRule]:
+    """No two frontends share port and protocol; `both` is tcp and udp."""
     taken: Counter[tuple[str, int]] = Counter()
     for n, each in enumerate(new["frontends"]):
-        spoken = ("tcp", "udp") if each["protocol"] == "both" else (each["protocol"],)
-        ports = [(protocol, each["port"]) for protocol in spoken]
+        protocols = ("tcp", "udp") if each["protocol"] == "both" else (each["protocol"],)
+        ports = [(protocol, each["port"]) for protocol in protocols]
         if any(taken[port] for port in ports):
-            yield BrokenRule("has the port and protocol of another", f"/spec/frontends/{n}/port")
+            yield BrokenRule(
+                "repeats port and protocol of another frontend", f"/spec/frontends/{n}/port"
+            )
         taken.update(ports)
 
 
@@ -68,7 +72,7 @@ KIND = Kind(
     collection="tenants/{tenant}/workspaces/{workspace}/network-load-balancers",
     spec=NetworkLoadBalancerSpec,
     status=NetworkLoadBalancerStatus,
-    rules=SpecRules(check=frontends_differ),
+    rules=SpecRules(check=distinct_frontends),
     links=(
         Link(at="/nicRef", to=("nic",), blocks_deletion=True),
         Link(at="/securityGroupRef", to=("security-group",)),

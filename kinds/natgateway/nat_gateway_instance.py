@@ -1,4 +1,6 @@
-"""A NAT gateway: many private addresses behind one public one."""
+"""NAT gateway: gives many private addresses access to the internet through one public IP.
+
+SECA extensions.natgateway.v1beta1 (digest, section 12.7)."""
 
 from msgspec import UNSET, UnsetType
 

@@ -1,4 +1,6 @@
-"""A way to the internet, for route tables to point to."""
+"""Internet gateway: a route target that connects networks to the internet.
+
+SECA foundation.network.v1 (digest, section 12.6)."""
 
 from secaplane.kinds.network import PROVIDER
 from secaplane.model.kind import Kind

@@ -1,4 +1,6 @@
-"""A private network: the ranges of addresses that its subnets take theirs from."""
+"""Network: a private network with the address ranges of its subnets.
+
+SECA foundation.network.v1 (digest, section 12.6)."""
 
 from typing import Annotated
 
@@ -11,7 +13,7 @@ from secaplane.model.shape import Reference, Status, Wire
 
 
 class Cidr(Wire, frozen=True):
-    """One range, or one of each family. `0.0.0.0/16` leaves the choice to the cloud."""
+    """One range, or one for each IP version. `0.0.0.0/16` leaves the choice to the cloud."""
 
     ipv4: Cidr4 | UnsetType = UNSET
     ipv6: Cidr6 | UnsetType = UNSET

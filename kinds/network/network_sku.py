@@ -1,4 +1,6 @@
-"""A sort of network on offer: its bandwidth, its packets."""
+"""Network SKU: a bandwidth and packet rate in the catalogue.
+
+SECA foundation.network.v1 (digest, section 12.6)."""
 
 from typing import Annotated
 
@@ -13,7 +15,7 @@ class NetworkSkuSpec(Wire, frozen=True):
     bandwidth: Annotated[int, Meta(ge=1, le=800_000)]
     """Mbit/s."""
     packets: Annotated[int, Meta(ge=1, le=200_000_000_000)]
-    """Each second."""
+    """Per second."""
 
 
 KIND = Kind(

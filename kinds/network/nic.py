@@ -1,4 +1,6 @@
-"""A network interface: addresses in a subnet, for an instance to use."""
+"""NIC: a network interface with addresses in a subnet, for an instance to use.
+
+SECA foundation.network.v1 (digest, section 12.6)."""
 
 from typing import Annotated
 

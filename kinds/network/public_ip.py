@@ -1,4 +1,6 @@
-"""A public address."""
+"""Public IP: an address on the internet that a NIC or a NAT gateway can use.
+
+SECA foundation.network.v1 (digest, section 12.6)."""
 
 from collections.abc import Iterable
 
@@ -14,16 +16,15 @@ from secaplane.model.shape import Json, Reference, Status, Wire
 class PublicIpSpec(Wire, frozen=True):
     version: IpVersion
     address: MaybeAddress | UnsetType = UNSET
-    """Only for an address that the user brings along."""
+    """Only for an address that the user owns; otherwise the cloud chooses one."""
 
 
 class PublicIpStatus(Status, frozen=True):
     ip_address: MaybeAddress | UnsetType = UNSET
-    attached_to: Reference | UnsetType = UNSET
-    """Known from who uses it; a plugin does not report it."""
+    attached_to: Reference | UnsetType = UNSET  # derived from its referrers, not reported
 
 
-def is_of_its_version(old: Json | None, new: Json, around: ParentsByKind) -> Iterable[BrokenRule]:
+def matches_version(old: Json | None, new: Json, parents: ParentsByKind) -> Iterable[BrokenRule]:
     family = version(new.get("address", ""))
     if family is not None and new["version"] != f"IPv{family}":
         yield BrokenRule(
@@ -38,6 +39,6 @@ KIND = Kind(
     collection="tenants/{tenant}/workspaces/{workspace}/public-ips",
     spec=PublicIpSpec,
     status=PublicIpStatus,
-    rules=SpecRules(check=is_of_its_version),
+    rules=SpecRules(check=matches_version),
     derived=DerivedStatus(attached_to=True),
 )

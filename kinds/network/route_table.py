@@ -1,4 +1,6 @@
-"""A route table: where a network's traffic goes."""
+"""Route table: the routes of the traffic that leaves the subnets of a network.
+
+SECA foundation.network.v1 (digest, section 12.6)."""
 
 from typing import Annotated
 
@@ -13,7 +15,7 @@ from secaplane.model.shape import PartStatus, Reference, Status, Wire
 class Route(Wire, frozen=True):
     destination_cidr_block: CidrBlock
     target_ref: Reference
-    """A gateway; an instance; or an address inside the network."""
+    """A gateway, an instance, or an address in the network."""
 
 
 class RouteTableSpec(Wire, frozen=True):

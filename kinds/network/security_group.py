@@ -1,4 +1,6 @@
-"""A firewall: what none of its rules lets through is denied."""
+"""Security group: a firewall; traffic that no rule allows is denied.
+
+SECA foundation.network.v1 (digest, section 12.6)."""
 
 from collections.abc import Iterable
 from typing import Annotated
@@ -19,16 +21,16 @@ class SecurityGroupSpec(Wire, frozen=True):
         UNSET
     )
     rule_refs: Annotated[tuple[Reference, ...], Meta(max_length=RULES_MAX)] | UnsetType = UNSET
-    """In addition to the rules."""
+    """In addition to `rules`."""
 
 
 class SecurityGroupStatus(Status, frozen=True):
     rules: Annotated[tuple[PartStatus, ...], Meta(max_length=RULES_MAX)] | UnsetType = UNSET
-    """One for each rule, in its order, and then for each reference."""
+    """One for each rule, in their order, then one for each reference."""
 
 
-def each_rule_fits_together(
-    old: Json | None, new: Json, around: ParentsByKind
+def rules_are_consistent(
+    old: Json | None, new: Json, parents: ParentsByKind
 ) -> Iterable[BrokenRule]:
     for n, rule in enumerate(new.get("rules", ())):
         yield from broken_in(rule, f"/spec/rules/{n}")
@@ -41,7 +43,7 @@ KIND = Kind(
     collection="tenants/{tenant}/workspaces/{workspace}/security-groups",
     spec=SecurityGroupSpec,
     status=SecurityGroupStatus,
-    rules=SpecRules(check=each_rule_fits_together),
+    rules=SpecRules(check=rules_are_consistent),
     links=(
         Link(at="/ruleRefs/*", to=("security-group-rule",), affects_status=True),
         Link(at="/rules/*/sourceRef/*", to=SOURCES, strict=False, allows_address=True),

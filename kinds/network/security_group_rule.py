@@ -1,4 +1,6 @@
-"""A rule of a firewall: what is let through; for security groups to name, or to hold."""
+"""Security group rule: allowed traffic; security groups refer to rules or contain them.
+
+SECA foundation.network.v1 (digest, section 12.6)."""
 
 from collections.abc import Iterable
 from typing import Annotated, Literal
@@ -39,26 +41,28 @@ class SecurityGroupRuleSpec(Wire, frozen=True):
     """Absent: any source."""
 
 
-def broken_in(rule: Json, here: str) -> Iterable[BrokenRule]:
-    """What fields of one rule forbid each other (CEL rules of the schema)."""
+def broken_in(rule: Json, pointer: str) -> Iterable[BrokenRule]:
+    """Fields of a rule that exclude each other (CEL rules of the schema)."""
     protocol, ports = rule.get("protocol"), rule.get("ports")
     notes = rule.get("annotations", {})
     if len(notes) > NOTES_MAX or any(len(key) > KEY_LENGTH_MAX for key in notes):
         yield BrokenRule(
             f"takes at most {NOTES_MAX} annotations with keys of {KEY_LENGTH_MAX} characters",
-            f"{here}/annotations",
+            f"{pointer}/annotations",
         )
     if "icmp" in rule and protocol not in (None, "icmp"):
-        yield BrokenRule("goes with the protocol icmp, or none, only", f"{here}/icmp")
+        yield BrokenRule("requires the protocol icmp, or none", f"{pointer}/icmp")
     if ports is not None and protocol == "icmp":
-        yield BrokenRule("do not go with the protocol icmp", f"{here}/ports")
+        yield BrokenRule("exclude the protocol icmp", f"{pointer}/ports")
     if ports == {}:
-        yield BrokenRule("takes from, to or list; leave it out for all ports", f"{here}/ports")
+        yield BrokenRule(
+            "requires from, to or list; leave it out for all ports", f"{pointer}/ports"
+        )
     if ports and ports.get("to", 65535) < ports.get("from", 1):
-        yield BrokenRule("takes from or more", f"{here}/ports/to")
+        yield BrokenRule("must not be less than from", f"{pointer}/ports/to")
 
 
-def fits_together(old: Json | None, new: Json, around: ParentsByKind) -> Iterable[BrokenRule]:
+def rule_is_consistent(old: Json | None, new: Json, parents: ParentsByKind) -> Iterable[BrokenRule]:
     return broken_in(new, "/spec")
 
 
@@ -68,6 +72,6 @@ KIND = Kind(
     title="SecurityGroupRule",
     collection="tenants/{tenant}/workspaces/{workspace}/security-group-rules",
     spec=SecurityGroupRuleSpec,
-    rules=SpecRules(check=fits_together),
+    rules=SpecRules(check=rule_is_consistent),
     links=(Link(at="/sourceRef/*", to=SOURCES, strict=False, allows_address=True),),
 )

@@ -1,4 +1,6 @@
-"""A part of a network, in one zone."""
+"""Subnet: a part of a network's address range, in one zone.
+
+SECA foundation.network.v1 (digest, section 12.6)."""
 
 from collections.abc import Iterable, Iterator
 
@@ -24,48 +26,40 @@ class SubnetStatus(Status, frozen=True):
     route_table_ref: Reference | UnsetType = UNSET
 
 
-def lies_in_its_network(old: Json | None, new: Json, around: ParentsByKind) -> Iterable[BrokenRule]:
-    """As far as the network's ranges are known yet, and asked of what is new or changed."""
-    above = around.get("network")
+def within_network(old: Json | None, new: Json, parents: ParentsByKind) -> Iterable[BrokenRule]:
+    """New and changed CIDRs are contained in the network's ranges, as far as those are known."""
+    if (parent := parents.get("network")) is None:
+        return
     former = old["cidr"] if old else {}
-    for family, text in new["cidr"].items() if above else ():
-        ranges = None if text == former.get(family) else _ranges(above, family)
-        fits = _fits_in if automatic(text) else _within
-        mine = network(text)
-        if ranges is None or any(fits(mine, each) for each in ranges):
+    for version, text in new["cidr"].items():
+        ranges = None if text == former.get(version) else _ranges(parent, version)
+        if ranges is None or any(_fits(text, each) for each in ranges):
             continue
-        known = ", ".join(str(each) for each in ranges) or f"no {family} at all"
-        yield BrokenRule(f"lies outside the network, which has {known}", f"/spec/cidr/{family}")
+        known = ", ".join(str(each) for each in ranges) or f"no {version} at all"
+        yield BrokenRule(f"is outside of the network, which has {known}", f"/spec/cidr/{version}")
 
 
-def _ranges(above: Resource | None, family: str) -> list[Network] | None:
-    """None while the cloud has not chosen all of them. What is wanted of a network counts before
-    the cloud has heard of it."""
-    assert above is not None
-    known = [above.observed] if above.observed else []
-    if above.unsettled or not known:
-        known.append(above.spec)
-    texts = [text for said in known for text in _texts(said, family)]
+def _ranges(parent: Resource, version: str) -> list[Network] | None:
+    """The network's ranges; None while the cloud has yet to choose one. Desired ranges count, too,
+    before the cloud reports them."""
+    sources = [parent.observed] if parent.observed else []
+    if parent.unsettled or not sources:
+        sources.append(parent.spec)
+    texts = [text for source in sources for text in _texts(source, version)]
     return None if any(map(automatic, texts)) else [n for each in texts if (n := network(each))]
 
 
-def _texts(known: Json, family: str) -> Iterator[str]:
-    yield from (
-        cidr[family]
-        for cidr in (known["cidr"], *known.get("additionalCidrs", ()))
-        if family in cidr
-    )
+def _texts(source: Json, version: str) -> Iterator[str]:
+    cidrs = (source["cidr"], *source.get("additionalCidrs", ()))
+    yield from (cidr[version] for cidr in cidrs if version in cidr)
 
 
-def _within(mine: Network | None, other: Network) -> bool:
-    assert mine is not None, "the schema asks for a CIDR"
-    first = mine.network_address
-    return first in other and mine.prefixlen >= other.prefixlen
-
-
-def _fits_in(mine: Network | None, other: Network) -> bool:
-    assert mine is not None, "the schema asks for a CIDR"
-    return mine.prefixlen >= other.prefixlen
+def _fits(text: str, within: Network) -> bool:
+    """An automatic CIDR needs room only; the cloud chooses its address."""
+    cidr = network(text)
+    assert cidr is not None, "the schema requires a CIDR"
+    contained = automatic(text) or cidr.network_address in within
+    return contained and cidr.prefixlen >= within.prefixlen
 
 
 KIND = Kind(
@@ -76,7 +70,7 @@ KIND = Kind(
     spec=SubnetSpec,
     status=SubnetStatus,
     rules=SpecRules(
-        immutable=("/zone",), set_once=("/skuRef",), zones=("/zone",), check=lies_in_its_network
+        immutable=("/zone",), set_once=("/skuRef",), zones=("/zone",), check=within_network
     ),
     links=(
         Link(at="/routeTableRef", to=("routing-table",)),

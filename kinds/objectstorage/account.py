@@ -1,4 +1,6 @@
-"""An account of the object storage; buckets and objects are S3's."""
+"""Object storage account: credentials for an S3 endpoint, which serves the buckets itself.
+
+SECA extensions.objectstorage.v1beta1 (digest, section 12.7)."""
 
 from typing import Annotated, Any
 

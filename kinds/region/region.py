@@ -1,4 +1,6 @@
-"""A region: its zones, and the providers that serve it."""
+"""Region: a location of the cloud, with its zones and the URLs of its providers.
+
+SECA foundation.region.v1 (digest, section 12.1)."""
 
 from typing import Annotated
 

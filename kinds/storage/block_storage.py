@@ -1,4 +1,4 @@
-"""A volume."""
+"""Block storage: a volume (disk) for instances (SECA foundation.storage.v1; digest, 12.5)."""
 
 from collections.abc import Iterable
 from typing import Annotated
@@ -22,11 +22,10 @@ class BlockStorageSpec(Wire, frozen=True):
 
 class BlockStorageStatus(Status, frozen=True):
     size_gb: Annotated[int, Meta(le=GIGABYTES_MAX)] = msgspec.field(name="sizeGB")
-    attached_to: Reference | UnsetType = UNSET
-    """Known from who uses it; a plugin does not report it."""
+    attached_to: Reference | UnsetType = UNSET  # derived from its referrers, not reported
 
 
-def sizes_only_grow(old: Json | None, new: Json, around: ParentsByKind) -> Iterable[BrokenRule]:
+def sizes_only_grow(old: Json | None, new: Json, parents: ParentsByKind) -> Iterable[BrokenRule]:
     if old and new["sizeGB"] < old["sizeGB"]:
         yield BrokenRule(
             f"is {old['sizeGB']} GB and can only grow; ask for at least that", "/spec/sizeGB"

@@ -1,4 +1,6 @@
-"""An image: a copy of a volume, for new volumes to begin with."""
+"""Image: a copy of a volume, from which new volumes start.
+
+SECA foundation.storage.v1 (digest, section 12.5)."""
 
 from typing import Annotated, Literal
 
@@ -12,7 +14,7 @@ from secaplane.model.shape import Reference, Status, Wire
 
 class ImageSpec(Wire, frozen=True):
     block_storage_ref: Reference
-    """It must say the workspace: an image lies in none."""
+    """It must name the workspace, because an image belongs to none."""
     cpu_architecture: Literal["amd64", "arm64"]
     boot: Literal["UEFI", "BIOS"] = "UEFI"
     initializer: Literal["none", "cloudinit-22"] = "none"

@@ -1,4 +1,6 @@
-"""A sort of volume on offer: how fast, how durable."""
+"""Storage SKU: a class of block storage in the catalogue: speed and durability.
+
+SECA foundation.storage.v1 (digest, section 12.5)."""
 
 from typing import Annotated, Literal
 
@@ -13,7 +15,7 @@ class StorageSkuSpec(Wire, frozen=True):
     iops: Annotated[int, Meta(ge=1, le=45000)]
     type: Literal["local-ephemeral", "local-durable", "remote-durable"]
     min_volume_size: Annotated[int, Meta(ge=1)]
-    """GB; the smallest size with the promised performance, not a lower limit of the size."""
+    """GB. The smallest size with the full performance; smaller volumes are allowed."""
 
 
 KIND = Kind(

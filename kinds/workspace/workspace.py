@@ -1,4 +1,6 @@
-"""A workspace: what resources lie in, and are allowed in, together."""
+"""Workspace: a group of resources of a tenant, and a scope of role assignments.
+
+SECA foundation.workspace.v1 (digest, section 12.3)."""
 
 from typing import Annotated, Any
 
@@ -14,7 +16,7 @@ class WorkspaceStatus(Status, frozen=True):
 
 
 def administration(ref: Ref, spec: Json, creator: str) -> CompanionResource:
-    """Who creates a workspace administers it."""
+    """The creator of a workspace becomes its administrator."""
     tenant = ref.path.rpartition("/workspaces/")[0]
     assignment = {
         "subs": [creator],

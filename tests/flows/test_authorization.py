@@ -167,7 +167,7 @@ async def test_a_custom_role_allows_exactly_its_permissions(
 async def test_a_stranger_gets_the_same_refusal_for_every_path(
     stranger: Client, furnished: str
 ) -> None:
-    """Existing and missing resources and tenants cannot be told apart."""
+    """Existing and missing resources and tenants cannot be distinguished."""
     paths = [
         at("workspace"),
         at("workspace", furnished),

@@ -65,11 +65,13 @@ async def assert_rows_are_the_log(scene: Scene) -> None:
     """Each event has one row of history, and a rebuild in a second schema gives the same rows."""
     await scene.at_rest()
     events = await scene.events()
-    schema = f"rm_beside_{events[-1].position}"
+    schema = f"rm_beside_{events[-1].position.sequence}"
     async with scene.pool() as live, scene.pool(schema) as other:
         await rebuild(other, scene.log, events, batch_max=1000)
         current = await rows(live)
-        assert [row["position"] for row in current["history"]] == [each.position for each in events]
+        assert [(row["stream"], row["position"]) for row in current["history"]] == [
+            (each.position.stream, each.position.sequence) for each in events
+        ]
         assert_same(current, await rows(other))
 
 
@@ -219,7 +221,7 @@ async def test_an_orphan_that_a_dead_command_appended_is_reverted(
     scene: Scene, removing: bool
 ) -> None:
     """The parent was terminating when the orphan was appended, and is gone only after it."""
-    name = f"going-{removing}".lower()
+    name = f"terminating-{removing}".lower()
     await furnished(scene, name)
     await scene.at_rest()
     web = KINDS["workspace"].ref({"tenant": "demo"}, name)

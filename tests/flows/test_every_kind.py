@@ -275,7 +275,7 @@ async def test_a_resource_cannot_be_created_in_a_missing_parent(client: Client, 
         nowhere = kind.ref(IDS | {absent: "nowhere"}, "one")
         answer = await client.put(url(nowhere), body(kind))
         assert refused(answer, 404) == []
-        assert "nowhere does not exist" in answer.json["detail"]
+        assert "nowhere not found" in answer.json["detail"]
         listed = await client.get(url(nowhere).rpartition("/")[0])
         assert (listed.status, listed.names) == (200, [])
 

@@ -110,7 +110,7 @@ def nonsense(existing: Ref) -> Iterator[Json]:
     yield {"resource": urn, "tenant": "other"}
     yield {"resource": urn, "provider": "seca.nope"}
     yield {"resource": urn.replace("/tenants/", "9/tenants/")}
-    yield {"resource": urn.replace("/demo/", "/nobody/")}
+    yield {"resource": urn.replace("/demo/", "/foreign/")}
     for wrong in (
         f"/{urn}",
         f"{urn}/",

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from secaplane.command.http.body import BodyReader
+from secaplane.command.body import BodyReader
 from secaplane.kinds import KINDS, PROVIDERS, SHARED_TENANT, children, parents
 from secaplane.model import address
 from secaplane.model.document import document

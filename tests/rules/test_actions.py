@@ -33,7 +33,7 @@ def test_what_is_on_can_be_stopped_and_restarted(action: str) -> None:
 
 def test_what_is_to_be_on_cannot_be_started_again() -> None:
     refusal = given("instance", CREATED, START).when(Act(action="start")).then_refused(Conflict)
-    assert refusal.detail == "start needs the power off, and it is to be on"
+    assert refusal.detail == "start needs the desired power state off; it is on"
 
 
 def test_the_intended_power_counts_and_not_the_one_that_was_found() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec import UNSET
 
-from secaplane.command.http.body import KEY_LENGTH_MAX, PARTS_MAX, BodyReader, PutBody
+from secaplane.command.body import KEY_LENGTH_MAX, PARTS_MAX, BodyReader, PutBody
 from secaplane.kinds import KINDS
 from secaplane.model.errors import Invalid, Malformed
 from secaplane.model.shape import Json

@@ -2,8 +2,8 @@
 
 import pytest
 
-from secaplane.command.gather.load import SiteRules
 from secaplane.command.rules.commands import ConfirmDeleted, Delete
+from secaplane.command.rules.context import SiteRules
 from secaplane.kinds import KINDS
 from secaplane.model.errors import Conflict, NotFound, PreconditionFailed
 from secaplane.model.events import ActionRequested, Created, Deleted, DeletionRequested
@@ -68,7 +68,7 @@ def test_a_parent_that_holds_something_stays_and_names_it() -> None:
     )
     urn = "seca.storage/v1/tenants/acme/workspaces/web/block-storages"
     assert refusal.meta == {"blockers": [f"{urn}/d{n}" for n in range(10)], "count": 12}
-    assert refusal.detail == "it still holds 12 resources; delete what is in it first"
+    assert refusal.detail == "the resource still contains 12 resources: delete them first"
 
 
 def test_a_parent_that_is_going_is_not_asked_again_what_it_holds() -> None:
@@ -89,14 +89,19 @@ def test_what_is_in_use_stays_and_names_who_uses_it() -> None:
     users = [KINDS["instance"].ref(IDS, f"i{n}") for n in range(11)]
     refusal = given(*DISK).used_by(*users).when(Delete()).then_refused(Conflict)
     assert refusal.meta == {"blockers": [f"{URN}/i{n}" for n in range(10)], "count": 11}
-    assert refusal.detail == "it is in use by 11 resources; delete or change that first"
+    assert (
+        refusal.detail
+        == "the resource is in use by 11 resources: delete or change the referrers first"
+    )
     one = given(*DISK).used_by(users[0]).when(Delete()).then_refused(Conflict)
-    assert one.detail == "it is in use by one resource; delete or change that first"
+    assert (
+        one.detail == "the resource is in use by one resource: delete or change the referrers first"
+    )
 
 
 def test_only_what_the_caller_may_get_is_named() -> None:
     users = [KINDS["instance"].ref(IDS, f"i{n}") for n in range(3)]
-    seen = given(*DISK).used_by(*users).seen_by(lambda ref: ref.name == "i1")
+    seen = given(*DISK).used_by(*users).readable(users[1])
     assert seen.when(Delete()).then_refused(Conflict).meta == {
         "blockers": [f"{URN}/i1"],
         "count": 3,
@@ -120,7 +125,7 @@ def test_what_is_the_systems_is_not_deleted(kind: str) -> None:
     """Where names can be the system's at all."""
     system = given(kind, Created(spec={})).called("seca.admin").when(Delete())
     if KINDS[kind].exposure.reserved_prefix:
-        assert "the system's" in system.then_refused(Conflict).detail
+        assert "are reserved" in system.then_refused(Conflict).detail
     else:
         system.then(DeletionRequested())
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from secaplane.command.http.body import BodyReader
+from secaplane.command.body import BodyReader
 from secaplane.command.rules.commands import Put
 from secaplane.kinds import KINDS
 from secaplane.model.errors import Conflict, Invalid, NotFound, Refusal
@@ -189,7 +189,7 @@ def test_a_zone_is_one_of_the_region() -> None:
     spec = {"zone": "d"}
     refusal = given("instance").in_zones("a", "b").when(Put(spec=spec)).then_refused(Invalid)
     assert pointers(refusal) == ["/zone"]
-    assert refusal.detail == "/spec/zone: is no zone of this region; there are a, b"
+    assert refusal.detail == "/spec/zone: unknown zone; this region has a, b"
     given("instance").in_zones("d").when(Put(spec=spec)).then(Created(spec=spec))
     given("instance").when(Put(spec=spec)).then(Created(spec=spec))
 
@@ -225,7 +225,7 @@ def test_nobody_writes_a_role_of_the_system(name: str) -> None:
 
 def test_below_a_parent_that_is_absent_nothing_else_is_asked() -> None:
     nowhere = given("instance").under({WEB: None}).in_zones("a").when(Put(spec={"zone": "d"}))
-    assert "workspace web does not exist" in nowhere.then_refused(NotFound).detail
+    assert "workspace web not found" in nowhere.then_refused(NotFound).detail
 
 
 # --- what can be judged

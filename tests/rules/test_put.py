@@ -6,6 +6,7 @@ import pytest
 from msgspec import UNSET
 
 from secaplane.command.rules.commands import Put
+from secaplane.command.rules.context import SiteRules
 from secaplane.model.errors import Conflict, Invalid, NotFound, PreconditionFailed
 from secaplane.model.events import (
     ActionRequested,
@@ -25,7 +26,7 @@ SMALL: Json = {"sizeGB": 10, "skuRef": {"resource": "skus/seca.rd100"}}
 LARGE = SMALL | {"sizeGB": 20}
 
 LIVING_WEB = lived(WEB, {}, found(State.ACTIVE, observed_position=1))
-GOING_WEB = given("workspace", Created(spec={}), DeletionRequested()).resource
+TERMINATING_WEB = given("workspace", Created(spec={}), DeletionRequested()).resource
 GONE_WEB = given("workspace", Created(spec={}), DeletionRequested(), Deleted()).resource
 
 
@@ -169,18 +170,30 @@ def test_a_put_does_not_care_about_the_power() -> None:
 
 def test_a_missing_parent_is_refused_as_absent() -> None:
     refusal = an_instance().under({WEB: None}).when(Put(spec=IN_ZONE_A)).then_refused(NotFound)
-    assert refusal.detail == "workspace web does not exist; create it first"
+    assert refusal.detail == "workspace web not found: create it first"
 
 
 def test_nothing_is_put_into_a_parent_that_is_going() -> None:
-    for parent in (GOING_WEB, GONE_WEB):
+    for parent in (TERMINATING_WEB, GONE_WEB):
         an_instance().under({WEB: parent}).when(Put(spec=IN_ZONE_A)).then_refused(Conflict)
 
 
 def test_what_is_already_in_a_parent_that_is_going_may_change() -> None:
-    an_instance(Created(spec=IN_ZONE_A)).under({WEB: GOING_WEB}).when(Put(spec=WITH_DATA)).then(
-        Updated(spec=WITH_DATA)
-    )
+    an_instance(Created(spec=IN_ZONE_A)).under({WEB: TERMINATING_WEB}).when(
+        Put(spec=WITH_DATA)
+    ).then(Updated(spec=WITH_DATA))
+
+
+def test_a_child_that_is_deleted_with_its_parent_cannot_change_any_more() -> None:
+    """The deletion of the parent is about to delete it, so a change would be lost."""
+    cascading = SiteRules(cascades=frozenset({("workspace", "instance")}))
+    other = SiteRules(cascades=frozenset({("workspace", "block-storage")}))
+    child = an_instance(Created(spec=IN_ZONE_A)).under({WEB: TERMINATING_WEB})
+    refusal = child.at(cascading).when(Put(spec=WITH_DATA)).then_refused(Conflict)
+    assert refusal.detail == "workspace web is being deleted: it accepts no resources"
+    child.at(other).when(Put(spec=WITH_DATA)).then(Updated(spec=WITH_DATA))
+    living = an_instance(Created(spec=IN_ZONE_A)).under({WEB: LIVING_WEB})
+    living.at(cascading).when(Put(spec=WITH_DATA)).then(Updated(spec=WITH_DATA))
 
 
 def test_a_parent_need_not_be_active_yet() -> None:

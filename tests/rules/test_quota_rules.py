@@ -11,11 +11,12 @@ import msgspec
 from hypothesis import strategies as st
 
 from secaplane.command.dependencies import CommandDependencies
-from secaplane.command.gather.quota_usage import QuotaViolation, quota_violation, reverting
+from secaplane.command.gather.quota_usage import quota_violation, reverting
 from secaplane.command.rules.commands import Put, Revert
 from secaplane.command.rules.quotas import (
     Change,
     QuotaUsage,
+    QuotaViolation,
     amounts,
     excess,
     kinds_weighing_alike,
@@ -104,8 +105,8 @@ def test_what_still_fits_is_let_in_and_what_does_not_is_told_how_much_is_left() 
     putting(given("block-storage"), quota, spec).then(Created(spec=spec))
     full = standing({"volumeGB": 61, "block-storage": 4}, volumeGB=100, volumes=4)
     refused = putting(given("block-storage"), full, spec).then_refused(QuotaExceeded)
-    assert "volumeGB: 61 of 100 are used, 40 more are asked for, 39 are left" in refused.detail
-    assert "block-storage: 4 of 4 are used, 1 more are asked for, 0 are left" in refused.detail
+    assert "volumeGB: 61 of 100 used, 40 more requested, 39 left" in refused.detail
+    assert "block-storage: 4 of 4 used, 1 more requested, 0 left" in refused.detail
     first = {"what": "volumeGB", "used": 61, "asked": 40, "limit": 100, "left": 39}
     assert refused.meta == {"quota": first}
 

@@ -8,9 +8,10 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from secaplane.command.gather.load import SiteRules
+from secaplane.command.gather.rights import referenced_refs
 from secaplane.command.rules.commands import Put
-from secaplane.command.rules.references import asked, there_anyway
+from secaplane.command.rules.context import SiteRules
+from secaplane.command.rules.references import always_exists
 from secaplane.kinds import KINDS, SHARED_TENANT, log_ref
 from secaplane.kinds.references import references_in, targets_of
 from secaplane.model.errors import Invalid
@@ -275,7 +276,7 @@ def test_what_is_not_there_or_going_cannot(target: Resource | None) -> None:
     targets = [target] if target else []
     refusal = given("instance").pointing_to(*targets).when(Put(spec=spec)).then_refused(Invalid)
     assert pointers(refusal) == ["/spec/bootVolume/deviceRef"]
-    assert "points to no block-storage that is there" in refusal.detail
+    assert "block-storage not found: create it or reference an existing one" in refusal.detail
 
 
 def test_every_reference_to_nothing_is_named() -> None:
@@ -338,10 +339,28 @@ def test_only_what_the_caller_may_get_is_looked_for() -> None:
         "skuRef": {"resource": "tenants/acme/skus/s"},
         "primaryNicRef": {"resource": "tenants/other/workspaces/web/nics/n"},
     }
-    nobody = asked(INSTANCE, spec, region=REGION, sees=lambda ref: False)
-    assert [ref.kind for ref in nobody] == ["instance-sku"]
-    everybody = asked(INSTANCE, spec, region=REGION, sees=lambda ref: True)
-    assert [ref.kind for ref in everybody] == ["instance-sku", "block-storage", "nic"]
+    nothing = referenced_refs(INSTANCE, spec, region=REGION, policy=Readable())
+    assert [ref.kind for ref in nothing.loaded] == ["instance-sku"]
+    assert nothing.readable == frozenset()
+    nic = KINDS["nic"].ref(IDS | {"tenant": "other"}, "n")
+    both = referenced_refs(INSTANCE, spec, region=REGION, policy=Readable(DISK, nic))
+    assert [ref.kind for ref in both.loaded] == ["instance-sku", "block-storage", "nic"]
+    assert both.readable == frozenset({DISK, nic})
+    own = referenced_refs(INSTANCE, spec, region=REGION, policy=None)
+    assert (own.loaded, own.readable) == (both.loaded, None)
+
+
+class Readable:
+    """A policy by which the caller may get these resources, and no others."""
+
+    def __init__(self, *refs: Ref) -> None:
+        self.refs = refs
+
+    def may_get(self, ref: Ref) -> bool:
+        return ref in self.refs
+
+    def excess(self, ref: Ref, old: Json | None, new: Json) -> str:
+        return ""
 
 
 @pytest.mark.parametrize("there", ["tenants/other/workspaces/web", "workspaces/else"])
@@ -350,21 +369,21 @@ def test_what_may_come_later_must_be_in_the_callers_reach_all_the_same(there: st
     spec = to("instances/own", f"{there}/instances/x", "10.0.0.7")
     table = given("routing-table").when(Put(spec=spec))
     table.then(Created(spec=spec))
-    refusal = table.seen_by(lambda ref: False).then_refused(Invalid)
+    refusal = table.readable().then_refused(Invalid)
     assert pointers(refusal) == ["/spec/routes/1/targetRef"]
-    given("routing-table", Created(spec=spec)).seen_by(lambda ref: False).when(Put(spec=spec)).then(
+    given("routing-table", Created(spec=spec)).readable().when(Put(spec=spec)).then(
         Updated(spec=spec)
     )
 
 
 def test_the_catalogue_of_another_tenant_is_not_open_to_all() -> None:
     spec = {"skuRef": {"resource": "tenants/other/skus/s"}}
-    assert asked(INSTANCE, spec, region=REGION, sees=lambda ref: False) == []
+    assert referenced_refs(INSTANCE, spec, region=REGION, policy=Readable()).loaded == []
 
 
-def test_system_roles_and_its_own_tenant_are_there_anyway() -> None:
+def test_system_roles_and_its_own_tenant_are_always_exists() -> None:
     assignment = Ref("role-assignment", "tenants/acme/role-assignments/a")
-    assert there_anyway(assignment, Ref("role", "tenants/acme/roles/seca.admin"))
-    assert there_anyway(assignment, Ref("tenant", "tenants/acme"))
-    assert not there_anyway(assignment, Ref("tenant", "tenants/other"))
-    assert not there_anyway(assignment, Ref("role", "tenants/acme/roles/seca.nope"))
+    assert always_exists(assignment, Ref("role", "tenants/acme/roles/seca.admin"))
+    assert always_exists(assignment, Ref("tenant", "tenants/acme"))
+    assert not always_exists(assignment, Ref("tenant", "tenants/other"))
+    assert not always_exists(assignment, Ref("role", "tenants/acme/roles/seca.nope"))

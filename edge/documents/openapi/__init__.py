@@ -1,6 +1,7 @@
-"""Our OpenAPI documents, made from the kinds and served without a token: one of everything, and one
-for each provider, whose operation ids are unique, so that generators can read it
-(docs/decisions/016-openapi.md)."""
+"""OpenAPI documents, derived from the kinds and served without a token: one of the whole API, and
+one for each provider, with unique operation ids for code generators
+(docs/decisions/016-openapi.md).
+"""
 
 from collections.abc import Iterable
 
@@ -24,33 +25,33 @@ from secaplane.model.shape import Json
 
 JSON = "application/json"
 DESCRIPTION = """\
-The Sovereign European Cloud API as this house serves it. A PUT takes the whole of a resource.
-What is asked for is done afterwards: GET shows how far it is, in `status`.
+The Sovereign European Cloud API as this control plane serves it. A PUT takes the whole desired
+state of a resource and is carried out afterwards: GET shows the progress, in `status`.
 
-Headers that every operation understands besides: `X-Request-Id` (repeated in the answer, the logs
-and the events), `If-None-Match` on GET, `Secaplane-At-Least` on GET with the
-`Secaplane-Position` of a write that the answer must show."""
+Every operation also accepts these headers: `X-Request-Id` (repeated in the answer, the logs and the
+events), `If-None-Match` on GET, and `Secaplane-At-Least` on GET, with the `Secaplane-Position` of a
+write that the answer must include."""
 
 
 def routes(base_url: str) -> list[HTTPRouteHandler]:
     kinds = list(KINDS.values())
-    everything = fixed("/openapi.json", _written(document(kinds, base_url)), JSON)
-    return [everything, *(_of_provider(each, base_url) for each in PROVIDERS)]
+    whole = fixed("/openapi.json", _encode(document(kinds, base_url)), JSON)
+    return [whole, *(_of_provider(each, base_url) for each in PROVIDERS)]
 
 
 def _of_provider(name: str, base_url: str) -> HTTPRouteHandler:
     kinds = [kind for kind in KINDS.values() if kind.provider.name == name]
-    return fixed(f"/openapi/{name}.json", _written(document(kinds, base_url, unique=True)), JSON)
+    return fixed(f"/openapi/{name}.json", _encode(document(kinds, base_url, unique=True)), JSON)
 
 
-_written = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder().encode
 
 
 def document(kinds: Iterable[Kind], base_url: str, *, unique: bool = False) -> Json:
     """An OpenAPI 3.1 document (its schemas are JSON Schema 2020-12, as msgspec writes them).
 
-    The one of everything has the ids of the standard's files, which repeat from file to file; in
-    one with unique ids that of a path of a former version is told apart.
+    The document of the whole API has the operation ids of the standard's files, which repeat from
+    file to file. With `unique`, the operations on a former collection have ids of their own.
     """
     kinds = list(kinds)
     shown: Json = {} if unique else {wellknown.PATH: {"get": WELLKNOWN}}

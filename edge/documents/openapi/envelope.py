@@ -1,7 +1,7 @@
-"""What all resources share, as schemas: metadata, status, references, lists, errors.
+"""Schemas that all resources share: metadata, status, references, lists, errors.
 
-Written down as the standard has it (digest, sections 4, 5 and 7), limits included. Our structs are
-looser in places, because nobody reads from outside what we write ourselves.
+They follow the standard (digest, sections 4, 5 and 7), limits included. The structs in `model` are
+less strict in places, because only the control plane writes those values.
 """
 
 from typing import Any
@@ -11,8 +11,7 @@ from secaplane.model.kind import Backing, Kind
 from secaplane.model.shape import Json, State
 
 URN_LENGTH_MAX = 255
-PLACES_MAX = 32
-"""Conditions in a status."""
+CONDITIONS_MAX = 32
 
 
 def text(longest: int, **more: Any) -> Json:
@@ -24,7 +23,7 @@ def ref(component: str) -> Json:
 
 
 def record(properties: Json, *optional: str, **more: Any) -> Json:
-    """An object whose fields are all there, but for the optional ones."""
+    """An object whose fields are required, except the optional ones."""
     required = [field for field in properties if field not in optional]
     shown: Json = {"type": "object", "properties": properties}
     return shown | ({"required": required} if required else {}) | more
@@ -47,7 +46,7 @@ SCOPE = text(64)
 
 
 def metadata(kind: Kind) -> tuple[str, Json]:
-    """A kind's metadata class: what the standard calls it, and its schema."""
+    """A kind's metadata class: its name in the standard, and its schema."""
     fields: Json = {
         "name": NAME,
         **PERMISSION,
@@ -55,7 +54,7 @@ def metadata(kind: Kind) -> tuple[str, Json]:
         "kind": ref("ResourceKind"),
         "ref": text(URN_LENGTH_MAX),
     }
-    if not on_offer(kind):
+    if not is_sku(kind):
         fields |= MODIFICATION
     scopes = [field for _, field in kind.metadata_scopes]
     scopes += ["region"] if kind.provider.regional else []
@@ -65,7 +64,7 @@ def metadata(kind: Kind) -> tuple[str, Json]:
 
 
 def _class(kind: Kind, shown: list[str]) -> str:
-    if on_offer(kind):
+    if is_sku(kind):
         return "SkuResourceMetadata"
     if "region" not in shown:
         return f"Global{''.join(each.capitalize() for each in shown)}ResourceMetadata"
@@ -73,14 +72,14 @@ def _class(kind: Kind, shown: list[str]) -> str:
     return f"Regional{inner}ResourceMetadata"
 
 
-def on_offer(kind: Kind) -> bool:
-    """A SKU: neither times nor a version."""
+def is_sku(kind: Kind) -> bool:
+    """A catalogue entry below a tenant: its metadata has neither times nor a version."""
     return kind.backing is Backing.CATALOGUE and bool(kind.scope)
 
 
 def labelled(kind: Kind) -> bool:
-    """Regions and what is merely a view have no labels, annotations, extensions."""
-    return kind.writable or on_offer(kind)
+    """Regions and views have no labels, annotations and extensions."""
+    return kind.writable or is_sku(kind)
 
 
 USER_PARTS: Json = {"labels": ref("Labels"), "annotations": ref("Annotations")}
@@ -93,13 +92,14 @@ def _map(values: Json, description: str) -> Json:
 
 def components() -> Json:
     state = {"type": "string", "enum": [each.value for each in State]}
-    conditions = {"type": "array", "maxItems": PLACES_MAX, "items": ref("StatusCondition")}
+    conditions = {"type": "array", "maxItems": CONDITIONS_MAX, "items": ref("StatusCondition")}
     permission = PERMISSION | {"skipToken": {"type": "string"}}
     return {
         "Labels": _map(text(63), "At most 64, with keys of at most 128 characters."),
         "Annotations": _map(text(1024), "At most 64, with keys of at most 128 characters."),
         "Extensions": _map(
-            {"type": "string"}, "At most 64; what this site does not know, it refuses."
+            {"type": "string"},
+            "At most 64; unknown keys are refused.",
         ),
         "ResourceKind": {"type": "string", "enum": sorted(KINDS)},
         "ResourceState": state,
@@ -136,8 +136,8 @@ ERROR = record(
         "type": text(4000, description="A URI."),
         "title": text(1024),
         "status": {"type": "number", "minimum": 100, "maximum": 599},
-        "detail": text(32_768, description="What is wrong, and how to make it right."),
-        "instance": text(256, description="Carries the request id."),
+        "detail": text(32_768, description="The error, and how to repair the request."),
+        "instance": text(256, description="Contains the request id."),
         "sources": {
             "type": "array",
             "items": record(

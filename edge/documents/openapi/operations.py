@@ -1,4 +1,4 @@
-"""The operations of a kind: what the standard calls them, takes and answers, in its five classes
+"""Operations of a kind in OpenAPI: ids, parameters and answers of the standard's five classes
 (digest, section 3)."""
 
 import re
@@ -22,10 +22,10 @@ CODES: Mapping[str, tuple[int, ...]] = {
     "post": (400, 401, 403, 404, 409, 412, 500),
     "review": (400, 401, 403, 422, 500),
 }
-"""What the standard says of each class, and nothing else; `default` stands for the rest. A review
-is ours."""
+"""Error codes that the standard gives for each class; `default` covers all others. A review is an
+operation of Secaplane's own."""
 DEFAULT = (
-    "What any HTTP server may answer: 304 (without a body, to If-None-Match), 405, 406, 413, 415, "
+    "General HTTP answers: 304 (without a body, to If-None-Match), 405, 406, 413, 415, "
     "429 and 503 (with Retry-After)."
 )
 ACCEPT = [JSON, f"{JSON}; deleted=true", f"{JSON}; deleted=only"]
@@ -45,30 +45,30 @@ LIST_PARAMETERS: list[Json] = [
         "schema": {"type": "string", "default": JSON, "enum": ACCEPT},
     },
 ]
-EXPECTED: Json = {
+PRECONDITION: Json = {
     "name": "if-unmodified-since",
     "in": "header",
     "required": False,
     "schema": {"type": "integer"},
-    "description": "The metadata.resourceVersion last seen; 0 in a PUT: it must not exist.",
+    "description": "Expected metadata.resourceVersion; 0 in a PUT: the resource must not exist.",
 }
 HEADERS: Json = {
     "ETag": {"description": "For If-None-Match.", "schema": {"type": "string"}},
-    "Location": {"description": "Where it is.", "schema": {"type": "string"}},
+    "Location": {"description": "URL of the resource.", "schema": {"type": "string"}},
     "Secaplane-Position": {
-        "description": "For Secaplane-At-Least in a GET, which then shows this write.",
+        "description": "For Secaplane-At-Least in a GET whose answer must include this write.",
         "schema": {"type": "string"},
     },
 }
 
 
 def paths(kind: Kind, *, unique: bool) -> Iterator[tuple[str, Json]]:
-    """The kind's paths. Where its resources are found below a second one, the ids of the operations
-    repeat, as in the standard's two versions; or they are told apart, if they are to be unique."""
+    """The kind's paths. Operations on a former collection repeat the ids of the current one, as in
+    the standard's two versions; with `unique`, they have ids of their own."""
     for url in kind.urls:
         former = url != kind.url
         suffix = _below(kind, url) if former and unique else ""
-        for path, verb, method, action in _asked(kind, url):
+        for path, verb, method, action in _operations(kind, url):
             operation = _operation(kind, path, verb, action)
             operation["operationId"] += suffix
             yield path, {method: operation | ({"deprecated": True} if former else {})}
@@ -85,7 +85,7 @@ def _below(kind: Kind, url: str) -> str:
     return f"In{inner.capitalize()}"
 
 
-def _asked(kind: Kind, url: str) -> Iterator[tuple[str, str, str, str]]:
+def _operations(kind: Kind, url: str) -> Iterator[tuple[str, str, str, str]]:
     """(path, class, method, action) of each operation."""
     yield url, "list", "get", ""
     item = f"{url}/{{name}}"
@@ -115,7 +115,7 @@ def _path_parameters(path: str) -> list[Json]:
 
 
 def _parameters(verb: str) -> list[Json]:
-    return {"list": LIST_PARAMETERS, "get": []}.get(verb, [EXPECTED])
+    return {"list": LIST_PARAMETERS, "get": []}.get(verb, [PRECONDITION])
 
 
 def _responses(kind: Kind, verb: str) -> Json:
@@ -181,9 +181,9 @@ def review() -> Json:
     return {
         "operationId": "ReviewAccess",
         "tags": [KINDS["tenant"].provider.name],
-        "summary": "Whether a caller may do something, and why; or who may.",
-        "description": "Nothing is recorded. The path is that of a URL; for an action its own, or "
-        "its resource's. Without a caller, the answer names the callers who may.",
+        "summary": "Access review: whether a caller is allowed, and why; or all allowed callers.",
+        "description": "Nothing is recorded. The path is that of a URL of the API; for an action, "
+        "its own or its resource's. Without a caller, the answer lists all allowed callers.",
         "parameters": _path_parameters(REVIEWS),
         "requestBody": {"required": True, "content": _content("AccessReviewRequest")},
         "responses": {"200": _answer("The answer.", content="AccessReview")} | _refusals("review"),

@@ -1,5 +1,5 @@
-"""The components of the document: each kind's spec and status as msgspec describes them, in the
-envelope that all resources share."""
+"""Components of an OpenAPI document: the spec and status of each kind, as msgspec describes them,
+in the envelope that all resources share."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -21,39 +21,39 @@ from secaplane.policy.grants.review import AccessReview, AccessReviewRequest
 PREFIX = "#/components/schemas/"
 TEMPLATE = PREFIX + "{name}"
 NAMES = {"State": "ResourceState", "Condition": "StatusCondition", "PartStatus": "Status"}
-"""Our structs whose schema the standard calls otherwise."""
+"""Structs whose schema has another name in the standard."""
 OTHERS = (State, AccessReviewRequest, AccessReview)
-"""Structs that belong to no kind."""
+"""Types that belong to no kind."""
 
 
 def schemas(kinds: Iterable[Kind]) -> Json:
-    """All components of these kinds, and what every document may need."""
+    """All components of these kinds, and those common to all documents."""
     kinds = list(kinds)
     types = [kind.spec for kind in kinds] + [kind.status for kind in kinds]
-    written, found = msgspec.json.schema_components([*types, *OTHERS], ref_template=TEMPLATE)
+    written, named = msgspec.json.schema_components([*types, *OTHERS], ref_template=TEMPLATE)
     specs, statuses = written[: len(kinds)], written[len(kinds) : 2 * len(kinds)]
-    found |= components()
+    named |= components()
     for kind, spec, status in zip(kinds, specs, statuses, strict=True):
-        found |= _of(kind, spec, status, found)
-    return {key: each for key, each in _renamed(found).items() if key not in NAMES}
+        named |= _of(kind, spec, status, named)
+    return {key: each for key, each in _renamed(named).items() if key not in NAMES}
 
 
-def used(found: Json, *roots: Json) -> Json:
-    """Those components that something refers to."""
-    wanted = list(dict.fromkeys(each for root in roots for each in _references(root)))
-    for each in wanted:  # grows while it is walked
-        wanted += [new for new in set(_references(found[each])) if new not in wanted]
-    return {key: found[key] for key in sorted(wanted)}
+def used(named: Json, *roots: Json) -> Json:
+    """The components to which the roots refer, directly or through others."""
+    reached = list(dict.fromkeys(each for root in roots for each in _references(root)))
+    for each in reached:  # the list grows during the loop
+        reached += [new for new in set(_references(named[each])) if new not in reached]
+    return {key: named[key] for key in sorted(reached)}
 
 
 def name(kind: Kind) -> str:
-    """As the standard names the schema; titles would repeat (`Sku` in four providers)."""
+    """The schema's name in the standard. Titles repeat (`Sku` in four providers)."""
     if isinstance(kind.spec, type) and issubclass(kind.spec, msgspec.Struct):
         return kind.spec.__name__.removesuffix("Spec")
     return "".join(word.capitalize() for word in kind.name.split("-"))
 
 
-def _of(kind: Kind, spec: Json, status: Json, found: Json) -> Json:
+def _of(kind: Kind, spec: Json, status: Json, named: Json) -> Json:
     own, (class_, class_schema) = name(kind), metadata(kind)
     parts = USER_PARTS if labelled(kind) else {}
     shown = {**parts, "metadata": ref(class_), "spec": spec}
@@ -65,24 +65,25 @@ def _of(kind: Kind, spec: Json, status: Json, found: Json) -> Json:
     }
     if kind.writable:
         shown["status"] = ref(kind.status.__name__)
-        made[kind.status.__name__] = _status(kind, status, found)
+        made[kind.status.__name__] = _status(kind, status, named)
         made[f"{own}Request"] = _request(shown)
     return made | {own: record(shown, *USER_PARTS)}
 
 
 def _request(shown: Json) -> Json:
-    """A whole resource, of which the caller's parts are taken; so it says the standard, too."""
+    """A whole resource; the parts that the server writes are accepted and ignored, as in the
+    standard."""
     ignored = {"readOnly": True, "description": "Written by the server, ignored in a request."}
     written = {part: shown[part] | ignored for part in ("metadata", "status")}
     return record(shown | written, *USER_PARTS, "metadata", "status", additionalProperties=False)
 
 
-def _status(kind: Kind, status: Json, found: Json) -> Json:
-    """What the kind adds comes after what every status has."""
+def _status(kind: Kind, status: Json, named: Json) -> Json:
+    """The common fields of a status, then those of the kind."""
     common = components()["Status"]
     if kind.status is Status:
         return dict(common)
-    own = found[status["$ref"].rpartition("/")[2]]
+    own = named[status["$ref"].rpartition("/")[2]]
     required = [*common["required"], *own.get("required", ())]
     return {
         "type": "object",

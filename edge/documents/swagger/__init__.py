@@ -1,7 +1,7 @@
-"""The document as a page in the browser, without a token. It loads nothing from outside.
+"""Swagger UI: shows the OpenAPI document in a browser, without a token.
 
-Swagger UI lies beside this, unchanged, with its licences: the wheel carries it, so that the page is
-there where there is no other network.
+The folder holds an unchanged copy of Swagger UI with its licences, which is part of the wheel: the
+page loads nothing from other hosts, so that it also works without access to the internet.
 """
 
 from pathlib import Path

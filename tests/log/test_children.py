@@ -109,7 +109,7 @@ async def test_a_race_lost_to_what_changes_no_judgement_only_moves_the_guard(
     await children_reader.expectation(soon())
     await scene.happened(TABLE, StatusReported(state=State.ACTIVE, observed_position=nth(2)))
     await scene.happened(TABLE, DeletionRequested())
-    moved = await children_reader.moved()
+    moved = await children_reader.renewed()
     assert moved is not None
     assert moved.after == await scene.log.end(STREAM)
 
@@ -121,7 +121,7 @@ async def test_what_was_judged_is_judged_again_when_something_comes_or_happens_t
     children_reader = scene.children_reader()
     await children_reader.expectation(soon())
     await scene.happened(ref, event)
-    assert await children_reader.moved() is None
+    assert await children_reader.renewed() is None
     expectation = await children_reader.expectation(soon())
     assert expectation.after == await scene.log.end(STREAM)
     assert children_reader.children == ([SUBNET] if ref == SUBNET else [])

@@ -1,7 +1,7 @@
-"""The body of a PUT: a whole resource, of which the caller's parts are taken.
+"""The body of a PUT: a whole resource, of which only the caller's parts are used.
 
-The good case is decoded by msgspec at full speed. When it refuses, the JSON Schema made from the
-same types goes to a JSON Schema library, which lists every broken rule of the body at once.
+A valid body is decoded by msgspec alone. When msgspec refuses, a JSON Schema library checks the
+body against the schema of the same types, and lists every broken rule at once.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,7 +26,7 @@ BROKEN_MAX = 100
 ITEMS_MAX = 1_001
 """One more than the longest list that any kind allows."""
 LISTED_MAX = 10_000
-"""Values in a body of which every broken rule is named; of a larger one, the first."""
+"""Values in a body. For a larger one only the first broken rule is listed."""
 MESSAGE_LENGTH_MAX = 300
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ _plain = msgspec.json.Decoder(Json).decode
 
 
 class PutBody(Wire, frozen=True):
-    """What a caller wishes: the parts of a resource that are the caller's to write."""
+    """The desired state: the parts of a resource that a caller may write."""
 
     spec: Json
     labels: Labels | UnsetType = UNSET
@@ -46,33 +46,33 @@ class PutBody(Wire, frozen=True):
 
 
 class BodyReader:
-    """Reads bodies for one region; `extensions` are the keys of extensions that it understands."""
+    """Reads bodies for one region; `extensions` are the keys of the extensions that it supports."""
 
     def __init__(self, *, region: str, extensions: Iterable[str] = ()) -> None:
         self._region, self._extensions = region, frozenset(extensions)
 
     def read(self, kind: Kind, sent: Any, broken: Sequence[BrokenRule] = ()) -> PutBody:
-        """The caller's parts of a body, the defaults that the schema states filled in; `broken` is
-        what is wrong with the request besides, and is said in the same breath.
+        """The caller's parts of a body, with the defaults of the schema; `broken` are rules that
+        the request breaks outside its body, and are refused together with those of the body.
 
         Raises:
-            Malformed: no object, or more parts than anybody may send.
-            Invalid: with a pointer for every rule that it breaks.
+            Malformed: not an object, or more parts than are allowed.
+            Invalid: with a pointer for every broken rule.
         """
         if not isinstance(sent, dict):
-            raise Malformed("the body is a JSON object: a resource with its spec")
-        _refuse_crowds(sent)
-        broken = [*broken, *self._foreign(kind, sent)]
-        mine = {key: value for key, value in sent.items() if key not in ("metadata", "status")}
-        if kind.rules.optional and mine.get("spec") is None:
-            mine["spec"] = {}
-        found = _converted(_body(kind.name), mine, broken)
-        spec = _plain(encode(found.spec))
+            raise Malformed("the body must be a JSON object: a resource with its spec")
+        _refuse_oversized(sent)
+        broken = [*broken, *self._unsupported(kind, sent)]
+        parts = {key: value for key, value in sent.items() if key not in ("metadata", "status")}
+        if kind.rules.optional and parts.get("spec") is None:
+            parts["spec"] = {}
+        body = _converted(_body(kind.name), parts, broken)
+        spec = _plain(encode(body.spec))
         refuse_broken(
             [
                 *broken,
                 *(
-                    BrokenRule(f"takes {_SPOKEN[name]}", f"/spec{pointer}")
+                    BrokenRule(f"takes {_FORMAT_NAMES[name]}", f"/spec{pointer}")
                     for place, name in _formats(kind.name)
                     for pointer, text in every(spec, place)
                     if not FORMATS[name](text)
@@ -81,38 +81,38 @@ class BodyReader:
         )
         return PutBody(
             spec=spec,
-            labels=found.labels,
-            annotations=found.annotations,
-            extensions=found.extensions,
+            labels=body.labels,
+            annotations=body.annotations,
+            extensions=body.extensions,
         )
 
-    def _foreign(self, kind: Kind, sent: Json) -> list[BrokenRule]:
-        """What another house would take: extensions we do not know, another region's resources."""
+    def _unsupported(self, kind: Kind, sent: Json) -> list[BrokenRule]:
+        """Unknown extensions, and resources of another region."""
         broken = []
         extensions = sent.get("extensions")
         if isinstance(extensions, dict):
             broken += [
-                BrokenRule(
-                    "is no extension that this provider knows", pointer_to(("extensions", key))
-                )
+                BrokenRule("is not an extension of this provider", pointer_to(("extensions", key)))
                 for key in extensions
                 if key not in self._extensions
             ]
         region = at(sent, "/metadata/region")
         if kind.provider.regional and region and region != self._region:
-            broken.append(BrokenRule(f"this is region {self._region}", "/metadata/region"))
+            broken.append(
+                BrokenRule(f"this API serves the region {self._region}", "/metadata/region")
+            )
         return broken
 
 
 def read_as(shape: type[T], sent: Any) -> T:
-    """A body that is no resource.
+    """A body that is not a resource.
 
     Raises:
-        Malformed: no object.
-        Invalid: with a pointer for every rule that it breaks.
+        Malformed: not an object.
+        Invalid: with a pointer for every broken rule.
     """
     if not isinstance(sent, dict):
-        raise Malformed("the body is a JSON object")
+        raise Malformed("the body must be a JSON object")
     return _converted(shape, sent)
 
 
@@ -121,12 +121,12 @@ def _converted(shape: type[T], sent: Json, broken: Sequence[BrokenRule] = ()) ->
         return msgspec.convert(sent, shape)
     except msgspec.ValidationError as error:
         refuse_broken([*broken, *_every_broken_rule(shape, sent, error)])
-        raise AssertionError("a broken rule refuses") from error
+        raise AssertionError("msgspec refused, and no rule is broken") from error
 
 
 @cache
 def _body(kind_name: str) -> Any:
-    """The type of a kind's whole body."""
+    """The type of the whole body of a kind."""
     return msgspec.defstruct(
         f"{KINDS[kind_name].title}Body",
         [
@@ -143,33 +143,33 @@ def _body(kind_name: str) -> Any:
 
 @cache
 def _formats(kind_name: str) -> tuple[tuple[str, str], ...]:
-    """(place below the spec, format) of every text that the schema asks more of than length."""
-    whole = msgspec.json.schema(KINDS[kind_name].spec)
+    """(place below the spec, format) of every text whose format the schema names."""
+    root = msgspec.json.schema(KINDS[kind_name].spec)
 
-    def found(schema: Json, place: str) -> Iterator[tuple[str, str]]:
+    def formats(schema: Json, place: str) -> Iterator[tuple[str, str]]:
         name = schema.get("$ref", "").rpartition("/")[2]
-        here = whole["$defs"][name] if name else schema
-        if here.get("format") in FORMATS:
-            yield place, here["format"]
-        for key, inner in here.get("properties", {}).items():
-            yield from found(inner, f"{place}/{key}")
-        if isinstance(here.get("items"), dict):
-            yield from found(here["items"], f"{place}/*")
+        resolved = root["$defs"][name] if name else schema
+        if resolved.get("format") in FORMATS:
+            yield place, resolved["format"]
+        for key, inner in resolved.get("properties", {}).items():
+            yield from formats(inner, f"{place}/{key}")
+        if isinstance(resolved.get("items"), dict):
+            yield from formats(resolved["items"], f"{place}/*")
 
-    return tuple(found(whole, ""))
+    return tuple(formats(root, ""))
 
 
-_SPOKEN = {
+_FORMAT_NAMES = {
     "ipv4-cidr": "an IPv4 range such as 10.0.0.0/16",
     "ipv6-cidr": "an IPv6 range such as fd00::/56",
     "cidr": "a range such as 10.0.0.0/16 or fd00::/56",
     "ip": "an IP address",
-    "ip-or-empty": "an IP address, or nothing",
+    "ip-or-empty": "an IP address, or empty",
     "ip-or-cidr": "an IP address, or a range such as 10.0.0.0/16",
 }
 
 
-def _refuse_crowds(sent: Json) -> None:
+def _refuse_oversized(sent: Json) -> None:
     broken = []
     for part in ("labels", "annotations", "extensions"):
         value = sent.get(part)
@@ -189,25 +189,24 @@ def _refuse_crowds(sent: Json) -> None:
 
 @lru_cache(maxsize=64)
 def _validator(shape: Any) -> Any:
-    """Imported only when somebody is refused: it costs memory that a quiet process need not
-    have."""
+    """The import waits for the first refusal: the library needs memory."""
     from jsonschema import Draft202012Validator, FormatChecker
 
     formats = FormatChecker(formats=())
-    for name, keeps in FORMATS.items():
-        formats.checks(name)(_of_text(keeps))
+    for name, is_valid in FORMATS.items():
+        formats.checks(name)(_of_text(is_valid))
     schema = msgspec.json.schema(shape)
     return Draft202012Validator(schema, format_checker=formats)
 
 
-def _of_text(keeps: Callable[[str], bool]) -> Callable[[object], bool]:
-    """That a value is text at all is another rule's to say."""
-    return lambda value: not isinstance(value, str) or keeps(value)
+def _of_text(is_valid: Callable[[str], bool]) -> Callable[[object], bool]:
+    """A value that is not text breaks another rule, not this one."""
+    return lambda value: not isinstance(value, str) or is_valid(value)
 
 
 def _every_broken_rule(shape: Any, sent: Json, error: msgspec.ValidationError) -> list[BrokenRule]:
-    broken = list(islice(_once(_listed(_errors(shape, sent))), BROKEN_MAX))
-    if not broken:  # the two readers disagree, so the one that refused has the word
+    broken = list(islice(_distinct(_listed(_errors(shape, sent))), BROKEN_MAX))
+    if not broken:  # the library accepts what msgspec refuses: msgspec's message is used
         message, _, path = str(error).partition(" - at `$")
         pointer = path.rstrip("`").replace("[", "/").replace("]", "").replace(".", "/")
         broken = [BrokenRule(message, pointer)]
@@ -215,16 +214,14 @@ def _every_broken_rule(shape: Any, sent: Json, error: msgspec.ValidationError) -
 
 
 def _errors(shape: Any, sent: Json) -> Iterable[Any]:
-    """What the library finds, one after the other. A list is cut where it breaks every limit: how
-    long it is, nobody shall wait for. What is very large all the same is not listed at all: its
-    first broken rule must do."""
+    """The errors that the library finds, lazily. Lists are cut, so that a very long one costs no
+    time. A body that is still very large is not listed at all: msgspec's first error is used."""
     cut, size = _cut(sent)
     return _validator(shape).iter_errors(cut) if size <= LISTED_MAX else ()
 
 
 def _cut(value: Any) -> tuple[Any, int]:
-    """The value with no list longer than any that is allowed by more than one, and how many values
-    are in it."""
+    """The value with every list cut to ITEMS_MAX, and the number of values in it."""
     if isinstance(value, dict):
         inner = {key: _cut(each) for key, each in value.items()}
         return {key: each for key, (each, _) in inner.items()}, 1 + sum(
@@ -236,16 +233,17 @@ def _cut(value: Any) -> tuple[Any, int]:
     return value, 1
 
 
-def _once(found: Iterable[BrokenRule]) -> Iterator[BrokenRule]:
+def _distinct(broken: Iterable[BrokenRule]) -> Iterator[BrokenRule]:
     seen = set[BrokenRule]()
-    for each in found:
+    for each in broken:
         if each not in seen:
             seen.add(each)
             yield each
 
 
 def _listed(errors: Iterable[Any]) -> Iterator[BrokenRule]:
-    """Each error where it lies; of alternatives, those of the one that comes nearest."""
+    """Each error with its pointer; for alternatives, the error of the alternative that matches
+    deepest."""
     for error in errors:
         path = list(error.absolute_path)
         if error.validator in ("anyOf", "oneOf") and error.context:
@@ -257,17 +255,16 @@ def _listed(errors: Iterable[Any]) -> Iterator[BrokenRule]:
         elif error.validator == "additionalProperties" and isinstance(error.validator_value, bool):
             known = error.schema.get("properties", {})
             unknown = [key for key in error.instance if key not in known]
-            yield from (
-                BrokenRule("is not known here", pointer_to([*path, key])) for key in unknown
-            )
+            yield from (BrokenRule("is unknown", pointer_to([*path, key])) for key in unknown)
         else:
-            yield BrokenRule(_worded(error), pointer_to(path))
+            yield BrokenRule(_message(error), pointer_to(path))
 
 
-def _worded(error: Any) -> str:
-    """The library repeats the value that was sent, which may be long, or secret."""
+def _message(error: Any) -> str:
+    """A message without the value that was sent, which may be long, or secret; the library's own
+    messages repeat it."""
     rule, limit = error.validator, error.validator_value
-    words = {
+    messages = {
         "minLength": f"takes at least {limit} characters",
         "maxLength": f"takes at most {limit} characters",
         "minItems": f"takes at least {limit} items",
@@ -277,7 +274,7 @@ def _worded(error: Any) -> str:
         "type": f"takes a value of type {limit}",
         "enum": f"takes one of {limit}",
         "const": f"takes {limit}",
-        "pattern": f"takes text of the form {limit}",
-        "format": f"takes {_SPOKEN.get(str(limit), limit)}",
+        "pattern": f"takes text that matches {limit}",
+        "format": f"takes {_FORMAT_NAMES.get(str(limit), limit)}",
     }
-    return str(words.get(rule, f"breaks the rule {rule} {limit}"))[:MESSAGE_LENGTH_MAX]
+    return str(messages.get(rule, f"breaks the rule {rule} {limit}"))[:MESSAGE_LENGTH_MAX]

@@ -1,0 +1,40 @@
+"""Application service of access reviews: whether a caller may do something, which assignment allows
+it, or why none does; and which callers may. A review records nothing.
+"""
+
+from secaplane.edge.guard import Guard
+from secaplane.edge.requests.context import RequestContext
+from secaplane.kinds import KINDS
+from secaplane.model.errors import Invalid
+from secaplane.policy.grants.explain import answer
+from secaplane.policy.grants.review import AccessReview, AccessReviewSpec, Place, place
+from secaplane.policy.grants.rules import STANDARD
+from secaplane.policy.tokens.caller import Caller
+
+ASSIGNMENT = KINDS["role-assignment"]
+
+
+async def review(
+    guard: Guard, context: RequestContext, caller: Caller, tenant: str, spec: AccessReviewSpec
+) -> AccessReview:
+    """Review an access in a tenant. A caller that may list the tenant's role assignments may ask
+    about every caller; a caller that one of them names may ask about itself.
+
+    Raises:
+        Refusal.
+    """
+    about_itself = spec.caller == caller.sub
+    if not (about_itself and guard.policy.index.names(caller.sub, tenant)):
+        guard.authorize(context, caller, "list", ASSIGNMENT, {"tenant": tenant})
+    reviewed = place(spec)
+    _refuse_outside(reviewed, tenant)
+    return AccessReview(spec=spec, status=await answer(guard.policy, spec, reviewed, tenant))
+
+
+def _refuse_outside(reviewed: Place, tenant: str) -> None:
+    """Resources outside any tenant concern only operators, unless the standard shows them to every
+    caller."""
+    shown_to_all = not reviewed.tenant and reviewed.kind.provider.name.startswith(STANDARD)
+    inside = "tenant" in reviewed.kind.scope and reviewed.tenant == tenant
+    if not (inside or shown_to_all):
+        raise Invalid(f"is not contained in the tenant {tenant}", pointer="/spec/path")

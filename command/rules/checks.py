@@ -1,0 +1,158 @@
+"""Checks that refuse a command, one rule each. Pure. `decide` fixes their order."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from msgspec import UNSET
+
+from secaplane.command.rules.commands import ReportStatus
+from secaplane.command.rules.context import DecisionContext
+from secaplane.command.rules.references import broken_references, broken_zones
+from secaplane.kinds import KINDS
+from secaplane.model.errors import (
+    BrokenRule,
+    Conflict,
+    Forbidden,
+    NotFound,
+    PreconditionFailed,
+)
+from secaplane.model.kind import Kind
+from secaplane.model.pointer import at
+from secaplane.model.power import ACTIONS
+from secaplane.model.shape import Json, Ref, Resource, State
+
+BLOCKERS_MAX = 10
+"""Blockers that one refusal names."""
+
+
+def broken_rules(context: DecisionContext, old: Json | None, new: Json) -> list[BrokenRule]:
+    """Every rule that a spec breaks. References are checked only where all parents live: without
+    them the resource has no place, and no neighbour to refer to."""
+    kind = context.kind
+    broken = [*_changed_fixed_fields(kind, old, new)]
+    if kind.rules.check:
+        broken += kind.rules.check(old, new, context.parents_by_kind)
+    if not any(parent is None or parent.terminating for parent in context.parents.values()):
+        broken += broken_zones(context, old, new)
+        broken += broken_references(context, old, new)
+    return broken
+
+
+def _changed_fixed_fields(kind: Kind, old: Json | None, new: Json) -> Iterator[BrokenRule]:
+    for pointer in kind.rules.immutable if old is not None else ():
+        if at(old, pointer) != at(new, pointer):
+            yield BrokenRule(
+                "cannot change after creation: delete the resource and create it again",
+                f"/spec{pointer}",
+            )
+    for pointer in kind.rules.set_once if old is not None else ():
+        before, after = at(old, pointer), at(new, pointer)
+        if None not in (before, after) and before != after:
+            yield BrokenRule(
+                "can be set only once: delete the resource and create it again", f"/spec{pointer}"
+            )
+
+
+def existing(context: DecisionContext) -> Resource:
+    """The living resource.
+
+    Raises:
+        NotFound: there is none.
+    """
+    if context.resource is None:
+        raise NotFound(f"{context.ref.kind} {context.ref.name} not found: create it with PUT")
+    return context.resource
+
+
+def refuse_without_parents(context: DecisionContext) -> None:
+    """A missing parent is 404. A parent that is being deleted accepts no new children; an existing
+    child can still change, unless it is deleted with the parent."""
+    for ref, parent in context.parents.items():
+        if parent is None:
+            raise NotFound(f"{ref.kind} {ref.name} not found: create it first")
+        cascades = (ref.kind, context.kind.name) in context.site.cascades
+        if parent.terminating and (context.resource is None or cascades):
+            raise Conflict(f"{ref.kind} {ref.name} is being deleted: it accepts no resources")
+
+
+def refuse_other_version(resource: Resource | None, expected: int | None) -> None:
+    """The caller's own optimistic concurrency: the version that the caller read last (0: none)."""
+    version = resource.version if resource else 0
+    if expected is None or expected == version:
+        return
+    if resource is None:
+        detail = f"the resource does not exist, so it has no version {expected}"
+    elif expected == 0:
+        detail = f"name already in use by a resource at version {version}"
+    else:
+        detail = f"the resource is at version {version}, not {expected}"
+    raise PreconditionFailed(f"{detail}; read it again", parameter="if-unmodified-since")
+
+
+def refuse_reserved_name(context: DecisionContext) -> None:
+    reserved = context.kind.exposure.reserved_prefix
+    if reserved and context.ref.name.startswith(reserved):
+        raise Conflict(f"names that begin with {reserved} are reserved: choose another name")
+
+
+def refuse_terminating(resource: Resource) -> None:
+    if resource.deleted_at:
+        raise Conflict("the resource is being deleted: wait until it is gone, then create it again")
+
+
+def refuse_wrong_power(resource: Resource, action: str) -> None:
+    needed, desired = ACTIONS[action].needs, resource.power.desired
+    if desired != needed:
+        raise Conflict(f"{action} needs the desired power state {needed}; it is {desired}")
+
+
+def refuse_escalation(context: DecisionContext) -> None:
+    """Checked after everything else: the refusal shows a caller that all else was right."""
+    excess = context.rights.excess
+    if excess:
+        raise Forbidden(f"you can only grant permissions that you hold; you do not hold {excess}")
+
+
+def refuse_blocked(context: DecisionContext) -> None:
+    """A resource stays while it contains others that are not deleted with it, or is in use."""
+    if children := _remaining_children(context):
+        raise _blocked(context, children, "the resource still contains {}: delete them first")
+    if context.referrers:
+        advice = "the resource is in use by {}: delete or change the referrers first"
+        raise _blocked(context, context.referrers, advice)
+
+
+def blockers(context: DecisionContext) -> Sequence[Ref]:
+    """The resources that a refusal by `refuse_blocked` is about."""
+    return _remaining_children(context) or context.referrers
+
+
+def _remaining_children(context: DecisionContext) -> list[Ref]:
+    cascades = context.site.cascades
+    return [ref for ref in context.children if (context.kind.name, ref.kind) not in cascades]
+
+
+def _blocked(context: DecisionContext, blocking: Sequence[Ref], detail: str) -> Conflict:
+    """A refusal that names only resources that the caller may get, and counts all."""
+    count = len(blocking)
+    named = islice(filter(context.rights.may_get, blocking), BLOCKERS_MAX)
+    return Conflict(
+        detail.format("one resource" if count == 1 else f"{count} resources"),
+        meta={"blockers": [KINDS[ref.kind].urn(ref) for ref in named], "count": count},
+    )
+
+
+def changes_status(resource: Resource, command: ReportStatus) -> bool:
+    """Whether a report says anything that is not recorded yet."""
+    if command.status != resource.observed:
+        return True
+    if command.observed_position < resource.last_intent:
+        return False
+    newest = resource.conditions[0]
+    text = (command.reason or UNSET, command.message or UNSET)
+    new_text = text not in ((UNSET, UNSET), (newest.reason, newest.message))
+    return (
+        resource.observed_position < resource.last_intent
+        or command.state is not resource.state
+        or (command.state is not State.ACTIVE and new_text)
+    )

@@ -1,0 +1,80 @@
+"""The input of a decision: everything that a rule may read, as data. Pure; `command.gather` fetches
+it before the rule runs."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from secaplane.command.rules.quotas import QuotaUsage
+from secaplane.model.kind import Kind
+from secaplane.model.position import BEGINNING, Position
+from secaplane.model.shape import Ref, Resource
+
+
+class CallerRights(msgspec.Struct, frozen=True, kw_only=True):
+    """The caller's rights that one decision needs. The defaults are the control plane's own."""
+
+    readable: frozenset[Ref] | None = None
+    """The resources that the caller may get, of those whose visibility the decision depends on;
+    None: all of them."""
+    excess: str = ""
+    """A permission that the PUT grants and the caller does not hold; empty where there is none."""
+
+    def may_get(self, ref: Ref) -> bool:
+        return self.readable is None or ref in self.readable
+
+
+UNRESTRICTED = CallerRights()
+
+
+class SiteRules(msgspec.Struct, frozen=True, kw_only=True):
+    """The choices of this site where the contract leaves a choice."""
+
+    region: str = ""
+    deferred: frozenset[str] = frozenset()
+    """The settings (`Link.deferrable_as`) of the links that are deferred at this site."""
+    cascades: frozenset[tuple[str, str]] = frozenset()
+    """(kind of a parent, kind of a child): deleting the parent deletes the child."""
+
+
+class DecisionContext(msgspec.Struct, frozen=True):
+    """One resource and the related resources that its rules need, at one moment of the log."""
+
+    ref: Ref
+    kind: Kind
+    latest: Resource | None
+    """The resource as last recorded, deleted or not."""
+    parents: Mapping[Ref, Resource | None] = {}
+    """The resources that must exist for it; None where one does not."""
+    targets: Mapping[Ref, Resource | None] = {}
+    """The resources that its references may mean, by their address in the log; None (or missing)
+    where one does not exist, or the caller may not get it."""
+    zones: Sequence[str] | None = None
+    """The zones of the region; None where they are not known yet."""
+    children: Sequence[Ref] = ()
+    """The resources contained in it, for a command that ends it."""
+    referrers: Sequence[Ref] = ()
+    """The resources that block the deletion of it, or of a child that is deleted with it."""
+    quota: QuotaUsage | None = None
+    """None where the tenant has no quota of this kind."""
+    site: SiteRules = SiteRules()
+    rights: CallerRights = UNRESTRICTED
+
+    @property
+    def resource(self) -> Resource | None:
+        """The living resource. A deleted one counts as absent, but its name goes on counting
+        versions."""
+        return living(self.latest)
+
+    @property
+    def position(self) -> Position:
+        """The expected last position of the resource, for optimistic concurrency."""
+        return self.latest.position if self.latest else BEGINNING
+
+    @property
+    def parents_by_kind(self) -> dict[str, Resource]:
+        return {ref.kind: parent for ref, parent in self.parents.items() if parent is not None}
+
+
+def living(resource: Resource | None) -> Resource | None:
+    return None if resource is None or resource.gone else resource

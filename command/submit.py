@@ -1,0 +1,225 @@
+"""Application service of the write side: one write from its parsed request to its positions.
+
+A write is authorized, read into a command, and handled; the companion of a new resource is made;
+a changed policy is in force in this process; and the read model has a bounded time to catch up, so
+that the caller reads its own write. HTTP routes call `put`, `delete` and `act`; operators'
+commands, which need no token, call `submit`.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import msgspec
+
+from secaplane.command.attempt import Recorded
+from secaplane.command.body import BodyReader
+from secaplane.command.companions import ensure_companion
+from secaplane.command.dependencies import CommandDependencies
+from secaplane.command.gather.rights import CallerPolicy
+from secaplane.command.handle import CommandResult, handle
+from secaplane.command.rules.commands import Act, Command, Delete, Put
+from secaplane.edge.guard import Guard
+from secaplane.edge.requests.context import RequestContext, new_id
+from secaplane.edge.requests.origin import Origin, origin
+from secaplane.edge.requests.paths import broken_names
+from secaplane.kinds import refs_within
+from secaplane.model.events import Actor, Created
+from secaplane.model.kind import Kind
+from secaplane.model.position import Position, newest
+from secaplane.model.shape import Json, Ref
+from secaplane.policy.grants.policy import KINDS_OF_POLICY, Policy
+from secaplane.policy.tokens.caller import Caller
+from secaplane.policy.watch import WATCHED_KINDS
+from secaplane.sealing.sealer import Sealer
+
+
+@dataclass(frozen=True)
+class SubmitDependencies:
+    commands: CommandDependencies
+    guard: Guard
+    sealer: Sealer
+    bodies: BodyReader
+    region: str
+    base_url: str
+    projected: Callable[[Sequence[Position]], Awaitable[object]]
+    """Wait, for a bounded time, until the read model has reached the positions."""
+    policy_changed: Callable[[], Awaitable[None]]
+    """Bring the policy of this process up to date with the log."""
+
+
+class WriteRequest(NamedTuple):
+    """The parts of a write request that all methods share."""
+
+    context: RequestContext
+    kind: Kind
+    ids: Mapping[str, str]
+    """The parameters of the path, `name` among them."""
+    expected: int | None
+    """The version in `if-unmodified-since`."""
+
+    @property
+    def name(self) -> str:
+        return self.ids["name"]
+
+    @property
+    def ref(self) -> Ref:
+        return self.kind.ref(self.ids, self.name)
+
+
+class Submitted(NamedTuple):
+    result: CommandResult
+    companion: Position | None = None
+    """The position of the companion, where one was made."""
+
+    @property
+    def positions(self) -> tuple[Position, ...]:
+        """The positions that a reader of this write must have reached, one for each stream."""
+        return newest(each for each in (self.result.position, self.companion) if each is not None)
+
+
+async def put(
+    dependencies: SubmitDependencies, request: WriteRequest, caller: Caller, sent: Any
+) -> tuple[Recorded, tuple[Position, ...]]:
+    """Create or update a resource from the body that was sent.
+
+    Raises:
+        Refusal.
+    """
+    context, kind, ids, name = request.context, request.kind, request.ids, request.name
+    allowed = dependencies.guard.authorize(context, caller, "put", kind, ids, name)
+    body = dependencies.bodies.read(kind, sent, broken_names(kind, ids, name))
+    ref = request.ref
+    command = Put(
+        spec=dependencies.sealer.seal(kind, ref, body.spec),
+        labels=body.labels,
+        annotations=body.annotations,
+        extensions=body.extensions,
+        expected=request.expected,
+    )
+    result, positions = await _write(
+        dependencies, context, ref, command, caller, allowed, _required(kind, ids)
+    )
+    assert isinstance(result, Recorded), "a PUT that is accepted records an event"
+    return result, positions
+
+
+async def delete(dependencies: SubmitDependencies, request: WriteRequest) -> tuple[Position, ...]:
+    """Request the deletion of a resource.
+
+    Raises:
+        Refusal.
+    """
+    return await _write_admitted(dependencies, request, "delete", Delete(expected=request.expected))
+
+
+async def act(
+    dependencies: SubmitDependencies, request: WriteRequest, action: str
+) -> tuple[Position, ...]:
+    """Request an action of a resource, such as `start`.
+
+    Raises:
+        Refusal.
+    """
+    command = Act(action=action, expected=request.expected)
+    return await _write_admitted(dependencies, request, f"post.{action}", command)
+
+
+async def submit(
+    commands: CommandDependencies,
+    ref: Ref,
+    command: Command,
+    *,
+    actor: Actor,
+    request: str,
+    policy: CallerPolicy | None = None,
+    required: Sequence[Ref] = (),
+) -> Submitted:
+    """Handle a command, and make the companion of the resource if it created one.
+
+    Raises:
+        Refusal: as `handle`.
+        LogUnavailable: the resource is recorded, its companion may not be.
+    """
+    result = await handle(
+        commands, ref, command, actor=actor, request=request, policy=policy, required=required
+    )
+    if not isinstance(result.event, Created) or result.resource is None:
+        return Submitted(result)
+    companion = await ensure_companion(
+        commands, result.resource, creator=actor.sub, request=request
+    )
+    return Submitted(result, companion)
+
+
+def may_read(dependencies: SubmitDependencies, caller: Caller, ref: Ref) -> bool:
+    """Whether the answer to a write may show what only a GET may show."""
+    return dependencies.guard.policy.allows(caller, "get", ref)
+
+
+async def _write_admitted(
+    dependencies: SubmitDependencies, request: WriteRequest, verb: str, command: Command
+) -> tuple[Position, ...]:
+    context, kind, ids = request.context, request.kind, request.ids
+    caller, allowed = await dependencies.guard.admit(context, verb, kind, ids, request.name)
+    _, positions = await _write(dependencies, context, request.ref, command, caller, allowed)
+    return positions
+
+
+async def _write(
+    dependencies: SubmitDependencies,
+    context: RequestContext,
+    ref: Ref,
+    command: Command,
+    caller: Caller,
+    allowed: Actor,
+    required: Sequence[Ref] = (),
+) -> tuple[CommandResult, tuple[Position, ...]]:
+    """Submit the caller's command, and wait until its effects are visible."""
+    if ref.kind in KINDS_OF_POLICY:
+        await dependencies.policy_changed()  # escalation is checked against the latest policy
+    submitted = await submit(
+        dependencies.commands,
+        ref,
+        command,
+        actor=_author(allowed, caller, origin(context, dependencies.guard.proxies)),
+        request=f"{context.request_id}.{new_id()[:16]}",
+        policy=PolicyOfCaller(dependencies.guard.policy, caller),
+        required=required,
+    )
+    result, companion = submitted
+    if companion is not None or (ref.kind in WATCHED_KINDS and result.event is not None):
+        await dependencies.policy_changed()
+    positions = submitted.positions
+    await dependencies.projected(positions)
+    return result, positions
+
+
+def _author(allowed: Actor, caller: Caller, origin: Origin) -> Actor:
+    """The actor that the policy cached for all requests of a caller, with what this request adds:
+    the token's id and the origin."""
+    return msgspec.structs.replace(allowed, token=caller.token, **origin._asdict())
+
+
+class PolicyOfCaller(NamedTuple):
+    """A `CallerPolicy`: the policy, asked about one caller."""
+
+    policy: Policy
+    caller: Caller
+
+    def may_get(self, ref: Ref) -> bool:
+        return self.policy.allows(self.caller, "get", ref)
+
+    def excess(self, ref: Ref, old: Json | None, new: Json) -> str:
+        """Only roles and role assignments grant anything."""
+        if ref.kind not in KINDS_OF_POLICY:
+            return ""
+        return self.policy.excess(self.caller, ref, old, new)
+
+
+def _required(kind: Kind, ids: Mapping[str, str]) -> list[Ref]:
+    """Resources that the path of a former version of the standard names, though they do not contain
+    the resource."""
+    named = {each for each in ids if each != "name"}.difference(kind.scope)
+    collections = kind.exposure.former_collections if named else ()
+    return [ref for each in collections for ref in refs_within(each, ids) if ref.kind in named]
