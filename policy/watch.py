@@ -99,6 +99,11 @@ class PolicyWatch:
                     resources = [each for each in valid if each.ref.kind in kinds]
                     subscriber.update(resources, checkpoint)
                 await asyncio.sleep(0)
+        end = await self._log.end(self._stream)
+        if end < checkpoint:
+            raise LogUnavailable(
+                f"an outdated answer: the log ends at {end}, the rows {checkpoint}"
+            )
         self._passed_on = dict.fromkeys(WATCHED_KINDS, checkpoint)
         await self.refresh()
 
