@@ -155,7 +155,7 @@ def _p99(values: Iterable[float]) -> float:
 
 
 def _disagreements() -> int:
-    """Decision, explanation and one plain enforcer over the whole policy, each question once."""
+    """Decision, explanation and one plain enforcer over the whole policy, each request once."""
     luck = random.Random(0)
     return sum(_of_one_policy(luck) for _ in range(POLICIES))
 
@@ -165,7 +165,7 @@ def _of_one_policy(luck: random.Random) -> int:
     known, plain = plain_policy.policy(resources), plain_policy.Plain(resources)
     found = 0
     for _ in range(QUESTIONS):
-        asked = plain_policy.random_question(luck)
+        asked = plain_policy.random_request(luck)
         try:
             known.authorize(*asked)
             allowed = True

@@ -132,7 +132,7 @@ def test_anything_in_the_form_of_a_jwt_is_removed(text: str) -> None:
 
 @given(st.text(alphabet=st.characters(), max_size=5000))
 def test_every_text_is_bounded_and_can_be_encoded(text: str) -> None:
-    """Half characters too, which a path may hold."""
+    """Also lone surrogates, which a path may hold."""
     made = entry(
         "forbidden",
         time=of().time,

@@ -25,7 +25,7 @@ WHEN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Stream:
-    """A stream as a list."""
+    """A scripted audit stream."""
 
     def __init__(self, remark: str = "") -> None:
         self.stored: dict[str, Entry] = {}

@@ -1,4 +1,4 @@
-"""Addresses in the log. They are fixed for ever, so the examples here may never change."""
+"""Subjects of the log. The format is fixed: the examples here may never change."""
 
 import itertools
 
@@ -32,25 +32,25 @@ NAMES = ["one", "a.b", "a..b", "UPPER", "*", ">", "a b", "é", "😀", "=2E", "a
         ),
     ],
 )
-def test_an_address_is_written_as_it_always_was(place: Ref, written: str) -> None:
+def test_the_subject_of_a_ref_never_changes(place: Ref, written: str) -> None:
     assert subject(place, REGION) == written
     assert ref(written) == place
 
 
-def test_a_region_with_dots_is_one_step() -> None:
+def test_a_region_with_dots_is_one_token() -> None:
     assert subject(WEB, "eu.west_1").startswith("seca.eu=2Ewest=5F1.82.")
     assert ref(subject(WEB, "eu.west_1")) == WEB
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_name_comes_back_and_needs_no_wildcard(name: str) -> None:
+def test_every_name_can_be_read_back_and_holds_no_wildcard(name: str) -> None:
     place = KINDS["instance"].ref(IDS, name)
     written = subject(place, REGION)
     assert ref(written) == place
     assert not set(written) - set(LETTERS)
 
 
-def test_no_two_names_share_an_address() -> None:
+def test_no_two_names_share_a_subject() -> None:
     written = {subject(KINDS["instance"].ref(IDS, name), REGION) for name in NAMES}
     assert len(written) == len(NAMES)
 
@@ -58,7 +58,7 @@ def test_no_two_names_share_an_address() -> None:
 @pytest.mark.parametrize(
     "written", ["", "x", "seca", "seca.eu-1.00", "other.eu-1.00.regions.x.region"]
 )
-def test_what_is_no_address_is_refused(written: str) -> None:
+def test_an_invalid_subject_is_refused(written: str) -> None:
     with pytest.raises(ValueError, match=r"\S"):
         ref(written)
 
@@ -76,20 +76,20 @@ def matches(written: str, pattern: str) -> bool:
     )
 
 
-def test_what_lies_in_a_resource_lies_under_its_prefix_itself_included() -> None:
+def test_a_resource_and_its_contents_share_its_prefix() -> None:
     around = prefix(WEB, REGION)
     assert around == "seca.eu-1.82.tenants.acme.workspaces.web.>"
     inside = {place for place in EVERYWHERE if matches(subject(place, REGION), around)}
     assert inside == {WEB, ONE, TWO, DISK}
 
 
-def test_a_resource_without_children_has_only_itself_under_its_prefix() -> None:
+def test_the_prefix_of_a_resource_without_children_matches_only_itself() -> None:
     around = prefix(ONE, REGION)
     assert [place for place in EVERYWHERE if matches(subject(place, REGION), around)] == [ONE]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_resource_of_a_kind_is_found_and_no_other(kind: str) -> None:
+def test_the_filter_of_a_kind_matches_its_resources_and_no_others(kind: str) -> None:
     ids = [IDS, IDS | {"tenant": "other", "workspace": "a.b"}]
     places = {
         subject(each.ref(some, name), REGION): each.name
@@ -101,7 +101,7 @@ def test_every_resource_of_a_kind_is_found_and_no_other(kind: str) -> None:
     assert len(found) == list(places.values()).count(kind)
 
 
-def test_a_filter_for_a_kind_is_written_as_it_always_was() -> None:
+def test_the_filter_of_a_kind_never_changes() -> None:
     assert every("role", REGION) == "seca.global.*.tenants.*.roles.*.role"
     assert every("instance", REGION) == "seca.eu-1.*.tenants.*.workspaces.*.instances.*.instance"
     assert every("region", REGION) == "seca.global.*.regions.*.region"
@@ -114,7 +114,7 @@ def test_a_filter_for_a_kind_is_written_as_it_always_was() -> None:
     ("tenant", "stays"),
     [("", "00"), ("acme", "82"), ("seca", "3a"), ("other", "d9"), ("demo", "2a"), ("a.b", "2e")],
 )
-def test_a_tenant_stays_in_its_slot(tenant: str, stays: str) -> None:
+def test_the_slot_of_a_tenant_never_changes(tenant: str, stays: str) -> None:
     assert slot(tenant) == stays
 
 

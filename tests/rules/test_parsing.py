@@ -1,4 +1,4 @@
-"""What the door reads, and what it refuses to read."""
+"""Parsing of bodies and headers: accepted and refused ones."""
 
 import json
 
@@ -27,7 +27,7 @@ def nested(depth: int, opening: str = "[", closing: str = "]") -> bytes:
     return (opening * depth + "1" + closing * depth).encode()
 
 
-# --- what is harmless comes back equal, however odd it looks
+# --- valid bodies
 
 
 @pytest.mark.parametrize(
@@ -52,12 +52,12 @@ def nested(depth: int, opening: str = "[", closing: str = "]") -> bytes:
         "1.7976931348623157e308",
     ],
 )
-def test_a_harmless_body_is_read_as_it_is(text: str) -> None:
+def test_a_valid_body_is_parsed_unchanged(text: str) -> None:
     read = parsing.body(text.encode())
     assert read == json.loads(text)
 
 
-def test_a_number_without_a_fraction_is_an_integer_however_it_is_spelt() -> None:
+def test_a_number_without_a_fraction_is_an_integer() -> None:
     read = parsing.body(b"[10.0, 1e3, -2.50e1, 0.5, 1e300]")
     assert [type(each) for each in read] == [int, int, int, float, float]
     assert read == [10, 1000, -25, 0.5, 1e300]
@@ -72,13 +72,13 @@ def test_nesting_has_a_limit() -> None:
     assert pointers(nested(NESTING_MAX + 1)) == ["/0" * NESTING_MAX]
 
 
-def test_nesting_that_no_parser_would_follow_is_refused_all_the_same() -> None:
+def test_nesting_beyond_the_parsers_limit_is_refused() -> None:
     for opening in ("[", '{"a":', '[{"a":'):
         refused((opening * 100_000).encode())
         refused(nested(100_000, opening))
 
 
-# --- what two readers might understand differently
+# --- ambiguous or invalid bodies
 
 
 @pytest.mark.parametrize(
@@ -107,9 +107,7 @@ def test_nesting_that_no_parser_would_follow_is_refused_all_the_same() -> None:
         (b'"\\u0000"', [""]),
     ],
 )
-def test_what_readers_understand_differently_is_refused_everywhere_it_stands(
-    body: bytes, broken: list[str]
-) -> None:
+def test_ambiguous_json_is_refused_with_every_place(body: bytes, broken: list[str]) -> None:
     assert pointers(body) == broken
 
 
@@ -145,11 +143,11 @@ def test_what_readers_understand_differently_is_refused_everywhere_it_stands(
         '{"a": "é"}'.encode("latin-1"),
     ],
 )
-def test_what_is_no_json_in_utf_8_is_refused(body: bytes) -> None:
+def test_a_body_that_is_not_json_in_utf_8_is_refused(body: bytes) -> None:
     assert refused(body).sources == ()
 
 
-def test_a_refusal_does_not_repeat_what_was_sent() -> None:
+def test_a_refusal_does_not_repeat_the_body() -> None:
     assert "hunter2" not in refused(b'{"password": "hunter2", "password": "hunter2"}').detail
     assert "hunter2" not in refused(b'{"password": "hunter2"').detail
 
@@ -177,14 +175,14 @@ def test_a_refusal_does_not_repeat_what_was_sent() -> None:
         ("application/json;q=0, */*; deleted=only", True),
     ],
 )
-def test_accept_says_which_of_a_list_are_asked_for(header: str | None, asked: bool | None) -> None:
+def test_accept_selects_living_or_deleted_resources(header: str | None, asked: bool | None) -> None:
     assert parsing.deleted(header) is asked
 
 
 @pytest.mark.parametrize(
     "header", ["text/html", "application/xml, text/*", "application/json;q=0", "json", ";"]
 )
-def test_who_takes_no_json_gets_nothing(header: str) -> None:
+def test_a_client_that_does_not_accept_json_is_refused(header: str) -> None:
     with pytest.raises(NotAcceptable):
         parsing.deleted(header)
 
@@ -200,7 +198,7 @@ def test_who_takes_no_json_gets_nothing(header: str) -> None:
         "application/json; odd=parameter",
     ],
 )
-def test_json_in_utf_8_is_read(header: str) -> None:
+def test_json_in_utf_8_is_accepted(header: str) -> None:
     parsing.media_type(header)
 
 
@@ -219,7 +217,7 @@ def test_json_in_utf_8_is_read(header: str) -> None:
         "application/x-www-form-urlencoded",
     ],
 )
-def test_nothing_else_is_read(header: str | None) -> None:
+def test_other_media_types_are_refused(header: str | None) -> None:
     with pytest.raises(UnsupportedMediaType):
         parsing.media_type(header)
 
@@ -239,7 +237,7 @@ def test_if_unmodified_since_takes_a_version(header: str | None, version: int | 
         "Wed, 21 Oct 2026 07:28:00 GMT",
     ],
 )
-def test_if_unmodified_since_takes_nothing_else(header: str) -> None:
+def test_other_values_of_if_unmodified_since_are_refused(header: str) -> None:
     with pytest.raises(Malformed) as raised:
         parsing.expected(header)
     assert [source.parameter for source in raised.value.sources] == ["if-unmodified-since"]

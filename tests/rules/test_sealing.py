@@ -1,4 +1,4 @@
-"""Secrets: sealed before they reach the log, opened nowhere but where they stand."""
+"""Secrets are sealed before they reach the log, and opened only for the field they belong to."""
 
 import base64
 from itertools import count
@@ -31,7 +31,7 @@ def sealer(keyring: Keyring = OLD) -> Sealer:
     return Sealer(keyring, random=lambda size: next(numbers).to_bytes(size, "big"))
 
 
-def test_what_was_sealed_opens_again() -> None:
+def test_a_sealed_secret_can_be_opened() -> None:
     sealed = sealer().seal(INSTANCE, ONE, SPEC)
     assert sealer().open(INSTANCE, ONE, sealed) == SPEC
 
@@ -42,7 +42,7 @@ def test_any_text_can_be_a_secret(text: str) -> None:
     assert sealer().open(INSTANCE, ONE, sealer().seal(INSTANCE, ONE, spec)) == spec
 
 
-def test_nothing_of_a_secret_stands_in_clear_and_nothing_else_is_sealed() -> None:
+def test_only_secret_fields_are_sealed_and_hold_no_clear_text() -> None:
     sealed = sealer().seal(INSTANCE, ONE, SPEC)
     assert sealed["userData"].startswith("sealed:k1:")
     assert "hunter2" not in msgspec.json.encode(sealed).decode()
@@ -50,13 +50,13 @@ def test_nothing_of_a_secret_stands_in_clear_and_nothing_else_is_sealed() -> Non
     assert sealed | {"userData": SECRET} == SPEC
 
 
-def test_a_spec_without_the_secret_and_a_kind_without_secrets_stay_as_they_are() -> None:
+def test_specs_without_secrets_are_unchanged() -> None:
     bare = {"zone": "a"}
     assert sealer().seal(INSTANCE, ONE, bare) is bare
     assert sealer().seal(KINDS["workspace"], ONE, SPEC) is SPEC
 
 
-def test_what_is_no_text_is_no_secret() -> None:
+def test_only_texts_are_sealed() -> None:
     assert sealer().seal(INSTANCE, ONE, {"userData": 7}) == {"userData": 7}
 
 
@@ -71,7 +71,7 @@ def test_the_same_text_has_the_same_digest_and_another_cipher() -> None:
     assert first[2] != other[2]
 
 
-def test_a_digest_tells_nothing_across_tenants() -> None:
+def test_digests_of_two_tenants_differ() -> None:
     elsewhere = INSTANCE.ref(IDS | {"tenant": "other"}, "one")
     here, there = (sealer().seal(INSTANCE, ref, SPEC)["userData"] for ref in (ONE, elsewhere))
     assert here.split(":")[2] != there.split(":")[2]
@@ -100,21 +100,21 @@ def test_an_old_key_still_opens_and_the_current_one_seals() -> None:
         sealer(OLD).open(INSTANCE, ONE, after)
 
 
-def test_another_key_of_the_same_name_opens_nothing() -> None:
+def test_another_key_with_the_same_id_opens_nothing() -> None:
     sealed = sealer(OLD).seal(INSTANCE, ONE, SPEC)
     with pytest.raises(UnsealFailed):
         sealer(Keyring("k1", {"k1": key("z")})).open(INSTANCE, ONE, sealed)
 
 
 @pytest.mark.parametrize(
-    "spoilt", ["", "in clear", "sealed:", "sealed:k1:d:!!", "sealed:k1:d:AAAA"]
+    "sealed", ["", "in clear", "sealed:", "sealed:k1:d:!!", "sealed:k1:d:AAAA"]
 )
-def test_what_was_never_sealed_does_not_open(spoilt: str) -> None:
+def test_an_invalid_sealed_string_does_not_open(sealed: str) -> None:
     with pytest.raises(UnsealFailed):
-        sealer().open(INSTANCE, ONE, {"userData": spoilt})
+        sealer().open(INSTANCE, ONE, {"userData": sealed})
 
 
-def test_a_changed_bit_is_noticed() -> None:
+def test_a_changed_bit_makes_opening_fail() -> None:
     head, _, data = sealer().seal(INSTANCE, ONE, SPEC)["userData"].rpartition(":")
     cipher = bytearray(base64.b64decode(data))
     cipher[-1] ^= 1
@@ -131,7 +131,7 @@ def written(path: Path, keyring: object) -> Path:
     return path
 
 
-def test_a_fresh_keyring_is_read_as_it_was_written(tmp_path: Path) -> None:
+def test_a_generated_keyring_is_read_as_it_was_written(tmp_path: Path) -> None:
     fresh = Keyring.generate()
     assert Keyring.read(written(tmp_path / "keyring.json", fresh)) == fresh
 
@@ -146,6 +146,6 @@ def test_a_fresh_keyring_is_read_as_it_was_written(tmp_path: Path) -> None:
         [],
     ],
 )
-def test_what_is_no_keyring_is_refused(tmp_path: Path, keyring: object) -> None:
+def test_an_invalid_keyring_is_refused(tmp_path: Path, keyring: object) -> None:
     with pytest.raises(ValueError, match=r"\S"):
         Keyring.read(written(tmp_path / "keyring.json", keyring))

@@ -1,4 +1,4 @@
-"""Tokens: who is believed, and that nobody else is."""
+"""Verification of tokens: accepted ones, and refused ones."""
 
 import base64
 import hashlib
@@ -25,11 +25,11 @@ from tests.rules.tokens import (
     RSA,
     In,
     asked,
-    from_cache,
     jwks,
     public,
     refused,
     signed,
+    verifier,
 )
 
 
@@ -40,10 +40,10 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def tokens(file: Path) -> TokenVerifier:
-    return from_cache(Issuer(issuer=ISSUER, keys=str(file)))
+    return verifier(Issuer(issuer=ISSUER, keys=str(file)))
 
 
-# --- who is believed
+# --- accepted
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ async def test_a_token_without_an_id_names_its_caller_too(tokens: TokenVerifier)
 
 
 async def test_without_a_kid_the_only_key_is_taken(tmp_path: Path) -> None:
-    alone = from_cache(Issuer(issuer=ISSUER, keys=str(jwks(tmp_path / "one.json", ec=EC))))
+    alone = verifier(Issuer(issuer=ISSUER, keys=str(jwks(tmp_path / "one.json", ec=EC))))
     assert await asked(alone, signed(kid=None)) == JANE
 
 
@@ -78,13 +78,13 @@ async def test_without_a_kid_the_only_key_is_taken(tmp_path: Path) -> None:
         {"sub": "jane@example.org|42 é"},
     ],
 )
-async def test_what_is_within_bounds_is_believed(
+async def test_claims_within_bounds_are_accepted(
     tokens: TokenVerifier, claims: dict[str, Any]
 ) -> None:
     await asked(tokens, signed(**claims))
 
 
-# --- who is not
+# --- refused
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ async def test_what_is_within_bounds_is_believed(
         {"jti": 7},
     ],
 )
-async def test_what_a_token_must_say_it_must_say(
+async def test_required_claims_are_required_and_checked(
     tokens: TokenVerifier, claims: dict[str, Any]
 ) -> None:
     await refused(tokens, f"Bearer {signed(**claims)}")
@@ -124,15 +124,15 @@ async def test_a_token_with_another_key_than_it_names_is_refused(tokens: TokenVe
     await refused(tokens, f"Bearer {signed(RSA, 'rsa', 'RS512')}")
 
 
-async def test_nobody_signs_with_nothing(tokens: TokenVerifier) -> None:
+async def test_unsigned_tokens_are_refused(tokens: TokenVerifier) -> None:
     for algorithm in ("none", "None", "NONE", ""):
         head, body = part({"alg": algorithm, "typ": "JWT", "kid": "ec"}), part(CLAIMS)
         for signature in ("", "AAAA", signed().rpartition(".")[2]):
             await refused(tokens, f"Bearer {head}.{body}.{signature}")
 
 
-async def test_a_public_key_is_nobodys_secret(tokens: TokenVerifier) -> None:
-    """The old trick: sign with HS256 and the text of the public key."""
+async def test_a_public_key_is_not_accepted_as_shared_secret(tokens: TokenVerifier) -> None:
+    """Algorithm confusion: a token signed with HS256 and the text of the public key (RFC 8725)."""
     texts = [
         key.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -146,7 +146,7 @@ async def test_a_public_key_is_nobodys_secret(tokens: TokenVerifier) -> None:
 
 
 def by_hand(secret: bytes, kid: str) -> str:
-    """An HS256 token; the library itself refuses to make one with such a secret."""
+    """An HS256 token; the library itself refuses to sign with such a secret."""
     said = f"{part({'alg': 'HS256', 'typ': 'JWT', 'kid': kid})}.{part(CLAIMS)}"
     return f"{said}.{encoded(hmac.digest(secret, said.encode(), hashlib.sha256))}"
 
@@ -196,7 +196,7 @@ DEEP = encoded(b'{"alg":"ES256","kid":"ec","x":' + b"[" * 2500)
         f"Bearer {signed(note='x' * TOKEN_BYTES_MAX)}",
     ],
 )
-async def test_what_is_no_token_is_refused(
+async def test_invalid_authorization_headers_are_refused(
     tokens: TokenVerifier, authorization: str | None
 ) -> None:
     await refused(tokens, authorization)
@@ -239,28 +239,28 @@ async def test_a_refusal_never_holds_the_token(tokens: TokenVerifier) -> None:
     ],
     ids=str,
 )
-async def test_a_key_that_a_token_brings_along_is_nobodys(
+async def test_a_key_in_the_tokens_header_is_not_trusted(
     tokens: TokenVerifier, header: dict[str, Any]
 ) -> None:
     await refused(tokens, f"Bearer {signed(EC_OTHER, header=header)}")
 
 
-async def test_what_a_token_brings_along_does_not_matter(tokens: TokenVerifier) -> None:
-    """The key is ours whatever the header says besides."""
+async def test_other_header_fields_are_ignored(tokens: TokenVerifier) -> None:
+    """The key is found by kid alone."""
     header = {"jwk": public("ec", EC_OTHER), "jku": "http://127.0.0.1:1/"}
     assert await asked(tokens, signed(header=header)) == JANE
 
 
 @pytest.mark.parametrize("length", [0, 1, 32, 63, 65, 96, 128])
-async def test_a_signature_of_another_length_is_none(tokens: TokenVerifier, length: int) -> None:
+async def test_a_signature_of_another_length_is_refused(tokens: TokenVerifier, length: int) -> None:
     said, _, signature = signed().rpartition(".")
     raw = base64.urlsafe_b64decode(signature + "==")
     other = encoded((raw * 2)[:length])
     await refused(tokens, f"Bearer {said}.{other}")
 
 
-async def test_a_signature_in_another_form_is_none(tokens: TokenVerifier) -> None:
-    """DER, as other protocols write it; zeros; and the numbers of one that held nothing."""
+async def test_a_signature_in_another_encoding_is_refused(tokens: TokenVerifier) -> None:
+    """DER, as other protocols encode signatures; zeros; and two empty numbers."""
     said, _, _ = signed().rpartition(".")
     der = EC.sign(said.encode(), ec.ECDSA(hashes.SHA256()))
     for raw in (der, bytes(64), b"\xff" * 64):
@@ -275,9 +275,7 @@ TWICE = (
 
 
 @pytest.mark.parametrize("claims", TWICE)
-async def test_a_token_that_says_something_twice_is_refused(
-    tokens: TokenVerifier, claims: str
-) -> None:
+async def test_duplicate_keys_in_a_token_are_refused(tokens: TokenVerifier, claims: str) -> None:
     await refused(tokens, f"Bearer {by_key(claims % (ISSUER, In(600).from_now))}")
 
 
@@ -299,16 +297,14 @@ async def test_a_token_that_says_something_twice_is_refused(
         "\ufeff{}",
     ],
 )
-async def test_a_header_that_is_not_as_it_should_be_is_refused(
-    tokens: TokenVerifier, header: str
-) -> None:
+async def test_an_invalid_header_is_refused(tokens: TokenVerifier, header: str) -> None:
     claims = json.dumps(CLAIMS)
     assert await asked(tokens, by_key(claims)) == JANE
     await refused(tokens, f"Bearer {by_key(claims, header)}")
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "true", "[]", '"1"'])
-async def test_a_time_is_a_number(tokens: TokenVerifier, number: str) -> None:
+async def test_a_time_claim_is_a_number(tokens: TokenVerifier, number: str) -> None:
     for claims in (
         f'{{"iss":"{ISSUER}","sub":"jane","exp":{number}}}',
         f'{{"iss":"{ISSUER}","sub":"jane","exp":{In(60).from_now},"iat":{number}}}',
@@ -318,13 +314,13 @@ async def test_a_time_is_a_number(tokens: TokenVerifier, number: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
-async def test_json_is_utf_8(tokens: TokenVerifier, encoding: str) -> None:
+async def test_a_token_is_json_in_utf_8(tokens: TokenVerifier, encoding: str) -> None:
     said = f"{part({'alg': 'ES256', 'kid': 'ec'})}.{encoded(json.dumps(CLAIMS).encode(encoding))}"
     await refused(tokens, f"Bearer {said}.{encoded(raw_signature(said.encode()))}")
 
 
 def by_key(claims: str, header: str = '{"alg":"ES256","kid":"ec"}') -> str:
-    """Signed as it should be, whatever it says."""
+    """A token with any header and claims, and a valid signature."""
     said = f"{encoded(header.encode())}.{encoded(claims.encode())}"
     return f"{said}.{encoded(raw_signature(said.encode()))}"
 
@@ -337,9 +333,9 @@ def raw_signature(said: bytes) -> bytes:
 # --- issuers
 
 
-async def test_each_issuer_vouches_for_its_own_with_its_own_keys(tmp_path: Path) -> None:
+async def test_each_issuer_authenticates_its_callers_with_its_keys(tmp_path: Path) -> None:
     own, other = jwks(tmp_path / "a.json", k=EC), jwks(tmp_path / "b.json", k=EC_OTHER)
-    tokens = from_cache(
+    tokens = verifier(
         Issuer(issuer="a", keys=str(own)),
         Issuer(issuer="b", keys=str(other), prefix="b|"),
     )
@@ -349,11 +345,11 @@ async def test_each_issuer_vouches_for_its_own_with_its_own_keys(tmp_path: Path)
     await refused(tokens, f"Bearer {signed(EC_OTHER, 'k', iss='a')}")
 
 
-async def test_no_issuer_vouches_for_who_is_named_as_another_ones_callers_are(
+async def test_no_issuer_authenticates_subs_with_the_prefix_of_another(
     tmp_path: Path,
 ) -> None:
     own, other = jwks(tmp_path / "a.json", k=EC), jwks(tmp_path / "b.json", k=EC_OTHER)
-    tokens = from_cache(
+    tokens = verifier(
         Issuer(issuer="a", keys=str(own)),
         Issuer(issuer="b", keys=str(other), prefix="b|"),
         Issuer(issuer="c", keys=str(other), prefix="b|c|"),
@@ -366,20 +362,20 @@ async def test_no_issuer_vouches_for_who_is_named_as_another_ones_callers_are(
 
 
 @pytest.mark.parametrize(
-    ("audience", "believed"),
+    ("audience", "accepted"),
     [("seca", True), (["other", "seca"], True), ("other", False), ([], False), (None, False)],
 )
-async def test_an_audience_that_is_asked_for_must_be_there(
-    file: Path, audience: str | list[str] | None, believed: bool
+async def test_a_configured_audience_is_required(
+    file: Path, audience: str | list[str] | None, accepted: bool
 ) -> None:
-    tokens = from_cache(Issuer(issuer=ISSUER, keys=str(file), audience="seca"))
-    if believed:
+    tokens = verifier(Issuer(issuer=ISSUER, keys=str(file), audience="seca"))
+    if accepted:
         assert await asked(tokens, signed(aud=audience)) == JANE
     else:
         await refused(tokens, f"Bearer {signed(aud=audience)}")
 
 
-async def test_only_the_algorithms_of_the_issuer_count(file: Path) -> None:
-    tokens = from_cache(Issuer(issuer=ISSUER, keys=str(file), algorithms=("EdDSA",)))
+async def test_only_the_algorithms_of_the_issuer_are_accepted(file: Path) -> None:
+    tokens = verifier(Issuer(issuer=ISSUER, keys=str(file), algorithms=("EdDSA",)))
     assert await asked(tokens, signed(ED, "ed", "EdDSA")) == JANE
     await refused(tokens, f"Bearer {signed()}")

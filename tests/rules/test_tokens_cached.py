@@ -25,10 +25,10 @@ from tests.rules.tokens import (
     JANE,
     Clock,
     asked,
-    from_cache,
     jwks,
     refused,
     signed,
+    verifier,
 )
 from tests.scenario import history
 
@@ -45,7 +45,7 @@ def issuer(file: Path) -> Issuer:
 
 async def test_a_token_is_accepted_until_it_expires(issuer: Issuer) -> None:
     clock = Clock()
-    tokens = from_cache(issuer, clock=clock)
+    tokens = verifier(issuer, clock=clock)
     token = signed(exp=int(clock.now) + 2)
     assert await asked(tokens, token) == JANE
     clock.now += SKEW_S
@@ -85,7 +85,7 @@ async def test_an_invalid_file_leaves_the_keys_as_they_were(issuer: Issuer, inva
 def test_an_invalid_file_at_the_start_is_an_error(issuer: Issuer, file: Path, invalid: str) -> None:
     file.write_text(invalid)
     with pytest.raises(ValueError, match=r"\w"):
-        from_cache(issuer)
+        verifier(issuer)
 
 
 async def refresh(keys: IssuerKeys, file: Path) -> None:
@@ -96,7 +96,7 @@ async def refresh(keys: IssuerKeys, file: Path) -> None:
 
 
 async def test_no_token_stays_in_memory(issuer: Issuer) -> None:
-    tokens, token = from_cache(issuer), signed()
+    tokens, token = verifier(issuer), signed()
     assert await tokens.caller(f"Bearer {token}") == JANE
     signature = token.rpartition(".")[2]
     del token
@@ -124,9 +124,11 @@ def reachable(root: object) -> list[object]:
     return found
 
 
-async def test_only_so_many_are_cached(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_cache_of_tokens_is_bounded(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(caller, "CACHED_MAX", 3)
-    tokens = from_cache(issuer)
+    tokens = verifier(issuer)
     for n in range(5):
         await asked(tokens, signed(jti=f"t-{n}"))
     assert len(tokens._cached) == 3
@@ -138,9 +140,7 @@ async def test_only_so_many_are_cached(issuer: Issuer, monkeypatch: pytest.Monke
 async def test_a_shared_secret_verifies_tokens_where_it_is_configured(tmp_path: Path) -> None:
     secret = b"0123456789abcdef0123456789abcdef"
     (tmp_path / "secret").write_bytes(secret + b"\n")
-    tokens = from_cache(
-        Issuer(issuer=ISSUER, algorithms=("HS256",), secret=str(tmp_path / "secret"))
-    )
+    tokens = verifier(Issuer(issuer=ISSUER, algorithms=("HS256",), secret=str(tmp_path / "secret")))
     for kid in (None, "whatever"):
         assert await asked(tokens, signed(secret, kid, "HS256")) == JANE
         await refused(tokens, f"Bearer {signed(secret[::-1], kid, 'HS256')}")
@@ -148,7 +148,7 @@ async def test_a_shared_secret_verifies_tokens_where_it_is_configured(tmp_path: 
     await refused(tokens, f"Bearer {signed()}")
 
 
-# --- revoked
+# --- revocations
 
 
 def revocation(name: str, *specs: Json, gone: bool = False) -> Resource:
@@ -165,7 +165,7 @@ class Revoking:
 
     def __init__(self, issuer: Issuer) -> None:
         self.revocations = Revocations()
-        self.tokens = from_cache(issuer, revocations=self.revocations)
+        self.tokens = verifier(issuer, revocations=self.revocations)
         self.token = signed(iat=1767261600)
         """2026-01-01T10:00:00Z"""
 
@@ -227,7 +227,7 @@ async def test_a_token_without_a_time_of_issue_was_issued_before_every_other(
 async def test_a_revoked_sub_includes_its_issuers_prefix(file: Path) -> None:
     revocations = Revocations()
     issuer = Issuer(issuer=ISSUER, keys=str(file), prefix="id|")
-    tokens = from_cache(issuer, revocations=revocations)
+    tokens = verifier(issuer, revocations=revocations)
     for sub, accepted in (("jane", True), ("id|jane", False)):
         spec = before("9999-01-01T00:00:00Z", sub)
         revocations.update([revocation("one", spec)], BEGINNING)

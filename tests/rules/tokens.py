@@ -1,4 +1,4 @@
-"""Keys of issuers, what an issuer shows of them, and tokens signed with them."""
+"""Keys of issuers, their JWKS, and tokens signed with them."""
 
 import time
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 @dataclass(frozen=True)
 class In:
-    """So many seconds from when it is asked: tests before this one may have taken a while."""
+    """A time in so many seconds, counted from its use: earlier tests may have taken a while."""
 
     seconds: int
 
@@ -47,7 +47,7 @@ class Clock:
 
 
 def private(key: Any) -> dict[str, Any]:
-    """Both halves as a JWK."""
+    """A private key as a JWK."""
     as_jwk: Any = {
         ec.EllipticCurvePrivateKey: ECAlgorithm.to_jwk,
         rsa.RSAPrivateKey: RSAAlgorithm.to_jwk,
@@ -59,7 +59,7 @@ def private(key: Any) -> dict[str, Any]:
 
 
 def public(kid: str | None, key: Any) -> dict[str, Any]:
-    """The public half as a JWK."""
+    """A public key as a JWK."""
     whole = private(key)
     half = {name: whole[name] for name in ("kty", "crv", "x", "y", "n", "e") if name in whole}
     return half | ({} if kid is None else {"kid": kid})
@@ -81,18 +81,18 @@ def signed(
     header: dict[str, Any] | None = None,
     **claims: Any,
 ) -> str:
-    said = {name: value for name, value in (CLAIMS | claims).items() if value is not None}
-    said = {
-        name: value.from_now if isinstance(value, In) else value for name, value in said.items()
+    sent = {name: value for name, value in (CLAIMS | claims).items() if value is not None}
+    sent = {
+        name: value.from_now if isinstance(value, In) else value for name, value in sent.items()
     }
     named = {"kid": kid} if kid is not None else {}
-    return jwt.encode(said, key, algorithm=algorithm, headers=named | (header or {}))
+    return jwt.encode(sent, key, algorithm=algorithm, headers=named | (header or {}))
 
 
-def from_cache(
+def verifier(
     *issuers: Issuer, clock: Clock | None = None, revocations: Revocations | None = None
 ) -> TokenVerifier:
-    """From files. Nobody fetches here, so nobody waits for it."""
+    """A verifier with keys from files, without background fetches to wait for."""
     keys = [IssuerKeys(each, wait_s=0) for each in issuers]
     return TokenVerifier(keys, revocations or Revocations(), clock or time.time)
 
@@ -102,7 +102,7 @@ async def asked(tokens: TokenVerifier, token: str) -> Caller:
 
 
 async def refused(tokens: TokenVerifier, authorization: str | None) -> str:
-    """Why; asked twice, because a refusal must not be remembered as anything else."""
+    """The detail of the refusal; sent twice, because a refusal must not be cached as success."""
     for _ in range(2):
         with pytest.raises(Unauthenticated) as raised:
             await tokens.caller(authorization)
