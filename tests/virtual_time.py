@@ -1,4 +1,4 @@
-"""An event loop whose clock jumps: when everybody waits, it is later at once."""
+"""An event loop on virtual time: when every task waits, the clock jumps to the next timer."""
 
 import asyncio
 import selectors
@@ -24,13 +24,13 @@ class _Jumping(selectors.DefaultSelector):
         self._loop = loop
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        assert timeout is not None, "everybody waits, and nothing will ever happen"
+        assert timeout is not None, "deadlock: every task waits and no timer is set"
         self._loop.jump(timeout)
         return super().select(0)
 
 
 def in_virtual_time(scene: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
-    """A test whose waits take no time."""
+    """Run a test on virtual time, so that its waits take no real time."""
 
     def test() -> None:
         with asyncio.Runner(loop_factory=VirtualLoop) as runner:

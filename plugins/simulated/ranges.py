@@ -1,4 +1,4 @@
-"""Addresses and ranges of them as numbers, and which of the numbers are free. Pure."""
+"""Allocation of addresses: ranges as numbers, and the search for free ones. Pure."""
 
 from collections.abc import Hashable, Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -10,7 +10,7 @@ RangeSpace = TypeVar("RangeSpace", bound=Hashable)
 
 
 class HeldRange(NamedTuple):
-    """Numbers of one space, from `first` to `last`: somebody's own, or there to be had."""
+    """The numbers from `first` to `last` of one space: reserved by a thing, or to be searched."""
 
     space: str
     first: int
@@ -37,9 +37,9 @@ def address_text(number: int, version: int) -> str:
 
 
 def first_free(within: HeldRange, size: int, taken: Iterable[tuple[int, int]]) -> int | None:
-    """The first of `size` numbers in a row, at a multiple of `size`, of which nobody has one.
+    """The first number of a free block of `size`, aligned to its size; None if there is none.
 
-    `taken` are (first, last) of what somebody has, by their first.
+    `taken` are the reserved ranges (first, last), ordered by their first number.
     """
     at = _aligned(within.first, size)
     for first, last in taken:
@@ -55,7 +55,7 @@ def _aligned(number: int, size: int) -> int:
 
 
 class FullRanges:
-    """Up to where there was no room, so that a search need not begin at the beginning each time."""
+    """The number up to which a search found no room, so that the next search starts there."""
 
     def __init__(self) -> None:
         self._up_to: dict[tuple[str, int, int], int] = {}
@@ -68,38 +68,40 @@ class FullRanges:
         if within.last > within.first:
             self._up_to[within.space, within.first, size] = up_to
 
-    def let_go(self, space: str, first: int) -> None:
+    def release(self, space: str, first: int) -> None:
         for key, up_to in self._up_to.items():
             if key[0] == space:
                 self._up_to[key] = min(up_to, first - first % key[2])
 
 
-def remembered(
-    wanted: Mapping[RangeSpace, str],
-    asked: Mapping[RangeSpace, str],
-    given: Mapping[RangeSpace, str],
+def kept_choices(
+    desired: Mapping[RangeSpace, str],
+    former_spec: Mapping[RangeSpace, str],
+    former_status: Mapping[RangeSpace, str],
 ) -> dict[RangeSpace, str]:
-    """What is known of each place before anything is chosen: what the wish says itself, and what
-    was chosen before. Left out is what has to be chosen now.
+    """The addresses by place that need no new choice: those that the desired state gives, and those
+    that the cloud chose earlier for an automatic one.
 
-    `asked` and `given`: the wish before this one, and what came of it. A choice stays at its place
-    while as much is asked for there; one whose place is gone serves another that asks the same.
+    An earlier choice stays at its place while the same size is desired there; if its place is gone,
+    it serves another place with the same size.
     """
-    known = {place: text for place, text in wanted.items() if not automatic(text)}
+    known = {place: text for place, text in desired.items() if not automatic(text)}
     choices = {
-        place: given[place] for place, text in asked.items() if automatic(text) and place in given
+        place: former_status[place]
+        for place, text in former_spec.items()
+        if automatic(text) and place in former_status
     }
-    open_ = [place for place in wanted if place not in known]
+    open_ = [place for place in desired if place not in known]
     for place in open_:
-        if place in choices and _same_size(asked[place], wanted[place]):
+        if place in choices and _same_size(former_spec[place], desired[place]):
             known[place] = choices.pop(place)
     for place in open_:
-        fits = (each for each in choices if _same_size(asked[each], wanted[place]))
+        fits = (each for each in choices if _same_size(former_spec[each], desired[place]))
         if place not in known and (other := next(fits, None)) is not None:
             known[place] = choices.pop(other)
     return known
 
 
 def _same_size(one: str, other: str) -> bool:
-    """Of two texts that leave the choice open, so that all that they say is a size."""
+    """Compares two automatic CIDRs or addresses, which differ in size only."""
     return ip_network(one, strict=False) == ip_network(other, strict=False)

@@ -139,7 +139,7 @@ class CloudState:
         rows = self._sqlite.execute("select space, first, last from held where uid = ?", (uid,))
         former = {HeldRange(each[0], *map(int.from_bytes, each[1:])) for each in rows}
         for each in former - held:
-            self.full.let_go(each.space, each.first)
+            self.full.release(each.space, each.first)
         self._sqlite.executemany(LET_GO, [_held(each, uid) for each in former - held])
         self._sqlite.executemany(HOLD, [_held(each, uid) for each in held - former])
 

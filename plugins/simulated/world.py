@@ -1,4 +1,4 @@
-"""The cloud as one thing sees it while it is made: what else there is, what is free, the time."""
+"""View of the cloud for provisioning one thing: other things, free addresses, time, randomness."""
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -10,12 +10,14 @@ from secaplane.plugins.simulated.state import CloudState
 from secaplane.plugins.simulated.wire import CloudObject, DesiredObject
 
 Clock = Callable[[], float]
-"""Seconds since 1970: a delay runs on while the cloud is away, and may be over when it is back."""
+"""Seconds since 1970, so that a delay goes on while the process is down."""
 Chance = Callable[[int], bytes]
-"""So many random bytes."""
+"""(number of bytes) -> random bytes."""
 
 
 class CloudView:
+    """Read access of a provisioner to the rest of the cloud."""
+
     def __init__(
         self, state: CloudState, catalogue: Catalogue, clock: Clock, chance: Chance
     ) -> None:
@@ -25,31 +27,31 @@ class CloudView:
         self._clock = clock
 
     def there(self, uid: str | None) -> CloudObject | None:
-        """What was never asked for here is not there yet, whatever the house knows of it."""
+        """The thing with this uid; None if the cloud never made it, or removes it."""
         thing = self._state.thing(uid) if uid is not None else None
         return None if thing is None or thing.terminating else thing
 
     def bound(self, desired: DesiredObject, pointer: str) -> CloudObject | None:
-        """What a reference of the wish means, if that is there."""
+        """The target of a reference in the desired state, if it exists."""
         return self.there(desired.targets.get(pointer))
 
     def users(self, uid: str, kind: str) -> list[CloudObject]:
-        """The things of that kind that refer to this one, or lie in it."""
+        """The things of a kind that refer to this one or are contained in it."""
         return [thing for thing in self._state.users(uid, kind) if not thing.terminating]
 
     def free(
         self, within: HeldRange, *, uid: str, size: int = 1, besides: Iterable[HeldRange] = ()
     ) -> int | None:
-        """The first of so many numbers that nobody has but perhaps this uid, which chooses anew;
-        `besides`: what it has chosen already."""
+        """The first number of a free block of `size`. Ranges that `uid` itself holds count as free,
+        because it chooses anew; `besides` are its choices so far."""
         chosen = sorted((h.first, h.last) for h in besides if h.space == within.space)
         left = self._state.full.start(within, size)
-        found = first_free(left, size, merge(self._state.held_by_others(left, uid), chosen))
-        if found is not None and not chosen:
-            self._state.full.learn(within, size, found)
-        return found
+        first = first_free(left, size, merge(self._state.held_by_others(left, uid), chosen))
+        if first is not None and not chosen:
+            self._state.full.learn(within, size, first)
+        return first
 
     def now(self) -> str:
-        """As the house writes times: to the millisecond."""
+        """The time in the format of the API: to the millisecond."""
         now = datetime.fromtimestamp(self._clock(), UTC)
         return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -187,7 +187,7 @@ async def test_a_volume_grows_and_does_not_shrink(file: Path) -> None:
         await site.ensure(a("block-storage", SMALL))
         assert await site.ensure(a("block-storage", LARGE)) == Ready({"sizeGB": 20})
         refused = await site.ensure(a("block-storage", SMALL))
-        assert refused == TerminalError("CannotShrink", "it has 20 GB; ask for at least that")
+        assert refused == TerminalError("CannotShrink", "it has 20 GB and cannot shrink")
         assert [thing.spec for thing in await site.things()] == [LARGE]
 
 

@@ -389,13 +389,8 @@ async def test_a_read_at_least_at_a_position_shows_the_write(
     client: Client, workspace: str
 ) -> None:
     path = at("workspace", workspace)
-    positions = []
-    answers: list[Answer] = [
-        await client.put(path, {"spec": {}}),
-        await client.put(path, {"spec": {"a": 1}}),
-    ]
-    for answer in answers:
-        positions.append(parse(answer.headers["Secaplane-Position"]))
+    answers = [await client.put(path, {"spec": spec}) for spec in ({}, {"a": 1})]
+    positions = [parse(answer.headers["Secaplane-Position"]) for answer in answers]
     assert positions == sorted(set(positions))
     shown: Any = await client.get(path, Secaplane_At_Least=str(positions[-1]))
     assert shown.json["spec"] == {"a": 1}

@@ -1,1 +1,1 @@
-"""How fast the house is, as ratios against bare parts measured in the same run."""
+"""Fuzzing of the HTTP API with schemathesis (`make fuzz`)."""

@@ -1,4 +1,4 @@
-"""Which fields the metadata of each kind has (digest, section 5)."""
+"""The fields in the metadata of each kind (digest, section 5)."""
 
 COMMON = {"name", "provider", "resource", "verb", "apiVersion", "kind", "ref"}
 TIMES = {"createdAt", "lastModifiedAt", "resourceVersion"}

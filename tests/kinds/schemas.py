@@ -1,4 +1,4 @@
-"""Specs made from a kind's JSON Schema: the smallest that is allowed, and those at every limit."""
+"""Specs generated from a kind's JSON Schema: the smallest valid one, and one at every limit."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,13 +12,13 @@ from secaplane.model.shape import Json
 TEXTS = ("a", "get", "*")
 Path = tuple[str | int, ...]
 KEY = "key"
-"""Of the one entry of a map."""
+"""Key of the only entry of a generated map."""
 FREE: Json = {"any": {"thing": [1, "two", None, {"three": 3.5}]}}
-"""For an object of which the schema says nothing."""
+"""A value for an object without a schema."""
 
 
 class Format(NamedTuple):
-    """What keeps a format, the shortest first and the longest last, and what breaks it."""
+    """Valid texts of a format, from the shortest to the longest, and invalid ones."""
 
     kept: tuple[str, ...]
     broken: tuple[str, ...]
@@ -45,7 +45,7 @@ FORMATS: Mapping[str, Format] = {
 
 
 class Edge(NamedTuple):
-    """One limit: a spec that just keeps it, and one that just breaks it."""
+    """One limit: a spec at the limit, and one just beyond it."""
 
     pointer: str
     rule: str
@@ -54,12 +54,12 @@ class Edge(NamedTuple):
 
 
 class Place(NamedTuple):
-    """One place in a schema, lists and maps with one entry each, and what it says there."""
+    """One place in a schema, and the schema there. Lists and maps have one entry each."""
 
     path: Path
     schema: Json
     title: str
-    """Of the struct that stands there, if one does."""
+    """Name of the struct at this place; empty for other types."""
 
 
 class Schema:
@@ -70,15 +70,14 @@ class Schema:
 
     @property
     def free(self) -> bool:
-        """Nothing is said of what may be in it."""
-        found = self._resolved(self._whole)
-        return "properties" not in found
+        """The schema has no properties: any object is valid."""
+        return "properties" not in self._resolved(self._whole)
 
     def smallest(self) -> Any:
         return self._made(self._whole, lambda found: found.get("required", ()))
 
     def whole(self) -> Any:
-        """With every field that may be there."""
+        """A spec with every field."""
         return self._made(self._whole, lambda found: found.get("properties", ()), many=1)
 
     def edges(self) -> Iterator[Edge]:
@@ -90,12 +89,12 @@ class Schema:
         return list(self._resolved(self._whole).get("required", ()))
 
     def has(self, pointer: str) -> bool:
-        """Whether the schema has a field there; items of lists are all alike."""
-        wanted = pointer.replace("/*", "/0")
-        return any(pointer_to(place.path) == wanted for place in self.places())
+        """True if the schema has a field there; all items of a list are alike."""
+        expected = pointer.replace("/*", "/0")
+        return any(pointer_to(place.path) == expected for place in self.places())
 
     def defaults(self) -> dict[str, Any]:
-        """Pointer -> what is filled in there."""
+        """Pointer -> default value."""
         return {
             pointer_to(place.path).replace("/0", "/*"): place.schema["default"]
             for place in self.places()
@@ -103,7 +102,7 @@ class Schema:
         }
 
     def completed(self, value: Any) -> Any:
-        """With the defaults that the schema states."""
+        """The value with the defaults of the schema."""
         return self._completed(self._whole, value)
 
     def places(self) -> Iterator[Place]:
@@ -136,7 +135,7 @@ class Schema:
             case "string":
                 return _text(found, max(1, found.get("minLength", 0)))
             case other:
-                raise AssertionError(f"no rule how to make a {other}: {found}")
+                raise AssertionError(f"no generator for type {other}: {found}")
 
     def _places(self, schema: Json, path: Path) -> Iterator[Place]:
         found = self._resolved(schema)
@@ -178,12 +177,12 @@ class Schema:
         return {n: self._completed(fields[n], each) for n, each in value.items()} | absent
 
     def _with(self, path: Path, value: Any) -> Any:
-        """The whole spec with that value at that place."""
+        """The whole spec with the value at the path."""
         return put(self.whole(), path, value)
 
 
 def put(whole: Any, path: Path, value: Any) -> Any:
-    """The whole with that value at that place; of a list, only what is on the way stays."""
+    """A copy with the value at the path; lists on the path keep only that item."""
     if not path:
         return value
     first, *rest = path
@@ -205,7 +204,7 @@ def _text_limits(found: Json) -> Iterator[tuple[str, Any, Any]]:
 
 
 def _text(found: Json, length: int) -> str:
-    """Of that length, if there can be such a one; else as near as may be."""
+    """A text of that length if the schema allows one; else the nearest one."""
     if "format" in found:
         kept = FORMATS[found["format"]].kept
         return max((each for each in kept if len(each) <= length), key=len, default=kept[0])

@@ -1,5 +1,5 @@
-"""What SECA's own files say, for comparison: all its operations, and the files where they are at
-hand."""
+"""Operations and schemas of the SECA standard, for comparison: from a table, and from its files
+where they are available."""
 
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -11,7 +11,7 @@ import yaml
 from secaplane.model.shape import Json
 
 FOLDER = Path(__file__).parents[3] / "shared" / "spec"
-"""Beside this repository; not part of it, because their licence is not settled."""
+"""Next to this repository, not part of it, because the licence of the files is unclear."""
 OPERATIONS_COUNT = 89
 CLASSES = {"L": "List", "G": "Get", "P": "CreateOrUpdate", "D": "Delete"}
 METHODS = {"List": "get", "Get": "get", "CreateOrUpdate": "put", "Delete": "delete"}
@@ -43,7 +43,7 @@ seca.nat-gateway/v1beta1      {W}/internet-nat-gateway-instances InternetNatGate
 seca.object-storage/v1beta1   {W}/accounts                     Account                    LGPD
 seca.activity-log/v1beta1     {W}/activity-logs                ActivityLog                L
 """
-"""Provider, collection, title, classes, actions; and one operation besides: getWellknown."""
+"""Provider, collection, title, classes, actions; `getWellknown` is added in `operations`."""
 
 PREFIXES = {
     "foundation.authorization.v1": "/providers/seca.authorization",
@@ -59,11 +59,11 @@ PREFIXES = {
     "extensions.objectstorage.v1beta1": "/providers/seca.object-storage",
     "extensions.wellknown.v1": "",
 }
-"""The standard's files, and where we serve what each describes."""
+"""The standard's files, and the URL prefix under which Secaplane serves each."""
 
 
 class Called(NamedTuple):
-    """What tells one operation from all others."""
+    """The identity of an operation."""
 
     method: str
     path: str
@@ -71,7 +71,7 @@ class Called(NamedTuple):
 
 
 def operations() -> set[Called]:
-    """All of the standard, from the table."""
+    """All operations of the standard, from the table."""
     rows = [line.split() for line in TABLE.strip().splitlines()]
     return {Called("get", "/.wellknown/secapi", "getWellknown")} | {
         called for row in rows for called in _of_row(*row)
@@ -92,7 +92,7 @@ def _of_row(
 
 
 def described(document: Json) -> dict[Called, Json]:
-    """The operations of a document of ours."""
+    """The operations of one of Secaplane's documents."""
     return {
         Called(method, path, operation["operationId"]): operation
         for path, item in document["paths"].items()
@@ -103,12 +103,13 @@ def described(document: Json) -> dict[Called, Json]:
 # --- the files
 
 
-def at_hand() -> bool:
+def available() -> bool:
     return FOLDER.is_dir()
 
 
 def from_files() -> dict[Called, Json]:
-    """All of the standard, from its files, with our addresses and every reference resolved."""
+    """All operations of the standard, from its files, with Secaplane's URLs and every reference
+    resolved."""
     found: dict[Called, Json] = {}
     for name, prefix in PREFIXES.items():
         file = FOLDER / f"{name}.yaml"
@@ -138,7 +139,7 @@ def _resolved(value: Any, file: Path) -> Any:
 
 
 def ours_resolved(value: Any, document: Json) -> Any:
-    """The same for a document of ours; what stands beside a reference says no more than it does."""
+    """`_resolved` for one of Secaplane's documents; keys next to a `$ref` are ignored."""
     if isinstance(value, list):
         return [ours_resolved(each, document) for each in value]
     if not isinstance(value, dict):
@@ -169,31 +170,31 @@ LIMITS = (
 )
 
 
-def rules(schema: Json, here: str = "") -> Mapping[str, Any]:
-    """What a schema demands, as flat facts: `/spec/zone maxLength` -> 32."""
+def rules(schema: Json, pointer: str = "") -> Mapping[str, Any]:
+    """The rules of a schema as flat facts: `/spec/zone maxLength` -> 32."""
     merged = _merged(schema)
-    found: dict[str, Any] = {f"{here} {rule}": merged[rule] for rule in LIMITS if rule in merged}
-    if "enum" in merged:  # which leaves nothing to say for type and length
-        found.pop(f"{here} maxLength", None)
-        found[f"{here} enum"] = sorted(merged["enum"])
+    found: dict[str, Any] = {f"{pointer} {rule}": merged[rule] for rule in LIMITS if rule in merged}
+    if "enum" in merged:  # makes type and length redundant
+        found.pop(f"{pointer} maxLength", None)
+        found[f"{pointer} enum"] = sorted(merged["enum"])
     elif "type" in merged:
-        found[f"{here} type"] = merged["type"]
+        found[f"{pointer} type"] = merged["type"]
     if merged.get("format") == "date-time":
-        found[f"{here} format"] = "date-time"
+        found[f"{pointer} format"] = "date-time"
     if merged.get("required"):
-        found[f"{here} required"] = sorted(merged["required"])
+        found[f"{pointer} required"] = sorted(merged["required"])
     for name, inner in merged.get("properties", {}).items():
-        found[f"{here}/{name}"] = "field"
-        found |= rules(inner, f"{here}/{name}")
+        found[f"{pointer}/{name}"] = "field"
+        found |= rules(inner, f"{pointer}/{name}")
     if "items" in merged:
-        found |= rules(merged["items"], f"{here}/*")
+        found |= rules(merged["items"], f"{pointer}/*")
     if isinstance(values := merged.get("additionalProperties"), dict):
-        found |= rules(values, f"{here}/{{}}")
+        found |= rules(values, f"{pointer}/{{}}")
     return found
 
 
 def _merged(schema: Json) -> Json:
-    """With all that `allOf` adds, required fields joined."""
+    """The schema merged with its `allOf` parts."""
     found: Json = {}
     for part in (*map(_merged, schema.get("allOf", ())), schema):
         joined = {

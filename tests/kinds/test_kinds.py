@@ -1,4 +1,4 @@
-"""What holds for every kind, read off the catalogue."""
+"""Properties of every kind, derived from its definition."""
 
 import re
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ def made(kind: Kind, spec: Json | None = None) -> Resource:
     return resource
 
 
-# --- the catalogue
+# --- the list of kinds
 
 
 MODULES = {
@@ -60,13 +60,13 @@ MODULES = {
 }
 
 
-def test_every_kind_file_is_in_the_catalogue() -> None:
+def test_every_kind_file_is_in_the_list_of_kinds() -> None:
     assert {module.KIND.name: module.KIND for module in MODULES.values()} == KINDS
     assert len(MODULES) == len(KINDS)
 
 
 @each(EVERY)
-def test_a_kind_lies_in_the_folder_of_its_provider(kind: Kind) -> None:
+def test_a_kind_is_in_the_folder_of_its_provider(kind: Kind) -> None:
     (path,) = (path for path, module in MODULES.items() if module.KIND is kind)
     folder = import_module(f"secaplane.kinds.{path.parent.name}")
     assert kind.provider is folder.PROVIDER
@@ -74,7 +74,7 @@ def test_a_kind_lies_in_the_folder_of_its_provider(kind: Kind) -> None:
 
 
 @each(EVERY)
-def test_a_kind_is_named_as_seca_names_kinds(kind: Kind) -> None:
+def test_the_names_of_a_kind_follow_seca(kind: Kind) -> None:
     assert re.fullmatch(r"[a-z]+(-[a-z]+)*", kind.name)
     assert re.fullmatch(r"([A-Z][a-z]+)+", kind.title)
     assert re.fullmatch(r"[a-z-]+(/{[a-z]+}/[a-z-]+)*", kind.collection)
@@ -85,7 +85,7 @@ def test_no_two_kinds_share_a_url() -> None:
     assert len({kind.url for kind in EVERY}) == len(EVERY)
 
 
-# --- where it lies, and what its metadata says (digest, section 5)
+# --- paths and metadata (digest, section 5)
 
 
 def test_every_kind_has_its_metadata_class() -> None:
@@ -99,23 +99,23 @@ def test_metadata_has_exactly_the_fields_of_its_class(kind: Kind) -> None:
 
 
 @each(EVERY)
-def test_metadata_says_where_it_is(kind: Kind) -> None:
+def test_metadata_shows_the_address(kind: Kind) -> None:
     metadata = document(kind, made(kind), region="eu-1", verb="PUT")["metadata"]
-    inside = re.sub("^(tenants/acme/?)?(workspaces/web/?)?", "", made(kind).ref.collection)
-    tail = f"{inside or 'workspaces'}/one"
+    below_scope = re.sub("^(tenants/acme/?)?(workspaces/web/?)?", "", made(kind).ref.collection)
+    tail = f"{below_scope or 'workspaces'}/one"
     version = kind.provider.version
     assert metadata["name"] == "one"
     assert metadata["provider"] == f"{kind.provider.name}/{version}"
     assert metadata["resource"] == tail
     assert metadata["ref"] == f"{metadata['provider']}/{made(kind).ref.path}"
-    said = (metadata["verb"], metadata["apiVersion"], metadata["kind"])
-    assert said == ("PUT", version, kind.name)
+    constants = (metadata["verb"], metadata["apiVersion"], metadata["kind"])
+    assert constants == ("PUT", version, kind.name)
     for field in ("tenant", "workspace", "network"):
         assert metadata.get(field, IDS[field]) == IDS[field]
     assert metadata.get("region", "eu-1") == "eu-1"
 
 
-def test_an_instance_is_shown_whole() -> None:
+def test_the_whole_document_of_an_instance() -> None:
     kind = KINDS["instance"]
     resource = made(kind, {"zone": "a"})
     assert plain(document(kind, resource, region="eu-1")) == {
@@ -144,7 +144,7 @@ def test_an_instance_is_shown_whole() -> None:
 
 
 @each(WRITABLE)
-def test_what_is_going_says_since_when(kind: Kind) -> None:
+def test_a_terminating_resource_shows_the_time_of_its_deletion(kind: Kind) -> None:
     terminating = fold(
         history(kind.ref(IDS, "one"), Created(spec=SPECS[kind.name]), DeletionRequested())
     )
@@ -155,34 +155,34 @@ def test_what_is_going_says_since_when(kind: Kind) -> None:
 
 
 @each(EVERY)
-def test_a_kinds_parents_are_the_ids_around_it(kind: Kind) -> None:
-    above = parents(kind.ref(IDS, "one"))
-    for parent in above:
+def test_the_parents_of_a_kind_are_the_ids_in_its_path(kind: Kind) -> None:
+    expected = parents(kind.ref(IDS, "one"))
+    for parent in expected:
         assert kind in children(KINDS[parent.kind])
-    named_above = [KINDS[parent.kind].collection.rpartition("/")[2] for parent in above]
+    segments = [KINDS[parent.kind].collection.rpartition("/")[2] for parent in expected]
     steps = kind.collection.split("/")
-    assert named_above == ([] if kind.backing is Backing.CATALOGUE else steps[:-1:2])
+    assert segments == ([] if kind.backing is Backing.CATALOGUE else steps[:-1:2])
 
 
-def test_the_shared_catalogue_lies_in_the_shared_tenant() -> None:
+def test_catalogue_entries_belong_to_the_shared_tenant() -> None:
     sku = KINDS["instance-sku"].ref({"tenant": SHARED_TENANT}, "seca.ds")
     assert sku == Ref("instance-sku", "tenants/seca/skus/seca.ds")
 
 
-# --- its spec
+# --- spec
 
 
 @each(EVERY)
-def test_the_smallest_and_the_fullest_spec_are_read_verbatim(kind: Kind) -> None:
+def test_the_smallest_and_the_largest_spec_are_read_verbatim(kind: Kind) -> None:
     for spec in (SPECS[kind.name], Schema(kind.spec).whole()):
         read = plain(BODIES.read(kind, {"spec": spec}).spec)
         assert read == Schema(kind.spec).completed(spec)
 
 
-def test_only_the_defaults_of_the_standard_are_filled_in() -> None:
-    """Above all no SKU in a subnet, and no public IP in a NIC (CONTRACT: Answers)."""
+def test_only_the_defaults_of_the_standard_are_applied() -> None:
+    """In particular no SKU in a subnet, and no public IP in a NIC (CONTRACT: Answers)."""
     target = "/frontends/*/target"
-    assert {kind.name: found for kind in EVERY if (found := Schema(kind.spec).defaults())} == {
+    assert {k.name: defaults for k in EVERY if (defaults := Schema(k.spec).defaults())} == {
         "instance": {"/bootVolume/type": "virtio", "/dataVolumes/*/type": "virtio"},
         "image": {"/boot": "UEFI", "/initializer": "none"},
         "internet-gateway": {"/egressOnly": False},
@@ -195,7 +195,7 @@ def test_only_the_defaults_of_the_standard_are_filled_in() -> None:
 
 
 @pytest.mark.parametrize(("kind", "edge"), EDGES, ids=named)
-def test_a_limit_is_kept_at_the_edge_and_broken_beyond(kind: Kind, edge: Edge) -> None:
+def test_a_value_at_the_limit_is_valid_and_one_beyond_is_not(kind: Kind, edge: Edge) -> None:
     read = plain(BODIES.read(kind, {"spec": edge.kept}).spec)
     assert read == Schema(kind.spec).completed(edge.kept)
     with pytest.raises(Invalid) as raised:
@@ -203,23 +203,23 @@ def test_a_limit_is_kept_at_the_edge_and_broken_beyond(kind: Kind, edge: Edge) -
     assert {source.pointer for source in raised.value.sources} == {f"/spec{edge.pointer}"}
 
 
-def test_there_are_limits_to_be_kept() -> None:
+def test_every_kind_with_a_schema_has_limits() -> None:
     assert {kind.name for kind, _ in EDGES} == {kind.name for kind in CLOSED}
     assert [kind.name for kind in FREE] == ["object-storage-account", "workspace"]
 
 
-def test_every_format_that_a_schema_asks_for_has_its_edges() -> None:
-    asked = {
+def test_every_format_in_a_schema_is_tested() -> None:
+    used = {
         place.schema["format"]
         for kind in EVERY
         for place in Schema(kind.spec).places()
         if "format" in place.schema
     }
-    assert asked == set(FORMATS) == {*address.FORMATS, "date-time"}
+    assert used == set(FORMATS) == {*address.FORMATS, "date-time"}
 
 
 @each(CLOSED)
-def test_a_field_that_must_be_there_must_be_there(kind: Kind) -> None:
+def test_a_missing_required_field_is_refused(kind: Kind) -> None:
     whole = Schema(kind.spec).whole()
     for field in Schema(kind.spec).required():
         with pytest.raises(Invalid) as raised:
@@ -228,36 +228,34 @@ def test_a_field_that_must_be_there_must_be_there(kind: Kind) -> None:
 
 
 @each(CLOSED)
-def test_a_field_that_is_not_known_is_refused(kind: Kind) -> None:
+def test_an_unknown_field_is_refused(kind: Kind) -> None:
     with pytest.raises(Invalid) as raised:
         BODIES.read(kind, {"spec": SPECS[kind.name] | {"notKnown": None}})
     assert [source.pointer for source in raised.value.sources] == ["/spec/notKnown"]
 
 
 @each(EVERY)
-def test_what_its_row_points_to_is_in_the_schema(kind: Kind) -> None:
+def test_the_pointers_of_a_kind_exist_in_its_schemas(kind: Kind) -> None:
     spec, status = Schema(kind.spec), Schema(kind.status)
-    named_there = (
-        *kind.rules.immutable,
-        *kind.rules.set_once,
-        *kind.rules.zones,
-        *kind.secrets.spec,
-    )
-    assert [pointer for pointer in named_there if not spec.has(pointer)] == []
+    rules = kind.rules
+    pointers = (*rules.immutable, *rules.set_once, *rules.zones, *kind.secrets.spec)
+    assert [pointer for pointer in pointers if not spec.has(pointer)] == []
     assert [pointer for pointer in kind.secrets.status if not status.has(pointer)] == []
     for whole, secret in ((spec.whole(), kind.secrets.spec), (status.whole(), kind.secrets.status)):
         assert all(isinstance(at(whole, pointer), str) for pointer in secret)
 
 
 @each(EVERY)
-def test_every_reference_and_every_zone_in_a_schema_is_in_its_row(kind: Kind) -> None:
-    """Nothing is referred to that is not looked for; a list of names is a link, too."""
+def test_every_reference_and_zone_in_a_schema_is_declared_by_its_kind(kind: Kind) -> None:
+    """Without a link, a reference would not be checked; a list of names is a link, too."""
     whole = Schema(kind.spec).whole()
     places = list(Schema(kind.spec).places())
-    said = {pointer_to(p.path).replace("/0", "/*") for p in places if p.title == "Reference"}
+    references = {pointer_to(p.path).replace("/0", "/*") for p in places if p.title == "Reference"}
     linked = {link.at for link in kind.links}
-    assert said == {each for each in linked if isinstance(next(values(whole, each)), dict)}
-    assert linked - said == {each for each in linked if isinstance(next(values(whole, each)), str)}
+    assert references == {each for each in linked if isinstance(next(values(whole, each)), dict)}
+    assert linked - references == {
+        each for each in linked if isinstance(next(values(whole, each)), str)
+    }
     zones = {pointer_to(p.path) for p in places if p.path[-1:] == ("zone",)}
     assert zones == set(kind.rules.zones)
 
@@ -267,36 +265,36 @@ def values(whole: Json, pattern: str) -> Iterator[Any]:
 
 
 @each(EVERY)
-def test_a_link_leads_to_kinds_there_are(kind: Kind) -> None:
+def test_the_kinds_in_a_link_exist(kind: Kind) -> None:
     for link in kind.links:
         assert set(link.to) <= set(KINDS)
         assert not link.shared_through or link.shared_through in KINDS
-        assert link.strict or not link.deferrable_as, "what is deferred anyway needs no switch"
+        assert link.strict or not link.deferrable_as, "a deferred link needs no setting to defer it"
 
 
 def plain(value: Any) -> Any:
     return msgspec.json.decode(msgspec.json.encode(value))
 
 
-# --- its status
+# --- status
 
 
 @each(WRITABLE)
-def test_what_a_status_must_hold_it_holds_from_the_first_answer_on(kind: Kind) -> None:
+def test_the_first_answer_has_all_required_status_fields(kind: Kind) -> None:
     shown = msgspec.to_builtins(document(kind, made(kind), region="eu-1"))
     own = {k: v for k, v in shown["status"].items() if k not in ("state", "conditions")}
     msgspec.convert(own, kind.status)
-    known_at_once = {"additionalCidrs"} if kind.name == "network" else set()
-    assert set(own) == set(Schema(kind.status).required()) | known_at_once
+    initial = {"additionalCidrs"} if kind.name == "network" else set()
+    assert set(own) == set(Schema(kind.status).required()) | initial
 
 
 @each([kind for kind in EVERY if kind.backing is Backing.CATALOGUE])
-def test_what_is_on_offer_has_no_status(kind: Kind) -> None:
+def test_catalogue_entries_have_no_status(kind: Kind) -> None:
     assert set(document(kind, made(kind), region="eu-1")) == {"metadata", "spec"}
 
 
 @each(WRITABLE)
-def test_what_is_found_is_shown_over_what_is_known_at_first(kind: Kind) -> None:
+def test_the_reported_status_replaces_the_initial_one(kind: Kind) -> None:
     status = Schema(kind.status).whole()
     resource = fold(
         history(

@@ -1,4 +1,4 @@
-"""The routes that the catalogue makes, and the document that describes them."""
+"""The routes derived from the kinds, and the OpenAPI document that describes them."""
 
 import re
 from typing import Any, cast
@@ -21,7 +21,7 @@ each = pytest.mark.parametrize("kind", EVERY, ids=lambda kind: kind.name)
 
 
 def routed() -> set[Route]:
-    """(path, method) of every route of both sides; none of them is called."""
+    """(path, method) of every route of the command and query side."""
     writer, reader = cast(Any, None), cast(Any, None)
     handlers = [
         *secaplane.command.http.routes.routes(writer),
@@ -50,18 +50,18 @@ def test_every_route_is_described_and_nothing_else() -> None:
 
 
 @each
-def test_a_kind_has_the_routes_that_its_row_says(kind: Kind) -> None:
-    wanted = set[Route]()
+def test_a_kind_has_the_routes_of_its_definition(kind: Kind) -> None:
+    expected = set[Route]()
     for url in kind.urls:
         item = f"{url}/{{name}}"
-        wanted |= {(url, "GET"), *((item, verb.upper()) for verb in kind.verbs)}
-        wanted |= {(f"{item}/{action}", "POST") for action in kind.actions}
+        expected |= {(url, "GET"), *((item, verb.upper()) for verb in kind.verbs)}
+        expected |= {(f"{item}/{action}", "POST") for action in kind.actions}
     own = re.compile(f"({'|'.join(map(re.escape, kind.urls))})(/{{name}}(/[a-z]+)?)?")
-    assert {route for route in routed() if own.fullmatch(route[0])} == wanted
+    assert {route for route in routed() if own.fullmatch(route[0])} == expected
 
 
 @each
-def test_both_sides_know_which_methods_a_path_takes(kind: Kind) -> None:
+def test_both_sides_know_the_methods_of_a_path(kind: Kind) -> None:
     for url in kind.urls:
         assert allowed(url.format_map(IDS)) == "GET, HEAD"
         methods = {verb.upper() for verb in kind.verbs} | ({"HEAD"} if kind.verbs else set())
@@ -71,25 +71,25 @@ def test_both_sides_know_which_methods_a_path_takes(kind: Kind) -> None:
 IDS = {"tenant": "acme", "workspace": "web", "network": "net", "cluster": "k"}
 
 
-def test_every_reference_in_the_document_leads_somewhere() -> None:
+def test_every_reference_in_the_document_resolves_and_every_component_is_used() -> None:
     text = msgspec.json.encode(DOCUMENT).decode()
     for part in ("schemas", "responses", "headers"):
-        wanted = set(re.findall(rf'"\$ref":"#/components/{part}/([^"]+)"', text))
-        assert wanted == set(DOCUMENT["components"][part])
+        referenced = set(re.findall(rf'"\$ref":"#/components/{part}/([^"]+)"', text))
+        assert referenced == set(DOCUMENT["components"][part])
 
 
 def test_every_id_in_a_path_is_a_parameter() -> None:
     for (path, _), operation in OPERATIONS.items():
-        named_there = [p["name"] for p in operation["parameters"] if p["in"] == "path"]
-        assert named_there == re.findall(r"{(\w+)}", path)
+        named_in_path = [p["name"] for p in operation["parameters"] if p["in"] == "path"]
+        assert named_in_path == re.findall(r"{(\w+)}", path)
 
 
-def test_every_operation_belongs_to_a_tag_that_is_described() -> None:
+def test_every_operation_has_a_described_tag() -> None:
     tags = {tag["name"] for tag in DOCUMENT["tags"]}
     used = {tag for operation in OPERATIONS.values() for tag in operation["tags"]}
     assert used == tags | {"Wellknown"}
 
 
-def test_the_document_is_the_same_every_time() -> None:
+def test_the_document_is_deterministic() -> None:
     again = openapi.document(EVERY, "https://example.org")
     assert msgspec.json.encode(again) == msgspec.json.encode(DOCUMENT)

@@ -1,4 +1,4 @@
-"""Our document against the standard's: operation by operation, field by field."""
+"""Secaplane's OpenAPI document compared with the standard's, operation by operation."""
 
 import re
 from collections.abc import Mapping
@@ -18,38 +18,37 @@ DOCUMENT: Json = msgspec.json.decode(
     msgspec.json.encode(openapi.document(KINDS.values(), BASE_URL))
 )
 OURS = standard.described(DOCUMENT)
-THEIRS = standard.from_files() if standard.at_hand() else {}
-needs_files = pytest.mark.skipif(not THEIRS, reason="the standard's files are not at hand")
+THEIRS = standard.from_files() if standard.available() else {}
+needs_files = pytest.mark.skipif(not THEIRS, reason="the standard's files are not available")
 each = pytest.mark.parametrize("called", list(THEIRS), ids=lambda called: " ".join(called[:2]))
 ANSWERED = ("200", "201")
 
 DIFFERS: Mapping[str, str] = {
     r"/spec/permissions/\*/verb/\* (maxLength|pattern)": "post.restart has more than 7 characters, "
-    "and which verbs there are is known (A-10)",
-    r"/metadata/kind enum": "kinds that the standard gives no name (A-12), and our own",
-    r"/status/(cidr|powerState) default": "a status says what is known; nothing is filled in",
-    r"/spec/response/code type": "an HTTP status has no fractions",
-    r"/spec/request/body type": "any spec is an object; which one, its kind says",
+    "and the set of verbs is known (A-10)",
+    r"/metadata/kind enum": "kinds without a name in the standard (A-12), and Secaplane's own",
+    r"/status/(cidr|powerState) default": "a status shows known values only, no defaults",
+    r"/spec/response/code type": "an HTTP status is an integer",
+    r"/spec/request/body type": "any spec is an object; its kind defines which",
 }
-"""Where we say something else on purpose, and why; any other difference is a fault. That we say
-`additionalProperties: false` in a body is no fact that is compared: unknown fields are refused
-everywhere (CONTRACT: Requests)."""
-ALWAYS_THERE = " required"
-"""Answers say what is always there, of the resource's own parts; the standard asks for less."""
+"""Intended differences, with the reason; any other difference is a defect. `additionalProperties:
+false` in a body is not compared: unknown fields are refused everywhere (CONTRACT: Requests)."""
+ALWAYS_PRESENT = " required"
+"""Answers name the fields that are always present; the standard requires fewer."""
 
 
 # --- the operations
 
 
-def test_all_operations_of_the_standard_are_described_by_their_ids() -> None:
-    wanted = standard.operations()
-    assert len(wanted) == standard.OPERATIONS_COUNT
-    assert wanted - set(OURS) == set()
+def test_all_operations_of_the_standard_are_described_with_their_ids() -> None:
+    required = standard.operations()
+    assert len(required) == standard.OPERATIONS_COUNT
+    assert required - set(OURS) == set()
 
 
-def test_what_we_describe_besides_is_ours() -> None:
-    besides = {path for _, path, _ in set(OURS) - standard.operations()}
-    assert {re.sub(r"/{name}$", "", path) for path in besides} == {
+def test_the_other_operations_are_extensions() -> None:
+    extensions = {path for _, path, _ in set(OURS) - standard.operations()}
+    assert {re.sub(r"/{name}$", "", path) for path in extensions} == {
         "/providers/secaplane.admin/v1/tenants",
         "/providers/secaplane.admin/v1/tenants/{tenant}/access-reviews",
         "/providers/secaplane.admin/v1/revocations",
@@ -59,34 +58,34 @@ def test_what_we_describe_besides_is_ours() -> None:
 
 
 @needs_files
-def test_our_table_of_the_standard_is_what_its_files_say() -> None:
+def test_the_table_of_the_standard_agrees_with_its_files() -> None:
     assert set(THEIRS) == standard.operations()
 
 
 @pytest.mark.parametrize("called", sorted(standard.operations()), ids=lambda each: each.id)
-def test_an_operation_answers_what_its_class_says(called: Called) -> None:
+def test_an_operation_has_the_answers_of_its_class(called: Called) -> None:
     answers = set(OURS[called]["responses"])
     if called.id == "getWellknown":
         assert answers == {"200", "500"}
         return
-    wanted = {
+    by_class = {
         "List": {"200", "400", "401", "403", "500"},
         "Get": {"200", "400", "401", "403", "404", "500"},
         "Create": {"200", "201", "400", "401", "403", "404", "409", "412", "422", "500"},
     }
     other = {"202", "400", "401", "403", "404", "409", "412", "500"}
     (kind,) = re.findall("^[A-Z][a-z]+", called.id)
-    assert answers == wanted.get(kind, other) | {"default"}
+    assert answers == by_class.get(kind, other) | {"default"}
 
 
 @each
-def test_an_operation_answers_exactly_the_codes_of_the_standard(called: Called) -> None:
+def test_an_operation_has_exactly_the_status_codes_of_the_standard(called: Called) -> None:
     default = set() if called.id == "getWellknown" else {"default"}
     assert set(OURS[called]["responses"]) == set(THEIRS[called]["responses"]) | default
 
 
 @each
-def test_an_operation_takes_the_parameters_of_the_standard_in_its_order(called: Called) -> None:
+def test_an_operation_has_the_parameters_of_the_standard_in_their_order(called: Called) -> None:
     assert parameters(OURS[called]) == parameters(THEIRS[called])
 
 
@@ -107,7 +106,7 @@ def test_only_the_wellknown_operation_needs_no_token(called: Called) -> None:
 
 
 @each
-def test_a_body_is_that_of_the_standard_field_by_field(called: Called) -> None:
+def test_a_body_has_the_fields_of_the_standard(called: Called) -> None:
     theirs, ours = THEIRS[called].get("requestBody"), OURS[called].get("requestBody")
     if theirs is None:
         assert ours is None
@@ -123,35 +122,34 @@ def test_an_answer_has_the_fields_of_the_standard(called: Called) -> None:
         theirs = THEIRS[called]["responses"].get(code)
         if theirs is not None:
             ours = OURS[called]["responses"][code]
-            found = differences(schema(ours), schema(theirs))
-            assert [
-                fact for fact in found if fact not in (ALWAYS_THERE, f"/items/*{ALWAYS_THERE}")
-            ] == []
+            facts = differences(schema(ours), schema(theirs))
+            intended = (ALWAYS_PRESENT, f"/items/*{ALWAYS_PRESENT}")
+            assert [fact for fact in facts if fact not in intended] == []
 
 
 def schema(of: Json) -> Json:
-    """Of a body or an answer, nothing left to look up."""
+    """The schema of a body or an answer, with references resolved."""
     (content,) = standard.ours_resolved(of, DOCUMENT)["content"].values()
-    found: Json = content["schema"]
-    return found
+    resolved: Json = content["schema"]
+    return resolved
 
 
 def differences(ours: Json, theirs: Json) -> Mapping[str, Any]:
-    """What one says and the other does not: (ours, the standard's), those on purpose left out."""
-    mine, wanted = standard.rules(ours), standard.rules(theirs)
+    """Facts that differ: (Secaplane's, the standard's), without the intended ones."""
+    own, required = standard.rules(ours), standard.rules(theirs)
     return {
-        fact: (mine.get(fact), wanted.get(fact))
-        for fact in sorted(mine.keys() | wanted.keys())
-        if mine.get(fact) != wanted.get(fact) and not on_purpose(fact)
+        fact: (own.get(fact), required.get(fact))
+        for fact in sorted(own.keys() | required.keys())
+        if own.get(fact) != required.get(fact) and not is_intended(fact)
     }
 
 
-def on_purpose(fact: str) -> bool:
+def is_intended(fact: str) -> bool:
     return any(re.fullmatch(pattern, fact.removeprefix("/items/*")) for pattern in DIFFERS)
 
 
 @needs_files
-def test_a_refusal_looks_as_in_the_standard_but_for_its_media_type() -> None:
+def test_a_refusal_differs_from_the_standard_in_its_media_type_only() -> None:
     called = Called("get", "/providers/seca.region/v1/regions", "ListRegions")
     theirs, ours = THEIRS[called]["responses"]["400"], OURS[called]["responses"]["400"]
     (media_type,) = standard.ours_resolved(ours, DOCUMENT)["content"]
@@ -166,16 +164,16 @@ def test_a_refusal_looks_as_in_the_standard_but_for_its_media_type() -> None:
 
 
 @pytest.mark.parametrize("name", sorted({kind.provider.name for kind in KINDS.values()}))
-def test_a_providers_document_has_unique_ids(name: str) -> None:
+def test_the_document_of_a_provider_has_unique_ids(name: str) -> None:
     kinds = [kind for kind in KINDS.values() if kind.provider.name == name]
     alone = standard.described(openapi.document(kinds, BASE_URL, unique=True))
     ids = [called.id for called in alone]
     assert len(set(ids)) == len(ids)
-    wanted = {(m, p) for m, p, _ in OURS if p.startswith(f"/providers/{name}/")}
-    assert {(m, p) for m, p, _ in alone} == wanted
+    expected = {(m, p) for m, p, _ in OURS if p.startswith(f"/providers/{name}/")}
+    assert {(m, p) for m, p, _ in alone} == expected
 
 
-def test_the_paths_of_a_former_version_are_told_apart_and_deprecated() -> None:
+def test_the_paths_of_a_former_version_have_other_ids_and_are_deprecated() -> None:
     former = "/workspaces/{workspace}/accounts"
     account = KINDS["object-storage-account"]
     alone = standard.described(openapi.document([account], BASE_URL, unique=True))

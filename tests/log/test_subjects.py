@@ -1,4 +1,4 @@
-"""Subjects of the log. The format is fixed: the examples here may never change."""
+"""Subjects of resources in the log. They are fixed for ever: the examples here never change."""
 
 import itertools
 
@@ -32,7 +32,7 @@ NAMES = ["one", "a.b", "a..b", "UPPER", "*", ">", "a b", "é", "😀", "=2E", "a
         ),
     ],
 )
-def test_the_subject_of_a_ref_never_changes(place: Ref, written: str) -> None:
+def test_the_subject_of_a_resource_does_not_change(place: Ref, written: str) -> None:
     assert subject(place, REGION) == written
     assert ref(written) == place
 
@@ -43,7 +43,7 @@ def test_a_region_with_dots_is_one_token() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_name_can_be_read_back_and_holds_no_wildcard(name: str) -> None:
+def test_every_name_is_encoded_reversibly_and_without_wildcards(name: str) -> None:
     place = KINDS["instance"].ref(IDS, name)
     written = subject(place, REGION)
     assert ref(written) == place
@@ -58,7 +58,7 @@ def test_no_two_names_share_a_subject() -> None:
 @pytest.mark.parametrize(
     "written", ["", "x", "seca", "seca.eu-1.00", "other.eu-1.00.regions.x.region"]
 )
-def test_an_invalid_subject_is_refused(written: str) -> None:
+def test_a_string_that_is_no_subject_is_refused(written: str) -> None:
     with pytest.raises(ValueError, match=r"\S"):
         ref(written)
 
@@ -67,41 +67,41 @@ def test_an_invalid_subject_is_refused(written: str) -> None:
 
 
 def matches(written: str, pattern: str) -> bool:
-    """NATS's rule: `*` is one token, `>` is one or more at the end."""
-    tokens, wanted = written.split("."), pattern.split(".")
-    if wanted[-1] == ">":
-        tokens, wanted = tokens[: len(wanted)], [*wanted[:-1], "*"]
-    return len(tokens) == len(wanted) and all(
-        want in ("*", token) for token, want in zip(tokens, wanted, strict=True)
+    """The wildcards of NATS: `*` matches one token, `>` one or more at the end."""
+    tokens, expected = written.split("."), pattern.split(".")
+    if expected[-1] == ">":
+        tokens, expected = tokens[: len(expected)], [*expected[:-1], "*"]
+    return len(tokens) == len(expected) and all(
+        each in ("*", token) for token, each in zip(tokens, expected, strict=True)
     )
 
 
-def test_a_resource_and_its_contents_share_its_prefix() -> None:
-    around = prefix(WEB, REGION)
-    assert around == "seca.eu-1.82.tenants.acme.workspaces.web.>"
-    inside = {place for place in EVERYWHERE if matches(subject(place, REGION), around)}
-    assert inside == {WEB, ONE, TWO, DISK}
+def test_the_prefix_of_a_resource_matches_itself_and_its_contents() -> None:
+    pattern = prefix(WEB, REGION)
+    assert pattern == "seca.eu-1.82.tenants.acme.workspaces.web.>"
+    matched = {place for place in EVERYWHERE if matches(subject(place, REGION), pattern)}
+    assert matched == {WEB, ONE, TWO, DISK}
 
 
 def test_the_prefix_of_a_resource_without_children_matches_only_itself() -> None:
-    around = prefix(ONE, REGION)
-    assert [place for place in EVERYWHERE if matches(subject(place, REGION), around)] == [ONE]
+    pattern = prefix(ONE, REGION)
+    assert [place for place in EVERYWHERE if matches(subject(place, REGION), pattern)] == [ONE]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_filter_of_a_kind_matches_its_resources_and_no_others(kind: str) -> None:
+def test_the_filter_for_a_kind_matches_all_its_resources_and_no_others(kind: str) -> None:
     ids = [IDS, IDS | {"tenant": "other", "workspace": "a.b"}]
     places = {
-        subject(each.ref(some, name), REGION): each.name
+        subject(each.ref(id_set, name), REGION): each.name
         for each in KINDS.values()
-        for some, name in itertools.product(ids, ["one", "a.b", "instances"])
+        for id_set, name in itertools.product(ids, ["one", "a.b", "instances"])
     }
-    found = [of for written, of in places.items() if matches(written, every(kind, REGION))]
-    assert set(found) == {kind}
-    assert len(found) == list(places.values()).count(kind)
+    matched = [of for written, of in places.items() if matches(written, every(kind, REGION))]
+    assert set(matched) == {kind}
+    assert len(matched) == list(places.values()).count(kind)
 
 
-def test_the_filter_of_a_kind_never_changes() -> None:
+def test_the_filter_for_a_kind_does_not_change() -> None:
     assert every("role", REGION) == "seca.global.*.tenants.*.roles.*.role"
     assert every("instance", REGION) == "seca.eu-1.*.tenants.*.workspaces.*.instances.*.instance"
     assert every("region", REGION) == "seca.global.*.regions.*.region"
@@ -111,11 +111,11 @@ def test_the_filter_of_a_kind_never_changes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tenant", "stays"),
+    ("tenant", "expected"),
     [("", "00"), ("acme", "82"), ("seca", "3a"), ("other", "d9"), ("demo", "2a"), ("a.b", "2e")],
 )
-def test_the_slot_of_a_tenant_never_changes(tenant: str, stays: str) -> None:
-    assert slot(tenant) == stays
+def test_a_tenant_stays_in_its_slot(tenant: str, expected: str) -> None:
+    assert slot(tenant) == expected
 
 
 def test_tenants_spread_over_the_slots() -> None:

@@ -1,4 +1,4 @@
-"""A simulated cloud in memory, without a wire: its making functions, as the cloud calls them."""
+"""The simulated cloud in memory, called directly instead of over HTTP."""
 
 from pathlib import Path
 from random import Random
@@ -21,7 +21,7 @@ from secaplane.plugins.simulated.wire import (
 )
 
 NOON_S = 1_767_268_800.0
-OFFERED = read(STANDARD)
+CATALOGUE = read(STANDARD)
 SIZED: Json = {"skuRef": {"resource": "skus/seca.n1k"}}
 ROUTED: Json = {"zone": "a", "routeTableRef": {"resource": "route-tables/r"}}
 VOLUME: Json = {"sizeGB": 10, "skuRef": {"resource": "skus/seca.rd100"}}
@@ -38,12 +38,12 @@ def to(name: str) -> Json:
 
 
 class Scene:
-    """A cloud; what is made in it must be what the kind's status can be."""
+    """A cloud whose answers are checked against the status type of the kind."""
 
     def __init__(self) -> None:
         self.now_s = NOON_S
         state = CloudState(Path(":memory:"))
-        self.cloud = SimulatedCloud(state, OFFERED, lambda: self.now_s, Random(7).randbytes)
+        self.cloud = SimulatedCloud(state, CATALOGUE, lambda: self.now_s, Random(7).randbytes)
 
     def __enter__(self) -> Self:
         return self
@@ -86,7 +86,7 @@ class Scene:
     def remove(self, uid: str) -> None:
         assert self.cloud.remove(uid) == ReadyAnswer()
 
-    # what many tests begin with
+    # what many tests start from
 
     def network(self, cidr: Json, *more: Json, uid: str = "network", **rest: Any) -> Json:
         spec = SIZED | {"cidr": cidr} | ({"additionalCidrs": list(more)} if more else {})
@@ -94,18 +94,16 @@ class Scene:
 
     def subnet(self, cidr: Json, *, uid: str = "subnet", zone: str = "a", above: str = "") -> Json:
         spec = ROUTED | {"cidr": cidr, "zone": zone}
-        status = self.made("subnet", spec, uid=uid, network=above or "network")
-        found: Json = status["cidr"]
-        return found
+        cidrs: Json = self.made("subnet", spec, uid=uid, network=above or "network")["cidr"]
+        return cidrs
 
     def nic(
         self, *addresses: str, uid: str = "nic", subnet: str = "subnet", **more: Any
     ) -> list[str]:
         spec = {"subnetRef": to(subnet), "addresses": list(addresses)}
-        found: list[str] = self.made("nic", spec, uid=uid, **{"/subnetRef": subnet}, **more)[
-            "addresses"
-        ]
-        return found
+        status = self.made("nic", spec, uid=uid, **{"/subnetRef": subnet}, **more)
+        reported: list[str] = status["addresses"]
+        return reported
 
 
 def _wish(

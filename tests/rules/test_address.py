@@ -1,4 +1,4 @@
-"""Addresses and ranges as text, against Python's own reading of them."""
+"""Addresses and CIDRs as text, compared with Python's `ipaddress`."""
 
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
@@ -14,30 +14,30 @@ SIGNS = st.text("0123456789abcdefABCDEF:./ %xg-\n", max_size=20)
 JUNK = SIGNS | st.text(max_size=12) | st.from_regex(r"[0-9a-f.:]{1,9}/[0-9]{1,4}", fullmatch=True)
 
 
-def spelled(address: IPv4Address | IPv6Address) -> list[str]:
-    """Every common spelling."""
+def notations(address: IPv4Address | IPv6Address) -> list[str]:
+    """Common notations of one address."""
     text = str(address)
     return [text, text.upper(), address.exploded]
 
 
 @given(FOUR | SIX)
-def test_an_address_has_its_version_however_it_is_spelled(
+def test_an_address_has_its_version_in_every_notation(
     address: IPv4Address | IPv6Address,
 ) -> None:
-    for text in spelled(address):
+    for text in notations(address):
         assert version(text) == address.version
         assert FORMATS["ip"](text)
         assert FORMATS["ip-or-empty"](text)
         assert FORMATS["ip-or-cidr"](text)
-        assert not FORMATS["cidr"](text), "the length of the prefix is said"
+        assert not FORMATS["cidr"](text), "a CIDR needs a prefix length"
 
 
 @given(FOUR | SIX, st.integers(0, 200))
-def test_a_range_is_an_address_and_a_length_that_fits_it(
+def test_a_cidr_is_an_address_and_a_prefix_length_within_its_size(
     address: IPv4Address | IPv6Address, length: int
 ) -> None:
     """Host bits may be set."""
-    for text in spelled(address):
+    for text in notations(address):
         cidr = f"{text}/{length}"
         fits = length <= address.max_prefixlen
         assert network(cidr) == (ip_network(cidr, strict=False) if fits else None)
@@ -48,25 +48,25 @@ def test_a_range_is_an_address_and_a_length_that_fits_it(
 
 
 @given(JUNK)
-def test_no_junk_breaks_it_and_what_passes_is_what_python_reads(text: str) -> None:
-    said, found = version(text), network(text)
-    assert said is None or str(ip_address(text)) != ""
-    assert found is None or found == ip_network(text, strict=False)
-    if said is None and "%" not in text:
+def test_junk_raises_nothing_and_accepted_text_is_what_python_accepts(text: str) -> None:
+    family, cidr = version(text), network(text)
+    assert family is None or str(ip_address(text)) != ""
+    assert cidr is None or cidr == ip_network(text, strict=False)
+    if family is None and "%" not in text:
         with pytest.raises(ValueError, match="does not appear to be"):
             ip_address(text)
-    for keeps in FORMATS.values():
-        assert keeps(text) in (True, False)
+    for accepts in FORMATS.values():
+        assert accepts(text) in (True, False)
 
 
 @pytest.mark.parametrize("text", ["10.0.0.0/255.0.0.0", "10.0.0.0/0.255.255.255", "fe80::%1/64"])
-def test_a_netmask_and_a_zone_are_for_python_alone(text: str) -> None:
+def test_netmasks_and_zones_are_refused_though_python_accepts_them(text: str) -> None:
     ip_network(text, strict=False)
     assert network(text) is None
 
 
 @pytest.mark.parametrize(
-    ("text", "chosen"),
+    ("text", "expected"),
     [
         ("0.0.0.0", True),
         ("::", True),
@@ -78,5 +78,5 @@ def test_a_netmask_and_a_zone_are_for_python_alone(text: str) -> None:
         ("", False),
     ],
 )
-def test_an_address_that_is_left_to_the_cloud_is_all_zeros(text: str, chosen: bool) -> None:
-    assert automatic(text) is chosen
+def test_an_automatic_address_is_all_zeros(text: str, expected: bool) -> None:
+    assert automatic(text) is expected

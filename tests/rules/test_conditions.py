@@ -1,5 +1,5 @@
-"""How a resource's state and conditions follow from its events (CONTRACT: State, conditions,
-power)."""
+"""State and conditions of a resource, as `evolve` derives them from events (CONTRACT: State,
+conditions, power)."""
 
 import pytest
 from msgspec import UNSET
@@ -26,20 +26,20 @@ WRITABLE = [kind.name for kind in KINDS.values() if kind.writable]
 
 
 @pytest.mark.parametrize("kind", WRITABLE)
-def test_every_kind_walks_from_pending_through_creating_to_active(kind: str) -> None:
+def test_every_kind_goes_from_pending_through_creating_to_active(kind: str) -> None:
     assert told(given(kind, CREATED).resource) == ["pending"]
     resource = given(kind, CREATED, ACTIVE_AFTER_CREATE).resource
     assert (resource.state, told(resource)) == (State.ACTIVE, BEGUN)
 
 
-def test_what_takes_its_time_walks_the_same_way() -> None:
+def test_a_slow_resource_goes_through_the_same_states() -> None:
     creating = found(State.CREATING, observed_position=1)
     assert told(given("instance", CREATED, creating).resource) == ["creating", "pending"]
     slow = given("instance", CREATED, creating, found(State.ACTIVE, observed_position=2)).resource
     assert told(slow) == BEGUN
 
 
-def test_what_settles_at_once_has_both_entries_at_the_same_time() -> None:
+def test_a_fast_resource_gets_both_conditions_at_the_same_time() -> None:
     resource = given("instance", CREATED, ACTIVE_AFTER_CREATE).resource
     assert resource.conditions == (
         Condition(state=State.ACTIVE, last_transition_at=at(2)),
@@ -49,7 +49,7 @@ def test_what_settles_at_once_has_both_entries_at_the_same_time() -> None:
 
 
 @pytest.mark.parametrize("kind", WRITABLE)
-def test_each_put_puts_updating_and_then_active_on_top(kind: str) -> None:
+def test_each_put_adds_updating_and_then_active(kind: str) -> None:
     updated = (CREATED, ACTIVE_AFTER_CREATE, PUT)
     assert told(given(kind, *updated).resource) == ["updating", *BEGUN]
     assert given(kind, *updated).resource.state is State.UPDATING
@@ -57,14 +57,14 @@ def test_each_put_puts_updating_and_then_active_on_top(kind: str) -> None:
     assert told(given(kind, *settled).resource) == ["active", "updating", *BEGUN]
 
 
-def test_equal_neighbours_are_never_merged() -> None:
+def test_equal_adjacent_conditions_are_not_merged() -> None:
     resource = given(
         "instance", CREATED, ACTIVE_AFTER_CREATE, PUT, PUT, found(State.ACTIVE, observed_position=4)
     ).resource
     assert told(resource) == ["active", "updating", "updating", *BEGUN]
 
 
-def test_only_the_newest_entries_are_kept() -> None:
+def test_only_the_newest_conditions_are_kept() -> None:
     updates = [PUT] * (CONDITIONS_MAX + 3)
     resource = given(
         "instance", CREATED, *updates, found(State.ERROR, observed_position=36)
@@ -75,7 +75,7 @@ def test_only_the_newest_entries_are_kept() -> None:
 # --- reports
 
 
-def test_a_report_that_saw_less_than_the_last_intent_keeps_state_and_conditions() -> None:
+def test_a_report_older_than_the_last_intent_leaves_state_and_conditions() -> None:
     resource = given(
         "instance",
         CREATED,
@@ -92,7 +92,7 @@ def test_a_report_that_saw_less_than_the_last_intent_keeps_state_and_conditions(
     assert resource.unsettled
 
 
-def test_an_older_report_does_not_make_one_forget_what_was_seen() -> None:
+def test_an_older_report_does_not_move_the_observed_position_back() -> None:
     late = found(State.ACTIVE, observed_position=1, powerState="on")
     resource = given(
         "instance", CREATED, PUT, found(State.ACTIVE, observed_position=2), late
@@ -104,7 +104,7 @@ def test_an_older_report_does_not_make_one_forget_what_was_seen() -> None:
     )
 
 
-def test_a_report_that_changes_no_state_adds_no_entry() -> None:
+def test_a_report_without_a_transition_adds_no_condition() -> None:
     address = found(State.ACTIVE, observed_position=2, powerState="on")
     resource = given("instance", CREATED, ACTIVE_AFTER_CREATE, address).resource
     assert told(resource) == BEGUN
@@ -116,7 +116,7 @@ def test_a_report_moves_neither_version_nor_modification() -> None:
     assert (resource.version, resource.modified_at, resource.time) == (2, at(2), at(3))
 
 
-def test_waiting_remarks_the_newest_entry_and_adds_none() -> None:
+def test_waiting_explains_the_newest_condition_and_adds_none() -> None:
     waiting = found(State.PENDING, observed_position=1, reason="WaitingForWorkspace")
     resource = given("instance", CREATED, waiting).resource
     assert resource.conditions == (
@@ -131,7 +131,7 @@ def test_waiting_remarks_the_newest_entry_and_adds_none() -> None:
     assert told(settled) == ["active", "creating", "WaitingForWorkspace pending"]
 
 
-def test_an_error_carries_the_reason_and_the_next_put_tries_again() -> None:
+def test_an_error_has_the_reason_and_the_next_put_tries_again() -> None:
     refused = found(State.ERROR, observed_position=1, reason="NoSpace")
     failed = given("instance", CREATED, refused).resource
     assert told(failed) == ["NoSpace error", "creating", "pending"]
@@ -141,7 +141,7 @@ def test_an_error_carries_the_reason_and_the_next_put_tries_again() -> None:
     assert told(tried) == ["updating", "NoSpace error", "creating", "pending"]
 
 
-def test_a_history_cannot_begin_in_the_middle() -> None:
+def test_a_history_starts_with_created() -> None:
     with pytest.raises(AssertionError, match="Updated before Created"):
         given("instance", PUT)
 
@@ -158,36 +158,36 @@ ON = (
 STARTED = ["powerState turnedOn active", "powerState turningOn updating", *BEGUN]
 
 
-def test_a_start_adds_exactly_two_entries() -> None:
-    asked = given("instance", *ON[:3]).resource
-    assert told(asked) == ["powerState turningOn updating", *BEGUN]
-    assert asked.power.since is None
+def test_a_start_adds_exactly_two_conditions() -> None:
+    requested = given("instance", *ON[:3]).resource
+    assert told(requested) == ["powerState turningOn updating", *BEGUN]
+    assert requested.power.since is None
     done = given("instance", *ON).resource
     assert told(done) == STARTED
     assert (done.power.desired, done.power.since) == ("on", at(4))
 
 
-def test_a_stop_adds_exactly_two_entries() -> None:
+def test_a_stop_adds_exactly_two_conditions() -> None:
     off = found(State.ACTIVE, observed_position=5, powerState="off")
     resource = given("instance", *ON, STOP, off).resource
     words = ["powerState turnedOff active", "powerState turningOff updating"]
     assert told(resource) == [*words, *STARTED]
 
 
-def test_a_restart_adds_exactly_two_entries() -> None:
+def test_a_restart_adds_exactly_two_conditions() -> None:
     resource = given("instance", *ON, RESTART, found(State.ACTIVE, observed_position=5)).resource
     words = ["powerState turnedOn active", "powerState turningOff updating"]
     assert told(resource) == [*words, *STARTED]
     assert resource.power.since == at(6)
 
 
-def test_a_put_after_the_power_has_settled_speaks_of_no_power() -> None:
+def test_a_put_after_an_action_adds_plain_conditions() -> None:
     resource = given("instance", *ON, PUT, found(State.ACTIVE, observed_position=5)).resource
     assert told(resource) == ["active", "updating", *STARTED]
     assert resource.power.since == at(4)
 
 
-def test_an_action_that_was_refused_says_so_and_turned_nothing() -> None:
+def test_a_failed_action_reports_the_error_and_no_power_change() -> None:
     refused = found(State.ERROR, observed_position=3, reason="NoCapacity")
     resource = given("instance", *ON[:3], refused).resource
     assert told(resource) == ["NoCapacity error", "powerState turningOn updating", *BEGUN]
@@ -195,24 +195,24 @@ def test_an_action_that_was_refused_says_so_and_turned_nothing() -> None:
     assert not resource.unsettled
 
 
-def test_an_action_stays_asked_for_until_a_report_at_rest_has_seen_it() -> None:
+def test_an_action_is_pending_until_a_settled_report_has_observed_it() -> None:
     early, late = found(State.ACTIVE, observed_position=2), found(State.ACTIVE, observed_position=3)
-    asked = given("instance", CREATED, ACTIVE_AFTER_CREATE, START, early).resource.power
-    served = given("instance", CREATED, ACTIVE_AFTER_CREATE, START, late).resource.power
-    assert (asked.requested, asked.completed) == (nth(3), nth(0))
-    assert (served.requested, served.completed) == (nth(3), nth(3))
+    pending = given("instance", CREATED, ACTIVE_AFTER_CREATE, START, early).resource.power
+    completed = given("instance", CREATED, ACTIVE_AFTER_CREATE, START, late).resource.power
+    assert (pending.requested, pending.completed) == (nth(3), nth(0))
+    assert (completed.requested, completed.completed) == (nth(3), nth(3))
 
 
-# --- going, and living again
+# --- deletion, and a new life of the name
 
 
-def test_a_deletion_puts_deleting_on_top_and_says_when() -> None:
+def test_a_deletion_adds_deleting_and_sets_its_time() -> None:
     resource = given("instance", CREATED, ACTIVE_AFTER_CREATE, DeletionRequested()).resource
     assert told(resource) == ["deleting", *BEGUN]
     assert (resource.state, resource.deleted_at, resource.version) == (State.DELETING, at(3), 2)
 
 
-def test_only_a_refusal_changes_what_is_being_deleted() -> None:
+def test_only_an_error_changes_a_terminating_resource() -> None:
     terminating: tuple[AnyEvent, ...] = (CREATED, ACTIVE_AFTER_CREATE, DeletionRequested())
     assert (
         told(given("instance", *terminating, found(State.ACTIVE, observed_position=3)).resource)[0]
@@ -224,7 +224,7 @@ def test_only_a_refusal_changes_what_is_being_deleted() -> None:
     assert told(refused) == ["Attached error", "deleting", *BEGUN]
 
 
-def test_a_removal_that_is_tried_again_keeps_the_time_of_the_first() -> None:
+def test_a_second_deletion_keeps_the_time_of_the_first() -> None:
     refused = found(State.ERROR, observed_position=2)
     resource = given(
         "instance", CREATED, DeletionRequested(), refused, DeletionRequested()
@@ -233,13 +233,13 @@ def test_a_removal_that_is_tried_again_keeps_the_time_of_the_first() -> None:
     assert (resource.deleted_at, resource.version, resource.unsettled) == (at(2), 3, True)
 
 
-def test_what_is_gone_is_finished_and_keeps_its_story() -> None:
+def test_a_gone_resource_is_settled_and_keeps_its_conditions() -> None:
     resource = given("instance", CREATED, DeletionRequested(), Deleted()).resource
     assert (resource.gone, resource.unsettled, resource.version) == (True, False, 2)
     assert told(resource) == ["deleting", "pending"]
 
 
-def test_a_name_used_again_begins_anew_and_goes_on_counting() -> None:
+def test_a_reused_name_starts_a_new_life_and_its_version_goes_on() -> None:
     gone = (*ON, DeletionRequested(), Deleted())
     former = given("instance", *gone).resource
     reborn = given("instance", *gone, Created(spec={"zone": "b"}, labels={"a": "b"})).resource

@@ -1,4 +1,5 @@
-"""What no schema can say, kind by kind: fields that forbid each other, ranges inside ranges."""
+"""Rules of kinds that no schema can express: fields that exclude each other, ranges within
+ranges."""
 
 from typing import Any
 
@@ -24,14 +25,14 @@ def pointers(refusal: Refusal) -> list[str]:
     return [source.pointer.removeprefix("/spec") for source in refusal.sources]
 
 
-# --- rules of firewalls
+# --- security group rules
 
 TCP, ICMP = {"protocol": "tcp"}, {"protocol": "icmp"}
 ECHO = {"icmp": {"type": 8, "code": 0}}
 
 
-def ports(**said: Any) -> Json:
-    return {"ports": {name.rstrip("_"): value for name, value in said.items()}}
+def ports(**fields: Any) -> Json:
+    return {"ports": {name.rstrip("_"): value for name, value in fields.items()}}
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ def ports(**said: Any) -> Json:
         ({"protocol": "udp"} | ECHO | ports(from_=2, to=1), ["/icmp", "/ports/to"]),
     ],
 )
-def test_what_stands_in_a_rule_goes_together(rule: Json, broken: list[str]) -> None:
+def test_the_fields_of_a_security_group_rule_are_consistent(rule: Json, broken: list[str]) -> None:
     rule = {"direction": "ingress"} | rule
     grouped = {"rules": [{"direction": "egress"}, rule]}
     alone, group = given("security-group-rule"), given("security-group")
@@ -86,12 +87,12 @@ def test_no_two_frontends_share_port_and_protocol(
     frontends: list[tuple[str, int]], broken: list[int]
 ) -> None:
     spec = {"frontends": [{"protocol": p, "port": port, "target": {}} for p, port in frontends]}
-    here = given("network-load-balancer").when(Put(spec=spec))
+    scene = given("network-load-balancer").when(Put(spec=spec))
     if broken:
-        wanted = [f"/frontends/{n}/port" for n in broken]
-        assert pointers(here.then_refused(Invalid)) == wanted
+        expected = [f"/frontends/{n}/port" for n in broken]
+        assert pointers(scene.then_refused(Invalid)) == expected
     else:
-        here.then(Created(spec=spec))
+        scene.then(Created(spec=spec))
 
 
 # --- subnets
@@ -119,7 +120,7 @@ GROWING = given(
     found(State.ACTIVE, observed_position=1, cidr=GROWN["cidr"]),
     Updated(spec=GROWN),
 ).resource
-"""Its new range is wanted, and the cloud has not heard of it."""
+"""A network with a new range that the cloud has not reported yet."""
 UNCHOSEN = network(cidr={"ipv4": "0.0.0.0/16"})
 CHOSEN = network({"cidr": {"ipv4": "172.16.0.0/16"}}, cidr={"ipv4": "0.0.0.0/16"})
 
@@ -139,7 +140,9 @@ CHOSEN = network({"cidr": {"ipv4": "172.16.0.0/16"}}, cidr={"ipv4": "0.0.0.0/16"
         (GROWING, {"ipv4": "10.7.3.0/24"}),
     ],
 )
-def test_a_subnet_lies_in_its_network_as_far_as_that_is_known(above: Resource, cidr: Json) -> None:
+def test_a_subnet_within_the_known_ranges_of_its_network_is_accepted(
+    above: Resource, cidr: Json
+) -> None:
     event = subnet(above, **cidr)
     event.then(Created(spec=event.command.spec))  # type: ignore[union-attr]
 
@@ -155,37 +158,37 @@ def test_a_subnet_lies_in_its_network_as_far_as_that_is_known(above: Resource, c
         (CHOSEN, {"ipv4": "10.0.0.0/24"}, ["ipv4"]),
     ],
 )
-def test_a_subnet_outside_its_network_is_refused(
+def test_a_subnet_outside_of_its_network_is_refused(
     above: Resource, cidr: Json, broken: list[str]
 ) -> None:
     refusal = subnet(above, **cidr).then_refused(Invalid)
     assert pointers(refusal) == [f"/cidr/{family}" for family in broken]
 
 
-def test_a_subnet_whose_network_has_moved_away_can_still_be_changed() -> None:
+def test_a_subnet_outside_of_its_changed_network_can_still_be_updated() -> None:
     spec = {"cidr": {"ipv4": "10.9.0.0/24"}, "zone": "a", "routeTableRef": {"resource": "t"}}
-    here = given("subnet", Created(spec=spec)).under({NETWORK: WIDE})
-    here.when(Put(spec=spec, labels={"a": "b"})).then(Updated(spec=spec, labels={"a": "b"}))
+    scene = given("subnet", Created(spec=spec)).under({NETWORK: WIDE})
+    scene.when(Put(spec=spec, labels={"a": "b"})).then(Updated(spec=spec, labels={"a": "b"}))
 
 
-# --- what can be set once
+# --- fields that can be set once
 
 
-def test_a_sku_of_a_subnet_can_come_later_and_stays_then() -> None:
+def test_the_sku_of_a_subnet_can_be_set_later_and_not_changed() -> None:
     plain = {"cidr": {}, "zone": "a", "routeTableRef": {"resource": "t"}}
     sized, other = plain | SIZED, plain | {"skuRef": {"resource": "skus/m"}}
     skus = (TABLE, N, from_catalogue("network-sku", "m"))
     for before, after in ((plain, sized), (sized, sized), (sized, plain)):
-        here = given("subnet", Created(spec=before)).pointing_to(*skus)
-        here.when(Put(spec=after)).then(Updated(spec=after))
-    here = given("subnet", Created(spec=sized)).pointing_to(*skus)
-    assert pointers(here.when(Put(spec=other)).then_refused(Invalid)) == ["/skuRef"]
+        scene = given("subnet", Created(spec=before)).pointing_to(*skus)
+        scene.when(Put(spec=after)).then(Updated(spec=after))
+    scene = given("subnet", Created(spec=sized)).pointing_to(*skus)
+    assert pointers(scene.when(Put(spec=other)).then_refused(Invalid)) == ["/skuRef"]
 
 
 # --- zones
 
 
-def test_a_zone_is_one_of_the_region() -> None:
+def test_a_zone_must_exist_in_the_region() -> None:
     spec = {"zone": "d"}
     refusal = given("instance").in_zones("a", "b").when(Put(spec=spec)).then_refused(Invalid)
     assert pointers(refusal) == ["/zone"]
@@ -194,18 +197,18 @@ def test_a_zone_is_one_of_the_region() -> None:
     given("instance").when(Put(spec=spec)).then(Created(spec=spec))
 
 
-def test_a_zone_that_was_closed_since_blocks_no_change() -> None:
+def test_a_closed_zone_blocks_no_update() -> None:
     spec = {"zone": "d"}
-    here = given("instance", Created(spec=spec)).in_zones("a")
-    here.when(Put(spec=spec)).then(Updated(spec=spec))
+    scene = given("instance", Created(spec=spec)).in_zones("a")
+    scene.when(Put(spec=spec)).then(Updated(spec=spec))
 
 
-# --- all of them
+# --- all kinds
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["smallest", "whole"])
 @pytest.mark.parametrize("kind", WRITABLE, ids=lambda kind: kind.name)
-def test_what_the_flows_send_breaks_no_rule(kind: Kind, whole: bool) -> None:
+def test_the_specs_of_the_flow_tests_break_no_rule(kind: Kind, whole: bool) -> None:
     spec = sensible(kind, whole=whole)
     BodyReader(region="eu-1").read(kind, {"spec": spec})
     assert kind.rules.check is None or list(kind.rules.check(None, spec, {})) == []
@@ -213,26 +216,26 @@ def test_what_the_flows_send_breaks_no_rule(kind: Kind, whole: bool) -> None:
     assert again == []
 
 
-# --- the system's own
+# --- system roles
 
 
 @pytest.mark.parametrize("name", ["seca.admin", "seca.mine", "seca."])
-def test_nobody_writes_a_role_of_the_system(name: str) -> None:
+def test_no_caller_writes_a_system_role(name: str) -> None:
     spec = {"permissions": [{"provider": "seca.storage", "resources": ["*"], "verb": ["get"]}]}
     given("role").called(name).when(Put(spec=spec)).then_refused(Conflict)
     given("role").called("secaplane").when(Put(spec=spec)).then(Created(spec=spec))
 
 
-def test_below_a_parent_that_is_absent_nothing_else_is_asked() -> None:
+def test_below_an_absent_parent_no_other_rule_is_checked() -> None:
     nowhere = given("instance").under({WEB: None}).in_zones("a").when(Put(spec={"zone": "d"}))
     assert "workspace web not found" in nowhere.then_refused(NotFound).detail
 
 
-# --- what can be judged
+# --- limits of the policy
 
 
 @pytest.mark.parametrize(("resources", "broken"), [(250, []), (251, ["/permissions"])])
-def test_a_role_comes_to_no_more_than_can_be_judged(resources: int, broken: list[str]) -> None:
+def test_the_size_of_a_role_is_limited(resources: int, broken: list[str]) -> None:
     verbs = ["get", "list", "put", "delete", "post"]
     permission = {
         "provider": "seca.compute",
@@ -248,9 +251,7 @@ def test_a_role_comes_to_no_more_than_can_be_judged(resources: int, broken: list
 
 
 @pytest.mark.parametrize(("more", "broken"), [(0, []), (1, ["/scopes"])])
-def test_an_assignment_names_no_more_than_can_be_looked_through(
-    more: int, broken: list[str]
-) -> None:
+def test_the_size_of_an_assignment_is_limited(more: int, broken: list[str]) -> None:
     names = [f"w{n}" for n in range(256)]
     scopes = [{"workspaces": names} for _ in range(4)] + [{"workspaces": names[:more]}]
     spec = {"subs": ["jane"], "roles": ["seca.workspace-viewer"], "scopes": scopes}

@@ -1,4 +1,4 @@
-"""What the simulated cloud makes of each kind."""
+"""Provisioning in the simulated cloud: the status of each kind."""
 
 import re
 from collections.abc import Iterator
@@ -32,14 +32,14 @@ def scene() -> Iterator[Scene]:
         yield scene
 
 
-def test_every_kind_that_a_cloud_makes_has_its_row() -> None:
+def test_every_kind_backed_by_a_plugin_has_a_provisioner() -> None:
     assert set(PROVISIONERS) == {
         kind.name for kind in KINDS.values() if kind.backing is Backing.PLUGIN
     }
 
 
 @pytest.mark.parametrize("kind", ["workspace", "internet-gateway", "security-group-rule"])
-def test_some_kinds_are_made_of_nothing(scene: Scene, kind: str) -> None:
+def test_some_kinds_need_nothing_in_the_cloud(scene: Scene, kind: str) -> None:
     assert scene.made(kind, {}) == {}
 
 
@@ -67,30 +67,30 @@ def test_some_kinds_are_made_of_nothing(scene: Scene, kind: str) -> None:
         ("nat-gateway-instance", GATEWAY | {"zone": "z"}, "ZoneUnknown"),
     ],
 )
-def test_nothing_is_made_of_what_is_not_on_offer(
+def test_unknown_skus_and_zones_are_refused_and_create_nothing(
     scene: Scene, kind: str, spec: Json, reason: str
 ) -> None:
     assert scene.refused(kind, spec) == reason
     assert scene.cloud.state.things() == []
 
 
-# --- machines, volumes, images
+# --- instances, block storages, images
 
 
-def test_a_machine_has_the_power_that_is_wished(scene: Scene) -> None:
+def test_an_instance_has_the_desired_power(scene: Scene) -> None:
     assert scene.made("instance", MACHINE) == {"powerState": "off"}
     assert scene.made("instance", MACHINE, power="on") == {"powerState": "on"}
     scene.act("instance", "stop", 5)
     assert [thing.status for thing in scene.cloud.state.things()] == [{"powerState": "off"}]
 
 
-def test_a_volume_grows_and_does_not_shrink(scene: Scene) -> None:
+def test_a_volume_can_grow_and_cannot_shrink(scene: Scene) -> None:
     assert scene.made("block-storage", VOLUME) == {"sizeGB": 10}
     assert scene.made("block-storage", VOLUME | {"sizeGB": 20}) == {"sizeGB": 20}
     assert scene.refused("block-storage", VOLUME) == "CannotShrink"
 
 
-def test_an_image_is_a_copy_of_its_volume_once_that_is_there(scene: Scene) -> None:
+def test_an_image_is_copied_from_its_volume_once_that_exists(scene: Scene) -> None:
     image = {"blockStorageRef": to("workspaces/w/block-storages/v"), "cpuArchitecture": "amd64"}
     bound = {"/blockStorageRef": "v"}
     assert scene.made("image", image) == {}
@@ -110,7 +110,7 @@ def route(cidr: str, target: str) -> Json:
     return {"destinationCidrBlock": cidr, "targetRef": to(target)}
 
 
-def test_a_route_is_pending_until_its_target_is_there(scene: Scene) -> None:
+def test_a_route_is_pending_until_its_target_exists(scene: Scene) -> None:
     table = {"routes": [route("0.0.0.0/0", "instances/i"), route("10.0.0.0/8", "10.0.0.7")]}
     bound = {"/routes/0/targetRef": "i"}
     noon = "2026-01-01T12:00:00.000Z"
@@ -120,7 +120,7 @@ def test_a_route_is_pending_until_its_target_is_there(scene: Scene) -> None:
         "lastTransitionAt": noon,
         "type": "target",
         "reason": "TargetAbsent",
-        "message": "instances/i is not there yet",
+        "message": "instances/i does not exist yet",
     }
     pending = {"state": "pending", "conditions": [waiting]}
     assert scene.made("routing-table", table) == {"routes": [pending, active]}
@@ -134,7 +134,7 @@ def test_a_route_is_pending_until_its_target_is_there(scene: Scene) -> None:
     assert scene.made("routing-table", table, **bound) == {"routes": [there, active]}
 
 
-def test_a_route_keeps_its_history_when_others_come_and_go(scene: Scene) -> None:
+def test_a_route_keeps_its_history_when_other_routes_change(scene: Scene) -> None:
     one, two, three = (route(f"10.{n}.0.0/16", "10.0.0.7") for n in range(3))
     before = scene.made("routing-table", {"routes": [one, two, one]})["routes"]
     scene.now_s += 60
@@ -143,7 +143,7 @@ def test_a_route_keeps_its_history_when_others_come_and_go(scene: Scene) -> None
     assert after[0] != before[0]
 
 
-def test_the_history_of_a_route_is_bounded_and_its_newest_is_first(scene: Scene) -> None:
+def test_the_conditions_of_a_route_are_bounded_and_newest_first(scene: Scene) -> None:
     table, bound = {"routes": [route("0.0.0.0/0", "instances/i")]}, {"/routes/0/targetRef": "i"}
     scene.made("instance", MACHINE, uid="i")
     for _ in range(20):
@@ -172,7 +172,7 @@ def test_a_group_has_a_status_for_each_rule_and_then_for_each_reference(scene: S
     assert scene.made("security-group", {}, uid="empty") == {"rules": []}
 
 
-def test_a_status_holds_no_more_rules_than_it_can(scene: Scene) -> None:
+def test_a_status_of_a_security_group_is_bounded(scene: Scene) -> None:
     group = {"rules": [RULE] * 500, "ruleRefs": [to("security-group-rules/r")] * 500}
     assert len(scene.made("security-group", group)["rules"]) == 500
 
@@ -180,7 +180,7 @@ def test_a_status_holds_no_more_rules_than_it_can(scene: Scene) -> None:
 # --- gateways and load balancers
 
 
-def test_a_nat_gateway_wants_a_nic_in_its_zone_without_public_ips(scene: Scene) -> None:
+def test_a_nat_gateway_requires_a_nic_in_its_zone_without_public_ips(scene: Scene) -> None:
     bound = {"/nicRef": "nic"}
     assert scene.made("nat-gateway-instance", GATEWAY, **bound) == {}
     scene.network({"ipv4": "10.0.0.0/16"})
@@ -194,7 +194,7 @@ def test_a_nat_gateway_wants_a_nic_in_its_zone_without_public_ips(scene: Scene) 
     assert scene.refused("nat-gateway-instance", GATEWAY, **bound) == "NicHasPublicIp"
 
 
-def test_a_load_balancer_knows_which_members_are_well(scene: Scene) -> None:
+def test_a_load_balancer_reports_its_healthy_members(scene: Scene) -> None:
     scene.network({"ipv4": "10.0.0.0/16"})
     scene.subnet({"ipv4": "10.0.0.0/24"})
     for name in ("one", "two", "three"):
@@ -205,8 +205,8 @@ def test_a_load_balancer_knows_which_members_are_well(scene: Scene) -> None:
     bound = dict(zip(places, ["two", "one", "one", "absent"], strict=True))
 
     def healthy() -> list[Json]:
-        found: list[Json] = scene.made("network-load-balancer", spec, **bound)["healthyMembers"]
-        return found
+        members: list[Json] = scene.made("network-load-balancer", spec, **bound)["healthyMembers"]
+        return members
 
     assert healthy() == []
     scene.made("instance", MACHINE, uid="i", power="on", **{"/primaryNicRef": "one"})
@@ -219,7 +219,7 @@ def test_a_load_balancer_knows_which_members_are_well(scene: Scene) -> None:
     assert scene.cloud.state.counts().totals["network-load-balancer"]["creates"] == 1
 
 
-def test_a_status_holds_no_more_members_than_it_can(scene: Scene) -> None:
+def test_a_status_of_a_load_balancer_is_bounded(scene: Scene) -> None:
     names = [f"n{n}" for n in range(1001)]
     for name in names:
         scene.made("nic", {"subnetRef": to("s"), "addresses": ["10.0.0.1"]}, uid=name)
@@ -235,10 +235,10 @@ def test_a_status_holds_no_more_members_than_it_can(scene: Scene) -> None:
     assert status["healthyMembers"] == [to(name) for name in names[:1000]]
 
 
-# --- what is drawn by lot
+# --- random values
 
 
-def test_an_account_gets_its_keys_once(scene: Scene) -> None:
+def test_an_account_keeps_its_credentials(scene: Scene) -> None:
     keys = scene.made("object-storage-account", {})
     assert re.fullmatch(r"[A-Z2-7]{20}", keys["accessKey"])
     assert re.fullmatch(r"[A-Za-z0-9+/]{40}", keys["secretKey"])
@@ -248,7 +248,7 @@ def test_an_account_gets_its_keys_once(scene: Scene) -> None:
     assert all(other[each] != keys[each] for each in keys)
 
 
-def test_a_cluster_gets_its_kube_config_once(scene: Scene) -> None:
+def test_a_cluster_keeps_its_kube_config(scene: Scene) -> None:
     status = scene.made("kubernetes-cluster", CLUSTER, uid="1.0")
     config = yaml.safe_load(status["kubeConfig"])
     assert config["current-context"] == config["clusters"][0]["name"] == "1.0"
@@ -261,11 +261,11 @@ def test_a_cluster_gets_its_kube_config_once(scene: Scene) -> None:
     assert scene.made("kubernetes-cluster", CLUSTER, uid="other") != status
 
 
-def test_a_node_pool_has_nothing_of_its_own(scene: Scene) -> None:
+def test_a_node_pool_has_no_status_of_its_own(scene: Scene) -> None:
     assert scene.made("kubernetes-node-pool", NODES) == {}
 
 
-def test_an_unchanged_wish_changes_nothing(scene: Scene) -> None:
+def test_an_unchanged_desired_state_changes_nothing(scene: Scene) -> None:
     spec = SIZED | {"cidr": {"ipv4": "0.0.0.0/16"}}
     before = scene.made("network", spec), scene.cloud.state.things()
     scene.now_s += 60

@@ -1,4 +1,4 @@
-"""Which ranges and addresses the simulated cloud chooses, and that they stay."""
+"""Ranges and addresses that the simulated cloud chooses and keeps."""
 
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secaplane.model.shape import Json
-from secaplane.plugins.simulated.ranges import FullRanges, HeldRange, first_free, remembered
+from secaplane.plugins.simulated.ranges import FullRanges, HeldRange, first_free, kept_choices
 from tests.rules.cloud_scene import ROUTED, SIZED, Scene, to
 
 AUTO4, AUTO6 = {"ipv4": "0.0.0.0/16"}, {"ipv6": "::/56"}
@@ -21,14 +21,14 @@ def scene() -> Iterator[Scene]:
         yield scene
 
 
-# --- numbers
+# --- the search for free numbers
 
 
 @given(
     st.lists(st.tuples(st.integers(0, 64), st.integers(0, 9)), max_size=12),
     st.sampled_from([1, 2, 4, 8]),
 )
-def test_what_is_found_free_is_the_first_that_is(ranges: list[tuple[int, int]], size: int) -> None:
+def test_the_first_free_aligned_block_is_found(ranges: list[tuple[int, int]], size: int) -> None:
     taken = sorted((first, first + more) for first, more in ranges)
     numbers = {n for first, last in taken for n in range(first, last + 1)}
     fits = (n for n in range(8, 57, size) if n % size == 0 and n + size - 1 <= 56)
@@ -37,7 +37,7 @@ def test_what_is_found_free_is_the_first_that_is(ranges: list[tuple[int, int]], 
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 3), st.booleans()), max_size=30))
-def test_what_is_known_to_be_full_hides_nothing(steps: list[tuple[int, int, bool]]) -> None:
+def test_the_memory_of_full_ranges_hides_no_free_number(steps: list[tuple[int, int, bool]]) -> None:
     taken: set[tuple[int, int]] = set()
     full, within = FullRanges(), HeldRange("s", 2, 40)
     for first, more, begins in steps:
@@ -46,7 +46,7 @@ def test_what_is_known_to_be_full_hides_nothing(steps: list[tuple[int, int, bool
             taken.add(each)
         elif each in taken:
             taken.remove(each)
-            full.let_go("s", first)
+            full.release("s", first)
         for size in (1, 4):
             found = first_free(full.start(within, size), size, sorted(taken))
             assert found == first_free(within, size, sorted(taken))
@@ -54,21 +54,21 @@ def test_what_is_known_to_be_full_hides_nothing(steps: list[tuple[int, int, bool
                 full.learn(within, size, found)
 
 
-def test_a_choice_stays_at_its_place_or_serves_another_that_asks_the_same() -> None:
+def test_a_choice_stays_at_its_place_or_serves_another_place_of_its_size() -> None:
     asked = {0: "0.0.0.0/16", 1: "0.0.0.0/16", 2: "10.9.0.0/16", 3: "::/56"}
     given = {0: "10.0.0.0/16", 1: "10.1.0.0/16", 2: "10.9.0.0/16", 3: "fd00::/56"}
-    assert remembered(asked, asked, given) == given
-    assert remembered({0: "10.7.0.0/16", 1: "0.0.0.0/16"}, asked, given) == {
+    assert kept_choices(asked, asked, given) == given
+    assert kept_choices({0: "10.7.0.0/16", 1: "0.0.0.0/16"}, asked, given) == {
         0: "10.7.0.0/16",
         1: "10.1.0.0/16",
     }
-    assert remembered({3: "0.0.0.0/16", 0: "0.0.0.0/20"}, asked, given) == {3: "10.0.0.0/16"}
+    assert kept_choices({3: "0.0.0.0/16", 0: "0.0.0.0/20"}, asked, given) == {3: "10.0.0.0/16"}
 
 
 # --- networks
 
 
-def test_what_a_network_says_itself_stays_to_the_letter(scene: Scene) -> None:
+def test_explicit_ranges_of_a_network_are_reported_verbatim(scene: Scene) -> None:
     cidr = {"ipv4": "10.1.2.3/16", "ipv6": "FD00:0::/56"}
     assert scene.network(cidr, {"ipv4": "192.168.0.0/24"}) == {
         "cidr": cidr,
@@ -77,7 +77,7 @@ def test_what_a_network_says_itself_stays_to_the_letter(scene: Scene) -> None:
     assert scene.network({}, uid="empty") == {"cidr": {}, "additionalCidrs": []}
 
 
-def test_a_network_gets_a_private_range_that_none_beside_it_has(scene: Scene) -> None:
+def test_a_network_gets_a_private_range_that_is_free_in_its_workspace(scene: Scene) -> None:
     scene.network({"ipv4": "10.1.0.0/20"}, uid="other")
     assert scene.network(AUTO4 | AUTO6, AUTO4, AUTO6) == {
         "cidr": {"ipv4": "10.0.0.0/16", "ipv6": "fd00::/56"},
@@ -87,7 +87,7 @@ def test_a_network_gets_a_private_range_that_none_beside_it_has(scene: Scene) ->
     assert scene.network(AUTO4, uid="far", workspace="v")["cidr"] == {"ipv4": "10.0.0.0/16"}
 
 
-def test_a_network_keeps_its_range_until_it_asks_for_another_size(scene: Scene) -> None:
+def test_a_network_keeps_its_range_until_another_size_is_desired(scene: Scene) -> None:
     scene.network(AUTO4, AUTO4)
     assert scene.network({"ipv4": "10.7.0.0/16"}, AUTO4)["additionalCidrs"] == [
         {"ipv4": "10.1.0.0/16"}
@@ -96,7 +96,7 @@ def test_a_network_keeps_its_range_until_it_asks_for_another_size(scene: Scene) 
     assert scene.network({"ipv4": "0.0.0.0/12"})["cidr"] == {"ipv4": "10.0.0.0/12"}
 
 
-def test_when_one_private_block_is_full_the_next_is_taken(scene: Scene) -> None:
+def test_a_full_private_block_is_followed_by_the_next(scene: Scene) -> None:
     found = [scene.network({"ipv4": "0.0.0.0/8"}, uid="all")["cidr"]["ipv4"]]
     found += (scene.network(AUTO4, uid=f"n{n}")["cidr"]["ipv4"] for n in range(17))
     assert [found[n] for n in (0, 1, 16, 17)] == [
@@ -111,7 +111,7 @@ def test_when_one_private_block_is_full_the_next_is_taken(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("text", ["0.0.0.0/7", "0.0.0.0/29", "0.0.0.0/0"])
-def test_a_network_cannot_ask_for_any_size(scene: Scene, text: str) -> None:
+def test_the_size_of_an_automatic_range_is_limited(scene: Scene, text: str) -> None:
     assert scene.refused("network", SIZED | {"cidr": {"ipv4": text}}) == "CidrSize"
     assert scene.refused("network", SIZED | {"cidr": {"ipv6": "::/40"}}) == "CidrSize"
 
@@ -134,9 +134,9 @@ def test_a_subnet_without_a_range_has_none(scene: Scene) -> None:
     assert scene.made("subnet", ROUTED | {"cidr": {}})["cidr"] == {}
 
 
-def test_a_subnet_takes_the_first_free_part_of_its_network(scene: Scene) -> None:
+def test_a_subnet_gets_the_first_free_part_of_its_network(scene: Scene) -> None:
     scene.network({"ipv4": "10.0.0.0/22", "ipv6": "fd00:0:0:100::/56"}, {"ipv4": "10.9.0.0/24"})
-    assert scene.subnet({"ipv4": "10.0.1.64/26"}, uid="said") == {"ipv4": "10.0.1.64/26"}
+    assert scene.subnet({"ipv4": "10.0.1.64/26"}, uid="explicit") == {"ipv4": "10.0.1.64/26"}
     auto = {"ipv4": "0.0.0.0/24", "ipv6": "::/64"}
     found = [scene.subnet(auto, uid=f"s{n}") for n in range(4)]
     assert [each["ipv4"] for each in found] == [
@@ -165,12 +165,12 @@ def test_a_subnet_takes_the_first_free_part_of_its_network(scene: Scene) -> None
         ({"ipv4": "0.0.0.0/31"}, "CidrSize"),
     ],
 )
-def test_a_subnet_lies_in_its_network(scene: Scene, cidr: Json, reason: str) -> None:
+def test_a_subnet_outside_of_its_network_is_refused(scene: Scene, cidr: Json, reason: str) -> None:
     scene.network({"ipv4": "10.0.0.0/16"})
     assert scene.refused("subnet", ROUTED | {"cidr": cidr}, network="network") == reason
 
 
-def test_a_subnet_keeps_its_range_when_its_network_gets_another(scene: Scene) -> None:
+def test_a_subnet_keeps_its_range_when_its_network_changes(scene: Scene) -> None:
     scene.network({"ipv4": "10.0.0.0/16"})
     assert scene.subnet({"ipv4": "0.0.0.0/24"}) == {"ipv4": "10.0.0.0/24"}
     scene.network({"ipv4": "10.5.0.0/16"})
@@ -183,14 +183,14 @@ def test_a_subnet_keeps_its_range_when_its_network_gets_another(scene: Scene) ->
 
 @pytest.fixture
 def placed(scene: Scene) -> Scene:
-    """With a subnet for NICs."""
+    """A cloud with a subnet for NICs."""
     scene.network({"ipv4": "10.0.0.0/16", "ipv6": "fd00::/56"})
     scene.subnet({"ipv4": "10.0.0.0/29", "ipv6": "fd00::/64"})
     return scene
 
 
-def test_a_nic_gets_the_first_free_hosts_of_its_subnet(placed: Scene) -> None:
-    assert placed.nic("10.0.0.3", "10.0.0.1", uid="said") == ["10.0.0.3", "10.0.0.1"]
+def test_a_nic_gets_the_first_free_addresses_of_its_subnet(placed: Scene) -> None:
+    assert placed.nic("10.0.0.3", "10.0.0.1", uid="explicit") == ["10.0.0.3", "10.0.0.1"]
     assert placed.nic("0.0.0.0", "::", "0.0.0.0") == ["10.0.0.2", "fd00::2", "10.0.0.4"]
     assert placed.nic("10.0.0.2", uid="same") == ["10.0.0.2"]
     assert placed.nic("0.0.0.0", "0.0.0.0", uid="last") == ["10.0.0.5", "10.0.0.6"]
@@ -212,21 +212,21 @@ def test_a_nic_keeps_its_addresses_until_it_moves(placed: Scene) -> None:
     assert placed.nic("0.0.0.0", "0.0.0.0", uid="next") == ["10.0.0.2", "10.0.0.3"]
 
 
-def test_a_nic_follows_its_subnet_only_when_somebody_changes_it(placed: Scene) -> None:
+def test_a_nic_follows_its_changed_subnet_only_when_it_changes_itself(placed: Scene) -> None:
     placed.nic("0.0.0.0")
     placed.subnet({"ipv4": "10.0.4.0/24"})
     assert placed.nic("0.0.0.0") == ["10.0.0.2"]
     assert placed.nic("0.0.0.0", "0.0.0.0") == ["10.0.4.2", "10.0.4.3"]
 
 
-def test_a_nic_asks_its_subnet_for_what_that_has(placed: Scene) -> None:
+def test_a_nic_needs_a_range_of_its_version_in_the_subnet(placed: Scene) -> None:
     placed.subnet({"ipv4": "10.0.1.0/24"}, uid="only4")
     spec = {"subnetRef": to("only4"), "addresses": ["::"]}
     assert placed.refused("nic", spec, **{"/subnetRef": "only4"}) == "NoRange"
     assert placed.waits("nic", spec, **{"/subnetRef": "absent"})
 
 
-def test_a_nic_has_a_mac_of_its_own_and_the_public_ips_that_are_there(placed: Scene) -> None:
+def test_a_nic_has_a_unique_mac_and_the_public_ips_that_exist(placed: Scene) -> None:
     refs = [to("public-ips/p"), to("public-ips/q")]
     spec = {"subnetRef": to("subnet"), "addresses": ["10.0.0.3"], "publicIpRefs": refs}
     bound = {"/publicIpRefs/0": "p", "/publicIpRefs/1": "q"}
@@ -254,15 +254,15 @@ def test_a_public_ip_comes_from_the_pool_of_its_version(scene: Scene) -> None:
     assert scene.made("public-ip", four, uid="d") == {"ipAddress": "198.18.0.1"}
 
 
-def test_a_public_ip_that_is_brought_along_stays_to_the_letter(scene: Scene) -> None:
-    brought = {"version": "IPv4", "address": "198.18.0.1"}
-    assert scene.made("public-ip", brought) == {"ipAddress": "198.18.0.1"}
+def test_an_address_that_the_user_owns_is_reported_verbatim(scene: Scene) -> None:
+    own = {"version": "IPv4", "address": "198.18.0.1"}
+    assert scene.made("public-ip", own) == {"ipAddress": "198.18.0.1"}
     assert scene.made("public-ip", {"version": "IPv4"}, uid="b") == {"ipAddress": "198.18.0.2"}
-    assert scene.made("public-ip", brought, uid="c") == {"ipAddress": "198.18.0.1"}
-    assert scene.refused("public-ip", brought | {"version": "IPv6"}) == "AddressFamily"
+    assert scene.made("public-ip", own, uid="c") == {"ipAddress": "198.18.0.1"}
+    assert scene.refused("public-ip", own | {"version": "IPv6"}) == "AddressFamily"
 
 
-def test_two_hundred_of_each_share_nothing(scene: Scene) -> None:
+def test_no_two_of_two_hundred_ranges_or_addresses_overlap(scene: Scene) -> None:
     scene.network({"ipv4": "10.0.0.0/16"})
     ranges = [scene.subnet({"ipv4": f"0.0.0.0/{25 + n % 4}"}, uid=f"s{n}") for n in range(200)]
     parts = sorted(ip_network(each["ipv4"]) for each in ranges)

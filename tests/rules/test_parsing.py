@@ -1,4 +1,4 @@
-"""Parsing of bodies and headers: accepted and refused ones."""
+"""Parsing of request bodies and headers, and the refusal of malformed ones."""
 
 import json
 
@@ -15,7 +15,9 @@ INT_MIN, INT_MAX = -9223372036854775808, 9223372036854775807
 def refused(data: bytes) -> Malformed:
     with pytest.raises(Malformed) as raised:
         parsing.body(data)
-    msgspec.json.encode((raised.value.detail, raised.value.sources))  # can be answered
+    msgspec.json.encode(
+        (raised.value.detail, raised.value.sources)
+    )  # the refusal itself must be encodable
     return raised.value
 
 
@@ -72,13 +74,13 @@ def test_nesting_has_a_limit() -> None:
     assert pointers(nested(NESTING_MAX + 1)) == ["/0" * NESTING_MAX]
 
 
-def test_nesting_beyond_the_parsers_limit_is_refused() -> None:
+def test_extreme_nesting_is_refused() -> None:
     for opening in ("[", '{"a":', '[{"a":'):
         refused((opening * 100_000).encode())
         refused(nested(100_000, opening))
 
 
-# --- ambiguous or invalid bodies
+# --- bodies that parsers interpret differently
 
 
 @pytest.mark.parametrize(
@@ -107,7 +109,9 @@ def test_nesting_beyond_the_parsers_limit_is_refused() -> None:
         (b'"\\u0000"', [""]),
     ],
 )
-def test_ambiguous_json_is_refused_with_every_place(body: bytes, broken: list[str]) -> None:
+def test_ambiguous_json_is_refused_with_a_pointer_for_each_place(
+    body: bytes, broken: list[str]
+) -> None:
     assert pointers(body) == broken
 
 
@@ -143,7 +147,7 @@ def test_ambiguous_json_is_refused_with_every_place(body: bytes, broken: list[st
         '{"a": "é"}'.encode("latin-1"),
     ],
 )
-def test_a_body_that_is_not_json_in_utf_8_is_refused(body: bytes) -> None:
+def test_a_body_that_is_no_utf_8_json_is_refused(body: bytes) -> None:
     assert refused(body).sources == ()
 
 
@@ -156,7 +160,7 @@ def test_a_refusal_does_not_repeat_the_body() -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "asked"),
+    ("header", "deleted"),
     [
         (None, False),
         ("", False),
@@ -175,14 +179,16 @@ def test_a_refusal_does_not_repeat_the_body() -> None:
         ("application/json;q=0, */*; deleted=only", True),
     ],
 )
-def test_accept_selects_living_or_deleted_resources(header: str | None, asked: bool | None) -> None:
-    assert parsing.deleted(header) is asked
+def test_accept_selects_living_or_deleted_resources(
+    header: str | None, deleted: bool | None
+) -> None:
+    assert parsing.deleted(header) is deleted
 
 
 @pytest.mark.parametrize(
     "header", ["text/html", "application/xml, text/*", "application/json;q=0", "json", ";"]
 )
-def test_a_client_that_does_not_accept_json_is_refused(header: str) -> None:
+def test_an_accept_header_without_json_is_refused(header: str) -> None:
     with pytest.raises(NotAcceptable):
         parsing.deleted(header)
 
@@ -198,7 +204,7 @@ def test_a_client_that_does_not_accept_json_is_refused(header: str) -> None:
         "application/json; odd=parameter",
     ],
 )
-def test_json_in_utf_8_is_accepted(header: str) -> None:
+def test_the_media_type_json_in_utf_8_is_accepted(header: str) -> None:
     parsing.media_type(header)
 
 
@@ -226,7 +232,7 @@ def test_other_media_types_are_refused(header: str | None) -> None:
     ("header", "version"),
     [(None, None), ("0", 0), ("7", 7), (" 7 ", 7), ("007", 7), (str(INT_MAX), INT_MAX)],
 )
-def test_if_unmodified_since_takes_a_version(header: str | None, version: int | None) -> None:
+def test_if_unmodified_since_accepts_a_version(header: str | None, version: int | None) -> None:
     assert parsing.expected(header) == version
 
 
@@ -237,7 +243,7 @@ def test_if_unmodified_since_takes_a_version(header: str | None, version: int | 
         "Wed, 21 Oct 2026 07:28:00 GMT",
     ],
 )
-def test_other_values_of_if_unmodified_since_are_refused(header: str) -> None:
+def test_if_unmodified_since_refuses_other_values(header: str) -> None:
     with pytest.raises(Malformed) as raised:
         parsing.expected(header)
     assert [source.parameter for source in raised.value.sources] == ["if-unmodified-since"]

@@ -1,4 +1,4 @@
-"""The name rule, and a kind's path in the router's spelling."""
+"""The rule for names, and path templates for the router."""
 
 import string
 
@@ -24,7 +24,7 @@ INSTANCE = KINDS["instance"]
     "name",
     ["a", "7", "0-0", "web", "web-1", "seca.n1k", "a.b.c", "a--b", "1.2.3", "x" * NAME_LENGTH_MAX],
 )
-def test_a_name_that_keeps_the_rule_passes(name: str) -> None:
+def test_a_valid_name_is_accepted(name: str) -> None:
     assert broken_names(INSTANCE, IDS, name) == []
 
 
@@ -51,7 +51,7 @@ def test_a_name_that_keeps_the_rule_passes(name: str) -> None:
         "x" * (NAME_LENGTH_MAX + 1),
     ],
 )
-def test_a_name_that_breaks_it_is_refused_with_a_pointer(name: str) -> None:
+def test_an_invalid_name_is_refused_with_a_pointer(name: str) -> None:
     broken = broken_names(INSTANCE, IDS, name)
     assert [(each.pointer, each.parameter) for each in broken] == [("/metadata/name", "name")]
 
@@ -60,7 +60,7 @@ SIGNS = st.one_of(st.sampled_from("aZ09-._ /%"), st.characters())
 
 
 @given(st.text(SIGNS, max_size=8) | st.from_regex(r"[-a-z0-9.]{1,12}", fullmatch=True))
-def test_a_name_passes_exactly_if_the_rule_in_words_says_so(name: str) -> None:
+def test_the_pattern_for_names_agrees_with_the_rule_in_words(name: str) -> None:
     assert in_words(name) == (broken_names(INSTANCE, IDS, name) == [])
 
 
@@ -74,7 +74,7 @@ def in_words(name: str) -> bool:
     )
 
 
-def test_the_ids_around_it_keep_the_rule_too() -> None:
+def test_the_rule_for_names_holds_for_the_ids_in_the_path() -> None:
     broken = broken_names(INSTANCE, {"tenant": "Acme", "workspace": "-"}, "x y")
     assert [each.pointer for each in broken] == [
         "/metadata/name",
@@ -83,20 +83,20 @@ def test_the_ids_around_it_keep_the_rule_too() -> None:
     ]
 
 
-def test_a_long_name_is_legal_and_illegal_as_the_scope_of_a_child() -> None:
+def test_a_long_name_is_valid_but_not_as_an_id_in_the_path_of_a_child() -> None:
     long = "w" * (SCOPE_LENGTH_MAX + 1)
     assert broken_names(KINDS["workspace"], IDS, long) == []
     assert broken_names(INSTANCE, IDS | {"workspace": long[1:]}, "one") == []
     assert broken_names(INSTANCE, IDS | {"workspace": long}, "one") != []
 
 
-def test_a_path_is_spelled_for_the_router() -> None:
+def test_a_path_is_translated_for_the_router() -> None:
     assert (
         template("/v1/tenants/{tenant}/skus/{name}") == "/v1/tenants/{tenant:str}/skus/{name:str}"
     )
 
 
-def test_what_a_path_takes_is_said_whichever_side_serves_it() -> None:
+def test_the_methods_of_a_path_are_known_on_both_sides() -> None:
     volume = "/providers/seca.storage/v1/tenants/t/workspaces/w/block-storages/v"
     assert allowed(volume) == "GET, HEAD, PUT, DELETE"
     assert allowed("/providers/seca.storage/v1/tenants/t/skus/s") == "GET, HEAD"

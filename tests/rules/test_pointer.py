@@ -1,4 +1,4 @@
-"""Pointers into plain values (RFC 6901)."""
+"""JSON pointers (RFC 6901)."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ VALUE: Json = {"a": {"b": "c", "n": None, "list": ["x"]}, "": "empty"}
 
 
 @pytest.mark.parametrize(
-    ("pointer", "found"),
+    ("pointer", "value"),
     [
         ("", VALUE),
         ("/a/b", "c"),
@@ -25,8 +25,8 @@ VALUE: Json = {"a": {"b": "c", "n": None, "list": ["x"]}, "": "empty"}
         ("/", "empty"),
     ],
 )
-def test_a_pointer_finds_what_it_points_at_or_nothing(pointer: str, found: object) -> None:
-    assert at(VALUE, pointer) == found
+def test_a_pointer_yields_its_value_or_none(pointer: str, value: object) -> None:
+    assert at(VALUE, pointer) == value
 
 
 @pytest.mark.parametrize(
@@ -39,18 +39,18 @@ def test_a_pointer_finds_what_it_points_at_or_nothing(pointer: str, found: objec
         (("",), "/"),
     ],
 )
-def test_a_path_is_spelled_as_a_pointer(path: tuple[str | int, ...], pointer: str) -> None:
+def test_a_path_is_written_as_a_pointer(path: tuple[str | int, ...], pointer: str) -> None:
     assert pointer_to(path) == pointer
 
 
-def test_only_the_text_that_is_pointed_at_changes() -> None:
+def test_only_the_string_at_the_pointer_changes() -> None:
     value = {"a": {"b": "c", "d": "e"}, "f": "g"}
     assert changed(value, "/a/b", str.upper) == {"a": {"b": "C", "d": "e"}, "f": "g"}
     assert value == {"a": {"b": "c", "d": "e"}, "f": "g"}
 
 
 @pytest.mark.parametrize("pointer", ["/x", "/a/x", "/a/b/c", "/n", "/a"])
-def test_where_there_is_no_text_nothing_changes(pointer: str) -> None:
+def test_without_a_string_nothing_changes(pointer: str) -> None:
     value = {"a": {"b": "c"}, "n": 1}
     assert changed(value, pointer, str.upper) == value
 
@@ -65,7 +65,7 @@ LISTS: Json = {
 
 
 @pytest.mark.parametrize(
-    ("pattern", "found"),
+    ("pattern", "matches"),
     [
         ("/text", [("/text", "abc")]),
         ("/routes/*/to", [("/routes/0/to", "a"), ("/routes/2/to", "c")]),
@@ -80,11 +80,11 @@ LISTS: Json = {
         ("/routes/to", []),
     ],
 )
-def test_a_star_stands_for_every_item(pattern: str, found: list[tuple[str, Any]]) -> None:
-    assert list(every(LISTS, pattern)) == found
+def test_a_star_stands_for_every_item(pattern: str, matches: list[tuple[str, Any]]) -> None:
+    assert list(every(LISTS, pattern)) == matches
 
 
-def test_an_item_is_taken_out_and_nothing_else_changes() -> None:
+def test_an_item_is_removed_and_nothing_else_changes() -> None:
     before = {"a": [1, 2, 3], "b": [{"c": ["x", "y"]}, {"c": ["z"]}]}
     kept = {"a": [1, 2, 3], "b": [{"c": ["x", "y"]}, {"c": ["z"]}]}
     assert without(before, "/a/1") == before | {"a": [1, 3]}
@@ -105,19 +105,17 @@ PATTERNS = st.lists(KEYS | st.just("*"), max_size=4).map(
 
 
 @given(VALUES, PATTERNS)
-def test_what_every_finds_is_what_lies_there(value: Any, pattern: str) -> None:
-    for pointer, found in every(value, pattern):
-        assert followed(value, pointer) is found
+def test_every_match_is_the_value_at_its_pointer(value: Any, pattern: str) -> None:
+    for pointer, match in every(value, pattern):
+        assert followed(value, pointer) is match
         if "*" not in pattern:
-            assert at(value, pointer) is found
+            assert at(value, pointer) is match
     if "*" not in pattern:
         assert len(list(every(value, pattern))) == (not absent(value, pattern))
 
 
 @given(VALUES, PATTERNS)
-def test_who_takes_out_every_item_from_the_last_to_the_first_leaves_none(
-    value: Any, pattern: str
-) -> None:
+def test_removing_every_item_from_last_to_first_leaves_none(value: Any, pattern: str) -> None:
     places = [pointer for pointer, _ in every(value, f"{pattern}/*")]
     for number, pointer in enumerate(reversed(places), start=1):
         value = without(value, pointer)
@@ -125,7 +123,7 @@ def test_who_takes_out_every_item_from_the_last_to_the_first_leaves_none(
 
 
 @given(VALUES, PATTERNS.filter(lambda pattern: "*" not in pattern))
-def test_a_change_is_seen_where_it_was_made(value: Any, pointer: str) -> None:
+def test_a_change_is_visible_at_its_pointer(value: Any, pointer: str) -> None:
     after = changed(value, pointer, lambda text: f"{text}!")
     former = at(value, pointer)
     assert at(after, pointer) == (f"{former}!" if isinstance(former, str) else former)

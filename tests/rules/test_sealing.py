@@ -1,4 +1,4 @@
-"""Secrets are sealed before they reach the log, and opened only for the field they belong to."""
+"""Secret fields: encrypted before they reach the log, decryptable only for the same resource."""
 
 import base64
 from itertools import count
@@ -31,7 +31,7 @@ def sealer(keyring: Keyring = OLD) -> Sealer:
     return Sealer(keyring, random=lambda size: next(numbers).to_bytes(size, "big"))
 
 
-def test_a_sealed_secret_can_be_opened() -> None:
+def test_a_sealed_spec_is_opened_unchanged() -> None:
     sealed = sealer().seal(INSTANCE, ONE, SPEC)
     assert sealer().open(INSTANCE, ONE, sealed) == SPEC
 
@@ -42,7 +42,7 @@ def test_any_text_can_be_a_secret(text: str) -> None:
     assert sealer().open(INSTANCE, ONE, sealer().seal(INSTANCE, ONE, spec)) == spec
 
 
-def test_only_secret_fields_are_sealed_and_hold_no_clear_text() -> None:
+def test_only_the_secret_field_is_sealed_and_no_part_of_it_stays_in_clear() -> None:
     sealed = sealer().seal(INSTANCE, ONE, SPEC)
     assert sealed["userData"].startswith("sealed:k1:")
     assert "hunter2" not in msgspec.json.encode(sealed).decode()
@@ -50,17 +50,17 @@ def test_only_secret_fields_are_sealed_and_hold_no_clear_text() -> None:
     assert sealed | {"userData": SECRET} == SPEC
 
 
-def test_specs_without_secrets_are_unchanged() -> None:
-    bare = {"zone": "a"}
-    assert sealer().seal(INSTANCE, ONE, bare) is bare
+def test_a_spec_without_secrets_is_not_changed() -> None:
+    spec = {"zone": "a"}
+    assert sealer().seal(INSTANCE, ONE, spec) is spec
     assert sealer().seal(KINDS["workspace"], ONE, SPEC) is SPEC
 
 
-def test_only_texts_are_sealed() -> None:
+def test_a_value_that_is_no_text_is_not_sealed() -> None:
     assert sealer().seal(INSTANCE, ONE, {"userData": 7}) == {"userData": 7}
 
 
-def test_the_same_text_has_the_same_digest_and_another_cipher() -> None:
+def test_the_same_text_has_the_same_digest_and_another_ciphertext() -> None:
     sealing = sealer()
     first, again, other = (
         sealing.seal(INSTANCE, ONE, {"userData": text})["userData"].split(":")
@@ -71,10 +71,10 @@ def test_the_same_text_has_the_same_digest_and_another_cipher() -> None:
     assert first[2] != other[2]
 
 
-def test_digests_of_two_tenants_differ() -> None:
+def test_a_digest_differs_between_tenants() -> None:
     elsewhere = INSTANCE.ref(IDS | {"tenant": "other"}, "one")
-    here, there = (sealer().seal(INSTANCE, ref, SPEC)["userData"] for ref in (ONE, elsewhere))
-    assert here.split(":")[2] != there.split(":")[2]
+    first, second = (sealer().seal(INSTANCE, ref, SPEC)["userData"] for ref in (ONE, elsewhere))
+    assert first.split(":")[2] != second.split(":")[2]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_a_secret_opens_only_where_it_was_sealed(ids: dict[str, str], name: str)
         sealer().open(INSTANCE, INSTANCE.ref(ids, name), sealed)
 
 
-def test_an_old_key_still_opens_and_the_current_one_seals() -> None:
+def test_an_old_key_opens_and_only_the_current_key_seals() -> None:
     before = sealer(OLD).seal(INSTANCE, ONE, SPEC)
     assert sealer(ROTATED).open(INSTANCE, ONE, before) == SPEC
     after = sealer(ROTATED).seal(INSTANCE, ONE, SPEC)
@@ -100,21 +100,19 @@ def test_an_old_key_still_opens_and_the_current_one_seals() -> None:
         sealer(OLD).open(INSTANCE, ONE, after)
 
 
-def test_another_key_with_the_same_id_opens_nothing() -> None:
+def test_another_key_of_the_same_name_opens_nothing() -> None:
     sealed = sealer(OLD).seal(INSTANCE, ONE, SPEC)
     with pytest.raises(UnsealFailed):
         sealer(Keyring("k1", {"k1": key("z")})).open(INSTANCE, ONE, sealed)
 
 
-@pytest.mark.parametrize(
-    "sealed", ["", "in clear", "sealed:", "sealed:k1:d:!!", "sealed:k1:d:AAAA"]
-)
-def test_an_invalid_sealed_string_does_not_open(sealed: str) -> None:
+@pytest.mark.parametrize("data", ["", "in clear", "sealed:", "sealed:k1:d:!!", "sealed:k1:d:AAAA"])
+def test_data_that_was_not_sealed_does_not_open(data: str) -> None:
     with pytest.raises(UnsealFailed):
-        sealer().open(INSTANCE, ONE, {"userData": sealed})
+        sealer().open(INSTANCE, ONE, {"userData": data})
 
 
-def test_a_changed_bit_makes_opening_fail() -> None:
+def test_a_changed_bit_is_detected() -> None:
     head, _, data = sealer().seal(INSTANCE, ONE, SPEC)["userData"].rpartition(":")
     cipher = bytearray(base64.b64decode(data))
     cipher[-1] ^= 1
@@ -131,7 +129,7 @@ def written(path: Path, keyring: object) -> Path:
     return path
 
 
-def test_a_generated_keyring_is_read_as_it_was_written(tmp_path: Path) -> None:
+def test_a_new_keyring_is_read_as_it_was_written(tmp_path: Path) -> None:
     fresh = Keyring.generate()
     assert Keyring.read(written(tmp_path / "keyring.json", fresh)) == fresh
 

@@ -1,4 +1,4 @@
-"""Verification of tokens: accepted ones, and refused ones."""
+"""Verification of tokens: which are accepted, and that all others are refused."""
 
 import base64
 import hashlib
@@ -25,11 +25,11 @@ from tests.rules.tokens import (
     RSA,
     In,
     asked,
+    verifier,
     jwks,
     public,
     refused,
     signed,
-    verifier,
 )
 
 
@@ -43,29 +43,29 @@ def tokens(file: Path) -> TokenVerifier:
     return verifier(Issuer(issuer=ISSUER, keys=str(file)))
 
 
-# --- accepted
+# --- accepted tokens
 
 
 @pytest.mark.parametrize(
     ("key", "kid", "algorithm"), [(EC, "ec", "ES256"), (ED, "ed", "EdDSA"), (RSA, "rsa", "RS256")]
 )
-async def test_a_good_token_names_its_caller(
+async def test_a_valid_token_identifies_its_caller(
     tokens: TokenVerifier, key: Any, kid: str, algorithm: str
 ) -> None:
     assert await asked(tokens, signed(key, kid, algorithm)) == JANE
 
 
-async def test_the_scheme_is_read_without_case(tokens: TokenVerifier) -> None:
+async def test_the_bearer_scheme_is_case_insensitive(tokens: TokenVerifier) -> None:
     assert await tokens.caller(f"bearer {signed()}") == JANE
 
 
-async def test_a_token_without_an_id_names_its_caller_too(tokens: TokenVerifier) -> None:
+async def test_a_token_without_a_jti_is_accepted(tokens: TokenVerifier) -> None:
     assert await asked(tokens, signed(jti=None)) == Caller(ISSUER, "jane", "")
 
 
-async def test_without_a_kid_the_only_key_is_taken(tmp_path: Path) -> None:
-    alone = verifier(Issuer(issuer=ISSUER, keys=str(jwks(tmp_path / "one.json", ec=EC))))
-    assert await asked(alone, signed(kid=None)) == JANE
+async def test_a_token_without_a_kid_is_verified_with_the_only_key(tmp_path: Path) -> None:
+    single_key = verifier(Issuer(issuer=ISSUER, keys=str(jwks(tmp_path / "one.json", ec=EC))))
+    assert await asked(single_key, signed(kid=None)) == JANE
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ async def test_claims_within_bounds_are_accepted(
     await asked(tokens, signed(**claims))
 
 
-# --- refused
+# --- refused tokens
 
 
 @pytest.mark.parametrize(
@@ -110,29 +110,31 @@ async def test_claims_within_bounds_are_accepted(
         {"jti": 7},
     ],
 )
-async def test_required_claims_are_required_and_checked(
+async def test_a_missing_or_invalid_claim_is_refused(
     tokens: TokenVerifier, claims: dict[str, Any]
 ) -> None:
     await refused(tokens, f"Bearer {signed(**claims)}")
 
 
-async def test_a_token_with_another_key_than_it_names_is_refused(tokens: TokenVerifier) -> None:
+async def test_a_token_signed_with_another_key_than_it_names_is_refused(
+    tokens: TokenVerifier,
+) -> None:
     await refused(tokens, f"Bearer {signed(EC_OTHER)}")
     await refused(tokens, f"Bearer {signed(kid='ed')}")
-    await refused(tokens, f"Bearer {signed(kid='nobody')}")
+    await refused(tokens, f"Bearer {signed(kid='unknown')}")
     await refused(tokens, f"Bearer {signed(kid=None)}")
     await refused(tokens, f"Bearer {signed(RSA, 'rsa', 'RS512')}")
 
 
-async def test_unsigned_tokens_are_refused(tokens: TokenVerifier) -> None:
+async def test_an_unsigned_token_is_refused(tokens: TokenVerifier) -> None:
     for algorithm in ("none", "None", "NONE", ""):
         head, body = part({"alg": algorithm, "typ": "JWT", "kid": "ec"}), part(CLAIMS)
         for signature in ("", "AAAA", signed().rpartition(".")[2]):
             await refused(tokens, f"Bearer {head}.{body}.{signature}")
 
 
-async def test_a_public_key_is_not_accepted_as_shared_secret(tokens: TokenVerifier) -> None:
-    """Algorithm confusion: a token signed with HS256 and the text of the public key (RFC 8725)."""
+async def test_a_public_key_is_not_accepted_as_a_shared_secret(tokens: TokenVerifier) -> None:
+    """The algorithm confusion attack: HS256 with the text of the public key as the secret."""
     texts = [
         key.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -146,9 +148,9 @@ async def test_a_public_key_is_not_accepted_as_shared_secret(tokens: TokenVerifi
 
 
 def by_hand(secret: bytes, kid: str) -> str:
-    """An HS256 token; the library itself refuses to sign with such a secret."""
-    said = f"{part({'alg': 'HS256', 'typ': 'JWT', 'kid': kid})}.{part(CLAIMS)}"
-    return f"{said}.{encoded(hmac.digest(secret, said.encode(), hashlib.sha256))}"
+    """An HS256 token, built by hand because the library refuses such a secret."""
+    signed_part = f"{part({'alg': 'HS256', 'typ': 'JWT', 'kid': kid})}.{part(CLAIMS)}"
+    return f"{signed_part}.{encoded(hmac.digest(secret, signed_part.encode(), hashlib.sha256))}"
 
 
 def part(value: object) -> str:
@@ -196,13 +198,13 @@ DEEP = encoded(b'{"alg":"ES256","kid":"ec","x":' + b"[" * 2500)
         f"Bearer {signed(note='x' * TOKEN_BYTES_MAX)}",
     ],
 )
-async def test_invalid_authorization_headers_are_refused(
+async def test_an_authorization_without_a_valid_token_is_refused(
     tokens: TokenVerifier, authorization: str | None
 ) -> None:
     await refused(tokens, authorization)
 
 
-async def test_a_token_that_was_cut_or_changed_is_refused(tokens: TokenVerifier) -> None:
+async def test_a_truncated_or_changed_token_is_refused(tokens: TokenVerifier) -> None:
     token = signed()
     for length in range(0, len(token), 7):
         await refused(tokens, f"Bearer {token[:length]}")
@@ -212,20 +214,20 @@ async def test_a_token_that_was_cut_or_changed_is_refused(tokens: TokenVerifier)
         await refused(tokens, f"Bearer {changed}")
 
 
-async def test_a_refusal_never_holds_the_token(tokens: TokenVerifier) -> None:
+async def test_a_refusal_never_contains_the_token(tokens: TokenVerifier) -> None:
     for token in (
         signed(sub="*"),
         signed(exp=In(-600)),
-        signed(kid="unheard-of-kid"),
-        signed(iss="https://unheard-of.example.org"),
+        signed(kid="not-known-kid"),
+        signed(iss="https://not-known.example.org"),
         signed(EC_OTHER),
         signed()[:-10],
         signed(jti=7),
-        f"{part({'alg': 'unheard-of-alg'})}.{part(CLAIMS)}.AAAA",
+        f"{part({'alg': 'not-known-alg'})}.{part(CLAIMS)}.AAAA",
         "Zm9vYmFy" * 10,
     ):
-        why = await refused(tokens, f"Bearer {token}")
-        assert not any(piece in why for piece in (*token.split("."), "unheard-of"))
+        reason = await refused(tokens, f"Bearer {token}")
+        assert not any(piece in reason for piece in (*token.split("."), "not-known"))
 
 
 @pytest.mark.parametrize(
@@ -239,32 +241,32 @@ async def test_a_refusal_never_holds_the_token(tokens: TokenVerifier) -> None:
     ],
     ids=str,
 )
-async def test_a_key_in_the_tokens_header_is_not_trusted(
+async def test_a_key_contained_in_a_token_is_not_used(
     tokens: TokenVerifier, header: dict[str, Any]
 ) -> None:
     await refused(tokens, f"Bearer {signed(EC_OTHER, header=header)}")
 
 
-async def test_other_header_fields_are_ignored(tokens: TokenVerifier) -> None:
-    """The key is found by kid alone."""
+async def test_key_headers_of_a_valid_token_are_ignored(tokens: TokenVerifier) -> None:
+    """The key comes from the issuer's JWKS, also if the header contains or links to another."""
     header = {"jwk": public("ec", EC_OTHER), "jku": "http://127.0.0.1:1/"}
     assert await asked(tokens, signed(header=header)) == JANE
 
 
 @pytest.mark.parametrize("length", [0, 1, 32, 63, 65, 96, 128])
-async def test_a_signature_of_another_length_is_refused(tokens: TokenVerifier, length: int) -> None:
-    said, _, signature = signed().rpartition(".")
+async def test_a_signature_of_a_wrong_length_is_refused(tokens: TokenVerifier, length: int) -> None:
+    signed_part, _, signature = signed().rpartition(".")
     raw = base64.urlsafe_b64decode(signature + "==")
     other = encoded((raw * 2)[:length])
-    await refused(tokens, f"Bearer {said}.{other}")
+    await refused(tokens, f"Bearer {signed_part}.{other}")
 
 
 async def test_a_signature_in_another_encoding_is_refused(tokens: TokenVerifier) -> None:
-    """DER, as other protocols encode signatures; zeros; and two empty numbers."""
-    said, _, _ = signed().rpartition(".")
-    der = EC.sign(said.encode(), ec.ECDSA(hashes.SHA256()))
+    """DER, as other protocols encode it; all zeros; all ones."""
+    signed_part, _, _ = signed().rpartition(".")
+    der = EC.sign(signed_part.encode(), ec.ECDSA(hashes.SHA256()))
     for raw in (der, bytes(64), b"\xff" * 64):
-        await refused(tokens, f"Bearer {said}.{encoded(raw)}")
+        await refused(tokens, f"Bearer {signed_part}.{encoded(raw)}")
 
 
 TWICE = (
@@ -275,7 +277,9 @@ TWICE = (
 
 
 @pytest.mark.parametrize("claims", TWICE)
-async def test_duplicate_keys_in_a_token_are_refused(tokens: TokenVerifier, claims: str) -> None:
+async def test_a_token_with_a_duplicate_claim_is_refused(
+    tokens: TokenVerifier, claims: str
+) -> None:
     await refused(tokens, f"Bearer {by_key(claims % (ISSUER, In(600).from_now))}")
 
 
@@ -304,7 +308,9 @@ async def test_an_invalid_header_is_refused(tokens: TokenVerifier, header: str) 
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "true", "[]", '"1"'])
-async def test_a_time_claim_is_a_number(tokens: TokenVerifier, number: str) -> None:
+async def test_a_time_that_is_no_finite_number_is_refused(
+    tokens: TokenVerifier, number: str
+) -> None:
     for claims in (
         f'{{"iss":"{ISSUER}","sub":"jane","exp":{number}}}',
         f'{{"iss":"{ISSUER}","sub":"jane","exp":{In(60).from_now},"iat":{number}}}',
@@ -314,26 +320,28 @@ async def test_a_time_claim_is_a_number(tokens: TokenVerifier, number: str) -> N
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
-async def test_a_token_is_json_in_utf_8(tokens: TokenVerifier, encoding: str) -> None:
-    said = f"{part({'alg': 'ES256', 'kid': 'ec'})}.{encoded(json.dumps(CLAIMS).encode(encoding))}"
-    await refused(tokens, f"Bearer {said}.{encoded(raw_signature(said.encode()))}")
+async def test_json_that_is_not_utf_8_is_refused(tokens: TokenVerifier, encoding: str) -> None:
+    claims = encoded(json.dumps(CLAIMS).encode(encoding))
+    signed_part = f"{part({'alg': 'ES256', 'kid': 'ec'})}.{claims}"
+    signature = encoded(raw_signature(signed_part.encode()))
+    await refused(tokens, f"Bearer {signed_part}.{signature}")
 
 
 def by_key(claims: str, header: str = '{"alg":"ES256","kid":"ec"}') -> str:
-    """A token with any header and claims, and a valid signature."""
-    said = f"{encoded(header.encode())}.{encoded(claims.encode())}"
-    return f"{said}.{encoded(raw_signature(said.encode()))}"
+    """A correctly signed token with any claims and header."""
+    signed_part = f"{encoded(header.encode())}.{encoded(claims.encode())}"
+    return f"{signed_part}.{encoded(raw_signature(signed_part.encode()))}"
 
 
-def raw_signature(said: bytes) -> bytes:
-    r, s = decode_dss_signature(EC.sign(said, ec.ECDSA(hashes.SHA256())))
+def raw_signature(data: bytes) -> bytes:
+    r, s = decode_dss_signature(EC.sign(data, ec.ECDSA(hashes.SHA256())))
     return r.to_bytes(32) + s.to_bytes(32)
 
 
 # --- issuers
 
 
-async def test_each_issuer_authenticates_its_callers_with_its_keys(tmp_path: Path) -> None:
+async def test_a_token_is_verified_with_the_keys_of_its_issuer(tmp_path: Path) -> None:
     own, other = jwks(tmp_path / "a.json", k=EC), jwks(tmp_path / "b.json", k=EC_OTHER)
     tokens = verifier(
         Issuer(issuer="a", keys=str(own)),
@@ -345,7 +353,7 @@ async def test_each_issuer_authenticates_its_callers_with_its_keys(tmp_path: Pat
     await refused(tokens, f"Bearer {signed(EC_OTHER, 'k', iss='a')}")
 
 
-async def test_no_issuer_authenticates_subs_with_the_prefix_of_another(
+async def test_an_issuer_cannot_name_callers_with_the_prefix_of_another(
     tmp_path: Path,
 ) -> None:
     own, other = jwks(tmp_path / "a.json", k=EC), jwks(tmp_path / "b.json", k=EC_OTHER)
@@ -375,7 +383,7 @@ async def test_a_configured_audience_is_required(
         await refused(tokens, f"Bearer {signed(aud=audience)}")
 
 
-async def test_only_the_algorithms_of_the_issuer_are_accepted(file: Path) -> None:
+async def test_only_configured_algorithms_are_accepted(file: Path) -> None:
     tokens = verifier(Issuer(issuer=ISSUER, keys=str(file), algorithms=("EdDSA",)))
     assert await asked(tokens, signed(ED, "ed", "EdDSA")) == JANE
     await refused(tokens, f"Bearer {signed()}")

@@ -1,4 +1,4 @@
-"""Keys of issuers, their JWKS, and tokens signed with them."""
+"""Keys of issuers, their published JWKS, and tokens signed with them."""
 
 import time
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 @dataclass(frozen=True)
 class In:
-    """A time in so many seconds, counted from its use: earlier tests may have taken a while."""
+    """A time in seconds from its use, not from import: earlier tests may have taken a while."""
 
     seconds: int
 
@@ -47,19 +47,19 @@ class Clock:
 
 
 def private(key: Any) -> dict[str, Any]:
-    """A private key as a JWK."""
+    """The private key as a JWK."""
     as_jwk: Any = {
         ec.EllipticCurvePrivateKey: ECAlgorithm.to_jwk,
         rsa.RSAPrivateKey: RSAAlgorithm.to_jwk,
         ed25519.Ed25519PrivateKey: OKPAlgorithm.to_jwk,
     }
     make = next(make for type_, make in as_jwk.items() if isinstance(key, type_))
-    made: dict[str, Any] = make(key, as_dict=True)
-    return made
+    jwk: dict[str, Any] = make(key, as_dict=True)
+    return jwk
 
 
 def public(kid: str | None, key: Any) -> dict[str, Any]:
-    """A public key as a JWK."""
+    """The public key as a JWK."""
     whole = private(key)
     half = {name: whole[name] for name in ("kty", "crv", "x", "y", "n", "e") if name in whole}
     return half | ({} if kid is None else {"kid": kid})
@@ -81,18 +81,18 @@ def signed(
     header: dict[str, Any] | None = None,
     **claims: Any,
 ) -> str:
-    sent = {name: value for name, value in (CLAIMS | claims).items() if value is not None}
-    sent = {
-        name: value.from_now if isinstance(value, In) else value for name, value in sent.items()
+    present = {name: value for name, value in (CLAIMS | claims).items() if value is not None}
+    payload = {
+        name: value.from_now if isinstance(value, In) else value for name, value in present.items()
     }
     named = {"kid": kid} if kid is not None else {}
-    return jwt.encode(sent, key, algorithm=algorithm, headers=named | (header or {}))
+    return jwt.encode(payload, key, algorithm=algorithm, headers=named | (header or {}))
 
 
 def verifier(
     *issuers: Issuer, clock: Clock | None = None, revocations: Revocations | None = None
 ) -> TokenVerifier:
-    """A verifier with keys from files, without background fetches to wait for."""
+    """A verifier with keys from files; it never waits for a fetch."""
     keys = [IssuerKeys(each, wait_s=0) for each in issuers]
     return TokenVerifier(keys, revocations or Revocations(), clock or time.time)
 
@@ -102,7 +102,7 @@ async def asked(tokens: TokenVerifier, token: str) -> Caller:
 
 
 async def refused(tokens: TokenVerifier, authorization: str | None) -> str:
-    """The detail of the refusal; sent twice, because a refusal must not be cached as success."""
+    """The reason of a refusal. The token is tried twice: the second try meets the cache."""
     for _ in range(2):
         with pytest.raises(Unauthenticated) as raised:
             await tokens.caller(authorization)

@@ -1,7 +1,8 @@
-"""What a wish makes of each kind of thing: a file for each provider, a function for each kind.
+"""Provisioning: how the simulated cloud computes the status of a thing from its desired state; a
+file for each provider, a function for each kind.
 
-A kind without a row is made of nothing and settles at once, so a new one works here before anybody
-says how.
+A kind without an entry needs nothing in the cloud and is ready at once, so a new kind works here
+without code.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Machines."""
+"""Instances."""
 
 from secaplane.model.shape import Json
 from secaplane.plugins.simulated.provision.provisioner import check_sku, check_zone

@@ -1,4 +1,4 @@
-"""Clusters, and pools of nodes; the nodes themselves are instances, and the house's to make."""
+"""Clusters and node pools. The nodes are instances, which the control plane creates."""
 
 from base64 import urlsafe_b64encode
 
@@ -43,7 +43,7 @@ def node_pool(thing: CloudObject, desired: DesiredObject, world: CloudView) -> J
 
 
 def _kube_config(desired: DesiredObject, world: CloudView) -> str:
-    """Names are quoted: a cluster may be called `1.0`, or `true`."""
+    """Names are quoted, because a cluster may be called `1.0` or `true`."""
     token = urlsafe_b64encode(world.random(TOKEN_BYTES)).decode()
     host = world.random(HOST_BYTES).hex()
     return KUBE_CONFIG.format(name=desired.name, host=host, token=token)

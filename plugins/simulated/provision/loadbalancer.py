@@ -1,4 +1,4 @@
-"""Load balancers, and which of the NICs behind them would answer."""
+"""Load balancers, and the health of the NICs behind them."""
 
 from collections.abc import Iterator
 
@@ -10,12 +10,12 @@ MEMBERS_MAX = 1000
 
 
 def load_balancer(thing: CloudObject, desired: DesiredObject, world: CloudView) -> Json:
-    healthy = [reference for uid, reference in _members(desired).items() if _answers(uid, world)]
+    healthy = [reference for uid, reference in _members(desired).items() if _is_healthy(uid, world)]
     return {"healthyMembers": healthy[:MEMBERS_MAX]}
 
 
 def _members(desired: DesiredObject) -> dict[str, Json]:
-    """The NICs that are bound, each as the spec first calls it."""
+    """The bound NICs by uid, each with its first reference in the spec."""
     members: dict[str, Json] = {}
     for pointer, reference in _references(desired.spec):
         if pointer in desired.targets:
@@ -29,8 +29,8 @@ def _references(spec: Json) -> Iterator[tuple[str, Json]]:
             yield f"/frontends/{n}/target/members/{m}", reference
 
 
-def _answers(uid: str, world: CloudView) -> bool:
-    """A NIC is as well as the machine that has it: there, and on."""
+def _is_healthy(uid: str, world: CloudView) -> bool:
+    """A NIC is healthy if it exists and its instance is on."""
     return world.there(uid) is not None and any(
         user.status["powerState"] == "on" for user in world.users(uid, "instance")
     )

@@ -1,4 +1,4 @@
-"""NAT gateways: nothing of their own, but they are particular about their NIC."""
+"""NAT gateways: no status of their own, but conditions on their NIC."""
 
 from secaplane.model.shape import Json
 from secaplane.plugins.simulated.provision.provisioner import ProvisionRefused, check_zone
@@ -14,10 +14,8 @@ def nat_gateway(thing: CloudObject, desired: DesiredObject, world: CloudView) ->
         return {}
     subnet = world.there(nic.targets.get("/subnetRef"))
     if subnet is not None and subnet.spec["zone"] != zone:
-        there = subnet.spec["zone"]
-        raise ProvisionRefused(
-            "ZoneMismatch", f"its NIC lies in zone {there}; take one in zone {zone}"
-        )
+        other = subnet.spec["zone"]
+        raise ProvisionRefused("ZoneMismatch", f"the NIC is in zone {other}; use one in {zone}")
     if nic.spec.get("publicIpRefs"):
-        raise ProvisionRefused("NicHasPublicIp", "its NIC has public IPs; take one without")
+        raise ProvisionRefused("NicHasPublicIp", "the NIC has public IPs; use one without")
     return {}

@@ -1,7 +1,7 @@
-"""Networks, their subnets, and who has which address.
+"""Networks, subnets, NICs and public IPs: the choice of ranges and addresses.
 
-What a wish leaves open is chosen once and stays, whatever becomes of the others, until the wish
-asks for something else.
+What the desired state leaves open (`0.0.0.0/16`) is chosen once and kept until the desired state
+changes.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from secaplane.plugins.simulated.ranges import (
     address_text,
     held_address,
     held_range,
-    remembered,
+    kept_choices,
     space,
 )
 from secaplane.plugins.simulated.wire import CloudObject, DesiredObject
@@ -33,31 +33,31 @@ PRIVATE = {
 }
 """RFC 1918 and RFC 4193."""
 PREFIXES = {4: range(8, 29), 6: range(48, 65)}
-"""How long a network's prefix can be, where the cloud chooses the range."""
+"""Prefix lengths of a network whose range the cloud chooses."""
 PREFIX_MAX = {4: 30, 6: 126}
-"""A longer one leaves a subnet without an address to choose."""
+"""Longer prefixes leave a subnet without an address to choose."""
 PUBLIC = {"IPv4": ip_network("198.18.0.0/15"), "IPv6": ip_network("2001:db8::/32")}
-"""For benchmarks and for documents: nobody's in truth."""
+"""Ranges reserved for benchmarks and documentation (RFC 2544, RFC 3849)."""
 PUBLIC_SPACE = "public"
 MAC_SPACE = "mac"
 MAC_FIRST = 0x025E_0000_0000
-"""Locally administered; four bytes are left for who is who."""
+"""A locally administered prefix; the last four bytes identify the NIC."""
 MAC_TRIES_MAX = 100
 
 Cidrs = dict[tuple[int, str], str]
-"""By place: which of several, and the family."""
+"""CIDRs by place: (index, `ipv4` or `ipv6`). Index 0 is `cidr`, the others `additionalCidrs`."""
 
 
 def network(thing: CloudObject, desired: DesiredObject, world: CloudView) -> Json:
     check_sku(world, "network-sku", desired.spec["skuRef"])
-    wanted = _cidrs(desired.spec)
-    known = remembered(wanted, _cidrs(thing.spec), _cidrs(thing.status))
+    desired_cidrs = _cidrs(desired.spec)
+    known = kept_choices(desired_cidrs, _cidrs(thing.spec), _cidrs(thing.status))
     where = _workspace(thing)
-    for place, text in wanted.items():
+    for place, text in desired_cidrs.items():
         if place not in known:
             chosen = [held_range(where, each) for each in known.values()]
             known[place] = _private(text, thing, world, chosen)
-    cidr, *more = _spelled(desired.spec, known)
+    cidr, *more = _with_choices(desired.spec, known)
     return {"cidr": cidr, "additionalCidrs": more}
 
 
@@ -81,11 +81,11 @@ def subnet_holds(thing: CloudObject) -> Iterator[HeldRange]:
 
 
 def public_ip(thing: CloudObject, desired: DesiredObject, world: CloudView) -> Json:
-    family, brought = desired.spec["version"], desired.spec.get("address")
-    if brought:
-        if f"IPv{version(brought)}" != family:
-            raise ProvisionRefused("AddressFamily", f"{brought} is no {family} address")
-        return {"ipAddress": brought}
+    family, own = desired.spec["version"], desired.spec.get("address")
+    if own:
+        if f"IPv{version(own)}" != family:
+            raise ProvisionRefused("AddressFamily", f"{own} is no {family} address")
+        return {"ipAddress": own}
     chosen_before = thing.spec["version"] == family and not thing.spec.get("address")
     if chosen_before and thing.status:
         return thing.status
@@ -119,147 +119,143 @@ def nic_holds(thing: CloudObject) -> Iterator[HeldRange]:
 # --- ranges
 
 
-def _cidrs(said: Json) -> Cidrs:
-    """Of a network's spec or status; a status may be empty."""
-    several = (said.get("cidr", {}), *said.get("additionalCidrs", ()))
+def _cidrs(source: Json) -> Cidrs:
+    """The CIDRs in a network's spec or status; a status may be empty."""
+    several = (source.get("cidr", {}), *source.get("additionalCidrs", ()))
     return {(n, family): text for n, each in enumerate(several) for family, text in each.items()}
 
 
-def _spelled(spec: Json, known: Cidrs) -> list[Json]:
+def _with_choices(spec: Json, known: Cidrs) -> list[Json]:
     several = (spec["cidr"], *spec.get("additionalCidrs", ()))
     return [{family: known[n, family] for family in each} for n, each in enumerate(several)]
 
 
 def _workspace(thing: CloudObject) -> str:
-    """Networks of others do not matter to one, for they are private; but who joins two networks of
-    one workspace shall find two ranges. All of RFC 1918 is 273 times a /16."""
+    """The scope in which chosen ranges differ: networks are private, but two networks of one
+    workspace may be joined. RFC 1918 has room for 273 networks of /16."""
     return "/".join(thing.path.split("/")[:4])
 
 
 def _private(text: str, thing: CloudObject, world: CloudView, chosen: list[HeldRange]) -> str:
-    wanted = ip_network(text, strict=False)
-    allowed = PREFIXES[wanted.version]
-    if wanted.prefixlen not in allowed:
-        here = f"/{allowed[0]} to /{allowed[-1]}"
-        raise ProvisionRefused(
-            "CidrSize", f"this cloud chooses {here}; {text} asks for something else"
-        )
-    found = _part(_workspace(thing), PRIVATE[wanted.version], wanted, thing, world, chosen)
-    if found is None:
-        raise ProvisionRefused("CidrsUsedUp", f"no /{wanted.prefixlen} is free in the workspace")
-    return found
+    size = ip_network(text, strict=False)
+    allowed = PREFIXES[size.version]
+    if size.prefixlen not in allowed:
+        limits = f"/{allowed[0]} to /{allowed[-1]}"
+        raise ProvisionRefused("CidrSize", f"an automatic CIDR must be {limits}, not {text}")
+    cidr = _free_part(_workspace(thing), PRIVATE[size.version], size, thing, world, chosen)
+    if cidr is None:
+        raise ProvisionRefused("CidrsUsedUp", f"no /{size.prefixlen} is free in the workspace")
+    return cidr
 
 
-def _part(
+def _free_part(
     where: str,
     ranges: list[Network],
-    wanted: Network,
+    size: Network,
     thing: CloudObject,
     world: CloudView,
     chosen: list[HeldRange],
 ) -> str | None:
-    """The first part of the ranges that is of the wanted size and nobody's."""
+    """The first free part of the ranges with this size, as a CIDR."""
     for each in ranges:
-        if each.prefixlen <= wanted.prefixlen:
-            found = world.free(
-                held_range(where, each), uid=thing.uid, size=wanted.num_addresses, besides=chosen
+        if each.prefixlen <= size.prefixlen:
+            first = world.free(
+                held_range(where, each), uid=thing.uid, size=size.num_addresses, besides=chosen
             )
-            if found is not None:
-                return f"{address_text(found, wanted.version)}/{wanted.prefixlen}"
+            if first is not None:
+                return f"{address_text(first, size.version)}/{size.prefixlen}"
     return None
 
 
 def _subnet_cidr(thing: CloudObject, desired: DesiredObject, world: CloudView) -> Json:
-    wanted: dict[str, str] = desired.spec["cidr"]
-    if not wanted:
+    cidrs: dict[str, str] = desired.spec["cidr"]
+    if not cidrs:
         return {}
-    above = world.there(desired.around.get("network"))
-    if above is None:
-        raise ProvisionPending("the network of the subnet is not there")
-    ranges = [ip_network(text, strict=False) for text in _cidrs(above.status).values()]
+    parent = world.there(desired.around.get("network"))
+    if parent is None:
+        raise ProvisionPending("the network of the subnet does not exist yet")
+    ranges = [ip_network(text, strict=False) for text in _cidrs(parent.status).values()]
     former = {f: text for f, text in thing.status.get("cidr", {}).items() if _inside(text, ranges)}
-    known = remembered(wanted, thing.spec["cidr"], former)
+    known = kept_choices(cidrs, thing.spec["cidr"], former)
     for family, text in known.items():
         if not _inside(text, ranges):
-            there = ", ".join(map(str, ranges)) or "nothing"
+            existing = ", ".join(map(str, ranges)) or "no range"
             raise ProvisionRefused(
-                "CidrOutside", f"{family} {text} is not in the network, which has {there}"
+                "CidrOutside", f"{family} {text} is outside of the network, which has {existing}"
             )
-    for family, text in wanted.items():
+    for family, text in cidrs.items():
         if family not in known:
-            known[family] = _subnet_part(text, above.uid, ranges, thing, world)
-    return {family: known[family] for family in wanted}
+            known[family] = _subnet_part(text, parent.uid, ranges, thing, world)
+    return {family: known[family] for family in cidrs}
 
 
 def _subnet_part(
-    text: str, above: str, ranges: list[Network], thing: CloudObject, world: CloudView
+    text: str, network_uid: str, ranges: list[Network], thing: CloudObject, world: CloudView
 ) -> str:
-    wanted = ip_network(text, strict=False)
-    mine = [each for each in ranges if each.version == wanted.version]
-    if not mine:
-        raise ProvisionRefused(
-            "NoRange", f"the network has no IPv{wanted.version} range to take from"
-        )
-    shortest, longest = min(each.prefixlen for each in mine), PREFIX_MAX[wanted.version]
-    if not shortest <= wanted.prefixlen <= longest:
+    size = ip_network(text, strict=False)
+    ranges = [each for each in ranges if each.version == size.version]
+    if not ranges:
+        raise ProvisionRefused("NoRange", f"the network has no IPv{size.version} range")
+    shortest, longest = min(each.prefixlen for each in ranges), PREFIX_MAX[size.version]
+    if not shortest <= size.prefixlen <= longest:
         raise ProvisionRefused("CidrSize", f"{text} is not between /{shortest} and /{longest}")
-    found = _part(above, mine, wanted, thing, world, [])
-    if found is None:
-        raise ProvisionRefused("CidrsUsedUp", f"no /{wanted.prefixlen} is free in the network")
-    return found
+    cidr = _free_part(network_uid, ranges, size, thing, world, [])
+    if cidr is None:
+        raise ProvisionRefused("CidrsUsedUp", f"no /{size.prefixlen} is free in the network")
+    return cidr
 
 
 def _inside(text: str, ranges: list[Network]) -> bool:
-    mine = ip_network(text, strict=False)
-    return any(mine.network_address in each and mine.prefixlen >= each.prefixlen for each in ranges)
+    cidr = ip_network(text, strict=False)
+    return any(cidr.network_address in each and cidr.prefixlen >= each.prefixlen for each in ranges)
 
 
 # --- addresses
 
 
 def _addresses(thing: CloudObject, desired: DesiredObject, world: CloudView) -> list[str]:
-    wanted = dict(enumerate(desired.spec["addresses"]))
-    below = world.bound(desired, "/subnetRef")
-    known = remembered(
-        wanted, dict(enumerate(thing.spec["addresses"])), _chosen_before(thing, desired, below)
+    texts = dict(enumerate(desired.spec["addresses"]))
+    subnet = world.bound(desired, "/subnetRef")
+    known = kept_choices(
+        texts, dict(enumerate(thing.spec["addresses"])), _former_choices(thing, desired, subnet)
     )
-    for n, text in wanted.items():
+    for n, text in texts.items():
         if n not in known:
-            if below is None:
-                raise ProvisionPending("the subnet of the NIC is not there")
-            chosen = [held_address(below.uid, each) for each in known.values()]
-            known[n] = _address(text, below, thing, world, chosen)
-    return [known[n] for n in wanted]
+            if subnet is None:
+                raise ProvisionPending("the subnet of the NIC does not exist yet")
+            chosen = [held_address(subnet.uid, each) for each in known.values()]
+            known[n] = _address(text, subnet, thing, world, chosen)
+    return [known[n] for n in texts]
 
 
-def _chosen_before(
-    thing: CloudObject, desired: DesiredObject, below: CloudObject | None
+def _former_choices(
+    thing: CloudObject, desired: DesiredObject, subnet: CloudObject | None
 ) -> dict[int, str]:
-    """They stay while the NIC stays in its subnet; and should that have been given other ranges
-    meanwhile, until somebody changes the NIC."""
+    """Addresses are kept while the NIC stays in its subnet. If the ranges of the subnet changed,
+    the addresses outside of them are kept until the NIC changes, too."""
     former = dict(enumerate(thing.status.get("addresses", ())))
-    if below is None:
+    if subnet is None:
         return former
-    if thing.targets.get("/subnetRef") not in (None, below.uid):
+    if thing.targets.get("/subnetRef") not in (None, subnet.uid):
         return {}
     if desired.spec == thing.spec:
         return former
-    ranges = _ranges(below)
+    ranges = _ranges(subnet)
     return {n: a for n, a in former.items() if any(ip_address(a) in each for each in ranges)}
 
 
-def _ranges(below: CloudObject) -> list[Network]:
-    return [ip_network(text, strict=False) for text in below.status["cidr"].values()]
+def _ranges(subnet: CloudObject) -> list[Network]:
+    return [ip_network(text, strict=False) for text in subnet.status["cidr"].values()]
 
 
 def _address(
-    text: str, below: CloudObject, thing: CloudObject, world: CloudView, chosen: list[HeldRange]
+    text: str, subnet: CloudObject, thing: CloudObject, world: CloudView, chosen: list[HeldRange]
 ) -> str:
     family = version(text)
-    mine = [each for each in _ranges(below) if each.version == family]
-    if not mine:
-        raise ProvisionRefused("NoRange", f"the subnet has no IPv{family} range to take from")
-    return _host(below.uid, mine, thing, world, chosen, from_=2)
+    ranges = [each for each in _ranges(subnet) if each.version == family]
+    if not ranges:
+        raise ProvisionRefused("NoRange", f"the subnet has no IPv{family} range")
+    return _host(subnet.uid, ranges, thing, world, chosen, from_=2)
 
 
 def _host(
@@ -271,24 +267,25 @@ def _host(
     *,
     from_: int,
 ) -> str:
-    """The first free one; the first of a range and its last are nobody's."""
+    """The first free address; the first `from_` addresses of a range and its last are never
+    used."""
     for each in ranges:
         inside = HeldRange(
             space(where, each.version),
             int(each.network_address) + from_,
             int(each.broadcast_address) - 1,
         )
-        if (found := world.free(inside, uid=thing.uid, besides=chosen)) is not None:
-            return address_text(found, each.version)
-    there = ", ".join(map(str, ranges))
-    raise ProvisionRefused("AddressesUsedUp", f"all addresses of {there} are taken")
+        if (number := world.free(inside, uid=thing.uid, besides=chosen)) is not None:
+            return address_text(number, each.version)
+    searched = ", ".join(map(str, ranges))
+    raise ProvisionRefused("AddressesUsedUp", f"all addresses of {searched} are in use")
 
 
 def _mac(thing: CloudObject, world: CloudView) -> str:
-    """Drawn by the uid: one that was given back does not come again at once."""
+    """Derived from the uid, so that a released address is not reused at once."""
     for n in range(MAC_TRIES_MAX):
         drawn = sha256(f"{thing.uid} {n}".encode()).digest()[:4]
         number = MAC_FIRST + int.from_bytes(drawn)
         if world.free(HeldRange(MAC_SPACE, number, number), uid=thing.uid) is not None:
             return number.to_bytes(6).hex(":")
-    raise ProvisionRefused("AddressesUsedUp", "no MAC address was found that is nobody's")
+    raise ProvisionRefused("AddressesUsedUp", f"no free MAC address after {MAC_TRIES_MAX} attempts")

@@ -1,4 +1,4 @@
-"""Accounts of the object storage: the keys that S3 asks for, once for each account."""
+"""Object storage accounts: S3 credentials, generated once for each account."""
 
 from base64 import b32encode, b64encode
 

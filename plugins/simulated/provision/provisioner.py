@@ -1,4 +1,4 @@
-"""What every making is, and the ways in which a cloud says no, or not yet."""
+"""Provisioner: the two functions that the simulated cloud has for a kind, and their failures."""
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -9,14 +9,15 @@ from secaplane.plugins.simulated.wire import CloudObject, DesiredObject
 from secaplane.plugins.simulated.world import CloudView
 
 Provision = Callable[[CloudObject, DesiredObject, CloudView], Json]
-"""(the thing as it was, with an empty status if it is new; what it shall be; what else there is)
--> its status. It only looks: what it takes for itself, `holds` says."""
+"""(the thing as it was, with an empty status if it is new; its desired state; the rest of the
+cloud) -> its status. Reserves nothing: `holds` names what the thing reserves."""
 Holds = Callable[[CloudObject], Iterable[HeldRange]]
-"""The numbers that a thing, as it is now, has for itself until it goes."""
+"""(the thing) -> the ranges of addresses that it reserves until it is removed."""
 
 
 class ProvisionRefused(Exception):
-    """This cloud will not, and asking again cannot help; what was begun for it is undone."""
+    """The desired state cannot be provisioned, and a retry cannot help. The change is rolled
+    back."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -25,11 +26,11 @@ class ProvisionRefused(Exception):
 
 
 class ProvisionPending(Exception):
-    """What it takes its share of was never asked for here; asking again will help once it was."""
+    """A thing that this one depends on does not exist yet; a retry helps once it does."""
 
 
 class Provisioner(NamedTuple):
-    """A kind's row: from wish to status, and what of that nobody else can have."""
+    """A kind's entry: desired state -> status, and thing -> reserved ranges."""
 
     make: Provision
     holds: Holds = lambda thing: ()
@@ -43,17 +44,15 @@ NOTHING = Provisioner(nothing)
 
 
 def check_sku(world: CloudView, kind: str, reference: Json | None) -> None:
-    """By the name at its end. Whose it is does not matter: a cloud has one list."""
+    """Checks the name at the end of the reference: the catalogue is the same for all tenants."""
     if reference is None:
         return
     name = reference["resource"].rpartition("/")[2]
     if not world.catalogue.has(kind, name):
-        sort = kind.removesuffix("-sku").replace("-", " ")
-        raise ProvisionRefused("SkuUnknown", f"there is no {sort} SKU {name} here")
+        raise ProvisionRefused("SkuUnknown", f"the catalogue has no {kind} {name}")
 
 
 def check_zone(world: CloudView, zone: str) -> None:
     zones = world.catalogue.zones
     if zone not in zones:
-        there = ", ".join(zones)
-        raise ProvisionRefused("ZoneUnknown", f"there is no zone {zone} here; there are {there}")
+        raise ProvisionRefused("ZoneUnknown", f"unknown zone {zone}; zones are {', '.join(zones)}")

@@ -1,4 +1,4 @@
-"""Volumes, and the images that are copies of them."""
+"""Block storages, and images copied from them."""
 
 from secaplane.model.shape import Json
 from secaplane.plugins.simulated.provision.provisioner import ProvisionRefused, check_sku
@@ -9,15 +9,15 @@ MB_PER_GB = 1024
 
 
 def block_storage(thing: CloudObject, desired: DesiredObject, world: CloudView) -> Json:
-    size, wanted = thing.status.get("sizeGB", 0), desired.spec["sizeGB"]
+    size, desired_size = thing.status.get("sizeGB", 0), desired.spec["sizeGB"]
     check_sku(world, "storage-sku", desired.spec["skuRef"])
-    if wanted < size:
-        raise ProvisionRefused("CannotShrink", f"it has {size} GB; ask for at least that")
-    return {"sizeGB": wanted}
+    if desired_size < size:
+        raise ProvisionRefused("CannotShrink", f"it has {size} GB and cannot shrink")
+    return {"sizeGB": desired_size}
 
 
 def image(thing: CloudObject, desired: DesiredObject, world: CloudView) -> Json:
-    """A copy once it is taken: what becomes of the volume is nothing to it."""
+    """The copy is made once; later changes of the volume do not affect it."""
     if "sizeMB" in thing.status:
         return {"sizeMB": thing.status["sizeMB"]}
     volume = world.bound(desired, "/blockStorageRef")

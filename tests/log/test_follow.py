@@ -1,0 +1,123 @@
+"""The contract of `Log.follow`, and of undecodable events, for every implementation."""
+
+import asyncio
+
+import pytest
+from nats.aio.client import Client
+
+from secaplane.eventlog import jetstream_follow, memory
+from secaplane.eventlog.codec import Undecodable
+from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.log import Log, UndecodableEvent
+from secaplane.eventlog.streams import Streams
+from secaplane.kinds import KINDS
+from secaplane.model.events import Deleted, DeletionRequested
+from secaplane.model.position import BEGINNING
+from tests.log.appending import CREATED, FOLLOW_S_MAX, UPDATED, add, append_undecodable, first
+from tests.log.new_events import DISK, IDS, ONE, REGION, TWO, WEB
+from tests.positions import nth
+from tests.servers import STREAM
+
+# --- follow
+
+
+async def test_a_follower_catches_up_and_then_keeps_up(log: Log) -> None:
+    created = await add(log, ONE, CREATED)
+    other = await add(log, TWO, CREATED)
+    following = log.follow(STREAM, after=created[0].position)
+    assert await first(following, 1) == [*other]
+    for event in (UPDATED, DeletionRequested(), Deleted()):
+        recorded = await add(log, TWO, event)
+        assert await first(following, 1) == [*recorded]
+    await following.aclose()
+
+
+async def test_a_follower_that_waits_is_woken(log: Log) -> None:
+    following = log.follow(STREAM, after=BEGINNING)
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(first(following, 1))
+        await asyncio.sleep(0.1)
+        recorded = await add(log, ONE, CREATED)
+    assert waiting.result() == [*recorded]
+    await following.aclose()
+
+
+async def test_every_follower_sees_everything(log: Log) -> None:
+    followings = [log.follow(STREAM, after=BEGINNING) for _ in range(3)]
+    async with asyncio.TaskGroup() as group:
+        seen = [group.create_task(first(each, 40)) for each in followings]
+        history = [(await add(log, ref, CREATED))[0] for ref in (ONE, TWO, DISK, WEB)]
+        for _ in range(9):
+            history += [(await add(log, ref, UPDATED))[0] for ref in (ONE, TWO, DISK, WEB)]
+    assert [each.result() for each in seen] == [history] * 3
+    for following in followings:
+        await following.aclose()
+
+
+async def test_a_follower_yields_an_empty_batch_while_no_event_arrives(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (jetstream_follow, memory):
+        monkeypatch.setattr(module, "QUIET_S", 0.1)
+    recorded = await add(log, ONE, CREATED)
+    following = log.follow(STREAM, after=BEGINNING)
+    assert await first(following, 1) == [*recorded]
+    async with asyncio.timeout(FOLLOW_S_MAX):
+        assert [len(await anext(following)) for _ in range(3)] == [0, 0, 0]
+    later = await add(log, ONE, UPDATED)
+    assert await first(following, 1) == [*later]
+    await following.aclose()
+
+
+# --- undecodable events
+
+
+@pytest.mark.parametrize("data", [b"no event", b"{}", b'{"v":3}', b"\xff"])
+async def test_a_follower_yields_an_undecodable_event_with_its_address(
+    log: Log, data: bytes
+) -> None:
+    before = await add(log, ONE, CREATED)
+    await append_undecodable(log, KINDS["instance"].ref(IDS, "a.b"), data)
+    after = await add(log, TWO, CREATED)
+    following = log.follow(STREAM, after=BEGINNING)
+    seen = await first(following, 3)
+    await following.aclose()
+    undecodable = seen[1]
+    assert isinstance(undecodable, UndecodableEvent)
+    assert (undecodable.ref, undecodable.position) == (KINDS["instance"].ref(IDS, "a.b"), nth(2))
+    assert [seen[0], seen[2]] == [*before, *after]
+
+
+async def test_a_history_with_an_undecodable_event_cannot_be_read(log: Log) -> None:
+    await add(log, ONE, CREATED)
+    await append_undecodable(log, ONE, b"no event")
+    other = await add(log, TWO, CREATED)
+    for read in (log.read, log.latest):
+        with pytest.raises(Undecodable):
+            await read(ONE)
+    with pytest.raises(Undecodable):
+        await log.read_within(WEB, after=BEGINNING, up_to=nth(3))
+    assert await log.read(TWO) == other
+
+
+async def test_the_latest_event_can_be_read_after_an_undecodable_one(log: Log) -> None:
+    await add(log, ONE, CREATED)
+    await append_undecodable(log, ONE, b"no event")
+    (recorded,) = await add(log, ONE, UPDATED)
+    assert await log.latest(ONE) == recorded
+
+
+# --- unknown subjects
+
+
+@pytest.mark.parametrize("subject", ["seca.foo", "seca.eu-1.00.=FF.instance"])
+async def test_a_message_on_an_unknown_subject_is_reported_and_does_not_stop_a_follower(
+    fresh_stream: str, nats_client: Client, subject: str
+) -> None:
+    log = JetStreamLog(nats_client, streams=Streams(fresh_stream), region=REGION)
+    await log.prepare()
+    await nats_client.request(subject, b"garbage", timeout=5)
+    (after,) = await add(log, ONE, CREATED)
+    undecodable, followed = await first(log.follow(STREAM, after=BEGINNING), 2)
+    assert isinstance(undecodable, UndecodableEvent)
+    assert (undecodable.position, followed) == (nth(1), after)
