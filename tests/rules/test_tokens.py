@@ -25,11 +25,11 @@ from tests.rules.tokens import (
     RSA,
     In,
     asked,
-    verifier,
     jwks,
     public,
     refused,
     signed,
+    verifier,
 )
 
 
