@@ -22,14 +22,14 @@ from secaplane.eventlog.jetstream_api import PREPARE_S_MAX, ServerError, direct_
 from secaplane.eventlog.log import LogUnavailable
 
 DUPLICATE_WINDOW_S = 120
-"""How long the server recognises an entry that it has already stored."""
+"""Time for which the server recognises an entry that it has already stored."""
 NAME_IN_USE = 10058
 MESSAGE_ID = "Nats-Msg-Id"
 NANOSECONDS_PER_DAY = 24 * 3600 * 10**9
 
 
 class AuditLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """How much the stream keeps; older entries are discarded."""
+    """The size of the stream; older entries are discarded."""
 
     entries_per_caller: int
     """Of one type."""

@@ -28,11 +28,11 @@ QUEUE_MAX = 5_000
 BATCH_MAX, BATCH_INTERVAL_S = 100, 0.1
 """At most 1,000 entries a second: the load on the server that also holds the log."""
 RELEASE_INTERVAL_S = 1.0
-"""How often the entries that the token buckets hold are looked through."""
+"""Interval between two searches for held entries that may pass."""
 UNAVAILABLE_RETRY_S = 1.0
 FLUSH_S_MAX = 2.0
 REMARK_S = 600.0
-"""How long `/readyz` shows a remark after entries were dropped or lost."""
+"""Time for which `/readyz` shows a remark after entries were dropped or lost."""
 log = logging.getLogger("secaplane.audit")
 
 

@@ -53,7 +53,7 @@ class Guard:
             Unavailable: the keys of the token's issuer are not known, or stale.
         """
         sent = context.headers(b"authorization")
-        if len(sent) > 1:  # a proxy may have checked one of them, and we the other
+        if len(sent) > 1:  # a proxy may have verified another one than we would
             raise Unauthenticated("send one token: Authorization: Bearer <JWT>")
         caller = context.caller = await self.tokens.caller(sent[0] if sent else None)
         self.recorder.authenticated(context, caller)

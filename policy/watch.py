@@ -79,7 +79,7 @@ class PolicyWatch:
         self._subscribers.append((kinds, subscriber))
 
     def fresh(self) -> bool:
-        """Whether the leader confirmed, less than `stale_s` seconds ago, that the subscribers have
+        """True if the leader confirmed, less than `stale_s` seconds ago, that the subscribers have
         every change."""
         return self._clock() - self._confirmed_at < self._stale_s
 

@@ -33,7 +33,7 @@ class TrustedIssuers:
 
     @property
     def remarks(self) -> list[str]:
-        """Issuers whose keys could not be fetched lately, but are still valid."""
+        """Issuers whose keys could not be fetched, but are still valid."""
         return [
             f"the keys of {each.issuer.issuer} {each.remark}"
             for each in self.issuers

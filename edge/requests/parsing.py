@@ -94,7 +94,7 @@ def deleted(accept: str | None) -> bool | None:
                         raise NotAcceptable("deleted takes true or only", parameter="Accept")
                     return DELETED[value]
             return False
-    raise NotAcceptable("we answer application/json; accept that", parameter="Accept")
+    raise NotAcceptable("answers are application/json; accept that", parameter="Accept")
 
 
 def media_type(header: str | None) -> None:

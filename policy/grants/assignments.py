@@ -129,7 +129,7 @@ class AssignmentIndex:
         return self._roles.get(tenant, {})
 
     def names(self, sub: str, tenant: str) -> bool:
-        """Whether an assignment of a tenant names a sub, or every caller."""
+        """True if an assignment of a tenant names a sub, or every caller."""
         return any(self._by_holder.get((name, tenant)) for name in (sub, EVERY))
 
     def subs(self, tenant: str) -> Sequence[str]:

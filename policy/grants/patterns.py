@@ -5,7 +5,7 @@ EVERY = "*"
 
 
 def covers(flat: str, nested: str, pattern: str) -> bool:
-    """Whether a pattern matches a resource, given as its flat path (`subnets/s`; `subnets` for the
+    """True if a pattern matches a resource, given as its flat path (`subnets/s`; `subnets` for the
     collection) and its nested path (`networks/n/subnets/s`). `a/*` matches `a` and all below it."""
     if pattern == EVERY:
         return True
@@ -40,6 +40,6 @@ def including(pattern: str) -> tuple[str, ...]:
 
 
 def names_item(pattern: str) -> bool:
-    """Whether a pattern names a single resource; also `instances/one/*`, which matches `one` alone
+    """True if a pattern names a single resource; also `instances/one/*`, which matches `one` alone
     of all instances."""
     return "/" in pattern.removesuffix("/*")

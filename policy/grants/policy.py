@@ -123,7 +123,7 @@ class Policy:
         return actor
 
     def allows(self, caller: Caller, verb: str, ref: Ref) -> bool:
-        """Whether `authorize` would allow it.
+        """True if `authorize` would allow it.
 
         Raises:
             Unavailable: the policy is stale.

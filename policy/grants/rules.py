@@ -112,7 +112,7 @@ class Grant(msgspec.Struct, frozen=True):
         }
 
     def includes(self, rule: Rule) -> bool:
-        """Whether it allows everything that a rule allows."""
+        """True if it allows everything that a rule allows."""
         if self.tenant not in (EVERY, rule.tenant):
             return False
         if not any(
@@ -164,7 +164,7 @@ def narrowed(scopes: Sequence[Json], region: str, workspace: str) -> list[Json]:
 
 
 def applies_in(scope: Json, tenant: str) -> bool:
-    """Whether a scope of an assignment covers the assignment's own tenant. An assignment grants
+    """True if a scope of an assignment covers the assignment's own tenant. An assignment grants
     nothing in other tenants, whichever it names: otherwise an administrator of one tenant could
     become the administrator of all."""
     tenants = scope.get("tenants") or (tenant,)

@@ -230,7 +230,7 @@ def _time_claim(claims: dict[str, Any], name: str) -> float:
 
 
 def _writable(text: str) -> bool:
-    """Whether an event can hold a text: no NUL, no half of a surrogate pair."""
+    """True if an event can hold a text: no NUL, no half of a surrogate pair."""
     return "\0" not in text and not any("\ud800" <= each <= "\udfff" for each in text)
 
 

@@ -46,7 +46,9 @@ class Issuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         if (SHARED in self.algorithms or self.secret) and (
             self.algorithms != (SHARED,) or not self.secret or self.keys
         ):
-            raise ValueError(f'{SHARED} stands alone: algorithms = ["{SHARED}"], a secret, no keys')
+            raise ValueError(
+                f'{SHARED} allows nothing else: algorithms = ["{SHARED}"], a secret, no keys'
+            )
         if self.url:
             refuse_unsafe(self.url, plain_http=self.plain_http)
 

@@ -20,7 +20,7 @@ from secaplane.policy.tokens.fetch import FETCH_S_MAX, Fetch, FetchFailed, read_
 from secaplane.policy.tokens.issuer import REFETCH_INTERVAL_S, REFRESH_S, STALE_S, Issuer
 
 FILE_INTERVAL_S = 5.0
-"""How often a file is read: how long a key that was removed from it may still be accepted."""
+"""Interval between two reads of a file; a key that was removed from it is accepted for as long."""
 RETRY_S_MAX = 30.0
 WAIT_S_MAX = REFETCH_INTERVAL_S + 1.0
 WAITING_MAX = 64

@@ -44,7 +44,7 @@ class Revocations:
         self._revision, self._changed = revision, True
 
     def include(self, sub: str, token: str, issued_at: float) -> bool:
-        """Whether a token is revoked: by its id, or because it was issued to its sub too early. One
+        """True if a token is revoked: by its id, or because it was issued to its sub too early. One
         without a time of issue (0) was issued before every other."""
         if self._changed:
             self._rebuild()
