@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from secaplane.edge.requests.client_address import TrustedProxies
 from secaplane.kinds import KINDS, children
-from secaplane.policy.tokens.issuer import ASKED_EVERY_S, REFRESH_S, STALE_S, Issuer
+from secaplane.policy.tokens.issuer import REFETCH_INTERVAL_S, REFRESH_S, STALE_S, Issuer
 
 PREFIX = "SECAPLANE_"
 SIMULATED = "simulated"
@@ -93,19 +93,20 @@ class AuthSettings(Settings, frozen=True):
     stale_seconds: Annotated[float, Meta(gt=0, le=3600)] = 30.0
     """All requests are refused when the log has been silent for longer, because the authorization
     policy is stale."""
-    keys_refresh_seconds: Annotated[float, Meta(ge=ASKED_EVERY_S, le=24 * 3600)] = REFRESH_S
+    keys_refresh_seconds: Annotated[float, Meta(ge=REFETCH_INTERVAL_S, le=24 * 3600)] = REFRESH_S
     """Interval between two fetches of an issuer's keys; a withdrawn key is accepted for as long."""
     keys_stale_seconds: Annotated[float, Meta(ge=1, le=30 * 24 * 3600)] = STALE_S
     """Validity of fetched keys while their issuer is unreachable."""
 
 
 class AuditSettings(Settings, frozen=True):
-    """The audit stream: refusals, logins, privileged reads. Its limits are set when it is created,
-    and changed by an administrator of NATS; the oldest entries are removed first."""
+    """The security audit stream: refused requests, logins, privileged reads. Its limits are set
+    when it is created, and changed by an administrator of NATS; the oldest entries are removed
+    first."""
 
     privileged: tuple[str, ...] = ()
     """Kinds whose every allowed GET and list is recorded."""
-    each: Annotated[int, Meta(ge=1)] = 1000
+    entries_per_caller: Annotated[int, Meta(ge=1)] = 1000
     """Entries kept of each type and caller, or of each address where there is no caller."""
     bytes_max: Annotated[int, Meta(ge=1024 * 1024)] = 256 * 1024 * 1024
     """Size of all entries together."""
@@ -211,7 +212,7 @@ class Config(Settings, frozen=True):
     http: HttpSettings = HttpSettings()
     monitor: MonitorSettings = MonitorSettings()
     auth: AuthSettings = AuthSettings()
-    refusals: AuditSettings = AuditSettings()
+    audit: AuditSettings = AuditSettings()
     secrets: SecretsSettings = SecretsSettings()
     writes: WritesSettings = WritesSettings()
     limits: LimitsSettings = LimitsSettings()
@@ -234,7 +235,7 @@ def read(path: Path | None, environment: Mapping[str, str] = os.environ) -> Conf
         if config.auth.keys_stale_seconds <= config.auth.keys_refresh_seconds:
             raise ValueError("auth.keys_stale_seconds must be more than auth.keys_refresh_seconds")
         _refuse_unknown_cascades(config.deletion.cascades)
-        _refuse_unknown_kinds(config.refusals.privileged)
+        _refuse_unknown_kinds(config.audit.privileged)
         _refuse_invalid_proxies(config.http.trusted_proxies)
         return config
     except (OSError, ValueError, TypeError) as error:
@@ -260,7 +261,7 @@ def _refuse_unknown_cascades(cascades: tuple[str, ...]) -> None:
 def _refuse_unknown_kinds(kinds: tuple[str, ...]) -> None:
     for each in kinds:
         if each not in KINDS:
-            raise ValueError(f"refusals.privileged: unknown kind {each}")
+            raise ValueError(f"audit.privileged: unknown kind {each}")
 
 
 def _refuse_invalid_proxies(proxies: tuple[str, ...]) -> None:

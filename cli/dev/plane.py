@@ -39,7 +39,7 @@ class DevPlane:
         self.base_url = config.site.base_url or f"http://{config.http.host}:{port}"
         self._passwords = _new_passwords() | _kept(place / "passwords.json", _new_passwords)
         self._issuer = issuer.DevIssuer.kept(place / "issuer.json", place / "jwks.json", ISSUER)
-        _kept(place / "keyring.json", lambda: msgspec.to_builtins(Keyring.fresh()))
+        _kept(place / "keyring.json", lambda: msgspec.to_builtins(Keyring.generate()))
         self.config = self._completed(config, port)
         (place / "config.json").touch(mode=0o600)
         (place / "config.json").write_bytes(msgspec.json.encode(self.config))

@@ -12,7 +12,7 @@ from secaplane.cli.running import run
 def add_to(commands: Any) -> None:
     _add_tenant(commands)
     _add_may(commands)
-    _add_refusals(commands)
+    _add_audit(commands)
     _add_revoke(commands)
     _add_retry(commands)
     _add_keyring(commands)
@@ -126,28 +126,31 @@ def _revoke(arguments: argparse.Namespace) -> int:
 # --- audit
 
 
-def _add_refusals(commands: Any) -> None:
-    refusals = _command(
-        commands,
-        "refusals",
-        "print the audit stream: refusals, logins and privileged reads",
+def _add_audit(commands: Any) -> None:
+    audit = _command(commands, "audit", "read the security audit stream")
+    actions = audit.add_subparsers(required=True, metavar="COMMAND", title="commands")
+    entries = _command(
+        actions,
+        "entries",
+        "print refused requests, logins and reads of privileged kinds",
         "Oldest entry first.",
     )
-    _add_config(refusals)
-    refusals.add_argument(
+    _add_config(entries)
+    entries.add_argument(
         "--since", default="", help="90s, 30m, 1h or 7d ago, or a time (RFC 3339); default: all"
     )
-    refusals.add_argument("--caller", default="", metavar="SUB", help="entries of this caller")
-    refusals.add_argument("--json", action="store_true", help="print one JSON object a line")
-    refusals.set_defaults(run=_refusals)
+    entries.add_argument("--caller", default="", metavar="SUB", help="only entries of this caller")
+    entries.add_argument("--json", action="store_true", help="print one JSON object a line")
+    entries.set_defaults(run=_audit_entries)
 
 
-def _refusals(arguments: argparse.Namespace) -> int:
-    from secaplane.cli.processes import audit
+def _audit_entries(arguments: argparse.Namespace) -> int:
+    from secaplane.cli.operate import audit
 
-    logs.set_up("refusals", "WARNING")
+    logs.set_up("audit", "WARNING")
     config, since, caller = read(arguments.config), arguments.since, arguments.caller
-    return run(lambda: audit.show(config, since=since, caller=caller, as_json=arguments.json))
+    as_json = arguments.json
+    return run(lambda: audit.print_entries(config, since=since, caller=caller, as_json=as_json))
 
 
 # --- data

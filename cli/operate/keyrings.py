@@ -16,5 +16,5 @@ def create_keyring(file: Path) -> int:
     except OSError as error:
         raise BadConfig(f"{file}: {error.strerror}") from error
     with os.fdopen(fd, "wb") as out:
-        out.write(msgspec.json.encode(Keyring.fresh()))
+        out.write(msgspec.json.encode(Keyring.generate()))
     return 0

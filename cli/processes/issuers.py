@@ -1,4 +1,4 @@
-"""The trusted token issuers of the configuration; their keys are fetched in the background."""
+"""The trusted issuers of the configuration, whose keys are fetched in the background."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -10,34 +10,34 @@ from prometheus_client import Counter, Gauge
 from secaplane.cli.config import BadConfig, Config
 from secaplane.edge.serving.metrics import Metrics
 from secaplane.policy.tokens.caller import TokenVerifier
-from secaplane.policy.tokens.fetch import fetching, web_session
+from secaplane.policy.tokens.fetch import fetcher, web_session
 from secaplane.policy.tokens.keys import IssuerKeys
 from secaplane.policy.tokens.revocations import Revocations
 
 
 @dataclass(frozen=True)
 class TrustedIssuers:
-    """The token verifier, and the state of the keys it verifies with."""
+    """The verifier of tokens, and the state of the keys that it uses."""
 
     tokens: TokenVerifier
     issuers: Sequence[IssuerKeys]
 
     @property
     def reasons(self) -> list[str]:
-        """Issuers without usable keys, and why; the process is not ready then."""
+        """Issuers whose tokens cannot be verified, with the cause."""
         return [
-            f"the keys of {each.issuer.issuer} {each.trouble}"
+            f"the keys of {each.issuer.issuer} {each.unavailable}"
             for each in self.issuers
-            if each.trouble
+            if each.unavailable
         ]
 
     @property
     def remarks(self) -> list[str]:
-        """Issuers whose keys could not be refreshed but are still valid."""
+        """Issuers whose keys could not be fetched, but are still valid."""
         return [
             f"the keys of {each.issuer.issuer} {each.remark}"
             for each in self.issuers
-            if each.remark and not each.trouble
+            if each.remark and not each.unavailable
         ]
 
 
@@ -52,7 +52,7 @@ async def trusted_issuers(
     """
     issuers = _issuers(config, metrics)
     async with web_session() as session, asyncio.TaskGroup() as group:
-        fetches = [group.create_task(each.run(fetching(each.issuer, session))) for each in issuers]
+        fetches = [group.create_task(each.run(fetcher(each.issuer, session))) for each in issuers]
         yield TrustedIssuers(TokenVerifier(issuers, revocations), issuers)
         for fetch in fetches:
             fetch.cancel()
@@ -67,7 +67,7 @@ def _issuers(config: Config, metrics: Metrics) -> list[IssuerKeys]:
     )
     ages = Gauge(
         "secaplane_issuer_keys_age_seconds",
-        "Age of an issuer's keys; infinite if they were never fetched",
+        "Seconds since an issuer's keys were last fetched; infinite if never",
         ["issuer"],
         registry=metrics.registry,
     )

@@ -98,16 +98,13 @@ async def _next_epoch(process: ProcessDependencies, config: Config) -> int:
 
 
 def _watch_reconcilers(metrics: Metrics, reconcilers: Reconcilers) -> None:
-    gauges = {
-        "reconcile_queue": ("Addresses in the work queue", lambda: len(reconcilers.queue)),
-        "reconcile_failing": (
-            "Addresses whose last reconciliation failed, requeued with backoff",
-            lambda: len(reconcilers.failures),
-        ),
-        "reconciled_total": ("Successful reconciliations", lambda: reconcilers.done),
-    }
-    for name, (help_text, value) in gauges.items():
-        metrics.gauge(name, help_text).set_function(value)
+    queued = metrics.gauge("reconcile_queue_length", "Resources in the work queue")
+    queued.set_function(lambda: len(reconcilers.queue))
+    failing = metrics.gauge(
+        "reconcile_failing_resources", "Resources whose last reconciliation failed"
+    )
+    failing.set_function(lambda: len(reconcilers.failures))
+    metrics.counter("reconciliations", "Successful reconciliations", lambda: reconcilers.done)
 
 
 async def _publish(

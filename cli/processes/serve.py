@@ -30,6 +30,7 @@ from secaplane.command.http import routes as writes
 from secaplane.command.submit import SubmitDependencies
 from secaplane.edge.documents import openapi, swagger, wellknown
 from secaplane.edge.guard import Guard
+from secaplane.edge.requests.client_address import TrustedProxies
 from secaplane.edge.requests.rates import RateLimits
 from secaplane.edge.serving import app, health
 from secaplane.edge.serving.metrics import Metrics
@@ -61,14 +62,15 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
     ):
         watch = PolicyWatch(process.log, process.cache, stale_s=config.auth.stale_seconds)
         policy = watching(config, watch)
-        watch.tell(revocations, KINDS_OF_REVOCATION)
+        watch.subscribe(revocations, KINDS_OF_REVOCATION)
         await retrying(
             lambda: watch.start(process.pool), *POLICY_ERRORS, awaited="the authorization policy"
         )
         group.create_task(watch.run())
-        audit = audit_writer(process.nats, config, metrics, makes=side != "query")
-        recorder = audit_recorder(config, audit)
-        guard = Guard(trusted.tokens, policy, recorder, _rates(config))
+        audit = audit_writer(process.nats, config, metrics, creates=side != "query")
+        proxies = TrustedProxies(config.http.trusted_proxies)
+        recorder = audit_recorder(config, audit, proxies)
+        guard = Guard(trusted.tokens, policy, recorder, _rates(config), proxies)
         for reached in (await questions.checkpoints(process.pool, "resources")).values():
             process.progress.announce(reached)
         probe = HealthProbe(process.log, process.pool, process.progress.position, metrics)
@@ -86,7 +88,7 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         application = app.build(
             routes,
             metrics=metrics,
-            witness=recorder,
+            recorder=recorder,
             dialect=config.site.refusals,
             sizes=app.RequestLimits(config.limits.url_bytes_max, config.limits.body_bytes_max),
         )
@@ -107,7 +109,7 @@ def _documents(base_url: str) -> list[HTTPRouteHandler]:
 def watching(config: Config, watch: PolicyWatch) -> Policy:
     """A policy kept current by the watch."""
     policy = Policy(operators=config.auth.operators, region=config.site.region, fresh=watch.fresh)
-    watch.tell(policy, KINDS_OF_POLICY)
+    watch.subscribe(policy, KINDS_OF_POLICY)
     return policy
 
 
@@ -145,7 +147,7 @@ def _submit_dependencies(
 
     async def policy_changed() -> None:
         try:
-            await watch.look()
+            await watch.refresh()
         except LogUnavailable as error:
             raise Unavailable(UNKNOWN) from error
 
@@ -202,7 +204,7 @@ def _readiness(
             "readModelPosition": written(map(process.progress.position, process.log.streams.names)),
             "projectionLag": probe.lag,
             "projectorSilentSeconds": round(process.progress.silent_s, 2),
-            "auditEntries": audit.figures,
+            "audit": audit.figures,
         }
         return health.Readiness(not reasons, reasons, remarks, details)
 

@@ -149,7 +149,7 @@ async def _histories(plane: RunningPlane, client: Client) -> dict[str, Figure]:
 
     async def reconcile_once(ref: Ref) -> None:
         dependencies = _door(log, ResourceCache(log, snapshots))
-        sealer = Sealer(Keyring.fresh())
+        sealer = Sealer(Keyring.generate())
         await reconcile(ReconcileDependencies(dependencies, plugin, fences, sealer, alone), ref)
 
     try:

@@ -88,11 +88,11 @@ async def measure(gets_per_second: float) -> dict[str, Figure]:
 
 
 def _policy(assignments: int) -> Policy:
-    """The policy of one tenant: each caller has one role of 50 rules, in two workspaces or all."""
+    """One tenant's: everybody in it holds one role of fifty rules, in one workspace or in all."""
     policy = Policy(operators=(), region="eu-1", fresh=lambda: True)
-    policy.begin(nth(1))
-    policy.learn(map(_a_role, range(ROLES)), nth(1))
-    policy.learn(map(_assignment, range(assignments)), nth(1))
+    policy.reset(nth(1))
+    policy.update(map(_a_role, range(ROLES)), nth(1))
+    policy.update(map(_assignment, range(assignments)), nth(1))
     return policy
 
 
@@ -147,7 +147,7 @@ def _remembered_us(policy: Policy) -> list[float]:
 
 def _took_us(policy: Policy, caller: Caller, verb: str, name: str) -> float:
     began = time.perf_counter_ns()
-    policy.may(caller, verb, INSTANCE, IDS, name)
+    policy.authorize(caller, verb, INSTANCE, IDS, name)
     return (time.perf_counter_ns() - began) / 1000
 
 
@@ -156,7 +156,7 @@ def _p99(values: Iterable[float]) -> float:
 
 
 def _disagreements() -> int:
-    """Number of questions on which decision, explanation and a plain enforcer differ."""
+    """Decision, explanation and one plain enforcer over the whole policy, each request once."""
     luck = random.Random(0)
     return sum(_of_one_policy(luck) for _ in range(POLICIES))
 
@@ -166,13 +166,13 @@ def _of_one_policy(luck: random.Random) -> int:
     policy, plain = plain_policy.policy(resources), plain_policy.Plain(resources)
     found = 0
     for _ in range(QUESTIONS):
-        asked = plain_policy.random_question(luck)
+        asked = plain_policy.random_request(luck)
         try:
-            policy.may(*asked)
+            policy.authorize(*asked)
             allowed = True
         except Forbidden:
             allowed = False
-        explained = policy.verdict(*asked).rule is not None
+        explained = policy.explain(*asked).rule is not None
         found += not (allowed == explained == plain.allows(asked))
     return found
 
@@ -209,7 +209,7 @@ async def _started(process: ProcessDependencies, stream: str) -> tuple[float, fl
     """Seconds until the policy is loaded, and the longest pause of other tasks meanwhile."""
     watch = PolicyWatch(process.log, process.cache, stale_s=30)
     policy = Policy(operators=(), region="eu-1", fresh=watch.fresh)
-    watch.tell(policy, KINDS_OF_POLICY)
+    watch.subscribe(policy, KINDS_OF_POLICY)
     longest = 0.0
 
     async def others() -> None:
@@ -230,13 +230,13 @@ async def _started(process: ProcessDependencies, stream: str) -> tuple[float, fl
 
 
 async def _guarding_us(plane: RunningPlane) -> list[float]:
-    """Times of token and policy for GETs of a caller that the process has cached."""
+    """Token and policy of one GET after the other, as in a process that has seen the caller."""
     config, policy = plane.dev.config, _policy(ASSIGNMENTS)
-    policy.learn([_administrator(config.dev.administrator)], nth(2))
+    policy.update([_administrator(config.dev.administrator)], nth(2))
     scope = {"method": "GET", "path": "/", "headers": [*HEADERS, _authorization(plane)]}
     async with trusted_issuers(config, Revocations(), Metrics()) as trusted:
-        witness = AuditRecorder(lambda entry: None, clock=now)
-        guard = Guard(trusted.tokens, policy, witness)
+        recorder = AuditRecorder(lambda entry: None, clock=now)
+        guard = Guard(trusted.tokens, policy, recorder)
         await guard.admit(RequestContext(scope), "get", INSTANCE, IDS, "one")
         return [await _guarded_us(guard, scope) for _ in range(REPEATS)]
 

@@ -59,7 +59,7 @@ class SplitPlane:
             text = await answer.text()
         found: dict[str, int] = {}
         for method, count in re.findall(
-            r'^secaplane_http_answers_total{method="(\w+)".*} ([0-9.]+)$', text, re.M
+            r'^secaplane_http_requests_total{method="(\w+)".*} ([0-9.]+)$', text, re.M
         ):
             found[method] = found.get(method, 0) + int(float(count))
         return found

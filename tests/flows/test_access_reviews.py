@@ -91,7 +91,7 @@ async def test_a_review_of_a_refused_request_names_the_nearest_permissions(
 ) -> None:
     denied = await status(client, caller=jane, verb="delete", path=disk(workspace))
     assert denied["allowed"] is False
-    assert denied["reason"] == "the nearest permission does not fit in: verb"
+    assert denied["reason"] == "the nearest permission does not match in: verb"
     assert {each["assignment"] for each in denied["nearest"]} == {given}
     assert {each["resource"] for each in denied["nearest"]} == {"block-storages/*"}
     assert [each["fails"] for each in denied["nearest"]] == [["verb"]] * len(denied["nearest"])

@@ -91,7 +91,7 @@ async def test_without_an_issuers_keys_its_tokens_are_answered_503_and_readyz_fa
             assert answer.headers["Retry-After"]
     ready = await admin.get("/readyz", token=None)
     assert ready.status == 503
-    assert f"the keys of {SCRIPTED} have never been had" in ready.json["reasons"]
+    assert f"the keys of {SCRIPTED} have never been fetched" in ready.json["reasons"]
     assert (await admin.get(REGIONS)).status == 200, "tokens of other issuers are not affected"
     metrics = (await admin.get("/metrics", token=None)).body.decode()
     assert f'secaplane_issuer_keys_age_seconds{{issuer="{SCRIPTED}"}} +Inf' in metrics

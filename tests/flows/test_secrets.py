@@ -10,7 +10,7 @@ import msgspec
 from nats.aio.client import Client as Nats
 from nats.js.errors import NotFoundError
 
-from secaplane.eventlog.snapshots import EVERY_EVENTS
+from secaplane.eventlog.snapshots import SNAPSHOT_INTERVAL
 from secaplane.readmodel.schema.tables import READ_MODEL
 from tests.flows.client import INSTANCE, JSON, VOLUME, Answer, Client, at
 from tests.flows.dev_plane import DevDetails, DevProcess
@@ -51,7 +51,7 @@ async def test_user_data_is_shown_to_its_reader_and_stored_nowhere_in_clear(
     assert shown(await client.put(one, with_user_data(SECRET))) == SECRET
     assert shown(await client.active(one)) == SECRET
     assert shown(await client.put(one, with_user_data(SECOND))) == SECOND
-    for _ in range(EVERY_EVENTS):
+    for _ in range(SNAPSHOT_INTERVAL):
         await client.put(one, with_user_data(SECOND))
     await client.post(f"{one}/start")
     (item,) = (await client.get(at("instance", workspace=workspace))).json["items"]

@@ -13,8 +13,8 @@ from nats.errors import Error
 from secaplane.audit.entries import HIDDEN, UNKNOWN_CALLER
 from secaplane.audit.writer import BURST
 from secaplane.cli.dev.plane import ISSUER, OPERATOR
+from tests.flows.auditing import AuditedPlane, audited_plane, entries_of
 from tests.flows.client import Client, at
-from tests.flows.refusing import AuditedPlane, audited_plane, entries_of
 from tests.servers import STREAM, connected
 
 ADMINISTRATOR = "admin@example.org"
@@ -25,10 +25,13 @@ FLOOD, AT_ONCE, EACH = 20_000, 50, 150
 
 
 async def refuse_often(
-    client: Client, number: int, *, token: str | None = "", source: str = ""
+    client: Client, number: int, *, token: str | None = "", client_address: str = ""
 ) -> None:
     """Send the same request that many times, some of them at once; all are refused."""
-    left, headers = iter(range(number)), {"X-Forwarded-For": source} if source else {}
+    left, headers = (
+        iter(range(number)),
+        {"X-Forwarded-For": client_address} if client_address else {},
+    )
 
     async def ask() -> None:
         for _ in left:
@@ -41,14 +44,14 @@ async def refuse_often(
 
 
 async def test_refusals_logins_and_privileged_reads_are_recorded() -> None:
-    async with audited_plane(refusals=PRIVILEGED, http=BEHIND_A_PROXY) as plane:
+    async with audited_plane(audit=PRIVILEGED, http=BEHIND_A_PROXY) as plane:
         await a_refused_token_is_not_recorded_itself(plane)
         await a_caller_is_recorded(plane)
         await a_privileged_read_is_recorded(plane)
         await the_command_prints_the_entries(plane)
         await only_serve_may_write_the_audit_stream(plane)
         metrics = (await plane.client.get("/metrics", token=None)).body.decode()
-        assert f"secaplane_refusals_recorded_total {len(await plane.entries())}.0" in metrics
+        assert f"secaplane_audit_entries_recorded_total {len(await plane.entries())}.0" in metrics
         assert (await plane.ready())["remarks"] == []
 
 
@@ -61,7 +64,11 @@ async def a_refused_token_is_not_recorded_itself(plane: AuditedPlane) -> None:
     written = msgspec.json.encode(await plane.settled())
     assert marker.encode() not in written
     (entry,) = entries_of(await plane.entries(), "unauthenticated")
-    assert (entry.request, entry.source, entry.caller) == ("mine-1", "203.0.113.9", UNKNOWN_CALLER)
+    assert (entry.request, entry.client_address, entry.caller) == (
+        "mine-1",
+        "203.0.113.9",
+        UNKNOWN_CALLER,
+    )
     assert (entry.verb, entry.path) == ("get", f"{PATH}/{HIDDEN}")
     assert entry.reason == answer.json["detail"]
 
@@ -77,7 +84,7 @@ async def a_caller_is_recorded(plane: AuditedPlane) -> None:
     one, other = entries_of(found, "forbidden", "jane")
     assert login.caller == one.caller == other.caller
     assert (one.caller.issuer, len(one.caller.token)) == (ISSUER, 32)
-    assert (one.verb, one.path, one.source) == ("put", at("workspace", "w"), "127.0.0.1")
+    assert (one.verb, one.path, one.client_address) == ("put", at("workspace", "w"), "127.0.0.1")
     assert other.request == answer.headers["X-Request-Id"]
     assert other.reason == answer.json["detail"]
     assert entries_of(found, "login", OPERATOR) != []
@@ -118,21 +125,21 @@ async def only_serve_may_write_the_audit_stream(plane: AuditedPlane) -> None:
         async with connected(plane.dev.nats(user)) as nats:
             if user != "serve":
                 with pytest.raises(Error):
-                    await nats.request("seca-refusals.forbidden.x", b"{}", timeout=0.5)
+                    await nats.request("seca-audit.forbidden.x", b"{}", timeout=0.5)
             for method in ("purge_stream", "delete_stream"):
                 context = nats.jetstream(timeout=0.5)
                 with pytest.raises(Error):
-                    await getattr(context, method)(f"{STREAM}-refusals")
+                    await getattr(context, method)(f"{STREAM}-audit")
     assert await plane.entries() == before
 
 
 async def test_a_flood_of_refusals_is_bounded_and_counted_and_others_are_kept() -> None:
-    settings = {"each": EACH}
-    async with audited_plane(refusals=settings, http=BEHIND_A_PROXY) as plane:
+    settings = {"entries_per_caller": EACH}
+    async with audited_plane(audit=settings, http=BEHIND_A_PROXY) as plane:
         await refuse_often(plane.by("jane"), 3)
-        await refuse_often(plane.client, 3, token=None, source="203.0.113.1")
+        await refuse_often(plane.client, 3, token=None, client_address="203.0.113.1")
         await refuse_often(plane.by("mallory"), FLOOD)
-        await refuse_often(plane.client, 10 * BURST, token=None, source="203.0.113.66")
+        await refuse_often(plane.client, 10 * BURST, token=None, client_address="203.0.113.66")
         await refuse_often(plane.by("joe"), 3)
         found, figures = await plane.settled(), await plane.figures()
         for sub in ("jane", "joe"):
@@ -141,13 +148,13 @@ async def test_a_flood_of_refusals_is_bounded_and_counted_and_others_are_kept() 
         assert 1 <= len(mallory) <= EACH
         assert sum(each.dropped for each in mallory) > 0
         anonymous = entries_of(found, "unauthenticated")
-        innocent = [each for each in anonymous if each.source == "203.0.113.1"]
-        guilty = [each for each in anonymous if each.source == "203.0.113.66"]
+        innocent = [each for each in anonymous if each.client_address == "203.0.113.1"]
+        guilty = [each for each in anonymous if each.client_address == "203.0.113.66"]
         assert (len(innocent), len(innocent) + len(guilty)) == (3, len(anonymous))
         assert len(guilty) <= EACH
         logins = len([each for each in found if each.type == "login"])
         assert figures["recorded"] + figures["dropped"] == FLOOD + 10 * BURST + 9 + logins
-        assert (figures["lost"], figures["waiting"]) == (0, 0)
+        assert (figures["lost"], figures["pending"]) == (0, 0)
         (remark,) = (await plane.ready())["remarks"]
         assert str(figures["dropped"]) in remark
 
@@ -162,7 +169,7 @@ async def test_without_nats_requests_are_answered_and_audit_entries_wait() -> No
             await refuse_often(plane.by("joe"), 20)
             await refuse_often(plane.client, 20, token=None)
             await plane.until(nats_unavailable)
-            assert (await plane.figures())["waiting"] >= 40
+            assert (await plane.figures())["pending"] >= 40
             await refuse_often(plane.by("joe"), 5)
         finally:
             os.kill(nats, signal.SIGCONT)

@@ -1,6 +1,7 @@
 """A control plane without reconcilers, and the entries of its security audit stream."""
 
 import asyncio
+import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -42,8 +43,8 @@ class AuditedPlane:
             return [decode(each) async for each in stream.read()]
 
     async def settled(self) -> list[Entry]:
-        """Every entry, read when none is waiting to be written."""
-        await self.until(lambda ready: bool(ready["details"]["auditEntries"]["waiting"] == 0))
+        """Every entry, read when none is pending."""
+        await self.until(lambda ready: bool(ready["details"]["audit"]["pending"] == 0))
         return await self.entries()
 
     async def until(self, condition: Callable[[Any], bool]) -> None:
@@ -61,7 +62,7 @@ class AuditedPlane:
 
     async def figures(self) -> dict[str, int]:
         """The counters of the audit writer, as `/readyz` shows them."""
-        counters: dict[str, int] = (await self.ready())["details"]["auditEntries"]
+        counters: dict[str, int] = (await self.ready())["details"]["audit"]
         return counters
 
     async def ready(self) -> dict[str, Any]:
@@ -70,15 +71,19 @@ class AuditedPlane:
         return body
 
     async def shown(self, *arguments: str) -> tuple[int, list[str], str]:
-        """Run `secaplane refusals`: exit status, lines of stdout, stderr."""
+        """Run `secaplane audit entries`: exit status, lines of stdout, stderr."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",
             "-m",
             "secaplane.cli.main",
-            "refusals",
+            "audit",
+            "entries",
             *arguments,
-            env={"SECAPLANE_NATS_URL": self.dev.nats("everything")},
+            env={
+                "SECAPLANE_NATS_URL": self.dev.nats("everything"),
+                "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+            },
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
