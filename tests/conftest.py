@@ -10,6 +10,8 @@ from hypothesis import settings
 from nats.aio.client import Client
 
 from secaplane.readmodel.schema import tables
+from secaplane.readmodel.schema.history import HISTORY
+from secaplane.readmodel.schema.resources import RESOURCES
 from tests import servers
 
 TEMPLATE = "secaplane_tests"
@@ -60,7 +62,8 @@ async def _prepare_template(server: asyncpg.Connection, url: str) -> None:
     if await server.fetchval("select true from pg_database where datname = $1", TEMPLATE):
         return
     await server.execute(f"create database {TEMPLATE}")
-    await tables.prepare(_elsewhere(url, TEMPLATE))
+    for group in (RESOURCES, HISTORY):
+        await tables.prepare(_elsewhere(url, TEMPLATE), group)
 
 
 def _elsewhere(url: str, database: str) -> str:

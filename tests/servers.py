@@ -34,6 +34,7 @@ from secaplane.eventlog.snapshots import FORMAT
 from secaplane.readmodel.schema.tables import READER
 
 STREAM = "SECA"
+GLOBAL_STREAM = f"{STREAM}-GLOBAL"
 SNAPSHOTS = f"KV_{STREAM}-snapshots-{FORMAT}"
 READY_S_MAX = 60.0
 STOP_S_MAX = 10.0
@@ -97,7 +98,7 @@ async def connected(url: str) -> AsyncIterator[Client]:
 async def emptied(client: Client) -> str:
     """Deletes the streams of earlier tests; the name of the stream."""
     context = client.jetstream()
-    for name in (STREAM, SNAPSHOTS):
+    for name in (STREAM, GLOBAL_STREAM, SNAPSHOTS):
         with suppress(NotFoundError):
             await context.delete_stream(name)
     return STREAM

@@ -14,7 +14,7 @@ PROCESSES = {
     "command": "serve writes: decide commands and append events to the log",
     "query": "serve reads from the read model",
     "serve": "serve writes and reads on one port: command and query in one process",
-    "projector": "follow the log and keep the read model current; or rebuild it",
+    "projector": "follow the log and keep the read models current; or rebuild them",
     "reconcilers": "drive the cloud through the plugin until it matches the desired state",
     "cloud": "run the simulated cloud",
 }
@@ -35,8 +35,8 @@ def add_to(commands: Any) -> None:
 
 def _add_read_models(commands: Any) -> None:
     for name, run_command, help_text in (
-        ("rebuild", _rebuild, "build a read model from the log beside the active one, then switch"),
-        ("retire", _retire, "drop every read model but the active one"),
+        ("rebuild", _rebuild, "fill new read models from the log, then switch readers to them"),
+        ("retire", _retire, "drop the read models that are no longer read"),
     ):
         command = commands.add_parser(
             name, help=help_text, description=f"{help_text[0].upper()}{help_text[1:]}."
@@ -48,6 +48,9 @@ def _add_read_models(commands: Any) -> None:
             metavar="FILE",
             default=argparse.SUPPRESS,
             help="TOML file with settings",
+        )
+        command.add_argument(
+            "--group", default="", metavar="NAME", help="one projection group; default: all"
         )
         command.set_defaults(run=run_command)
 
@@ -87,11 +90,11 @@ def _rebuild(arguments: argparse.Namespace) -> int:
     from secaplane.cli.operate import read_models
 
     logs.set_up("rebuild", "WARNING")
-    return run(lambda: read_models.rebuild_now(read(arguments.config)))
+    return run(lambda: read_models.rebuild_now(read(arguments.config), arguments.group))
 
 
 def _retire(arguments: argparse.Namespace) -> int:
     from secaplane.cli.operate import read_models
 
     logs.set_up("retire", "WARNING")
-    return run(lambda: read_models.retire_now(read(arguments.config)))
+    return run(lambda: read_models.retire_now(read(arguments.config), arguments.group))

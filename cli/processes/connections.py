@@ -31,6 +31,7 @@ from secaplane.readmodel.schema.active import (
     active,
     open_read_model_pool,
 )
+from secaplane.readmodel.schema.resources import RESOURCES
 from secaplane.sealing.sealer import Keyring, Sealer
 
 T = TypeVar("T")
@@ -107,8 +108,8 @@ async def connected_log(
 async def following_read_model(
     config: Config, client: Client, *, writes: bool = False
 ) -> AsyncIterator[tuple[ReadModelPool, Progress]]:
-    """A pool on the active read model, and its progress. Both switch when another read model
-    becomes active; callers keep the same two objects."""
+    """A pool on the active read model of the group `resources`, and its progress. Both switch when
+    another read model becomes active; callers keep the same two objects."""
     reading = await connect_postgres(config, writes=writes)
     try:
         progress = Progress()
@@ -126,10 +127,10 @@ async def _switch(reading: ReadModelPool, announcements: Announcements) -> None:
     while True:
         await asyncio.sleep(CHECK_INTERVAL_S)
         with suppress(*tables.DATABASE_UNAVAILABLE, *CONNECTION_ERRORS):
-            newest = await active(reading.pool)
+            newest = await active(reading.pool, reading.group)
             if newest is not None and newest != reading.read_model:
                 async with asyncio.timeout(SWITCH_S_MAX):
-                    await announcements.switch(newest, then=partial(reading.turn, newest))
+                    await announcements.switch(newest, then=partial(reading.switch, newest))
                 log.info("switched to another read model", extra={"read_model": newest})
 
 
@@ -169,7 +170,7 @@ async def connect_nats(config: Config) -> Client:
 async def connect_postgres(config: Config, *, writes: bool = False) -> ReadModelPool:
     size = config.postgres.connections
     return await retrying(
-        lambda: open_read_model_pool(config.postgres.url, size=size, writes=writes),
+        lambda: open_read_model_pool(config.postgres.url, RESOURCES, size=size, writes=writes),
         *READ_MODEL_ERRORS,
         awaited="a read model",
     )

@@ -1,7 +1,9 @@
-"""The projector process: keeps every read model of this release current."""
+"""The projector process: keeps the read models of every projection group current."""
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
 
 from secaplane.cli.config import Config
 from secaplane.cli.processes.announce import Announce, Announcement
@@ -17,8 +19,12 @@ from secaplane.edge.serving.health import Readiness
 from secaplane.edge.serving.metrics import Metrics
 from secaplane.eventlog.jetstream import JetStreamLog
 from secaplane.eventlog.log import LogUnavailable
+from secaplane.model.position import BEGINNING, Position, written
+from secaplane.model.shape import Json
 from secaplane.projector import rebuild
-from secaplane.projector.run import LogGap
+from secaplane.projector.groups import RESOURCES, groups
+from secaplane.projector.projection import ProjectionGroup
+from secaplane.projector.run import LogGap, Projector
 from secaplane.projector.supervisor import ProjectorSupervisor
 from secaplane.readmodel.announcements import Announcer
 from secaplane.readmodel.schema import tables
@@ -26,84 +32,124 @@ from secaplane.readmodel.schema import tables
 
 @dataclass
 class ProjectorStatus:
-    """The state of the projector process, from which its readiness follows."""
+    """The state of a projector process, for its readiness and metrics."""
 
-    trouble: str = "the read model is being built"
+    groups: Sequence[ProjectionGroup]
+    waiting: dict[str, str] = field(default_factory=dict)
+    """By group: the reason why it has no read model yet."""
     supervisor: ProjectorSupervisor | None = None
-    health: HealthProbe | None = None
+    probe: HealthProbe | None = None
 
     def readiness(self) -> Readiness:
-        if self.supervisor is None or self.health is None or self.supervisor.current is None:
-            return Readiness(False, [self.trouble], [], {})
-        projector = self.supervisor.current
-        reasons = list(self.health.reasons)
-        if projector.trouble:
-            reasons.append(projector.trouble)
-        if not projector.started.is_set():
-            reasons.append("not started")
+        if self.supervisor is None or self.probe is None:
+            return Readiness(False, list(self.waiting.values()), [], {})
+        running = {group.name: self.supervisor.of(group) for group in self.groups}
+        reasons = self.probe.reasons
+        for name in running:
+            reasons += self._reasons(name, running[name])
+        refs = {ref for some in running.values() for each in some for ref in each.quarantined}
         details = {
-            "position": str(projector.position),
-            "projectionLag": self.health.lag,
-            "quarantined": projector.quarantined,
+            "position": written(each.position for each in running[RESOURCES.name]),
+            "projectionLag": self.probe.lag,
+            "quarantined": len(refs),
             "readModels": sorted(self.supervisor.projectors),
+            "groups": {name: _details(some) for name, some in running.items()},
         }
-        return Readiness(not reasons, reasons, remarks(projector.quarantined), details)
+        return Readiness(not reasons, reasons, remarks(len(refs)), details)
+
+    def _reasons(self, name: str, projectors: Sequence[Projector]) -> list[str]:
+        if not projectors:
+            return [self.waiting.get(name, f"{name}: not started")]
+        reasons = [each.reason for each in projectors if each.reason]
+        if not reasons and not all(each.started.is_set() for each in projectors):
+            reasons = [f"{name}: not started"]
+        return list(dict.fromkeys(reasons))
+
+    def stopped(self, group: ProjectionGroup) -> bool:
+        projectors = self.supervisor.of(group) if self.supervisor else ()
+        return not projectors or any(each.reason for each in projectors)
+
+    def position(self, stream: str) -> Position:
+        """Of the group `resources`, whose rows the other processes read."""
+        projectors = self.supervisor.of(RESOURCES) if self.supervisor else ()
+        return next((each.position for each in projectors if each.stream.name == stream), BEGINNING)
+
+
+def _details(projectors: Sequence[Projector]) -> Json:
+    return {
+        "position": written(each.position for each in projectors),
+        "quarantined": len({ref for each in projectors for ref in each.quarantined}),
+    }
 
 
 async def run(config: Config, announce: Announce) -> None:
-    metrics, status = Metrics(), ProjectorStatus()
+    metrics, status = Metrics(), ProjectorStatus(groups())
     async with (
         monitored(config, status.readiness, metrics) as monitor,
         connected_log(config) as (client, events, _),
     ):
-        await _build_first(config, events, status)
+        await _fill_first(config, events, RESOURCES, status)
         async with (
-            following_read_model(config, client) as (reading, progress),
-            asyncio.TaskGroup() as group,
+            following_read_model(config, client) as (reading, _),
+            asyncio.TaskGroup() as tasks,
         ):
-            supervisor = ProjectorSupervisor(
-                reading,
+            status.supervisor = ProjectorSupervisor(
+                reading.pool,
                 config.postgres.url,
                 events,
-                lambda name: Announcer(client, read_model=name),
-                stream=config.nats.stream,
+                lambda stream, name: Announcer(client, stream=stream, read_model=name),
                 region=config.site.region,
             )
-            status.health = HealthProbe(
-                events,
-                reading.pool,
-                lambda stream: (
-                    supervisor.current.position if supervisor.current else progress.position(stream)
-                ),
-                metrics,
-            )
-            status.supervisor = supervisor
-            group.create_task(supervisor.run())
-            group.create_task(status.health.run())
-            await supervisor.started.wait()
+            status.probe = HealthProbe(events, reading.pool, status.position, metrics)
+            _watch(metrics, status)
+            tasks.create_task(status.probe.run())
+            for group in status.groups:
+                tasks.create_task(_run(config, events, group, status, status.supervisor))
+            await status.supervisor.started(RESOURCES)
             announce(Announcement(monitor=monitor))
             await asyncio.Event().wait()
 
 
-async def _build_first(config: Config, events: JetStreamLog, status: ProjectorStatus) -> None:
-    """Builds the read model of this layout if there is none; another release may go on with its
-    own meanwhile."""
+async def _run(
+    config: Config,
+    events: JetStreamLog,
+    group: ProjectionGroup,
+    status: ProjectorStatus,
+    supervisor: ProjectorSupervisor,
+) -> None:
+    """One group: a new one is filled while the others are projected."""
+    await _fill_first(config, events, group, status)
+    await supervisor.run(group)
 
-    async def make() -> None:
+
+def _watch(metrics: Metrics, status: ProjectorStatus) -> None:
+    gauge = metrics.labelled_gauge(
+        "projector_stopped", "1 while no rows of a projection group are written", "group"
+    )
+    for group in status.groups:
+        gauge.labels(group.name).set_function(partial(status.stopped, group))
+
+
+async def _fill_first(
+    config: Config, events: JetStreamLog, group: ProjectionGroup, status: ProjectorStatus
+) -> None:
+    """Returns when the group has a read model of its layout. An older release may go on with
+    another layout beside this one."""
+    status.waiting[group.name] = f"{group.name}: the read model is being filled"
+
+    async def fill() -> None:
         try:
-            await rebuild.first(
-                config.postgres.url, events, stream=config.nats.stream, region=config.site.region
-            )
+            await rebuild.first(config.postgres.url, events, group, region=config.site.region)
         except LogGap as gap:
-            status.trouble = str(gap)
+            status.waiting[group.name] = f"{group.name}: {gap}"
             raise
 
     await retrying(
-        make,
+        fill,
         LogGap,
         rebuild.ReadModelBusy,
         LogUnavailable,
         *tables.DATABASE_UNAVAILABLE,
         *READ_MODEL_ERRORS,
-        awaited="the first read model",
+        awaited=f"a read model of {group.name}",
     )

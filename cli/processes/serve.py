@@ -42,6 +42,7 @@ from secaplane.policy.grants.policy import KINDS_OF_POLICY, Policy
 from secaplane.policy.tokens.revocations import KINDS_OF_REVOCATION, Revocations
 from secaplane.policy.watch import PolicyWatch
 from secaplane.query import http as reads
+from secaplane.query.read import ReadDependencies
 from secaplane.readmodel import questions
 from secaplane.readmodel.batching import BatchedReads
 from secaplane.readmodel.progress import REACHED_S_MAX
@@ -71,7 +72,7 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         proxies = TrustedProxies(config.http.trusted_proxies)
         recorder = audit_recorder(config, audit, proxies)
         guard = Guard(trusted.tokens, policy, recorder, _rates(config), proxies)
-        for reached in (await questions.checkpoints(process.pool, "resources")).values():
+        for reached in (await questions.checkpoints(process.pool)).values():
             process.progress.announce(reached)
         probe = HealthProbe(process.log, process.pool, process.progress.position, metrics)
         group.create_task(probe.run())
@@ -84,7 +85,7 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         if side in ("query", "serve"):
             batched = BatchedReads(process.pool)
             group.create_task(batched.run())
-            routes += reads.routes(_read_dependencies(process, config, guard, batched))
+            routes += reads.routes(_read_dependencies(process, config, batched), guard)
         application = app.build(
             routes,
             metrics=metrics,
@@ -164,17 +165,16 @@ def _submit_dependencies(
 
 
 def _read_dependencies(
-    process: ProcessDependencies, config: Config, guard: Guard, batched: BatchedReads
-) -> reads.ReadDependencies:
+    process: ProcessDependencies, config: Config, batched: BatchedReads
+) -> ReadDependencies:
     async def reached(positions: Sequence[Position]) -> bool:
         return await process.progress.reached(positions, seconds=REACHED_S_MAX, patient=True)
 
-    return reads.ReadDependencies(
+    return ReadDependencies(
         pool=process.pool,
-        together=batched,
-        guard=guard,
+        batched=batched,
         reached=reached,
-        opened=sealer(config).open_shown,
+        open_secrets=sealer(config).open_shown,
         page_keys=_page_keys(config),
     )
 

@@ -18,8 +18,10 @@ from secaplane.edge.problem import Dialect, defect, refused
 from secaplane.edge.requests.context import KEY, RequestContext, request_context
 from secaplane.edge.requests.paths import allowed, not_allowed
 from secaplane.edge.serving.metrics import Metrics
+from secaplane.eventlog.codec import Undecodable
 from secaplane.model.errors import (
     ContentTooLarge,
+    Damaged,
     Malformed,
     Refusal,
     Unavailable,
@@ -30,6 +32,9 @@ from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 
 UNKNOWN = "/unknown"
 ACCEPTED = 202
+DAMAGED = (
+    "one of this resource's events cannot be decoded or applied; ask the operator to repair it"
+)
 UNSERVED = "UNSERVED"
 READS = "GET, HEAD"
 """The methods of paths that belong to no kind: health, metrics, documents."""
@@ -63,6 +68,13 @@ def build(
             recorder.refused(context, refusal)
         return refused(refusal, context, dialect)
 
+    def on_damaged(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+        context = request_context(request.scope)
+        metrics.damaged.inc()
+        where = {"request": context.request_id, "path": context.path, "reason": str(error)}
+        log.error("damaged resource", extra=where)
+        return refused(Damaged(DAMAGED), context, dialect)
+
     def on_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
         refusal = _as_refusal(request, error, limits)
         return refused(refusal, request_context(request.scope), dialect)
@@ -86,6 +98,7 @@ def build(
         list(routes),
         exception_handlers={
             Refusal: on_refusal,
+            **dict.fromkeys((Damaged, Undecodable), on_damaged),
             HTTPException: on_http,
             Exception: on_defect,
             **dict.fromkeys(DATABASE_UNAVAILABLE, on_unavailable),

@@ -28,6 +28,11 @@ class Metrics:
             registry=self.registry,
             buckets=BUCKETS_S,
         )
+        self.damaged = Counter(
+            "secaplane_damaged_answers",
+            "Answers for resources with an event that cannot be decoded or applied",
+            registry=self.registry,
+        )
         self._answers = lru_cache(maxsize=256)(lambda m, s: answers.labels(m, str(s)))
         self._durations = lru_cache(maxsize=16)(durations.labels)
 

@@ -20,7 +20,7 @@ from secaplane.model.shape import Labels, Wire
 
 JSON = "application/json"
 STREAM = "BARE"
-SELECT = "select document from rm_1.resources where kind = $1 and path = $2 and not gone"
+SELECT = "select document from resources_1.resources where kind = $1 and path = $2 and not gone"
 
 
 class Settings(msgspec.Struct):

@@ -22,7 +22,7 @@ from secaplane.cli.dev.supervisor import Supervisor
 from secaplane.cli.processes.serve import _page_keys
 from secaplane.model.shape import Json
 from secaplane.query.pages import skip_token
-from secaplane.readmodel.schema.tables import READ_MODEL
+from secaplane.readmodel.schema.resources import RESOURCES
 from tests.bench.figures import Figure, figure
 from tests.bench.http_figures import settled
 from tests.plane import CATALOGUE, TENANT, VOLUME, RunningPlane, config
@@ -38,11 +38,13 @@ LABELLED: Json = VOLUME | {"labels": {"env": "prod", "tenth": "yes"}}
 Ask = Callable[[str], Awaitable[float]]
 
 COPY = """
-insert into resources select kind, collection, named.name, 1000000000 + n,
+insert into resources (kind, collection, name, life, stream, path, uid, labels, document, resource,
+    position, terminating, gone, unsettled, created_by_system)
+select kind, collection, named.name, 1000000000 + n, stream,
     collection || '/' || named.name, 'u' || n, named.labels::jsonb,
     replace(replace(document, '{template}', named.name), '"tenth":"yes"', named.tenth),
     replace(replace(resource, '{template}', named.name), '"tenth":"yes"', named.tenth),
-    position, deleted, gone, unfinished, quarantined
+    position, terminating, gone, unsettled, created_by_system
 from resources, generate_series($1::int, $2::int) as n, lateral (
     select 'v-' || lpad(n::text, 7, '0') as name,
     case when n % 10 = 0 then '"tenth":"yes"' else '"tenth":"no"' end as tenth,
@@ -137,7 +139,7 @@ async def _put(session: aiohttp.ClientSession, url: str, body: Json) -> None:
 async def _copy(plane: RunningPlane, first: int, last: int) -> None:
     connection = await asyncpg.connect(plane.dev.postgres(embedded.OWNER))
     try:
-        await connection.execute(f"set search_path to {READ_MODEL}")
+        await connection.execute(f"set search_path to {RESOURCES.first}")
         await connection.execute(COPY.format(template=TEMPLATE), first, last)
         await connection.execute(COPY_LABELS, first, last)
         await connection.execute("vacuum analyze resources, labels")

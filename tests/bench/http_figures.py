@@ -79,7 +79,7 @@ async def settled(plane: RunningPlane) -> None:
     async with asyncio.timeout(SETTLE_S_MAX):
         connection = await asyncpg.connect(plane.dev.postgres("secaplane"))
         try:
-            unsettled = "select exists (select from rm_1.resources where unfinished)"
+            unsettled = "select exists (select from resources_1.resources where unsettled)"
             while True:
                 if not await connection.fetchval(unsettled):
                     return

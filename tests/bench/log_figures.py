@@ -1,9 +1,10 @@
 """Projecting a cold log, and working with long histories."""
 
+import asyncio
 import statistics
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -27,7 +28,9 @@ from secaplane.model.evolve import evolve
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref, Resource
 from secaplane.plugins.simulated import SimulatedPlugin
+from secaplane.projector.groups import HISTORY, RESOURCES
 from secaplane.projector.run import Projector
+from secaplane.projector.shared_stream import SharedStream
 from secaplane.readmodel.announcements import Announcer
 from secaplane.readmodel.schema import tables
 from secaplane.reconcilers.dependencies import ReconcileDependencies
@@ -95,19 +98,30 @@ async def _read_s(client: Client, end: Position) -> float:
 async def _project_s(
     plane: RunningPlane, client: Client, log: JetStreamLog, end: Position
 ) -> float:
+    """As the projector process does: every group for itself, on one shared stream."""
     async with _database(plane) as url:
-        await tables.prepare(url)
-        pool = await tables.open_pool(url, writes=True)
-        announcer = Announcer(client, read_model=DATABASE)
-        projector = Projector(pool, log, announcer, "SECA", "eu-1")
-        await projector.begin()
+        shared, projectors = SharedStream(log, STREAM), list[Projector]()
+        for group in (RESOURCES, HISTORY):
+            await tables.prepare(url, group.tables)
+            pool = await tables.open_pool(url, schema=group.tables.first, writes=True)
+            announcer = Announcer(client, stream=STREAM, read_model=DATABASE)
+            projectors.append(Projector(group, pool, shared, announcer, "eu-1"))
+            await projectors[-1].begin()
         began = time.perf_counter()
-        async for batch in log.follow(STREAM, after=BEGINNING):
+        async with asyncio.TaskGroup() as tasks:
+            for each in projectors:
+                tasks.create_task(_project_up_to(each, end))
+        took = time.perf_counter() - began
+        for each in projectors:
+            each.pool.terminate()
+    return took * end.sequence / max(each.position for each in projectors).sequence
+
+
+async def _project_up_to(projector: Projector, end: Position) -> None:
+    async with aclosing(projector.stream.follow(after=BEGINNING)) as batches:
+        async for batch in batches:
             if batch and await projector.project(batch) >= end:
                 break
-        took = (time.perf_counter() - began) * end.sequence / projector.position.sequence
-        pool.terminate()
-    return took
 
 
 @asynccontextmanager

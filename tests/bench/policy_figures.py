@@ -29,7 +29,7 @@ from secaplane.policy.grants.policy import KINDS_OF_POLICY, Policy
 from secaplane.policy.tokens.caller import Caller
 from secaplane.policy.tokens.revocations import Revocations
 from secaplane.policy.watch import PolicyWatch
-from secaplane.readmodel.schema.tables import READ_MODEL
+from secaplane.readmodel.schema.resources import RESOURCES
 from tests import plain_policy
 from tests.bench.figures import Figure, figure
 from tests.flows.client import Answer, at, client_of
@@ -51,10 +51,10 @@ COLLECTION = f"tenants/{TENANT}/role-assignments"
 OFFERED = KINDS["storage-sku"].ref({"tenant": TENANT}, "one")
 """Readable for every caller with a role assignment."""
 FILL = """
-insert into resources (kind, collection, name, life, path, uid, labels, document, resource,
-    position, deleted, gone, unfinished)
-select 'role-assignment', $1, 'a' || n, 1000000000 + n, $1 || '/a' || n, 'u' || n, '{}', '',
-    replace($2, 'user-0', 'user-' || n), 1, false, false, false
+insert into resources (kind, collection, name, life, stream, path, uid, labels, document, resource,
+    position, terminating, gone, unsettled, created_by_system)
+select 'role-assignment', $1, 'a' || n, 1000000000 + n, 'SECA', $1 || '/a' || n, 'u' || n, '{}', '',
+    replace($2, 'user-0', 'user-' || n), 1, false, false, false, false
 from generate_series(1, $3::int) as n
 """
 
@@ -198,7 +198,7 @@ async def _fill(plane: RunningPlane) -> None:
     template = msgspec.json.encode(_assignment(0)).decode()
     connection = await asyncpg.connect(plane.dev.postgres(embedded.OWNER))
     try:
-        await connection.execute(f"set search_path to {READ_MODEL}")
+        await connection.execute(f"set search_path to {RESOURCES.first}")
         await connection.execute(FILL, COLLECTION, template, MANY)
         await connection.execute("vacuum analyze resources")
     finally:

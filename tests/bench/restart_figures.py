@@ -24,9 +24,11 @@ from secaplane.eventlog.streams import Streams
 from secaplane.eventlog.subjects import subject
 from secaplane.model.events import SYSTEM, Created, RecordedEvent, StatusReported
 from secaplane.model.shape import Ref, State
-from secaplane.projector import statement
 from secaplane.projector.folding import fold
+from secaplane.projector.groups import HISTORY, RESOURCES
+from secaplane.projector.projection import ProjectionGroup
 from secaplane.projector.rebuild import switch
+from secaplane.projector.statement import GroupStatement
 from secaplane.readmodel.schema import tables
 from tests.bench.figures import Figure, figure
 from tests.log.new_events import SALT
@@ -138,27 +140,27 @@ def _new_event(n: int) -> NewEvent:
 
 async def _seed_rows(dev: DevPlane, seeded: list[RecordedEvent]) -> None:
     url = dev.postgres(embedded.OWNER)
-    await _patient_tables(url)
-    filled = statement.filled(fold({}, seeded, REGION))
-    pool = await tables.open_pool(url)
-    async with pool.acquire() as connection, connection.transaction():
-        for part, rows in filled:
-            await connection.copy_records_to_table(
-                part.table, records=rows, columns=list(part.columns)
-            )
-        for projection in statement.PROJECTIONS:
+    for group in (RESOURCES, HISTORY):
+        await _patient_tables(url, group)
+        filled = GroupStatement(group.projections).filled(fold({}, seeded, REGION))
+        pool = await tables.open_pool(url, schema=group.tables.first)
+        async with pool.acquire() as connection, connection.transaction():
+            for change, rows in filled:
+                await connection.copy_records_to_table(
+                    change.table, records=rows, columns=list(change.columns)
+                )
             await connection.execute(
-                "insert into checkpoints values ($1, 'SECA', $2)", projection.NAME, len(seeded)
+                "insert into checkpoints (stream, position) values ('SECA', $1)", len(seeded)
             )
-        await switch(connection, tables.READ_MODEL)
-    await pool.execute("vacuum analyze")
-    pool.terminate()
+            await switch(connection, group.tables, group.tables.first)
+        await pool.execute("vacuum analyze")
+        pool.terminate()
 
 
-async def _patient_tables(url: str) -> None:
+async def _patient_tables(url: str, group: ProjectionGroup) -> None:
     for _ in range(200):
         try:
-            return await tables.prepare(url)
+            return await tables.prepare(url, group.tables)
         except (OSError, asyncpg.PostgresError):
             await asyncio.sleep(0.05)
     raise TimeoutError("PostgreSQL does not start")

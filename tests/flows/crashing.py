@@ -25,6 +25,11 @@ from tests.flows.simulated_site import Site
 from tests.plane import RunningPlane
 from tests.servers import STREAM, connected
 
+CHECKPOINT = """
+select least((select min(position) from resources_1.checkpoints),
+    (select min(position) from history_1.checkpoints))
+"""
+"""The position that the rows of both groups have reached."""
 CONDITION_S_MAX = 60.0
 POLL_S = 0.02
 
@@ -106,11 +111,10 @@ class Scene:
         return await whole(self.log)
 
     @asynccontextmanager
-    async def pool(self, schema: str = tables.READ_MODEL) -> AsyncIterator[Pool]:
-        url = self.plane.dev.postgres(OWNER)
-        if schema != tables.READ_MODEL:
-            await tables.prepare(url, schema)
-        pool = await tables.open_pool(url, schema=schema)
+    async def pool(self, number: int = 1) -> AsyncIterator[Pool]:
+        """A pool that reads the tables of the first read models of both groups, or of others."""
+        schemas = f"resources_{number}, history_{number}"
+        pool = await tables.open_pool(self.plane.dev.postgres(OWNER), schema=schemas)
         try:
             yield pool
         finally:
@@ -121,8 +125,8 @@ class Scene:
 
         async def quiet() -> bool:
             async with self.pool() as pool:
-                busy = await pool.fetchval("select exists (select from resources where unfinished)")
-                checkpoint = await pool.fetchval("select min(position) from checkpoints")
+                busy = await pool.fetchval("select exists (select from resources where unsettled)")
+                checkpoint = await pool.fetchval(CHECKPOINT)
                 return not busy and checkpoint == (await self.log.end(STREAM)).sequence
 
         await until(quiet, "everything is at rest")
@@ -149,7 +153,8 @@ async def scene_of(own_plane: RunningPlane) -> AsyncIterator[Scene]:
         client_of(dev.url, own_plane.token) as client,
         connected(dev.nats("everything")) as nats,
     ):
-        log = JetStreamLog(nats, streams=Streams(STREAM), region=dev.config.site.region)
+        streams = Streams(dev.config.nats.stream, dev.config.nats.global_stream)
+        log = JetStreamLog(nats, streams=streams, region=dev.config.site.region)
         site = Site(int(dev.config.cloud.url.rpartition(":")[2]))
         try:
             yield Scene(own_plane, client, log, site)
@@ -157,10 +162,10 @@ async def scene_of(own_plane: RunningPlane) -> AsyncIterator[Scene]:
             await site.plugin.close()
 
 
-async def whole(log: JetStreamLog) -> list[RecordedEvent]:
-    """Every event of the log, oldest first; fails on one that cannot be decoded."""
-    end, events = await log.end(STREAM), list[RecordedEvent]()
-    following = log.follow(STREAM, after=BEGINNING)
+async def whole(log: JetStreamLog, stream: str = STREAM) -> list[RecordedEvent]:
+    """Every event of a stream, oldest first; fails on one that cannot be decoded."""
+    end, events = await log.end(stream), list[RecordedEvent]()
+    following = log.follow(stream, after=BEGINNING)
     while not events or events[-1].position < end:
         for each in await anext(following):
             assert isinstance(each, RecordedEvent), each

@@ -214,10 +214,10 @@ async def checked(scene: Scene) -> OrphanCheck:
 async def settled(scene: Scene, pool: Pool) -> bool:
     """True once nothing is unsettled. A resource whose last report came after its deletion is
     deleted again."""
-    stuck = "select kind, path from resources where deleted and not gone and not unfinished"
+    stuck = "select kind, path from resources where terminating and not gone and not unsettled"
     for kind, path in await pool.fetch(stuck):
         await scene.client.delete(f"{KINDS[kind].provider.base}/{path}")
-    busy = await pool.fetchval("select exists (select from resources where unfinished)")
+    busy = await pool.fetchval("select exists (select from resources where unsettled)")
     checkpoint = await pool.fetchval("select min(position) from checkpoints")
     return not busy and checkpoint == (await scene.log.end(STREAM)).sequence
 
