@@ -1,21 +1,17 @@
-"""The projector process, and the subcommands that rebuild read models and retire former ones."""
+"""The projector process: keeps the read models of every projection group current."""
 
 import asyncio
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from nats.aio.client import Client
-
-from secaplane.cli.config import BadConfig, Config
+from secaplane.cli.config import Config
 from secaplane.cli.processes.announce import Announce, Announcement
 from secaplane.cli.processes.connections import (
-    NOT_YET,
+    READ_MODEL_ERRORS,
     connected_log,
     following_read_model,
     retrying,
-    with_deadline,
 )
 from secaplane.cli.processes.health import HealthProbe, remarks
 from secaplane.cli.processes.monitor import monitored
@@ -29,14 +25,9 @@ from secaplane.projector import rebuild
 from secaplane.projector.groups import RESOURCES, groups
 from secaplane.projector.projection import ProjectionGroup
 from secaplane.projector.run import LogGap, Projector
-from secaplane.projector.shared_stream import SharedStream
 from secaplane.projector.supervisor import ProjectorSupervisor
 from secaplane.readmodel.announcements import Announcer
 from secaplane.readmodel.schema import tables
-
-HANDOVER_S = 2.0
-"""Seconds after which the projector process has noticed a switch; until then the rebuild goes on
-writing the read model that it has filled."""
 
 
 @dataclass
@@ -97,7 +88,7 @@ async def run(config: Config, announce: Announce) -> None:
         monitored(config, status.readiness, metrics) as monitor,
         connected_log(config) as (client, events, _),
     ):
-        await _first(config, events, RESOURCES, status)
+        await _fill_first(config, events, RESOURCES, status)
         async with (
             following_read_model(config, client) as (reading, _),
             asyncio.TaskGroup() as tasks,
@@ -127,7 +118,7 @@ async def _run(
     supervisor: ProjectorSupervisor,
 ) -> None:
     """One group: a new one is filled while the others are projected."""
-    await _first(config, events, group, status)
+    await _fill_first(config, events, group, status)
     await supervisor.run(group)
 
 
@@ -139,7 +130,7 @@ def _watch(metrics: Metrics, status: ProjectorStatus) -> None:
         gauge.labels(group.name).set_function(partial(status.stopped, group))
 
 
-async def _first(
+async def _fill_first(
     config: Config, events: JetStreamLog, group: ProjectionGroup, status: ProjectorStatus
 ) -> None:
     """Returns when the group has a read model of its layout. An older release may go on with
@@ -154,68 +145,11 @@ async def _first(
             raise
 
     await retrying(
-        fill, LogGap, rebuild.ReadModelBusy, LogUnavailable, *tables.DATABASE_UNAVAILABLE, *NOT_YET
+        fill,
+        LogGap,
+        rebuild.ReadModelBusy,
+        LogUnavailable,
+        *tables.DATABASE_UNAVAILABLE,
+        *READ_MODEL_ERRORS,
+        awaited=f"a read model of {group.name}",
     )
-
-
-def chosen_groups(name: str) -> Sequence[ProjectionGroup]:
-    """The group of a name, or all of them.
-
-    Raises:
-        BadConfig: there is no such group.
-    """
-    known = {group.name: group for group in groups()}
-    if name and name not in known:
-        raise BadConfig(f"there is no projection group {name}; there are {', '.join(known)}")
-    return [known[name]] if name else list(known.values())
-
-
-async def rebuild_now(config: Config, group_name: str = "") -> int:
-    chosen = chosen_groups(group_name)
-    try:
-        async with with_deadline(connected_log(config)) as (client, events, _):
-            for group in chosen:
-                made = await rebuild.rebuild(
-                    config.postgres.url, events, group, region=config.site.region
-                )
-                reached = written(made.reached) or "the beginning of an empty log"
-                print(f"{made.read_model} reached {reached} in {made.took_s:.1f} s", flush=True)
-                await _hand_over(config, client, events, group, made.read_model)
-    except (rebuild.ReadModelBusy, LogGap, LogUnavailable, *tables.DATABASE_UNAVAILABLE) as error:
-        return _failed(error)
-    return 0
-
-
-async def _hand_over(
-    config: Config, client: Client, events: JetStreamLog, group: ProjectionGroup, read_model: str
-) -> None:
-    """Go on until the projector process has noticed the switch: readers must not wait for that."""
-    pool = await tables.open_pool(config.postgres.url, schema=read_model, size=2, writes=True)
-    try:
-        async with asyncio.timeout(HANDOVER_S), asyncio.TaskGroup() as tasks:
-            for stream in events.streams.names:
-                announcer = Announcer(client, stream=stream, read_model=read_model)
-                shared = SharedStream(events, stream)
-                projector = Projector(group, pool, shared, announcer, config.site.region)
-                tasks.create_task(projector.run())
-    except TimeoutError:
-        pass
-    finally:
-        pool.terminate()
-
-
-async def retire_now(config: Config, group_name: str = "") -> int:
-    chosen = chosen_groups(group_name)
-    try:
-        for group in chosen:
-            for name in await rebuild.retire(config.postgres.url, group.tables):
-                print(f"{name} dropped")
-    except (rebuild.ReadModelBusy, *tables.DATABASE_UNAVAILABLE) as error:
-        return _failed(error)
-    return 0
-
-
-def _failed(error: Exception) -> int:
-    reason = str(error) or f"the database or the log did not answer: {type(error).__name__}"
-    print(f"secaplane: {reason.splitlines()[0]}", file=sys.stderr)
-    return 1

@@ -39,8 +39,8 @@ from secaplane.reconcilers.reconcile import reconcile
 from secaplane.sealing.sealer import Keyring, Sealer
 from tests.bench.figures import Figure, figure
 from tests.log.new_events import SALT
+from tests.plane import TENANT, VOLUME, RunningPlane, quiet_plane
 from tests.positions import STREAM, nth
-from tests.stand import TENANT, VOLUME, Stand, quiet_stand
 
 REPEATS = 5
 EVENTS_MAX = 20_000
@@ -51,30 +51,30 @@ Work = Callable[[Ref], Awaitable[None]]
 DATABASE = "cold"
 
 
-async def measure(stand: Stand) -> dict[str, Figure]:
-    client = await nats.connect(stand.house.nats("everything"))
+async def measure(plane: RunningPlane) -> dict[str, Figure]:
+    client = await nats.connect(plane.dev.nats("everything"))
     try:
-        return await _project(stand, client)
+        return await _project(plane, client)
     finally:
         await client.close()
 
 
 async def measure_histories() -> dict[str, Figure]:
-    async with quiet_stand() as stand:
-        client = await nats.connect(stand.house.nats("everything"))
+    async with quiet_plane() as plane:
+        client = await nats.connect(plane.dev.nats("everything"))
         try:
-            return await _histories(stand, client)
+            return await _histories(plane, client)
         finally:
             await client.close()
 
 
-async def _project(stand: Stand, client: Client) -> dict[str, Figure]:
+async def _project(plane: RunningPlane, client: Client) -> dict[str, Figure]:
     log = JetStreamLog(client, streams=Streams("SECA"), region="eu-1")
     end = min(await log.end(STREAM), nth(EVENTS_MAX))
     ratios, ours = [], []
     for _ in range(REPEATS):
         read_s = await _read_s(client, end)
-        project_s = await _project_s(stand, client, log, end)
+        project_s = await _project_s(plane, client, log, end)
         ours.append(end.sequence / project_s)
         ratios.append(read_s / project_s)
     return {
@@ -95,9 +95,11 @@ async def _read_s(client: Client, end: Position) -> float:
     return took
 
 
-async def _project_s(stand: Stand, client: Client, log: JetStreamLog, end: Position) -> float:
+async def _project_s(
+    plane: RunningPlane, client: Client, log: JetStreamLog, end: Position
+) -> float:
     """As the projector process does: every group for itself, on one shared stream."""
-    async with _database(stand) as url:
+    async with _database(plane) as url:
         shared, projectors = SharedStream(log, STREAM), list[Projector]()
         for group in (RESOURCES, HISTORY):
             await tables.prepare(url, group.tables)
@@ -123,9 +125,9 @@ async def _project_up_to(projector: Projector, end: Position) -> None:
 
 
 @asynccontextmanager
-async def _database(stand: Stand) -> AsyncIterator[str]:
-    """A database of its own, with no row in it."""
-    url = stand.house.postgres("secaplane")
+async def _database(plane: RunningPlane) -> AsyncIterator[str]:
+    """An empty database; yields its URL."""
+    url = plane.dev.postgres("secaplane")
     connection = await asyncpg.connect(url)
     try:
         await connection.execute(f"drop database if exists {DATABASE} with (force)")
@@ -136,11 +138,11 @@ async def _database(stand: Stand) -> AsyncIterator[str]:
         await connection.close()
 
 
-async def _histories(stand: Stand, client: Client) -> dict[str, Figure]:
-    """PUT and look, each with folds that know nothing, on a long history and on a short one."""
+async def _histories(plane: RunningPlane, client: Client) -> dict[str, Figure]:
+    """PUT and reconcile, each with an empty cache, on a long history and on a short one."""
     log = JetStreamLog(client, streams=Streams("SECA"), region="eu-1")
     snapshots = KeyValueSnapshots(client, stream="SECA", region="eu-1")
-    plugin, fences = SimulatedPlugin(stand.house.config.cloud.url), FenceSource(epoch=1)
+    plugin, fences = SimulatedPlugin(plane.dev.config.cloud.url), FenceSource(epoch=1)
     await log.prepare()
     await snapshots.prepare()
     long, short = _ref("long"), _ref("short")
@@ -159,22 +161,22 @@ async def _histories(stand: Stand, client: Client) -> dict[str, Figure]:
     async def alone(resource: Resource) -> Mapping[Ref, Resource]:
         return {}
 
-    async def look(ref: Ref) -> None:
+    async def reconcile_once(ref: Ref) -> None:
         dependencies = _door(log, ResourceCache(log, snapshots))
-        sealer = Sealer(Keyring.fresh())
+        sealer = Sealer(Keyring.generate())
         await reconcile(ReconcileDependencies(dependencies, plugin, fences, sealer, alone), ref)
 
     try:
         return {
             "put_history_growth": await _growth(nothing, put, long, short),
-            "reconcile_history_growth": await _growth(put, look, long, short),
+            "reconcile_history_growth": await _growth(put, reconcile_once, long, short),
         }
     finally:
         await plugin.close()
 
 
 async def _growth(before: Work, work: Work, long: Ref, short: Ref) -> Figure:
-    """`before` is not timed."""
+    """Ratio of times of `measured`; `before` is not timed."""
     ratios = []
     for _ in range(REPEATS):
         took: dict[Ref, list[float]] = {long: [], short: []}
@@ -189,7 +191,7 @@ async def _growth(before: Work, work: Work, long: Ref, short: Ref) -> Figure:
 
 
 async def _fill(log: JetStreamLog, cache: ResourceCache, ref: Ref, events: int) -> None:
-    """A history of that many events, with the snapshots it would have got."""
+    """Writes a history of that many events, with the snapshots that the product would take."""
     resource: Resource | None = None
     time_ = datetime(2026, 1, 1, tzinfo=UTC)
     for n in range(events):

@@ -19,7 +19,7 @@ from secaplane.readmodel.schema.history import HISTORY
 from secaplane.readmodel.schema.resources import RESOURCES
 from tests.flows.client import VOLUME, Client, at, client_of
 from tests.flows.crashing import Scene, until
-from tests.stand import Stand
+from tests.plane import RunningPlane
 
 LATER = (
     "import sys; from msgspec.structs import force_setattr;"
@@ -30,9 +30,9 @@ LATER = (
 """A process of a later release, in which the group `resources` has another layout."""
 
 
-async def started(stand: Stand, *words: str) -> Process:
+async def started(own_plane: RunningPlane, *words: str) -> Process:
     """`secaplane projector ...`, as an operator starts it beside the running control plane."""
-    child = stand.house.process("projector")
+    child = own_plane.dev.process("projector")
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
     argv = (sys.executable, "-P", "-m", "secaplane.cli.main", "projector", *words, *child.argv[-2:])
     return await asyncio.create_subprocess_exec(
@@ -45,9 +45,9 @@ async def said(process: Process) -> tuple[int, list[str]]:
     return process.returncode or 0, (out + err).decode().splitlines()
 
 
-def later(stand: Stand, name: str, port: int | None = None) -> ChildProcess:
+def later(own_plane: RunningPlane, name: str, port: int | None = None) -> ChildProcess:
     """A process of a later release."""
-    child, port = stand.house.process(name), port or free_port()
+    child, port = own_plane.dev.process(name), port or free_port()
     variable = "SECAPLANE_HTTP_PORT" if name == "serve" else "SECAPLANE_MONITOR_PORT"
     argv = (sys.executable, "-c", LATER, name, *child.argv[-2:])
     environment = child.environment | {variable: str(port)}
@@ -56,7 +56,7 @@ def later(stand: Stand, name: str, port: int | None = None) -> ChildProcess:
 
 @asynccontextmanager
 async def database(scene: Scene) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(scene.stand.house.postgres(OWNER))
+    connection = await asyncpg.connect(scene.plane.dev.postgres(OWNER))
     yield connection
     await connection.close()
 

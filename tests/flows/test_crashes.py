@@ -24,8 +24,8 @@ from tests.flows.client import INSTANCE, VOLUME, Answer, at
 from tests.flows.crashing import CHECKPOINT, Scene, children_of, scene_of, taken, until, whole
 from tests.flows.read_models import assert_same, read_models
 from tests.log.new_events import SALT
+from tests.plane import RunningPlane
 from tests.positions import STREAM
-from tests.stand import Stand
 
 LOAD = 32
 HELD_S, LATE_S = 60.0, 2.0
@@ -33,9 +33,9 @@ WRITTEN = (200, 201)
 
 
 @pytest.fixture
-async def scene(stand: Stand) -> AsyncIterator[Scene]:
+async def scene(own_plane: RunningPlane) -> AsyncIterator[Scene]:
     """Fails if a process died that the test did not kill."""
-    async with scene_of(stand) as scene:
+    async with scene_of(own_plane) as scene:
         before = {name: scene.pid(name) for name in PROCESSES}
         yield scene
         await scene.site.misbehave()
@@ -64,7 +64,7 @@ async def assert_rows_are_the_log(scene: Scene) -> None:
     """Each event has one row of history, and a rebuild in a second schema gives the same rows."""
     await scene.at_rest()
     events = await scene.events()
-    url, positions = scene.stand.house.postgres(OWNER), [each.position.sequence for each in events]
+    url, positions = scene.plane.dev.postgres(OWNER), [each.position.sequence for each in events]
     async with read_models(url) as live, read_models(url, 1000 + positions[-1]) as other:
         await other.rebuild(scene.log, events, batch_max=1000)
         current = await live.rows()
@@ -83,7 +83,7 @@ async def test_a_projector_killed_in_the_middle_of_a_batch_resumes_at_its_checkp
     await furnished(scene, "middle")
     await scene.at_rest()
     end = await scene.log.end(STREAM)
-    blocker = await asyncpg.connect(scene.stand.house.postgres(OWNER))
+    blocker = await asyncpg.connect(scene.plane.dev.postgres(OWNER))
     try:
         with scene.stopped("projector"):
             for n in range(6):

@@ -7,7 +7,7 @@ import pytest
 
 from secaplane.model.shape import Json
 from tests.flows.client import Answer, Client, at, client_of
-from tests.flows.dev_house import DevHouse, configured
+from tests.flows.dev_plane import DevProcess, configured
 from tests.flows.problems import refused
 
 MADE = ["active", "creating", "pending"]
@@ -29,15 +29,15 @@ READS: Json = {
 
 
 @pytest.fixture(scope="module")
-def lenient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevHouse]:
+def lenient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevProcess]:
     place = tmp_path_factory.mktemp("lenient")
     with configured(place, SETTINGS) as started:
         yield started
 
 
 @pytest.fixture
-async def client(lenient: DevHouse) -> AsyncIterator[Client]:
-    async with client_of(lenient.said.url, lenient.said.token) as caller:
+async def client(lenient: DevProcess) -> AsyncIterator[Client]:
+    async with client_of(lenient.details.url, lenient.details.token) as caller:
         yield caller
 
 
@@ -117,7 +117,7 @@ async def test_an_image_may_be_created_before_its_volume(
 
 
 async def test_an_assignment_may_be_created_before_its_role(
-    client: Client, lenient: DevHouse, workspace_name: str
+    client: Client, lenient: DevProcess, workspace_name: str
 ) -> None:
     name, sub = f"later-{workspace_name}", f"sub-{workspace_name}"
     assignment = at("role-assignment", name)
@@ -150,12 +150,12 @@ async def test_references_that_no_setting_defers_stay_strict(
 
 
 async def test_a_reference_to_another_tenant_is_never_deferred(
-    client: Client, lenient: DevHouse, workspace_name: str
+    client: Client, lenient: DevProcess, workspace_name: str
 ) -> None:
     """A resource that the caller may not read counts as absent and cannot appear later (CONTRACT:
     References)."""
     tenant, boss = f"of-{workspace_name}", client.by(lenient.token("boss"))
-    operator = client.by(lenient.said.operator_token)
+    operator = client.by(lenient.details.operator_token)
     await operator.made(at("tenant", tenant), {"spec": {"administrators": ["boss"]}})
     foreign_ids = {"tenant": tenant, "workspace": "their"}
     await boss.made(at("workspace", "their", tenant=tenant), {})

@@ -16,7 +16,7 @@ from secaplane.model.kind import Kind
 from secaplane.model.pointer import every
 from secaplane.model.shape import Json, Ref
 from tests.flows.client import Answer, Client, client_of
-from tests.flows.dev_house import Said
+from tests.flows.dev_plane import DevDetails
 from tests.flows.planning import (
     IDS,
     REGION,
@@ -45,7 +45,7 @@ def each(kinds: list[Kind]) -> pytest.MarkDecorator:
 
 
 @pytest.fixture
-async def client(peopled: Said, kind: Kind) -> AsyncIterator[Client]:
+async def client(peopled: DevDetails, kind: Kind) -> AsyncIterator[Client]:
     """A caller that may create this kind: the tenant's administrator or the operator."""
     token = peopled.token if kind.scope else peopled.operator_token
     async with client_of(peopled.url, token) as caller:
@@ -65,7 +65,7 @@ def collection(kind: Kind) -> str:
 
 @each(WRITABLE)
 async def test_a_created_resource_is_returned_as_it_was_sent(
-    client: Client, peopled: Said, kind: Kind
+    client: Client, peopled: DevDetails, kind: Kind
 ) -> None:
     ref = place(kind, "whole")
     sent = sensible(kind, whole=True)

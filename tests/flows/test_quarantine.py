@@ -33,9 +33,9 @@ from tests.flows.crashing import CHECKPOINT, Scene, scene_of, until
 from tests.flows.read_models import GROUPS, ReadModels, Silent, read_models
 from tests.flows.simulated_site import SMALL
 from tests.log.new_events import IDS, REGION, new_event
+from tests.plane import shared_plane
 from tests.positions import nth
 from tests.servers import STREAM
-from tests.stand import kept
 
 GARBAGE = b'{"v":1,"type":"created"\xff'
 AMENDED: Json = VOLUME["spec"] | {"sizeGB": 30}
@@ -56,8 +56,8 @@ def url(name: str) -> str:
 async def test_damaged_resources_are_quarantined_until_a_release_can_apply_their_events(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with kept(Config()) as stand:
-        async with scene_of(stand) as scene:
+    with shared_plane(Config()) as own_plane:
+        async with scene_of(own_plane) as scene:
             await scene.client.made(at("workspace", "damaged"), {"spec": {}})
             for name in ("garbled", "amended"):
                 await scene.client.made(url(name), VOLUME)
@@ -112,7 +112,7 @@ async def others_go_on(scene: Scene) -> None:
 
 async def remarked(scene: Scene, number: int) -> bool:
     """The projector names the number of quarantined resources; it is ready all the same."""
-    port = scene.stand.house.process("projector").environment["SECAPLANE_MONITOR_PORT"]
+    port = scene.plane.dev.process("projector").environment["SECAPLANE_MONITOR_PORT"]
     async with client_of(f"http://127.0.0.1:{port}", None) as monitor:
         answer = await monitor.get("/readyz")
     assert (answer.status, answer.json["ready"], answer.json["reasons"]) == (200, True, [])
@@ -160,7 +160,7 @@ async def reached(scene: Scene, pool: Pool) -> bool:
 
 async def retried(scene: Scene) -> dict[Ref, str]:
     """`secaplane retry`; every group fails at the same resources."""
-    async with read_models(scene.stand.house.postgres(OWNER)) as models:
+    async with read_models(scene.plane.dev.postgres(OWNER)) as models:
         resources, history = [
             await retry(models.pools[group.name], scene.log, group, region=REGION)
             for group in GROUPS
@@ -408,7 +408,7 @@ async def test_readiness_gives_the_reason_of_a_schema_defect_and_the_other_group
 
 
 async def gives(scene: Scene, reasons: list[str]) -> bool:
-    port = scene.stand.house.process("projector").environment["SECAPLANE_MONITOR_PORT"]
+    port = scene.plane.dev.process("projector").environment["SECAPLANE_MONITOR_PORT"]
     async with client_of(f"http://127.0.0.1:{port}", None) as monitor:
         answer = await monitor.get("/readyz")
     assert answer.status == (503 if answer.json["reasons"] else 200)

@@ -27,16 +27,16 @@ from tests.flows.rebuilding import (
     started,
     waits,
 )
+from tests.plane import RunningPlane
 from tests.positions import STREAM
-from tests.stand import Stand
 
 NAMES = [f"old-{n:02}" for n in range(20)]
 REACHED = r"(resources|history)_\d+ reached SECA:\d+ in \d+\.\d s"
 
 
 @pytest.fixture
-async def scene(stand: Stand) -> AsyncIterator[Scene]:
-    async with scene_of(stand) as made:
+async def scene(own_plane: RunningPlane) -> AsyncIterator[Scene]:
+    async with scene_of(own_plane) as made:
         await made.client.put(at("workspace", "busy"), {"spec": {}})
         for name in NAMES:
             await made.client.put(disk(name), VOLUME)
@@ -44,16 +44,16 @@ async def scene(stand: Stand) -> AsyncIterator[Scene]:
 
 
 async def test_callers_do_not_notice_a_rebuild_under_load(scene: Scene) -> None:
-    callers = Callers(scene.stand.house.url, scene.stand.token, NAMES)
+    callers = Callers(scene.plane.dev.url, scene.plane.token, NAMES)
     async with callers.busy():
         await callers.more(50)
-        status, lines = await said(await started(scene.stand, "rebuild"))
+        status, lines = await said(await started(scene.plane, "rebuild"))
         assert (status, len(lines)) == (0, 2), lines
         assert all(re.fullmatch(REACHED, line) for line in lines)
         assert [line.partition(" ")[0] for line in lines] == ["resources_2", "history_2"]
         await callers.more(100)
         await asyncio.sleep(1.5)  # the switch was two seconds ago before that
-        status, lines = await said(await started(scene.stand, "retire"))
+        status, lines = await said(await started(scene.plane, "retire"))
         assert (status, lines) == (0, ["resources_1 dropped", "history_1 dropped"])
         await callers.more(100)
     assert await existing(scene) == ["resources_2", "history_2"]
@@ -65,7 +65,7 @@ async def test_one_group_is_rebuilt_alone_and_has_the_same_rows(
 ) -> None:
     """The former read model is written, too, until it is retired; the other group is untouched."""
     before = await existing(scene)
-    status, lines = await said(await started(scene.stand, "rebuild", "--group", group.name))
+    status, lines = await said(await started(scene.plane, "rebuild", "--group", group.name))
     assert (status, len(lines)) == (0, 1), lines
     (after,) = set(await existing(scene)) - set(before)
     assert lines[0].startswith(f"{after} reached ")
@@ -75,18 +75,18 @@ async def test_one_group_is_rebuilt_alone_and_has_the_same_rows(
         await scene.client.gone(disk(name))
         await scene.client.made(disk(name), VOLUME)
     await at_rest(scene, former, after)
-    url = scene.stand.house.postgres(OWNER)
+    url = scene.plane.dev.postgres(OWNER)
     old = await tables.open_pool(url, schema=former)
     new = await tables.open_pool(url, schema=after)
     assert_same(await rows_of(old, group.name), await rows_of(new, group.name))
     await asyncio.gather(old.close(), new.close())
-    retired = await said(await started(scene.stand, "retire", "--group", group.name))
+    retired = await said(await started(scene.plane, "retire", "--group", group.name))
     assert retired == (0, [f"{former} dropped"])
     assert set(await existing(scene)) == (set(before) - {former}) | {after}
 
 
 async def test_an_unknown_group_is_refused(scene: Scene) -> None:
-    status, lines = await said(await started(scene.stand, "rebuild", "--group", "bills"))
+    status, lines = await said(await started(scene.plane, "rebuild", "--group", "bills"))
     assert status == 2
     assert lines == ["secaplane: there is no projection group bills; there are resources, history"]
 
@@ -116,16 +116,16 @@ async def test_a_killed_rebuild_leaves_nothing_behind_and_a_second_one_is_refuse
     rebuild = ("rebuild", "--group", "resources")
     for _ in range(2):
         async with held_up(scene, before):
-            killed = await started(scene.stand, *rebuild)
+            killed = await started(scene.plane, *rebuild)
             await waits(scene)
             killed.kill()
             await killed.wait()
         answer = await scene.client.get(disk(NAMES[-1]))
         assert answer.status == 200
     async with held_up(scene, before):
-        first = await started(scene.stand, *rebuild)
+        first = await started(scene.plane, *rebuild)
         await waits(scene)
-        refused, lines = await said(await started(scene.stand, *rebuild))
+        refused, lines = await said(await started(scene.plane, *rebuild))
         assert (refused, len(lines)) == (1, 1), lines
         assert "another process" in lines[0]
     status, lines = await said(first)
@@ -137,15 +137,15 @@ async def test_a_killed_rebuild_leaves_nothing_behind_and_a_second_one_is_refuse
 async def test_a_release_with_another_layout_fills_its_own_read_model_beside_the_former(
     scene: Scene,
 ) -> None:
-    stand, port = scene.stand, free_port()
-    async with Supervisor(stand.folder / "logs") as children:
-        await children.start(later(stand, "serve", port))
+    own_plane, port = scene.plane, free_port()
+    async with Supervisor(own_plane.folder / "logs") as children:
+        await children.start(later(own_plane, "serve", port))
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(2):
                 await asyncio.shield(children.ready("later-serve"))
-        await children.start(later(stand, "projector"))
+        await children.start(later(own_plane, "projector"))
         await children.ready("later-serve")
-        async with client_of(f"http://127.0.0.1:{port}", stand.token) as other:
+        async with client_of(f"http://127.0.0.1:{port}", own_plane.token) as other:
             for path in (disk(), disk(NAMES[-1])):
                 shown = await scene.client.get(path)
                 assert (await other.get(path)).body == shown.body

@@ -16,8 +16,8 @@ from tests.flows.crashing import Scene, scene_of, whole
 from tests.flows.read_models import assert_same, projector, read_models
 from tests.flows.simulated_site import LARGE, SMALL
 from tests.log.new_events import IDS, REGION, new_event
+from tests.plane import shared_plane
 from tests.scenario import found
-from tests.stand import kept
 
 READER: Json = {
     "spec": {"permissions": [{"provider": "seca.storage", "resources": ["*"], "verb": ["get"]}]}
@@ -26,11 +26,11 @@ READS: Json = {"spec": {"subs": ["jane"], "roles": ["reader"], "scopes": [{}]}}
 
 
 async def test_a_rebuild_of_a_busy_control_plane_gives_the_same_rows() -> None:
-    with kept(Config()) as stand:
-        async with scene_of(stand) as scene:
+    with shared_plane(Config()) as own_plane:
+        async with scene_of(own_plane) as scene:
             await lively(scene)
             events = await scene.events()
-            url = stand.house.postgres(OWNER)
+            url = own_plane.dev.postgres(OWNER)
             async with read_models(url) as live:
                 was = await live.rows()
             assert {row["type"] for row in was["history"]} == EVERY_TYPE

@@ -28,8 +28,8 @@ from tests.flows.read_models import GROUPS, assert_same, read_models
 from tests.flows.rebuilding import said, started
 from tests.flows.simulated_site import SMALL
 from tests.log.new_events import IDS, NOON, REGION, new_event
+from tests.plane import RunningPlane, shared_plane
 from tests.servers import GLOBAL_STREAM, STREAM
-from tests.stand import Stand, kept
 
 STREAMS = Streams(STREAM, GLOBAL_STREAM)
 ROLE: Json = {
@@ -42,14 +42,14 @@ GARBAGE = b"no event"
 
 
 @pytest.fixture(scope="module")
-def stand() -> Iterator[Stand]:
-    with kept(Config(nats=NatsSettings(global_stream=GLOBAL_STREAM))) as made:
+def own_plane() -> Iterator[RunningPlane]:
+    with shared_plane(Config(nats=NatsSettings(global_stream=GLOBAL_STREAM))) as made:
         yield made
 
 
 @pytest.fixture
-async def scene(stand: Stand) -> AsyncIterator[Scene]:
-    async with scene_of(stand) as made:
+async def scene(own_plane: RunningPlane) -> AsyncIterator[Scene]:
+    async with scene_of(own_plane) as made:
         yield made
 
 
@@ -75,7 +75,7 @@ async def at_rest(scene: Scene, number: int = 1) -> None:
 
     async def quiet() -> bool:
         ends = {name: (await scene.log.end(name)).sequence for name in STREAMS.names}
-        async with read_models(scene.stand.house.postgres(OWNER), number) as models:
+        async with read_models(scene.plane.dev.postgres(OWNER), number) as models:
             unsettled = "select exists (select from resources where unsettled)"
             busy = await models.resources.fetchval(unsettled)
             reached = [await checkpoints(pool) for pool in models.pools.values()]
@@ -106,14 +106,14 @@ async def rows_name_their_stream(scene: Scene) -> None:
 
 
 async def rebuilt_rows_are_the_same(scene: Scene) -> None:
-    status, lines = await said(await started(scene.stand, "rebuild"))
+    status, lines = await said(await started(scene.plane, "rebuild"))
     assert (status, len(lines)) == (0, 2), lines
     for group, line in zip(GROUPS, lines, strict=True):
         pattern = rf"{group.name}_2 reached {STREAM}:\d+,{GLOBAL_STREAM}:\d+ in \d+\.\d s"
         assert re.fullmatch(pattern, line)
     await at_rest(scene)
     await at_rest(scene, 2)
-    url = scene.stand.house.postgres(OWNER)
+    url = scene.plane.dev.postgres(OWNER)
     async with read_models(url, 1) as former, read_models(url, 2) as rebuilt:
         assert_same(await former.rows(), await rebuilt.rows())
 
@@ -131,11 +131,11 @@ async def damage_in_one_stream_stops_neither(scene: Scene) -> None:
     assert (damaged.status, damaged.json["status"]) == (500, 500)
     for path in (at("role", "writer"), at("block-storage", "other", workspace="two")):
         assert (await scene.client.get(path)).status == 200
-    port = scene.stand.house.process("projector").environment["SECAPLANE_MONITOR_PORT"]
+    port = scene.plane.dev.process("projector").environment["SECAPLANE_MONITOR_PORT"]
     async with client_of(f"http://127.0.0.1:{port}", None) as monitor:
         answer = await monitor.get("/readyz")
     assert answer.json["remarks"] == ["1 addresses are in quarantine"]
-    async with read_models(scene.stand.house.postgres(OWNER), 2) as models:
+    async with read_models(scene.plane.dev.postgres(OWNER), 2) as models:
         for pool in models.pools.values():
             row = await pool.fetchrow("select kind, path, stream from quarantine")
             assert tuple(row or ()) == (ref.kind, ref.path, GLOBAL_STREAM)

@@ -33,7 +33,7 @@ def test_a_role_that_is_created_after_its_assignment_grants_at_once() -> None:
     assert may(known, JANE, "get", "block-storage", "one") is None
     later = held.last_intent.moved(1)
     appears = role("reader", permission("seca.storage", "*", "get list"))
-    known.learn([structs.replace(appears, life=later, last_intent=later, position=later)], later)
+    known.update([structs.replace(appears, life=later, last_intent=later, position=later)], later)
     assert may(known, JANE, "get", "block-storage", "one") is not None
 
 
@@ -41,7 +41,7 @@ def test_an_undecodable_assignment_grants_nothing() -> None:
     held = assignment("jane", "seca.admin")
     known = policy(held)
     assert may(known, JANE, "get", "workspace", "web") is not None
-    known.learn([], nth(9), unreadable=[held.ref])
+    known.update([], nth(9), undecodable=[held.ref])
     assert may(known, JANE, "get", "workspace", "web") is None
 
 
@@ -51,6 +51,6 @@ def test_two_changes_with_one_revision_both_count() -> None:
     reads, writes = (permission("seca.storage", "*", verbs) for verbs in ("get list", "put"))
     known = policy(role("reader", reads), held)
     assert may(known, JANE, "get", "block-storage", "one") is not None
-    known.learn([role("reader", writes)], known.revision)
+    known.update([role("reader", writes)], known.revision)
     assert may(known, JANE, "get", "block-storage", "one") is None
     assert may(known, JANE, "put", "block-storage", "one") is not None

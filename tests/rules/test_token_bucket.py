@@ -1,4 +1,4 @@
-"""How many of each caller may pass, and that nobody is forgotten who did not."""
+"""Token buckets, and the throttle that counts what it drops."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from secaplane.audit.token_bucket import Released, Throttle
 
 
-def pace(keys_max: int = 100) -> Throttle[int]:
+def throttle(keys_max: int = 100) -> Throttle[int]:
     return Throttle(burst=3, per_s=2.0, keys_max=keys_max)
 
 
@@ -16,34 +16,34 @@ def taken(of: Throttle[int], key: str, number: int, now: float = 0.0) -> list[Re
 
 
 def test_a_burst_passes_and_the_rest_is_counted() -> None:
-    bounded = pace()
+    bounded = throttle()
     assert taken(bounded, "a", 10) == [(0, 0), (1, 0), (2, 0)]
     assert (bounded.dropped, len(bounded)) == (6, 1)  # the last one is held
 
 
-def test_each_has_its_own_pace() -> None:
-    bounded = pace()
+def test_each_key_has_its_own_bucket() -> None:
+    bounded = throttle()
     taken(bounded, "a", 1000)
     assert taken(bounded, "b", 3) == [(0, 0), (1, 0), (2, 0)]
 
 
-def test_there_is_room_again_with_time_but_never_for_more_than_a_burst() -> None:
-    bounded = pace()
+def test_a_bucket_fills_with_time_but_never_beyond_the_burst() -> None:
+    bounded = throttle()
     taken(bounded, "a", 3)
     assert len(taken(bounded, "a", 10, now=1.0)) == 2
     assert len(taken(bounded, "a", 10, now=1000.0)) == 3
 
 
-def test_the_next_one_that_passes_counts_those_before_it() -> None:
-    bounded = pace()
+def test_the_next_item_that_passes_carries_the_count() -> None:
+    bounded = throttle()
     taken(bounded, "a", 10)
     assert bounded.take("a", 77, 0.5) == (77, 7)
     assert bounded.take("a", 78, 1.0) == (78, 0)
     assert bounded.dropped == 7
 
 
-def test_the_last_one_of_who_fell_silent_passes_later() -> None:
-    bounded = pace()
+def test_a_held_item_passes_when_there_is_a_token() -> None:
+    bounded = throttle()
     taken(bounded, "a", 10)
     assert bounded.due(0.4) == []
     assert bounded.due(0.5) == [(9, 6)]
@@ -51,24 +51,24 @@ def test_the_last_one_of_who_fell_silent_passes_later() -> None:
     assert (bounded.dropped, len(bounded)) == (6, 0)
 
 
-def test_at_the_end_everything_that_is_held_passes() -> None:
-    bounded = pace()
+def test_all_held_items_pass_at_the_end() -> None:
+    bounded = throttle()
     for key in "ab":
         taken(bounded, key, 5)
     assert sorted(bounded.rest()) == [(4, 1), (4, 1)]
     assert bounded.rest() == []
 
 
-def test_what_was_dropped_further_on_is_counted_too() -> None:
-    bounded = pace()
+def test_items_dropped_later_are_counted_too() -> None:
+    bounded = throttle()
     bounded.take("a", 1, 0.0)
     bounded.missed("a", 4)
     assert bounded.take("a", 2, 0.0) == (2, 4)
-    bounded.missed("stranger", 4)
+    bounded.missed("unknown", 4)
 
 
-def test_who_was_silent_for_longest_is_forgotten() -> None:
-    bounded = pace(keys_max=2)
+def test_the_key_that_was_silent_for_longest_is_evicted() -> None:
+    bounded = throttle(keys_max=2)
     taken(bounded, "a", 5)
     taken(bounded, "b", 5)
     bounded.take("a", 9, 0.0)
@@ -79,7 +79,7 @@ def test_who_was_silent_for_longest_is_forgotten() -> None:
 
 
 def test_a_clock_that_goes_back_does_no_harm() -> None:
-    bounded = pace()
+    bounded = throttle()
     assert len(taken(bounded, "a", 9, now=100.0)) == 3
     assert taken(bounded, "a", 9, now=1.0) == []
 
@@ -87,9 +87,9 @@ def test_a_clock_that_goes_back_does_no_harm() -> None:
 @given(
     st.lists(st.tuples(st.sampled_from("abcde"), st.floats(0, 0.5), st.booleans()), max_size=200)
 )
-def test_nobody_is_lost(steps: list[tuple[str, float, bool]]) -> None:
-    """Whatever comes and goes: each passed, or was dropped and counted, or is held."""
-    bounded, now, passed = pace(), 0.0, list[Released[int]]()
+def test_every_item_is_accounted_for(steps: list[tuple[str, float, bool]]) -> None:
+    """Each item passed, or was dropped and counted, or is held."""
+    bounded, now, passed = throttle(), 0.0, list[Released[int]]()
     for n, (key, later, looks) in enumerate(steps):
         now += later
         one = bounded.take(key, n, now)
@@ -98,4 +98,4 @@ def test_nobody_is_lost(steps: list[tuple[str, float, bool]]) -> None:
     assert len(passed) + bounded.dropped + len(bounded) == len(steps)
     passed += bounded.rest()
     assert sum(1 + each.dropped for each in passed) == len(steps)
-    assert len({each.each for each in passed}) == len(passed)
+    assert len({each.item for each in passed}) == len(passed)

@@ -1,4 +1,4 @@
-"""What is remembered of tokens that were proved, and how it is forgotten."""
+"""Verified tokens are cached until they expire, are revoked, or lose their key."""
 
 import gc
 import time
@@ -17,6 +17,7 @@ from secaplane.policy.tokens.fetch import read_file
 from secaplane.policy.tokens.issuer import Issuer
 from secaplane.policy.tokens.keys import IssuerKeys
 from secaplane.policy.tokens.revocations import Revocations
+from tests.positions import nth
 from tests.rules.tokens import (
     EC,
     EC_OTHER,
@@ -24,10 +25,10 @@ from tests.rules.tokens import (
     JANE,
     Clock,
     asked,
-    from_cache,
     jwks,
     refused,
     signed,
+    verifier,
 )
 from tests.scenario import history
 
@@ -42,9 +43,9 @@ def issuer(file: Path) -> Issuer:
     return Issuer(issuer=ISSUER, keys=str(file))
 
 
-async def test_a_token_is_remembered_until_it_expires(issuer: Issuer) -> None:
+async def test_a_token_is_accepted_until_it_expires(issuer: Issuer) -> None:
     clock = Clock()
-    tokens = from_cache(issuer, clock=clock)
+    tokens = verifier(issuer, clock=clock)
     token = signed(exp=int(clock.now) + 2)
     assert await asked(tokens, token) == JANE
     clock.now += SKEW_S
@@ -53,51 +54,49 @@ async def test_a_token_is_remembered_until_it_expires(issuer: Issuer) -> None:
     assert "expired" in await refused(tokens, f"Bearer {token}")
 
 
-async def test_a_key_that_is_taken_out_is_not_believed_any_more(issuer: Issuer, file: Path) -> None:
+async def test_a_key_that_was_removed_verifies_no_token(issuer: Issuer, file: Path) -> None:
     keys = IssuerKeys(issuer, wait_s=0)
     tokens, token = TokenVerifier([keys], Revocations()), signed()
     assert await asked(tokens, token) == JANE
     jwks(file, next=EC_OTHER)
-    await look(keys, file)
+    await refresh(keys, file)
     await refused(tokens, f"Bearer {token}")
     assert await asked(tokens, signed(EC_OTHER, "next")) == JANE
     jwks(file, ec=EC_OTHER)  # another key under the name that it had
-    await look(keys, file)
+    await refresh(keys, file)
     await refused(tokens, f"Bearer {token}")
 
 
-@pytest.mark.parametrize("spoilt", ["", "{", "[]", '{"keys": 1}', '{"keys": []}', '{"keys": [{}]}'])
-async def test_a_file_that_is_spoilt_later_leaves_the_keys_as_they_were(
-    issuer: Issuer, spoilt: str
-) -> None:
+@pytest.mark.parametrize(
+    "invalid", ["", "{", "[]", '{"keys": 1}', '{"keys": []}', '{"keys": [{}]}']
+)
+async def test_an_invalid_file_leaves_the_keys_as_they_were(issuer: Issuer, invalid: str) -> None:
     async def fetch() -> bytes:
-        return spoilt.encode()
+        return invalid.encode()
 
     keys = IssuerKeys(issuer, wait_s=0)
     tokens = TokenVerifier([keys], Revocations())
-    await keys.look(fetch)
+    await keys.refresh(fetch)
     await refused(tokens, f"Bearer {signed(kid='next')}")
     assert await asked(tokens, signed()) == JANE
 
 
-@pytest.mark.parametrize("spoilt", ["", "{", "[]", '{"keys": 1}', '{"keys": []}'])
-def test_a_file_that_is_spoilt_from_the_start_stops_it(
-    issuer: Issuer, file: Path, spoilt: str
-) -> None:
-    file.write_text(spoilt)
+@pytest.mark.parametrize("invalid", ["", "{", "[]", '{"keys": 1}', '{"keys": []}'])
+def test_an_invalid_file_at_the_start_is_an_error(issuer: Issuer, file: Path, invalid: str) -> None:
+    file.write_text(invalid)
     with pytest.raises(ValueError, match=r"\w"):
-        from_cache(issuer)
+        verifier(issuer)
 
 
-async def look(keys: IssuerKeys, file: Path) -> None:
+async def refresh(keys: IssuerKeys, file: Path) -> None:
     async def fetch() -> bytes:
         return read_file(file)
 
-    await keys.look(fetch)
+    await keys.refresh(fetch)
 
 
 async def test_no_token_stays_in_memory(issuer: Issuer) -> None:
-    tokens, token = from_cache(issuer), signed()
+    tokens, token = verifier(issuer), signed()
     assert await tokens.caller(f"Bearer {token}") == JANE
     signature = token.rpartition(".")[2]
     del token
@@ -125,23 +124,23 @@ def reachable(root: object) -> list[object]:
     return found
 
 
-async def test_only_so_many_are_remembered(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(caller, "REMEMBERED_MAX", 3)
-    tokens = from_cache(issuer)
+async def test_the_cache_of_tokens_is_bounded(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(caller, "CACHED_MAX", 3)
+    tokens = verifier(issuer)
     for n in range(5):
         await asked(tokens, signed(jti=f"t-{n}"))
-    assert len(tokens._remembered) == 3
+    assert len(tokens._cached) == 3
 
 
 # --- shared secrets
 
 
-async def test_a_shared_secret_counts_where_it_is_configured(tmp_path: Path) -> None:
+async def test_a_shared_secret_verifies_tokens_where_it_is_configured(tmp_path: Path) -> None:
     secret = b"0123456789abcdef0123456789abcdef"
     (tmp_path / "secret").write_bytes(secret + b"\n")
-    tokens = from_cache(
-        Issuer(issuer=ISSUER, algorithms=("HS256",), secret=str(tmp_path / "secret"))
-    )
+    tokens = verifier(Issuer(issuer=ISSUER, algorithms=("HS256",), secret=str(tmp_path / "secret")))
     for kid in (None, "whatever"):
         assert await asked(tokens, signed(secret, kid, "HS256")) == JANE
         await refused(tokens, f"Bearer {signed(secret[::-1], kid, 'HS256')}")
@@ -149,7 +148,7 @@ async def test_a_shared_secret_counts_where_it_is_configured(tmp_path: Path) -> 
     await refused(tokens, f"Bearer {signed()}")
 
 
-# --- revoked
+# --- revocations
 
 
 def revocation(name: str, *specs: Json, gone: bool = False) -> Resource:
@@ -162,18 +161,18 @@ def revocation(name: str, *specs: Json, gone: bool = False) -> Resource:
 
 
 class Revoking:
-    """A token of Jane's, issued at 10:00, and what is revoked."""
+    """A token of Jane, issued at 10:00, and the revocations."""
 
     def __init__(self, issuer: Issuer) -> None:
         self.revocations = Revocations()
-        self.tokens = from_cache(issuer, revocations=self.revocations)
+        self.tokens = verifier(issuer, revocations=self.revocations)
         self.token = signed(iat=1767261600)
         """2026-01-01T10:00:00Z"""
 
-    def learn(self, *resources: Resource, unreadable: tuple[Ref, ...] = ()) -> None:
-        self.revocations.learn(resources, BEGINNING, unreadable=unreadable)
+    def update(self, *resources: Resource, undecodable: tuple[Ref, ...] = ()) -> None:
+        self.revocations.update(resources, BEGINNING, undecodable=undecodable)
 
-    async def lets_in(self) -> bool:
+    async def accepted(self) -> bool:
         try:
             return await asked(self.tokens, self.token) == JANE
         except Unauthenticated as error:
@@ -190,7 +189,7 @@ def before(moment: str, sub: str = "jane") -> Json:
 
 
 @pytest.mark.parametrize(
-    ("spec", "lets_in"),
+    ("spec", "accepted"),
     [
         ({"jti": "t-1"}, False),
         ({"jti": "t-2"}, True),
@@ -204,57 +203,66 @@ def before(moment: str, sub: str = "jane") -> Json:
     ],
     ids=str,
 )
-async def test_a_revocation_says_whom_it_means(
-    revoking: Revoking, spec: Json, lets_in: bool
+async def test_a_revocation_covers_one_token_or_those_issued_before_a_time(
+    revoking: Revoking, spec: Json, accepted: bool
 ) -> None:
-    for _ in range(2):  # remembered, and anew
-        assert await revoking.lets_in()
-        revoking.learn(revocation("one", spec))
-        assert await revoking.lets_in() is lets_in
-        revoking.learn(revocation("one", spec, gone=True))
-        assert await revoking.lets_in()
-        revoking.tokens._remembered.clear()
+    for _ in range(2):  # cached, and not cached
+        assert await revoking.accepted()
+        revoking.update(revocation("one", spec))
+        assert await revoking.accepted() is accepted
+        revoking.update(revocation("one", spec, gone=True))
+        assert await revoking.accepted()
+        revoking.tokens._cached.clear()
 
 
-async def test_who_does_not_say_when_it_was_issued_was_issued_before(revoking: Revoking) -> None:
+async def test_a_token_without_a_time_of_issue_was_issued_before_every_other(
+    revoking: Revoking,
+) -> None:
     revoking.token = signed()
-    assert await revoking.lets_in()
-    revoking.learn(revocation("one", before("1970-01-01T00:00:01Z")))
-    assert not await revoking.lets_in()
+    assert await revoking.accepted()
+    revoking.update(revocation("one", before("1970-01-01T00:00:01Z")))
+    assert not await revoking.accepted()
 
 
-async def test_a_sub_is_meant_with_its_issuers_prefix(file: Path) -> None:
+async def test_a_revoked_sub_includes_its_issuers_prefix(file: Path) -> None:
     revocations = Revocations()
     issuer = Issuer(issuer=ISSUER, keys=str(file), prefix="id|")
-    tokens = from_cache(issuer, revocations=revocations)
-    for sub, lets_in in (("jane", True), ("id|jane", False)):
+    tokens = verifier(issuer, revocations=revocations)
+    for sub, accepted in (("jane", True), ("id|jane", False)):
         spec = before("9999-01-01T00:00:00Z", sub)
-        revocations.learn([revocation("one", spec)], BEGINNING)
-        if lets_in:
+        revocations.update([revocation("one", spec)], BEGINNING)
+        if accepted:
             assert await asked(tokens, signed(iat=int(time.time())))
         else:
             await refused(tokens, f"Bearer {signed(iat=int(time.time()))}")
 
 
-async def test_of_two_revocations_each_stands_alone(revoking: Revoking) -> None:
+async def test_two_revocations_are_independent(revoking: Revoking) -> None:
     early, late = before("2026-01-01T09:00:00Z"), before("2026-01-01T11:00:00Z")
-    revoking.learn(revocation("late", late), revocation("early", early))
-    assert not await revoking.lets_in()
-    revoking.learn(revocation("late", late, gone=True))
-    assert await revoking.lets_in()
-    revoking.learn(revocation("a", {"jti": "t-1"}), revocation("b", {"jti": "t-1"}))
-    revoking.learn(revocation("a", {"jti": "t-1"}, gone=True))
-    assert not await revoking.lets_in()
+    revoking.update(revocation("late", late), revocation("early", early))
+    assert not await revoking.accepted()
+    revoking.update(revocation("late", late, gone=True))
+    assert await revoking.accepted()
+    revoking.update(revocation("a", {"jti": "t-1"}), revocation("b", {"jti": "t-1"}))
+    revoking.update(revocation("a", {"jti": "t-1"}, gone=True))
+    assert not await revoking.accepted()
 
 
-async def test_a_revocation_that_is_changed_means_what_it_says_now(revoking: Revoking) -> None:
-    revoking.learn(revocation("one", {"jti": "t-1"}))
-    revoking.learn(revocation("one", {"jti": "t-1"}, {"jti": "t-2"}))
-    assert await revoking.lets_in()
+async def test_a_changed_revocation_replaces_the_former_one(revoking: Revoking) -> None:
+    revoking.update(revocation("one", {"jti": "t-1"}))
+    revoking.update(revocation("one", {"jti": "t-1"}, {"jti": "t-2"}))
+    assert await revoking.accepted()
 
 
-async def test_one_that_cannot_be_read_any_more_stays_in_force(revoking: Revoking) -> None:
+async def test_a_revocation_that_becomes_undecodable_stays_in_force(revoking: Revoking) -> None:
     one = revocation("one", {"jti": "t-1"})
-    revoking.learn(one)
-    revoking.learn(unreadable=(one.ref,))
-    assert not await revoking.lets_in()
+    revoking.update(one)
+    revoking.update(undecodable=(one.ref,))
+    assert not await revoking.accepted()
+
+
+async def test_a_late_update_of_an_older_revision_is_ignored(revoking: Revoking) -> None:
+    one = revocation("one", {"jti": "t-1"})
+    revoking.revocations.update([one], nth(9))
+    revoking.revocations.update([revocation("one", {"jti": "t-1"}, gone=True)], nth(8))
+    assert not await revoking.accepted()

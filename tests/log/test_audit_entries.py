@@ -1,5 +1,5 @@
-"""How the second stream's entries are written down: tests/golden/refusals holds every type and
-version, byte for byte. A file there is added, never changed."""
+"""The wire format of audit entries: tests/golden/audit holds every type and version, byte for byte.
+Files are added there, never changed."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,13 +28,13 @@ from secaplane.audit.entries import (
 from secaplane.eventlog.codec import Undecodable
 from secaplane.model.shape import Json
 
-GOLDEN = Path(__file__).parent.parent / "golden" / "refusals"
+GOLDEN = Path(__file__).parent.parent / "golden" / "audit"
 FIELDS = (
     "v",
     "type",
     "time",
     "request",
-    "source",
+    "client_address",
     "caller",
     "verb",
     "path",
@@ -46,12 +46,12 @@ MARKER = "M4rk3r-of-a-secret"
 JWT = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJqYW5lIn0.c2lnbmF0dXJl"
 
 
-def of(sort: EntryType = "forbidden", *, whole: bool = True) -> Entry:
+def of(entry_type: EntryType = "forbidden", *, whole: bool = True) -> Entry:
     made = entry(
-        sort,
+        entry_type,
         time=datetime(2026, 1, 1, 12, 0, 0, 123000 if whole else 0, tzinfo=UTC),
         request="r-1",
-        source="203.0.113.9",
+        client_address="203.0.113.9",
         caller=JANE if whole else EntryCaller(),
         verb="put",
         path='/providers/seca.storage/v1/tenants/é/"x"',
@@ -60,58 +60,60 @@ def of(sort: EntryType = "forbidden", *, whole: bool = True) -> Entry:
     return replace(made, dropped=7) if whole else made
 
 
-def golden(sort: str) -> bytes:
-    return (GOLDEN / f"{sort}.v{VERSION}.json").read_bytes()
+def golden(entry_type: str) -> bytes:
+    return (GOLDEN / f"{entry_type}.v{VERSION}.json").read_bytes()
 
 
 def test_every_type_has_a_golden_file() -> None:
-    assert {path.stem for path in GOLDEN.glob("*.json")} == {f"{s}.v{VERSION}" for s in ENTRY_TYPES}
+    assert {path.stem for path in GOLDEN.glob("*.json")} == {
+        f"{each}.v{VERSION}" for each in ENTRY_TYPES
+    }
 
 
-@pytest.mark.parametrize("sort", ENTRY_TYPES)
-def test_an_entry_is_written_byte_for_byte_as_it_always_was(sort: EntryType) -> None:
-    assert encode(of(sort, whole=sort != "unauthenticated")) == golden(sort)
-    assert tuple(msgspec.json.decode(golden(sort))) == FIELDS
+@pytest.mark.parametrize("entry_type", ENTRY_TYPES)
+def test_an_entry_is_written_byte_for_byte_as_it_always_was(entry_type: EntryType) -> None:
+    assert encode(of(entry_type, whole=entry_type != "unauthenticated")) == golden(entry_type)
+    assert tuple(msgspec.json.decode(golden(entry_type))) == FIELDS
 
 
-@pytest.mark.parametrize("sort", ENTRY_TYPES)
-def test_what_was_written_is_read_for_ever(sort: EntryType) -> None:
-    assert decode(golden(sort)) == of(sort, whole=sort != "unauthenticated")
+@pytest.mark.parametrize("entry_type", ENTRY_TYPES)
+def test_every_stored_version_can_be_decoded(entry_type: EntryType) -> None:
+    assert decode(golden(entry_type)) == of(entry_type, whole=entry_type != "unauthenticated")
 
 
-def test_a_field_that_a_later_house_added_is_passed_over() -> None:
+def test_a_field_of_a_later_release_is_ignored() -> None:
     later = msgspec.json.decode(golden("forbidden")) | {"added": 1}
     assert decode(msgspec.json.encode(later)) == of()
 
 
 @pytest.mark.parametrize(
-    "change", [{"v": 2}, {"type": "renamed"}, {"caller": None}, {"time": "yesterday"}]
+    "change", [{"v": 1}, {"v": 3}, {"type": "renamed"}, {"caller": None}, {"time": "yesterday"}]
 )
-def test_what_is_not_known_here_is_unreadable(change: Json) -> None:
+def test_an_unknown_version_or_type_is_undecodable(change: Json) -> None:
     with pytest.raises(Undecodable):
         decode(msgspec.json.encode(msgspec.json.decode(golden("forbidden")) | change))
 
 
 @pytest.mark.parametrize("field", FIELDS)
-def test_an_entry_without_one_of_its_fields_is_unreadable(field: str) -> None:
+def test_an_entry_without_one_of_its_fields_is_undecodable(field: str) -> None:
     written = msgspec.json.decode(golden("forbidden"))
     del written[field]
     with pytest.raises(Undecodable):
         decode(msgspec.json.encode(written))
 
 
-# --- what is never in it
+# --- tokens
 
 
 @given(st.text(), st.text(), st.integers(0, 600), st.sampled_from([MARKER, JWT]))
 def test_a_token_is_nowhere_in_it(before: str, after: str, pad: int, token: str) -> None:
-    """Wherever somebody wrote it, and also where it would have been cut in two."""
+    """Wherever a client wrote it, also where it would have been cut in two."""
     text = f"{before}{'/' * pad}{token} {after}"
     made = entry(
         "unauthenticated",
         time=of().time,
         request=text,
-        source=text,
+        client_address=text,
         verb=text,
         path=text,
         reason=text,
@@ -122,20 +124,20 @@ def test_a_token_is_nowhere_in_it(before: str, after: str, pad: int, token: str)
 
 
 @pytest.mark.parametrize("text", [JWT, JWT.rpartition(".")[0], f"/a/{JWT}/b", f"token={JWT}"])
-def test_what_looks_like_a_token_is_hidden_whoever_sent_it(text: str) -> None:
-    made = entry("forbidden", time=of().time, request="", source="", verb="", path=text)
+def test_anything_in_the_form_of_a_jwt_is_removed(text: str) -> None:
+    made = entry("forbidden", time=of().time, request="", client_address="", verb="", path=text)
     assert JWT[:20] not in made.path
     assert HIDDEN in made.path
 
 
 @given(st.text(alphabet=st.characters(), max_size=5000))
-def test_everything_has_a_length_and_can_be_written(text: str) -> None:
-    """Half characters too, which a path may hold."""
+def test_every_text_is_bounded_and_can_be_encoded(text: str) -> None:
+    """Also lone surrogates, which a path may hold."""
     made = entry(
         "forbidden",
         time=of().time,
         request=text,
-        source=text,
+        client_address=text,
         caller=EntryCaller(text, text, text),
         verb=text,
         path=text,
@@ -144,14 +146,14 @@ def test_everything_has_a_length_and_can_be_written(text: str) -> None:
     assert decode(encode(made)) == made
     assert len(made.path) <= PATH_LENGTH_MAX
     assert len(made.reason) <= REASON_LENGTH_MAX
-    names = (made.request, made.source, made.verb, *msgspec.structs.astuple(made.caller))
+    names = (made.request, made.client_address, made.verb, *msgspec.structs.astuple(made.caller))
     assert all(len(each) <= NAME_LENGTH_MAX for each in names)
 
 
-# --- who is bounded as one
+# --- which entries share a limit
 
 
-def test_a_subject_tells_types_and_callers_apart_but_not_tokens() -> None:
+def test_a_subject_distinguishes_types_and_callers_but_not_tokens() -> None:
     another = replace(of(), caller=replace(JANE, token="t-2"))
     assert subject(of()) == subject(another)
     assert subject(of()) != subject(of("read"))
@@ -169,9 +171,10 @@ def test_a_subject_tells_types_and_callers_apart_but_not_tokens() -> None:
         ("", "", True),
     ],
 )
-def test_who_is_nobody_is_known_by_address(one: str, other: str, same: bool) -> None:
-    """Of IPv6 by the network that one customer has."""
+def test_unknown_callers_are_distinguished_by_address(one: str, other: str, same: bool) -> None:
+    """IPv6 addresses by their /64."""
     subjects = {
-        subject(replace(of("unauthenticated", whole=False), source=each)) for each in (one, other)
+        subject(replace(of("unauthenticated", whole=False), client_address=each))
+        for each in (one, other)
     }
     assert len(subjects) == (1 if same else 2)

@@ -1,4 +1,4 @@
-"""`secaplane refusals`: what a person types and sees, and the settings behind it."""
+"""`secaplane audit entries`: its arguments and output, and the settings of [audit]."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,7 +8,8 @@ import pytest
 from secaplane.audit.entries import EntryCaller, entry
 from secaplane.audit.stream import AuditLimits
 from secaplane.cli.config import BadConfig, Config, read
-from secaplane.cli.processes.audit import difference, limits, moment, printable, text
+from secaplane.cli.operate.audit import moment, printable, text
+from secaplane.cli.processes.audit import difference, limits
 from secaplane.cli.processes.connections import now
 
 WHEN = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -41,12 +42,12 @@ def test_since_is_nothing_else(since: str) -> None:
         moment(since)
 
 
-def test_a_line_says_it_all_and_nothing_that_a_terminal_would_obey() -> None:
+def test_a_line_holds_every_field_without_control_characters() -> None:
     made = entry(
         "forbidden",
         time=WHEN,
         request="r",
-        source="203.0.113.9",
+        client_address="203.0.113.9",
         caller=EntryCaller("i", "jané", "t"),
         verb="get",
         path="/\x1b[2J\n/x\u202e",
@@ -58,12 +59,12 @@ def test_a_line_says_it_all_and_nothing_that_a_terminal_would_obey() -> None:
     )
 
 
-def test_whoever_is_not_known_is_nobody_from_somewhere() -> None:
-    made = entry("unauthenticated", time=WHEN, request="", source="", verb="get", path="/x")
-    assert text(made).endswith("unauthenticated nobody from somewhere get /x")
+def test_an_unknown_caller_is_shown_as_unknown() -> None:
+    made = entry("unauthenticated", time=WHEN, request="", client_address="", verb="get", path="/x")
+    assert text(made).endswith("unauthenticated unknown-caller from unknown-address get /x")
 
 
-def test_what_can_be_printed_is() -> None:
+def test_printable_characters_stay() -> None:
     assert printable("ä 😀 <token>") == "ä 😀 <token>"
 
 
@@ -73,34 +74,36 @@ def test_what_can_be_printed_is() -> None:
 def test_the_example_has_the_defaults() -> None:
     example = Path(__file__).parents[2] / "examples" / "site.toml"
     found = read(example, {})
-    assert (found.refusals, found.http) == (Config().refusals, Config().http)
+    assert (found.audit, found.http) == (Config().audit, Config().http)
 
 
-def test_a_stream_with_other_limits_is_remarked() -> None:
-    wanted = limits(Config())
-    assert difference("S", wanted, wanted) == ""
-    assert "S does not keep" in difference("S", AuditLimits(each=1, bytes_max=2, days=3), wanted)
+def test_a_stream_with_other_limits_causes_a_remark() -> None:
+    configured = limits(Config())
+    assert difference("S", configured, configured) == ""
+    assert "S differs from" in difference(
+        "S", AuditLimits(entries_per_caller=1, bytes_max=2, days=3), configured
+    )
 
 
 @pytest.mark.parametrize(
     ("variable", "value", "complaint"),
     [
-        ("SECAPLANE_REFUSALS_PRIVILEGED", "role,rolle", "unknown kind rolle"),
-        ("SECAPLANE_REFUSALS_DAYS", "0", "days"),
-        ("SECAPLANE_REFUSALS_BYTES_MAX", "1000", "bytes_max"),
+        ("SECAPLANE_AUDIT_PRIVILEGED", "role,rolle", "unknown kind rolle"),
+        ("SECAPLANE_AUDIT_DAYS", "0", "days"),
+        ("SECAPLANE_AUDIT_BYTES_MAX", "1000", "bytes_max"),
         ("SECAPLANE_HTTP_TRUSTED_PROXIES", "10.0.0.1,proxy", "'proxy' does not appear"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(variable: str, value: str, complaint: str) -> None:
+def test_invalid_settings_are_refused(variable: str, value: str, complaint: str) -> None:
     with pytest.raises(BadConfig, match=complaint):
         read(None, {variable: value})
 
 
 def test_variables_set_lists() -> None:
     environment = {
-        "SECAPLANE_REFUSALS_PRIVILEGED": "role,role-assignment",
+        "SECAPLANE_AUDIT_PRIVILEGED": "role,role-assignment",
         "SECAPLANE_HTTP_TRUSTED_PROXIES": "127.0.0.1,10.0.0.0/8",
     }
     found = read(None, environment)
-    assert found.refusals.privileged == ("role", "role-assignment")
+    assert found.audit.privileged == ("role", "role-assignment")
     assert found.http.trusted_proxies == ("127.0.0.1", "10.0.0.0/8")
