@@ -18,6 +18,9 @@ from secaplane.kinds import KINDS, children
 from secaplane.policy.tokens.issuer import REFETCH_INTERVAL_S, REFRESH_S, STALE_S, Issuer
 
 PREFIX = "SECAPLANE_"
+SIMULATED = "simulated"
+CLOUD_SETTINGS = "settings_"
+"""Begins the variables of `[cloud.settings]`, after `SECAPLANE_CLOUD_`."""
 OTHERS = ("ready", "test")
 """Variables with the prefix that are no settings: between parent and child, and of tests."""
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z", max_length=64)]
@@ -166,17 +169,27 @@ class DeletionSettings(Settings, frozen=True):
 
 
 class CloudSettings(Settings, frozen=True):
-    plugin: Literal["simulated"] = "simulated"
-    """The plugin that drives the cloud."""
+    """The cloud behind this control plane, and the process of the simulated one."""
+
+    plugin: Annotated[str, Meta(min_length=1, max_length=64)] = SIMULATED
+    """The plugin that drives the cloud: an entry point in the group `secaplane.plugins`."""
+    settings: dict[str, Any] = {}
+    """Settings of the plugin. Variables set them one by one: `SECAPLANE_CLOUD_SETTINGS_API_URL` is
+    `api_url`. The simulated plugin has `url`, by default that of this section."""
     url: str = "http://127.0.0.1:8090"
-    """Address of the cloud; the simulated one listens there."""
+    """Address of the simulated cloud, where it listens."""
     file: str = "cloud.sqlite"
     """File with the simulated cloud's state."""
     catalogue: str = ""
-    """TOML file with the simulated cloud's zones and SKUs, relative to the configuration file.
-    Empty: the built-in one."""
+    """TOML file with the simulated cloud's zones, SKUs and images, relative to the configuration
+    file. Empty: the built-in one."""
     faults: dict[str, Any] = {}
     """Faults of the simulated cloud; `examples/site.toml` lists them."""
+
+    def plugin_settings(self) -> dict[str, Any]:
+        """The plugin's settings; the simulated plugin knows the address of its process."""
+        own = {"url": self.url} if self.plugin == SIMULATED else {}
+        return own | self.settings
 
 
 class DevSettings(Settings, frozen=True):
@@ -276,7 +289,15 @@ def _overlaid(written: dict[str, Any], environment: Mapping[str, str]) -> dict[s
         if name.startswith(PREFIX) and section not in OTHERS:
             if section not in Config.__struct_fields__:
                 raise ValueError(f"{name} names no section of the configuration")
+            if section == "cloud" and key.startswith(CLOUD_SETTINGS):
+                _set_plugin_setting(merged, key.removeprefix(CLOUD_SETTINGS), value)
+                continue
             field = Config.__annotations__[section].__annotations__.get(key)
             plural = field is not None and str(field).startswith("tuple")
             merged.setdefault(section, {})[key] = value.split(",") if plural else value
     return merged
+
+
+def _set_plugin_setting(merged: dict[str, Any], key: str, value: str) -> None:
+    cloud = merged.setdefault("cloud", {})
+    cloud["settings"] = {**cloud.get("settings", {}), key: value}

@@ -86,6 +86,7 @@ def _add_people(commands: Any) -> None:
     keyring.add_argument("file", type=Path)
     keyring.set_defaults(run=_keyring)
     _add_tenant(commands.add_parser("tenant", help="make a tenant, or delete one"))
+    _add_plugin(commands.add_parser("plugin", help="test the plugin of a cloud"))
     may = commands.add_parser("may", help="whether somebody may do something, and why; or who may")
     may.add_argument("--config", type=Path)
     may.add_argument("caller", metavar="CALLER", help="a sub, with the issuer's prefix; -: who may")
@@ -104,6 +105,14 @@ def _add_audit(audit: argparse.ArgumentParser) -> None:
     entries.add_argument("--caller", default="", metavar="SUB", help="only entries of this caller")
     entries.add_argument("--json", action="store_true", help="print each entry as a line of JSON")
     entries.set_defaults(run=_audit_entries)
+
+
+def _add_plugin(plugin: argparse.ArgumentParser) -> None:
+    commands = plugin.add_subparsers(required=True, metavar="COMMAND")
+    check = commands.add_parser("check", help="run the contract suite against the configured cloud")
+    check.add_argument("--config", type=Path, help="TOML file")
+    check.add_argument("name", metavar="NAME", help="entry point in the group secaplane.plugins")
+    check.set_defaults(run=_plugin_check)
 
 
 def _add_tenant(tenant: argparse.ArgumentParser) -> None:
@@ -204,6 +213,13 @@ def _tenant_delete(arguments: argparse.Namespace) -> int:
 
     logs.set_up("tenant", "WARNING")
     return run(lambda: tenants.delete(read(arguments.config), arguments.name))
+
+
+def _plugin_check(arguments: argparse.Namespace) -> int:
+    from secaplane.cli.operate import plugin
+
+    logs.set_up("plugin", "WARNING")
+    return run(lambda: plugin.check(read(arguments.config), arguments.name))
 
 
 def _may(arguments: argparse.Namespace) -> int:

@@ -153,7 +153,7 @@ async def submit(
 
 
 def may_read(dependencies: SubmitDependencies, caller: Caller, ref: Ref) -> bool:
-    """Whether the answer to a write may show what only a GET may show."""
+    """True if the caller may get the resource, and so see its secrets in the answer to a write."""
     return dependencies.guard.policy.allows(caller, "get", ref)
 
 
@@ -202,7 +202,7 @@ def _author(allowed: Actor, caller: Caller, origin: Origin) -> Actor:
 
 
 class PolicyOfCaller(NamedTuple):
-    """A `CallerPolicy`: the policy, asked about one caller."""
+    """The policy as it applies to one caller (a `CallerPolicy`)."""
 
     policy: Policy
     caller: Caller

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from secaplane.cli.config import BadConfig, Config
+from secaplane.cli.config import SIMULATED, BadConfig, Config
 from secaplane.cli.dev import embedded, issuer
 from secaplane.cli.dev.supervisor import ChildProcess, Supervisor
 from secaplane.policy.tokens.issuer import Issuer
@@ -58,12 +58,20 @@ class DevPlane:
             cloud=change(
                 config.cloud,
                 url=f"http://{embedded.HOST}:{self._ports['cloud']}",
+                settings=self._plugin_settings(config),
                 file=str(self._place / "cloud.sqlite"),
                 catalogue=str(Path(config.cloud.catalogue).absolute())
                 if config.cloud.catalogue
                 else "",
             ),
         )
+
+    def _plugin_settings(self, config: Config) -> dict[str, Any]:
+        """Without the URL of a simulated cloud: this command starts its own."""
+        settings = config.cloud.settings
+        if config.cloud.plugin != SIMULATED:
+            return settings
+        return {name: value for name, value in settings.items() if name != "url"}
 
     async def start(self, children: Supervisor) -> None:
         """Servers and processes, side by side, until all are ready and the tenant is there."""

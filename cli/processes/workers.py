@@ -1,4 +1,4 @@
-"""The processes that answer nobody: reconcilers, and the simulated cloud."""
+"""The processes without an API: reconcilers, and the simulated cloud."""
 
 import asyncio
 import logging
@@ -7,37 +7,55 @@ from pathlib import Path
 
 from secaplane.cli.config import BadConfig, Config
 from secaplane.cli.processes.announce import Announce, Announcement
-from secaplane.cli.processes.connections import ProcessDependencies, process_dependencies, sealer
+from secaplane.cli.processes.connections import (
+    ProcessDependencies,
+    process_dependencies,
+    retrying,
+    sealer,
+)
 from secaplane.cli.processes.monitor import monitored
 from secaplane.cli.processes.wiring import command_dependencies, load_owned
 from secaplane.edge.serving.health import Readiness
 from secaplane.edge.serving.metrics import Metrics
+from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
 from secaplane.eventlog.log import LogUnavailable
 from secaplane.model.errors import Refusal
-from secaplane.plugins import Plugin
-from secaplane.plugins.simulated import SimulatedPlugin
+from secaplane.plugins.loading import PluginNotUsable, load_plugin
+from secaplane.plugins.plugin import Plugin
 from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 from secaplane.reconcilers import catalogue
-from secaplane.reconcilers.reconcile import ReconcileDependencies
+from secaplane.reconcilers.dependencies import ReconcileDependencies
+from secaplane.reconcilers.fences import FenceSource, next_epoch
 from secaplane.reconcilers.run import Reconcilers
 
 POLL_S = 0.02
 CATALOGUE_EVERY_S = 60.0
 BACKGROUND_NICE = 10
-"""Reconciling yields the processor to whoever waits for an answer."""
+"""Reconcilers run at low priority: processes that answer users go first."""
 log = logging.getLogger("secaplane.workers")
+_NOT_PUBLISHED = (
+    Refusal,
+    LogUnavailable,
+    catalogue.CatalogueUnavailable,
+    ValueError,  # an entry does not match its kind
+    *DATABASE_UNAVAILABLE,
+)
 
 
 async def run_reconcilers(config: Config, announce: Announce) -> None:
     os.nice(BACKGROUND_NICE)
     metrics = Metrics()
-    plugin = SimulatedPlugin(config.cloud.url)
+    plugin = configured_plugin(config)
     async with (
         process_dependencies(config, writes_log=True) as process,
         asyncio.TaskGroup() as group,
     ):
         dependencies = ReconcileDependencies(
-            command_dependencies(process, config), plugin, sealer(config), load_owned(process)
+            command_dependencies(process, config),
+            plugin,
+            FenceSource(await _next_epoch(process, config)),
+            sealer(config),
+            load_owned(process),
         )
         reconcilers = Reconcilers(dependencies, process.log, process.pool)
         published = asyncio.Event()
@@ -48,9 +66,9 @@ async def run_reconcilers(config: Config, announce: Announce) -> None:
         def readiness() -> Readiness:
             reasons = [] if reconcilers.started else ["not started"]
             if not published.is_set():
-                reasons.append("the catalogue is not known")
+                reasons.append("the catalogue is not published")
             if not process.nats.is_connected:
-                reasons.append("the log is away")
+                reasons.append("the log is unavailable")
             details = {"queue": len(reconcilers.queue), "failing": len(reconcilers.failures)}
             return Readiness(not reasons, reasons, details=details)
 
@@ -63,17 +81,32 @@ async def run_reconcilers(config: Config, announce: Announce) -> None:
             await plugin.close()
 
 
+def configured_plugin(config: Config) -> Plugin:
+    """Raises BadConfig where the plugin is not installed or refuses its settings."""
+    try:
+        return load_plugin(config.cloud.plugin, config.cloud.plugin_settings())
+    except PluginNotUsable as error:
+        raise BadConfig(f"cloud.plugin: {error}") from error
+
+
+async def _next_epoch(process: ProcessDependencies, config: Config) -> int:
+    stream, replicas = config.nats.stream, config.nats.replicas
+    return await retrying(
+        lambda: next_epoch(process.nats, stream=stream, replicas=replicas), *CONNECTION_ERRORS
+    )
+
+
 def _watch_reconcilers(metrics: Metrics, reconcilers: Reconcilers) -> None:
-    shown = {
-        "reconcile_queue": ("Addresses waiting for a look", lambda: len(reconcilers.queue)),
+    gauges = {
+        "reconcile_queue": ("Addresses in the work queue", lambda: len(reconcilers.queue)),
         "reconcile_failing": (
-            "Addresses whose last look failed",
+            "Addresses whose last reconciliation failed, requeued with backoff",
             lambda: len(reconcilers.failures),
         ),
-        "reconciled_total": ("Looks that went well", lambda: reconcilers.done),
+        "reconciled_total": ("Successful reconciliations", lambda: reconcilers.done),
     }
-    for name, (says, value) in shown.items():
-        metrics.gauge(name, says).set_function(value)
+    for name, (help_text, value) in gauges.items():
+        metrics.gauge(name, help_text).set_function(value)
 
 
 async def _publish(
@@ -83,19 +116,19 @@ async def _publish(
     plugin: Plugin,
     published: asyncio.Event,
 ) -> None:
-    """What is on offer becomes resources at the start and from time to time."""
+    """Publish the catalogue at the start, and every minute."""
     base_url = config.site.base_url or f"http://{config.http.host}:{config.http.port}"
     while True:
         try:
             await catalogue.publish(
                 dependencies.commands,
                 process.pool,
-                await plugin.offers(),
+                await catalogue.ask(plugin),
                 base_url=base_url,
             )
             published.set()
-        except (Refusal, LogUnavailable, *DATABASE_UNAVAILABLE) as error:
-            log.warning("the catalogue could not be published", extra={"reason": repr(error)})
+        except _NOT_PUBLISHED as error:
+            log.warning("catalogue not published", extra={"reason": repr(error)})
         await asyncio.sleep(CATALOGUE_EVERY_S if published.is_set() else POLL_S * 10)
 
 

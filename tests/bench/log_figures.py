@@ -30,7 +30,9 @@ from secaplane.plugins.simulated import SimulatedPlugin
 from secaplane.projector.run import Projector
 from secaplane.readmodel.announcements import Announcer
 from secaplane.readmodel.schema import tables
-from secaplane.reconcilers.reconcile import ReconcileDependencies, reconcile
+from secaplane.reconcilers.dependencies import ReconcileDependencies
+from secaplane.reconcilers.fences import FenceSource
+from secaplane.reconcilers.reconcile import reconcile
 from secaplane.sealing.sealer import Keyring, Sealer
 from tests.bench.figures import Figure, figure
 from tests.log.new_events import SALT
@@ -124,7 +126,7 @@ async def _histories(stand: Stand, client: Client) -> dict[str, Figure]:
     """PUT and look, each with folds that know nothing, on a long history and on a short one."""
     log = JetStreamLog(client, streams=Streams("SECA"), region="eu-1")
     snapshots = KeyValueSnapshots(client, stream="SECA", region="eu-1")
-    plugin = SimulatedPlugin(stand.house.config.cloud.url)
+    plugin, fences = SimulatedPlugin(stand.house.config.cloud.url), FenceSource(epoch=1)
     await log.prepare()
     await snapshots.prepare()
     long, short = _ref("long"), _ref("short")
@@ -145,9 +147,8 @@ async def _histories(stand: Stand, client: Client) -> dict[str, Figure]:
 
     async def look(ref: Ref) -> None:
         dependencies = _door(log, ResourceCache(log, snapshots))
-        await reconcile(
-            ReconcileDependencies(dependencies, plugin, Sealer(Keyring.generate()), alone), ref
-        )
+        sealer = Sealer(Keyring.generate())
+        await reconcile(ReconcileDependencies(dependencies, plugin, fences, sealer, alone), ref)
 
     try:
         return {

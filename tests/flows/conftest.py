@@ -72,6 +72,10 @@ spec = { iops = 1, type = "local-durable", minVolumeSize = 1 }
 [[instance-sku]]
 name = "tiny"
 spec = { vCPU = 1, ram = 1 }
+
+[[image]]
+name = "debian"
+spec = { blockStorageRef = { resource = "block-storages/debian" }, cpuArchitecture = "amd64" }
 """
 
 

@@ -51,6 +51,22 @@ async def test_a_configuration_is_applied(other_house: DevHouse, secatest: Clien
     assert known.json["metadata"]["region"] == "eu-2"
 
 
+async def test_an_image_of_the_catalogue_is_the_source_of_a_volume_of_any_tenant(
+    secatest: Client,
+) -> None:
+    """It belongs to the shared tenant and is active without a volume."""
+    await secatest.put(at("workspace", "images"), {"spec": {}})
+    for name, image in (("short", "images/debian"), ("long", "tenants/seca/images/debian")):
+        spec = {
+            "sizeGB": 1,
+            "skuRef": {"resource": "skus/tiny"},
+            "sourceImageRef": {"resource": image},
+        }
+        disk = at("block-storage", name, workspace="images")
+        assert (await secatest.put(disk, {"spec": spec})).status == 201
+        await secatest.active(disk)
+
+
 def pasted(lines: str) -> str:
     """What a shell prints to whoever pastes this."""
     return subprocess.run(
