@@ -1,10 +1,11 @@
-"""What the second stream holds: who was refused, who came, and who read what is privileged.
+"""Entries of the security audit stream and their wire format: refused requests (401, 403), logins,
+and allowed reads of privileged kinds. Pure.
 
-    seca-refusals.<type>.<digest of the caller, or of the address where nobody is known>
+    seca-audit.<type>.<digest of the caller, or of the client address where no caller is known>
 
-Fixed from the first day, as the log's envelope is: `v` and `type` are written-out constants, and
-tests/golden/refusals holds every type and version that was ever written. Nothing here is longer
-than it must be, and nothing looks like a token.
+The format is fixed: `v` and `type` are written-out constants, and tests/golden/audit holds every
+type and version that was ever written. Every text is cut to a maximum length, and tokens are
+removed from it first.
 """
 
 import hashlib
@@ -20,8 +21,8 @@ import msgspec
 
 from secaplane.eventlog.codec import Undecodable
 
-VERSION = 1
-ROOT = "seca-refusals"
+VERSION = 2
+ROOT = "seca-audit"
 ALL_SUBJECTS = f"{ROOT}.>"
 EntryType = Literal["unauthenticated", "forbidden", "login", "read"]
 ENTRY_TYPES: tuple[EntryType, ...] = ("unauthenticated", "forbidden", "login", "read")
@@ -29,19 +30,19 @@ NAME_LENGTH_MAX = 256
 PATH_LENGTH_MAX = 512
 REASON_LENGTH_MAX = 256
 EXAMINED_MAX = 8192
-"""Characters of a text that are looked at at all."""
+"""Characters of a text that are examined; the rest is discarded."""
 SECRET_LENGTH_MIN = 8
 HIDDEN = "<token>"
 NETWORK_V6 = 64
-"""Bits of an IPv6 address that one customer has: whoever has one address has all of these."""
+"""Prefix length of the IPv6 network of one customer, who can use every address in it."""
 
 _TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{4,}(\.[A-Za-z0-9_-]*)*")
-"""How every JWT begins, for its header is a JSON object."""
-_HALVES = re.compile(r"[\ud800-\udfff]")
+"""The beginning of every JWT: its header is a JSON object in base64url."""
+_SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 
 class EntryCaller(msgspec.Struct, frozen=True):
-    """A caller and the id of the token that was shown; empty where nobody is known."""
+    """A caller and the id (`jti`) of the token that was sent; empty where no caller is known."""
 
     issuer: str = ""
     sub: str = ""
@@ -52,55 +53,56 @@ UNKNOWN_CALLER = EntryCaller()
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the record. `dropped`: so many of this type and caller came before it, since the
-    last one that was kept, and were not kept."""
+    """One entry of the stream."""
 
     v: int
     type: str
     time: datetime
     request: str
-    source: str
+    client_address: str
     caller: EntryCaller
     verb: str
     path: str
     reason: str
     dropped: int
+    """Entries of the same type and caller that were dropped since the last one that was kept."""
 
 
 def entry(
-    sort: EntryType,
+    entry_type: EntryType,
     *,
     time: datetime,
     request: str,
-    source: str,
+    client_address: str,
     caller: EntryCaller = UNKNOWN_CALLER,
     verb: str,
     path: str,
     reason: str = "",
     secrets: Sequence[str] = (),
 ) -> Entry:
-    """Everything cut to its length, and without what looks like a token or is one of `secrets`."""
+    """An entry whose texts are cut to their maximum length and contain neither a text of `secrets`
+    nor anything that has the form of a JWT."""
     return Entry(
         v=VERSION,
-        type=sort,
+        type=entry_type,
         time=time,
-        request=_short(request, NAME_LENGTH_MAX, secrets),
-        source=_short(source, NAME_LENGTH_MAX, secrets),
+        request=_cleaned(request, NAME_LENGTH_MAX, secrets),
+        client_address=_cleaned(client_address, NAME_LENGTH_MAX, secrets),
         caller=EntryCaller(
-            *(_short(each, NAME_LENGTH_MAX) for each in msgspec.structs.astuple(caller))
+            *(_cleaned(each, NAME_LENGTH_MAX) for each in msgspec.structs.astuple(caller))
         ),
-        verb=_short(verb, NAME_LENGTH_MAX, secrets),
-        path=_short(path, PATH_LENGTH_MAX, secrets),
-        reason=_short(reason, REASON_LENGTH_MAX, secrets),
+        verb=_cleaned(verb, NAME_LENGTH_MAX, secrets),
+        path=_cleaned(path, PATH_LENGTH_MAX, secrets),
+        reason=_cleaned(reason, REASON_LENGTH_MAX, secrets),
         dropped=0,
     )
 
 
 def subject(each: Entry) -> str:
-    """One for each type and caller, so that the server can bound them one by one."""
+    """The subject of an entry: one for each type and caller, so that the server can limit each."""
     caller = each.caller
     if caller == UNKNOWN_CALLER:
-        return f"{ROOT}.{each.type}.{_digest(_neighbours(each.source))}"
+        return f"{ROOT}.{each.type}.{_digest(_network(each.client_address))}"
     return f"{ROOT}.{each.type}.{_digest(f'{caller.issuer} {caller.sub}')}"
 
 
@@ -113,28 +115,30 @@ def encode(each: Entry) -> bytes:
 
 
 def decode(data: bytes) -> Entry:
-    """Raises:
-    Unreadable: not an entry, or of a version or type that this house does not know.
+    """An entry from its stored bytes.
+
+    Raises:
+        Undecodable: not an entry, or of a version or type that this release does not know.
     """
     try:
-        found = _decode(data)
+        decoded = _decode(data)
     except msgspec.DecodeError as error:
         raise Undecodable(str(error)) from error
-    if found.v != VERSION or found.type not in ENTRY_TYPES:
-        raise Undecodable(f"entry {found.type} v{found.v} is not known here")
-    return found
+    if decoded.v != VERSION or decoded.type not in ENTRY_TYPES:
+        raise Undecodable(f"entry {decoded.type} v{decoded.v} is not known to this release")
+    return decoded
 
 
-def _short(text: str, longest: int, secrets: Sequence[str] = ()) -> str:
-    """Secrets go first: cut in two they would not be found."""
+def _cleaned(text: str, length_max: int, secrets: Sequence[str] = ()) -> str:
+    """Secrets are removed before the text is cut: half of a secret would not be recognised."""
     text = text[:EXAMINED_MAX]
     for secret in secrets:
         if len(secret) >= SECRET_LENGTH_MIN:
             text = text.replace(secret, HIDDEN)
     if "%" in text and _TOKEN.search(plain := unquote(text)):
         text = plain
-    text = _HALVES.sub("\ufffd", _TOKEN.sub(HIDDEN, text))
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+    text = _SURROGATES.sub("\ufffd", _TOKEN.sub(HIDDEN, text))
+    return text if len(text) <= length_max else f"{text[: length_max - 1]}…"
 
 
 @lru_cache(maxsize=4096)
@@ -143,12 +147,12 @@ def _digest(text: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _neighbours(source: str) -> str:
-    """All addresses that are bounded as one."""
+def _network(client_address: str) -> str:
+    """The addresses that share one limit: one IPv4 address, or one IPv6 /64."""
     try:
-        address = ipaddress.ip_address(source)
+        address = ipaddress.ip_address(client_address)
     except ValueError:
-        return source
+        return client_address
     if address.version == 4:
-        return source
+        return client_address
     return str(ipaddress.ip_network((int(address), NETWORK_V6), strict=False))

@@ -1,8 +1,8 @@
-"""The second stream on NATS JetStream, the only file that knows: made, told, and read.
+"""The security audit stream on NATS JetStream: create it, publish entries, read them.
 
-It is bounded by what one caller may leave, by its size and by its age, and the oldest go first;
-nobody may delete anything else. Where there is one replica it does not wait for the disk: the log's
-events have that to themselves.
+The stream is limited for each caller, in bytes and in age, and discards the oldest entries first;
+nothing else in it can be deleted. With one replica an acknowledgement does not wait for the disk,
+so that entries do not compete with the log's events.
 """
 
 import asyncio
@@ -18,35 +18,36 @@ from nats.aio.msg import Msg
 
 from secaplane.audit.entries import ALL_SUBJECTS, Entry, encode, subject
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
-from secaplane.eventlog.jetstream_api import PREPARE_S_MAX, ServerError, asked, direct_batch, json
+from secaplane.eventlog.jetstream_api import PREPARE_S_MAX, ServerError, direct_batch, json, request
 from secaplane.eventlog.log import LogUnavailable
 
 DUPLICATE_WINDOW_S = 120
-"""For so long the server recognises an entry that it has already been told."""
+"""Time for which the server recognises an entry that it has already stored."""
 NAME_IN_USE = 10058
 MESSAGE_ID = "Nats-Msg-Id"
+NANOSECONDS_PER_DAY = 24 * 3600 * 10**9
 
 
 class AuditLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """How much is kept; what is older than the newest that fit is gone."""
+    """The size of the stream; older entries are discarded."""
 
-    each: int
-    """Of one type and caller."""
+    entries_per_caller: int
+    """Of one type."""
     bytes_max: int
     days: int
 
 
 class PendingEntry(NamedTuple):
-    """An entry under a name of its own: told twice, it is kept once."""
+    """An entry and its message id: the server stores an entry that was published twice once."""
 
-    name: str
+    message_id: str
     entry: Entry
 
 
 class PublishResult(Enum):
-    KEPT = "kept"
-    REFUSED = "refused"
-    """The stream will not have it; to try again is of no use."""
+    STORED = "stored"
+    REJECTED = "rejected"
+    """The stream does not take this entry; publishing it again would not help."""
     UNANSWERED = "unanswered"
 
 
@@ -64,22 +65,23 @@ class _Answer(msgspec.Struct, frozen=True):
 _answer = msgspec.json.Decoder(_Answer).decode
 
 
-def stream_name(stream: str) -> str:
-    """Beside the stream that holds the log."""
-    return f"{stream}-refusals"
+def stream_name(log_stream: str) -> str:
+    """The audit stream's name, beside the stream of the log."""
+    return f"{log_stream}-audit"
 
 
 class AuditStream:
     def __init__(self, nats: Client, *, stream: str) -> None:
         self._nats, self.name = nats, stream_name(stream)
         self._direct = f"$JS.API.DIRECT.GET.{self.name}"
-        self._ask = partial(asked, nats, _answer)
+        self._ask = partial(request, nats, _answer)
 
-    async def make(self, limits: AuditLimits, *, replicas: int = 1) -> None:
-        """Unless there is one, which stays as it is: who could lower its limits could empty it.
+    async def create(self, limits: AuditLimits, *, replicas: int = 1) -> None:
+        """Create the stream if there is none. One that exists keeps its limits: a process that
+        could lower them could empty the stream.
 
         Raises:
-            Unanswered: the server did not say that it is there now.
+            LogUnavailable: the server did not confirm that the stream exists.
         """
         config = {
             "name": self.name,
@@ -87,9 +89,9 @@ class AuditStream:
             "storage": "file",
             "retention": "limits",
             "discard": "old",
-            "max_msgs_per_subject": limits.each,
+            "max_msgs_per_subject": limits.entries_per_caller,
             "max_bytes": limits.bytes_max,
-            "max_age": limits.days * 24 * 3600 * 10**9,
+            "max_age": limits.days * NANOSECONDS_PER_DAY,
             "duplicate_window": DUPLICATE_WINDOW_S * 10**9,
             "num_replicas": replicas,
             "allow_direct": True,
@@ -99,72 +101,72 @@ class AuditStream:
         if replicas == 1:
             config["persist_mode"] = "async"
         address = f"$JS.API.STREAM.CREATE.{self.name}"
-        made = await self._ask(address, json(config), seconds=PREPARE_S_MAX)
-        if made.error is not None and made.error.err_code != NAME_IN_USE:
-            raise LogUnavailable(made.error.description)
+        created = await self._ask(address, json(config), seconds=PREPARE_S_MAX)
+        if created.error is not None and created.error.err_code != NAME_IN_USE:
+            raise LogUnavailable(created.error.description)
 
     async def limits(self) -> AuditLimits:
-        """Those that it has.
+        """The limits that the stream has.
 
         Raises:
-            Unanswered: the server did not say, or there is no such stream yet.
+            LogUnavailable: the server did not answer, or the stream does not exist yet.
         """
         known = await self._ask(f"$JS.API.STREAM.INFO.{self.name}", b"")
         if known.config is None:
             raise LogUnavailable(known.error.description if known.error else "no configuration")
         config = known.config
         return AuditLimits(
-            each=config.max_msgs_per_subject,
+            entries_per_caller=config.max_msgs_per_subject,
             bytes_max=config.max_bytes,
-            days=config.max_age // (24 * 3600 * 10**9),
+            days=config.max_age // NANOSECONDS_PER_DAY,
         )
 
-    async def tell(self, batch: Sequence[PendingEntry]) -> list[PublishResult]:
-        """All at once; what became of each."""
+    async def publish(self, batch: Sequence[PendingEntry]) -> list[PublishResult]:
+        """Publish a batch concurrently; the result of each entry, in the same order."""
         if not self._nats.is_connected:
             return [PublishResult.UNANSWERED] * len(batch)
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._tell(each)) for each in batch]
+            tasks = [group.create_task(self._publish(each)) for each in batch]
         return [task.result() for task in tasks]
 
     async def read(self, *, since: datetime | None = None) -> AsyncGenerator[bytes, None]:
-        """What was kept since then, oldest first, up to now.
+        """The stored entries since a time, oldest first, up to the newest.
 
         Raises:
-            Unanswered: the server did not say, or not all of it.
+            LogUnavailable: the server did not answer, or not to the end.
         """
         question: dict[str, Any] = {"seq": 1}
         if since is not None:
             question = {"start_time": since.isoformat()}
         while True:
-            found, left = await self._batch(question)
-            for message in found:
+            messages, remaining = await self._batch(question)
+            for message in messages:
                 yield message.data
-            if not found or not left:
+            if not messages or not remaining:
                 return
-            question = {"seq": int((found[-1].headers or {})["Nats-Sequence"]) + 1}
+            question = {"seq": int((messages[-1].headers or {})["Nats-Sequence"]) + 1}
 
-    async def _tell(self, each: PendingEntry) -> PublishResult:
+    async def _publish(self, each: PendingEntry) -> PublishResult:
         try:
             answer = await self._ask(
-                subject(each.entry), encode(each.entry), headers={MESSAGE_ID: each.name}
+                subject(each.entry), encode(each.entry), headers={MESSAGE_ID: each.message_id}
             )
         except LogUnavailable:
             return PublishResult.UNANSWERED
-        return PublishResult.KEPT if answer.error is None else PublishResult.REFUSED
+        return PublishResult.STORED if answer.error is None else PublishResult.REJECTED
 
     async def _batch(self, question: dict[str, Any]) -> tuple[list[Msg], int]:
-        """Some, and how many there are after them."""
+        """Messages, and how many there are after them."""
         try:
             every = {**question, "next_by_subj": ALL_SUBJECTS}
-            found, closing = await direct_batch(self._nats, self._direct, every)
+            messages, closing = await direct_batch(self._nats, self._direct, every)
         except CONNECTION_ERRORS as error:
             raise LogUnavailable(str(error) or type(error).__name__) from error
-        return found, _left(closing)
+        return messages, _remaining(closing)
 
 
-def _left(closing: Msg) -> int:
-    """Raises Unanswered where nobody serves the question."""
+def _remaining(closing: Msg) -> int:
+    """Raises LogUnavailable where the server has no such stream."""
     headers = closing.headers or {}
     if headers.get("Status") == "503":
         raise LogUnavailable("there is no such stream")

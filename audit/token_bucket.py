@@ -1,73 +1,102 @@
-"""How many of each may pass: so many at once, and so many a second from there on. Pure.
+"""Token buckets: so many at once (the burst), and so many a second from there on. Pure.
 
-The rest is not forgotten: the last one that did not pass is held until there is room again, and
-goes on then with the number of those before it. So a flood ends with a line that counts it.
+The arithmetic is `FillRate`; the rate limits of requests (`edge.requests.rates`) use it too.
+`Throttle` adds what the audit stream needs: it counts what it drops, and holds the last dropped
+item until a token is there, so that a flood ends with an entry that carries its count.
 """
 
 from collections import OrderedDict
 from typing import Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
+ROUNDING_S = 1e-9
+"""Sums of fractions are not exact."""
+
+
+class FillRate:
+    """The capacity of a bucket and how fast it fills.
+
+    A bucket itself is one number: the time, in seconds, at which it will be full again. One that is
+    full needs no memory.
+    """
+
+    __slots__ = ("_capacity_s", "_interval_s")
+
+    def __init__(self, *, per_s: float, burst: float) -> None:
+        self._interval_s = 1 / per_s
+        self._capacity_s = self._interval_s * burst
+
+    def take(self, full_at: float, now: float) -> tuple[float, float]:
+        """Take one token from a bucket.
+
+        Returns the bucket afterwards, and the seconds until there is a token: 0 where one was
+        taken.
+        """
+        later = max(full_at, now) + self._interval_s
+        wait_s = later - now - self._capacity_s
+        return (full_at, wait_s) if wait_s > ROUNDING_S else (later, 0.0)
 
 
 class Released(NamedTuple, Generic[T]):
-    """What may go on, and how many before it did not."""
+    """An item that may pass, and how many before it were dropped."""
 
-    each: T
+    item: T
     dropped: int
 
 
 class _Bucket(Generic[T]):
-    __slots__ = ("at", "dropped", "held", "left")
+    __slots__ = ("dropped", "full_at", "held")
 
-    def __init__(self, left: float, at: float) -> None:
-        self.left, self.at = left, at
+    def __init__(self, full_at: float) -> None:
+        self.full_at = full_at
         self.held: list[T] = []
         """At most one."""
         self.dropped = 0
 
 
 class Throttle(Generic[T]):
-    """A bucket for each key. Of more than `keys_max`, the one that was silent for longest is
-    forgotten, and what it holds counts as dropped."""
+    """A token bucket for each key. Of more than `keys_max` keys, the longest unused one is evicted,
+    and the item that it holds counts as dropped."""
 
     def __init__(self, *, burst: int, per_s: float, keys_max: int) -> None:
-        self._burst, self._per_s, self._keys_max = float(burst), per_s, keys_max
+        self._rate, self._keys_max = FillRate(per_s=per_s, burst=burst), keys_max
         self._buckets: OrderedDict[str, _Bucket[T]] = OrderedDict()
         self._holding: set[str] = set()
         self.dropped = 0
-        """In all."""
+        """Of all keys."""
 
     def __len__(self) -> int:
-        """How many are held."""
+        """The number of items held."""
         return len(self._holding)
 
-    def take(self, key: str, each: T, now: float) -> Released[T] | None:
+    def take(self, key: str, item: T, now: float) -> Released[T] | None:
+        """The item, if it may pass now; None if it is held from now on, in place of the one that
+        was held before."""
         bucket = self._bucket(key, now)
         if bucket.held:
             self.dropped += 1
             bucket.dropped += 1
-        if self._spent(bucket, now):
+        if self._passes(bucket, now):
             self._holding.discard(key)
-            return self._emptied(bucket, each)
-        bucket.held = [each]
+            return self._emptied(bucket, item)
+        bucket.held = [item]
         self._holding.add(key)
         return None
 
     def due(self, now: float) -> list[Released[T]]:
-        """What is held and may go on by now."""
+        """The held items that may pass now."""
         return [
             self._released(key)
             for key in list(self._holding)
-            if self._spent(self._buckets[key], now)
+            if self._passes(self._buckets[key], now)
         ]
 
     def rest(self) -> list[Released[T]]:
-        """All that is held."""
+        """All held items."""
         return [self._released(key) for key in list(self._holding)]
 
     def missed(self, key: str, number: int) -> None:
-        """So many passed here and were dropped by somebody else: the next one says so."""
+        """Count items that passed here and were dropped later: the key's next item says so."""
         if key in self._buckets:
             self._buckets[key].dropped += number
 
@@ -77,26 +106,22 @@ class Throttle(Generic[T]):
             self._buckets.move_to_end(key)
             return bucket
         if len(self._buckets) >= self._keys_max:
-            oldest, forgotten = self._buckets.popitem(last=False)
+            oldest, evicted = self._buckets.popitem(last=False)
             self._holding.discard(oldest)
-            self.dropped += len(forgotten.held)
-        bucket = self._buckets[key] = _Bucket(self._burst, now)
+            self.dropped += len(evicted.held)
+        bucket = self._buckets[key] = _Bucket(now)
         return bucket
 
-    def _spent(self, bucket: _Bucket[T], now: float) -> bool:
-        bucket.left = min(self._burst, bucket.left + max(0.0, now - bucket.at) * self._per_s)
-        bucket.at = now
-        if bucket.left < 1:
-            return False
-        bucket.left -= 1
-        return True
+    def _passes(self, bucket: _Bucket[T], now: float) -> bool:
+        bucket.full_at, wait_s = self._rate.take(bucket.full_at, now)
+        return not wait_s
 
     def _released(self, key: str) -> Released[T]:
         self._holding.discard(key)
         bucket = self._buckets[key]
         return self._emptied(bucket, bucket.held[0])
 
-    def _emptied(self, bucket: _Bucket[T], each: T) -> Released[T]:
+    def _emptied(self, bucket: _Bucket[T], item: T) -> Released[T]:
         dropped, bucket.dropped = bucket.dropped, 0
         bucket.held = []
-        return Released(each, dropped)
+        return Released(item, dropped)

@@ -1,8 +1,8 @@
-"""The door to the second stream: tells it who was refused, off the path of the answers.
+"""Writing to the security audit stream in the background, so that no answer waits for it.
 
-`record` neither waits nor fails. What it is given passes three bounds: the pace of one caller, a
-queue in the process, and so many a second from there to the stream. The record is made as well as
-can be; whatever does not get into it is counted.
+`AuditWriter.record` neither waits nor fails. An entry passes three limits: a token bucket for each
+type and caller, a queue in the process, and a number of entries a second from there to the stream.
+The record is best effort; whatever does not reach the stream is counted.
 """
 
 import asyncio
@@ -25,157 +25,160 @@ PER_S, BURST = 10.0, 100
 """Of one type and caller."""
 CALLERS_MAX = 10_000
 QUEUE_MAX = 5_000
-BATCH_MAX, BATCH_EVERY_S = 100, 0.1
-"""At most a thousand a second: what the log's server is asked to do for it at worst."""
-SETTLE_EVERY_S = 1.0
+BATCH_MAX, BATCH_INTERVAL_S = 100, 0.1
+"""At most 1,000 entries a second: the load on the server that also holds the log."""
+RELEASE_INTERVAL_S = 1.0
+"""Interval between two searches for held entries that may pass."""
 UNAVAILABLE_RETRY_S = 1.0
-"""Between two attempts while the stream does not answer."""
 FLUSH_S_MAX = 2.0
-REMARKED_S = 600.0
-log = logging.getLogger("secaplane.refusals")
+REMARK_S = 600.0
+"""Time for which `/readyz` shows a remark after entries were dropped or lost."""
+log = logging.getLogger("secaplane.audit")
 
 
 Publish = Callable[[Sequence[PendingEntry]], Awaitable[list[PublishResult]]]
 Prepare = Callable[[], Awaitable[str]]
-"""Sees to it that the stream is there, and says what is not right with it, if anything. Raises
-Unanswered as long as it is not there."""
+"""Makes sure that the stream exists, and returns a remark about its configuration, or nothing.
+Raises LogUnavailable as long as the stream does not exist."""
 
 
 class AuditWriter:
     def __init__(
-        self, tell: Publish, prepare: Prepare, *, clock: Callable[[], float] = time.monotonic
+        self, publish: Publish, prepare: Prepare, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._tell, self._prepare, self._clock = tell, prepare, clock
-        self._pace = Throttle[Entry](burst=BURST, per_s=PER_S, keys_max=CALLERS_MAX)
+        self._publish, self._prepare, self._clock = publish, prepare, clock
+        self._throttle = Throttle[Entry](burst=BURST, per_s=PER_S, keys_max=CALLERS_MAX)
         self._queue: deque[PendingEntry] = deque()
-        self._mine, self._numbers = token_hex(8), count(1)
-        self._settled_at = clock()
-        self._away = False
-        self._trouble_at = {"dropped": float("-inf"), "lost": float("-inf")}
+        self._process_id, self._numbers = token_hex(8), count(1)
+        self._released_at = clock()
+        self._unavailable = False
+        self._dropped_at = self._lost_at = float("-inf")
         self._prepared, self._stream_remark = False, ""
         self.recorded = self.lost = 0
 
-    # --- the door
-
     def record(self, entry: Entry) -> None:
-        """Neither waits nor fails."""
-        now, before = self._clock(), self._pace.dropped
-        passed = self._pace.take(subject(entry), entry, now)
+        """Queue an entry, or count it; neither waits nor fails."""
+        now, before = self._clock(), self._throttle.dropped
+        passed = self._throttle.take(subject(entry), entry, now)
         if passed is not None:
             self._enqueue(passed)
-        if self._pace.dropped > before:
-            self._trouble_at["dropped"] = now
+        if self._throttle.dropped > before:
+            self._dropped_at = now
 
-    # --- how it goes
+    # --- metrics and remarks
 
     @property
     def dropped(self) -> int:
-        """By the bound of one caller; the next entry of that caller counts them."""
-        return self._pace.dropped
+        """Entries over the limit of one caller; that caller's next entry carries the number."""
+        return self._throttle.dropped
 
     @property
-    def waiting(self) -> int:
-        return len(self._queue) + len(self._pace)
+    def pending(self) -> int:
+        return len(self._queue) + len(self._throttle)
 
     @property
     def figures(self) -> dict[str, int]:
-        """Since the process was started."""
+        """Numbers of entries since the process was started."""
         return {
             "recorded": self.recorded,
             "dropped": self.dropped,
             "lost": self.lost,
-            "waiting": self.waiting,
+            "pending": self.pending,
         }
 
     @property
     def remarks(self) -> list[str]:
-        """What somebody should look at."""
-        since = self._clock() - REMARKED_S
-        said = [self._stream_remark] if self._stream_remark else []
-        if self._away:
-            said.append(f"the stream of refusals does not answer; {self.waiting} wait for it")
-        if self._trouble_at["lost"] > since:
-            said.append(f"{self.lost} refusals are not in their stream: the queue was full")
-        if self._trouble_at["dropped"] > since:
-            said.append(f"somebody is refused too often: {self.dropped} refusals were only counted")
-        return said
+        """Reasons for an operator to look at the audit stream."""
+        since = self._clock() - REMARK_S
+        remarks = [self._stream_remark] if self._stream_remark else []
+        if self._unavailable:
+            remarks.append(f"the audit stream does not answer; {self.pending} entries are pending")
+        if self._lost_at > since:
+            remarks.append(f"{self.lost} audit entries were lost: the queue was full")
+        if self._dropped_at > since:
+            remarks.append(
+                f"a caller exceeds the rate of audit entries: {self.dropped} were dropped"
+            )
+        return remarks
 
-    # --- the way to the stream
+    # --- publishing
 
     async def run(self) -> None:
-        """Tells the stream what waits, in batches; without end."""
+        """Publish queued entries in batches; without end."""
         while True:
             if not self._prepared:
                 with suppress(LogUnavailable):
                     self._stream_remark = await self._prepare()
                     self._prepared = True
-            await asyncio.sleep(UNAVAILABLE_RETRY_S if self._away else BATCH_EVERY_S)
-            self._settle()
-            await self._tell_some()
+            await asyncio.sleep(UNAVAILABLE_RETRY_S if self._unavailable else BATCH_INTERVAL_S)
+            self._release()
+            await self._publish_batch()
 
     async def flush(self) -> None:
-        """At the end of the process: what waits still goes, as far as there is time for it."""
-        for passed in self._pace.rest():
+        """Publish what is pending when the process ends, for at most FLUSH_S_MAX."""
+        for passed in self._throttle.rest():
             self._enqueue(passed)
         with suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_S_MAX):
                 while self._queue:
-                    await self._tell_some()
-                    if self._away:
-                        await asyncio.sleep(BATCH_EVERY_S)
+                    await self._publish_batch()
+                    if self._unavailable:
+                        await asyncio.sleep(BATCH_INTERVAL_S)
         if self._queue:
             self._lose(len(self._queue))
-            log.warning("refusals were lost", extra={"number": len(self._queue)})
+            log.warning("audit entries were lost", extra={"number": len(self._queue)})
             self._queue.clear()
 
-    def _settle(self) -> None:
-        """Who fell silent is not forgotten."""
+    def _release(self) -> None:
+        """Queue what the token buckets hold of callers that send nothing more."""
         now = self._clock()
-        if now - self._settled_at >= SETTLE_EVERY_S:
-            self._settled_at = now
-            for passed in self._pace.due(now):
+        if now - self._released_at >= RELEASE_INTERVAL_S:
+            self._released_at = now
+            for passed in self._throttle.due(now):
                 self._enqueue(passed)
 
-    async def _tell_some(self) -> None:
-        """While the stream is away, one knocks for all. They leave the queue when it is known what
-        became of them, so that a cancellation loses none."""
-        batch = list(islice(self._queue, 1 if self._away else BATCH_MAX))
+    async def _publish_batch(self) -> None:
+        """While the stream does not answer, a batch is one entry. Entries leave the queue only when
+        their result is known, so that a cancellation loses none."""
+        batch = list(islice(self._queue, 1 if self._unavailable else BATCH_MAX))
         if not batch:
             return
-        told = await self._tell(batch)
+        results = await self._publish(batch)
         for _ in batch:
             self._queue.popleft()
         again = [
-            each for each, how in zip(batch, told, strict=True) if how is PublishResult.UNANSWERED
+            each
+            for each, result in zip(batch, results, strict=True)
+            if result is PublishResult.UNANSWERED
         ]
         self._queue.extendleft(reversed(again))
-        self._away = bool(again)
-        self.recorded += told.count(PublishResult.KEPT)
-        self._lose(told.count(PublishResult.REFUSED))
+        self._unavailable = bool(again)
+        self.recorded += results.count(PublishResult.STORED)
+        self._lose(results.count(PublishResult.REJECTED))
 
     def _enqueue(self, passed: Released[Entry]) -> None:
-        entry = replace(passed.each, dropped=passed.dropped) if passed.dropped else passed.each
+        entry = replace(passed.item, dropped=passed.dropped) if passed.dropped else passed.item
         if len(self._queue) >= QUEUE_MAX:
-            self._pace.missed(subject(entry), 1 + passed.dropped)
+            self._throttle.missed(subject(entry), 1 + passed.dropped)
             self._lose(1)
             return
-        self._queue.append(PendingEntry(f"{self._mine}-{next(self._numbers)}", entry))
+        self._queue.append(PendingEntry(f"{self._process_id}-{next(self._numbers)}", entry))
 
     def _lose(self, number: int) -> None:
         if number:
             self.lost += number
-            self._trouble_at["lost"] = self._clock()
+            self._lost_at = self._clock()
 
 
 @asynccontextmanager
-async def running(refusals: AuditWriter) -> AsyncIterator[None]:
-    """Tells while inside; on leaving, what still waits."""
+async def running(writer: AuditWriter) -> AsyncIterator[None]:
+    """Publishes while inside; on leaving, flushes what is pending."""
     async with asyncio.TaskGroup() as group:
-        telling = group.create_task(refusals.run())
+        publishing = group.create_task(writer.run())
         try:
             yield
         finally:
-            telling.cancel()
+            publishing.cancel()
             with suppress(asyncio.CancelledError):
-                await telling
-            await refusals.flush()
+                await publishing
+            await writer.flush()

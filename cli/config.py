@@ -15,9 +15,12 @@ from msgspec import Meta
 
 from secaplane.edge.requests.client_address import TrustedProxies
 from secaplane.kinds import KINDS, children
-from secaplane.policy.tokens.issuer import ASKED_EVERY_S, REFRESH_S, STALE_S, Issuer
+from secaplane.policy.tokens.issuer import REFETCH_INTERVAL_S, REFRESH_S, STALE_S, Issuer
 
 PREFIX = "SECAPLANE_"
+SIMULATED = "simulated"
+CLOUD_SETTINGS = "settings_"
+"""Begins the variables of `[cloud.settings]`, after `SECAPLANE_CLOUD_`."""
 OTHERS = ("ready", "test")
 """Variables with the prefix that are no settings: between parent and child, and of tests."""
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z", max_length=64)]
@@ -90,19 +93,20 @@ class AuthSettings(Settings, frozen=True):
     stale_seconds: Annotated[float, Meta(gt=0, le=3600)] = 30.0
     """All requests are refused when the log has been silent for longer, because the authorization
     policy is stale."""
-    keys_refresh_seconds: Annotated[float, Meta(ge=ASKED_EVERY_S, le=24 * 3600)] = REFRESH_S
+    keys_refresh_seconds: Annotated[float, Meta(ge=REFETCH_INTERVAL_S, le=24 * 3600)] = REFRESH_S
     """Interval between two fetches of an issuer's keys; a withdrawn key is accepted for as long."""
     keys_stale_seconds: Annotated[float, Meta(ge=1, le=30 * 24 * 3600)] = STALE_S
     """Validity of fetched keys while their issuer is unreachable."""
 
 
 class AuditSettings(Settings, frozen=True):
-    """The audit stream: refusals, logins, privileged reads. Its limits are set when it is created,
-    and changed by an administrator of NATS; the oldest entries are removed first."""
+    """The security audit stream: refused requests, logins, privileged reads. Its limits are set
+    when it is created, and changed by an administrator of NATS; the oldest entries are removed
+    first."""
 
     privileged: tuple[str, ...] = ()
     """Kinds whose every allowed GET and list is recorded."""
-    each: Annotated[int, Meta(ge=1)] = 1000
+    entries_per_caller: Annotated[int, Meta(ge=1)] = 1000
     """Entries kept of each type and caller, or of each address where there is no caller."""
     bytes_max: Annotated[int, Meta(ge=1024 * 1024)] = 256 * 1024 * 1024
     """Size of all entries together."""
@@ -165,17 +169,27 @@ class DeletionSettings(Settings, frozen=True):
 
 
 class CloudSettings(Settings, frozen=True):
-    plugin: Literal["simulated"] = "simulated"
-    """The plugin that drives the cloud."""
+    """The cloud behind this control plane, and the process of the simulated one."""
+
+    plugin: Annotated[str, Meta(min_length=1, max_length=64)] = SIMULATED
+    """The plugin that drives the cloud: an entry point in the group `secaplane.plugins`."""
+    settings: dict[str, Any] = {}
+    """Settings of the plugin. Variables set them one by one: `SECAPLANE_CLOUD_SETTINGS_API_URL` is
+    `api_url`. The simulated plugin has `url`, by default that of this section."""
     url: str = "http://127.0.0.1:8090"
-    """Address of the cloud; the simulated one listens there."""
+    """Address of the simulated cloud, where it listens."""
     file: str = "cloud.sqlite"
     """File with the simulated cloud's state."""
     catalogue: str = ""
-    """TOML file with the simulated cloud's zones and SKUs, relative to the configuration file.
-    Empty: the built-in one."""
+    """TOML file with the simulated cloud's zones, SKUs and images, relative to the configuration
+    file. Empty: the built-in one."""
     faults: dict[str, Any] = {}
     """Faults of the simulated cloud; `examples/site.toml` lists them."""
+
+    def plugin_settings(self) -> dict[str, Any]:
+        """The plugin's settings; the simulated plugin knows the address of its process."""
+        own = {"url": self.url} if self.plugin == SIMULATED else {}
+        return own | self.settings
 
 
 class DevSettings(Settings, frozen=True):
@@ -198,7 +212,7 @@ class Config(Settings, frozen=True):
     http: HttpSettings = HttpSettings()
     monitor: MonitorSettings = MonitorSettings()
     auth: AuthSettings = AuthSettings()
-    refusals: AuditSettings = AuditSettings()
+    audit: AuditSettings = AuditSettings()
     secrets: SecretsSettings = SecretsSettings()
     writes: WritesSettings = WritesSettings()
     limits: LimitsSettings = LimitsSettings()
@@ -217,18 +231,18 @@ def read(path: Path | None, environment: Mapping[str, str] = os.environ) -> Conf
     try:
         written = _written(path) if path else {}
         config = msgspec.convert(_overlaid(written, environment), Config, strict=False)
-        _refuse_namesakes(config.auth.issuers)
+        _refuse_shared_prefixes(config.auth.issuers)
         if config.auth.keys_stale_seconds <= config.auth.keys_refresh_seconds:
-            raise ValueError("auth.keys_stale_seconds is more than auth.keys_refresh_seconds")
-        _refuse_strangers(config.deletion.cascades)
-        _refuse_unknown(config.refusals.privileged)
-        _refuse_no_addresses(config.http.trusted_proxies)
+            raise ValueError("auth.keys_stale_seconds must be more than auth.keys_refresh_seconds")
+        _refuse_unknown_cascades(config.deletion.cascades)
+        _refuse_unknown_kinds(config.audit.privileged)
+        _refuse_invalid_proxies(config.http.trusted_proxies)
         return config
     except (OSError, ValueError, TypeError) as error:
         raise BadConfig(f"{path or 'configuration'}: {error}") from error
 
 
-def _refuse_namesakes(issuers: tuple[Issuer, ...]) -> None:
+def _refuse_shared_prefixes(issuers: tuple[Issuer, ...]) -> None:
     """Refuses issuers with the same name or prefix: they could issue tokens for each other's
     callers."""
     for field in ("issuer", "prefix"):
@@ -237,20 +251,20 @@ def _refuse_namesakes(issuers: tuple[Issuer, ...]) -> None:
             raise ValueError(f"auth.issuers: each needs a {field} of its own")
 
 
-def _refuse_strangers(cascades: tuple[str, ...]) -> None:
+def _refuse_unknown_cascades(cascades: tuple[str, ...]) -> None:
     for each in cascades:
         parent, child = each.split("/")
         if parent not in KINDS or KINDS.get(child) not in children(KINDS[parent]):
             raise ValueError(f"deletion.cascades: {each} is not a kind and a kind of its children")
 
 
-def _refuse_unknown(kinds: tuple[str, ...]) -> None:
+def _refuse_unknown_kinds(kinds: tuple[str, ...]) -> None:
     for each in kinds:
         if each not in KINDS:
-            raise ValueError(f"refusals.privileged: unknown kind {each}")
+            raise ValueError(f"audit.privileged: unknown kind {each}")
 
 
-def _refuse_no_addresses(proxies: tuple[str, ...]) -> None:
+def _refuse_invalid_proxies(proxies: tuple[str, ...]) -> None:
     try:
         TrustedProxies(proxies)
     except ValueError as error:
@@ -274,8 +288,16 @@ def _overlaid(written: dict[str, Any], environment: Mapping[str, str]) -> dict[s
         section, _, key = name.removeprefix(PREFIX).lower().partition("_")
         if name.startswith(PREFIX) and section not in OTHERS:
             if section not in Config.__struct_fields__:
-                raise ValueError(f"{name} names no section of the configuration")
+                raise ValueError(f"{name}: the configuration has no section {section}")
+            if section == "cloud" and key.startswith(CLOUD_SETTINGS):
+                _set_plugin_setting(merged, key.removeprefix(CLOUD_SETTINGS), value)
+                continue
             field = Config.__annotations__[section].__annotations__.get(key)
             plural = field is not None and str(field).startswith("tuple")
             merged.setdefault(section, {})[key] = value.split(",") if plural else value
     return merged
+
+
+def _set_plugin_setting(merged: dict[str, Any], key: str, value: str) -> None:
+    cloud = merged.setdefault("cloud", {})
+    cloud["settings"] = {**cloud.get("settings", {}), key: value}

@@ -24,8 +24,8 @@ async def review(
         Refusal.
     """
     about_itself = spec.caller == caller.sub
-    if not (about_itself and guard.policy.book.names(caller.sub, tenant)):
-        guard.allow(context, caller, "list", ASSIGNMENT, {"tenant": tenant})
+    if not (about_itself and guard.policy.index.names(caller.sub, tenant)):
+        guard.authorize(context, caller, "list", ASSIGNMENT, {"tenant": tenant})
     reviewed = place(spec)
     _refuse_outside(reviewed, tenant)
     return AccessReview(spec=spec, status=await answer(guard.policy, spec, reviewed, tenant))

@@ -21,6 +21,7 @@ from secaplane.command.handle import CommandResult, handle
 from secaplane.command.rules.commands import Act, Command, Delete, Put
 from secaplane.edge.guard import Guard
 from secaplane.edge.requests.context import RequestContext, new_id
+from secaplane.edge.requests.origin import Origin, origin
 from secaplane.edge.requests.paths import broken_names
 from secaplane.kinds import refs_within
 from secaplane.model.events import Actor, Created
@@ -86,7 +87,7 @@ async def put(
         Refusal.
     """
     context, kind, ids, name = request.context, request.kind, request.ids, request.name
-    allowed = dependencies.guard.allow(context, caller, "put", kind, ids, name)
+    allowed = dependencies.guard.authorize(context, caller, "put", kind, ids, name)
     body = dependencies.bodies.read(kind, sent, broken_names(kind, ids, name))
     ref = request.ref
     command = Put(
@@ -152,7 +153,7 @@ async def submit(
 
 
 def may_read(dependencies: SubmitDependencies, caller: Caller, ref: Ref) -> bool:
-    """Whether the answer to a write may show what only a GET may show."""
+    """True if the caller may get the resource, and so see its secrets in the answer to a write."""
     return dependencies.guard.policy.allows(caller, "get", ref)
 
 
@@ -181,8 +182,7 @@ async def _write(
         dependencies.commands,
         ref,
         command,
-        # The policy caches its answer for a caller, not for each token of the caller.
-        actor=msgspec.structs.replace(allowed, token=caller.token),
+        actor=_author(allowed, caller, origin(context, dependencies.guard.proxies)),
         request=f"{context.request_id}.{new_id()[:16]}",
         policy=PolicyOfCaller(dependencies.guard.policy, caller),
         required=required,
@@ -195,8 +195,14 @@ async def _write(
     return result, positions
 
 
+def _author(allowed: Actor, caller: Caller, origin: Origin) -> Actor:
+    """The actor that the policy cached for all requests of a caller, with what this request adds:
+    the token's id and the origin."""
+    return msgspec.structs.replace(allowed, token=caller.token, **origin._asdict())
+
+
 class PolicyOfCaller(NamedTuple):
-    """A `CallerPolicy`: the policy, asked about one caller."""
+    """The policy as it applies to one caller (a `CallerPolicy`)."""
 
     policy: Policy
     caller: Caller
@@ -208,7 +214,7 @@ class PolicyOfCaller(NamedTuple):
         """Only roles and role assignments grant anything."""
         if ref.kind not in KINDS_OF_POLICY:
             return ""
-        return self.policy.gives_too_much(self.caller, ref, old, new)
+        return self.policy.excess(self.caller, ref, old, new)
 
 
 def _required(kind: Kind, ids: Mapping[str, str]) -> list[Ref]:

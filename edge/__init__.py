@@ -1,1 +1,1 @@
-"""What the two HTTP sides share: where HTTP ends and the house begins."""
+"""The HTTP layer that command and query share: requests, guard, problems, server, documents."""

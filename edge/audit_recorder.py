@@ -1,4 +1,5 @@
-"""Tells the second stream who was refused, who came, and who read what is privileged."""
+"""Decides which requests become entries of the security audit stream: refused ones (401, 403), the
+first use of each token (a login), and allowed reads of privileged kinds."""
 
 import secrets
 from collections import OrderedDict
@@ -9,15 +10,16 @@ from hashlib import blake2b
 from secaplane.audit.entries import UNKNOWN_CALLER, Entry, EntryCaller, EntryType, entry
 from secaplane.edge.requests.client_address import TrustedProxies
 from secaplane.edge.requests.context import RequestContext
+from secaplane.edge.requests.origin import client_address
 from secaplane.model.errors import Forbidden, Refusal, Unauthenticated
 from secaplane.model.events import Actor
 from secaplane.policy.tokens.caller import Caller
 
-KNOWN_MAX = 10_000
-"""Tokens that were seen lately; one that was forgotten is a new one."""
+TOKENS_MAX = 10_000
+"""Recently used tokens; one that was evicted counts as a login again."""
 READS = ("get", "list")
 WORDS_MAX, HEADERS_MAX = 8, 4
-"""A caller is named by one header of two words; nobody is read to the end who sends more."""
+"""A valid request has one Authorization header of two words; more than this is not examined."""
 RECORDED: dict[type[Refusal], EntryType] = {
     Unauthenticated: "unauthenticated",
     Forbidden: "forbidden",
@@ -33,49 +35,53 @@ class AuditRecorder:
         privileged: Collection[str] = (),
         proxies: TrustedProxies | None = None,
     ) -> None:
+        """`record` neither waits nor fails; `privileged` are names of kinds."""
         self._record, self._clock = record, clock
         self._privileged = frozenset(privileged)
         self._proxies = proxies or TrustedProxies()
-        self._known = OrderedDict[tuple[str, str, str], None]()
+        self._tokens = OrderedDict[tuple[str, str, str], None]()
         self._salt = secrets.token_bytes(16)
 
     def refused(self, context: RequestContext, refusal: Refusal) -> None:
-        """A 401 or 403; others are no matter of who may."""
-        sort = RECORDED.get(type(refusal))
-        if sort is not None:
-            self._tell(sort, context, refusal.detail)
+        """Record a 401 or 403; other refusals do not concern security."""
+        entry_type = RECORDED.get(type(refusal))
+        if entry_type is not None:
+            self._record_request(entry_type, context, refusal.detail)
 
-    def came(self, context: RequestContext, caller: Caller) -> None:
-        """A caller whose token is good; new is only one that this process has not seen."""
-        shown = caller.token or self._digest(" ".join(_sent(context)))
-        key = (caller.issuer, caller.sub, shown)
-        if key in self._known:
-            self._known.move_to_end(key)
+    def authenticated(self, context: RequestContext, caller: Caller) -> None:
+        """Record a login, if this process has not seen the caller's token before."""
+        token = caller.token or self._digest(" ".join(_words_of_authorization(context)))
+        key = (caller.issuer, caller.sub, token)
+        if key in self._tokens:
+            self._tokens.move_to_end(key)
             return
-        self._known[key] = None
-        if len(self._known) > KNOWN_MAX:
-            self._known.popitem(last=False)
-        self._tell("login", context)
+        self._tokens[key] = None
+        if len(self._tokens) > TOKENS_MAX:
+            self._tokens.popitem(last=False)
+        self._record_request("login", context)
 
     def allowed(self, context: RequestContext, verb: str, kind: str, actor: Actor) -> None:
+        """Record an allowed read of a privileged kind, with the assignment that allows it."""
         if kind in self._privileged and verb in READS:
-            self._tell("read", context, f"{actor.assignment} allows it")
+            self._record_request("read", context, f"{actor.assignment} allows it")
 
-    def _tell(self, sort: EntryType, context: RequestContext, reason: str = "") -> None:
+    def _record_request(
+        self, entry_type: EntryType, context: RequestContext, reason: str = ""
+    ) -> None:
         caller = context.caller
         self._record(
             entry(
-                sort,
+                entry_type,
                 time=self._clock(),
                 request=context.request_id,
-                source=self._proxies.source(context.peer, context.headers(b"x-forwarded-for")),
+                client_address=client_address(context, self._proxies),
                 caller=EntryCaller(caller.issuer, caller.sub, caller.token)
                 if caller
                 else UNKNOWN_CALLER,
                 verb=context.verb or context.method.lower(),
                 path=context.path,
                 reason=reason,
-                secrets=_sent(context),
+                secrets=_words_of_authorization(context),
             )
         )
 
@@ -83,7 +89,7 @@ class AuditRecorder:
         return blake2b(token.encode("utf-8", "replace"), key=self._salt, digest_size=16).hexdigest()
 
 
-def _sent(context: RequestContext) -> list[str]:
-    """The words of every Authorization header: one is the token, whatever the others are."""
+def _words_of_authorization(context: RequestContext) -> list[str]:
+    """The words of every Authorization header: one of them is the token."""
     headers = context.headers(b"authorization")[:HEADERS_MAX]
     return [word for each in headers for word in each.split()[:WORDS_MAX]]

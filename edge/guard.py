@@ -1,9 +1,18 @@
-"""The guard at every route: token -> Caller -> may; or Unauthenticated, Forbidden."""
+"""The guard of every route: it authenticates the caller, then authorizes the request.
+
+    Authorization header -> TokenVerifier -> Caller -> rate limit of the caller
+    Caller, verb, kind, ids, name -> Policy -> Actor -> rate limit of the tenant
+
+Each step that fails raises a refusal, so a route that gets an answer from the guard may go on.
+Logins and allowed reads of privileged kinds are recorded here; refusals are recorded where they
+become answers (`edge.serving.app`).
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from secaplane.edge.audit_recorder import AuditRecorder
+from secaplane.edge.requests.client_address import TrustedProxies
 from secaplane.edge.requests.context import RequestContext
 from secaplane.edge.requests.rates import RateLimits
 from secaplane.model.errors import Unauthenticated
@@ -17,41 +26,42 @@ from secaplane.policy.tokens.caller import Caller, TokenVerifier
 class Guard:
     tokens: TokenVerifier
     policy: Policy
-    witness: AuditRecorder
+    recorder: AuditRecorder
     rates: RateLimits | None = None
     """None sets no limit."""
+    proxies: TrustedProxies = field(default_factory=TrustedProxies)
+    """Proxies that are trusted to name the client's address."""
 
     async def admit(
         self, context: RequestContext, verb: str, kind: Kind, ids: Mapping[str, str], name: str = ""
     ) -> tuple[Caller, Actor]:
-        """Who is asking, and what allows it. Waits only for a key that a token names and we do not
-        know.
+        """Authenticate and authorize a request: `authenticate`, then `authorize`.
 
         Raises:
-            Unauthenticated, Forbidden, TooMany, Unavailable.
+            Unauthenticated, Forbidden, RateLimited, Unavailable.
         """
         context.verb = verb
-        caller = await self.caller(context)
-        return caller, self.allow(context, caller, verb, kind, ids, name)
+        caller = await self.authenticate(context)
+        return caller, self.authorize(context, caller, verb, kind, ids, name)
 
-    async def caller(self, context: RequestContext) -> Caller:
-        """Who is asking. Waits only for a key that a token names and we do not know.
+    async def authenticate(self, context: RequestContext) -> Caller:
+        """The caller of a request. Waits only for a signing key that is not cached, and bounded.
 
         Raises:
-            Unauthenticated: nobody whom we know.
-            TooMany: the caller asks too often.
-            Unavailable: the keys of the token's issuer have never been had, or not for long.
+            Unauthenticated: no valid token of a trusted issuer was sent.
+            RateLimited: the caller sends too many requests.
+            Unavailable: the keys of the token's issuer are not known, or stale.
         """
         sent = context.headers(b"authorization")
-        if len(sent) > 1:  # somebody before us may have read the other one
+        if len(sent) > 1:  # a proxy may have verified another one than we would
             raise Unauthenticated("send one token: Authorization: Bearer <JWT>")
         caller = context.caller = await self.tokens.caller(sent[0] if sent else None)
-        self.witness.came(context, caller)
+        self.recorder.authenticated(context, caller)
         if self.rates is not None:
-            self.rates.refuse_hasty(caller.issuer, caller.sub)
+            self.rates.limit_caller(caller.issuer, caller.sub)
         return caller
 
-    def allow(
+    def authorize(
         self,
         context: RequestContext,
         caller: Caller,
@@ -60,13 +70,17 @@ class Guard:
         ids: Mapping[str, str],
         name: str = "",
     ) -> Actor:
-        """What allows it. What a stranger asks of a tenant does not count against those who may.
+        """The actor that events will name: the caller, and the role assignment that allows the
+        request. Only authorized requests count for the tenant's rate limit, so that callers without
+        rights in a tenant cannot use it up.
 
         Raises:
-            Forbidden, TooMany, Unavailable.
+            Forbidden: no grant allows it.
+            RateLimited: the tenant receives too many requests.
+            Unavailable: the authorization policy is stale.
         """
-        allowed = self.policy.may(caller, verb, kind, ids, name)
-        self.witness.allowed(context, verb, kind.name, allowed)
+        actor = self.policy.authorize(caller, verb, kind, ids, name)
+        self.recorder.allowed(context, verb, kind.name, actor)
         if self.rates is not None:
-            self.rates.refuse_crowded(ids.get("tenant", ""))
-        return allowed
+            self.rates.limit_tenant(ids.get("tenant", ""))
+        return actor

@@ -1,4 +1,4 @@
-"""Refusals as RFC 7807 problems. The only table of HTTP error statuses in the house."""
+"""Refusals as problems (RFC 7807). The only table of HTTP error statuses in the code."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -17,27 +17,28 @@ SOURCES_MAX = 256
 POINTER_LENGTH_MAX, PARAMETER_LENGTH_MAX = 256, 64
 Dialect = Literal["spec", "secatest"]
 
-_UNREADABLE = ("invalid-request", "Bad Request")
-_OURS = ("internal-server-error", "Internal Server Error")
+_INVALID_REQUEST = ("invalid-request", "Bad Request")
+_INTERNAL = ("internal-server-error", "Internal Server Error")
 PROBLEMS: dict[type[errors.Refusal], tuple[int, str, str]] = {
-    errors.Malformed: (400, *_UNREADABLE),
+    errors.Malformed: (400, *_INVALID_REQUEST),
     errors.Unauthenticated: (401, "unauthorized", "Unauthorized"),
     errors.Forbidden: (403, "forbidden", "Forbidden"),
     errors.NotFound: (404, "resource-not-found", "Not Found"),
     errors.UnknownPath: (404, "resource-not-found", "Not Found"),
-    errors.MethodNotAllowed: (405, *_UNREADABLE),
-    errors.NotAcceptable: (406, *_UNREADABLE),
+    errors.MethodNotAllowed: (405, *_INVALID_REQUEST),
+    errors.NotAcceptable: (406, *_INVALID_REQUEST),
     errors.Conflict: (409, "resource-conflict", "Conflict"),
     errors.QuotaExceeded: (409, "resource-conflict", "Conflict"),
     errors.PreconditionFailed: (412, "precondition-failed", "Precondition Failed"),
-    errors.ContentTooLarge: (413, *_UNREADABLE),
-    errors.UriTooLong: (414, *_UNREADABLE),
-    errors.UnsupportedMediaType: (415, *_UNREADABLE),
+    errors.ContentTooLarge: (413, *_INVALID_REQUEST),
+    errors.UriTooLong: (414, *_INVALID_REQUEST),
+    errors.UnsupportedMediaType: (415, *_INVALID_REQUEST),
     errors.Invalid: (422, "validation-error", "Unprocessable Entity"),
-    errors.RateLimited: (429, *_UNREADABLE),
-    errors.Unavailable: (503, *_OURS),
+    errors.RateLimited: (429, *_INVALID_REQUEST),
+    errors.Damaged: (500, *_INTERNAL),
+    errors.Unavailable: (503, *_INTERNAL),
 }
-DEFECT = (500, *_OURS)
+DEFECT = (500, *_INTERNAL)
 
 _WRITES = ("PUT", "DELETE", "POST")
 _AS_PRECONDITION = (errors.Conflict, errors.Invalid)
@@ -58,13 +59,13 @@ class Problem(msgspec.Struct, frozen=True):
 def refused(
     refusal: errors.Refusal, context: RequestContext, dialect: Dialect = "spec"
 ) -> Response[bytes]:
-    worn = _worn(refusal, context, dialect)
-    return answer(PROBLEMS[worn], refusal.detail, context, refusal=refusal)
+    status_of = _status_class(refusal, context, dialect)
+    return answer(PROBLEMS[status_of], refusal.detail, context, refusal=refusal)
 
 
 def defect(context: RequestContext) -> Response[bytes]:
-    """Ours to fix; what went wrong stands in the log under the request id, and nowhere else."""
-    return answer(DEFECT, "something went wrong on our side; it has been recorded", context)
+    """A 500; the cause is in the process log under the request id, and nowhere else."""
+    return answer(DEFECT, "an internal error; it has been logged under this request id", context)
 
 
 def answer(
@@ -93,7 +94,7 @@ def answer(
 
 
 def _short(source: errors.ProblemSource) -> errors.ProblemSource:
-    """What is too deep to be pointed at is pointed at where it lies."""
+    """A pointer that is too long is cut to the nearest ancestor that is not."""
     pointer = source.pointer
     while len(pointer) > POINTER_LENGTH_MAX:
         pointer = pointer.rpartition("/")[0]
@@ -114,13 +115,14 @@ def _headers(refusal: errors.Refusal | None) -> dict[str, str]:
             return {}
 
 
-def _worn(
+def _status_class(
     refusal: errors.Refusal, context: RequestContext, dialect: Dialect
 ) -> type[errors.Refusal]:
-    """The conformance runner of the released SDK accepts only 412 for whatever a PUT, DELETE or
-    action is refused for; an absent target of GET, DELETE and actions stays 404."""
+    """The refusal class whose status the answer has. The conformance runner of the released SDK
+    accepts only 412 for a refused PUT, DELETE or action; an absent target of GET, DELETE and
+    actions stays 404."""
     if dialect == "secatest" and context.method in _WRITES:
-        homeless = context.method == "PUT" and type(refusal) is errors.NotFound
-        if homeless or isinstance(refusal, _AS_PRECONDITION):
+        parent_missing = context.method == "PUT" and type(refusal) is errors.NotFound
+        if parent_missing or isinstance(refusal, _AS_PRECONDITION):
             return errors.PreconditionFailed
     return type(refusal)

@@ -1,4 +1,4 @@
-"""What nats-py and the event loop raise when the connection to NATS is not there."""
+"""The exceptions of nats-py and the event loop that mean: there is no connection to NATS."""
 
 from nats import errors
 
@@ -6,5 +6,5 @@ CONNECTION_ERRORS: tuple[type[Exception], ...] = (
     errors.Error,
     OSError,
     TimeoutError,
-    RuntimeError,  # uvloop's word for writing to a transport that has been closed
+    RuntimeError,  # uvloop, on a write to a closed transport
 )

@@ -21,9 +21,9 @@ from secaplane.eventlog.jetstream_api import (
     ANSWER_S_MAX,
     PREPARE_S_MAX,
     ServerError,
-    asked,
     direct_batch,
     json,
+    request,
 )
 from secaplane.eventlog.jetstream_follow import follow_raw
 from secaplane.eventlog.log import (
@@ -75,7 +75,7 @@ class JetStreamLog:
 
     def __init__(self, nats: Client, *, streams: Streams, region: str) -> None:
         self._nats, self._streams, self._region = nats, streams, region
-        self._ask = partial(asked, nats, _answer)
+        self._ask = partial(request, nats, _answer)
 
     @property
     def streams(self) -> Streams:

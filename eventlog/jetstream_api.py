@@ -1,4 +1,4 @@
-"""How JetStream is asked: one question and one answer, or one question and a batch of messages."""
+"""Requests to JetStream: one answer, or a batch of messages."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ ANSWER_S_MAX = 2.0
 PREPARE_S_MAX = 10.0
 READ_BATCH_MAX = 512
 NO_TIMEOUT: Any = None
-"""The client's own time-out can swallow a cancellation on Python 3.11; ours is around it."""
+"""The client's time-out can swallow a cancellation on Python 3.11: `asyncio.timeout` is used."""
 NO_ANSWER: tuple[type[Exception], ...] = (msgspec.DecodeError, *CONNECTION_ERRORS)
 T = TypeVar("T")
 
@@ -28,43 +28,48 @@ class ServerError(msgspec.Struct, frozen=True):
     description: str = ""
 
 
-async def asked(
+async def request(
     nats: Client,
     decode: Callable[[bytes], T],
-    address: str,
-    question: bytes,
+    subject: str,
+    body: bytes,
     *,
     seconds: float = ANSWER_S_MAX,
     headers: dict[str, Any] | None = None,
 ) -> T:
-    """Raises Unanswered: nothing came, or nothing that can be read."""
+    """The decoded answer to a request.
+
+    Raises:
+        LogUnavailable: no answer arrived in time, or it could not be decoded.
+    """
     try:
         async with asyncio.timeout(seconds):
-            answer = await nats.request(address, question, NO_TIMEOUT, headers=headers)
+            answer = await nats.request(subject, body, NO_TIMEOUT, headers=headers)
             return decode(answer.data)
     except NO_ANSWER as error:
         raise LogUnavailable(str(error) or type(error).__name__) from error
 
 
 async def direct_batch(
-    nats: Client, address: str, question: Mapping[str, Any]
+    nats: Client, subject: str, question: Mapping[str, Any]
 ) -> tuple[list[Msg], Msg]:
-    """A direct get of so many messages, and the empty one that closes them.
+    """A direct get of at most READ_BATCH_MAX messages: these, and the empty message that ends the
+    batch.
 
     Raises:
-        one of LOST.
+        one of CONNECTION_ERRORS.
     """
     inbox, arrived = nats.new_inbox(), asyncio.Queue[Msg]()
     answers = await nats.subscribe(inbox, cb=arrived.put)
-    found: list[Msg] = []
+    messages: list[Msg] = []
     try:
-        await nats.publish(address, json({"batch": READ_BATCH_MAX, **question}), reply=inbox)
+        await nats.publish(subject, json({"batch": READ_BATCH_MAX, **question}), reply=inbox)
         while True:
             async with asyncio.timeout(ANSWER_S_MAX):
                 message = await arrived.get()
             if not message.data:
-                return found, message
-            found.append(message)
+                return messages, message
+            messages.append(message)
     finally:
         with contextlib.suppress(*CONNECTION_ERRORS):
             await answers.unsubscribe()

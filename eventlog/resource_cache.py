@@ -1,16 +1,21 @@
-"""Resources as this process last saw them, brought up to date by as few events as possible."""
+"""Folded resources of this process, brought up to date with as few events as possible.
+
+`current` always asks the stream's leader for the resource's last event, so its answer is never
+stale; the cache and the snapshots only save reading the events before it. `recent` may be up to
+RECENT_S old: for parents of a resource, which seldom change.
+"""
 
 import asyncio
 import time
 from collections import OrderedDict
 
 from secaplane.eventlog.log import Log, LogUnavailable
-from secaplane.eventlog.snapshots import EVERY_EVENTS, Snapshots
+from secaplane.eventlog.snapshots import SNAPSHOT_INTERVAL, Snapshots
 from secaplane.model.evolve import evolve, fold
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref, Resource
 
-KEPT_MAX = 4096
+CACHED_MAX = 4096
 RECENT_S = 5.0
 
 
@@ -20,82 +25,82 @@ class ResourceCache:
         self._resources: OrderedDict[Ref, Resource] = OrderedDict()
         self._recent: dict[Ref, tuple[float, Resource]] = {}
         self._reads_in_flight: dict[Ref, object] = {}
-        """What `lately` asks for now, and nothing was heard of since."""
+        """Reads of `recent` whose resource has not been invalidated since they began."""
         self._loads: dict[Ref, asyncio.Future[Resource | None]] = {}
 
     def cached(self, ref: Ref) -> Resource | None:
-        """What this process saw last, which may be old."""
+        """The resource as this process last read or wrote it; it may be stale."""
         return self._resources.get(ref)
 
     def invalidate(self, ref: Ref) -> None:
-        """A follower of the log has come by an event of it: what was known a moment ago counts no
-        longer."""
+        """Called by a follower of the log for each event: `recent` must read this resource."""
         self._recent.pop(ref, None)
         self._reads_in_flight.pop(ref, None)
 
     def invalidate_all(self) -> None:
-        """A follower knows that something came by without it."""
+        """Called by a follower that may have missed events."""
         self._recent.clear()
         self._reads_in_flight.clear()
 
     async def current(self, ref: Ref) -> Resource | None:
-        """The resource, gone or not, at the position the leader names last.
+        """The resource at its last position according to the leader, deleted or not; None if it
+        has no event.
 
-        Those who ask while a look is under way share the next one: it begins after they asked.
+        Callers that arrive during a load share the next one, which begins after they arrived.
 
         Raises:
-            Unanswered: the leader, or the history up to that position, could not be had.
+            LogUnavailable: the leader did not answer, or the history up to that position was not
+                read.
+            Undecodable: this release cannot decode one of its events.
         """
-        under_way = self._loads.get(ref)
-        if under_way is not None:
-            await asyncio.wait([under_way])
-            begun = self._loads.get(ref)
-            if begun is not None:
-                return await asyncio.shield(begun)
+        loading = self._loads.get(ref)
+        if loading is not None:
+            await asyncio.wait([loading])
+            next_load = self._loads.get(ref)
+            if next_load is not None:
+                return await asyncio.shield(next_load)
         return await self._shared_load(ref)
 
     async def recent(self, ref: Ref) -> Resource | None:
-        """As `fresh`, or as it was found a moment ago and lived: for what seldom changes.
+        """The resource as it was at most RECENT_S ago. One that was being deleted is read again.
 
         Raises:
-            Unanswered: as `fresh`.
+            LogUnavailable, Undecodable: as `current`.
         """
         resource = self.recently_read(ref)
         if resource is None:
-            now, asking = time.monotonic(), self._reads_in_flight.setdefault(ref, object())
+            now, reading = time.monotonic(), self._reads_in_flight.setdefault(ref, object())
             try:
                 resource = await self.current(ref)
             finally:
-                still = self._reads_in_flight.get(ref) is asking
-                if still:
+                valid = self._reads_in_flight.get(ref) is reading
+                if valid:
                     del self._reads_in_flight[ref]
-            if still:
+            if valid:
                 self._recent.pop(ref, None)
                 if resource is not None and not resource.terminating:
                     self._recent[ref] = (now, resource)
         return resource
 
     def recently_read(self, ref: Ref) -> Resource | None:
-        """What `lately` answers at once; None where it would have to ask, also because this process
-        has changed it since."""
-        found_at, resource = self._recent.get(ref, (0.0, None))
-        if resource is None or time.monotonic() - found_at > RECENT_S:
+        """The answer of `recent` without reading; None where it would have to read, also because
+        this process knows a newer position."""
+        read_at, resource = self._recent.get(ref, (0.0, None))
+        if resource is None or time.monotonic() - read_at > RECENT_S:
             return None
-        seen = self._resources.get(ref)
-        return resource if seen is None or seen.position <= resource.position else None
+        cached = self._resources.get(ref)
+        return resource if cached is None or cached.position <= resource.position else None
 
     async def _shared_load(self, ref: Ref) -> Resource | None:
-        look = self._loads[ref] = asyncio.get_running_loop().create_future()
+        load = self._loads[ref] = asyncio.get_running_loop().create_future()
         try:
             resource = await self._load(ref)
-            look.set_result(resource)
+            load.set_result(resource)
             return resource
         except BaseException as error:
-            passed_on = (
-                error if isinstance(error, Exception) else LogUnavailable("the look was ended")
-            )
-            look.set_exception(passed_on)
-            look.exception()  # nobody else may be waiting for it
+            cancelled = LogUnavailable("the load of a resource was cancelled")
+            load.set_exception(error if isinstance(error, Exception) else cancelled)
+            load.exception()  # retrieved here, because no other caller may be waiting for it
             raise
         finally:
             del self._loads[ref]
@@ -105,31 +110,33 @@ class ResourceCache:
         if latest is None:
             return None
         last = latest.position
-        here = self._resources.get(ref)
-        if here is not None and here.position == last:
+        before = self._resources.get(ref)
+        if before is not None and before.position == last:
             self._resources.move_to_end(ref)
-            return here
-        if latest.previous == (here.position if here else BEGINNING):
-            resource = evolve(here, latest)
+            return before
+        if latest.previous == (before.position if before else BEGINNING):
+            resource = evolve(before, latest)
         else:
-            here = here or await self._snapshot(ref, last)
-            after = here.position if here else BEGINNING
-            found = fold(await self._log.read(ref, after=after, up_to=last), here)
-            assert found is not None, f"{ref} has a last event and no history"
-            resource = found
-        await self.store(resource, before=here)
+            before = before or await self._snapshot(ref, last)
+            after = before.position if before else BEGINNING
+            folded = fold(await self._log.read(ref, after=after, up_to=last), before)
+            assert folded is not None, f"{ref} has a last event and no history"
+            resource = folded
+        await self.store(resource, before=before)
         return resource
 
     async def _snapshot(self, ref: Ref, last: Position) -> Resource | None:
-        """One that is newer than the log is of another log, or of one restored from a backup."""
-        found = await self._snapshots.load(ref)
-        return found if found is not None and found.position <= last else None
+        """A snapshot that is newer than the log belongs to another log, or the log was restored
+        from a backup: it is ignored."""
+        snapshot = await self._snapshots.load(ref)
+        return snapshot if snapshot is not None and snapshot.position <= last else None
 
     async def store(self, resource: Resource, *, before: Resource | None) -> None:
-        """Remember, and every so many events take a snapshot."""
+        """Cache a resource, and save a snapshot every SNAPSHOT_INTERVAL events."""
         self._resources[resource.ref] = resource
         self._resources.move_to_end(resource.ref)
-        while len(self._resources) > KEPT_MAX:
+        while len(self._resources) > CACHED_MAX:
             self._resources.popitem(last=False)
-        if resource.events // EVERY_EVENTS > (before.events if before else 0) // EVERY_EVENTS:
+        snapshots_before = (before.events if before else 0) // SNAPSHOT_INTERVAL
+        if resource.events // SNAPSHOT_INTERVAL > snapshots_before:
             await self._snapshots.save(resource)

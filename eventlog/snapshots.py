@@ -1,6 +1,6 @@
-"""Folds kept beside the log, so that a cold read of a long history stays short. Disposable.
+"""Snapshots of folded resources, so that the first read of a long history stays short. Disposable.
 
-A snapshot is only ever a head start: whoever loads one reads the events after it from the log.
+A snapshot only saves reading: its reader reads the events after it from the log.
 """
 
 from contextlib import suppress
@@ -10,14 +10,18 @@ import msgspec
 from nats.aio.client import Client
 
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
-from secaplane.eventlog.jetstream_api import asked
+from secaplane.eventlog.jetstream_api import request
 from secaplane.eventlog.log import LogUnavailable
 from secaplane.eventlog.subjects import subject
 from secaplane.model.shape import Ref, Resource
 
-EVERY_EVENTS = 100
-FORMAT = 1
-"""Counts up when `Resource` or `evolve` changes: older snapshots are then not found any more."""
+SNAPSHOT_INTERVAL = 100
+"""Events of a resource between two snapshots."""
+FORMAT = 2
+"""Counts up when `Resource` or `evolve` changes: snapshots of another format are not found."""
+DIGEST = "8e5a6976a950005c"
+"""The digest of `Resource` and `evolve` in this format. A test compares it
+(tests/rules/test_layouts.py) and prints the new one."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Resource).decode
@@ -30,20 +34,20 @@ class Snapshots(Protocol):
 
 
 class MemorySnapshots:
-    """For tests: writes and reads bytes as the real ones do."""
+    """For tests; stores bytes, as the key-value bucket does."""
 
     def __init__(self) -> None:
-        self._kept: dict[Ref, bytes] = {}
+        self._stored: dict[Ref, bytes] = {}
 
     async def load(self, ref: Ref) -> Resource | None:
-        return _decode(self._kept[ref]) if ref in self._kept else None
+        return _decode(self._stored[ref]) if ref in self._stored else None
 
     async def save(self, resource: Resource) -> None:
-        self._kept[resource.ref] = _encode(resource)
+        self._stored[resource.ref] = _encode(resource)
 
 
 class KeyValueSnapshots:
-    """In a NATS key-value bucket of their own."""
+    """Snapshots in a NATS key-value bucket."""
 
     def __init__(self, nats: Client, *, stream: str, region: str, writes: bool = True) -> None:
         self._nats, self._region, self._writes = nats, region, writes
@@ -55,24 +59,24 @@ class KeyValueSnapshots:
         )
 
     async def load(self, ref: Ref) -> Resource | None:
-        """Raises Unanswered where the bucket does not answer; a spoilt snapshot is none."""
+        """Raises LogUnavailable if the bucket does not answer. Undecodable snapshots are none."""
         key = self._key(ref)
         try:
             address = f"$JS.API.DIRECT.GET.KV_{self._bucket}.{key}"
-            said = await asked(self._nats, bytes, address, b"")
+            data = await request(self._nats, bytes, address, b"")
         except LogUnavailable as error:
-            raise LogUnavailable("the snapshots did not answer") from error
-        if not said:
+            raise LogUnavailable("the bucket of snapshots did not answer") from error
+        if not data:
             return None
         try:
-            found = _decode(said)
+            snapshot = _decode(data)
         except msgspec.DecodeError:
             return None
-        return found if found.ref == ref else None
+        return snapshot if snapshot.ref == ref else None
 
     async def save(self, resource: Resource) -> None:
-        """A snapshot that cannot be kept is no loss, so nobody waits for it to be stored; and who
-        may only read takes none."""
+        """Publish without waiting for the acknowledgement: a lost snapshot does no harm. Processes
+        that only read save none."""
         if self._writes:
             with suppress(*CONNECTION_ERRORS):
                 await self._nats.publish(self._key(resource.ref), _encode(resource))

@@ -1,9 +1,9 @@
-"""Addresses in the log: a ref as a subject, and back. Pure; fixed for ever, for history is.
+"""The subject of a ref, and back. Pure. The format is fixed: stored events keep it for ever.
 
     seca.<region, or global>.<slot>.<path, slashes as dots>.<kind>
 
-The slot is two hex digits of a hash of the tenant, so that streams and reconcilers can be given
-slots. Whatever lies in a workspace, itself too, lies under the prefix its path spells.
+The slot is two hex digits of a hash of the tenant: streams and reconcilers can divide the slots
+among them. A workspace and everything that it contains share the prefix of its path.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ def subject(ref: Ref, region: str) -> str:
 
 
 def prefix(ref: Ref, region: str) -> str:
-    """A filter for everything that lies in this resource, itself included."""
+    """A filter for a resource and everything that it contains."""
     return f"{_stem(ref, region)}.>"
 
 
@@ -39,14 +39,14 @@ def every(kind: str, region: str) -> str:
 
 
 def ref(subject: str) -> Ref:
-    """The ref a subject was made from.
+    """The ref of a subject.
 
     Raises:
-        ValueError: it is no subject of this log.
+        ValueError: not a subject of this log.
     """
     root, _region, _slot, *steps, kind = subject.split(".")
     if root != ROOT or not steps:
-        raise ValueError(f"{subject} is not an address in the log")
+        raise ValueError(f"{subject} is not a subject of the log")
     return Ref(kind, "/".join(_ESCAPED.sub(_characters, step) for step in steps))
 
 
@@ -64,8 +64,8 @@ def _place(kind: str, region: str) -> str:
 
 
 def escaped(step: str) -> str:
-    return _UNSAFE.sub(lambda found: "".join(f"={b:02X}" for b in found[0].encode()), step)
+    return _UNSAFE.sub(lambda match: "".join(f"={b:02X}" for b in match[0].encode()), step)
 
 
-def _characters(found: re.Match[str]) -> str:
-    return bytes.fromhex(found[0].replace("=", "")).decode()
+def _characters(match: re.Match[str]) -> str:
+    return bytes.fromhex(match[0].replace("=", "")).decode()

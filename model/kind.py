@@ -156,7 +156,7 @@ class Exposure:
     reserved_prefix: str = ""
     """Names with this prefix belong to the control plane: no caller writes or deletes them."""
     builtin_names: frozenset[str] = frozenset()
-    """Resources that every tenant has without an event (`query.constants`)."""
+    """Resources that every tenant has without an event (`query.builtin`)."""
 
 
 METADATA_SCOPES = ("tenant", "workspace", "network")

@@ -1,1 +1,2 @@
-"""Who you are, what you may."""
+"""Authentication (`tokens`), authorization (`grants`), and the watch that keeps both in step with
+the log (`watch`)."""

@@ -1,5 +1,10 @@
-"""Keeps who may what at the end of the log: roles, assignments and revocations from the read model
-once, and from there on what the leader says has been added."""
+"""Keeps the authorization policy and the revocations of this process in step with the log.
+
+At the start, roles, role assignments and revocations are read once from the read model. From then
+on the watch polls the leader of the stream for the last position of each kind, and reads what was
+appended up to it. It does not follow the stream: only an answer of the leader proves that nothing
+newer exists, and `fresh` needs that proof.
+"""
 
 import asyncio
 import logging
@@ -20,31 +25,35 @@ from secaplane.policy.grants.policy import KINDS_OF_POLICY
 from secaplane.policy.tokens.revocations import KINDS_OF_REVOCATION
 from secaplane.readmodel import questions
 
-LOOK_EVERY_S = 0.3
+REFRESH_INTERVAL_S = 0.3
 WATCHED_KINDS = (*KINDS_OF_POLICY, *KINDS_OF_REVOCATION)
-"""A change of these is in force in the process that takes it before it is answered."""
+"""A change of these is in force in the process that accepts it before the change is answered."""
 log = logging.getLogger("secaplane.policy")
 
 
 class PolicySubscriber(Protocol):
-    """Somebody to whom some kinds matter."""
+    """Receives the resources of some kinds, and every change of them."""
 
-    def begin(self, revision: Position) -> None:
-        """Forget everything: what is told next is all there was at that position."""
+    def reset(self, revision: Position) -> None:
+        """Forget all resources: the updates that follow are all there was at that position."""
         ...
 
-    def learn(
+    def update(
         self,
         resources: Iterable[PolicyResource],
         revision: Position,
         *,
-        unreadable: Iterable[Ref] = (),
+        undecodable: Iterable[Ref] = (),
     ) -> None:
-        """Take these as they now are."""
+        """Take the current state of these resources. `revision` may be older than the last one,
+        after an update that was repeated: it must not move a revision backwards."""
         ...
 
 
 class PolicyWatch:
+    """All watched kinds are recorded by one stream, so that their positions can be compared; the
+    newest of them is the revision of the policy."""
+
     def __init__(
         self,
         log: Log,
@@ -53,87 +62,116 @@ class PolicyWatch:
         stale_s: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        streams = {log.streams.of(kind) for kind in WATCHED_KINDS}
+        assert len(streams) == 1, f"a policy revision is a position of one stream, not of {streams}"
+        (self._stream,) = streams
         self._log, self._cache, self._stale_s, self._clock = log, cache, stale_s, clock
-        self._learners: list[tuple[tuple[str, ...], PolicySubscriber]] = []
-        self._known = dict.fromkeys(WATCHED_KINDS, BEGINNING)
-        self._fresh_at = float("-inf")
-        self._looking = asyncio.Lock()
+        self._subscribers: list[tuple[tuple[str, ...], PolicySubscriber]] = []
+        self._passed_on = dict.fromkeys(WATCHED_KINDS, BEGINNING)
+        """Per kind, the position up to which the subscribers have every change."""
+        self._newest = dict.fromkeys(WATCHED_KINDS, BEGINNING)
+        """Per kind, the newest position in any answer so far."""
+        self._confirmed_at = float("-inf")
+        self._refreshing = asyncio.Lock()
 
-    def tell(self, learner: PolicySubscriber, kinds: tuple[str, ...]) -> None:
-        """Before the start: who is to learn of which kinds."""
-        self._learners.append((kinds, learner))
+    def subscribe(self, subscriber: PolicySubscriber, kinds: tuple[str, ...]) -> None:
+        """Register a subscriber for some kinds; before the start."""
+        self._subscribers.append((kinds, subscriber))
 
     def fresh(self) -> bool:
-        """What is known was known to be the log's last word a moment ago."""
-        return self._clock() - self._fresh_at < self._stale_s
+        """True if the leader confirmed, less than `stale_s` seconds ago, that the subscribers have
+        every change."""
+        return self._clock() - self._confirmed_at < self._stale_s
 
     async def start(self, pool: Pool) -> None:
-        """Rows and their checkpoint in one snapshot, and then what has been added since.
+        """Load rows and their checkpoint in one database snapshot, then refresh from the log.
 
         Raises:
-            Unanswered, OSError, asyncpg.PostgresError: not now; the caller tries again.
+            LogUnavailable, OSError, asyncpg.PostgresError: the caller tries again later.
         """
         async with questions.declared(pool, WATCHED_KINDS) as (batches, checkpoints):
-            position = checkpoints.get(self._log.streams.of(WATCHED_KINDS[0]), BEGINNING)
-            for _, learner in self._learners:
-                learner.begin(position)
+            checkpoint = checkpoints.get(self._stream, BEGINNING)
+            for _, subscriber in self._subscribers:
+                subscriber.reset(checkpoint)
             async for batch in batches:
-                known = [each for each in batch if _counts(each)]
-                for kinds, learner in self._learners:
-                    learner.learn([each for each in known if each.ref.kind in kinds], position)
+                valid = [each for each in batch if _counts(each)]
+                for kinds, subscriber in self._subscribers:
+                    resources = [each for each in valid if each.ref.kind in kinds]
+                    subscriber.update(resources, checkpoint)
                 await asyncio.sleep(0)
-        self._known = dict.fromkeys(WATCHED_KINDS, position)
-        await self.look()
+        end = await self._log.end(self._stream)
+        if end < checkpoint:
+            raise LogUnavailable(
+                f"an outdated answer: the log ends at {end}, the rows {checkpoint}"
+            )
+        self._passed_on = dict.fromkeys(WATCHED_KINDS, checkpoint)
+        await self.refresh()
 
     async def run(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(REFRESH_INTERVAL_S)
             with suppress(LogUnavailable):
-                await self.look()
+                await self.refresh()
 
-    async def look(self) -> None:
-        """Ask the leader whether anything was added, and read up to it.
+    async def refresh(self) -> None:
+        """Ask the leader for the last position of each kind, and pass on the changes up to it.
 
         Raises:
-            Unanswered: it did not say; `fresh` runs out if that goes on.
+            LogUnavailable: no answer, or an outdated one; `fresh` becomes false after `stale_s`.
         """
-        async with self._looking:
+        async with self._refreshing:
             asked_at = self._clock()
-            changed, known = dict[Ref, Resource | None](), dict(self._known)
+            changed, read = dict[Ref, Resource | None](), dict(self._passed_on)
             for kind in WATCHED_KINDS:
-                last = await self._log.last_of(kind)
-                if last > known[kind]:
-                    changed |= await self._changed(kind, known[kind], last)
-                    known[kind] = last
-            self._known = known  # not before: what is not told must be asked for again
-            self._told(changed)
-            self._fresh_at = asked_at
+                last = await self._last_of(kind)
+                if last > read[kind]:
+                    changed |= await self._changed(kind, read[kind], last)
+                    read[kind] = last
+            self._passed_on = read  # only now: after a failure, all of it is read again
+            self._notify(changed)
+            self._confirmed_at = asked_at
 
-    def _told(self, changed: Mapping[Ref, Resource | None]) -> None:
-        for kinds, learner in self._learners:
-            mine = {ref: found for ref, found in changed.items() if ref.kind in kinds}
-            if mine:
-                learner.learn(
-                    (resource for resource in mine.values() if resource is not None),
-                    max(self._known[kind] for kind in kinds),
-                    unreadable=(ref for ref, resource in mine.items() if resource is None),
-                )
+    async def _last_of(self, kind: str) -> Position:
+        """The last position of a kind. An answer that is older than an earlier one comes from a
+        server that is no longer the leader: nothing may be concluded from it."""
+        last = await self._log.last_of(kind)
+        if last < self._newest[kind]:
+            raise LogUnavailable(f"an outdated answer: {last} after {self._newest[kind]}")
+        self._newest[kind] = last
+        return last
 
     async def _changed(
         self, kind: str, after: Position, last: Position
     ) -> dict[Ref, Resource | None]:
-        """What is None cannot be read: it grants nothing, and revokes what it did before."""
+        """The resources that have events in a range, as they are now. None is a resource that this
+        release cannot decode: it grants nothing from now on, and a revocation stays in force."""
         touched = await self._log.touched(kind, after=after, up_to=last)
-        return {ref: await self._readable(ref) for ref in touched}
+        return {ref: await self._current(ref, after) for ref in touched}
 
-    async def _readable(self, ref: Ref) -> Resource | None:
+    async def _current(self, ref: Ref, after: Position) -> Resource | None:
         try:
-            return await self._cache.current(ref)
+            resource = await self._cache.current(ref)
         except (Undecodable, AssertionError, KeyError) as error:
-            log.error("cannot be read", extra={"ref": ref.path, "reason": str(error)})
+            log.error(
+                "a policy resource cannot be decoded", extra={"ref": ref.path, "reason": str(error)}
+            )
             return None
+        if resource is None or resource.position <= after:
+            raise LogUnavailable(f"an outdated answer: {ref.path} without its events since {after}")
+        self._newest[ref.kind] = max(self._newest[ref.kind], resource.position)
+        return resource
+
+    def _notify(self, changed: Mapping[Ref, Resource | None]) -> None:
+        for kinds, subscriber in self._subscribers:
+            relevant = {ref: found for ref, found in changed.items() if ref.kind in kinds}
+            if relevant:
+                subscriber.update(
+                    (resource for resource in relevant.values() if resource is not None),
+                    max(self._passed_on[kind] for kind in kinds),
+                    undecodable=(ref for ref, found in relevant.items() if found is None),
+                )
 
 
 def _counts(row: questions.DeclaredResource) -> bool:
-    """A row that is older than its resource grants nothing, and goes on revoking."""
+    """A row whose newer events could not be applied grants nothing; a revocation stays in force."""
     return not row.quarantined or row.ref.kind in KINDS_OF_REVOCATION

@@ -1,1 +1,2 @@
-"""Wanted to real, and the report back. Level-triggered: an event only wakes, the state tells."""
+"""Desired state to actual state, and the report back. Level-triggered: an event only wakes a
+resource; its current state says what to do."""

@@ -1,67 +1,120 @@
-"""What the cloud has on offer becomes resources: regions and SKUs, each one event in a shared
-place."""
+"""Publishes the catalogue of the cloud: regions, SKUs and images become resources of the shared
+tenant, one event for each change."""
 
+import logging
 from collections.abc import Sequence
 from uuid import uuid4
 
-import msgspec
 from asyncpg import Pool
 from msgspec import UNSET
 
 from secaplane.command.dependencies import CommandDependencies
 from secaplane.command.handle import handle
 from secaplane.command.rules.commands import Command, Delete, Put
-from secaplane.kinds import KINDS, PROVIDERS, SHARED_TENANT
+from secaplane.kinds import KINDS, SHARED_TENANT
+from secaplane.model.errors import Conflict
 from secaplane.model.events import SYSTEM
 from secaplane.model.kind import Backing
-from secaplane.model.shape import Json, Ref
-from secaplane.plugins import CatalogueEntry
+from secaplane.model.shape import Ref, Resource
+from secaplane.plugins.catalogue import validated_spec
+from secaplane.plugins.plugin import CatalogueEntry, Plugin
 from secaplane.readmodel import questions
 
-OFFERED = tuple(kind.name for kind in KINDS.values() if kind.backing is Backing.CATALOGUE)
+READ_ONLY = tuple(kind.name for kind in KINDS.values() if kind.backing is Backing.CATALOGUE)
+SHARED = tuple(kind.name for kind in KINDS.values() if kind.exposure.to_all_tenants)
+"""Writable kinds that a cloud may offer to every tenant, too: images."""
+SHARED_MAX = 10_000
+TENANT = KINDS["tenant"].ref({}, SHARED_TENANT)
+log = logging.getLogger("secaplane.catalogue")
+
+
+class CatalogueUnavailable(Exception):
+    """The plugin did not answer with a catalogue."""
+
+
+async def ask(plugin: Plugin) -> Sequence[CatalogueEntry]:
+    """Raises CatalogueUnavailable for whatever the plugin raises."""
+    try:
+        return await plugin.catalogue()
+    except Exception as error:
+        raise CatalogueUnavailable(f"{type(error).__name__}: {error}") from error
 
 
 async def publish(
     dependencies: CommandDependencies,
     pool: Pool,
-    offers: Sequence[CatalogueEntry],
+    entries: Sequence[CatalogueEntry],
     *,
     base_url: str,
 ) -> None:
-    """Record what is new or different, and delete what is no longer on offer.
+    """Record entries that are new or changed, and delete resources that are no longer offered.
+    Shared resources that an operator created are not touched.
 
     Raises:
-        ValueError: the cloud offers what its kind's schema does not allow.
+        ValueError: an entry does not match its kind; then nothing is published.
     """
-    wanted = {_ref(offer): offer for offer in offers}
-    for ref, offer in wanted.items():
-        spec = _spec(offer, base_url)
-        msgspec.convert(spec, KINDS[offer.kind].spec)
-        labels = offer.labels or UNSET
-        here = await dependencies.cache.current(ref)
-        if here is None or here.terminating or (here.spec, here.labels) != (spec, labels):
-            await _say(dependencies, ref, Put(spec=spec, labels=labels))
-    shown, _ = await questions.living_of(pool, OFFERED)
-    for resource in shown:
-        if resource.ref not in wanted and not resource.terminating:
-            await _say(dependencies, resource.ref, Delete())
+    specs = [validated_spec(entry, base_url=base_url) for entry in entries]
+    offered = {_ref(entry): entry for entry in entries}
+    if any(entry.kind in SHARED for entry in entries):
+        await _ensure_tenant(dependencies)
+    for entry, spec in zip(entries, specs, strict=True):
+        ref, labels = _ref(entry), entry.labels or UNSET
+        current = await dependencies.cache.current(ref)
+        if current is not None and not current.terminating:
+            same = (current.spec, current.labels) == (spec, labels)
+            if same or not await _published(dependencies, current):
+                continue
+        await _command(dependencies, ref, Put(spec=spec, labels=labels))
+    for ref in await _no_longer_offered(dependencies, pool, offered):
+        await _delete(dependencies, ref)
 
 
-def _ref(offer: CatalogueEntry) -> Ref:
-    return KINDS[offer.kind].ref({"tenant": SHARED_TENANT}, offer.name)
+async def _no_longer_offered(
+    dependencies: CommandDependencies, pool: Pool, offered: dict[Ref, CatalogueEntry]
+) -> list[Ref]:
+    living, _ = await questions.living_of(pool, READ_ONLY)
+    surplus = [each.ref for each in living if each.ref not in offered and not each.terminating]
+    shared = await questions.below(
+        pool, SHARED, TENANT.path, include_terminating=False, limit=SHARED_MAX
+    )
+    for ref in shared:
+        current = await dependencies.cache.current(ref) if ref not in offered else None
+        if current is not None and not current.terminating:
+            surplus += [ref] if await _published(dependencies, current) else []
+    return surplus
 
 
-def _spec(offer: CatalogueEntry, base_url: str) -> Json:
-    """A cloud knows its zones; under which address its providers answer, only the house knows."""
-    if offer.kind != "region":
-        return offer.spec
-    served = [p for name, p in sorted(PROVIDERS.items()) if name.startswith("seca.")]
-    providers = [
-        {"name": p.name, "version": p.version, "url": f"{base_url}/providers/{p.name}"}
-        for p in served
-    ]
-    return offer.spec | {"providers": providers}
+async def _published(dependencies: CommandDependencies, current: Resource) -> bool:
+    """True where the catalogue created the resource."""
+    if current.ref.kind in READ_ONLY:
+        return True
+    created = await dependencies.log.read(
+        current.ref, after=current.life.moved(-1), up_to=current.life
+    )
+    return created[0].actor == SYSTEM
 
 
-async def _say(dependencies: CommandDependencies, ref: Ref, command: Command) -> None:
+async def _ensure_tenant(dependencies: CommandDependencies) -> None:
+    """Shared resources of writable kinds need their tenant. Its administrator is the system; an
+    operator may add role assignments."""
+    current = await dependencies.cache.current(TENANT)
+    if current is None or current.gone:
+        await _command(dependencies, TENANT, Put(spec={"administrators": [SYSTEM.sub]}))
+
+
+def _ref(entry: CatalogueEntry) -> Ref:
+    return KINDS[entry.kind].ref({"tenant": SHARED_TENANT}, entry.name)
+
+
+async def _delete(dependencies: CommandDependencies, ref: Ref) -> None:
+    """A shared image that is still referred to stays; the next publication tries again."""
+    try:
+        await _command(dependencies, ref, Delete())
+    except Conflict as refusal:
+        log.warning(
+            "no longer offered, still in use", extra={"ref": ref.path, "reason": str(refusal)}
+        )
+
+
+async def _command(dependencies: CommandDependencies, ref: Ref, command: Command) -> None:
     await handle(dependencies, ref, command, actor=SYSTEM, request=f"catalogue-{uuid4().hex}")

@@ -1,5 +1,5 @@
-"""Who is to be looked at again because something else has changed: a load balancer, when an
-instance behind it goes off."""
+"""Dependents: resources to reconcile again because another one changed. A load balancer, for
+example, when an instance behind it stops."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -18,91 +18,86 @@ from secaplane.readmodel import questions
 
 PATIENCE_S = 2.0
 GATHER_S = 0.02
-"""What happens within that is asked about in one question: nobody notices, and under load the
-database has hundreds of questions less to answer each second."""
+"""Changes within that time share one query: under load that spares hundreds of queries a second,
+and the delay is too short to matter."""
 
 
 class Dependents:
-    """Events that may matter to others, until the read model knows them; then the others."""
+    """Collects events that may matter to other resources, waits until the read model has reached
+    them, and finds those resources."""
 
     def __init__(self, pool: Pool, dependencies: CommandDependencies) -> None:
-        self._pool, self._door = pool, dependencies
+        self._pool, self._commands = pool, dependencies
         self._changed: dict[Ref, Position] = {}
-        self._let_go: set[Ref] = set()
-        """What may have named something that it names no longer."""
+        self._released: set[Ref] = set()
+        """Resources that may have removed a reference."""
         self._some = asyncio.Event()
 
-    def notice(self, dependent_kinds: Followed) -> None:
-        """That something became active or went: nothing else changes what it is to others."""
-        if (
-            isinstance(dependent_kinds, UndecodableEvent)
-            or dependent_kinds.ref.kind not in _WATCHED
-        ):
+    def notice(self, followed: Followed) -> None:
+        """Note the event if a resource became active or was deleted: only that changes what its
+        dependents report."""
+        if isinstance(followed, UndecodableEvent) or followed.ref.kind not in _WATCHED:
             return
-        if (
-            isinstance(dependent_kinds.event, Updated | Deleted)
-            and dependent_kinds.ref.kind in _SHARERS
-        ):
-            self._let_go.add(dependent_kinds.ref)
-        match dependent_kinds.event:
+        if isinstance(followed.event, Updated | Deleted) and followed.ref.kind in _SHARING_KINDS:
+            self._released.add(followed.ref)
+        match followed.event:
             case StatusReported(state=State.ACTIVE) | Deleted():
-                self._changed[dependent_kinds.ref] = dependent_kinds.position
+                self._changed[followed.ref] = followed.position
                 self._some.set()
 
-    async def found(self) -> Sequence[Ref]:
-        """Waits for changes, and until the read model knows them, then says who is concerned.
+    async def next_batch(self) -> Sequence[Ref]:
+        """Wait for changes, and until the read model has reached them; then their dependents.
 
         Raises:
-            whatever the database raises, Unanswered; what was noticed is kept.
+            whatever the database raises, LogUnavailable; the changes are kept for the next call.
         """
         await self._some.wait()
         await asyncio.sleep(GATHER_S)
         changed = dict(self._changed)
-        while not await self._door.reached(newest(changed.values()), PATIENCE_S):
-            pass  # nobody else is kept waiting, and what looks by itself looks anyway
-        concerned = await self._concerned(changed)
+        while not await self._commands.reached(newest(changed.values()), PATIENCE_S):
+            pass  # only dependents wait here; all other resources are reconciled meanwhile
+        dependents = await self._dependents_of(changed)
         self._changed = {
             ref: position
             for ref, position in self._changed.items()
             if position > changed.get(ref, BEGINNING)
         }
-        self._let_go -= changed.keys() - self._changed.keys()
+        self._released -= changed.keys() - self._changed.keys()
         if not self._changed:
             self._some.clear()
-        return concerned
+        return dependents
 
-    async def _concerned(self, changed: Iterable[Ref]) -> list[Ref]:
+    async def _dependents_of(self, changed: Iterable[Ref]) -> list[Ref]:
         refs = list(changed)
-        users = await questions.referrers(self._pool, refs, kinds=DEPENDENT_KINDS)
-        concerned = [user.ref for user in users if user.ref.kind in _followers_of(user.target)]
-        for name, kinds in _SHARERS.items():
+        referrers = await questions.referrers(self._pool, refs, kinds=DEPENDENT_KINDS)
+        dependents = [
+            each.ref
+            for each in referrers
+            if each.ref.kind in dependent_kinds(KINDS[each.target.kind])
+        ]
+        for name, kinds in _SHARING_KINDS.items():
             some = [ref for ref in refs if ref.kind == name]
             if some:
-                concerned += await questions.sharing_referrers(self._pool, some, kinds=kinds)
-            for ref in self._let_go.intersection(some):
-                once = await questions.referrers(
-                    self._pool, await self._once_named(ref), kinds=kinds
-                )
-                concerned += [user.ref for user in once]
-        return list(dict.fromkeys(concerned))
+                dependents += await questions.sharing_referrers(self._pool, some, kinds=kinds)
+            for ref in self._released.intersection(some):
+                former = await self._former_targets(ref)
+                sharing = await questions.referrers(self._pool, former, kinds=kinds)
+                dependents += [each.ref for each in sharing]
+        return list(dict.fromkeys(dependents))
 
-    async def _once_named(self, ref: Ref) -> list[Ref]:
-        """What a resource ever referred to in its last life: the read model knows it no longer, and
-        who shared it may not know yet that it was let go."""
-        here = await self._door.cache.current(ref)
-        if here is None:
+    async def _former_targets(self, ref: Ref) -> list[Ref]:
+        """Every target that a resource referred to in its last life: the read model has dropped
+        those it no longer refers to, and their other referrers may still report it."""
+        current = await self._commands.cache.current(ref)
+        if current is None:
             return []
         try:
-            history = await self._door.log.read(ref, after=here.life.moved(-1))
+            history = await self._commands.log.read(ref, after=current.life.moved(-1))
         except Undecodable:
-            return sorted(targets_of(ref, here.spec))
-        wishes = [e.event.spec for e in history if isinstance(e.event, Created | Updated)]
-        return sorted({target for spec in wishes for target in targets_of(ref, spec)})
+            return sorted(targets_of(ref, current.spec))
+        specs = [e.event.spec for e in history if isinstance(e.event, Created | Updated)]
+        return sorted({target for spec in specs for target in targets_of(ref, spec)})
 
 
-def _followers_of(target: Ref) -> tuple[str, ...]:
-    return dependent_kinds(KINDS[target.kind])
-
-
-_SHARERS = {name: found for name, kind in KINDS.items() if (found := sharing_kinds(kind))}
-_WATCHED = {name for name, kind in KINDS.items() if dependent_kinds(kind)} | set(_SHARERS)
+_SHARING_KINDS = {name: kinds for name, kind in KINDS.items() if (kinds := sharing_kinds(kind))}
+_WATCHED = {name for name, kind in KINDS.items() if dependent_kinds(kind)} | set(_SHARING_KINDS)

@@ -1,4 +1,4 @@
-"""What to do next about one resource. Pure."""
+"""The next step for one resource, from its state and the related resources. Pure."""
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
@@ -11,23 +11,23 @@ from secaplane.kinds import KINDS
 from secaplane.model.kind import Backing
 from secaplane.model.shape import Ref, Resource, State
 
-TARGET_GONE = "made anew: it is being deleted, or gone; name another, or delete this"
+TARGET_GONE = "created again: it is being deleted or gone; reference another, or delete this"
 
 
 class Step(Enum):
+    NOTHING = "nothing"
     ENSURE = "ensure"
     ACT = "act"
-    """Ensure, and then do the action that is asked for."""
+    """Ensure, then perform the requested action."""
     REFRESH = "refresh"
-    """It is finished; but what it follows may have changed what is found of it."""
+    """Ensure a settled resource, because a target that its status depends on may have changed."""
     REMOVE = "remove"
-    END = "end"
-    """Delete what goes with it, before it goes itself."""
-    TAKE_BACK = "take back"
-    """It was created in something that was going already, or is over a quota, and the command died
-    before it saw."""
+    CASCADE = "cascade"
+    """Delete what is deleted with it, before it is removed itself."""
+    REVERT = "revert"
+    """Append the compensating command of a write that must not stand (its parent was terminating,
+    or a quota is exceeded): the process that accepted it died before its second check."""
     WAIT = "wait"
-    REST = "rest"
 
 
 class Plan(NamedTuple):
@@ -37,58 +37,58 @@ class Plan(NamedTuple):
 
 
 class RelatedResources(msgspec.Struct, frozen=True):
-    """What a plan may look at beside the resource; no more of it is fetched than the case needs."""
+    """Input of a plan besides the resource; only what the case needs is loaded."""
 
     parents: Mapping[Ref, Resource | None] = {}
-    """As the leader has them, asked for after the resource's last event."""
+    """As the leader has them, read after the resource's last event."""
     targets: Mapping[Ref, Resource | None] = {}
-    """Likewise, what its strict references mean."""
+    """Likewise, the targets of its strict references."""
     children: Sequence[Ref] = ()
-    """What is not gone of what lies in it, for one that is to go."""
+    """Of a terminating resource: the resources contained in it that are not gone."""
     ending: Sequence[Ref] = ()
-    """What goes with it and does not know yet."""
+    """Of a terminating resource: those deleted with it that are not terminating yet."""
     referrers: Sequence[Ref] = ()
-    """What is not gone and holds it, for one that is to go."""
+    """Of a terminating resource: the referrers that block its removal and are not gone."""
     over: QuotaViolation | None = None
-    """What of it is over a quota, at a read model that knows its last intent."""
+    """The quota it exceeds, according to a read model that has its last intent."""
 
 
-def plan(resource: Resource | None, around: RelatedResources) -> Plan:
+def plan(resource: Resource | None, related: RelatedResources) -> Plan:
     if resource is None:
-        return Plan(Step.REST)
+        return Plan(Step.NOTHING)
     kind = KINDS[resource.ref.kind]
     if not kind.unsettled(resource):
-        followed = kind.is_dependent and resource.state is State.ACTIVE and not resource.terminating
-        return Plan(Step.REFRESH if followed else Step.REST)
+        refresh = kind.is_dependent and resource.state is State.ACTIVE and not resource.terminating
+        return Plan(Step.REFRESH if refresh else Step.NOTHING)
     if resource.deleted_at:
-        return _going(around)
-    if around.over is not None:  # before anything is said of it: what was seen was judged
-        return Plan(Step.TAKE_BACK)
+        return _plan_deletion(related)
+    if related.over is not None:  # before the first report: what was observed counts as checked
+        return Plan(Step.REVERT)
     new = never_active(resource)
-    for ref, parent in around.parents.items() if new else ():
+    for ref, parent in related.parents.items() if new else ():
         if parent is None or parent.terminating:
-            return Plan(Step.TAKE_BACK)
+            return Plan(Step.REVERT)
         if never_active(parent):
             return Plan(Step.WAIT, ref)
-    for ref, target in around.targets.items():
-        # What was active once goes on without a target that is gone: nothing but a change of the
-        # reference asks for it again (CONTRACT: References).
+    for ref, target in related.targets.items():
+        # A resource that was active once continues without a target that is gone: only a change of
+        # the reference requires it again (CONTRACT: References).
         absent = target is None or target.terminating
         if new if absent or target is None else never_active(target):
             return Plan(Step.WAIT, ref, TARGET_GONE if absent else "active")
-    unserved = resource.power.requested > resource.power.completed
-    return Plan(Step.ACT if unserved else Step.ENSURE)
+    action_due = resource.power.requested > resource.power.completed
+    return Plan(Step.ACT if action_due else Step.ENSURE)
 
 
-def _going(around: RelatedResources) -> Plan:
-    if around.ending:
-        return Plan(Step.END, around.ending[0])
-    held_up = [*around.children, *around.referrers]
-    return Plan(Step.WAIT, held_up[0], "gone") if held_up else Plan(Step.REMOVE)
+def _plan_deletion(related: RelatedResources) -> Plan:
+    if related.ending:
+        return Plan(Step.CASCADE, related.ending[0])
+    blockers = [*related.children, *related.referrers]
+    return Plan(Step.WAIT, blockers[0], "gone") if blockers else Plan(Step.REMOVE)
 
 
 def never_active(resource: Resource) -> bool:
-    """SKUs and regions are what they are from the beginning."""
+    """False for SKUs and regions: they are usable as soon as they are recorded."""
     if KINDS[resource.ref.kind].backing is Backing.CATALOGUE:
         return False
     return not resource.was_active

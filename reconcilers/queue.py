@@ -1,4 +1,5 @@
-"""Addresses waiting for a look: each at most once, none twice at a time, due at a time."""
+"""The work queue: addresses due for reconciliation. Each is queued at most once, and no two workers
+have the same address, so calls for one resource are serial."""
 
 import asyncio
 import heapq
@@ -21,7 +22,7 @@ class Queue:
         return len(self._due)
 
     def add(self, ref: Ref, *, seconds: float = 0.0) -> None:
-        """Look at it then, or sooner if somebody asked for sooner."""
+        """Queue it for that time; an earlier time that is queued already stays."""
         due = self._clock() + seconds
         if ref in self._due and self._due[ref] <= due:
             return
@@ -30,7 +31,7 @@ class Queue:
             self._push(ref, due)
 
     async def get(self) -> Ref:
-        """The next address that is due. It is nobody else's until `done`."""
+        """The next address that is due. No other worker gets it before `done`."""
         while True:
             wait_s = self._next_s()
             if wait_s is not None and wait_s <= 0:
@@ -46,7 +47,7 @@ class Queue:
                 pass
 
     def done(self, ref: Ref) -> None:
-        """Worked on; whoever asked for another look meanwhile gets it."""
+        """Release it; if it was added meanwhile, it is queued again."""
         self._working.discard(ref)
         if ref in self._due:
             self._push(ref, self._due[ref])
@@ -56,7 +57,7 @@ class Queue:
         self._changed.set()
 
     def _next_s(self) -> float | None:
-        """Seconds until the first is due; entries that were overtaken are dropped on the way."""
+        """Seconds until the first is due; superseded entries are dropped."""
         while self._heap:
             due, _, ref = self._heap[0]
             if self._due.get(ref) == due and ref not in self._working:

@@ -1,4 +1,4 @@
-"""Who names what is deleted, in a list of names, names it no longer (A-20)."""
+"""Removes the name of a deleted resource from specs that list it (A-20)."""
 
 from uuid import uuid4
 
@@ -13,44 +13,44 @@ from secaplane.model.pointer import without
 from secaplane.model.shape import Json, Ref, Resource
 
 
-async def release(dependencies: CommandDependencies, user: Ref, gone: Resource) -> bool:
-    """Take what goes out of the spec of one that names it; False where somebody was faster, so that
-    it has to be done again.
+async def release(dependencies: CommandDependencies, referrer: Ref, gone: Resource) -> bool:
+    """Remove the deleted resource from the spec of one referrer; False where the referrer changed
+    meanwhile and the caller has to try again.
 
     Raises:
-        Unanswered, Unavailable: the log is away.
+        LogUnavailable, Unavailable: the log does not answer.
     """
-    here = await dependencies.cache.current(user)
-    if here is None or here.terminating:
+    current = await dependencies.cache.current(referrer)
+    if current is None or current.terminating:
         return True
-    spec = _without(here, gone.ref)
-    if spec == here.spec:
+    spec = _without(current, gone.ref)
+    if spec == current.spec:
         return True
     command = Put(
         spec=spec,
-        labels=here.labels,
-        annotations=here.annotations,
-        extensions=here.extensions,
-        expected=here.version,
+        labels=current.labels,
+        annotations=current.annotations,
+        extensions=current.extensions,
+        expected=current.version,
     )
     request = f"reconciler-{uuid4().hex}"
     try:
         await handle(
-            dependencies, user, command, actor=SYSTEM, request=request, cause=gone.position
+            dependencies, referrer, command, actor=SYSTEM, request=request, cause=gone.position
         )
     except (PreconditionFailed, Conflict, NotFound):
         return False
     return True
 
 
-def _without(here: Resource, gone: Ref) -> Json:
-    dropping = {link.at for link in KINDS[here.ref.kind].links if link.removed_with_target}
+def _without(current: Resource, gone: Ref) -> Json:
+    dropping = {link.at for link in KINDS[current.ref.kind].links if link.removed_with_target}
     places = [
-        pointing.pointer
-        for pointing in references_in(here.ref, here.spec)
-        if pointing.links[0].at in dropping and any(ref == gone for _, ref in pointing.targets)
+        reference.pointer
+        for reference in references_in(current.ref, current.spec)
+        if reference.links[0].at in dropping and any(ref == gone for _, ref in reference.targets)
     ]
-    spec: Json = here.spec
+    spec: Json = current.spec
     for place in reversed(places):
         spec = without(spec, place)
     return spec

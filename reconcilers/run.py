@@ -1,4 +1,4 @@
-"""Wakes, queue and workers: who looks at which resource, and when again."""
+"""The controller: events wake addresses, a queue orders them, workers reconcile them."""
 
 import asyncio
 import logging
@@ -14,12 +14,14 @@ from secaplane.model.errors import Unavailable
 from secaplane.model.events import Report
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref
+from secaplane.plugins.plugin import FenceRejected
 from secaplane.readmodel import questions
 from secaplane.readmodel.questions import Checkpoints
 from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
+from secaplane.reconcilers.dependencies import ReconcileDependencies
 from secaplane.reconcilers.dependents import Dependents
 from secaplane.reconcilers.queue import Queue
-from secaplane.reconcilers.reconcile import ReconcileDependencies, RequeueAfter, reconcile
+from secaplane.reconcilers.reconcile import RequeueAfter, reconcile
 
 WORKERS_MAX = 16
 RETRY_S = 0.5
@@ -29,7 +31,8 @@ log = logging.getLogger("secaplane.reconcilers")
 
 @dataclass
 class Reconcilers:
-    """All reconcilers of one stream; `started` and `failing` are for onlookers."""
+    """All reconcilers of a control plane; `started`, `done` and `failures` are shown in health and
+    metrics."""
 
     dependencies: ReconcileDependencies
     events: Log
@@ -38,13 +41,15 @@ class Reconcilers:
     started: bool = False
     done: int = 0
     failures: defaultdict[Ref, int] = field(default_factory=lambda: defaultdict(int))
-    neighbours: Dependents = field(init=False)
+    """Consecutive failures of each address; a success forgets them."""
+    dependents: Dependents = field(init=False)
     _waiting: defaultdict[Ref, set[Ref]] = field(default_factory=lambda: defaultdict(set))
-    _news: dict[Ref, Position] = field(default_factory=dict)
-    """Where that happened which somebody waited for: who looks again must see at least that."""
+    """Target -> addresses that any event of the target wakes."""
+    _woken_by: dict[Ref, Position] = field(default_factory=dict)
+    """The event that woke an address: its reconciliation reads a read model that has it."""
 
     def __post_init__(self) -> None:
-        self.neighbours = Dependents(self.pool, self.dependencies.commands)
+        self.dependents = Dependents(self.pool, self.dependencies.commands)
 
     async def run(self) -> None:
         checkpoints = await self._refilled()
@@ -52,42 +57,46 @@ class Reconcilers:
         async with asyncio.TaskGroup() as group:
             for stream in self.events.streams.names:
                 group.create_task(self._follow(stream, checkpoints.get(stream, BEGINNING)))
-            group.create_task(self._concern())
+            group.create_task(self._requeue_dependents())
             for _ in range(WORKERS_MAX):
                 group.create_task(self._work())
 
     async def _follow(self, stream: str, position: Position) -> None:
+        """A gap in the sequences means that events were lost on the way: nothing cached is current,
+        and the queue is filled from the read model again."""
         async for batch in self.events.follow(stream, after=position):
             expected = enumerate(batch, start=position.sequence + 1)
             if any(each.position.sequence != n for n, each in expected):
                 self.dependencies.commands.cache.invalidate_all()
                 await self._refilled()
             for each in batch:
-                self._wake(each)
+                self.wake(each)
                 position = each.position
 
-    async def _concern(self) -> None:
-        """Whoever follows what has changed is looked at again, however finished it is."""
+    async def _requeue_dependents(self) -> None:
+        """Dependents of a changed resource are reconciled, also when they are settled."""
         while True:
             try:
-                for ref in await self.neighbours.found():
+                for ref in await self.dependents.next_batch():
                     self.queue.add(ref)
             except (*DATABASE_UNAVAILABLE, LogUnavailable) as error:
-                log.warning("who is concerned cannot be said", extra={"reason": repr(error)})
+                log.warning(
+                    "dependent resources could not be looked up", extra={"reason": repr(error)}
+                )
                 await asyncio.sleep(RETRY_S)
 
     async def _refilled(self) -> Checkpoints:
-        """Tried until the database is there."""
+        """Retries until the database answers."""
         while True:
             try:
                 return await self._refill()
             except DATABASE_UNAVAILABLE as error:
-                log.warning("the database is away", extra={"reason": repr(error)})
+                log.warning("database unavailable", extra={"reason": repr(error)})
                 await asyncio.sleep(RETRY_S)
 
     async def _refill(self) -> Checkpoints:
-        """What is unfinished as the rows have it, and what has not seen yet how that is which it
-        follows: at the start, and when events were skipped."""
+        """Queue every unsettled resource of the read model, and every dependent that has not been
+        reconciled since its target changed: at the start, and after lost events."""
         unsettled, checkpoints = await questions.unsettled(self.pool)
         outpaced = await questions.outpaced(self.pool, DEPENDENT_KINDS)
         sharing, _ = await questions.living_of(self.pool, SHARING_KINDS)
@@ -95,13 +104,14 @@ class Reconcilers:
             self.queue.add(ref)
         return checkpoints
 
-    def _wake(self, followed: Followed) -> None:
-        """Intents wake their resource; any event wakes who waits for its resource."""
+    def wake(self, followed: Followed) -> None:
+        """An intent event queues its resource; any event queues the addresses that wait for its
+        resource."""
         self.dependencies.commands.cache.invalidate(followed.ref)
         for waiting in self._waiting.pop(followed.ref, ()):
-            self._news[waiting] = followed.position
+            self._woken_by[waiting] = followed.position
             self.queue.add(waiting)
-        self.neighbours.notice(followed)
+        self.dependents.notice(followed)
         if not isinstance(followed, UndecodableEvent) and not isinstance(followed.event, Report):
             self.queue.add(followed.ref)
 
@@ -109,41 +119,54 @@ class Reconcilers:
         while True:
             ref = await self.queue.get()
             try:
-                await self._look(ref)
+                await self._reconcile(ref)
             finally:
                 self.queue.done(ref)
 
-    async def _look(self, ref: Ref) -> None:
+    async def _reconcile(self, ref: Ref) -> None:
         began = time.perf_counter()
         try:
-            again = await reconcile(self.dependencies, ref, self._news.pop(ref, BEGINNING))
-        except Exception as error:  # one resource's trouble, or a cloud's, is nobody else's
-            self._failed(ref, error)
+            again = await reconcile(self.dependencies, ref, self._woken_by.pop(ref, BEGINNING))
+        except FenceRejected as rejection:
+            self._superseded(ref, rejection)
+            return
+        except Exception as error:  # a failure of one resource must not stop the others
+            self._requeue_failed(ref, error)
             return
         self.failures.pop(ref, None)
         self.done += 1
         if again is not None:
-            self.queue.add(ref, seconds=self._wait_s(ref, again))
+            self.queue.add(ref, seconds=self._delay_s(ref, again))
         log.debug(
             "reconciled",
             extra={"ref": ref.path, "took_ms": round((time.perf_counter() - began) * 1000, 2)},
         )
 
-    def _wait_s(self, ref: Ref, again: RequeueAfter) -> float:
-        """Whoever begins to wait looks once more at once: what it waits for may have come while it
-        looked, and will not wake it again."""
+    def _delay_s(self, ref: Ref, again: RequeueAfter) -> float:
+        """An address that begins to wait is reconciled once more at once: the event it waits for
+        may have come during the reconciliation, and does not come again."""
         if again.waits_for is None or ref in self._waiting[again.waits_for]:
             return again.seconds
         self._waiting[again.waits_for].add(ref)
         return 0.0
 
-    def _failed(self, ref: Ref, error: Exception) -> None:
-        """The first failure may be weather; growing delays spare whoever is in trouble."""
+    def _superseded(self, ref: Ref, rejection: FenceRejected) -> None:
+        """Another process has called the cloud for this resource since: this process reports
+        nothing, and reads the state again after the longest backoff."""
+        self.failures.pop(ref, None)
+        log.warning(
+            "call rejected: another reconcilers process has a newer fence",
+            extra={"ref": ref.path, "delay_s": DELAY_S_MAX, "reason": str(rejection)},
+        )
+        self.queue.add(ref, seconds=DELAY_S_MAX)
+
+    def _requeue_failed(self, ref: Ref, error: Exception) -> None:
+        """Exponential backoff: 0.2 s after the first failure, doubled up to 60 s."""
         self.failures[ref] += 1
         delay = min(DELAY_S_MAX, DELAY_S_MIN * 2 ** min(self.failures[ref] - 1, 16))
         expected = isinstance(error, (Unavailable, OSError, TimeoutError))
         log.warning(
-            "looking again later",
+            "requeued with backoff",
             exc_info=None if expected else error,
             extra={"ref": ref.path, "delay_s": delay, "reason": f"{type(error).__name__}: {error}"},
         )

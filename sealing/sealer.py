@@ -1,10 +1,10 @@
-"""Secrets never reach the log in clear: they are sealed before the append, and opened only where an
-answer or a plugin's call needs them.
+"""Secret fields are encrypted ("sealed") before the append, and decrypted ("opened") only for an
+answer or a call of a plugin: the log, snapshots and rows never hold them in clear.
 
-A sealed string reads `sealed:<key id>:<digest>:<nonce and ciphertext>`. The key is the tenant's,
-derived (HKDF, RFC 5869) from a key of the keyring; the cipher is AES-256-GCM, bound to the place
-the secret stands in, so that it opens nowhere else; the digest is keyed (HMAC) and answers "is it
-the same secret?" without opening. Folds, rows and events hold sealed strings.
+A sealed string is `sealed:<key id>:<digest>:<nonce and ciphertext>`. Its key is derived (HKDF, RFC
+5869) from a key of the keyring for one tenant. The cipher is AES-256-GCM; the resource and field
+are its associated data, so that a sealed string that was moved cannot be opened. The digest is
+keyed (HMAC): two sealed strings can be compared without opening them.
 """
 
 import base64
@@ -27,24 +27,30 @@ from secaplane.model.shape import Json, Ref
 
 MARK = "sealed"
 STATUS = "/status"
-"""How the places of secrets in a status begin: those in a spec begin with the field."""
+"""Prefix of the pointers of secrets in a status; pointers into a spec have none."""
 KEY_BYTES = 32
 NONCE_BYTES = 12
 
 
 class UnsealFailed(Exception):
-    """A sealed string whose key is not in the keyring, or that stands where it was not sealed."""
+    """A sealed string whose key is not in the keyring, or that was sealed for another field. The
+    message never holds the secret."""
 
 
 class Keyring(msgspec.Struct, frozen=True):
-    """Keys by id, base64 of 32 bytes each; `current` seals, all of them open."""
+    """Keys by id, each 32 bytes in base64. The `current` one seals, all of them open."""
 
     current: str
     keys: dict[str, str]
 
     @staticmethod
     def read(path: Path) -> "Keyring":
-        """Raises ValueError where the file is no keyring, OSError where it cannot be read."""
+        """A keyring from a JSON file.
+
+        Raises:
+            ValueError: the file is no keyring.
+            OSError: the file cannot be read.
+        """
         keyring = msgspec.json.decode(path.read_bytes(), type=Keyring)
         if keyring.current not in keyring.keys:
             raise ValueError(f"{path}: the current key {keyring.current} is not among the keys")
@@ -54,7 +60,7 @@ class Keyring(msgspec.Struct, frozen=True):
         return keyring
 
     @staticmethod
-    def fresh(random: Callable[[int], bytes] = os.urandom) -> "Keyring":
+    def generate(random: Callable[[int], bytes] = os.urandom) -> "Keyring":
         return Keyring("k1", {"k1": base64.b64encode(random(KEY_BYTES)).decode()})
 
 
@@ -64,40 +70,40 @@ class Sealer:
         self._key = lru_cache(maxsize=4096)(self._derived)
 
     def seal(self, kind: Kind, ref: Ref, spec: Json) -> Json:
-        """The spec with the kind's secret strings sealed; the spec itself where it has none."""
+        """The spec with the kind's secret strings sealed; the same object where it has none."""
         return self._changed(kind, spec, partial(self._sealed, ref))
 
     def open(self, kind: Kind, ref: Ref, spec: Json) -> Json:
-        """The spec with its sealed strings open again.
+        """The spec with its sealed strings opened.
 
         Raises:
-            Unsealable: see there.
+            UnsealFailed.
         """
         return self._changed(kind, spec, partial(self._opened, ref))
 
     def seal_status(self, kind: Kind, ref: Ref, status: Json, former: Json) -> Json:
-        """The status with its secret strings sealed; one that was reported before stays as it was
-        sealed then, so that a report of the same says nothing new."""
+        """The status with its secret strings sealed. A secret that is the same as in the former
+        status keeps its sealed string, so that a report without news stays equal."""
         for pointer in kind.secrets.status:
-            kept = at(former, pointer)
-            place = f"{STATUS}{pointer}"
-            if isinstance(kept, str) and self._opened(ref, place, kept) == at(status, pointer):
-                status = changed(status, pointer, partial(_instead, kept))
+            sealed = at(former, pointer)
+            field = f"{STATUS}{pointer}"
+            if isinstance(sealed, str) and self._opened(ref, field, sealed) == at(status, pointer):
+                status = changed(status, pointer, partial(_replaced, sealed))
             else:
-                status = changed(status, pointer, partial(self._sealed, ref, place))
+                status = changed(status, pointer, partial(self._sealed, ref, field))
         return status
 
     def open_status(self, kind: Kind, ref: Ref, status: Json) -> Json:
-        """As `open`."""
+        """The status with its sealed strings opened; raises as `open`."""
         for pointer in kind.secrets.status:
             status = changed(status, pointer, partial(self._opened, ref, f"{STATUS}{pointer}"))
         return status
 
     def open_shown(self, kind: Kind, ref: Ref, shown: Json) -> Json:
-        """A whole resource, as the API shows it, with what is sealed in it open.
+        """A resource as the API shows it, with its sealed strings opened.
 
         Raises:
-            Unsealable: see there.
+            UnsealFailed.
         """
         opened = {"spec": self.open(kind, ref, shown["spec"])}
         if "status" in shown:
@@ -113,7 +119,7 @@ class Sealer:
         key_id = self._keyring.current
         key = self._key(key_id, ref.scope("tenants"))
         nonce = self._random(NONCE_BYTES)
-        sealed = nonce + AESGCM(key).encrypt(nonce, text.encode(), _place(ref, pointer))
+        sealed = nonce + AESGCM(key).encrypt(nonce, text.encode(), _associated_data(ref, pointer))
         digest = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
         return f"{MARK}:{key_id}:{digest}:{base64.b64encode(sealed).decode()}"
 
@@ -123,7 +129,7 @@ class Sealer:
             sealed = base64.b64decode(data, validate=True)
             key = self._key(key_id, ref.scope("tenants"))
             nonce, cipher = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
-            return AESGCM(key).decrypt(nonce, cipher, _place(ref, pointer)).decode()
+            return AESGCM(key).decrypt(nonce, cipher, _associated_data(ref, pointer)).decode()
         except (ValueError, KeyError, InvalidTag) as error:
             raise UnsealFailed(f"{ref.kind} {ref.path}: {pointer} cannot be opened") from error
 
@@ -133,9 +139,9 @@ class Sealer:
         return HKDF(SHA256(), KEY_BYTES, salt=None, info=info).derive(master)
 
 
-def _instead(kept: str, text: str) -> str:
-    return kept
+def _replaced(sealed: str, text: str) -> str:
+    return sealed
 
 
-def _place(ref: Ref, pointer: str) -> bytes:
+def _associated_data(ref: Ref, pointer: str) -> bytes:
     return f"{ref.kind} {ref.path} {pointer}".encode()

@@ -1,6 +1,6 @@
-"""Random policies, and one plain casbin enforcer over the whole of each: what every decision is
-compared with. Written down from the standard (digest, section 11) a second time and as simply as it
-goes: no index, nothing remembered, every row of everybody."""
+"""Random policies, and a plain casbin enforcer over all rules of each, which every decision is
+compared with. A second implementation of the standard (digest, section 11), as simple as possible:
+no index, no cache, one row for every combination."""
 
 import random
 import re
@@ -48,7 +48,7 @@ m = same(r.sub, p.sub) && same(r.provider, p.provider) && lies(r.flat, r.nested,
 Row = tuple[str, str, str, str, str, str, str]
 
 
-class Question(NamedTuple):
+class PolicyRequest(NamedTuple):
     caller: Caller
     verb: str
     kind: Kind
@@ -57,7 +57,7 @@ class Question(NamedTuple):
 
 
 def random_policy(luck: random.Random) -> list[Resource]:
-    """Roles and assignments of two tenants that come to no more than so many rows."""
+    """Roles and assignments of two tenants with at most ROWS_MAX rows."""
     found: list[Resource] = []
     for n in range(luck.randint(2, 16)):
         tenant = luck.choice(TENANTS)
@@ -73,36 +73,36 @@ def random_policy(luck: random.Random) -> list[Resource]:
     return found
 
 
-def random_question(luck: random.Random) -> Question:
+def random_request(luck: random.Random) -> PolicyRequest:
     often = luck.random() < 0.7
     kind = KINDS[luck.choice(OFTEN)] if often else luck.choice(list(KINDS.values()))
     verb = luck.choice(VERBS)
     around = {"tenant": luck.choice(TENANTS), "workspace": luck.choice(WORKSPACES)}
     around |= {"network": luck.choice(("net", "one")), "cluster": "one"}
     ids = {each: around[each] for each in kind.scope}
-    return Question(
+    return PolicyRequest(
         luck.choice(CALLERS), verb, kind, ids, "" if verb == "list" else luck.choice(NAMES)
     )
 
 
 def policy(resources: Sequence[Resource]) -> Policy:
-    """The house's own, told of these."""
+    """The policy under test with these resources."""
     known = Policy(operators=["operator"], region=REGION, fresh=lambda: True)
-    known.learn(resources, nth(7))
+    known.update(resources, nth(7))
     return known
 
 
 class Plain:
     def __init__(self, resources: Sequence[Resource]) -> None:
         self._casbin = casbin.Enforcer(casbin.Enforcer.new_model(text=MODEL), enable_log=False)
-        self._casbin.add_function("same", lambda asked, said: said in ("*", asked))
+        self._casbin.add_function("same", lambda requested, allowed: allowed in ("*", requested))
         self._casbin.add_function("does", _does)
         self._casbin.add_function("lies", _lies)
-        rows = [*_rows(resources), *_rows_of_the_house(resources)]
+        rows = [*_rows(resources), *_built_in_rows(resources)]
         self._casbin.add_policies([list(row) for row in dict.fromkeys(rows)])
 
-    def allows(self, question: Question) -> bool:
-        caller, verb, kind, ids, name = question
+    def allows(self, request: PolicyRequest) -> bool:
+        caller, verb, kind, ids, name = request
         inside = kind.url.format_map(ids).split("/")[4:]
         steps = [*inside, name] if name else inside
         own = {"tenant": "tenants", "workspace": "workspaces"}.get(kind.name)
@@ -116,19 +116,20 @@ class Plain:
         return bool(self._casbin.enforce(*asked, tenant, REGION, workspace))
 
 
-def _does(asked: str, said: str) -> bool:
-    said = said.lower()
-    return said in ("*", asked) or (said == "post" and asked.startswith("post."))
+def _does(requested: str, allowed: str) -> bool:
+    allowed = allowed.lower()
+    every_action = allowed == "post" and requested.startswith("post.")
+    return allowed in ("*", requested) or every_action
 
 
 def _lies(flat: str, nested: str, pattern: str) -> bool:
-    """`a/*` is the collection, all that is in it, and all below that."""
-    wanted = ".*" if pattern == "*" else re.sub(r"/\\\*$", "(/.*)?", re.escape(pattern))
-    return any(re.fullmatch(wanted, path) for path in (flat, nested))
+    """`a/*` matches the collection and everything below it."""
+    expression = ".*" if pattern == "*" else re.sub(r"/\\\*$", "(/.*)?", re.escape(pattern))
+    return any(re.fullmatch(expression, path) for path in (flat, nested))
 
 
 def _rows(resources: Sequence[Resource]) -> Iterator[Row]:
-    """What the roles and assignments say, each as the tenant's own."""
+    """The rows of roles and assignments; each grants only in its own tenant."""
     specs = {each.ref.path: each.spec for each in resources}
     for each in resources:
         tenant = each.ref.path.split("/")[1]
@@ -153,9 +154,9 @@ def _granted(sub: str, permissions: Sequence[Json], tenant: str, scope: Json) ->
                         yield sub, provider, pattern, verb, tenant, region, workspace
 
 
-def _rows_of_the_house(resources: Sequence[Resource]) -> Iterator[Row]:
-    """The regions are everybody's to read, the catalogue whoever holds anything in its tenant; an
-    operator makes tenants and revokes tokens."""
+def _built_in_rows(resources: Sequence[Resource]) -> Iterator[Row]:
+    """Every caller may read the regions, every holder of an assignment its tenant's catalogue; an
+    operator may create tenants and revoke tokens."""
     for verb in ("get", "list"):
         yield "*", "seca.region", "regions/*", verb, "*", "*", "*"
         yield "operator", "secaplane.admin", "tenants/*", verb, "*", "*", "*"

@@ -25,7 +25,7 @@ WEB = Ref("workspace", "tenants/acme/workspaces/web")
 
 
 class given:
-    """One resource called `one`, with its history; event n stands at position n."""
+    """One resource with the name `one` and its history; event n has position n."""
 
     def __init__(self, kind: str, *events: AnyEvent) -> None:
         self.ref = KINDS[kind].ref(IDS, "one")
@@ -42,23 +42,23 @@ class given:
         self.context = msgspec.structs.replace(self.context, parents=parents)
         return self
 
-    def holding(self, inside: Sequence[Ref]) -> "given":
-        self.context = msgspec.structs.replace(self.context, children=inside)
+    def containing(self, children: Sequence[Ref]) -> "given":
+        self.context = msgspec.structs.replace(self.context, children=children)
         return self
 
-    def called(self, name: str) -> "given":
+    def named(self, name: str) -> "given":
         ref = msgspec.structs.replace(self.ref, path=f"{self.ref.collection}/{name}")
         self.context = msgspec.structs.replace(self.context, ref=ref)
         return self
 
-    def pointing_to(self, *targets: Resource) -> "given":
-        """What there is for its references to mean."""
-        there = {target.ref: target for target in targets}
-        self.context = msgspec.structs.replace(self.context, targets=there)
+    def with_targets(self, *targets: Resource) -> "given":
+        """The resources that its references may point to."""
+        by_ref = {target.ref: target for target in targets}
+        self.context = msgspec.structs.replace(self.context, targets=by_ref)
         return self
 
-    def used_by(self, *users: Ref) -> "given":
-        self.context = msgspec.structs.replace(self.context, referrers=users)
+    def referred_to_by(self, *referrers: Ref) -> "given":
+        self.context = msgspec.structs.replace(self.context, referrers=referrers)
         return self
 
     def in_zones(self, *zones: str) -> "given":
@@ -93,7 +93,7 @@ class given:
 
 
 def history(ref: Ref, *events: AnyEvent) -> list[RecordedEvent]:
-    """Event n at position n, n seconds past noon; each `Created` begins a life: u1, u2 ..."""
+    """Event n at position n, n seconds after noon; each `Created` begins a life: u1, u2 ..."""
     life, recorded = 0, []
     for n, event in enumerate(events, start=1):
         life += isinstance(event, Created)
@@ -119,7 +119,7 @@ def at(n: int) -> datetime:
 def found(
     state: State, *, observed_position: int, reason: str = "", **status: object
 ) -> StatusReported:
-    """A report as it was recorded."""
+    """A report as it is recorded."""
     return StatusReported(
         state=state, observed_position=nth(observed_position), status=status, reason=reason
     )
@@ -134,7 +134,7 @@ def report(
     message: str = "",
     **status: object,
 ) -> ReportStatus:
-    """A report as a reconciler would have it recorded."""
+    """A report as a reconciler commands it."""
     return ReportStatus(
         uid=uid,
         observed_position=nth(observed_position),
@@ -145,8 +145,8 @@ def report(
     )
 
 
-def told(resource: Resource) -> list[str]:
-    """The conditions, newest first, in words: `active`, `powerState turningOn updating`."""
+def condition_texts(resource: Resource) -> list[str]:
+    """The conditions as text, newest first: `active`, `powerState turningOn updating`."""
     return [
         " ".join(
             str(part)
@@ -158,12 +158,12 @@ def told(resource: Resource) -> list[str]:
 
 
 def lived(ref: Ref, spec: Json, *reports: StatusReported) -> Resource:
-    """A resource of which this is the whole history."""
+    """A resource that was created, and reported on."""
     resource = fold(history(ref, Created(spec=spec), *reports))
     assert resource is not None
     return resource
 
 
 def from_catalogue(kind: str, name: str) -> Resource:
-    """Something of the catalogue, where it lies for all."""
+    """An entry of the catalogue, at its address in the log."""
     return lived(KINDS[kind].ref({"tenant": SHARED_TENANT}, name), {})

@@ -1,5 +1,4 @@
-"""Whose tokens are believed: the issuers of the configuration, their keys fetched in the
-background."""
+"""The trusted issuers of the configuration, whose keys are fetched in the background."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -11,34 +10,34 @@ from prometheus_client import Counter, Gauge
 from secaplane.cli.config import BadConfig, Config
 from secaplane.edge.serving.metrics import Metrics
 from secaplane.policy.tokens.caller import TokenVerifier
-from secaplane.policy.tokens.fetch import fetching, web_session
+from secaplane.policy.tokens.fetch import fetcher, web_session
 from secaplane.policy.tokens.keys import IssuerKeys
 from secaplane.policy.tokens.revocations import Revocations
 
 
 @dataclass(frozen=True)
 class TrustedIssuers:
-    """Tokens, and how it is with the keys that vouch for them."""
+    """The verifier of tokens, and the state of the keys that it uses."""
 
     tokens: TokenVerifier
     issuers: Sequence[IssuerKeys]
 
     @property
     def reasons(self) -> list[str]:
-        """Whose tokens cannot be judged, and why."""
+        """Issuers whose tokens cannot be verified, with the cause."""
         return [
-            f"the keys of {each.issuer.issuer} {each.trouble}"
+            f"the keys of {each.issuer.issuer} {each.unavailable}"
             for each in self.issuers
-            if each.trouble
+            if each.unavailable
         ]
 
     @property
     def remarks(self) -> list[str]:
-        """Whose keys are old, though still believed."""
+        """Issuers whose keys could not be fetched, but are still valid."""
         return [
             f"the keys of {each.issuer.issuer} {each.remark}"
             for each in self.issuers
-            if each.remark and not each.trouble
+            if each.remark and not each.unavailable
         ]
 
 
@@ -46,14 +45,14 @@ class TrustedIssuers:
 async def trusted_issuers(
     config: Config, revocations: Revocations, metrics: Metrics
 ) -> AsyncIterator[TrustedIssuers]:
-    """Fetches keys while inside.
+    """Fetches keys until the context ends.
 
     Raises:
-        BadConfig: a file of keys cannot be used.
+        BadConfig: a key file cannot be used.
     """
     issuers = _issuers(config, metrics)
     async with web_session() as session, asyncio.TaskGroup() as group:
-        fetches = [group.create_task(each.run(fetching(each.issuer, session))) for each in issuers]
+        fetches = [group.create_task(each.run(fetcher(each.issuer, session))) for each in issuers]
         yield TrustedIssuers(TokenVerifier(issuers, revocations), issuers)
         for fetch in fetches:
             fetch.cancel()
@@ -62,13 +61,13 @@ async def trusted_issuers(
 def _issuers(config: Config, metrics: Metrics) -> list[IssuerKeys]:
     failures = Counter(
         "secaplane_issuer_key_fetch_failures",
-        "Times that an issuer's keys could not be had",
+        "Failed fetches of an issuer's keys",
         ["issuer"],
         registry=metrics.registry,
     )
     ages = Gauge(
         "secaplane_issuer_keys_age_seconds",
-        "Since an issuer's keys were last had; infinite if never",
+        "Seconds since an issuer's keys were last fetched; infinite if never",
         ["issuer"],
         registry=metrics.registry,
     )

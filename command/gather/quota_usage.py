@@ -1,10 +1,10 @@
 """Quota checks on the read model: one before the append, one after it.
 
 Before the append: is there room, as far as the read model knows. After it, at a read model that has
-reached the event: was there room at its position. The second answer is the same for whoever asks,
-and whenever: it counts what had not been deleted at that position, by the quotas and SKUs of that
-position. So of the PUTs that are accepted, the last one has counted all others
-(docs/decisions/020).
+reached the event: was there room at its position. The second check has the same result in every
+process and at any later time: it counts the resources that were not gone at that position, by the
+quotas and SKUs of that position. So of the PUTs that are accepted, the last one has counted all
+others (docs/decisions/020).
 """
 
 from collections.abc import Mapping
@@ -91,10 +91,10 @@ async def quota_violation(
     grown = [each.position for each in unseen if each.grows]
     if not grown:
         return None
-    asked, position = [share for each in unseen for share in each.shares], grown[-1]
+    requested, position = [share for each in unseen for share in each.shares], grown[-1]
     taken = await dependencies.usage.taken(tenant.name, kinds_weighing_alike(kind.name), position)
-    specs = await dependencies.usage.specs([tenant, *skus_of([*taken, *asked])], position)
-    more, used = amounts(asked, specs), amounts(taken, specs)
+    specs = await dependencies.usage.specs([tenant, *skus_of([*taken, *requested])], position)
+    more, used = amounts(requested, specs), amounts(taken, specs)
     used.subtract(more)
     exceeded = excess(limits(specs.get(tenant, {}), kind), used, more)
     return QuotaViolation(position, refusal(exceeded)) if exceeded else None

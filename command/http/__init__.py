@@ -1,1 +1,1 @@
-"""The HTTP routes of the write side, and the bodies they read."""
+"""HTTP routes of the write side."""

@@ -30,7 +30,7 @@ def routes(guard: Guard) -> list[HTTPRouteHandler]:
     @post(template(REVIEWS), name="ReviewAccess", status_code=200)
     async def review_access(request: Request[Any, Any, Any]) -> ASGIResponse:
         context = request_context(request.scope)
-        caller = await guard.caller(context)
+        caller = await guard.authenticate(context)
         data = await request.body()
         parsing.media_type(context.header(b"content-type"))
         spec = read_as(AccessReviewRequest, parsing.body(data)).spec

@@ -42,7 +42,7 @@ def _put(kind: Kind, dependencies: SubmitDependencies) -> HTTPRouteHandler:
     async def put_resource(request: Request[Any, Any, Any]) -> ASGIResponse:
         context = request_context(request.scope)
         parsing.deleted(context.header(b"accept"))
-        caller = await dependencies.guard.caller(context)
+        caller = await dependencies.guard.authenticate(context)
         data = await request.body()
         if data:
             parsing.media_type(context.header(b"content-type"))

@@ -26,8 +26,8 @@ BLOCKERS_MAX = 10
 
 
 def broken_rules(context: DecisionContext, old: Json | None, new: Json) -> list[BrokenRule]:
-    """Every rule that a spec breaks. References are checked only where all parents live: without
-    them the resource has no place, and no neighbour to refer to."""
+    """Every rule that a spec breaks. References are checked only if all parents live: without a
+    parent, the resources beside it cannot exist either."""
     kind = context.kind
     broken = [*_changed_fixed_fields(kind, old, new)]
     if kind.rules.check:
@@ -143,7 +143,7 @@ def _blocked(context: DecisionContext, blocking: Sequence[Ref], detail: str) -> 
 
 
 def changes_status(resource: Resource, command: ReportStatus) -> bool:
-    """Whether a report says anything that is not recorded yet."""
+    """True if a report differs from the status as recorded."""
     if command.status != resource.observed:
         return True
     if command.observed_position < resource.last_intent:

@@ -24,7 +24,7 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
 class Delete(msgspec.Struct, frozen=True, kw_only=True):
     expected: int | None = None
     regardless: bool = False
-    """Whatever it contains, and whatever refers to it: for a creation that must be reverted."""
+    """Children and referrers do not block the deletion: for a creation that must be reverted."""
 
 
 class ReportStatus(msgspec.Struct, frozen=True, kw_only=True):

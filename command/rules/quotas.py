@@ -25,7 +25,7 @@ Specs = Mapping[Ref, Json]
 
 
 class Excess(NamedTuple):
-    """One quota that a request exceeds."""
+    """One quota that a request exceeds, as the refusal shows it."""
 
     what: str
     used: int
@@ -104,14 +104,14 @@ def amounts(shares: Iterable[QuotaShare], skus: Specs) -> Counter[str]:
 
 
 def excess(
-    allowed: Mapping[str, int], used: Mapping[str, int], asked: Counter[str]
+    allowed: Mapping[str, int], used: Mapping[str, int], requested: Counter[str]
 ) -> list[Excess]:
     """The quotas that a request exceeds. A request that takes no more of one is not refused for it,
     even where it is exceeded already."""
     return [
-        Excess(what, used.get(what, 0), asked[what], limit)
+        Excess(what, used.get(what, 0), requested[what], limit)
         for what, limit in allowed.items()
-        if asked[what] > 0 and used.get(what, 0) + asked[what] > limit
+        if requested[what] > 0 and used.get(what, 0) + requested[what] > limit
     ]
 
 
@@ -134,10 +134,10 @@ def refuse_over_quota(usage: QuotaUsage | None, ref: Ref, old: Json | None, new:
     """Raises QuotaExceeded where the new spec needs more than is left."""
     if usage is None:
         return
-    asked = amounts([quota_share(ref, new)], usage.skus)
+    requested = amounts([quota_share(ref, new)], usage.skus)
     if old is not None:
-        asked.subtract(amounts([quota_share(ref, old)], usage.skus))
-    exceeded = excess(usage.limits, usage.used, asked)
+        requested.subtract(amounts([quota_share(ref, old)], usage.skus))
+    exceeded = excess(usage.limits, usage.used, requested)
     if exceeded:
         raise refusal(exceeded)
 
@@ -153,7 +153,7 @@ class Change(NamedTuple):
         return any(each.number > 0 or each.amount > 0 for each in self.shares)
 
     def reverts(self, former: "Change") -> bool:
-        """Whether this is the exact opposite of another change."""
+        """True if this is the exact opposite of another change."""
         opposite = (each._replace(number=-each.number, amount=-each.amount) for each in self.shares)
         return set(opposite) == set(former.shares)
 
@@ -171,7 +171,7 @@ def unreturned(changes: Iterable[tuple[Position, QuotaShare]]) -> list[Change]:
 
 
 def needs_recheck(before: Resource | None, now: Resource) -> bool:
-    """Whether a PUT may take more than any check has covered: it created or grew the resource, or
+    """True if a PUT may take more than any check has covered: it created or grew the resource, or
     an earlier PUT was not reported on yet."""
     if before is None or before.observed_position < before.last_intent:
         return True

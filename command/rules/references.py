@@ -56,8 +56,14 @@ def bound(reference: SpecReference, targets: Mapping[Ref, Resource | None]) -> R
     return None
 
 
-def strict_links(reference: SpecReference, deferred: frozenset[str]) -> list[Link]:
-    return [link for link in reference.links if link.strict and link.deferrable_as not in deferred]
+def strict_links(ref: Ref, reference: SpecReference, deferred: frozenset[str]) -> list[Link]:
+    """The links whose target must exist. An image in the shared tenant is offered by the cloud and
+    may have no volume in this control plane: there, every deferrable link is deferred."""
+    strict = [
+        link for link in reference.links if link.strict and link.deferrable_as not in deferred
+    ]
+    offered = KINDS[ref.kind].exposure.to_all_tenants and ref.scope("tenants") == SHARED_TENANT
+    return [link for link in strict if not (offered and link.deferrable_as)]
 
 
 def always_exists(ref: Ref, target: Ref) -> bool:
@@ -83,16 +89,16 @@ def in_same_workspace(ref: Ref, target: Ref) -> bool:
 
 
 def _changed(reference: SpecReference, old: Json | None) -> bool:
-    """Whether a reference is new. An item that only moved in its list is not."""
+    """True if a reference is new. An item that only moved in its list is not."""
     if old is None:
         return True
     return all(former != reference.reference for _, former in every(old, reference.links[0].at))
 
 
 def _may_be_absent(context: DecisionContext, reference: SpecReference) -> bool:
-    """Deferred, or an address. Where several links share a place, the spelling says which of them
+    """Deferred, or an address. If several links share a field, the spelling says which of them
     the reference belongs to."""
-    strict = strict_links(reference, context.site.deferred)
+    strict = strict_links(context.ref, reference, context.site.deferred)
     if not strict or _is_address(reference):
         return True
     return any(link not in strict for link, _ in reference.targets)

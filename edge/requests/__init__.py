@@ -1,1 +1,1 @@
-"""Reading a request: its context, its origin, its path, its body, its rate."""
+"""Reading a request: context, origin, path, body, rate limits."""

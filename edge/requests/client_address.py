@@ -1,8 +1,9 @@
-"""Where a request came from: the peer, or what a proxy that we trust says of it. Pure.
+"""The address of the client: the peer of the connection, or the one that a trusted proxy names.
+Pure.
 
-`X-Forwarded-For` is a list to which each proxy adds the address that it saw, on the right. So it is
-read from the right, and no further than the first address that is not a trusted proxy's: what
-stands before that anybody may have written.
+`X-Forwarded-For` is a list to which each proxy appends the address that it received the request
+from. It is read from the right, up to the first address that is not a trusted proxy's: everything
+to the left of that could have been written by the client.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,27 +15,28 @@ Address = IPv4Address | IPv6Address
 
 
 class TrustedProxies:
-    """Those whose word on where a request came from is believed: none, unless configured."""
+    """The proxies whose `X-Forwarded-For` counts: none, unless configured."""
 
     def __init__(self, trusted: Iterable[str] = ()) -> None:
         """Addresses, or networks (`10.0.0.0/8`).
 
         Raises:
-            ValueError: one is neither.
+            ValueError: one of them is neither.
         """
         self._trusted = [ip_network(each) for each in trusted]
 
-    def source(self, peer: str, forwarded: Sequence[str]) -> str:
-        """`forwarded`: every header of that name, in order. A peer may have no address."""
+    def client_address(self, peer: str, forwarded: Sequence[str]) -> str:
+        """The client's address as text; empty where the peer has none (a UNIX socket). `forwarded`:
+        every `X-Forwarded-For` header, in order."""
         address = _address(peer)
         if address is None:
             return ""
         if self._trusts(address):
             for each in reversed(",".join(forwarded).split(",")[-HOPS_MAX:]):
-                before = _address(each.strip())
-                if before is None:
+                previous = _address(each.strip())
+                if previous is None:
                     break
-                address = before
+                address = previous
                 if not self._trusts(address):
                     break
         return str(address)
@@ -45,9 +47,10 @@ class TrustedProxies:
 
 @lru_cache(maxsize=4096)
 def _address(text: str) -> Address | None:
+    """An address; IPv4 in IPv6 notation is the IPv4 address, and anything else is None."""
     try:
-        found = ip_address(text)
+        address = ip_address(text)
     except ValueError:
         return None
-    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
-    return mapped or found
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address

@@ -1,4 +1,4 @@
-"""One request on its way through the house: its id, its headers, what is asked of it."""
+"""The context of one request: id, headers, peer, caller and verb."""
 
 import re
 from collections.abc import Sequence
@@ -7,12 +7,12 @@ from typing import Any
 
 from secaplane.policy.tokens.caller import Caller
 
-KEY = "secaplane.visit"
+KEY = "secaplane.context"
 REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
 class RequestContext:
-    """Made at the entrance, kept in the ASGI scope. The guard adds who asks, and for what."""
+    """Made by the middleware and kept in the ASGI scope. The guard sets caller and verb."""
 
     __slots__ = ("_headers", "_sent", "caller", "method", "path", "peer", "request_id", "verb")
 
@@ -36,13 +36,13 @@ class RequestContext:
         return [value.decode("latin-1") for key, value in self._sent if key == name]
 
     def _request_id(self) -> str:
-        """The client's own, where it is harmless to repeat."""
+        """The client's `X-Request-Id`, if it is valid; otherwise a new one."""
         sent = self.header(b"x-request-id")
         return sent if sent and REQUEST_ID.fullmatch(sent) else new_id()
 
 
 def new_id() -> str:
-    """Unique, not secret: so the fast generator will do."""
+    """A unique id. It is no secret, so the fast generator is good enough."""
     return f"{getrandbits(128):032x}"
 
 

@@ -1,7 +1,8 @@
-"""What clients send, read strictly: JSON without surprises, and the few headers we act on. Pure.
+"""Strict parsing of request bodies (JSON that every reader understands the same) and of the headers
+that have an effect. Pure.
 
-The good case costs one pass of the standard parser with a hook; only a body that looks suspicious
-is walked again, slowly, to say where.
+A valid body costs one pass of the standard parser with a hook; only a suspicious one is walked
+again, slowly, to find the places of its faults.
 """
 
 import json
@@ -23,13 +24,13 @@ from secaplane.model.shape import Json
 
 NESTING_MAX = 64
 BROKEN_MAX = 100
-"""Places that are named; nobody reads more."""
+"""Faults that a problem lists."""
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 INTEGRAL_MAX = 2**53
 VERSION = re.compile(r"[0-9]{1,19}")
 MEDIA_TYPES = ("application/json", "application/*", "*/*")
 DELETED = {"true": None, "only": True, "false": False}
-"""The value of `deleted` in Accept: list both, or only what is deleted."""
+"""The value of `deleted` in Accept: `true` lists deleted resources too, `only` nothing else."""
 
 _NOT_AT_ALL = re.compile(r"q=0(\.0*)?")
 _NO_NUMBER = "is not a JSON number"
@@ -52,7 +53,7 @@ def body(data: bytes) -> Any:
     """
     try:
         text = data.decode()
-        if _looks_odd(data):
+        if _suspicious(data):
             raise _Suspicious
         return _loads(text)
     except UnicodeDecodeError as error:
@@ -79,7 +80,7 @@ def deleted(accept: str | None) -> bool | None:
     """Which of a collection an Accept header asks for: False living, True deleted, None both.
 
     Raises:
-        Unacceptable: it takes no JSON.
+        NotAcceptable: it does not accept JSON.
     """
     if not accept:
         return False
@@ -93,11 +94,11 @@ def deleted(accept: str | None) -> bool | None:
                         raise NotAcceptable("deleted takes true or only", parameter="Accept")
                     return DELETED[value]
             return False
-    raise NotAcceptable("we answer application/json; accept that", parameter="Accept")
+    raise NotAcceptable("answers are application/json; accept that", parameter="Accept")
 
 
 def media_type(header: str | None) -> None:
-    """Raises Unsupported where a body is said to be anything but JSON in UTF-8."""
+    """Raises UnsupportedMediaType unless the header says JSON in UTF-8."""
     kind, *parameters = (header or "").lower().replace(" ", "").split(";")
     charsets = [each for each in parameters if each.startswith("charset=")]
     if kind != "application/json" or any(c.strip('"') not in _UTF8 for c in charsets):
@@ -109,7 +110,7 @@ def media_type(header: str | None) -> None:
 _UTF8 = ("charset=utf-8", 'charset="utf-8', "charset=utf8")
 
 
-def _looks_odd(data: bytes) -> bool:
+def _suspicious(data: bytes) -> bool:
     deep = data.count(b"[") + data.count(b"{") > NESTING_MAX
     return deep or b"\\u0000" in data or b"\\ud" in data or b"\\uD" in data
 
@@ -125,10 +126,10 @@ def _loads(text: str) -> Any:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> Json:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    members = dict(pairs)
+    if len(members) != len(pairs):
         raise _Suspicious
-    return found
+    return members
 
 
 def _int64(digits: str) -> int:
@@ -150,7 +151,7 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _walked(text: str) -> Any:
-    """The slow way: refuses with every place, or turns out to be harmless."""
+    """The slow second pass: refuses with the place of each fault, or finds none."""
     try:
         tree = json.loads(
             text, object_pairs_hook=_Pairs, parse_int=_int_or_digits, parse_constant=_no_constant
@@ -181,42 +182,42 @@ def _int_or_digits(digits: str) -> int | _Digits:
 
 
 def _broken(value: Any, path: tuple[str | int, ...]) -> Iterator[BrokenRule]:
-    here = _shown(path)
+    pointer = _shown(path)
     if len(path) >= NESTING_MAX and isinstance(value, list):
-        yield BrokenRule(f"is nested deeper than {NESTING_MAX}", here)
+        yield BrokenRule(f"is nested deeper than {NESTING_MAX}", pointer)
     elif isinstance(value, _Pairs):
         yield from _broken_object(value, path)
     elif isinstance(value, list):
         for n, each in enumerate(value):
             yield from _broken(each, (*path, n))
     elif isinstance(value, _Digits):
-        yield BrokenRule("is an integer outside the range of int64", here)
+        yield BrokenRule("is an integer outside the range of int64", pointer)
     elif isinstance(value, str):
-        yield from _broken_text(value, here)
+        yield from _broken_text(value, pointer)
     elif isinstance(value, float) and not math.isfinite(value):
-        yield BrokenRule("is a number too large to be one", here)
+        yield BrokenRule("is a number beyond the range of a double", pointer)
 
 
 def _broken_object(pairs: _Pairs, path: tuple[str | int, ...]) -> Iterator[BrokenRule]:
     seen: set[str] = set()
     for key, each in pairs:
-        here = _shown((*path, key))
+        pointer = _shown((*path, key))
         if key in seen:
-            yield BrokenRule("stands there twice", here)
+            yield BrokenRule("is a duplicate key", pointer)
         seen.add(key)
-        yield from _broken_text(key, here)
+        yield from _broken_text(key, pointer)
         yield from _broken(each, (*path, key))
 
 
-def _broken_text(text: str, here: str) -> Iterator[BrokenRule]:
+def _broken_text(text: str, pointer: str) -> Iterator[BrokenRule]:
     if "\0" in text:
-        yield BrokenRule("holds a NUL character", here)
+        yield BrokenRule("holds a NUL character", pointer)
     if any("\ud800" <= character <= "\udfff" for character in text):
-        yield BrokenRule("holds half a surrogate pair", here)
+        yield BrokenRule("holds half a surrogate pair", pointer)
 
 
 def _shown(path: tuple[str | int, ...]) -> str:
-    """The pointer, without what must not be repeated in an answer."""
+    """The JSON pointer, without characters that an answer cannot hold."""
     return pointer_to(path).replace("\0", "").encode("utf-8", "replace").decode()
 
 

@@ -1,4 +1,5 @@
-"""A kind's path in the router's spelling, and the names in a request's path."""
+"""Paths of kinds as the router writes them, the names in a request's path, and the methods of each
+path. Pure."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,7 @@ NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])
 NAME_LENGTH_MAX = 128
 SCOPE_LENGTH_MAX = 64
 REVIEWS = f"{KINDS['tenant'].url}/{{tenant}}/access-reviews"
-"""Of no kind: nothing is recorded."""
+"""Access reviews belong to no kind: they are answered, and not recorded."""
 
 
 def template(path: str) -> str:
@@ -20,29 +21,29 @@ def template(path: str) -> str:
 
 
 def broken_names(kind: Kind, ids: Mapping[str, str], name: str) -> list[BrokenRule]:
-    """What breaks the name rule (digest, section 5): the name itself, the ids that surround it."""
-    own = SCOPE_LENGTH_MAX if kind.name == "tenant" else NAME_LENGTH_MAX
-    wanted = [(name, "name", own)]
-    wanted += [(ids[each], each, SCOPE_LENGTH_MAX) for each in kind.scope]
+    """Violations of the name rule (digest, section 5) by a resource's name and its scope's ids."""
+    name_length_max = SCOPE_LENGTH_MAX if kind.name == "tenant" else NAME_LENGTH_MAX
+    names = [(name, "name", name_length_max)]
+    names += [(ids[each], each, SCOPE_LENGTH_MAX) for each in kind.scope]
     return [
         BrokenRule(
-            f"takes 1 to {longest} lower-case letters, digits, hyphens; dots join parts",
+            f"takes 1 to {length_max} lower-case letters, digits, hyphens; dots join parts",
             f"/metadata/{field}",
             field,
         )
-        for text, field, longest in wanted
-        if len(text) > longest or not NAME.fullmatch(text)
+        for text, field, length_max in names
+        if len(text) > length_max or not NAME.fullmatch(text)
     ]
 
 
 def allowed(path: str) -> str:
-    """The methods that a path takes anywhere in the house, as `Allow` lists them; empty for a path
-    that nobody serves."""
+    """The methods that a path takes, on either side, as `Allow` lists them; empty for an unknown
+    path."""
     steps = path.split("/")
     for template_, methods in _methods().items():
-        wanted = template_.split("/")
-        if len(wanted) == len(steps) and all(
-            w.startswith("{") or w == s for w, s in zip(wanted, steps, strict=True)
+        parts = template_.split("/")
+        if len(parts) == len(steps) and all(
+            part.startswith("{") or part == step for part, step in zip(parts, steps, strict=True)
         ):
             return methods
     return ""
@@ -62,7 +63,7 @@ def _methods_of(kind: Kind) -> Iterator[tuple[str, str]]:
     for url in kind.urls:
         yield url, "GET, HEAD"
         if kind.verbs:
-            asked = [verb.upper() for verb in kind.verbs]
-            yield f"{url}/{{name}}", ", ".join([asked[0], "HEAD", *asked[1:]])
+            methods = [verb.upper() for verb in kind.verbs]
+            yield f"{url}/{{name}}", ", ".join([methods[0], "HEAD", *methods[1:]])
         for action in kind.actions:
             yield f"{url}/{{name}}/{action}", "POST"

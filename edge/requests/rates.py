@@ -1,7 +1,8 @@
-"""How often somebody may ask: a bucket of tokens each, that fills at a rate. Pure but for the clock
-it is given; the answer is a matter of one process.
+"""Rate limits of requests: one token bucket for each caller, and one for each tenant. Pure but for
+the clock it is given. Each process limits for itself.
 
-A bucket is one number: the time at which it will be full again. One that is full need not be kept.
+`audit.token_bucket.Throttle` uses the same arithmetic but never refuses: it counts what it drops.
+Here a request without a token is refused, with the seconds until there is one.
 """
 
 import math
@@ -9,18 +10,19 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 
+from secaplane.audit.token_bucket import FillRate
 from secaplane.model.errors import RateLimited
 
 BUCKETS_MAX = 10_000
-"""Of one sort; then who has not asked for the longest time begins anew."""
+"""Of callers, and of tenants; beyond it, the bucket that was unused for longest is full again."""
 
 
 class RateBuckets:
-    """One bucket for each key: `burst` requests at once, and `per_second` from then on."""
+    """One bucket for each key: `burst` requests at once, and `per_second` from then on. A burst of
+    0 is as many as fill in one second."""
 
     def __init__(self, per_second: float, burst: int, clock: Callable[[], float]) -> None:
-        self._every_s = 1 / per_second
-        self._depth_s = self._every_s * (burst or math.ceil(per_second))
+        self._rate = FillRate(per_s=per_second, burst=burst or math.ceil(per_second))
         self._clock = clock
         self._full_at: OrderedDict[Hashable, float] = OrderedDict()
 
@@ -28,11 +30,10 @@ class RateBuckets:
         return len(self._full_at)
 
     def take(self, key: Hashable) -> float:
-        """0 where a token was taken; else how many seconds there will be none."""
+        """0 where a token was taken; otherwise the seconds until there is one."""
         now = self._clock()
-        full_at = max(self._full_at.get(key, now), now) + self._every_s
-        wait_s = full_at - now - self._depth_s
-        if wait_s > _NOISE_S:
+        full_at, wait_s = self._rate.take(self._full_at.get(key, now), now)
+        if wait_s:
             return wait_s
         self._full_at[key] = full_at
         self._full_at.move_to_end(key)
@@ -41,12 +42,8 @@ class RateBuckets:
         return 0.0
 
 
-_NOISE_S = 1e-9
-"""Sums of fractions are not exact."""
-
-
 class RateLimits:
-    """What a caller may ask for, and what all callers together may of a tenant; 0 sets no limit."""
+    """The requests of one caller, and of all callers to one tenant; a rate of 0 sets no limit."""
 
     def __init__(
         self,
@@ -65,18 +62,18 @@ class RateLimits:
             )
         )
 
-    def refuse_hasty(self, issuer: str, sub: str) -> None:
-        """Raises TooMany where this caller asks too often."""
+    def limit_caller(self, issuer: str, sub: str) -> None:
+        """Raises RateLimited where this caller sends too many requests."""
         if self._callers is not None:
-            _refuse(self._callers.take((issuer, sub)), "you ask too often")
+            _refuse(self._callers.take((issuer, sub)), "you send too many requests")
 
-    def refuse_crowded(self, tenant: str) -> None:
-        """Raises TooMany where all together ask this tenant too often."""
+    def limit_tenant(self, tenant: str) -> None:
+        """Raises RateLimited where all callers together send too many requests to this tenant."""
         if self._tenants is not None and tenant:
-            _refuse(self._tenants.take(tenant), "too much is asked of this tenant at once")
+            _refuse(self._tenants.take(tenant), "this tenant receives too many requests")
 
 
-def _refuse(wait_s: float, why: str) -> None:
+def _refuse(wait_s: float, reason: str) -> None:
     if wait_s:
         seconds = max(1, math.ceil(wait_s))
-        raise RateLimited(f"{why}; try again in {seconds} s", retry_after_s=seconds)
+        raise RateLimited(f"{reason}; try again in {seconds} s", retry_after_s=seconds)

@@ -1,5 +1,5 @@
-"""An HTTP side of the house: its routes, its entrance, and what becomes of everything that is
-raised."""
+"""The HTTP application of the command or the query side: routes, middleware, and the answers to
+everything that is raised."""
 
 import logging
 import time
@@ -18,8 +18,10 @@ from secaplane.edge.problem import Dialect, defect, refused
 from secaplane.edge.requests.context import KEY, RequestContext, request_context
 from secaplane.edge.requests.paths import allowed, not_allowed
 from secaplane.edge.serving.metrics import Metrics
+from secaplane.eventlog.codec import Undecodable
 from secaplane.model.errors import (
     ContentTooLarge,
+    Damaged,
     Malformed,
     Refusal,
     Unavailable,
@@ -30,9 +32,12 @@ from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 
 UNKNOWN = "/unknown"
 ACCEPTED = 202
+DAMAGED = (
+    "one of this resource's events cannot be decoded or applied; ask the operator to repair it"
+)
 UNSERVED = "UNSERVED"
 READS = "GET, HEAD"
-"""What a path takes that is no kind's: health, metrics, the document."""
+"""The methods of paths that belong to no kind: health, metrics, documents."""
 log = logging.getLogger("secaplane.edge")
 
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
@@ -40,7 +45,7 @@ Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 
 @dataclass(frozen=True)
 class RequestLimits:
-    """How much of a request is read."""
+    """Sizes of requests."""
 
     url_bytes_max: int = 16 * 1024
     body_bytes_max: int = 1024 * 1024
@@ -50,18 +55,25 @@ def build(
     routes: Sequence[HTTPRouteHandler],
     *,
     metrics: Metrics,
-    witness: AuditRecorder | None = None,
+    recorder: AuditRecorder | None = None,
     dialect: Dialect = "spec",
     sizes: RequestLimits | None = None,
 ) -> Asgi:
-    """The ASGI application for a set of routes. What refuses nobody needs no witness."""
+    """The ASGI application for a set of routes. Routes that refuse no caller need no recorder."""
     limits = sizes or RequestLimits()
 
     def on_refusal(request: Request[Any, Any, Any], refusal: Refusal) -> Response[bytes]:
         context = request_context(request.scope)
-        if witness is not None:
-            witness.refused(context, refusal)
+        if recorder is not None:
+            recorder.refused(context, refusal)
         return refused(refusal, context, dialect)
+
+    def on_damaged(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+        context = request_context(request.scope)
+        metrics.damaged.inc()
+        where = {"request": context.request_id, "path": context.path, "reason": str(error)}
+        log.error("damaged resource", extra=where)
+        return refused(Damaged(DAMAGED), context, dialect)
 
     def on_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
         refusal = _as_refusal(request, error, limits)
@@ -74,19 +86,22 @@ def build(
         )
         return defect(context)
 
-    def on_away(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    def on_unavailable(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
         context = request_context(request.scope)
-        said = {"request": context.request_id, "reason": f"{type(error).__name__}: {error}"}
-        log.warning("the database is away", extra=said)
+        reason = f"{type(error).__name__}: {error}"
+        log.warning(
+            "the database does not answer", extra={"request": context.request_id, "reason": reason}
+        )
         return refused(Unavailable("the database does not answer; try again"), context, dialect)
 
     app = Litestar(
         list(routes),
         exception_handlers={
             Refusal: on_refusal,
+            **dict.fromkeys((Damaged, Undecodable), on_damaged),
             HTTPException: on_http,
             Exception: on_defect,
-            **dict.fromkeys(DATABASE_UNAVAILABLE, on_away),
+            **dict.fromkeys(DATABASE_UNAVAILABLE, on_unavailable),
         },
         openapi_config=None,
         logging_config=None,
@@ -96,7 +111,7 @@ def build(
 
 
 class RequestMiddleware:
-    """What happens to every request before the router and to every answer after it."""
+    """Gives requests their context and answers their request id; counts and logs answers."""
 
     def __init__(self, app: Asgi, metrics: Metrics, url_bytes_max: int) -> None:
         self._app, self._metrics, self._url_bytes_max = app, metrics, url_bytes_max
@@ -106,7 +121,7 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         context = scope[KEY] = RequestContext(scope)
-        _straighten(scope, context)
+        _normalize(scope, context)
         began = time.perf_counter()
         request_id = (b"x-request-id", context.request_id.encode())
 
@@ -116,7 +131,7 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*_fitting(message["headers"], status), request_id]
+                message["headers"] = [*_headers_of(message["headers"], status), request_id]
             await send(message)
 
         try:
@@ -128,7 +143,7 @@ class RequestMiddleware:
             self._answered(context, status, began)
 
     def _answered(self, context: RequestContext, status: int, began: float) -> None:
-        """Reads that went well are counted only: a line for each would cost more than the read."""
+        """Successful reads are counted but not logged: a log line would cost more than the read."""
         took_s = time.perf_counter() - began
         self._metrics.answered(context.method, status, took_s)
         if context.method in ("GET", "HEAD") and status < 400:
@@ -150,7 +165,7 @@ def _url_bytes(scope: Any) -> int:
 
 
 async def _refuse_url(context: RequestContext, bytes_max: int, send: Any) -> None:
-    """Before anybody looks for a route."""
+    """Answer before the router sees the request."""
     problem = refused(UriTooLong(f"an address has at most {bytes_max} bytes"), context)
     body: bytes = problem.content
     headers = [
@@ -162,19 +177,19 @@ async def _refuse_url(context: RequestContext, bytes_max: int, send: Any) -> Non
     await send({"type": "http.response.body", "body": body})
 
 
-def _fitting(headers: Any, status: int) -> Any:
-    """What is accepted has no body, so it says no type of one."""
+def _headers_of(headers: Any, status: int) -> Any:
+    """A 202 has no body, so it has no content type."""
     if status != ACCEPTED:
         return headers
     return [each for each in headers if each[0] != b"content-type"]
 
 
-def _straighten(scope: Any, context: RequestContext) -> None:
-    """A path that the router would bend is made one that it does not know, or that a rule refuses.
+def _normalize(scope: Any, context: RequestContext) -> None:
+    """Replace a path that the router would change by one that is unknown, or that a rule refuses.
 
-    The router drops a trailing slash, a percent-encoded slash would part a name in two, and NUL
-    reaches no table. Nor may the framework answer OPTIONS of itself: it asks no guard, and names
-    half of the methods.
+    The router drops a trailing slash, a percent-encoded slash would split a name in two, and
+    PostgreSQL stores no NUL. The framework must not answer OPTIONS: it would not ask the guard, and
+    would list only half of the methods.
     """
     path: str = context.path
     raw: bytes = scope.get("raw_path") or b""
@@ -195,8 +210,8 @@ def _with_slashes_kept(raw: bytes) -> str:
 def _as_refusal(
     request: Request[Any, Any, Any], error: HTTPException, limits: RequestLimits
 ) -> Refusal:
-    """What the framework refuses, in the house's words. A path that the other side of the house
-    serves is known here too."""
+    """An error of the framework as a refusal. The paths of the other side (command or query) are
+    known, too: they are 405 here, with the methods that they take."""
     match error.status_code:
         case 404 | 405:
             methods = allowed(request.scope["path"]) or (READS if error.status_code == 405 else "")

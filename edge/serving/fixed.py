@@ -1,4 +1,4 @@
-"""Answers that stay the same while the process lives, for everybody, without a token."""
+"""Static answers, the same for every client, without a token."""
 
 from collections.abc import Mapping
 from hashlib import blake2b
@@ -18,16 +18,16 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 def fixed(
     path: str | list[str], body: bytes, media_type: str, headers: Mapping[str, str] = NOTHING
 ) -> HTTPRouteHandler:
-    """GET and HEAD, with an ETag; a browser asks again each time and is told that nothing changed
-    (RFC 9111, section 5.2.2.4)."""
+    """GET and HEAD with an ETag; a browser revalidates each time, and receives 304 (RFC 9111,
+    section 5.2.2.4)."""
     etag = f'"{blake2b(body, digest_size=12).hexdigest()}"'
     sent = {"ETag": etag, "Cache-Control": "no-cache", **headers}
 
     @route(path, http_method=[HttpMethod.GET, HttpMethod.HEAD])
-    async def same_for_all(request: Request[Any, Any, Any]) -> ASGIResponse:
-        asked = request_context(request.scope).header(b"if-none-match")
-        if asked is not None and (asked.strip() == "*" or etag in asked):
+    async def static(request: Request[Any, Any, Any]) -> ASGIResponse:
+        known = request_context(request.scope).header(b"if-none-match")
+        if known is not None and (known.strip() == "*" or etag in known):
             return ASGIResponse(status_code=304, headers=sent)
         return ASGIResponse(body=body, headers=sent, media_type=media_type)
 
-    return same_for_all
+    return static

@@ -1,4 +1,4 @@
-"""Is this process alive, is it ready, and if not, why."""
+"""Liveness, readiness with its reasons, and metrics of a process."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,8 +15,8 @@ READS = [HttpMethod.GET, HttpMethod.HEAD]
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """`reasons` says what is missing, empty when nothing is; `remarks` what somebody should look at
-    all the same; `details` are figures."""
+    """`reasons`: why requests cannot be served; empty if they can. `remarks`: for an operator to
+    look at although requests are served. `details`: figures."""
 
     ready: bool
     reasons: Sequence[str] = ()
@@ -27,7 +27,7 @@ class Readiness(msgspec.Struct, frozen=True):
 def routes(
     readiness: Callable[[], Readiness], metrics: Metrics, *, details: bool
 ) -> list[HTTPRouteHandler]:
-    """`details` only where nobody from outside can look: reasons, figures and metrics."""
+    """`details` (reasons, figures, metrics) only where clients from outside have no access."""
 
     @route("/healthz", http_method=READS, name="healthz")
     async def healthz(request: Request[Any, Any, Any]) -> Response[bytes]:

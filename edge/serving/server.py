@@ -1,4 +1,4 @@
-"""Serves an application on a socket, until it is told to stop."""
+"""Serves an application on a socket, until it is stopped."""
 
 import asyncio
 import contextlib
@@ -16,18 +16,18 @@ from secaplane.model.errors import Malformed
 DRAIN_S_MAX = 5
 BACKLOG = 2048
 HEADERS_BYTES_MAX = 64 * 1024
-"""Roughly: what arrived together is read together."""
+"""Approximate: the parser reads what has arrived in one piece."""
 
 
 class CannotListen(Exception):
-    """The address is taken, or not ours."""
+    """The address is in use, or is not one of this machine."""
 
 
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 takes a free one.
 
     Raises:
-        CannotListen: with a line a person can act on.
+        CannotListen: with the cause in one line.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
@@ -37,14 +37,14 @@ def listen(host: str, port: int) -> socket.socket:
         listening.listen(BACKLOG)
     except (OSError, OverflowError) as error:
         listening.close()
-        why = getattr(error, "strerror", None) or error
-        raise CannotListen(f"cannot listen on {host}:{port}: {why}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise CannotListen(f"cannot listen on {host}:{port}: {reason}") from error
     listening.setblocking(False)
     return listening
 
 
 class _Server(uvicorn.Server):
-    """Signals belong to the process, which stops its parts in order."""
+    """Signals are handled by the process, which stops its parts in order."""
 
     @contextlib.contextmanager
     def capture_signals(self):  # type: ignore[no-untyped-def]
@@ -52,7 +52,7 @@ class _Server(uvicorn.Server):
 
 
 class _Protocol(HttpToolsProtocol):
-    """With a limit on what comes before a body: the parser has none, and keeps it all."""
+    """Limits the request line and headers: the parser has no limit, and keeps all of them."""
 
     _in_head, _head_bytes = False, 0
 
@@ -65,9 +65,9 @@ class _Protocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """What is no HTTP at all is answered with a problem, too."""
+        """Answer invalid HTTP with a problem, too."""
         context = RequestContext({"method": "", "path": "", "headers": ()})
-        problem = refused(Malformed("this is no HTTP/1.1 request that we can read"), context)
+        problem = refused(Malformed("this is not a valid HTTP/1.1 request"), context)
         body: bytes = problem.content
         head = (
             f"HTTP/1.1 400 Bad Request\r\ncontent-type: {MEDIA_TYPE}\r\n"
@@ -87,7 +87,7 @@ class _Protocol(HttpToolsProtocol):
 
 @contextlib.asynccontextmanager
 async def serving(app: Asgi, listening: socket.socket) -> AsyncIterator[None]:
-    """Answers requests on a socket while inside; on leaving, finishes those that are under way."""
+    """Answers requests on a socket while inside; on leaving, finishes those in progress."""
     config = uvicorn.Config(
         app,
         loop="none",

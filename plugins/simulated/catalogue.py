@@ -1,4 +1,4 @@
-"""What the simulated cloud has on offer, read from a file and checked before anybody can ask."""
+"""The catalogue of the simulated cloud, read from a TOML file and checked at the start."""
 
 import tomllib
 from pathlib import Path
@@ -6,10 +6,9 @@ from typing import Any
 
 import msgspec
 
-from secaplane.kinds import KINDS
-from secaplane.model.kind import Backing
 from secaplane.model.shape import Labels, Zone
-from secaplane.plugins import CatalogueEntry
+from secaplane.plugins.catalogue import validated_spec
+from secaplane.plugins.plugin import CatalogueEntry
 
 STANDARD = Path(__file__).with_name("catalogue.toml")
 
@@ -17,13 +16,14 @@ STANDARD = Path(__file__).with_name("catalogue.toml")
 class Catalogue(msgspec.Struct, frozen=True):
     zones: tuple[str, ...]
     skus: tuple[CatalogueEntry, ...]
+    """SKUs, and images that are shared with every tenant."""
 
     def has(self, kind: str, name: str) -> bool:
         return any(sku.name == name and sku.kind == kind for sku in self.skus)
 
-    def offers(self, region: str) -> list[CatalogueEntry]:
-        """A region's providers are the house's to say: the cloud does not know its addresses."""
-        spec = {"availableZones": list(self.zones), "providers": []}
+    def entries(self, region: str) -> list[CatalogueEntry]:
+        """The entries; the control plane adds the region's providers, with its own URL."""
+        spec = {"availableZones": list(self.zones)}
         return [CatalogueEntry("region", region, spec), *self.skus]
 
 
@@ -38,7 +38,7 @@ class _Sku(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read(file: Path) -> Catalogue:
-    """Raises ValueError where the house could not show it; one line names file and entry."""
+    """Raises ValueError where an entry does not match its kind; one line names file and entry."""
     try:
         written = tomllib.loads(file.read_text())
         zones = msgspec.convert(written, _Zones).zones
@@ -50,17 +50,18 @@ def read(file: Path) -> Catalogue:
 
 
 def _skus(file: Path, kind: str, written: Any) -> list[CatalogueEntry]:
-    if kind not in KINDS or KINDS[kind].backing is not Backing.CATALOGUE:
-        raise ValueError(f"{file}: [[{kind}]] is no kind that a cloud can offer")
-    offers: list[CatalogueEntry] = []
+    entries: list[CatalogueEntry] = []
     for number, each in enumerate(written):
         try:
             sku = msgspec.convert(each, _Sku)
-            msgspec.convert(sku.spec, KINDS[kind].spec)
+            entry = CatalogueEntry(kind, sku.name, sku.spec, sku.labels)
+            validated_spec(entry)
         except msgspec.ValidationError as error:
             name = each.get("name") if isinstance(each, dict) else None
             raise ValueError(f"{file}: [[{kind}]] {name or number}: {error}") from error
-        if any(offer.name == sku.name for offer in offers):
-            raise ValueError(f"{file}: [[{kind}]] {sku.name}: there are two of that name")
-        offers.append(CatalogueEntry(kind, sku.name, sku.spec, sku.labels))
-    return offers
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from error
+        if any(other.name == sku.name for other in entries):
+            raise ValueError(f"{file}: {kind} {sku.name}: duplicate name")
+        entries.append(entry)
+    return entries

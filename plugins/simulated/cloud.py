@@ -1,7 +1,7 @@
-"""What the simulated cloud does with a wish: once for each uid, however often it is asked.
+"""The behaviour of the simulated cloud: idempotent by uid, guarded by fences.
 
-No waiting and no wire: a call looks at the state, changes what is to change in one transaction, and
-says how it stands. What was done is in the file before there is an answer that could get lost.
+There is no IO but the state file: a call reads the state, makes its changes in one transaction and
+answers. What was changed is in the file before an answer exists that could get lost.
 """
 
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from msgspec.structs import replace
 
 from secaplane.model.shape import PowerState
+from secaplane.plugins.plugin import Absent, Fence, FenceRejected, Observation, Observed
 from secaplane.plugins.simulated.catalogue import Catalogue
 from secaplane.plugins.simulated.provision import PROVISIONERS
 from secaplane.plugins.simulated.provision.provisioner import (
@@ -31,8 +32,9 @@ from secaplane.plugins.simulated.wire import (
 from secaplane.plugins.simulated.world import Chance, Clock, CloudView
 
 POWER_AFTER: dict[str, PowerState] = {"start": "on", "stop": "off", "restart": "on"}
-LOOK_AGAIN_S = 1.0
-"""Where the cloud itself waits for something."""
+REQUEUE_AFTER_S = 1.0
+"""`requeue_after_s` while the cloud itself waits for another thing."""
+REMOVED = TerminalErrorAnswer("Removed", "this uid was removed; nothing is made for it again")
 
 
 class SimulatedCloud:
@@ -42,18 +44,20 @@ class SimulatedCloud:
         self.state = state
         self.catalogue = catalogue
         self.faults = state.faults()
-        """A copy of what the file says, so that faults cost nothing while there are none."""
+        """A copy of the stored faults, so that calls need not read them."""
         self._clock = clock
         self._world = CloudView(state, catalogue, clock, chance)
 
-    def ensure(self, uid: str, desired: DesiredObject) -> Answer:
-        return self._changed(lambda: self._ensured(uid, desired))
+    def ensure(self, uid: str, desired: DesiredObject, fence: Fence) -> Answer:
+        return self._changed(uid, fence, lambda: self._ensured(uid, desired))
 
-    def act(self, uid: str, key: int, action: ActionRequest) -> Answer:
-        return self._changed(lambda: self._acted(uid, key, action))
+    def act(self, uid: str, key: int, action: ActionRequest, fence: Fence) -> Answer:
+        return self._changed(uid, fence, lambda: self._acted(uid, key, action))
 
-    def remove(self, uid: str) -> Answer:
+    def remove(self, uid: str, fence: Fence) -> Answer:
         with self.state.change():
+            if not self._advance(uid, fence):
+                self.state.keep_removed(uid)
             thing = self.state.thing(uid)
             if thing is None:
                 return ReadyAnswer()
@@ -65,55 +69,72 @@ class SimulatedCloud:
             self.state.forget(thing)
             return ReadyAnswer()
 
-    def misbehave(self, faults: Faults) -> None:
+    def observe(self, uid: str, fence: Fence) -> Observation:
+        greatest = self.state.fence(uid)
+        if greatest is not None and fence < greatest:
+            raise FenceRejected(f"{uid}: {fence} is older than {greatest}")
+        thing = self.state.thing(uid)
+        return Absent() if thing is None else Observed(thing.status)
+
+    def inject(self, faults: Faults) -> None:
         with self.state.change():
             self.state.keep_faults(faults)
         self.faults = faults
 
-    def _changed(self, change: Callable[[], CloudObject]) -> Answer:
-        try:
-            with self.state.change():
+    def _changed(self, uid: str, fence: Fence, change: Callable[[], CloudObject]) -> Answer:
+        """The fence is stored also where the change is refused; a refused change stores nothing
+        else, because it is refused before its first write."""
+        with self.state.change():
+            if self._advance(uid, fence):
+                return REMOVED
+            try:
                 return self._progress(change())
-        except ProvisionRefused as no:
-            return TerminalErrorAnswer(no.reason, no.message)
-        except ProvisionPending:
-            return InProgressAnswer(LOOK_AGAIN_S)
+            except ProvisionRefused as refusal:
+                return TerminalErrorAnswer(refusal.reason, refusal.message)
+            except ProvisionPending:
+                return InProgressAnswer(REQUEUE_AFTER_S)
+
+    def _advance(self, uid: str, fence: Fence) -> bool:
+        """Store the fence; True if the uid was removed. An equal fence is the same call again."""
+        removed = self.state.advance(uid, fence)
+        if removed is None:
+            raise FenceRejected(f"{uid}: {fence} is older than {self.state.fence(uid)}")
+        return removed
 
     def _ensured(self, uid: str, desired: DesiredObject, *, anew: bool = False) -> CloudObject:
-        """A wish that is as it was is looked at all the same, for the status may depend on others;
-        but nothing begins that could take its time."""
-        decline_where_told(self.faults, desired)
+        """The status is computed also when nothing else changed, because it may depend on other
+        things; but only a change of the desired state takes time."""
+        decline_injected(self.faults, desired)
         former = self.state.thing(uid)
-        here = former or CloudObject(
+        current = former or CloudObject(
             uid=uid,
             kind=desired.kind,
             path=desired.path,
             spec=desired.spec,
-            around=desired.around,
+            parents=desired.parents,
             begun_at=0,
         )
-        wanted = replace(
-            here,
+        changed = replace(
+            current,
             spec=desired.spec,
-            power=desired.power or here.power,
+            power=desired.power or current.power,
             targets=desired.targets,
-            around=desired.around,
-            status=PROVISIONERS.get(desired.kind, NOTHING).make(here, desired, self._world),
-            terminating=False,
+            parents=desired.parents,
+            status=PROVISIONERS.get(desired.kind, NOTHING).make(current, desired, self._world),
         )
-        if anew or former is None or _asks_more(former, wanted):
-            wanted = replace(wanted, begun_at=self._clock())
-        if wanted != former:
-            self._keep(wanted, new=former is None)
-        return wanted
+        if anew or former is None or _takes_time(former, changed):
+            changed = replace(changed, begun_at=self._clock())
+        if changed != former:
+            self._keep(changed, new=former is None)
+        return changed
 
     def _keep(self, thing: CloudObject, *, new: bool = False) -> None:
         self.state.keep(thing, PROVISIONERS.get(thing.kind, NOTHING).holds(thing), new=new)
 
     def _acted(self, uid: str, key: int, action: ActionRequest) -> CloudObject:
-        """An older key than the last comes late: what it asks for has been overtaken since."""
+        """A key not newer than the last one is a late or repeated request: nothing is done."""
         if action.action not in POWER_AFTER:
-            raise ProvisionRefused("ActionUnknown", f"nothing here can {action.action}")
+            raise ProvisionRefused("ActionUnknown", f"this cloud has no action {action.action}")
         former = self.state.thing(uid)
         if former is not None and key <= self.state.last_key(uid):
             return former
@@ -126,16 +147,17 @@ class SimulatedCloud:
         if self.faults.delay_s:
             left_s = thing.begun_at + self.faults.delay_s - self._clock()
             if left_s > 0:
-                return InProgressAnswer(self.faults.look_again_s or left_s)
+                return InProgressAnswer(self.faults.requeue_after_s or left_s)
         return ReadyAnswer(thing.status)
 
 
-def _asks_more(former: CloudObject, wanted: CloudObject) -> bool:
-    power_differs = (former.power or "off") != (wanted.power or "off")
-    return former.terminating or power_differs or former.spec != wanted.spec
+def _takes_time(former: CloudObject, changed: CloudObject) -> bool:
+    power_differs = (former.power or "off") != (changed.power or "off")
+    return power_differs or former.spec != changed.spec
 
 
-def decline_where_told(faults: Faults, desired: DesiredObject) -> None:
-    for each in faults.refuse:
-        if each.kind in ("", desired.kind) and fnmatchcase(desired.name, each.name):
-            raise ProvisionRefused(each.reason, each.message)
+def decline_injected(faults: Faults, desired: DesiredObject) -> None:
+    """Raises ProvisionRefused where an injected fault matches."""
+    for fault in faults.refuse:
+        if fault.kind in ("", desired.kind) and fnmatchcase(desired.name, fault.name):
+            raise ProvisionRefused(fault.reason, fault.message)

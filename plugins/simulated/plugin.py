@@ -1,6 +1,8 @@
-"""The reconciler's side of the simulated cloud."""
+"""The plugin of the simulated cloud: an HTTP client of its process."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
 from urllib.parse import quote
 
 import aiohttp
@@ -9,10 +11,24 @@ from yarl import URL
 
 from secaplane.model.position import Position
 from secaplane.model.shape import PowerState, Resource
-from secaplane.plugins import Bound, CatalogueEntry, InProgress, Outcome, Ready, TerminalError
+from secaplane.plugins.plugin import (
+    Absent,
+    Bound,
+    CatalogueEntry,
+    Fence,
+    FenceRejected,
+    InProgress,
+    Observation,
+    Observed,
+    Outcome,
+    Ready,
+    TerminalError,
+)
 from secaplane.plugins.simulated.wire import (
+    FENCE_HEADER,
     ActionRequest,
     Answer,
+    CloudObject,
     DesiredObject,
     InProgressAnswer,
     ReadyAnswer,
@@ -24,44 +40,75 @@ CONNECTIONS_MAX = 100
 
 _encode = msgspec.json.Encoder().encode
 _answer = msgspec.json.Decoder(Answer)
-_offers = msgspec.json.Decoder(list[CatalogueEntry])
+_thing = msgspec.json.Decoder(CloudObject)
+_catalogue = msgspec.json.Decoder(list[CatalogueEntry])
+
+
+class SimulatedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[cloud.settings]` of the simulated cloud."""
+
+    url: str
+    """Address of its process."""
+
+
+def from_settings(settings: Mapping[str, Any]) -> "SimulatedPlugin":
+    """Raises ValueError where a setting is missing, unknown or wrong."""
+    return SimulatedPlugin(msgspec.convert(settings, SimulatedSettings, strict=False).url)
 
 
 class SimulatedPlugin:
-    """Raises aiohttp.ClientError or TimeoutError for what may pass: outage, no answer."""
+    """Besides FenceRejected it raises aiohttp.ClientError or TimeoutError, for failures that may
+    pass: outage, no answer."""
+
+    compares_fences = True
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
         self._session: aiohttp.ClientSession | None = None
 
-    async def ensure(self, resource: Resource, bound: Bound) -> Outcome:
-        desired = _wish(resource, bound, resource.power.desired)
-        return _outcome(await self._ask("PUT", _thing(resource), _encode(desired)))
+    async def ensure(self, resource: Resource, bound: Bound, fence: Fence) -> Outcome:
+        desired = _desired(resource, bound, resource.power.desired)
+        return _outcome(await self._request("PUT", _path(resource), fence, _encode(desired)))
 
-    async def act(self, resource: Resource, bound: Bound, action: str, key: Position) -> Outcome:
-        body = ActionRequest(action=action, desired=_wish(resource, bound))
-        return _outcome(
-            await self._ask("POST", f"{_thing(resource)}/actions/{key.sequence}", _encode(body))
-        )
+    async def act(
+        self, resource: Resource, bound: Bound, action: str, key: Position, fence: Fence
+    ) -> Outcome:
+        body = _encode(ActionRequest(action=action, desired=_desired(resource, bound)))
+        path = f"{_path(resource)}/actions/{key.sequence}"
+        return _outcome(await self._request("POST", path, fence, body))
 
-    async def remove(self, resource: Resource) -> Outcome:
-        return _outcome(await self._ask("DELETE", _thing(resource)))
+    async def remove(self, resource: Resource, fence: Fence) -> Outcome:
+        return _outcome(await self._request("DELETE", _path(resource), fence))
 
-    async def offers(self) -> Sequence[CatalogueEntry]:
-        return _offers.decode(await self._ask("GET", "/offers"))
+    async def observe(self, resource: Resource, fence: Fence) -> Observation:
+        try:
+            body = await self._request("GET", _path(resource), fence)
+        except aiohttp.ClientResponseError as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return Absent()
+            raise
+        return Observed(_thing.decode(body).status)
+
+    async def catalogue(self) -> Sequence[CatalogueEntry]:
+        return _catalogue.decode(await self._request("GET", "/catalogue"))
 
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
 
-    async def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
+    async def _request(
+        self, method: str, path: str, fence: Fence | None = None, body: bytes | None = None
+    ) -> bytes:
         url = URL(self._url + path, encoded=True)
-        async with self._opened().request(method, url, data=body) as response:
+        headers = {FENCE_HEADER: f"{fence.epoch}.{fence.number}"} if fence else None
+        async with self._opened().request(method, url, data=body, headers=headers) as response:
+            if response.status == HTTPStatus.PRECONDITION_FAILED:
+                raise FenceRejected(await response.text())
             response.raise_for_status()
             return await response.read()
 
     def _opened(self) -> aiohttp.ClientSession:
-        """Made at the first request, because a session belongs to the loop that it is made in."""
+        """The session, created at the first request because it belongs to that event loop."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=REQUEST_S_MAX),
@@ -69,17 +116,17 @@ class SimulatedPlugin:
                 headers={"Content-Type": "application/json"},
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
-            # It would quietly send a PUT again when the answer was lost. To try again is the
-            # reconciler's, which counts and waits; and only the reconciler can be tested for it.
+            # aiohttp would silently repeat an idempotent request whose answer was lost. Retries
+            # belong to the reconciler, which counts them and backs off.
             self._session._retry_connection = False
         return self._session
 
 
-def _thing(resource: Resource) -> str:
+def _path(resource: Resource) -> str:
     return f"/things/{quote(resource.uid, safe='')}"
 
 
-def _wish(resource: Resource, bound: Bound, power: PowerState | None = None) -> DesiredObject:
+def _desired(resource: Resource, bound: Bound, power: PowerState | None = None) -> DesiredObject:
     """Pointers begin with a slash, kinds do not."""
     uids = {place: other.uid for place, other in bound.items()}
     return DesiredObject(
@@ -88,7 +135,7 @@ def _wish(resource: Resource, bound: Bound, power: PowerState | None = None) -> 
         spec=resource.spec,
         power=power,
         targets={place: uid for place, uid in uids.items() if place.startswith("/")},
-        around={place: uid for place, uid in uids.items() if not place.startswith("/")},
+        parents={place: uid for place, uid in uids.items() if not place.startswith("/")},
     )
 
 
@@ -97,7 +144,7 @@ def _outcome(body: bytes) -> Outcome:
     match answer:
         case ReadyAnswer(status):
             return Ready(status)
-        case InProgressAnswer(look_again_s):
-            return InProgress(look_again_s)
+        case InProgressAnswer(requeue_after_s):
+            return InProgress(requeue_after_s)
         case TerminalErrorAnswer(reason, message):
             return TerminalError(reason, message)

@@ -1,12 +1,15 @@
-"""The simulated cloud as a process: HTTP on one side, its file on the other.
+"""The process of the simulated cloud: HTTP in front of `SimulatedCloud` and its file.
 
-PUT    /things/{uid}                 make it so                 -> Answer
-POST   /things/{uid}/actions/{key}   act on it, once            -> Answer
-DELETE /things/{uid}                 make it gone               -> Answer
-GET    /offers                       region and SKUs
-GET    /things, /things/{uid}        what there is              (for those who test)
-GET    /counts                       what was done, for ever    (for those who test)
-GET    /faults, PUT /faults          how it misbehaves          (for those who test)
+PUT    /things/{uid}                 ensure                     -> Answer
+POST   /things/{uid}/actions/{key}   act, once for each key     -> Answer
+DELETE /things/{uid}                 remove                     -> Answer
+GET    /things/{uid}                 observe                    -> CloudObject, or 404
+GET    /catalogue                    region, SKUs and images
+GET    /things                       everything that exists     (for tests)
+GET    /counts                       changes ever made          (for tests)
+GET    /faults, PUT /faults          injected faults            (for tests)
+
+The first three need the header `Fence: <epoch>.<number>`; 412 answers a fence that is too small.
 """
 
 import asyncio
@@ -19,21 +22,29 @@ from typing import Any, TypeVar
 import msgspec
 from aiohttp import web
 
+from secaplane.plugins.plugin import Fence, FenceRejected
 from secaplane.plugins.simulated import catalogue as catalogues
 from secaplane.plugins.simulated.cloud import SimulatedCloud
 from secaplane.plugins.simulated.state import CloudState
-from secaplane.plugins.simulated.wire import ActionRequest, Answer, DesiredObject, Faults
+from secaplane.plugins.simulated.wire import (
+    FENCE_HEADER,
+    ActionRequest,
+    Answer,
+    DesiredObject,
+    Faults,
+)
 from secaplane.plugins.simulated.world import Clock
 
 Read = TypeVar("Read")
+Answered = TypeVar("Answered")
 
 BODY_BYTES_MAX = 16 * 1024 * 1024
-"""A load balancer may name 50,000 members, and each is sent with its uid."""
+"""A load balancer may have 50,000 members, and each is sent with its uid."""
 STOP_S_MAX = 1.0
-"""How long answers under way may take once the cloud is told to stop."""
+"""Limit for requests in progress once the process is asked to stop."""
 
 _encode = msgspec.json.Encoder().encode
-_wish = msgspec.json.Decoder(DesiredObject)
+_desired = msgspec.json.Decoder(DesiredObject)
 _action = msgspec.json.Decoder(ActionRequest)
 _faults = msgspec.json.Decoder(Faults)
 
@@ -49,17 +60,17 @@ async def run(
     announce: Callable[[int], None],
     clock: Clock = time.time,
 ) -> None:
-    """Serve until cancelled; `announce` is told the port, which is a free one if 0 was asked for.
+    """Serve until cancelled; `announce` gets the port, a free one if `port` is 0.
 
     Raises:
-        ValueError: the catalogue or the faults do not say what they should; one line says where.
+        ValueError: the catalogue or the faults are wrong; one line says where.
     """
-    from_catalogue = catalogues.read(catalogue or catalogues.STANDARD)
+    offered = catalogues.read(catalogue or catalogues.STANDARD)
     state = CloudState(file)
     try:
-        cloud = SimulatedCloud(state, from_catalogue, clock, secrets.token_bytes)
+        cloud = SimulatedCloud(state, offered, clock, secrets.token_bytes)
         if faults is not None:
-            cloud.misbehave(msgspec.convert(faults, Faults))
+            cloud.inject(msgspec.convert(faults, Faults))
         await _serve(CloudHttp(cloud, region), host, port, announce)
     finally:
         state.close()
@@ -79,45 +90,48 @@ async def _serve(edge: "CloudHttp", host: str, port: int, announce: Callable[[in
 
 
 class CloudHttp:
-    """Requests to calls of the cloud, and the faults that befall answers."""
+    """Maps requests to calls of the cloud, and injects faults into answers."""
 
     def __init__(self, cloud: SimulatedCloud, region: str) -> None:
         self._cloud = cloud
-        self._offers = _encode(cloud.catalogue.offers(region))
+        self._catalogue = _encode(cloud.catalogue.entries(region))
 
     def routes(self) -> list[web.RouteDef]:
         return [
             web.put("/things/{uid}", self.ensure),
             web.post("/things/{uid}/actions/{key}", self.act),
             web.delete("/things/{uid}", self.remove),
-            web.get("/offers", self.offers, allow_head=False),
+            web.get("/catalogue", self.catalogue, allow_head=False),
             web.get("/things", self.things, allow_head=False),
             web.get("/things/{uid}", self.thing, allow_head=False),
             web.get("/counts", self.counts, allow_head=False),
             web.get("/faults", self.faults, allow_head=False),
-            web.put("/faults", self.misbehave),
+            web.put("/faults", self.inject),
         ]
 
     async def ensure(self, request: web.Request) -> web.Response:
         self._refuse_in_outage()
-        desired = _read(_wish, await request.read())
-        return await self._answer(request, self._cloud.ensure(request.match_info["uid"], desired))
+        uid, desired = request.match_info["uid"], _read(_desired, await request.read())
+        fence = _fence(request)
+        return await self._answer(request, lambda: self._cloud.ensure(uid, desired, fence))
 
     async def act(self, request: web.Request) -> web.Response:
         self._refuse_in_outage()
         action = _read(_action, await request.read())
         uid, key = request.match_info["uid"], request.match_info["key"]
         if not key.isdecimal():
-            raise web.HTTPBadRequest(text="a key is a position: a whole number")
-        return await self._answer(request, self._cloud.act(uid, int(key), action))
+            raise web.HTTPBadRequest(text="a key is a whole number")
+        fence = _fence(request)
+        return await self._answer(request, lambda: self._cloud.act(uid, int(key), action, fence))
 
     async def remove(self, request: web.Request) -> web.Response:
         self._refuse_in_outage()
-        return await self._answer(request, self._cloud.remove(request.match_info["uid"]))
+        uid, fence = request.match_info["uid"], _fence(request)
+        return await self._answer(request, lambda: self._cloud.remove(uid, fence))
 
-    async def offers(self, request: web.Request) -> web.Response:
+    async def catalogue(self, request: web.Request) -> web.Response:
         self._refuse_in_outage()
-        return _json(self._offers)
+        return _json(self._catalogue)
 
     async def things(self, request: web.Request) -> web.Response:
         self._refuse_in_outage()
@@ -125,9 +139,14 @@ class CloudHttp:
 
     async def thing(self, request: web.Request) -> web.Response:
         self._refuse_in_outage()
-        thing = self._cloud.state.thing(request.match_info["uid"])
+        """Tests may leave the fence out."""
+        uid = request.match_info["uid"]
+        if FENCE_HEADER in request.headers:
+            fence = _fence(request)
+            _fenced(lambda: self._cloud.observe(uid, fence))
+        thing = self._cloud.state.thing(uid)
         if thing is None:
-            raise web.HTTPNotFound(text="there is no such thing")
+            raise web.HTTPNotFound(text="nothing exists for this uid")
         return _json(_encode(thing))
 
     async def counts(self, request: web.Request) -> web.Response:
@@ -136,25 +155,40 @@ class CloudHttp:
     async def faults(self, request: web.Request) -> web.Response:
         return _json(_encode(self._cloud.faults))
 
-    async def misbehave(self, request: web.Request) -> web.Response:
-        self._cloud.misbehave(_read(_faults, await request.read()))
+    async def inject(self, request: web.Request) -> web.Response:
+        self._cloud.inject(_read(_faults, await request.read()))
         return _json(_encode(self._cloud.faults))
 
     def _refuse_in_outage(self) -> None:
         if self._cloud.faults.outage:
             raise web.HTTPServiceUnavailable(text="outage")
 
-    async def _answer(self, request: web.Request, answer: Answer) -> web.Response:
-        """What was asked for is done by now, durably; its answer may be late, or never come."""
+    async def _answer(self, request: web.Request, call: Callable[[], Answer]) -> web.Response:
+        """The call is durable before faults delay its answer or drop it."""
+        answer = _fenced(call)
         faults = self._cloud.faults
         if faults.lose_answers:
             left = faults.lose_answers - 1
-            self._cloud.misbehave(msgspec.structs.replace(faults, lose_answers=left))
+            self._cloud.inject(msgspec.structs.replace(faults, lose_answers=left))
             if request.transport is not None:
                 request.transport.abort()
         elif faults.hold_answers_s:
             await asyncio.sleep(faults.hold_answers_s)
         return _json(_encode(answer))
+
+
+def _fence(request: web.Request) -> Fence:
+    epoch, _, number = request.headers.get(FENCE_HEADER, "").partition(".")
+    if not epoch.isdecimal() or not number.isdecimal():
+        raise web.HTTPBadRequest(text=f"the header {FENCE_HEADER} is <epoch>.<number>")
+    return Fence(int(epoch), int(number))
+
+
+def _fenced(call: Callable[[], Answered]) -> Answered:
+    try:
+        return call()
+    except FenceRejected as error:
+        raise web.HTTPPreconditionFailed(text=str(error)) from error
 
 
 def _read(decoder: msgspec.json.Decoder[Read], body: bytes) -> Read:

@@ -1,8 +1,8 @@
-"""What the simulated cloud never forgets: one SQLite file, one transaction for each change.
+"""Durable state of the simulated cloud: one SQLite file, one transaction for each change.
 
-The write-ahead log without a sync for each commit: what was committed outlives the process, however
-it dies, which is what reconcilers are tested against; only the machine's own power failure could
-take the last moments back.
+The write-ahead log is not synced at each commit: what was committed survives the death of the
+process, which is what reconcilers are tested against, but a power failure may lose the last
+commits.
 """
 
 import sqlite3
@@ -12,19 +12,20 @@ from pathlib import Path
 import msgspec
 
 from secaplane.model.shape import Json, PowerState
+from secaplane.plugins.plugin import Fence
 from secaplane.plugins.simulated.ranges import FullRanges, HeldRange
 from secaplane.plugins.simulated.wire import CloudObject, Counts, Faults
 
 LOCKED_S_MAX = 2.0
-"""How long to wait for a former process to let go of the file; two at a time are not allowed."""
+"""Seconds to wait for a former process to release the file; two processes at a time are refused."""
 
-VERSION = 2
+VERSION = 3
 SCHEMA = f"""
 begin;
 create table things (
     uid text primary key, kind text not null, path text not null, spec blob not null, power text,
-    targets blob not null, around blob not null, status blob not null, begun_at real not null,
-    going integer not null
+    targets blob not null, parents blob not null, status blob not null, begun_at real not null,
+    terminating integer not null
 );
 create table uses (used text not null, user text not null, primary key (used, user)) without rowid;
 create index uses_by_user on uses (user, used);
@@ -36,6 +37,10 @@ create index held_by_holder on held (uid, space);
 create table actions (
     uid text not null, key integer not null, action text not null, primary key (uid, key)
 ) without rowid;
+create table fences (
+    uid text primary key, epoch integer not null, number integer not null,
+    removed integer not null default 0
+) without rowid;
 create table counts (
     uid text primary key, kind text not null, creates integer not null default 0,
     removes integer not null default 0, actions integer not null default 0
@@ -46,12 +51,18 @@ commit;
 """
 ALONE = "pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = normal"
 
-THING = "select uid, kind, path, spec, power, targets, around, status, begun_at, going from things"
+COLUMNS = "uid, kind, path, spec, power, targets, parents, status, begun_at, terminating"
+THING = f"select {COLUMNS} from things"
 KEEP = "insert or replace into things values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 USERS = f"{THING} join uses on user = uid where used = ? and kind = ? order by path"
 HELD = """select first, last from held
 where space = ? and first <= ? and last >= ? and uid != ? order by first, last"""
 KEYS = "select max(key) from actions where uid = ?"
+FENCE = "select epoch, number from fences where uid = ?"
+ADVANCE = """insert into fences (uid, epoch, number) values (?, ?, ?)
+on conflict (uid) do update set epoch = excluded.epoch, number = excluded.number
+where (excluded.epoch, excluded.number) >= (epoch, number)
+returning removed"""
 CREATED, REMOVED, ACTED = (
     f"insert into counts (uid, kind, {what}) values (?, ?, 1)"
     f" on conflict (uid) do update set {what} = {what} + 1"
@@ -62,7 +73,7 @@ TOTALS = "select kind, sum(creates), sum(removes), sum(actions) from counts grou
 HOLD = "insert into held values (?, ?, ?, ?)"
 LET_GO = "delete from held where space = ? and first = ? and last = ? and uid = ?"
 NUMBER_BYTES = 16
-"""An address of IPv6; SQLite's own numbers are too small. Bytes compare as what they stand for."""
+"""An IPv6 address needs 16 bytes; SQLite integers have 8. Big-endian bytes sort as numbers do."""
 
 Row = tuple[str, str, str, bytes, PowerState | None, bytes, bytes, bytes, float, int]
 
@@ -73,7 +84,7 @@ _decode = msgspec.json.Decoder(Json).decode
 class CloudState:
     def __init__(self, file: Path) -> None:
         self.full = FullRanges()
-        """It may know less than the file, never more; so it can be forgotten."""
+        """A cache: it may know less than the file, never more."""
         self._sqlite = sqlite3.connect(file, timeout=LOCKED_S_MAX, isolation_level=None)
         try:
             self._open(file)
@@ -85,18 +96,18 @@ class CloudState:
         try:
             self._sqlite.executescript(ALONE)
         except sqlite3.OperationalError as error:
-            raise ValueError(f"{file}: {error}; another process has it, perhaps") from error
+            raise ValueError(f"{file}: {error}; another process may have it open") from error
         (version,) = self._sqlite.execute("pragma user_version").fetchone()
         if version == 0:
             self._sqlite.executescript(SCHEMA)
         elif version != VERSION:
-            raise ValueError(f"{file} has version {version}, not {VERSION}: take another file")
+            raise ValueError(f"{file} has version {version}, not {VERSION}: use another file")
 
     def close(self) -> None:
         self._sqlite.close()
 
     def change(self) -> sqlite3.Connection:
-        """`with state.change():` all that is done there, or nothing."""
+        """`with state.change():` is one transaction."""
         self._sqlite.execute("begin immediate")
         return self._sqlite
 
@@ -108,18 +119,32 @@ class CloudState:
         return [_thing(row) for row in self._sqlite.execute(f"{THING} order by path, uid")]
 
     def users(self, uid: str, kind: str) -> list[CloudObject]:
-        """The things of a kind that refer to this one, or lie in it."""
+        """The things of a kind that refer to this one or are contained in it."""
         return [_thing(row) for row in self._sqlite.execute(USERS, (uid, kind))]
 
     def held_by_others(self, within: HeldRange, uid: str) -> Iterator[tuple[int, int]]:
-        """(first, last), by their first."""
+        """(first, last) of the ranges that other things hold, ordered by first."""
         space, first, last = within
         rows = self._sqlite.execute(HELD, (space, _blob(last), _blob(first), uid))
         return ((int.from_bytes(first), int.from_bytes(last)) for first, last in rows)
 
+    def fence(self, uid: str) -> Fence | None:
+        """The greatest fence that a change of this uid carried."""
+        row = self._sqlite.execute(FENCE, (uid,)).fetchone()
+        return Fence(*row) if row else None
+
+    def advance(self, uid: str, fence: Fence) -> bool | None:
+        """Store the fence of a change. True if the uid was removed at any time before; None if the
+        stored fence is greater, and then nothing is stored."""
+        row = self._sqlite.execute(ADVANCE, (uid, fence.epoch, fence.number)).fetchone()
+        return None if row is None else bool(row[0])
+
+    def keep_removed(self, uid: str) -> None:
+        self._sqlite.execute("update fences set removed = 1 where uid = ?", (uid,))
+
     def keep(self, thing: CloudObject, held: Iterable[HeldRange], *, new: bool = False) -> None:
         self._sqlite.execute(KEEP, _row(thing))
-        self._use(thing.uid, {*thing.targets.values(), *thing.around.values()})
+        self._use(thing.uid, {*thing.targets.values(), *thing.parents.values()})
         self._hold(thing.uid, set(held))
         if new:
             self._sqlite.execute(CREATED, (thing.uid, thing.kind))
@@ -180,7 +205,7 @@ def _row(thing: CloudObject) -> Row:
         _encode(thing.spec),
         thing.power,
         _encode(thing.targets),
-        _encode(thing.around),
+        _encode(thing.parents),
         _encode(thing.status),
         thing.begun_at,
         thing.terminating,
@@ -188,7 +213,7 @@ def _row(thing: CloudObject) -> Row:
 
 
 def _thing(row: Row) -> CloudObject:
-    uid, kind, path, spec, power, targets, around, status, begun_at, terminating = row
+    uid, kind, path, spec, power, targets, parents, status, begun_at, terminating = row
     return CloudObject(
         uid=uid,
         kind=kind,
@@ -196,7 +221,7 @@ def _thing(row: Row) -> CloudObject:
         spec=_decode(spec),
         power=power,
         targets=_decode(targets),
-        around=_decode(around),
+        parents=_decode(parents),
         status=_decode(status),
         begun_at=begun_at,
         terminating=bool(terminating),

@@ -1,4 +1,4 @@
-"""What travels between the simulated cloud and the plugin, and those who test with it."""
+"""Messages between the simulated cloud, its plugin and tests."""
 
 from typing import Annotated
 
@@ -6,36 +6,40 @@ import msgspec
 from msgspec import Meta
 
 from secaplane.model.shape import Json, PowerState
-from secaplane.plugins import InProgress, Ready, TerminalError
+from secaplane.plugins.plugin import InProgress, Ready, TerminalError
 
 Seconds = Annotated[float, Meta(ge=0, le=86_400)]
 
 
-class ReadyAnswer(Ready, frozen=True, tag="settled"): ...
+FENCE_HEADER = "Fence"
+"""Header of every request about a thing: `<epoch>.<number>`."""
 
 
-class InProgressAnswer(InProgress, frozen=True, tag="working"): ...
+class ReadyAnswer(Ready, frozen=True, tag="ready"): ...
 
 
-class TerminalErrorAnswer(TerminalError, frozen=True, tag="refused"): ...
+class InProgressAnswer(InProgress, frozen=True, tag="in-progress"): ...
+
+
+class TerminalErrorAnswer(TerminalError, frozen=True, tag="terminal-error"): ...
 
 
 Answer = ReadyAnswer | InProgressAnswer | TerminalErrorAnswer
-"""An outcome that says in its JSON which one it is."""
+"""An outcome, tagged by its type in JSON."""
 
 
 class DesiredObject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a thing shall be."""
+    """The desired state of a thing."""
 
     kind: str
     path: str
     spec: Json
     power: PowerState | None = None
-    """The level its power shall have; left as it is where nothing is said."""
+    """The desired power state; None leaves it as it is."""
     targets: dict[str, str] = {}
-    """The uids of what its references mean, by their pointers below the spec."""
-    around: dict[str, str] = {}
-    """The uids of what it lies in, by kind."""
+    """The uids of the targets of its references, by JSON pointer below the spec."""
+    parents: dict[str, str] = {}
+    """The uids of its parents, by kind."""
 
     @property
     def name(self) -> str:
@@ -43,14 +47,14 @@ class DesiredObject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class ActionRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A wish that is obeyed once: to start, stop or restart what the wish describes."""
+    """Start, stop or restart a thing, once for each key; `desired` as for `ensure`."""
 
     action: str
     desired: DesiredObject
 
 
 class CloudObject(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One machine, volume, network ... that the cloud has. Nothing else says that it exists."""
+    """One machine, volume, network ... that exists in the cloud."""
 
     uid: str
     kind: str
@@ -58,42 +62,43 @@ class CloudObject(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     spec: Json
     power: PowerState | None = None
     targets: dict[str, str] = {}
-    around: dict[str, str] = {}
-    """As last wished."""
+    parents: dict[str, str] = {}
+    """`spec`, `power`, `targets` and `parents` as the last call desired them."""
     status: Json = {}
-    """The kind's own status fields; empty before anything was made."""
+    """The kind's own status fields; empty before the first call has ended."""
     begun_at: float
-    """When its last change began, in seconds since 1970; what a delay is counted from."""
+    """When its last change began, in seconds since 1970; a delay counts from here."""
     terminating: bool = False
 
 
 class RefusalFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A fault: things of this kind whose name fits the pattern are refused; empty fits all."""
+    """A fault: things of this kind (empty: of any kind) whose name matches the pattern are
+    refused."""
 
     kind: str = ""
     name: str = "*"
     reason: str = "NotHere"
-    message: str = "this cloud was told to refuse it"
+    message: str = "a configured fault refuses it"
 
 
 class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the cloud shall misbehave; by default it does not."""
+    """Injected faults; by default none."""
 
     delay_s: Seconds = 0
-    """How long after it began a change is Working."""
-    look_again_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None
-    """What a Working answer says; by default, the time that is left."""
+    """A change is InProgress for that long after it began."""
+    requeue_after_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None
+    """`requeue_after_s` of InProgress answers; by default, the time that is left."""
     refuse: tuple[RefusalFault, ...] = ()
     outage: bool = False
-    """Whatever a plugin asks is answered: unavailable."""
+    """Every request of a plugin is answered 503."""
     lose_answers: Annotated[int, Meta(ge=0)] = 0
-    """How many more changes are made and then not answered."""
+    """That many more changes are made and then not answered."""
     hold_answers_s: Seconds = 0
-    """How long the answer to a change is held back once the change is made."""
+    """The answer to a change is delayed for that long after the change is made."""
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """What was done, for ever: by uid, and in all by kind."""
+    """Changes ever made: by uid, and in total by kind."""
 
     creates: dict[str, int]
     removes: dict[str, int]

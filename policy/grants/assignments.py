@@ -1,5 +1,5 @@
-"""Who was given what, as roles and assignments say it: kept so that the few that concern one caller
-in one place are found at once, however many there are. Pure."""
+"""An index of the roles and role assignments of all tenants: the few that concern one caller in one
+place are found without a scan. Pure."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +20,8 @@ from secaplane.policy.grants.rules import (
 from secaplane.policy.grants.sharded import ShardedDict
 
 ASSIGNMENT_PLACES_MAX = 64
-"""Subs times workspaces by which one assignment is found; one of more is looked at in all."""
+"""Subs times workspaces under which one assignment is indexed; one of more is indexed by its subs
+alone."""
 AssignmentPlace = tuple[str, str, str]
 """A sub, a tenant, and a workspace or EVERY."""
 Holder = tuple[str, str]
@@ -29,7 +30,7 @@ K = TypeVar("K", AssignmentPlace, Holder)
 
 
 class PolicyResource(Protocol):
-    """A role or an assignment, as far as it matters here."""
+    """The parts of a role, an assignment or a revocation that the policy needs."""
 
     @property
     def ref(self) -> Ref: ...
@@ -37,120 +38,123 @@ class PolicyResource(Protocol):
     def spec(self) -> Json: ...
     @property
     def terminating(self) -> bool:
-        """What is going gives nothing any more."""
+        """A resource that is being deleted has no effect any more."""
         ...
 
 
 class AssignmentIndex:
-    """The roles and assignments of all tenants, and when each tenant's last changed."""
+    """The roles and assignments of all tenants, with the revision and edition of each tenant."""
 
     def __init__(self, region: str) -> None:
         self._region = region
         self._roles: defaultdict[str, dict[str, Role]] = defaultdict(dict)
         self._assignments: defaultdict[str, ShardedDict[Ref, Json]] = defaultdict(ShardedDict)
-        self._named: ShardedDict[AssignmentPlace, dict[Ref, None]] = ShardedDict()
-        self._holding: ShardedDict[Holder, dict[Ref, None]] = ShardedDict()
+        self._by_place: ShardedDict[AssignmentPlace, dict[Ref, None]] = ShardedDict()
+        self._by_holder: ShardedDict[Holder, dict[Ref, None]] = ShardedDict()
         self._revisions: dict[str, Position] = {}
         self._editions: Counter[str] = Counter()
-        self._began = BEGINNING
+        self._started_at = BEGINNING
 
-    def begin(self, revision: Position) -> None:
-        """Of a tenant that never changed after it, this is the revision."""
-        self._began = revision
+    def reset(self, revision: Position) -> None:
+        """Set the revision of the tenants that have not changed since the start."""
+        self._started_at = revision
 
     def revision(self, tenant: str) -> Position:
-        return self._revisions.get(tenant, self._began)
+        """The position of the tenant's last change; it never goes back."""
+        return self._revisions.get(tenant, self._started_at)
 
     def edition(self, tenant: str) -> int:
-        """Another one after every change: of two that are told one after the other, both may be of
-        one revision."""
+        """The number of changes of a tenant since the start: two of them may have one revision."""
         return self._editions[tenant]
 
-    def learn(self, given: PolicyResource, revision: Position) -> None:
-        """A role or an assignment as it now is."""
-        self.forget(given.ref, revision)
-        if given.terminating:
+    def put(self, resource: PolicyResource, revision: Position) -> None:
+        """Replace a role or an assignment by its current state."""
+        self.remove(resource.ref, revision)
+        if resource.terminating:
             return
-        ref, spec = given.ref, given.spec
+        ref, spec = resource.ref, resource.spec
         tenant = ref.scope("tenants")
         if ref.kind == "role":
             self._roles[tenant][ref.name] = Role(spec)
             return
-        self._assignments[tenant].part(ref)[ref] = spec
+        self._assignments[tenant].shard(ref)[ref] = spec
         for place in _places(tenant, spec):
-            _add(self._named, place, ref)
-            _add(self._holding, place[:2], ref)
+            _add(self._by_place, place, ref)
+            _add(self._by_holder, place[:2], ref)
 
-    def forget(self, ref: Ref, revision: Position) -> None:
+    def remove(self, ref: Ref, revision: Position) -> None:
         tenant = ref.scope("tenants")
         self._editions[tenant] += 1
         self._revisions[tenant] = max(revision, self.revision(tenant))
         if ref.kind == "role":
             self._roles[tenant].pop(ref.name, None)
             return
-        former = self._assignments[tenant].part(ref).pop(ref, None)
+        former = self._assignments[tenant].shard(ref).pop(ref, None)
         for place in _places(tenant, former) if former else ():
-            _remove(self._named, place, ref)
-            _remove(self._holding, place[:2], ref)
+            _discard(self._by_place, place, ref)
+            _discard(self._by_holder, place[:2], ref)
 
     def grants(self, sub: str, tenant: str, workspace: str) -> Iterator[Grant]:
-        """What a sub, or everybody, is given in a workspace of a tenant; in none, if that is empty.
-        By roles that are there now, whichever was written first: one that is deleted is taken out
-        of the assignments (A-20). Whoever holds anything in a tenant may read its catalogue."""
+        """The grants of a sub (with those of every caller) in a workspace of a tenant; outside of
+        workspaces if it is empty.
+
+        Roles count as they are now, whichever of role and assignment was written first; a deleted
+        role grants nothing (SECA A-20). Every holder of an assignment may read the catalogue.
+        """
         for name in (sub, EVERY):
-            for ref in islice(self._holding.get((name, tenant)) or (), 1):
+            for ref in islice(self._by_holder.get((name, tenant)) or (), 1):
                 yield catalogue_grant(tenant, ref.name)
         places = {workspace, EVERY} if workspace else {EVERY}
         refs = {
             ref
             for name in (sub, EVERY)
             for place in places
-            for ref in self._named.get((name, tenant, place)) or ()
+            for ref in self._by_place.get((name, tenant, place)) or ()
         }
         for ref in sorted(refs):
-            spec = self._assignments[tenant].part(ref)[ref]
+            spec = self._assignments[tenant].shard(ref)[ref]
             scopes = narrowed(assignment_scopes(tenant, spec), self._region, workspace)
             yield from assignment_grants(tenant, ref.name, spec, self.roles(tenant), scopes)
 
     def grants_anywhere(self, sub: str, tenant: str) -> Iterator[Grant]:
-        """What a sub, or everybody, is given anywhere in a tenant."""
+        """The grants of a sub (with those of every caller) in all workspaces of a tenant."""
         for name in (sub, EVERY):
-            for ref in self._holding.get((name, tenant)) or ():
-                spec = self._assignments[tenant].part(ref)[ref]
+            for ref in self._by_holder.get((name, tenant)) or ():
+                spec = self._assignments[tenant].shard(ref)[ref]
                 scopes = assignment_scopes(tenant, spec)
                 yield from assignment_grants(tenant, ref.name, spec, self.roles(tenant), scopes)
 
     def roles(self, tenant: str) -> Mapping[str, Role]:
-        """A tenant's own."""
+        """A tenant's roles by name, without the system roles."""
         return self._roles.get(tenant, {})
 
     def names(self, sub: str, tenant: str) -> bool:
-        """Whether an assignment of a tenant names a sub, or everybody."""
-        return any(self._holding.get((name, tenant)) for name in (sub, EVERY))
+        """True if an assignment of a tenant names a sub, or every caller."""
+        return any(self._by_holder.get((name, tenant)) for name in (sub, EVERY))
 
     def subs(self, tenant: str) -> Sequence[str]:
-        """Everybody whom an assignment of a tenant names."""
+        """The subs that the assignments of a tenant name, EVERY among them if one does."""
         if tenant not in self._assignments:
             return ()
         specs = self._assignments[tenant]
-        return sorted({sub for ref in specs for sub in specs.part(ref)[ref]["subs"]})
+        return sorted({sub for ref in specs for sub in specs.shard(ref)[ref]["subs"]})
 
 
-def _add(where: ShardedDict[K, dict[Ref, None]], key: K, ref: Ref) -> None:
-    where.part(key).setdefault(key, {})[ref] = None
+def _add(index: ShardedDict[K, dict[Ref, None]], key: K, ref: Ref) -> None:
+    index.shard(key).setdefault(key, {})[ref] = None
 
 
-def _remove(where: ShardedDict[K, dict[Ref, None]], key: K, ref: Ref) -> None:
-    part = where.part(key)
-    some = part.get(key)
-    if some is not None:
-        some.pop(ref, None)
-        if not some:
-            del part[key]
+def _discard(index: ShardedDict[K, dict[Ref, None]], key: K, ref: Ref) -> None:
+    shard = index.shard(key)
+    refs = shard.get(key)
+    if refs is not None:
+        refs.pop(ref, None)
+        if not refs:
+            del shard[key]
 
 
 def _places(tenant: str, spec: Json) -> set[AssignmentPlace]:
-    """Where an assignment is looked for."""
+    """The keys under which an assignment is indexed."""
     workspaces = {
         workspace
         for scope in assignment_scopes(tenant, spec)

@@ -1,4 +1,9 @@
-"""casbin decides: an enforcer over the rules that can concern what somebody asks."""
+"""casbin decides: an enforcer over the rules that can match one request.
+
+casbin evaluates its matcher (`model.conf`) for each rule, so its cost grows with the number of
+rules. `Grant.matching_rules` yields only rules that can match, and those that allow most come
+first: usually casbin is asked once, over a few of them.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
@@ -9,58 +14,58 @@ from operator import attrgetter
 import casbin
 
 from secaplane.policy.grants.patterns import covers
-from secaplane.policy.grants.rules import AccessRequest, Grant, Rule, named
+from secaplane.policy.grants.rules import AccessRequest, Grant, Rule, matches
 
-AT_ONCE = 20
-"""Rules that casbin is asked of; more only when none of those allows it."""
+BATCH = 20
+"""Rules that casbin is asked about at once; about more only if none of these allows the request."""
 SHOWN_MAX = 5_000
 
 
 class GrantEnforcer:
-    """What one caller was given in one place, and casbin's word on it."""
+    """The grants of one caller in one place, and casbin's decisions over them."""
 
     def __init__(self, grants: Iterable[Grant]) -> None:
         self._grants: Sequence[Grant] = tuple(grants)
         self.names_items = any(grant.role.names_items for grant in self._grants)
 
     def rules(self) -> Iterator[Rule]:
-        """For who explains: the first so many."""
+        """The grants as rules, at most SHOWN_MAX: for explanations."""
         every = chain.from_iterable(grant.rules() for grant in self._grants)
-        return _once([islice(every, SHOWN_MAX)])
+        return _distinct([islice(every, SHOWN_MAX)])
 
-    def allowed_by(self, asked: AccessRequest) -> Rule | None:
-        """The rule that allows it; None when none does."""
-        fitting = _once(grant.fitting(asked) for grant in self._grants)
-        while some := list(islice(fitting, AT_ONCE)):
-            allowing = _decided(some, asked)
-            if allowing is not None:
-                return allowing
+    def allowed_by(self, request: AccessRequest) -> Rule | None:
+        """The rule that allows a request; None where none does."""
+        matching = _distinct(grant.matching_rules(request) for grant in self._grants)
+        while batch := list(islice(matching, BATCH)):
+            rule = _enforced(batch, request)
+            if rule is not None:
+                return rule
         return None
 
 
-def failing(asked: AccessRequest, rule: Rule) -> list[str]:
-    """The points in which a rule does not allow what is asked."""
-    points = {
-        name: named(getattr(asked, name), getattr(rule, name))
+def mismatches(request: AccessRequest, rule: Rule) -> list[str]:
+    """The dimensions in which a rule does not allow a request."""
+    dimensions = {
+        name: matches(getattr(request, name), getattr(rule, name))
         for name in ("provider", "verb", "tenant", "region", "workspace")
     }
-    points["resource"] = covers(asked.flat, asked.nested, rule.resource)
-    return [name for name, fits in points.items() if not fits]
+    dimensions["resource"] = covers(request.flat, request.nested, rule.resource)
+    return [name for name, matched in dimensions.items() if not matched]
 
 
-def _once(some: Iterable[Iterable[Rule]]) -> Iterator[Rule]:
-    known = set[Rule]()
-    for rule in chain.from_iterable(some):
-        if rule not in known:
-            known.add(rule)
+def _distinct(groups: Iterable[Iterable[Rule]]) -> Iterator[Rule]:
+    seen = set[Rule]()
+    for rule in chain.from_iterable(groups):
+        if rule not in seen:
+            seen.add(rule)
             yield rule
 
 
-def _decided(rules: Iterable[Rule], asked: AccessRequest) -> Rule | None:
-    asking = _enforcer()
-    asking.model.clear_policy()
-    asking.model.add_policies("p", "p", [list(_columns(rule)) for rule in rules])
-    allowed, row = asking.enforce_ex(*_fields(asked))
+def _enforced(rules: Iterable[Rule], request: AccessRequest) -> Rule | None:
+    enforcer = _enforcer()
+    enforcer.model.clear_policy()
+    enforcer.model.add_policies("p", "p", [list(_columns(rule)) for rule in rules])
+    allowed, row = enforcer.enforce_ex(*_fields(request))
     return Rule(*row) if allowed else None
 
 
@@ -70,10 +75,10 @@ _columns = attrgetter(*Rule.__struct_fields__)
 
 @cache
 def _enforcer() -> casbin.Enforcer:
-    """To read the model costs more than to ask it, so all judges of a process ask one enforcer, one
-    after the other: nothing here waits while it asks."""
+    """Parsing the model costs more than a decision, so a process has one enforcer. It is never used
+    by two decisions at once, because no decision awaits anything."""
     model = files("secaplane.policy.grants").joinpath("model.conf").read_text()
-    made = casbin.Enforcer(casbin.Enforcer.new_model(text=model), enable_log=False)
-    made.add_function("named", named)
-    made.add_function("covers", covers)
-    return made
+    enforcer = casbin.Enforcer(casbin.Enforcer.new_model(text=model), enable_log=False)
+    enforcer.add_function("matches", matches)
+    enforcer.add_function("covers", covers)
+    return enforcer

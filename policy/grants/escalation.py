@@ -1,7 +1,8 @@
-"""A caller can only give away what the caller holds (CONTRACT: Who may). Pure.
+"""No privilege escalation: a role or an assignment may grant only what its author holds (CONTRACT:
+Who may). Pure.
 
-A role is judged as if it were given everywhere in its tenant, so that it does not matter which of a
-role and its assignment is written first, or both at once.
+A role is judged as if it were assigned in its whole tenant, so that the order in which a role and
+its assignment are written does not matter.
 """
 
 from collections import defaultdict
@@ -20,83 +21,84 @@ from secaplane.policy.grants.rules import (
     Rule,
     assignment_grants,
     assignment_scopes,
-    some,
+    dimension_of,
 )
 from secaplane.policy.grants.system_roles import ALL
 
 GIVEN_MAX = 10_000
-"""Rules in one role, and in one assignment to parts of a tenant: judging more would keep everybody
-else waiting."""
-JUDGED_MAX = 200_000
-"""Looks at what the author holds: half a second."""
+"""Rules in one role, and in one assignment to parts of a tenant: judging more would block the event
+loop."""
+COMPARISONS_MAX = 200_000
+"""Comparisons with the author's grants: half a second."""
 TOO_MANY = "more at once than can be judged; split it"
 
 
-def too_much(
+def excess(
     held: Iterable[Grant], ref: Ref, roles: Mapping[str, Role], old: Json | None, new: Json
 ) -> str:
-    """The first thing that a role or an assignment gives away, beside what it gave before, and that
-    none of the held grants includes; empty where there is none. To new subs, all of it is new.
-    `roles` are the tenant's own."""
+    """The first permission of a role or an assignment that no held grant includes; empty where
+    there is none. Permissions that it granted before the change do not count, unless the change
+    adds subs. `roles` are the tenant's roles."""
     try:
-        return _beside(_Holding(held), ref, roles, old, new)
-    except _TooMany:
+        return _excess(_HeldGrants(held), ref, roles, old, new)
+    except _TooManyComparisons:
         return TOO_MANY
 
 
-def _beside(
-    holding: "_Holding", ref: Ref, roles: Mapping[str, Role], old: Json | None, new: Json
+def _excess(
+    held: "_HeldGrants", ref: Ref, roles: Mapping[str, Role], old: Json | None, new: Json
 ) -> str:
-    known = old if old and set(new.get("subs", ())) <= set(old.get("subs", ())) else None
-    before = _given(ref, roles, known) if known else []
+    same_subs = old and set(new.get("subs", ())) <= set(old.get("subs", ()))
+    before = _given(ref, roles, old) if old and same_subs else []
     given = _given(ref, roles, new)
     if sum(len(grant.role) for grant in given) > GIVEN_MAX:
         return TOO_MANY
-    rest = [grant for grant in given if not _everywhere(holding, grant)]
+    rest = [grant for grant in given if not _held_in_whole_tenant(held, grant)]
     if not _few(rest):
         return TOO_MANY
-    given_before = set(_by_verb(before)) if _few(before) else set()
-    for rule in _by_verb(rest):
-        if rule not in given_before and not holding.includes(rule):
+    given_before = set(_single_rules(before)) if _few(before) else set()
+    for rule in _single_rules(rest):
+        if rule not in given_before and not held.include(rule):
             where = rule.workspace if rule.workspace != EVERY else "every workspace"
             return f"{rule.verb} on {rule.provider} {rule.resource} in {where}"
     return ""
 
 
-class _TooMany(Exception):
+class _TooManyComparisons(Exception):
     pass
 
 
-class _Holding:
-    """What somebody holds, by workspace; each role in each place once."""
+class _HeldGrants:
+    """The author's grants by workspace; each role occurs once in each place."""
 
     def __init__(self, held: Iterable[Grant]) -> None:
-        self._left = JUDGED_MAX
+        self._comparisons_left = COMPARISONS_MAX
         self._by_workspace: defaultdict[str, dict[Any, Grant]] = defaultdict(dict)
         for grant in held:
             for scope in grant.scopes:
-                regions = tuple(some(scope, "regions"))
-                for workspace in some(scope, "workspaces"):
+                regions = tuple(dimension_of(scope, "regions"))
+                for workspace in dimension_of(scope, "workspaces"):
                     self._count()
-                    here = [{"regions": regions, "workspaces": (workspace,)}]
-                    once = Grant(grant.role, grant.tenant, here, grant.said_by)
-                    self._by_workspace[workspace][id(grant.role), grant.tenant, regions] = once
+                    scopes = [{"regions": regions, "workspaces": (workspace,)}]
+                    single = Grant(grant.role, grant.tenant, scopes, grant.assignment)
+                    self._by_workspace[workspace][id(grant.role), grant.tenant, regions] = single
 
-    def includes(self, given: Rule) -> bool:
-        for workspace in {EVERY, given.workspace}:
+    def include(self, rule: Rule) -> bool:
+        for workspace in {EVERY, rule.workspace}:
             for grant in self._by_workspace.get(workspace, {}).values():
                 self._count()
-                if grant.includes(given):
+                if grant.includes(rule):
                     return True
         return False
 
     def _count(self) -> None:
-        self._left -= 1
-        if self._left < 0:
-            raise _TooMany
+        self._comparisons_left -= 1
+        if self._comparisons_left < 0:
+            raise _TooManyComparisons
 
 
 def _given(ref: Ref, roles: Mapping[str, Role], spec: Json) -> list[Grant]:
+    """The grants that a role or an assignment makes."""
     tenant = ref.scope("tenants")
     if ref.kind == "role":
         return [Grant(Role(spec), tenant, ({},), "")]
@@ -104,19 +106,19 @@ def _given(ref: Ref, roles: Mapping[str, Role], spec: Json) -> list[Grant]:
     return list(assignment_grants(tenant, "", spec, roles, scopes))
 
 
-def _everywhere(holding: _Holding, given: Grant) -> bool:
-    """Whoever holds all of a role in the whole tenant can give it in whatever part of it."""
-    anywhere = msgspec.structs.replace(given, scopes=({},))
-    return all(holding.includes(rule) for rule in _by_verb([anywhere]))
+def _held_in_whole_tenant(held: _HeldGrants, given: Grant) -> bool:
+    """An author who holds all of a role in the whole tenant may assign it in any part of it."""
+    whole = msgspec.structs.replace(given, scopes=({},))
+    return all(held.include(rule) for rule in _single_rules([whole]))
 
 
 def _few(grants: Iterable[Grant]) -> bool:
     return sum(map(len, grants)) <= GIVEN_MAX
 
 
-def _by_verb(grants: Iterable[Grant]) -> Iterator[Rule]:
-    """Verb by verb, and collection by collection, so that who holds each of them holds all of them;
-    and whoever says so. What means nothing that is served gives nothing away."""
+def _single_rules(grants: Iterable[Grant]) -> Iterator[Rule]:
+    """Rules of one verb and one collection each, without their assignment: an author who holds each
+    of them, by whichever assignment, holds all. Collections that are not served grant nothing."""
     for rule in chain.from_iterable(grant.rules() for grant in grants):
         served = _SERVED.get(rule.provider, ())
         if rule.resource == EVERY:
@@ -136,4 +138,4 @@ _SERVED = {
     )
     for kind in KINDS.values()
 }
-"""Provider -> what its collections are called."""
+"""Provider -> the names of its collections."""

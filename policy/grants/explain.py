@@ -1,12 +1,13 @@
-"""Why may a caller do something, or why not; and who may. The decision itself is `may`'s."""
+"""Answers of access reviews: why a caller may do something or may not, and which callers may. The
+decisions are made by `Policy`."""
 
 import asyncio
 
 from msgspec import UNSET, UnsetType
 
-from secaplane.policy.grants.enforcer import failing
+from secaplane.policy.grants.enforcer import mismatches
 from secaplane.policy.grants.patterns import EVERY
-from secaplane.policy.grants.policy import Policy, Verdict
+from secaplane.policy.grants.policy import Policy, PolicyDecision
 from secaplane.policy.grants.review import (
     CALLERS_MAX,
     AccessReviewPermission,
@@ -21,26 +22,26 @@ from secaplane.policy.tokens.caller import Caller
 async def answer(
     policy: Policy, spec: AccessReviewSpec, place: Place, tenant: str
 ) -> AccessReviewStatus:
-    """Of one caller, or of all whom a tenant's assignments name.
+    """The status of a review: of one caller, or of all that the tenant's assignments name.
 
     Raises:
-        Unavailable: the policy is not known.
+        Unavailable: the policy is stale.
     """
     if isinstance(spec.caller, UnsetType):
-        return await who_may(policy, spec.verb, place, tenant)
-    return explained(policy.verdict(Caller("", spec.caller), spec.verb, *place))
+        return await allowed_callers(policy, spec.verb, place, tenant)
+    return explained(policy.explain(Caller("", spec.caller), spec.verb, *place))
 
 
-def explained(verdict: Verdict) -> AccessReviewStatus:
-    revision = str(verdict.revision)
-    if verdict.rule is not None:
-        by = _permission(verdict.rule)
+def explained(decision: PolicyDecision) -> AccessReviewStatus:
+    revision = str(decision.revision)
+    if decision.rule is not None:
+        by = _permission(decision.rule)
         return AccessReviewStatus(allowed=True, policy_revision=revision, by=by)
-    nearest = tuple(_permission(rule, verdict.asked) for rule in verdict.nearest)
+    nearest = tuple(_permission(rule, decision.request) for rule in decision.nearest)
     if not nearest:
         reason = "no assignment in the tenant names this caller"
     else:
-        reason = f"the nearest permission does not fit in: {', '.join(nearest[0].fails or ())}"
+        reason = f"the nearest permission does not match in: {', '.join(nearest[0].fails or ())}"
     return AccessReviewStatus(
         allowed=False,
         policy_revision=revision,
@@ -49,40 +50,42 @@ def explained(verdict: Verdict) -> AccessReviewStatus:
     )
 
 
-async def who_may(policy: Policy, verb: str, place: Place, tenant: str) -> AccessReviewStatus:
-    """The subs that an assignment of a tenant names and that may do it; `*` stands for every
+async def allowed_callers(
+    policy: Policy, verb: str, place: Place, tenant: str
+) -> AccessReviewStatus:
+    """The subs that an assignment of the tenant names and that may do it; `*` stands for every
     authenticated caller.
 
     Raises:
-        Unavailable: the policy is not known.
+        Unavailable: the policy is stale.
     """
-    revision = str(policy.book.revision(tenant))
-    found: list[str] = []
-    for sub in (EVERY, *policy.book.subs(tenant)):
-        await asyncio.sleep(0)  # others want to be answered, too
-        if not policy.surely(Caller("", sub), verb, *place):
+    revision = str(policy.index.revision(tenant))
+    allowed: list[str] = []
+    for sub in (EVERY, *policy.index.subs(tenant)):
+        await asyncio.sleep(0)  # other requests are answered between two decisions
+        if not policy.allows_uncached(Caller("", sub), verb, *place):
             continue
         if sub == EVERY:
             return AccessReviewStatus(policy_revision=revision, callers=(EVERY,))
-        found.append(sub)
-        if len(found) > CALLERS_MAX:
+        allowed.append(sub)
+        if len(allowed) > CALLERS_MAX:
             break
     return AccessReviewStatus(
         policy_revision=revision,
-        callers=tuple(found[:CALLERS_MAX]),
-        more=True if len(found) > CALLERS_MAX else UNSET,
+        callers=tuple(allowed[:CALLERS_MAX]),
+        more=True if len(allowed) > CALLERS_MAX else UNSET,
     )
 
 
-def _permission(rule: Rule, asked: AccessRequest | None = None) -> AccessReviewPermission:
-    said_by, _, role = rule.assignment.partition("/")
+def _permission(rule: Rule, request: AccessRequest | None = None) -> AccessReviewPermission:
+    assignment, _, role = rule.assignment.partition("/")
     fields = {
         each: getattr(rule, each)
         for each in ("provider", "resource", "verb", "tenant", "region", "workspace")
     }
     return AccessReviewPermission(
-        assignment=said_by,
+        assignment=assignment,
         role=role or UNSET,
-        fails=tuple(failing(asked, rule)) if asked else UNSET,
+        fails=tuple(mismatches(request, rule)) if request else UNSET,
         **fields,
     )

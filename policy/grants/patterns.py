@@ -5,8 +5,8 @@ EVERY = "*"
 
 
 def covers(flat: str, nested: str, pattern: str) -> bool:
-    """Whether a pattern means a path, given as the flat collection (`subnets/s`; `subnets` for the
-    list) and as the nested path (`networks/n/subnets/s`). `a/*` is `a`, and all that is in it."""
+    """True if a pattern matches a resource, given as its flat path (`subnets/s`; `subnets` for the
+    collection) and its nested path (`networks/n/subnets/s`). `a/*` matches `a` and all below it."""
     if pattern == EVERY:
         return True
     if pattern in (flat, nested):
@@ -18,18 +18,18 @@ def covers(flat: str, nested: str, pattern: str) -> bool:
 
 
 def covering(flat: str, nested: str) -> tuple[str, ...]:
-    """Every pattern that means a path, those first that mean most: a few, however many a role
+    """Every pattern that matches a resource, the widest first: a few, however many patterns a role
     lists."""
-    found = {EVERY: None}
+    wide = {EVERY: None}
     for path in (nested, flat):
         steps = path.split("/")
-        found |= {f"{'/'.join(steps[:n])}/*": None for n in range(1, len(steps) + 1)}
-    return (*found, *dict.fromkeys((nested, flat)))
+        wide |= {f"{'/'.join(steps[:n])}/*": None for n in range(1, len(steps) + 1)}
+    return (*wide, *dict.fromkeys((nested, flat)))
 
 
 def including(pattern: str) -> tuple[str, ...]:
-    """Every pattern that means all that this one means, as a nested path or as a flat one. A plain
-    collection counts as part of all that is in it."""
+    """Every pattern that matches all that this one matches, as a nested path or as a flat one. A
+    plain collection counts as part of everything in it."""
     if pattern == EVERY:
         return (EVERY,)
     nested = pattern.removesuffix("/*")
@@ -40,5 +40,6 @@ def including(pattern: str) -> tuple[str, ...]:
 
 
 def names_item(pattern: str) -> bool:
-    """Also `instances/one/*`, which covers that instance and no other."""
+    """True if a pattern names a single resource; also `instances/one/*`, which matches `one` alone
+    of all instances."""
     return "/" in pattern.removesuffix("/*")

@@ -1,5 +1,15 @@
-"""May this caller do that? casbin decides, over the rules that name the caller; answers are kept
-until the tenant's policy changes."""
+"""The authorization policy: may this caller do that?
+
+A decision has three parts. The index (`assignments`) yields the grants that concern one caller in
+one workspace of one tenant; from these, a few rules that can match the request are made; casbin
+(`enforcer`, with the matcher in `model.conf`) decides over these rules. Only casbin allows.
+
+Decisions are cached for each caller and place. Every change of a role or an assignment raises the
+`edition` of its tenant; a cached decision of an older edition is never used.
+
+The policy fails closed: while it is not known to be current (`fresh`), nothing is allowed, and the
+answer is Unavailable. A role or an assignment that cannot be decoded grants nothing.
+"""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,9 +22,9 @@ from secaplane.model.events import Actor
 from secaplane.model.kind import Kind
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Json, Ref
+from secaplane.policy.grants import escalation
 from secaplane.policy.grants.assignments import AssignmentIndex, PolicyResource
-from secaplane.policy.grants.enforcer import GrantEnforcer, failing
-from secaplane.policy.grants.escalation import too_much
+from secaplane.policy.grants.enforcer import GrantEnforcer, mismatches
 from secaplane.policy.grants.rules import (
     EVERYONE,
     NO_WORKSPACE,
@@ -25,42 +35,43 @@ from secaplane.policy.grants.rules import (
 )
 from secaplane.policy.tokens.caller import Caller
 
-ANSWERS_MAX = 100_000
-"""Kept in all."""
+DECISIONS_MAX = 100_000
+"""Cached decisions of all callers together."""
 CALLER_GRANTS_MAX = 10_000
-KEPT_LENGTH_MAX = 512
-"""In characters: of a longer address nothing can exist, so nobody asks for it again."""
+KEY_LENGTH_MAX = 512
+"""Characters of a cached decision's key; no resource has a longer address."""
+NEAREST_MAX = 5
 SCOPES = ("tenant", "workspace")
 """Kinds whose own name is a dimension of the rules."""
 KINDS_OF_POLICY = ("role", "role-assignment")
 
 
 class CallerGrants:
-    """What one caller may in one workspace of one tenant, as of a revision; with the answers that
-    were given since."""
+    """The grants of one caller in one workspace of one tenant, as of an edition of the tenant's
+    policy, with the decisions made over them."""
 
-    __slots__ = ("answers", "edition", "judge", "revision")
+    __slots__ = ("decisions", "edition", "enforcer", "revision")
 
     def __init__(self, grants: Iterable[Grant], revision: Position, edition: int) -> None:
-        self.judge = GrantEnforcer(grants)
+        self.enforcer = GrantEnforcer(grants)
         self.revision, self.edition = revision, edition
-        self.answers: dict[tuple[str, ...], Actor | None] = {}
+        self.decisions: dict[tuple[str, ...], Actor | None] = {}
 
 
-class Verdict(msgspec.Struct, frozen=True):
-    """An answer, and why: the rule that allows it, or those that come nearest."""
+class PolicyDecision(msgspec.Struct, frozen=True):
+    """A decision with its reason: the rule that allows the request, or the nearest rules."""
 
     rule: Rule | None
+    """None: not allowed."""
     revision: Position
-    asked: AccessRequest
+    request: AccessRequest
     nearest: Sequence[Rule] = ()
 
 
 class Policy:
-    """The roles and assignments as of a position, and the answers given since.
+    """The roles and assignments of all tenants as of `revision`, a position that never goes back.
 
-    `fresh` says whether that position was known to be the last within the bound; a policy that
-    cannot be known answers nothing.
+    `fresh` says whether the policy was confirmed to be current within the configured time.
     """
 
     def __init__(
@@ -71,178 +82,146 @@ class Policy:
         fresh: Callable[[], bool],
     ) -> None:
         self.revision = BEGINNING
-        self.book = AssignmentIndex(region)
+        self.index = AssignmentIndex(region)
         self._region, self._fresh = region, fresh
         self._operators = frozenset(operators)
-        self._answers = 0
-        self._standings: OrderedDict[tuple[str, str, str, str], CallerGrants] = OrderedDict()
+        self._decisions = 0
+        self._cached: OrderedDict[tuple[str, str, str, str], CallerGrants] = OrderedDict()
 
-    def may(
+    # --- decisions
+
+    def authorize(
         self, caller: Caller, verb: str, kind: Kind, ids: Mapping[str, str], name: str = ""
     ) -> Actor:
-        """Who is doing it and which assignment allows it: what the event will say.
+        """The actor that an event of this request names: the caller, and the role assignment that
+        allows it. An empty name is the collection.
 
         Raises:
-            Forbidden: nothing allows it. Says the same for what does not exist.
-            Unavailable: the policy is not known well enough to say.
+            Forbidden: nothing allows it; the same for a resource that does not exist.
+            Unavailable: the policy is stale.
         """
         self._refuse_stale()
-        own = kind.name in SCOPES
         tenant = ids.get("tenant", name if kind.name == "tenant" else "")
-        inside = ids["workspace"] if "workspace" in kind.scope else NO_WORKSPACE
-        standing = self._standing(caller, tenant, name if kind.name == "workspace" else inside)
-        by_name = own or standing.judge.names_items
-        called = name if by_name else str(bool(name))
-        key = (verb, kind.name, called, *[ids[each] for each in kind.scope])
+        workspace = ids["workspace"] if "workspace" in kind.scope else NO_WORKSPACE
+        grants = self._caller_grants(
+            caller, tenant, name if kind.name == "workspace" else workspace
+        )
+        # Without rules that name single resources, all resources of a collection share a decision.
+        by_name = kind.name in SCOPES or grants.enforcer.names_items
+        named = name if by_name else str(bool(name))
+        key = (verb, kind.name, named, *[ids[each] for each in kind.scope])
         try:
-            allowed = standing.answers[key]
+            actor = grants.decisions[key]
         except KeyError:
-            rule = standing.judge.allowed_by(self._asked(verb, kind, ids, name))
-            allowed = self._by(caller, rule, standing.revision)
-            self._keep(standing, key, allowed)
-        if allowed is None:
+            rule = grants.enforcer.allowed_by(self._request(verb, kind, ids, name))
+            actor = _actor(caller, rule, grants.revision)
+            self._cache_decision(grants, key, actor)
+        if actor is None:
             raise Forbidden(
                 "you may not do this here; ask an administrator of the tenant for a role"
             )
-        return allowed
-
-    def _keep(self, standing: CallerGrants, key: tuple[str, ...], allowed: Actor | None) -> None:
-        if sum(map(len, key)) > KEPT_LENGTH_MAX:
-            return
-        if self._answers >= ANSWERS_MAX:
-            for each in self._standings.values():
-                each.answers.clear()
-            self._answers = 0
-        standing.answers[key] = allowed
-        self._answers += 1
+        return actor
 
     def allows(self, caller: Caller, verb: str, ref: Ref) -> bool:
-        """Whether `may` would allow it.
+        """True if `authorize` would allow it.
 
         Raises:
-            Unavailable: as `may`.
+            Unavailable: the policy is stale.
         """
         kind = KINDS[ref.kind]
         try:
-            self.may(caller, verb, kind, kind.ids(ref.path), ref.name)
+            self.authorize(caller, verb, kind, kind.ids(ref.path), ref.name)
         except Forbidden:
             return False
         return True
 
-    def verdict(
-        self, caller: Caller, verb: str, kind: Kind, ids: Mapping[str, str], name: str = ""
-    ) -> Verdict:
-        """The same decision as `may`, with its reason. Nothing of it is kept: who asks about others
-        shall not push out what those were answered.
-
-        Raises:
-            Unavailable: as `may`.
-        """
-        self._refuse_stale()
-        asked = self._asked(verb, kind, ids, name)
-        rule = self._rule(caller, asked)
-        own = GrantEnforcer(() if rule else self._own(caller, asked.tenant))
-        nearest = nearest_to(asked, own.rules())
-        return Verdict(rule, self.book.revision(asked.tenant), asked, nearest)
-
-    def surely(
+    def allows_uncached(
         self, caller: Caller, verb: str, kind: Kind, ids: Mapping[str, str], name: str = ""
     ) -> bool:
-        """The same decision again, without a reason, and nothing of it is kept.
+        """The decision of `authorize`, made without the cache: an access review of many callers
+        must not evict the decisions of active callers.
 
         Raises:
-            Unavailable: as `may`.
+            Unavailable: the policy is stale.
         """
         self._refuse_stale()
-        return self._rule(caller, self._asked(verb, kind, ids, name)) is not None
+        return self._rule(caller, self._request(verb, kind, ids, name)) is not None
 
-    def _rule(self, caller: Caller, asked: AccessRequest) -> Rule | None:
-        return GrantEnforcer(self.grants(caller, asked.tenant, asked.workspace)).allowed_by(asked)
-
-    def gives_too_much(self, caller: Caller, ref: Ref, old: Json | None, new: Json) -> str:
-        """What a role or an assignment would give away that its author does not hold (CONTRACT: no
-        escalation); empty where that is nothing.
+    def explain(
+        self, caller: Caller, verb: str, kind: Kind, ids: Mapping[str, str], name: str = ""
+    ) -> PolicyDecision:
+        """The decision of `authorize` with its reason, made without the cache.
 
         Raises:
-            Unavailable: as `may`.
+            Unavailable: the policy is stale.
+        """
+        self._refuse_stale()
+        request = self._request(verb, kind, ids, name)
+        rule = self._rule(caller, request)
+        held = GrantEnforcer(() if rule else self._own_grants(caller, request.tenant))
+        nearest = nearest_to(request, held.rules())
+        return PolicyDecision(rule, self.index.revision(request.tenant), request, nearest)
+
+    def excess(self, caller: Caller, ref: Ref, old: Json | None, new: Json) -> str:
+        """The first permission that a role or an assignment would grant although its author does
+        not hold it (privilege escalation); empty where there is none.
+
+        Raises:
+            Unavailable: the policy is stale.
         """
         self._refuse_stale()
         tenant = ref.scope("tenants")
-        held = self._anywhere(caller, tenant)
-        return too_much(held, ref, self.book.roles(tenant), old, new)
+        held = [EVERYONE, *self._own_grants(caller, tenant)]
+        return escalation.excess(held, ref, self.index.roles(tenant), old, new)
 
-    def begin(self, revision: Position) -> None:
-        """Forget everything: what is told next is all there was at that position."""
-        self.revision, self.book = revision, AssignmentIndex(self._region)
-        self.book.begin(revision)
-        self._standings.clear()
+    def grants(self, caller: Caller, tenant: str, workspace: str) -> Iterator[Grant]:
+        """The grants of a caller in a place: everyone's, an operator's, and those of the tenant's
+        assignments that name the caller."""
+        yield EVERYONE
+        if caller.sub in self._operators:
+            yield OPERATOR
+        if tenant:
+            yield from self.index.grants(caller.sub, tenant, workspace)
 
-    def learn(
+    # --- changes, as the watch passes them on (`policy.watch.PolicySubscriber`)
+
+    def reset(self, revision: Position) -> None:
+        self.revision, self.index = revision, AssignmentIndex(self._region)
+        self.index.reset(revision)
+        self._cached.clear()
+        self._decisions = 0
+
+    def update(
         self,
         resources: Iterable[PolicyResource],
         revision: Position,
         *,
-        unreadable: Iterable[Ref] = (),
+        undecodable: Iterable[Ref] = (),
     ) -> None:
-        """Take roles and assignments as they now are; what cannot be read grants nothing. What was
-        answered before in their tenants counts no longer."""
+        """Take the current state of roles and assignments; one that cannot be decoded grants
+        nothing. The cached decisions of their tenants become invalid.
+
+        An update of an older revision arrived late: all of it is known already, and it is ignored.
+        """
+        if revision < self.revision:
+            return
         if self.revision == BEGINNING:
-            self.book.begin(revision)
-        for ref in unreadable:
-            self.book.forget(ref, revision)
+            self.index.reset(revision)
+        for ref in undecodable:
+            self.index.remove(ref, revision)
         for each in resources:
-            self.book.learn(each, revision)
+            self.index.put(each, revision)
         self.revision = revision
 
-    def grants(self, caller: Caller, tenant: str, workspace: str) -> Iterator[Grant]:
-        """All that this caller, or everyone, is given in a place."""
-        yield from self._general(caller)
-        if tenant:
-            yield from self.book.grants(caller.sub, tenant, workspace)
-
-    def _anywhere(self, caller: Caller, tenant: str) -> Iterator[Grant]:
-        yield EVERYONE
-        yield from self._own(caller, tenant)
-
-    def _own(self, caller: Caller, tenant: str) -> Iterator[Grant]:
-        """What the caller holds anywhere in a tenant, beside what everybody does. Who is an
-        operator is no tenant's business."""
-        if tenant:
-            yield from self.book.grants_anywhere(caller.sub, tenant)
-        elif caller.sub in self._operators:
-            yield OPERATOR
-
-    def _general(self, caller: Caller) -> Iterator[Grant]:
-        """What nobody's assignment says."""
-        yield EVERYONE
-        if caller.sub in self._operators:
-            yield OPERATOR
+    # --- one request
 
     def _refuse_stale(self) -> None:
         if not self._fresh():
-            raise Unavailable("who may what is not known at the moment; try again")
+            raise Unavailable("the authorization policy is stale; try again")
 
-    def _standing(self, caller: Caller, tenant: str, workspace: str) -> CallerGrants:
-        """Kept, unless it is a stranger's: who holds nothing shall not push out who does, whatever
-        names of tenants come to mind."""
-        edition = self.book.edition(tenant)
-        key = (caller.issuer, caller.sub, tenant, workspace)
-        standing = self._standings.get(key)
-        if standing is not None and standing.edition == edition:
-            self._standings.move_to_end(key)
-            return standing
-        grants = list(self.grants(caller, tenant, workspace))
-        standing = CallerGrants(grants, self.book.revision(tenant), edition)
-        if not tenant or len(grants) > 1:
-            self._standings[key] = standing
-            self._standings.move_to_end(key)
-            if len(self._standings) > CALLER_GRANTS_MAX:
-                self._standings.popitem(last=False)
-        return standing
-
-    def _asked(self, verb: str, kind: Kind, ids: Mapping[str, str], name: str) -> AccessRequest:
-        """A tenant and a workspace are asked for as what they hold: their own name is the scope.
-        Only what a resource lies in counts, whatever else its path names."""
+    def _request(self, verb: str, kind: Kind, ids: Mapping[str, str], name: str) -> AccessRequest:
+        """The request in the terms of the rules. The scope of a tenant or workspace is its own
+        name, as for what it contains. Of a path's ids only those of the kind's scope count."""
         ids = {each: ids[each] for each in kind.scope}
         nested = kind.resource(f"{kind.collection.format_map(ids)}/{name}".rstrip("/"))
         return AccessRequest(
@@ -255,19 +234,60 @@ class Policy:
             workspace=ids.get("workspace", name if kind.name == "workspace" else NO_WORKSPACE),
         )
 
-    def _by(self, caller: Caller, rule: Rule | None, revision: Position) -> Actor | None:
-        if rule is None:
-            return None
-        return Actor(
-            issuer=caller.issuer, sub=caller.sub, assignment=rule.assignment, policy=revision
-        )
+    def _rule(self, caller: Caller, request: AccessRequest) -> Rule | None:
+        grants = self.grants(caller, request.tenant, request.workspace)
+        return GrantEnforcer(grants).allowed_by(request)
+
+    def _own_grants(self, caller: Caller, tenant: str) -> Iterator[Grant]:
+        """The grants of a caller anywhere in a tenant, without everyone's; outside of tenants, an
+        operator's. A tenant's answers do not reveal who is an operator."""
+        if tenant:
+            yield from self.index.grants_anywhere(caller.sub, tenant)
+        elif caller.sub in self._operators:
+            yield OPERATOR
+
+    # --- the cache
+
+    def _caller_grants(self, caller: Caller, tenant: str, workspace: str) -> CallerGrants:
+        """Cached, except for a caller without grants in the tenant: such callers can send any
+        number of tenant names, and must not evict callers that have grants."""
+        edition = self.index.edition(tenant)
+        key = (caller.issuer, caller.sub, tenant, workspace)
+        cached = self._cached.get(key)
+        if cached is not None and cached.edition == edition:
+            self._cached.move_to_end(key)
+            return cached
+        grants = list(self.grants(caller, tenant, workspace))
+        current = CallerGrants(grants, self.index.revision(tenant), edition)
+        if not tenant or len(grants) > 1:
+            self._cached[key] = current
+            self._cached.move_to_end(key)
+            if len(self._cached) > CALLER_GRANTS_MAX:
+                self._cached.popitem(last=False)
+        return current
+
+    def _cache_decision(
+        self, grants: CallerGrants, key: tuple[str, ...], actor: Actor | None
+    ) -> None:
+        if sum(map(len, key)) > KEY_LENGTH_MAX:
+            return
+        if self._decisions >= DECISIONS_MAX:
+            for each in self._cached.values():
+                each.decisions.clear()
+            self._decisions = 0
+        grants.decisions[key] = actor
+        self._decisions += 1
 
 
-NEAREST_MAX = 5
+def _actor(caller: Caller, rule: Rule | None, revision: Position) -> Actor | None:
+    """Without the token's id: a decision is cached for all tokens of a caller."""
+    if rule is None:
+        return None
+    return Actor(issuer=caller.issuer, sub=caller.sub, assignment=rule.assignment, policy=revision)
 
 
-def nearest_to(asked: AccessRequest, rules: Iterable[Rule]) -> list[Rule]:
-    """The rules that fail in the fewest points, those first that fail in the fewest."""
-    ranked = sorted((len(failing(asked, rule)), n, rule) for n, rule in enumerate(rules))
+def nearest_to(request: AccessRequest, rules: Iterable[Rule]) -> list[Rule]:
+    """The rules that mismatch the request in the fewest dimensions, at most NEAREST_MAX."""
+    ranked = sorted((len(mismatches(request, rule)), n, rule) for n, rule in enumerate(rules))
     fewest = ranked[0][0] if ranked else 0
-    return [rule for points, _, rule in ranked if points == fewest][:NEAREST_MAX]
+    return [rule for count, _, rule in ranked if count == fewest][:NEAREST_MAX]

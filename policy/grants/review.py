@@ -1,4 +1,4 @@
-"""What an access review asks and answers, and the place that it asks about. Pure."""
+"""The request and answer of an access review, and the resource that it asks about. Pure."""
 
 from collections.abc import Iterator
 from typing import Annotated, NamedTuple
@@ -20,7 +20,7 @@ class AccessReviewSpec(Wire, frozen=True):
     path: Annotated[str, Meta(min_length=1, max_length=2000)]
     """As in the URL, from `/providers/` on."""
     caller: Annotated[str, Meta(min_length=1, max_length=256)] | UnsetType = UNSET
-    """A sub, with its issuer's prefix; absent: whoever may."""
+    """A sub with its issuer's prefix; absent: list all callers that are allowed."""
 
 
 class AccessReviewRequest(Wire, frozen=True):
@@ -28,7 +28,7 @@ class AccessReviewRequest(Wire, frozen=True):
 
 
 class AccessReviewPermission(Wire, frozen=True):
-    """One permission of a role, and where its assignment gives it."""
+    """One permission of a role, in one scope of its assignment."""
 
     assignment: str
     """The role assignment's name, or `configuration` or `everyone`."""
@@ -40,21 +40,21 @@ class AccessReviewPermission(Wire, frozen=True):
     workspace: str
     role: str | UnsetType = UNSET
     fails: tuple[str, ...] | UnsetType = UNSET
-    """In what it does not allow what was asked."""
+    """The dimensions in which it does not match the request."""
 
 
 class AccessReviewStatus(Wire, frozen=True):
     policy_revision: str
     allowed: bool | UnsetType = UNSET
-    """Absent where nobody was named."""
+    """Absent where the request names no caller."""
     by: AccessReviewPermission | UnsetType = UNSET
     nearest: tuple[AccessReviewPermission, ...] | UnsetType = UNSET
-    """Where nothing allows it: what the caller holds and fits in all but the fewest points."""
+    """Of a denied request: the caller's permissions that mismatch in the fewest dimensions."""
     reason: str | UnsetType = UNSET
     callers: Annotated[tuple[str, ...], Meta(max_length=CALLERS_MAX)] | UnsetType = UNSET
-    """Who may; `*` is every authenticated caller."""
+    """The callers that are allowed; `*` is every authenticated caller."""
     more: bool | UnsetType = UNSET
-    """There are more than are named."""
+    """There are more than the list holds."""
 
 
 class AccessReview(Wire, frozen=True):
@@ -63,7 +63,7 @@ class AccessReview(Wire, frozen=True):
 
 
 class Place(NamedTuple):
-    """What a path names: a resource, or a collection if the name is empty."""
+    """The target of a path: a resource, or a collection if the name is empty."""
 
     kind: Kind
     ids: dict[str, str]
@@ -71,34 +71,32 @@ class Place(NamedTuple):
 
     @property
     def tenant(self) -> str:
-        """The one that it lies in; empty if in none."""
+        """The tenant that contains it, or that it is; empty where there is none."""
         return self.ids.get("tenant", self.name if self.kind.name == "tenant" else "")
 
 
 def place(spec: AccessReviewSpec) -> Place:
-    """Which kind, and which of it, is asked about.
+    """The resource or collection that a review asks about.
 
     Raises:
-        Invalid: no path of ours, or one that does not take the verb.
+        Invalid: the path is not served, or does not take the verb.
     """
     steps = spec.path.split("/")
     for kind in KINDS.values():
         for url in kind.urls:
-            for wanted, verbs in _asked(kind, url):
-                found = _matched(wanted.split("/"), steps)
-                if found is None:
+            for template, verbs in _templates(kind, url):
+                ids = _matched(template.split("/"), steps)
+                if ids is None:
                     continue
                 if spec.verb not in verbs:
                     raise Invalid(f"this path takes {' or '.join(verbs)}", pointer="/spec/verb")
-                name = found.pop("name", "")
-                return Place(kind, found, name)
-    raise Invalid(
-        "is no path that is served here; it begins with /providers/", pointer="/spec/path"
-    )
+                name = ids.pop("name", "")
+                return Place(kind, ids, name)
+    raise Invalid("is not a path of this API; paths begin with /providers/", pointer="/spec/path")
 
 
-def _asked(kind: Kind, url: str) -> Iterator[tuple[str, list[str]]]:
-    """A path, and what one may ask of it. An action's is its own, or its resource's."""
+def _templates(kind: Kind, url: str) -> Iterator[tuple[str, list[str]]]:
+    """Paths of a kind with the verbs that each takes; an action belongs to two paths."""
     yield url, ["list"]
     actions = [f"post.{action}" for action in kind.actions]
     if verbs := [*kind.verbs, *actions]:
@@ -107,13 +105,14 @@ def _asked(kind: Kind, url: str) -> Iterator[tuple[str, list[str]]]:
         yield f"{url}/{{name}}/{verb.removeprefix('post.')}", [verb]
 
 
-def _matched(wanted: list[str], steps: list[str]) -> dict[str, str] | None:
-    if len(wanted) != len(steps):
+def _matched(template: list[str], steps: list[str]) -> dict[str, str] | None:
+    """The ids in a path; None where it does not match the template."""
+    if len(template) != len(steps):
         return None
-    found = {}
-    for here, step in zip(wanted, steps, strict=True):
-        if here.startswith("{") and step:
-            found[here[1:-1]] = step
-        elif here != step:
+    ids = {}
+    for part, step in zip(template, steps, strict=True):
+        if part.startswith("{") and step:
+            ids[part[1:-1]] = step
+        elif part != step:
             return None
-    return found
+    return ids

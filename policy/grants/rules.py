@@ -1,8 +1,8 @@
-"""What roles and assignments come to: who may what, where. Pure (digest, section 11; CONTRACT: Who
-may).
+"""Roles and assignments as grants, and grants as rules that casbin decides over (digest, section
+11; CONTRACT: Who may). Pure.
 
-Nothing is multiplied out. A role of many resources, given in many workspaces, is asked for the few
-lines that can fit what somebody wants; only those become rules.
+A grant is not multiplied out into one rule for each resource pattern, verb and workspace: for a
+request it yields only the rules that can match, however large the role is.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,8 +17,8 @@ from secaplane.policy.grants.system_roles import READ, SYSTEM_ROLES
 
 NO_WORKSPACE = ""
 STANDARD = "seca."
-"""How the names of providers begin that roles can speak of: what is the house's own is given by its
-configuration alone."""
+"""The prefix of the providers that roles can name. Secaplane's own provider (tenants, revocations)
+is granted by the configuration alone."""
 ADMIN_PROVIDER = KINDS["tenant"].provider.name
 _OFFERING = sorted(
     {k.provider.name for k in KINDS.values() if k.backing is Backing.CATALOGUE and k.scope}
@@ -26,7 +26,7 @@ _OFFERING = sorted(
 
 
 class AccessRequest(msgspec.Struct, frozen=True):
-    """What is asked for, in casbin's words (`model.conf`)."""
+    """A request, in the order of `request_definition` in casbin's model (`model.conf`)."""
 
     provider: str
     flat: str
@@ -38,7 +38,7 @@ class AccessRequest(msgspec.Struct, frozen=True):
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """One line of casbin's policy, in the order `model.conf` defines."""
+    """A rule, in the order of `policy_definition` in casbin's model (`model.conf`)."""
 
     provider: str
     resource: str
@@ -47,16 +47,16 @@ class Rule(msgspec.Struct, frozen=True):
     region: str
     workspace: str
     assignment: str
-    """Which assignment, and which role in it, says so: for the event's envelope."""
+    """The assignment and the role in it that it comes from: events record it with their actor."""
 
 
-def named(asked: str, allowed: str) -> bool:
-    """A dimension: the very one, or `*`; and `post` stands for every action."""
-    return allowed in (EVERY, asked) or (allowed == "post" and asked.startswith("post."))
+def matches(requested: str, allowed: str) -> bool:
+    """One dimension of a rule: equal, or `*`; the verb `post` matches every action."""
+    return allowed in (EVERY, requested) or (allowed == "post" and requested.startswith("post."))
 
 
 class Role:
-    """What a role allows: verbs, by provider and resource pattern."""
+    """The permissions of a role: verbs by provider and resource pattern."""
 
     __slots__ = ("names_items", "verbs")
 
@@ -73,117 +73,122 @@ class Role:
     def __len__(self) -> int:
         return sum(map(len, self.verbs.values()))
 
-    def lines(self) -> Iterator[tuple[str, str, str]]:
+    def permissions(self) -> Iterator[tuple[str, str, str]]:
         for (provider, pattern), verbs in self.verbs.items():
             for verb in verbs:
                 yield provider, pattern, verb
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """A role, where somebody is given it, and what says so."""
+    """A role in the scopes in which an assignment grants it."""
 
     role: Role
     tenant: str
     scopes: Sequence[Json]
-    """A missing dimension, or an empty one, is all of it."""
-    said_by: str
+    """A dimension that is missing or empty is not restricted."""
+    assignment: str
 
-    def fitting(self, asked: AccessRequest) -> Iterator[Rule]:
-        """Its rules that can allow what is asked."""
-        lines = [
-            (asked.provider, pattern, verb)
-            for pattern in covering(asked.flat, asked.nested)
-            for verb in self.role.verbs.get((asked.provider, pattern), ())
-            if named(asked.verb, verb)
+    def matching_rules(self, request: AccessRequest) -> Iterator[Rule]:
+        """The rules that can allow a request, those with the widest patterns first."""
+        permissions = [
+            (request.provider, pattern, verb)
+            for pattern in covering(request.flat, request.nested)
+            for verb in self.role.verbs.get((request.provider, pattern), ())
+            if matches(request.verb, verb)
         ]
-        places = self._places(asked) if lines else ()
-        for line in lines:
+        places = self._places(request) if permissions else ()
+        for permission in permissions:
             for place in places:
-                yield Rule(*line, *place, self.said_by)
+                yield Rule(*permission, *place, self.assignment)
 
-    def _places(self, asked: AccessRequest) -> set[tuple[str, str, str]]:
-        if not named(asked.tenant, self.tenant):
+    def _places(self, request: AccessRequest) -> set[tuple[str, str, str]]:
+        if not matches(request.tenant, self.tenant):
             return set()
         return {
             (self.tenant, region, workspace)
-            for scope in narrowed(self.scopes, asked.region, asked.workspace)
+            for scope in narrowed(self.scopes, request.region, request.workspace)
             for region in scope["regions"]
             for workspace in scope["workspaces"]
         }
 
-    def includes(self, given: Rule) -> bool:
-        """Whether it allows all that a rule allows."""
-        if self.tenant not in (EVERY, given.tenant):
+    def includes(self, rule: Rule) -> bool:
+        """True if it allows everything that a rule allows."""
+        if self.tenant not in (EVERY, rule.tenant):
             return False
         if not any(
-            not {EVERY, given.region}.isdisjoint(some(scope, "regions"))
-            and not {EVERY, given.workspace}.isdisjoint(some(scope, "workspaces"))
+            not {EVERY, rule.region}.isdisjoint(dimension_of(scope, "regions"))
+            and not {EVERY, rule.workspace}.isdisjoint(dimension_of(scope, "workspaces"))
             for scope in self.scopes
         ):
             return False
-        wanted = {EVERY, given.verb, given.verb.partition(".")[0]}
+        verbs = {EVERY, rule.verb, rule.verb.partition(".")[0]}
         return any(
-            not wanted.isdisjoint(self.role.verbs.get((given.provider, pattern), ()))
-            for pattern in including(given.resource)
+            not verbs.isdisjoint(self.role.verbs.get((rule.provider, pattern), ()))
+            for pattern in including(rule.resource)
         )
 
     def rules(self) -> Iterator[Rule]:
-        """All it allows, multiplied out: as many as somebody wants to read."""
+        """All its rules, multiplied out; an iterator, because there may be very many."""
         for scope in self.scopes:
-            for region in some(scope, "regions"):
-                for workspace in some(scope, "workspaces"):
-                    for line in self.role.lines():
-                        yield Rule(*line, self.tenant, region, workspace, self.said_by)
+            for region in dimension_of(scope, "regions"):
+                for workspace in dimension_of(scope, "workspaces"):
+                    for permission in self.role.permissions():
+                        yield Rule(*permission, self.tenant, region, workspace, self.assignment)
 
     def __len__(self) -> int:
-        """How many rules that would be."""
+        """The number of its rules, multiplied out."""
         places = sum(
-            len(some(scope, "regions")) * len(some(scope, "workspaces")) for scope in self.scopes
+            len(dimension_of(scope, "regions")) * len(dimension_of(scope, "workspaces"))
+            for scope in self.scopes
         )
         return places * len(self.role)
 
 
-def some(scope: Json, dimension: str) -> Sequence[str]:
+def dimension_of(scope: Json, dimension: str) -> Sequence[str]:
+    """The regions or workspaces of a scope; EVERY where it does not restrict them."""
     return scope.get(dimension) or (EVERY,)
 
 
 def narrowed(scopes: Sequence[Json], region: str, workspace: str) -> list[Json]:
-    """What of some scopes can matter in one place: never much, however many there are."""
-    found: dict[tuple[tuple[str, ...], ...], Json] = {}
+    """The parts of scopes that can match in one region and workspace: at most four, however many
+    scopes there are."""
+    parts: dict[tuple[tuple[str, ...], ...], Json] = {}
     for scope in scopes:
-        regions = tuple(r for r in {EVERY: 0, region: 0} if r in some(scope, "regions"))
-        workspaces = tuple(w for w in {EVERY: 0, workspace: 0} if w in some(scope, "workspaces"))
+        regions = tuple(r for r in {EVERY: 0, region: 0} if r in dimension_of(scope, "regions"))
+        workspaces = tuple(
+            w for w in {EVERY: 0, workspace: 0} if w in dimension_of(scope, "workspaces")
+        )
         if regions and workspaces:
-            found[regions, workspaces] = {"regions": regions, "workspaces": workspaces}
-    return list(found.values())
+            parts[regions, workspaces] = {"regions": regions, "workspaces": workspaces}
+    return list(parts.values())
 
 
-def lies_in(scope: Json, tenant: str) -> bool:
-    """Whether a scope covers anything in the tenant of its assignment. An assignment gives away
-    only what lies there, whatever tenants it names: otherwise every administrator could become
-    everybody's."""
-    named_there = scope.get("tenants") or (tenant,)
-    return tenant in named_there or EVERY in named_there
+def applies_in(scope: Json, tenant: str) -> bool:
+    """True if a scope of an assignment covers the assignment's own tenant. An assignment grants
+    nothing in other tenants, whichever it names: otherwise an administrator of one tenant could
+    become the administrator of all."""
+    tenants = scope.get("tenants") or (tenant,)
+    return tenant in tenants or EVERY in tenants
 
 
 def assignment_scopes(tenant: str, spec: Json) -> list[Json]:
-    """Those in which it gives anything away."""
-    return [scope for scope in spec["scopes"] if lies_in(scope, tenant)]
+    """The scopes of an assignment that cover its own tenant."""
+    return [scope for scope in spec["scopes"] if applies_in(scope, tenant)]
 
 
 def assignment_grants(
     tenant: str, name: str, spec: Json, roles: Mapping[str, Role], scopes: Sequence[Json]
 ) -> Iterator[Grant]:
-    """What one assignment of a tenant gives each of its subs in some of its scopes; `roles` are the
-    tenant's own, by name, and one that is not there gives nothing."""
-    for role in dict.fromkeys(spec["roles"]) if scopes else ():
-        found = SYSTEM.get(role) or roles.get(role)
-        if found is not None:
-            yield Grant(found, tenant, scopes, f"{name}/{role}")
+    """The grants that one assignment of a tenant makes to each of its subs in some of its scopes.
+    `roles` are the tenant's roles by name; a role that does not exist grants nothing."""
+    for role_name in dict.fromkeys(spec["roles"]) if scopes else ():
+        role = SYSTEM.get(role_name) or roles.get(role_name)
+        if role is not None:
+            yield Grant(role, tenant, scopes, f"{name}/{role_name}")
 
 
 def catalogue_grant(tenant: str, name: str) -> Grant:
-    """What whoever an assignment names may read in its tenant."""
+    """The catalogue of the tenant, which every holder of an assignment may read."""
     return Grant(_CATALOGUE, tenant, _ANYWHERE, f"{name}/catalogue")
 
 
@@ -203,7 +208,7 @@ _ANYWHERE: Sequence[Json] = ({},)
 _CATALOGUE = _role((provider, "skus/*", READ) for provider in _OFFERING)
 SYSTEM: Mapping[str, Role] = {name: Role(spec) for name, spec in SYSTEM_ROLES.items()}
 EVERYONE = Grant(_role([("seca.region", "regions/*", READ)]), EVERY, _ANYWHERE, "everyone")
-"""What any authenticated caller may: read the regions."""
+"""Every authenticated caller may read the regions."""
 OPERATOR = Grant(
     _role(
         [
@@ -215,4 +220,4 @@ OPERATOR = Grant(
     _ANYWHERE,
     "configuration",
 )
-"""What the callers whom the configuration names may: make tenants, and revoke tokens."""
+"""The operators that the configuration names may create tenants and revoke tokens."""

@@ -1,8 +1,8 @@
-"""The roles that every tenant has from its beginning (digest, section 11: system roles). Constants,
+"""The roles that every tenant has from its creation (digest, section 11: system roles). Constants,
 not events.
 
-The standard's lists leave out `security-group-rules/*`, by oversight, and know of no extension:
-whoever administers a tenant administers all that is served in it.
+The standard's lists omit `security-group-rules/*`, by oversight, and all extensions: here, the
+administrator of a tenant administers everything that is served in it.
 """
 
 from collections.abc import Mapping, Sequence

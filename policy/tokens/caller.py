@@ -1,7 +1,7 @@
-"""Who is asking: a bearer token (JWT, RFC 7519) becomes a Caller, or nobody.
+"""Verification of bearer tokens: a JWT (RFC 7519) becomes a Caller, or is refused.
 
-The header names a key by `kid`, and nothing else in it is believed: not `jku`, `x5u` or `jwk`, and
-`alg` only where the key and the issuer's settings say the same.
+Of a token's header only `kid` is trusted, to select a key: `jku`, `x5u` and `jwk` are ignored, and
+`alg` counts only where the key and the issuer's settings agree (RFC 8725).
 """
 
 import json
@@ -28,43 +28,47 @@ TOKEN_ID_LENGTH_MAX = 128
 SKEW_S = 30
 TIME_MAX = 253_402_300_800
 """The year 10000."""
-REMEMBERED_MAX = 10_000
+CACHED_MAX = 10_000
 JWT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 TOKEN_TYPES = (None, "jwt", "at+jwt", "application/at+jwt")
-"""What `typ` may say: logout tokens and their like are signed with the same keys (RFC 8725)."""
+"""Accepted values of `typ`: other tokens are signed with the same keys, too (RFC 8725)."""
+
+
+KeyName = tuple[str | None, str]
+"""The key id (`kid`) and algorithm that a token names."""
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """(issuer, sub), and the id of the token that said so. Two tokens of one caller are one
+    """(issuer, sub), and the id of the token (`jti`). Two tokens of one (issuer, sub) are one
     caller."""
 
     issuer: str
     sub: str
-    """With the issuer's prefix: as assignments and operators name it."""
+    """With the issuer's prefix, as assignments and the configuration name it."""
     token: str = ""
 
 
-class _Proved(msgspec.Struct, frozen=True):
-    """What a token was found to say, and the key that vouched for it."""
+class _VerifiedToken(msgspec.Struct, frozen=True):
+    """The caller and times of a token, and the key that verified it."""
 
     caller: Caller
     issued_at: float
     expires: float
     keys: IssuerKeys
-    named: tuple[str | None, str]
+    key_name: KeyName
     key: jwt.PyJWK
 
 
-class _Stranger(Exception):
-    """The token is signed with a key we do not know; perhaps it is a new one."""
+class _UnknownKey(Exception):
+    """The token is signed with an unknown key, which the issuer may have added recently."""
 
-    def __init__(self, keys: IssuerKeys, named: tuple[str | None, str]) -> None:
-        self.keys, self.named = keys, named
+    def __init__(self, keys: IssuerKeys, key_name: KeyName) -> None:
+        self.keys, self.key_name = keys, key_name
 
 
 class TokenVerifier:
-    """Tokens as callers. One that was proved is remembered by its digest, for as long as it has not
-    expired, nobody has revoked it, and its key still stands for its issuer."""
+    """Verifies tokens. A verified token is cached by its digest, and accepted until it expires or
+    is revoked, or its key is no longer the issuer's."""
 
     def __init__(
         self,
@@ -75,67 +79,66 @@ class TokenVerifier:
         self._clock, self._revocations = clock, revocations
         self._issuers = {each.issuer.issuer: each for each in issuers}
         self._salt = secrets.token_bytes(32)
-        self._remembered: OrderedDict[bytes, _Proved] = OrderedDict()
+        self._cached: OrderedDict[bytes, _VerifiedToken] = OrderedDict()
 
     async def caller(self, authorization: str | None) -> Caller:
-        """The caller whom an Authorization header names. Waits only for a key that we do not know,
-        and not long.
+        """The caller of an Authorization header. Waits only for a key that is unknown, and bounded.
 
         Raises:
-            Unauthenticated: it names nobody we believe. The detail never repeats the token.
-            Unavailable: the keys of its issuer have never been had, or not for long.
+            Unauthenticated: no valid token of a trusted issuer. The detail never repeats the token.
+            Unavailable: the keys of its issuer are not known, or stale.
         """
         token = _bearer(authorization)
         digest = blake2b(token.encode("utf-8", "replace"), key=self._salt, digest_size=32).digest()
-        proved = self._remembered.get(digest)
-        if proved is None or proved.keys.named(*proved.named) is not proved.key:
-            proved = await self._proved(token)
-            self._remembered[digest] = proved
-            while len(self._remembered) > REMEMBERED_MAX:
-                self._remembered.popitem(last=False)
-        if proved.expires + SKEW_S < self._clock():
-            self._remembered.pop(digest, None)
+        verified = self._cached.get(digest)
+        if verified is None or verified.keys.find(*verified.key_name) is not verified.key:
+            verified = await self._verified(token)
+            self._cached[digest] = verified
+            while len(self._cached) > CACHED_MAX:
+                self._cached.popitem(last=False)
+        if verified.expires + SKEW_S < self._clock():
+            self._cached.pop(digest, None)
             raise Unauthenticated("the token has expired")
-        caller = proved.caller
-        if self._revocations.include(caller.sub, caller.token, proved.issued_at):
+        caller = verified.caller
+        if self._revocations.include(caller.sub, caller.token, verified.issued_at):
             raise Unauthenticated("the token has been revoked")
         return caller
 
-    async def _proved(self, token: str) -> _Proved:
+    async def _verified(self, token: str) -> _VerifiedToken:
         try:
-            return self._prove(token)
-        except _Stranger as stranger:
-            keys, named = stranger.keys, stranger.named
-        await keys.anew(lambda: named[0] is not None and keys.named(*named) is not None)
+            return self._verify(token)
+        except _UnknownKey as unknown:
+            keys, (kid, algorithm) = unknown.keys, unknown.key_name
+        await keys.refetch(lambda: kid is not None and keys.find(kid, algorithm) is not None)
         try:
-            return self._prove(token)
-        except _Stranger:
-            raise Unauthenticated("the token is signed with a key we do not know") from None
+            return self._verify(token)
+        except _UnknownKey:
+            raise Unauthenticated("the token is signed with an unknown key") from None
 
-    def _prove(self, token: str) -> _Proved:
+    def _verify(self, token: str) -> _VerifiedToken:
         try:
             header, unverified = _parts(token)
             keys = self._issuers.get(str(unverified.get("iss", "")))
             if keys is None:
-                raise Unauthenticated("the token's issuer is not one of ours")
-            claims, named, key = _vouched(token, header, keys)
+                raise Unauthenticated("the token's issuer is not trusted")
+            claims, key_name, key = _claims(token, header, keys)
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
-            raise Unauthenticated(f"the token is not valid: {_said(error)}") from error
-        expires, issued_at = _moment(claims, "exp"), _moment(claims, "iat")
+            raise Unauthenticated(f"the token is not valid: {_reason(error)}") from error
+        expires, issued_at = _time_claim(claims, "exp"), _time_claim(claims, "iat")
         sub, token_id = claims["sub"], claims.get("jti", "")
         if not 1 <= len(sub) <= SUB_LENGTH_MAX or sub == "*" or not _writable(sub):
-            raise Unauthenticated("the token's sub names nobody")
+            raise Unauthenticated("the token's sub is not a valid name")
         if len(token_id) > TOKEN_ID_LENGTH_MAX or not _writable(token_id):
-            raise Unauthenticated("the token's jti cannot be kept")
+            raise Unauthenticated("the token's jti is not a valid id")
         caller = Caller(keys.issuer.issuer, keys.issuer.prefix + sub, token_id)
         if caller.sub in RESERVED_SUBS:
-            raise Unauthenticated("the token's sub names the house itself")
-        if self._vouching(caller.sub) != keys.issuer.prefix:
-            raise Unauthenticated("the token's sub is named as another issuer's callers are")
-        return _Proved(caller, issued_at, expires, keys, named, key)
+            raise Unauthenticated("the token's sub is reserved for the control plane")
+        if self._prefix_of(caller.sub) != keys.issuer.prefix:
+            raise Unauthenticated("the token's sub has the prefix of another issuer")
+        return _VerifiedToken(caller, issued_at, expires, keys, key_name, key)
 
-    def _vouching(self, sub: str) -> str:
-        """The prefix of whoever alone may vouch for that name: the longest that it begins with."""
+    def _prefix_of(self, sub: str) -> str:
+        """The longest issuer prefix of a sub: only that issuer may authenticate it."""
         prefixes = (each.issuer.prefix for each in self._issuers.values())
         return max(filter(sub.startswith, prefixes), key=len, default="")
 
@@ -148,10 +151,10 @@ def _bearer(authorization: str | None) -> str:
 
 
 def _parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Header and claims, unverified; read more strictly than the library does.
+    """Header and claims, unverified; parsed more strictly than the library does.
 
     Raises:
-        ValueError, RecursionError: they are not what a JWT has.
+        ValueError, RecursionError: not a JWT.
     """
     if not JWT.fullmatch(token):
         raise ValueError("it is no signed JWT")
@@ -160,48 +163,48 @@ def _parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _object(text: bytes) -> dict[str, Any]:
-    found = json.loads(text.decode(), object_pairs_hook=_once_each, parse_constant=_no_number)
-    if isinstance(found, dict):
-        return found
+    parsed = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
+    if isinstance(parsed, dict):
+        return parsed
     raise ValueError("it is no object")
 
 
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Who reads the first of two claims and who reads the last would see different callers."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("it says something twice")
-    return found
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Duplicate claims are refused: two readers could take different ones, and see two callers."""
+    claims = dict(pairs)
+    if len(claims) < len(pairs):
+        raise ValueError("it has a duplicate key")
+    return claims
 
 
-def _no_number(text: str) -> NoReturn:
+def _no_constant(text: str) -> NoReturn:
     raise ValueError("it is no number")
 
 
-def _vouched(
+def _claims(
     token: str, header: dict[str, Any], keys: IssuerKeys
-) -> tuple[dict[str, Any], tuple[str | None, str], jwt.PyJWK]:
-    """The claims, and the key that they are signed with."""
-    sort, algorithm, kid = header.get("typ"), header.get("alg"), header.get("kid")
-    if (sort.lower() if isinstance(sort, str) else sort) not in TOKEN_TYPES:
-        raise Unauthenticated("the token is of a sort that names no caller")
+) -> tuple[dict[str, Any], KeyName, jwt.PyJWK]:
+    """The verified claims, and the key that the token is signed with."""
+    token_type, algorithm, kid = header.get("typ"), header.get("alg"), header.get("kid")
+    if (token_type.lower() if isinstance(token_type, str) else token_type) not in TOKEN_TYPES:
+        raise Unauthenticated("the token is not an access token: see its typ")
     if algorithm not in keys.issuer.algorithms:
-        raise Unauthenticated("the token is signed in a way that its issuer does not sign")
+        raise Unauthenticated("the token's algorithm is not one of its issuer's")
     if not isinstance(kid, str | None) or "crit" in header:
-        raise Unauthenticated("the token's header asks for what we do not know")
-    named = (kid, str(algorithm))
-    key = keys.named(*named)
+        raise Unauthenticated("the token's header has an extension that is not supported")
+    key_name = (kid, str(algorithm))
+    key = keys.find(*key_name)
     if key is None:
-        raise _Stranger(keys, named)
+        raise _UnknownKey(keys, key_name)
     try:
-        return _verified(token, key, keys), named, key
+        return _decoded(token, key, keys), key_name, key
     except jwt.InvalidSignatureError:
         if kid is None and not keys.issuer.secret:  # the only key may have been replaced
-            raise _Stranger(keys, named) from None
+            raise _UnknownKey(keys, key_name) from None
         raise
 
 
-def _verified(token: str, key: jwt.PyJWK, keys: IssuerKeys) -> dict[str, Any]:
+def _decoded(token: str, key: jwt.PyJWK, keys: IssuerKeys) -> dict[str, Any]:
     issuer = keys.issuer
     claims: dict[str, Any] = jwt.decode(
         token,
@@ -219,18 +222,18 @@ def _verified(token: str, key: jwt.PyJWK, keys: IssuerKeys) -> dict[str, Any]:
     return claims
 
 
-def _moment(claims: dict[str, Any], name: str) -> float:
-    said = claims.get(name, 0)
-    if not isinstance(said, int | float) or isinstance(said, bool) or not 0 <= said <= TIME_MAX:
+def _time_claim(claims: dict[str, Any], name: str) -> float:
+    value = claims.get(name, 0)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= TIME_MAX:
         raise Unauthenticated(f"the token's {name} is no time")
-    return float(said)
+    return float(value)
 
 
 def _writable(text: str) -> bool:
-    """Whether it can be written into an event: no NUL, no half of a surrogate pair."""
+    """True if an event can hold a text: no NUL, no half of a surrogate pair."""
     return "\0" not in text and not any("\ud800" <= each <= "\udfff" for each in text)
 
 
-def _said(error: Exception) -> str:
-    """What is wrong with it, in the library's words, which hold nothing of the token's secrets."""
+def _reason(error: Exception) -> str:
+    """The library's message, which repeats nothing of the token's contents."""
     return str(error) if isinstance(error, jwt.PyJWTError) else "it cannot be read"

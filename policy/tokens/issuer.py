@@ -12,7 +12,7 @@ KNOWN = (*ALGORITHMS, "ES384", "ES512", "RS384", "RS512", "PS256", "PS384", "PS5
 WEB = ("https", "http")
 REFRESH_S, STALE_S = 300.0, 24 * 3600.0
 """Interval between fetches of keys, and validity of fetched keys while a fetch fails."""
-ASKED_EVERY_S = 2.0
+REFETCH_INTERVAL_S = 2.0
 """Least interval between fetches that tokens with unknown keys cause, however many there are."""
 
 
@@ -46,7 +46,9 @@ class Issuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         if (SHARED in self.algorithms or self.secret) and (
             self.algorithms != (SHARED,) or not self.secret or self.keys
         ):
-            raise ValueError(f'{SHARED} stands alone: algorithms = ["{SHARED}"], a secret, no keys')
+            raise ValueError(
+                f'{SHARED} allows nothing else: algorithms = ["{SHARED}"], a secret, no keys'
+            )
         if self.url:
             refuse_unsafe(self.url, plain_http=self.plain_http)
 

@@ -1,7 +1,8 @@
-"""The keys of one issuer, kept at hand: fetched in the background, believed for a bounded time.
+"""The signing keys of one issuer: fetched in the background, and valid for a bounded time.
 
-A request never fetches. One that names a key we do not know has the keys fetched anew, which
-happens at most every ASKED_EVERY_S, and waits a moment for it; only so many wait at once.
+A request never fetches keys itself. A token that names an unknown key requests a fetch, which
+happens at most every REFETCH_INTERVAL_S, and waits for it; both the time and the number of waiting
+requests are bounded.
 """
 
 import asyncio
@@ -15,13 +16,13 @@ import jwt
 
 from secaplane.model.errors import Unavailable
 from secaplane.policy.tokens import jwks
-from secaplane.policy.tokens.fetch import FETCH_S_MAX, Fetch, Unfetched, read_file
-from secaplane.policy.tokens.issuer import ASKED_EVERY_S, REFRESH_S, STALE_S, Issuer
+from secaplane.policy.tokens.fetch import FETCH_S_MAX, Fetch, FetchFailed, read_file
+from secaplane.policy.tokens.issuer import REFETCH_INTERVAL_S, REFRESH_S, STALE_S, Issuer
 
-FILE_EVERY_S = 5.0
-"""How often a file is read: how long a key that is taken out of it may still be believed."""
+FILE_INTERVAL_S = 5.0
+"""Interval between two reads of a file; a key that was removed from it is accepted for as long."""
 RETRY_S_MAX = 30.0
-WAIT_S_MAX = ASKED_EVERY_S + 1.0
+WAIT_S_MAX = REFETCH_INTERVAL_S + 1.0
 WAITING_MAX = 64
 log = logging.getLogger("secaplane.keys")
 
@@ -37,112 +38,115 @@ class IssuerKeys:
         failed: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """What lies in a file is read at once.
+        """Reads a file at once. `failed` is called for every fetch that fails.
 
         Raises:
-            ValueError: it cannot be read, or not used.
+            ValueError: the file cannot be read, or has no usable key.
         """
         self.issuer = issuer
-        self._every_s = min(every_s, FILE_EVERY_S) if issuer.file else every_s
+        self._every_s = min(every_s, FILE_INTERVAL_S) if issuer.file else every_s
         self._stale_s, self._wait_s = stale_s, wait_s
         self._failed, self._clock = failed, clock
         self._raw: bytes | None = None
-        self._found, self._had_at = jwks.KeySet({}, {}), float("-inf")
-        self._said, self._pause_s = "", self._every_s
+        self._keys, self._fetched_at = jwks.KeySet({}, {}), float("-inf")
+        self._failure, self._pause_s = "", self._every_s
         self._begun = self._done = self._waiting = 0
-        self._asked, self._over = asyncio.Event(), asyncio.Condition()
+        self._requested, self._finished = asyncio.Event(), asyncio.Condition()
         if issuer.file:
             try:
                 self._take(read_file(Path(issuer.file)))
-            except (Unfetched, jwks.Unusable) as error:
+            except (FetchFailed, jwks.UnusableKeys) as error:
                 raise ValueError(str(error)) from error
 
     @property
     def age_s(self) -> float:
-        """Since they were last had; infinite if never."""
-        return self._clock() - self._had_at
+        """Seconds since the keys were last fetched; infinite if never."""
+        return self._clock() - self._fetched_at
 
     @property
-    def trouble(self) -> str:
-        """Why nothing that this issuer says can be judged; empty if it can."""
+    def unavailable(self) -> str:
+        """The reason why tokens of this issuer cannot be verified; empty if they can."""
         if self.age_s < self._stale_s:
             return ""
-        never = self._had_at == float("-inf")
-        return "have never been had" if never else "are too old to be believed"
+        never = self._fetched_at == float("-inf")
+        return "have never been fetched" if never else "are stale"
 
     @property
     def remark(self) -> str:
-        """What somebody should look at, though tokens can be judged."""
-        return f"could not be had for {self.age_s:.0f} s" if self._said else ""
+        """A failure for an operator to look at, although tokens can still be verified."""
+        return f"could not be fetched for {self.age_s:.0f} s" if self._failure else ""
 
-    def named(self, kid: str | None, algorithm: str) -> jwt.PyJWK | None:
-        """The key that a token names; None if we do not know it. Nobody waits.
+    def find(self, kid: str | None, algorithm: str) -> jwt.PyJWK | None:
+        """The key that a token names; None if it is unknown. Does not wait.
 
         Raises:
-            Unavailable: no key is known well enough to say.
+            Unavailable: the keys are not known, or stale.
         """
-        if self.trouble:
-            self._asked.set()
-            raise Unavailable(f"the keys of the token's issuer {self.trouble}; try again")
-        alone = self._found.only.get(algorithm)
-        if alone is not None and (kid is None or self.issuer.secret):
-            return alone
-        return self._found.keys.get((kid, algorithm)) if kid is not None else None
+        if self.unavailable:
+            self._requested.set()
+            raise Unavailable(f"the keys of the token's issuer {self.unavailable}; try again")
+        sole = self._keys.sole.get(algorithm)
+        if sole is not None and (kid is None or self.issuer.secret):
+            return sole
+        return self._keys.keys.get((kid, algorithm)) if kid is not None else None
 
-    async def anew(self, enough: Callable[[], bool]) -> None:
-        """Have them fetched, and wait a moment: until it is enough, or until they have been fetched
-        since this was asked."""
+    async def refetch(self, sufficient: Callable[[], bool]) -> None:
+        """Request a fetch, and wait (bounded) until the keys suffice or a fetch that began after
+        this request has finished."""
         if self._waiting >= WAITING_MAX:
             return
-        self._asked.set()
+        self._requested.set()
         since = self._begun
         self._waiting += 1
         try:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._wait_s), self._over:
-                    await self._over.wait_for(lambda: self._done > since or enough())
+                async with asyncio.timeout(self._wait_s), self._finished:
+                    await self._finished.wait_for(lambda: self._done > since or sufficient())
         finally:
             self._waiting -= 1
 
     async def run(self, fetch: Fetch) -> None:
         while True:
             began = self._clock()
-            await self.look(fetch)
+            await self.refresh(fetch)
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._pause_s):
-                    await self._asked.wait()
-            await asyncio.sleep(began + ASKED_EVERY_S - self._clock())
+                    await self._requested.wait()
+            await asyncio.sleep(began + REFETCH_INTERVAL_S - self._clock())
 
-    async def look(self, fetch: Fetch) -> None:
-        """Fetch them once; if that fails they stay as they were."""
-        self._asked.clear()
+    async def refresh(self, fetch: Fetch) -> None:
+        """Fetch the keys once; if that fails, they stay as they were."""
+        self._requested.clear()
         self._begun += 1
         try:
             async with asyncio.timeout(FETCH_S_MAX):
                 self._take(await fetch())
-            self._said, self._pause_s = "", self._every_s
-        except (Unfetched, jwks.Unusable, TimeoutError) as error:
+            self._failure, self._pause_s = "", self._every_s
+        except (FetchFailed, jwks.UnusableKeys, TimeoutError) as error:
             self._failed()
-            self._complain(str(error) or "it does not answer")
+            self._log_failure(str(error) or "it does not answer")
         self._done = self._begun
-        async with self._over:
-            self._over.notify_all()
+        async with self._finished:
+            self._finished.notify_all()
 
-    def _complain(self, reason: str) -> None:
-        """Each trouble once, however often it is tried again; and that less and less often."""
-        pause_s = self._pause_s * 2 if self._said else ASKED_EVERY_S
+    def _log_failure(self, reason: str) -> None:
+        """Log each reason once, and retry with exponential backoff."""
+        pause_s = self._pause_s * 2 if self._failure else REFETCH_INTERVAL_S
         self._pause_s = min(pause_s, RETRY_S_MAX, self._every_s)
-        if self._said != reason:
-            said = {"issuer": self.issuer.issuer, "reason": reason}
-            log.warning("the keys cannot be had", extra=said)
-        self._said = reason
+        if self._failure != reason:
+            log.warning(
+                "an issuer's keys cannot be fetched",
+                extra={"issuer": self.issuer.issuer, "reason": reason},
+            )
+        self._failure = reason
 
     def _take(self, raw: bytes) -> None:
-        """Raises Unusable, and leaves them as they were."""
+        """Raises UnusableKeys, and leaves the keys as they were."""
         if raw != self._raw:
-            found = jwks.shared(raw) if self.issuer.secret else jwks.read(raw, self.issuer)
-            for remark in found.remarks:
-                said = {"issuer": self.issuer.issuer, "reason": remark}
-                log.warning("a key is left out", extra=said)
-            self._found, self._raw = found, raw
-        self._had_at = self._clock()
+            keys = jwks.from_secret(raw) if self.issuer.secret else jwks.read(raw, self.issuer)
+            for remark in keys.remarks:
+                log.warning(
+                    "a key is ignored", extra={"issuer": self.issuer.issuer, "reason": remark}
+                )
+            self._keys, self._raw = keys, raw
+        self._fetched_at = self._clock()

@@ -1,10 +1,11 @@
-"""A running simulated cloud for tests, and small resources to ask it for."""
+"""A running simulated cloud for tests, and small resources for it."""
 
 import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import msgspec
 
 from secaplane.model.position import Position
 from secaplane.model.shape import Json, Power, PowerState, Ref, Resource
-from secaplane.plugins import Outcome, Plugin, Ready
+from secaplane.plugins.plugin import Outcome, Plugin, Ready
 from secaplane.plugins.simulated import SimulatedPlugin, server
 from secaplane.plugins.simulated.wire import CloudObject, Counts, Faults
+from secaplane.reconcilers.fences import FenceSource
 from tests.positions import nth
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -77,24 +79,32 @@ WHOLE: dict[str, Json] = {
     "security-group-rule": {"direction": "egress"},
     "subnet": SUBNET,
 }
-"""A spec for each kind that cannot have an empty one."""
+"""A spec for each kind whose spec cannot be empty."""
 OFF, ON = Ready({"powerState": "off"}), Ready({"powerState": "on"})
 
 
+EPOCHS = count(1)
+"""Each plugin is a process that starts later than the former."""
+
+
 class Site:
-    """One running cloud: the plugin that drives it, and what a test may ask it besides."""
+    """A running cloud: its plugin, and the requests of tests."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.plugin: Plugin = SimulatedPlugin(self.url)
+        self.fences = FenceSource(next(EPOCHS))
 
     async def ensure(self, resource: Resource, **bound: Resource) -> Outcome:
-        return await self.plugin.ensure(resource, bound)
+        return await self.plugin.ensure(resource, bound, self.fences.next())
 
     async def act(
         self, resource: Resource, action: str, key: Position, **bound: Resource
     ) -> Outcome:
-        return await self.plugin.act(resource, bound, action, key)
+        return await self.plugin.act(resource, bound, action, key, self.fences.next())
+
+    async def remove(self, resource: Resource) -> Outcome:
+        return await self.plugin.remove(resource, self.fences.next())
 
     async def misbehave(self, **faults: Any) -> None:
         await self.ask("PUT", "/faults", faults)
@@ -109,7 +119,7 @@ class Site:
         return msgspec.json.decode(await self.ask("GET", "/things"), type=list[CloudObject])
 
     async def first_things(self) -> list[CloudObject]:
-        """As soon as there are any."""
+        """The things, as soon as there are any."""
         for _ in range(1000):
             if things := await self.things():
                 return things
@@ -129,9 +139,10 @@ class Site:
 
 @asynccontextmanager
 async def process(file: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, Site]]:
-    """A cloud in a process of its own, for those who want to kill it."""
+    """A cloud in a process of its own, for tests that kill it."""
     start = (
-        "import asyncio, sys; from pathlib import Path; from plugins.simulated.server import run;"
+        "import asyncio, sys; from pathlib import Path;"
+        "from secaplane.plugins.simulated.server import run;"
         "asyncio.run(run(host='127.0.0.1', port=0, file=Path(sys.argv[1]), catalogue=None,"
         " region='eu-1', faults=None, announce=lambda port: print(port, flush=True)))"
     )

@@ -1,4 +1,4 @@
-"""No answer is neither yes nor no: whatever became of an append, it is in the log once."""
+"""Appends whose answer is lost: the event is in the log once, or not at all."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -35,8 +35,8 @@ from tests.flows.client import VOLUME, at
 from tests.flows.crashing import Scene, scene_of, taken
 from tests.flows.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.log.new_events import SALT
+from tests.plane import shared_plane
 from tests.servers import connected
-from tests.stand import kept
 
 JANE = Actor(sub="jane")
 REGION = "eu-1"
@@ -48,19 +48,20 @@ SPEC: Json = {"sizeGB": 10, "skuRef": {"resource": "skus/one"}}
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jetstream, "PUBLISH_S_MAX", 0.5)
     monkeypatch.setattr(jetstream, "ANSWER_S_MAX", 1.0)
 
 
 class Slow(JetStreamLog):
-    """What the wire holds arrives at the next look at its resource: before it, or just after."""
+    """The append that the proxy holds arrives at the next load of its resource: before it, or just
+    after."""
 
-    wire: FaultyProxy
+    proxy: FaultyProxy
     arrives = ""
 
     async def latest(self, ref: Ref) -> RecordedEvent | None:
-        held = self.wire.happened.is_set() and not self.wire.arrive.is_set()
+        held = self.proxy.happened.is_set() and not self.proxy.arrive.is_set()
         if held and self.arrives == "before":
             await self._arrive()
         found = await super().latest(ref)
@@ -69,15 +70,15 @@ class Slow(JetStreamLog):
         return found
 
     async def _arrive(self) -> None:
-        self.wire.arrive.set()
-        await self.wire.answered.wait()
+        self.proxy.arrive.set()
+        await self.proxy.answered.wait()
 
 
 class World:
-    """A door to the log, a wire on the way to it, and the log itself beside the wire."""
+    """Command handling over a lossy proxy, and the log itself beside the proxy."""
 
-    def __init__(self, wire: FaultyProxy, log: Slow, beside: JetStreamLog) -> None:
-        self.wire, self.log, self.beside = wire, log, beside
+    def __init__(self, proxy: FaultyProxy, log: Slow, beside: JetStreamLog) -> None:
+        self.proxy, self.log, self.beside = proxy, log, beside
         numbers = count(1)
         self.dependencies = CommandDependencies(
             log=log,
@@ -85,24 +86,24 @@ class World:
             clock=lambda: datetime(2026, 1, 1, tzinfo=UTC),
             new_uid=lambda: f"u{next(numbers)}",
             new_salt=lambda: SALT,
-            children=_nobody,
-            referrers=_no_users,
+            children=_no_children,
+            referrers=_no_referrers,
             named_by=_no_names,
             reached=_at_once,
         )
 
-    async def say(self, ref: Ref, command: Command, request: str) -> CommandResult:
+    async def handled(self, ref: Ref, command: Command, request: str) -> CommandResult:
         return await handle(self.dependencies, ref, command, actor=JANE, request=request)
 
     async def requests(self, ref: Ref) -> list[str]:
         return [each.request for each in await self.beside.read(ref)]
 
 
-async def _nobody(ref: Ref, include_terminating: bool) -> list[Ref]:
+async def _no_children(ref: Ref, include_terminating: bool) -> list[Ref]:
     return []
 
 
-async def _no_users(refs: Sequence[Ref], include_terminating: bool) -> list[Ref]:
+async def _no_referrers(refs: Sequence[Ref], include_terminating: bool) -> list[Ref]:
     return []
 
 
@@ -121,16 +122,16 @@ async def _silent(error: Exception) -> None: ...
 async def world(nats_url: str, fresh_stream: str) -> AsyncIterator[World]:
     async with (
         connected(nats_url) as direct,
-        faulty_proxy(nats_url) as (wire, near),
+        faulty_proxy(nats_url) as (proxy, near),
         behind(near) as client,
     ):
         beside = JetStreamLog(direct, streams=Streams(fresh_stream), region=REGION)
         await beside.prepare()
         log = Slow(client, streams=Streams(fresh_stream), region=REGION)
-        log.wire = wire
-        made = World(wire, log, beside)
+        log.proxy = proxy
+        made = World(proxy, log, beside)
         for ref in (TENANT, WEB, SKU):
-            await made.say(ref, Put(spec={}), "first")
+            await made.handled(ref, Put(spec={}), "first")
         yield made
 
 
@@ -155,14 +156,14 @@ async def behind(url: str) -> AsyncIterator[Nats]:
 async def test_an_event_whose_answer_was_lost_is_recognised(
     world: World, ref: Ref, command: Command
 ) -> None:
-    world.wire.lose_next_answer = True
+    world.proxy.lose_next_answer = True
     async with asyncio.TaskGroup() as group:
-        asked = group.create_task(world.say(ref, command, "mine"))
-        await world.wire.answered.wait()
-        world.wire.cut()
+        pending = group.create_task(world.handled(ref, command, "mine"))
+        await world.proxy.answered.wait()
+        world.proxy.cut()
     former = ["first"] if ref == WEB else []
     assert await world.requests(ref) == [*former, "mine"]
-    resource = asked.result().resource
+    resource = pending.result().resource
     assert resource is not None
     assert resource.version == len(former) + 1
 
@@ -170,21 +171,21 @@ async def test_an_event_whose_answer_was_lost_is_recognised(
 @pytest.mark.parametrize(
     ("ref", "command"), [(DISK, Put(spec=SPEC)), (WEB, Put(spec={})), (WEB, Delete())]
 )
-async def test_when_nothing_can_be_read_the_outcome_is_said_to_be_unknown(
+async def test_while_the_log_cannot_be_read_the_outcome_is_unknown(
     world: World, ref: Ref, command: Command
 ) -> None:
-    world.wire.lose_next_answer = True
+    world.proxy.lose_next_answer = True
     with pytest.raises(Unavailable, match="the outcome is unknown"):
-        await world.say(ref, command, "mine")
+        await world.handled(ref, command, "mine")
     assert (await world.requests(ref))[-1] == "mine"
 
 
-async def test_after_an_unknown_outcome_the_same_again_is_another_fact(world: World) -> None:
-    world.wire.lose_next_answer = True
+async def test_the_same_command_after_an_unknown_outcome_is_recorded_again(world: World) -> None:
+    world.proxy.lose_next_answer = True
     with pytest.raises(Unavailable):
-        await world.say(DISK, Put(spec=SPEC), "r1")
-    world.wire.cut()
-    again = await world.say(DISK, Put(spec=SPEC), "r2")
+        await world.handled(DISK, Put(spec=SPEC), "r1")
+    world.proxy.cut()
+    again = await world.handled(DISK, Put(spec=SPEC), "r2")
     assert type(again.event) is Updated
     assert again.resource is not None
     assert (again.resource.version, again.resource.uid) == (2, "u4")
@@ -196,17 +197,17 @@ async def test_after_an_unknown_outcome_the_same_again_is_another_fact(world: Wo
 async def test_an_event_that_arrives_late_is_recorded_once(
     world: World, known: bool, arrives: str
 ) -> None:
-    """Its client was cut off while it was on the way; it arrives around the next look, or when
-    another one has taken its place."""
+    """The client was disconnected before the append arrived; it arrives around the next load, or
+    after the retry."""
     former = ["r0"] if known else []
     for request in former:
-        await world.say(DISK, Put(spec=SPEC), request)
+        await world.handled(DISK, Put(spec=SPEC), request)
     world.log.arrives = arrives
-    world.wire.hold_next_append = True
-    handled = await world.say(DISK, Put(spec=SPEC), "r1")
-    world.wire.arrive.set()
-    await world.wire.answered.wait()
-    assert type(handled.event) is (Updated if known else Created)
+    world.proxy.hold_next_append = True
+    result = await world.handled(DISK, Put(spec=SPEC), "r1")
+    world.proxy.arrive.set()
+    await world.proxy.answered.wait()
+    assert type(result.event) is (Updated if known else Created)
     assert await world.requests(DISK) == [*former, "r1"]
 
 
@@ -215,47 +216,47 @@ async def test_an_event_that_arrives_late_is_recorded_once(
 async def test_a_deletion_that_arrives_late_is_recorded_once(
     world: World, ref: Ref, arrives: str
 ) -> None:
-    await world.say(DISK, Put(spec=SPEC), "first")
+    await world.handled(DISK, Put(spec=SPEC), "first")
     world.log.arrives = arrives
-    world.wire.hold_next_append = True
-    handled = await world.say(ref, Delete(), "mine")
-    world.wire.arrive.set()
-    await world.wire.answered.wait()
-    assert handled.event == DeletionRequested()
+    world.proxy.hold_next_append = True
+    result = await world.handled(ref, Delete(), "mine")
+    world.proxy.arrive.set()
+    await world.proxy.answered.wait()
+    assert result.event == DeletionRequested()
     assert await world.requests(ref) == ["first", "mine"]
 
 
 # --- the same, over HTTP
 
 
-async def test_a_caller_is_told_that_the_outcome_is_unknown_or_that_all_is_well() -> None:
-    with kept(Config()) as stand:
+async def test_a_caller_gets_an_unknown_outcome_or_the_recorded_resource() -> None:
+    with shared_plane(Config()) as own_plane:
         async with (
-            scene_of(stand) as scene,
-            faulty_proxy(stand.house.nats("writer")) as (wire, near),
+            scene_of(own_plane) as scene,
+            faulty_proxy(own_plane.dev.nats("writer")) as (proxy, near),
             scene.another_serve(near) as client,
         ):
             await client.made(at("workspace", "lossy"), {"spec": {}})
             path = at("block-storage", "disk", workspace="lossy")
-            wire.lose_next_answer = True
-            told = await client.put(path, VOLUME)
-            assert told.status == 503
-            assert "the outcome is unknown" in told.json["detail"]
-            assert told.headers["Retry-After"] == "1"
+            proxy.lose_next_answer = True
+            refused = await client.put(path, VOLUME)
+            assert refused.status == 503
+            assert "the outcome is unknown" in refused.json["detail"]
+            assert refused.headers["Retry-After"] == "1"
             assert await intents(scene) == [Created]
-            wire.cut()
+            proxy.cut()
             again = await taken(client, path, VOLUME)
             recorded = await intents(scene)
             assert again.json["metadata"]["resourceVersion"] == len(recorded)
             await scene.at_rest()  # or the answer that is lost may say that it raced a report
-            wire.lose_next_answer = True
-            wire.answered.clear()
+            proxy.lose_next_answer = True
+            proxy.answered.clear()
             async with asyncio.TaskGroup() as group:
-                asked = group.create_task(client.put(path, VOLUME))
-                await wire.answered.wait()
-                wire.cut()
-            assert asked.result().status == 200, asked.result()
-            assert asked.result().json["metadata"]["resourceVersion"] == len(recorded) + 1
+                pending = group.create_task(client.put(path, VOLUME))
+                await proxy.answered.wait()
+                proxy.cut()
+            assert pending.result().status == 200, pending.result()
+            assert pending.result().json["metadata"]["resourceVersion"] == len(recorded) + 1
             await scene.at_rest()
             assert await intents(scene) == [*recorded, Updated]
 

@@ -1,4 +1,4 @@
-"""The simulated cloud, over its real wire and on its real file, as reconcilers use it."""
+"""The simulated cloud over HTTP and with a file, as reconcilers use it."""
 
 import asyncio
 import signal
@@ -15,7 +15,7 @@ import pytest
 from secaplane.kinds import KINDS
 from secaplane.model.kind import Backing
 from secaplane.model.shape import Json
-from secaplane.plugins import Outcome, Ready, TerminalError
+from secaplane.plugins.plugin import Outcome, Ready, TerminalError
 from secaplane.plugins.simulated.catalogue import STANDARD, read
 from secaplane.plugins.simulated.wire import Counts
 from tests.flows.simulated_site import (
@@ -43,10 +43,10 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "cloud.db"
 
 
-# --- once
+# --- idempotency
 
 
-async def test_what_is_asked_for_often_is_made_once(file: Path) -> None:
+async def test_repeated_calls_create_a_thing_once(file: Path) -> None:
     volumes = [a("block-storage", SMALL, uid=f"u{n}") for n in range(8)]
     async with running(file) as site:
         outcomes = await asyncio.gather(*map(site.ensure, volumes * 4))
@@ -56,7 +56,7 @@ async def test_what_is_asked_for_often_is_made_once(file: Path) -> None:
     assert counts.totals == {"block-storage": {"creates": 8, "removes": 0, "actions": 0}}
 
 
-async def test_a_cloud_that_starts_again_has_what_it_had(file: Path) -> None:
+async def test_a_restarted_cloud_has_its_things(file: Path) -> None:
     async with running(file) as site:
         await site.ensure(a("instance", IN_ZONE_A))
         await site.act(a("instance", IN_ZONE_A), "start", nth(5))
@@ -67,7 +67,7 @@ async def test_a_cloud_that_starts_again_has_what_it_had(file: Path) -> None:
         assert (await site.counts()).creates == {"u1": 1}
 
 
-async def test_a_cloud_that_is_killed_has_what_it_had_answered(file: Path) -> None:
+async def test_a_killed_cloud_has_every_thing_that_it_had_answered(file: Path) -> None:
     async with process(file) as (cloud, site):
         await site.ensure(a("block-storage", SMALL))
         cloud.send_signal(signal.SIGKILL)
@@ -78,7 +78,7 @@ async def test_a_cloud_that_is_killed_has_what_it_had_answered(file: Path) -> No
         assert [thing.uid for thing in await site.things()] == ["u1"]
 
 
-async def test_a_cloud_that_is_killed_before_its_answer_has_made_it_once(file: Path) -> None:
+async def test_a_cloud_killed_before_its_answer_has_made_the_thing_once(file: Path) -> None:
     account = a("object-storage-account", {})
     async with process(file) as (cloud, site), asyncio.TaskGroup() as group:
         await site.misbehave(hold_answers_s=60)
@@ -97,28 +97,28 @@ async def unanswered(asked: Coroutine[None, None, Outcome]) -> None:
         await asked
 
 
-async def test_what_never_was_is_gone_already(file: Path) -> None:
+async def test_removing_a_thing_that_never_existed_is_ready(file: Path) -> None:
     async with running(file) as site:
-        assert await site.plugin.remove(a("workspace", {})) == Ready()
+        assert await site.remove(a("workspace", {})) == Ready()
         assert await site.counts() == Counts({}, {}, {}, {})
 
 
-async def test_what_is_removed_often_is_removed_once(file: Path) -> None:
+async def test_repeated_removals_count_once(file: Path) -> None:
     async with running(file) as site:
         await site.ensure(a("workspace", {}))
-        assert await site.plugin.remove(a("workspace", {})) == Ready()
-        assert await site.plugin.remove(a("workspace", {})) == Ready()
+        assert await site.remove(a("workspace", {})) == Ready()
+        assert await site.remove(a("workspace", {})) == Ready()
         assert await site.things() == []
         assert (await site.counts()).removes == {"u1": 1}
 
 
-async def test_a_kind_of_which_nothing_is_said_settles_at_once(file: Path) -> None:
+async def test_a_kind_without_a_provisioner_is_ready_at_once(file: Path) -> None:
     async with running(file) as site:
         assert await site.ensure(a("weather-machine", {"rain": True})) == Ready()
         assert (await site.counts()).totals["weather-machine"]["creates"] == 1
 
 
-async def test_a_uid_may_be_spelled_with_any_sign(file: Path) -> None:
+async def test_a_uid_may_contain_any_character(file: Path) -> None:
     async with running(file) as site:
         await site.ensure(a("workspace", {}, uid="a/b c?d%2F"))
         assert [thing.uid for thing in await site.things()] == ["a/b c?d%2F"]
@@ -127,7 +127,7 @@ async def test_a_uid_may_be_spelled_with_any_sign(file: Path) -> None:
 # --- power
 
 
-async def test_an_action_is_done_once_for_each_key(file: Path) -> None:
+async def test_an_action_is_performed_once_for_each_key(file: Path) -> None:
     instance = a("instance", IN_ZONE_A)
     async with running(file) as site:
         assert await site.ensure(instance) == OFF
@@ -141,14 +141,14 @@ async def test_an_action_is_done_once_for_each_key(file: Path) -> None:
         assert (await site.counts()).actions == {"u1": 3}
 
 
-async def test_an_action_that_was_overtaken_is_not_obeyed(file: Path) -> None:
+async def test_a_superseded_action_is_not_performed(file: Path) -> None:
     instance = a("instance", IN_ZONE_A)
     async with running(file) as site:
         await site.act(instance, "stop", nth(7))
         assert await site.act(instance, "start", nth(5)) == OFF
 
 
-async def test_an_instance_made_anew_gets_the_power_it_shall_have(file: Path) -> None:
+async def test_a_new_instance_gets_its_desired_power(file: Path) -> None:
     async with running(file) as site:
         assert await site.ensure(a("instance", IN_ZONE_A, power="on")) == ON
 
@@ -156,7 +156,7 @@ async def test_an_instance_made_anew_gets_the_power_it_shall_have(file: Path) ->
 async def test_an_unknown_action_is_refused(file: Path) -> None:
     async with running(file) as site:
         outcome = await site.act(a("instance", IN_ZONE_A), "fly", nth(5))
-        assert outcome == TerminalError("ActionUnknown", "nothing here can fly")
+        assert outcome == TerminalError("ActionUnknown", "this cloud has no action fly")
         assert await site.things() == []
 
 
@@ -171,7 +171,7 @@ async def test_an_unknown_action_is_refused(file: Path) -> None:
         ("block-storage", SMALL | {"skuRef": {"resource": "skus/seca.ds"}}, "SkuUnknown"),
     ],
 )
-async def test_nothing_is_left_of_what_is_refused(
+async def test_a_refused_thing_leaves_nothing_behind(
     file: Path, kind: str, spec: Json, reason: str
 ) -> None:
     async with running(file) as site:
@@ -191,7 +191,7 @@ async def test_a_volume_grows_and_does_not_shrink(file: Path) -> None:
         assert [thing.spec for thing in await site.things()] == [LARGE]
 
 
-async def test_a_cloud_refuses_what_it_is_told_to(file: Path) -> None:
+async def test_a_cloud_refuses_the_things_that_faults_name(file: Path) -> None:
     no = {"kind": "workspace", "name": "bad-*", "reason": "Forbidden", "message": "not here"}
     async with running(file, faults={"refuse": [no]}) as site:
         refused = await site.ensure(a("workspace", {}, uid="bad-1"))
@@ -203,27 +203,27 @@ async def test_a_cloud_refuses_what_it_is_told_to(file: Path) -> None:
 # --- addresses
 
 
-async def test_no_address_is_handed_out_twice_while_it_is_held(file: Path) -> None:
+async def test_no_address_is_assigned_twice_while_it_is_held(file: Path) -> None:
     ips = [a("public-ip", PUBLIC_IP, uid=f"u{n}") for n in range(20)]
     async with running(file) as site:
         await asyncio.gather(*map(site.ensure, ips[:10]))
-        await asyncio.gather(*map(site.plugin.remove, ips[:5]))
+        await asyncio.gather(*map(site.remove, ips[:5]))
     async with running(file) as site:
         await asyncio.gather(*map(site.ensure, ips[10:]))
         assert len(set(await site.public_addresses())) == 15
 
 
-async def test_an_address_stays_with_its_holder_and_is_free_when_it_goes(file: Path) -> None:
+async def test_an_address_is_free_when_its_holder_is_removed(file: Path) -> None:
     async with running(file) as site:
         await site.ensure(a("public-ip", PUBLIC_IP, uid="first"))
         await site.ensure(a("public-ip", PUBLIC_IP, uid="first"))
         assert await site.public_addresses() == ["198.18.0.1"]
-        await site.plugin.remove(a("public-ip", PUBLIC_IP, uid="first"))
+        await site.remove(a("public-ip", PUBLIC_IP, uid="first"))
         await site.ensure(a("public-ip", PUBLIC_IP, uid="second"))
         assert await site.public_addresses() == ["198.18.0.1"]
 
 
-async def test_what_many_ask_for_at_once_each_gets_alone(file: Path) -> None:
+async def test_concurrent_calls_get_distinct_ranges_and_addresses(file: Path) -> None:
     network, subnet = a("network", NETWORK, uid="n"), a("subnet", SUBNET, uid="s")
     parts = [a("subnet", SUBNET, uid=f"s{n}") for n in range(200)]
     nics = [a("nic", NIC, uid=f"n{n}") for n in range(200)]
@@ -242,10 +242,12 @@ async def test_what_many_ask_for_at_once_each_gets_alone(file: Path) -> None:
     assert len({made[nic.uid]["macAddress"] for nic in nics}) == 200
 
 
-# --- what refers to what
+# --- references
 
 
-async def test_what_others_are_is_seen_without_a_delay_or_a_new_count(file: Path) -> None:
+async def test_a_dependent_status_needs_no_delay_and_no_count(
+    file: Path,
+) -> None:
     now_s = 1000.0
     nic, machine = a("nic", NIC | {"addresses": ["10.0.0.9"]}), a("instance", IN_ZONE_A, uid="i")
     balancer = a("network-load-balancer", BALANCER, uid="b")
@@ -262,7 +264,7 @@ async def test_what_others_are_is_seen_without_a_delay_or_a_new_count(file: Path
         assert await site.counts() == before
 
 
-async def test_what_every_kind_is_said_to_be_is_what_its_schema_promises(file: Path) -> None:
+async def test_the_status_of_every_kind_matches_its_schema(file: Path) -> None:
     made = [kind for kind in KINDS.values() if kind.backing is Backing.PLUGIN]
     async with running(file) as site:
         network = a("network", NETWORK, uid="network")
@@ -277,14 +279,14 @@ async def test_what_every_kind_is_said_to_be_is_what_its_schema_promises(file: P
     assert {kind.name for kind in made} >= set(WHOLE)
 
 
-# --- on offer
+# --- the catalogue
 
 
-async def test_the_region_and_the_standard_skus_are_on_offer(file: Path) -> None:
+async def test_the_catalogue_has_the_region_and_the_standard_skus(file: Path) -> None:
     async with running(file) as site:
-        region, *skus = await site.plugin.offers()
+        region, *skus = await site.plugin.catalogue()
     assert (region.kind, region.name) == ("region", "eu-1")
-    assert region.spec == {"availableZones": ["a", "b", "c"], "providers": []}
+    assert region.spec == {"availableZones": ["a", "b", "c"]}
     assert Counter(sku.kind for sku in skus) == {
         "instance-sku": 17,
         "storage-sku": 15,
@@ -302,30 +304,33 @@ async def test_the_region_and_the_standard_skus_are_on_offer(file: Path) -> None
     [
         ("zones = [", "cannot|Invalid|Unclosed|expected"),
         ("", "missing required field `zones`"),
-        ('zones = ["a"]\n[[instance]]\nname = "x"', r"\[\[instance\]\] is no kind"),
+        (
+            'zones = ["a"]\n[[instance]]\nname = "x"\nspec = {}',
+            "x: not a kind that a cloud can offer",
+        ),
         ('zones = ["a"]\n[[storage-sku]]\nname = "x"', r"\[\[storage-sku\]\] x: .*`spec`"),
         (
             'zones = ["a"]\n[[instance-sku]]\nname = "x"\nspec = { vCPU = 0, ram = 1 }',
-            r"\[\[instance-sku\]\] x: Expected `int` >= 1 - at `\$\.vCPU`",
+            r"instance-sku x: Expected `int` >= 1 - at `\$\.vCPU`",
         ),
     ],
 )
-async def test_a_wrong_catalogue_is_told_in_one_line(
+async def test_a_wrong_catalogue_is_refused_in_one_line(
     file: Path, tmp_path: Path, written: str, complaint: str
 ) -> None:
     catalogue = tmp_path / "catalogue.toml"
     catalogue.write_text(written)
-    with pytest.raises(ValueError, match=complaint) as told:
+    with pytest.raises(ValueError, match=complaint) as refused:
         await serve(file, catalogue=catalogue)
-    assert str(told.value).startswith(f"{catalogue}: ")
-    assert "\n" not in str(told.value)
+    assert str(refused.value).startswith(f"{catalogue}: ")
+    assert "\n" not in str(refused.value)
 
 
-def test_a_name_twice_in_the_catalogue_is_refused(tmp_path: Path) -> None:
+def test_a_duplicate_name_in_the_catalogue_is_refused(tmp_path: Path) -> None:
     catalogue = tmp_path / "catalogue.toml"
     sku = '\n[[instance-sku]]\nname = "seca.ds"\nspec = { vCPU = 1, ram = 1 }\n'
     catalogue.write_text(STANDARD.read_text() + sku)
-    with pytest.raises(ValueError, match=r"\] seca.ds: there are two of that name"):
+    with pytest.raises(ValueError, match=r"instance-sku seca.ds: duplicate name"):
         read(catalogue)
 
 
@@ -337,13 +342,13 @@ async def test_a_file_of_another_version_is_not_touched(
 ) -> None:
     async with running(file):
         pass
-    monkeypatch.setattr("plugins.simulated.state.VERSION", 3)
-    with pytest.raises(ValueError, match="has version 2, not 3"):
+    monkeypatch.setattr("secaplane.plugins.simulated.state.VERSION", 4)
+    with pytest.raises(ValueError, match="has version 3, not 4"):
         await serve(file)
 
 
 async def test_two_clouds_cannot_have_one_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("plugins.simulated.state.LOCKED_S_MAX", 0.01)
+    monkeypatch.setattr("secaplane.plugins.simulated.state.LOCKED_S_MAX", 0.01)
     async with running(file):
-        with pytest.raises(ValueError, match="another process has it"):
+        with pytest.raises(ValueError, match="another process may have it open"):
             await serve(file)

@@ -1,4 +1,4 @@
-"""How the simulated cloud misbehaves when it is told to, and that it does only that."""
+"""Injected faults of the simulated cloud."""
 
 import asyncio
 import contextlib
@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from secaplane.plugins import InProgress, Ready
+from secaplane.plugins.plugin import InProgress, Ready
 from secaplane.plugins.simulated import plugin
 from secaplane.plugins.simulated.wire import Faults
 from tests.flows.simulated_site import IN_ZONE_A, LARGE, OFF, ON, SMALL, a, running, serve
@@ -29,11 +29,11 @@ async def test_a_delay_is_counted_from_when_the_change_began(file: Path) -> None
         now_s = 1010
         assert await site.ensure(a("block-storage", SMALL)) == Ready({"sizeGB": 10})
         assert await site.ensure(a("block-storage", LARGE)) == InProgress(10)
-        await site.misbehave(delay_s=10, look_again_s=0.5)
+        await site.misbehave(delay_s=10, requeue_after_s=0.5)
         assert await site.ensure(a("block-storage", LARGE)) == InProgress(0.5)
 
 
-async def test_a_restart_and_a_removal_take_their_time_too(file: Path) -> None:
+async def test_restarts_and_removals_are_delayed_too(file: Path) -> None:
     now_s = 1000.0
     instance = a("instance", IN_ZONE_A, power="on")
     async with running(file, clock=lambda: now_s) as site:
@@ -43,9 +43,9 @@ async def test_a_restart_and_a_removal_take_their_time_too(file: Path) -> None:
         assert await site.act(instance, "restart", nth(5)) == InProgress(10)
         now_s = 2010
         assert await site.act(instance, "restart", nth(5)) == ON
-        assert await site.plugin.remove(instance) == InProgress(10)
+        assert await site.remove(instance) == InProgress(10)
         now_s = 2020
-        assert await site.plugin.remove(instance) == Ready()
+        assert await site.remove(instance) == Ready()
         assert await site.things() == []
 
 
@@ -54,9 +54,9 @@ async def test_in_an_outage_every_call_raises_and_nothing_is_done(file: Path) ->
     async with running(file, faults={"outage": True}) as site:
         for call in (
             site.ensure(workspace),
-            site.plugin.remove(workspace),
+            site.remove(workspace),
             site.act(workspace, "start", nth(1)),
-            site.plugin.offers(),
+            site.plugin.catalogue(),
         ):
             with pytest.raises(aiohttp.ClientResponseError):
                 await call
@@ -65,9 +65,9 @@ async def test_in_an_outage_every_call_raises_and_nothing_is_done(file: Path) ->
         assert await site.ensure(workspace) == Ready()
 
 
-async def test_what_was_done_without_an_answer_is_not_done_again(file: Path) -> None:
+async def test_a_change_whose_answer_was_lost_is_not_made_again(file: Path) -> None:
     async with running(file) as site:
-        await site.plugin.offers()
+        await site.plugin.catalogue()
         await site.misbehave(lose_answers=2)
         for _ in range(2):
             with pytest.raises(aiohttp.ClientError):
@@ -77,7 +77,7 @@ async def test_what_was_done_without_an_answer_is_not_done_again(file: Path) -> 
         assert await site.faults() == Faults()
 
 
-async def test_while_an_answer_is_held_back_the_work_is_done_already(file: Path) -> None:
+async def test_a_change_is_made_before_its_answer_is_delayed(file: Path) -> None:
     async with running(file, faults={"hold_answers_s": 0.6}) as site, asyncio.TaskGroup() as group:
         asked = group.create_task(site.ensure(a("workspace", {})))
         await asyncio.sleep(0.2)
@@ -86,7 +86,7 @@ async def test_while_an_answer_is_held_back_the_work_is_done_already(file: Path)
         assert await asked == Ready()
 
 
-async def test_one_who_dies_before_the_held_answer_leaves_the_cloud_well(file: Path) -> None:
+async def test_a_client_that_dies_before_a_delayed_answer_does_no_harm(file: Path) -> None:
     async with running(file, faults={"hold_answers_s": 0.1}) as site:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.05):
@@ -96,7 +96,7 @@ async def test_one_who_dies_before_the_held_answer_leaves_the_cloud_well(file: P
         assert (await site.counts()).creates == {"u1": 1}
 
 
-async def test_a_silent_cloud_is_not_waited_for_longer_than_the_limit(
+async def test_a_call_to_a_silent_cloud_times_out(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plugin, "REQUEST_S_MAX", 0.05)
@@ -105,7 +105,7 @@ async def test_a_silent_cloud_is_not_waited_for_longer_than_the_limit(
             await site.ensure(a("workspace", {}))
 
 
-async def test_faults_outlive_a_restart_until_others_are_given(file: Path) -> None:
+async def test_faults_survive_a_restart_until_others_are_configured(file: Path) -> None:
     async with running(file, faults={"delay_s": 3, "lose_answers": 1}) as site:
         with pytest.raises(aiohttp.ClientError):
             await site.ensure(a("workspace", {}))
@@ -115,8 +115,8 @@ async def test_faults_outlive_a_restart_until_others_are_given(file: Path) -> No
         assert await site.faults() == Faults()
 
 
-@pytest.mark.parametrize("wrong", [{"delay": 1}, {"delay_s": -1}, {"look_again_s": 0}])
-async def test_a_fault_that_nobody_knows_is_refused(file: Path, wrong: dict[str, Any]) -> None:
+@pytest.mark.parametrize("wrong", [{"delay": 1}, {"delay_s": -1}, {"requeue_after_s": 0}])
+async def test_an_unknown_fault_is_refused(file: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"\$|unknown field"):
         await serve(file, faults=wrong)
     async with running(file) as site:

@@ -21,7 +21,7 @@ from secaplane.model.pointer import at, every, pointer_to
 from secaplane.model.shape import Json, Ref, Resource, State
 from tests.kinds.metadata import CLASSES
 from tests.kinds.schemas import FORMATS, Edge, Schema
-from tests.scenario import IDS, found, history, told
+from tests.scenario import IDS, condition_texts, found, history
 
 ROOT = Path(__file__).parent.parent.parent
 BODIES = BodyReader(region="eu-1")
@@ -306,4 +306,4 @@ def test_the_reported_status_replaces_the_initial_one(kind: Kind) -> None:
     assert resource is not None
     shown = document(kind, resource, region="eu-1")["status"]
     assert {field: shown[field] for field in status} == status
-    assert told(resource) == ["active", "creating", "pending"]
+    assert condition_texts(resource) == ["active", "creating", "pending"]

@@ -1,4 +1,4 @@
-"""What is known to lie in a parent, and the guard under which that stays true."""
+"""The children of a parent, and the expectation under which no other child appears."""
 
 import time
 from collections.abc import Sequence
@@ -24,22 +24,22 @@ CREATED = Created(spec={})
 
 
 class Scene:
-    """A log, and a read model of it that stands where it last looked."""
+    """A log, and a read model that a test dictates."""
 
     def __init__(self) -> None:
         self.log = MemoryLog("eu-1")
-        self.known: tuple[Ref, ...] = ()
-        self.asked = 0
+        self.rows: tuple[Ref, ...] = ()
+        self.queries = 0
 
-    async def happened(self, ref: Ref, event: AnyEvent) -> None:
+    async def record(self, ref: Ref, event: AnyEvent) -> None:
         new_event = NewEvent(
             ref=ref, uid="u", time=NOON, request="r", salt=SALT, actor=JANE, event=event
         )
         await self.log.append(msgspec.structs.replace(new_event, previous=await self.log.last(ref)))
 
     async def children(self, parent: Ref, include_terminating: bool) -> Sequence[Ref]:
-        self.asked += 1
-        return self.known
+        self.queries += 1
+        return self.rows
 
     async def reached(self, positions: Sequence[Position], seconds: float) -> bool:
         return True
@@ -53,7 +53,7 @@ class Scene:
 @pytest.fixture
 async def scene() -> Scene:
     scene = Scene()
-    await scene.happened(NETWORK, CREATED)
+    await scene.record(NETWORK, CREATED)
     return scene
 
 
@@ -61,66 +61,66 @@ def soon() -> float:
     return time.monotonic() + 5
 
 
-async def test_what_is_created_beside_what_lies_there_is_noticed(scene: Scene) -> None:
-    """What lies there may be no obstacle, where the parent takes it along: the new one is."""
-    await scene.happened(SUBNET, CREATED)
-    scene.known = (SUBNET,)
+async def test_a_child_that_is_created_beside_others_is_noticed(scene: Scene) -> None:
+    """Existing children may be deleted with the parent; the new one may block it."""
+    await scene.record(SUBNET, CREATED)
+    scene.rows = (SUBNET,)
     children_reader = scene.children_reader()
     await children_reader.expectation(soon())
-    await scene.happened(TABLE, CREATED)
-    scene.known = (SUBNET, TABLE)
+    await scene.record(TABLE, CREATED)
+    scene.rows = (SUBNET, TABLE)
     expectation = await children_reader.expectation(soon())
     assert set(children_reader.children) == {SUBNET, TABLE}
     assert expectation.after == await scene.log.end(STREAM)
 
 
-async def test_reports_and_deletions_only_move_the_guard(scene: Scene) -> None:
-    await scene.happened(TABLE, CREATED)
-    await scene.happened(TABLE, DeletionRequested())
+async def test_reports_and_deletions_only_move_the_expectation(scene: Scene) -> None:
+    await scene.record(TABLE, CREATED)
+    await scene.record(TABLE, DeletionRequested())
     children_reader = scene.children_reader()
     first = await children_reader.expectation(soon())
     report = StatusReported(state=State.DELETING, observed_position=nth(3))
     for event in (report, report, Deleted()):
-        await scene.happened(TABLE, event)
+        await scene.record(TABLE, event)
         expectation = await children_reader.expectation(soon())
         assert expectation.after == await scene.log.end(STREAM) > first.after
     assert children_reader.children == []
-    assert scene.asked == 1
+    assert scene.queries == 1
 
 
-async def test_what_the_tables_know_already_is_not_counted_twice(scene: Scene) -> None:
-    """They may be further than they were asked to be."""
+async def test_a_child_in_both_rows_and_log_is_counted_once(scene: Scene) -> None:
+    """The rows may be newer than the position that was waited for."""
     children_reader = scene.children_reader()
     await children_reader.expectation(soon())
-    scene.known = (TABLE,)
-    await scene.happened(TABLE, CREATED)
+    scene.rows = (TABLE,)
+    await scene.record(TABLE, CREATED)
     other = scene.children_reader()
-    other_guard = await other.expectation(soon())
+    other_expectation = await other.expectation(soon())
     assert other.children == [TABLE]
-    assert (await children_reader.expectation(soon())).after == other_guard.after
+    assert (await children_reader.expectation(soon())).after == other_expectation.after
     assert children_reader.children == [TABLE]
 
 
-async def test_a_race_lost_to_what_changes_no_judgement_only_moves_the_guard(
+async def test_after_a_conflict_with_reports_or_deletions_the_expectation_is_renewed(
     scene: Scene,
 ) -> None:
-    await scene.happened(TABLE, CREATED)
+    await scene.record(TABLE, CREATED)
     children_reader = scene.children_reader()
     await children_reader.expectation(soon())
-    await scene.happened(TABLE, StatusReported(state=State.ACTIVE, observed_position=nth(2)))
-    await scene.happened(TABLE, DeletionRequested())
+    await scene.record(TABLE, StatusReported(state=State.ACTIVE, observed_position=nth(2)))
+    await scene.record(TABLE, DeletionRequested())
     moved = await children_reader.renewed()
     assert moved is not None
     assert moved.after == await scene.log.end(STREAM)
 
 
 @pytest.mark.parametrize(("ref", "event"), [(SUBNET, CREATED), (NETWORK, DeletionRequested())])
-async def test_what_was_judged_is_judged_again_when_something_comes_or_happens_to_the_parent(
+async def test_after_a_conflict_with_a_new_child_or_the_parent_the_command_is_decided_again(
     scene: Scene, ref: Ref, event: AnyEvent
 ) -> None:
     children_reader = scene.children_reader()
     await children_reader.expectation(soon())
-    await scene.happened(ref, event)
+    await scene.record(ref, event)
     assert await children_reader.renewed() is None
     expectation = await children_reader.expectation(soon())
     assert expectation.after == await scene.log.end(STREAM)

@@ -1,4 +1,4 @@
-"""What is put into something that goes unseen, a tenant too, is taken back."""
+"""A resource that is created in a tenant while the tenant is deleted is reverted."""
 
 from collections.abc import Sequence
 from itertools import count
@@ -22,11 +22,11 @@ JANE = Actor(sub="jane")
 TENANT = KINDS["tenant"].ref({}, IDS["tenant"])
 
 
-async def nobody(ref: Ref, include_terminating: bool) -> list[Ref]:
+async def no_children(ref: Ref, include_terminating: bool) -> list[Ref]:
     return []
 
 
-async def no_users(refs: Sequence[Ref], include_terminating: bool) -> list[Ref]:
+async def no_referrers(refs: Sequence[Ref], include_terminating: bool) -> list[Ref]:
     return []
 
 
@@ -39,7 +39,7 @@ async def at_once(positions: Sequence[Position], seconds: float) -> bool:
 
 
 def dependencies(log: MemoryLog) -> CommandDependencies:
-    """As another process would open it."""
+    """Those of another process."""
     numbers = count(1)
     return CommandDependencies(
         log=log,
@@ -47,25 +47,25 @@ def dependencies(log: MemoryLog) -> CommandDependencies:
         clock=lambda: NOON,
         new_uid=lambda: f"u{next(numbers)}",
         new_salt=lambda: SALT,
-        children=nobody,
-        referrers=no_users,
+        children=no_children,
+        referrers=no_referrers,
         named_by=no_names,
         reached=at_once,
     )
 
 
-@pytest.mark.parametrize("believed", [True, False], ids=["believed", "unknown"])
-async def test_what_is_put_into_a_tenant_that_goes_is_taken_back(believed: bool) -> None:
+@pytest.mark.parametrize("cached", [True, False], ids=["cached", "unknown"])
+async def test_a_creation_in_a_tenant_that_is_being_deleted_is_reverted(cached: bool) -> None:
     log = MemoryLog(REGION)
     here, elsewhere = dependencies(log), dependencies(log)
     await handle(here, TENANT, Put(spec={}), actor=JANE, request="made")
-    if not believed:
+    if not cached:
         here = dependencies(log)
     await handle(elsewhere, TENANT, Delete(), actor=JANE, request="deleted")
     with pytest.raises(Conflict):
         await handle(here, WEB, Put(spec={}), actor=JANE, request="put")
     history = await log.read(WEB)
-    if believed:
+    if cached:
         assert [type(each.event) for each in history] == [Created, DeletionRequested]
         assert history[1].actor == SYSTEM
     else:

@@ -19,6 +19,7 @@ from secaplane.plugins.simulated.wire import (
     ReadyAnswer,
     TerminalErrorAnswer,
 )
+from secaplane.reconcilers.fences import FenceSource
 
 NOON_S = 1_767_268_800.0
 CATALOGUE = read(STANDARD)
@@ -42,6 +43,7 @@ class Scene:
 
     def __init__(self) -> None:
         self.now_s = NOON_S
+        self.fences = FenceSource(epoch=1)
         state = CloudState(Path(":memory:"))
         self.cloud = SimulatedCloud(state, CATALOGUE, lambda: self.now_s, Random(7).randbytes)
 
@@ -61,9 +63,8 @@ class Scene:
         power: PowerState = "off",
         **bound: str,
     ) -> Answer:
-        return self.cloud.ensure(
-            uid or kind, _wish(kind, spec, uid or kind, workspace, power, bound)
-        )
+        desired = _desired(kind, spec, uid or kind, workspace, power, bound)
+        return self.cloud.ensure(uid or kind, desired, self.fences.next())
 
     def made(self, kind: str, spec: Json, **more: Any) -> Json:
         answer = self.ask(kind, spec, **more)
@@ -80,11 +81,12 @@ class Scene:
         return isinstance(self.ask(kind, spec, **more), InProgressAnswer)
 
     def act(self, uid: str, action: str, key: int) -> None:
-        wish = _wish("instance", MACHINE, uid, "w", None, {})
-        self.cloud.act(uid, key, ActionRequest(action=action, desired=wish))
+        desired = _desired("instance", MACHINE, uid, "w", None, {})
+        request = ActionRequest(action=action, desired=desired)
+        self.cloud.act(uid, key, request, self.fences.next())
 
     def remove(self, uid: str) -> None:
-        assert self.cloud.remove(uid) == ReadyAnswer()
+        assert self.cloud.remove(uid, self.fences.next()) == ReadyAnswer()
 
     # what many tests start from
 
@@ -106,7 +108,7 @@ class Scene:
         return reported
 
 
-def _wish(
+def _desired(
     kind: str,
     spec: Json,
     uid: str,
@@ -120,5 +122,5 @@ def _wish(
         spec=spec,
         power=power,
         targets={place: other for place, other in bound.items() if place.startswith("/")},
-        around={place: other for place, other in bound.items() if not place.startswith("/")},
+        parents={place: other for place, other in bound.items() if not place.startswith("/")},
     )

@@ -1,4 +1,4 @@
-"""What start, stop and restart need: the intended power, not the one that was found."""
+"""Start, stop and restart depend on the desired power state, not on the observed one."""
 
 import pytest
 
@@ -13,47 +13,47 @@ CREATED = Created(spec=SPEC)
 START, STOP, RESTART = (ActionRequested(action=each) for each in ("start", "stop", "restart"))
 
 
-def test_what_is_new_is_off_and_can_be_started() -> None:
+def test_a_new_instance_is_off_and_can_be_started() -> None:
     given("instance", CREATED).when(Act(action="start")).then(START)
 
 
 @pytest.mark.parametrize("action", ["stop", "restart"])
-def test_what_is_off_can_be_neither_stopped_nor_restarted(action: str) -> None:
+def test_an_instance_that_is_off_can_be_neither_stopped_nor_restarted(action: str) -> None:
     given("instance", CREATED).when(Act(action=action)).then_refused(Conflict)
     given("instance", CREATED, START, STOP).when(Act(action=action)).then_refused(Conflict)
 
 
 @pytest.mark.parametrize("action", ["stop", "restart"])
-def test_what_is_on_can_be_stopped_and_restarted(action: str) -> None:
+def test_an_instance_that_is_on_can_be_stopped_and_restarted(action: str) -> None:
     given("instance", CREATED, START).when(Act(action=action)).then(ActionRequested(action=action))
     given("instance", CREATED, START, RESTART).when(Act(action=action)).then(
         ActionRequested(action=action)
     )
 
 
-def test_what_is_to_be_on_cannot_be_started_again() -> None:
+def test_an_instance_whose_desired_power_is_on_cannot_be_started_again() -> None:
     refusal = given("instance", CREATED, START).when(Act(action="start")).then_refused(Conflict)
     assert refusal.detail == "start needs the desired power state off; it is on"
 
 
-def test_the_intended_power_counts_and_not_the_one_that_was_found() -> None:
+def test_the_desired_power_counts_and_not_the_observed_one() -> None:
     on = found(State.ACTIVE, observed_position=2, powerState="on")
     given("instance", CREATED, START, on, STOP).when(Act(action="stop")).then_refused(Conflict)
     given("instance", CREATED, START, on, STOP).when(Act(action="start")).then(START)
 
 
-def test_a_put_leaves_the_power_as_it_was_intended() -> None:
+def test_a_put_keeps_the_desired_power() -> None:
     given("instance", CREATED, START, Updated(spec=SPEC)).when(Act(action="stop")).then(STOP)
 
 
-def test_nothing_absent_or_gone_takes_an_action() -> None:
+def test_an_absent_or_deleted_resource_accepts_no_action() -> None:
     given("instance").when(Act(action="start")).then_refused(NotFound)
     given("instance", CREATED, DeletionRequested(), Deleted()).when(
         Act(action="start")
     ).then_refused(NotFound)
 
 
-def test_nothing_that_is_being_deleted_takes_an_action() -> None:
+def test_a_resource_that_is_being_deleted_accepts_no_action() -> None:
     given("instance", CREATED, DeletionRequested()).when(Act(action="start")).then_refused(Conflict)
 
 
@@ -63,7 +63,7 @@ def test_a_new_life_is_off() -> None:
     ).then(START)
 
 
-def test_an_action_takes_the_version_last_seen() -> None:
+def test_an_action_accepts_only_the_current_version() -> None:
     given("instance", CREATED).when(Act(action="start", expected=1)).then(START)
     given("instance", CREATED, START).when(Act(action="stop", expected=1)).then_refused(
         PreconditionFailed

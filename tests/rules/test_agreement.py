@@ -1,4 +1,4 @@
-"""Whatever the policy: the decision, its explanation and one plain enforcer say the same."""
+"""For random policies, the decision, its explanation and a plain enforcer agree."""
 
 import random
 from collections import Counter
@@ -7,37 +7,37 @@ import pytest
 
 from secaplane.model.errors import Forbidden
 from secaplane.policy.grants.policy import Policy
-from tests.plain_policy import Plain, Question, policy, random_policy, random_question
+from tests.plain_policy import Plain, PolicyRequest, policy, random_policy, random_request
 
-POLICIES, QUESTIONS = 12, 100
+POLICIES, REQUESTS = 12, 100
 
 
 @pytest.mark.parametrize("seed", range(POLICIES))
-def test_decision_explanation_and_one_plain_enforcer_agree(seed: int) -> None:
+def test_decision_explanation_and_a_plain_enforcer_agree(seed: int) -> None:
     luck = random.Random(seed)
     resources = random_policy(luck)
     known, plain = policy(resources), Plain(resources)
-    for _ in range(QUESTIONS):
-        asked = random_question(luck)
-        said = {allowed(known, asked), explained(known, asked), plain.allows(asked)}
-        assert len(said) == 1, (asked, [each.spec for each in resources])
+    for _ in range(REQUESTS):
+        request = random_request(luck)
+        answers = {allowed(known, request), explained(known, request), plain.allows(request)}
+        assert len(answers) == 1, (request, [each.spec for each in resources])
 
 
-def test_the_questions_are_answered_either_way() -> None:
+def test_the_random_requests_are_allowed_and_denied() -> None:
     luck, found = random.Random(1), Counter[bool]()
     for _ in range(POLICIES):
         plain = Plain(random_policy(luck))
-        found.update(plain.allows(random_question(luck)) for _ in range(QUESTIONS))
-    assert min(found[True], found[False]) > POLICIES * QUESTIONS / 20, found
+        found.update(plain.allows(random_request(luck)) for _ in range(REQUESTS))
+    assert min(found[True], found[False]) > POLICIES * REQUESTS / 20, found
 
 
-def allowed(known: Policy, asked: Question) -> bool:
+def allowed(known: Policy, request: PolicyRequest) -> bool:
     try:
-        known.may(*asked)
+        known.authorize(*request)
     except Forbidden:
         return False
     return True
 
 
-def explained(known: Policy, asked: Question) -> bool:
-    return known.verdict(*asked).rule is not None
+def explained(known: Policy, request: PolicyRequest) -> bool:
+    return known.explain(*request).rule is not None

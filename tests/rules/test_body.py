@@ -1,4 +1,4 @@
-"""The body of a PUT: what is taken from it, and every rule that it breaks."""
+"""The body of a PUT: the parts that are used, and every rule that it breaks."""
 
 from typing import Any
 
@@ -26,10 +26,10 @@ def broken(kind: str, sent: Any) -> list[str]:
     return sorted(source.pointer for source in raised.value.sources)
 
 
-# --- what is taken
+# --- the parts that are used
 
 
-def test_only_the_default_that_the_schema_states_is_filled_in() -> None:
+def test_only_the_defaults_of_the_schema_are_filled_in() -> None:
     data = [{"deviceRef": {"resource": "block-storages/e"}}]
     wanted = read("instance", {"spec": SPEC | {"dataVolumes": data}})
     assert wanted == PutBody(
@@ -41,7 +41,7 @@ def test_only_the_default_that_the_schema_states_is_filled_in() -> None:
     )
 
 
-def test_a_volume_gets_nothing_that_was_not_sent() -> None:
+def test_a_volume_has_no_defaults() -> None:
     assert read("block-storage", {"spec": VOLUME}) == PutBody(spec=VOLUME)
 
 
@@ -56,7 +56,7 @@ def test_a_volume_gets_nothing_that_was_not_sent() -> None:
         {"resource": "skus/s", "provider": "seca.storage/v1", "tenant": "seca"},
     ],
 )
-def test_a_reference_is_taken_as_it_was_written(reference: Json) -> None:
+def test_a_reference_is_kept_as_it_was_written(reference: Json) -> None:
     spec = VOLUME | {"skuRef": reference}
     assert read("block-storage", {"spec": spec}).spec == spec
 
@@ -67,12 +67,12 @@ def test_the_order_of_a_list_is_kept() -> None:
     assert read("role-assignment", {"spec": spec}).spec == spec
 
 
-def test_labels_and_the_rest_are_taken_as_they_are() -> None:
+def test_labels_annotations_and_extensions_are_kept() -> None:
     parts = {"labels": {"env": ""}, "annotations": {"ä b": "1"}, "extensions": {"billing": "x"}}
     assert read("block-storage", {"spec": VOLUME, **parts}) == PutBody(spec=VOLUME, **parts)
 
 
-def test_what_is_empty_is_not_what_is_absent() -> None:
+def test_an_empty_part_is_not_an_absent_one() -> None:
     assert read("block-storage", {"spec": VOLUME, "labels": {}}).labels == {}
     assert read("block-storage", {"spec": VOLUME}).labels is UNSET
 
@@ -101,7 +101,7 @@ def test_a_workspace_needs_no_spec(sent: Json) -> None:
 
 
 @pytest.mark.parametrize("region", ["eu-1", "", None])
-def test_the_own_region_or_none_passes(region: str | None) -> None:
+def test_the_own_region_or_none_is_accepted(region: str | None) -> None:
     read("workspace", {"metadata": {"region": region}})
 
 
@@ -110,7 +110,7 @@ def test_another_region_is_refused(region: object) -> None:
     assert broken("workspace", {"metadata": {"region": region}}) == ["/metadata/region"]
 
 
-def test_what_is_global_belongs_to_every_region() -> None:
+def test_a_global_resource_belongs_to_every_region() -> None:
     permission = {"provider": "seca.network", "resources": ["*"], "verb": ["GET"]}
     sent = {"metadata": {"region": "eu-2"}, "spec": {"permissions": [permission]}}
     assert read("role", sent).spec == {"permissions": [permission]}
@@ -217,7 +217,7 @@ def test_a_role_takes_no_other_verb(verb: str) -> None:
 
 
 @pytest.mark.parametrize("part", ["labels", "annotations", "extensions"])
-def test_there_are_at_most_so_many_of_each(part: str) -> None:
+def test_the_number_of_labels_annotations_and_extensions_is_limited(part: str) -> None:
     crowd = {f"k{n}": "v" for n in range(PARTS_MAX)}
     known = BodyReader(region="eu-1", extensions=[*crowd, "one", "x" * 200])
     sent = {"spec": VOLUME, part: crowd}
@@ -228,7 +228,7 @@ def test_there_are_at_most_so_many_of_each(part: str) -> None:
 
 
 @pytest.mark.parametrize("part", ["labels", "annotations", "extensions"])
-def test_a_key_has_at_most_so_many_characters(part: str) -> None:
+def test_the_length_of_a_key_is_limited(part: str) -> None:
     longest, longer = "é" * KEY_LENGTH_MAX, "é" * (KEY_LENGTH_MAX + 1)
     known = BodyReader(region="eu-1", extensions=[longest, longer])
     known.read(KINDS["block-storage"], {"spec": VOLUME, part: {longest: "v"}})
@@ -237,6 +237,6 @@ def test_a_key_has_at_most_so_many_characters(part: str) -> None:
     assert [source.pointer for source in raised.value.sources] == [f"/{part}"]
 
 
-def test_many_broken_rules_are_answered_in_bounds() -> None:
+def test_the_number_of_listed_broken_rules_is_limited() -> None:
     crowd = {f"unknown{n}": n for n in range(5000)}
     assert len(broken("block-storage", {"spec": VOLUME | crowd})) == 100

@@ -16,7 +16,7 @@ from secaplane.model.events import (
 from secaplane.model.evolve import CONDITIONS_MAX
 from secaplane.model.shape import Condition, Resource, State
 from tests.positions import nth
-from tests.scenario import at, found, given, told
+from tests.scenario import at, condition_texts, found, given
 
 CREATED, PUT = Created(spec={}), Updated(spec={})
 START, STOP, RESTART = (ActionRequested(action=each) for each in ("start", "stop", "restart"))
@@ -27,16 +27,16 @@ WRITABLE = [kind.name for kind in KINDS.values() if kind.writable]
 
 @pytest.mark.parametrize("kind", WRITABLE)
 def test_every_kind_goes_from_pending_through_creating_to_active(kind: str) -> None:
-    assert told(given(kind, CREATED).resource) == ["pending"]
+    assert condition_texts(given(kind, CREATED).resource) == ["pending"]
     resource = given(kind, CREATED, ACTIVE_AFTER_CREATE).resource
-    assert (resource.state, told(resource)) == (State.ACTIVE, BEGUN)
+    assert (resource.state, condition_texts(resource)) == (State.ACTIVE, BEGUN)
 
 
 def test_a_slow_resource_goes_through_the_same_states() -> None:
     creating = found(State.CREATING, observed_position=1)
-    assert told(given("instance", CREATED, creating).resource) == ["creating", "pending"]
+    assert condition_texts(given("instance", CREATED, creating).resource) == ["creating", "pending"]
     slow = given("instance", CREATED, creating, found(State.ACTIVE, observed_position=2)).resource
-    assert told(slow) == BEGUN
+    assert condition_texts(slow) == BEGUN
 
 
 def test_a_fast_resource_gets_both_conditions_at_the_same_time() -> None:
@@ -51,17 +51,17 @@ def test_a_fast_resource_gets_both_conditions_at_the_same_time() -> None:
 @pytest.mark.parametrize("kind", WRITABLE)
 def test_each_put_adds_updating_and_then_active(kind: str) -> None:
     updated = (CREATED, ACTIVE_AFTER_CREATE, PUT)
-    assert told(given(kind, *updated).resource) == ["updating", *BEGUN]
+    assert condition_texts(given(kind, *updated).resource) == ["updating", *BEGUN]
     assert given(kind, *updated).resource.state is State.UPDATING
     settled = (*updated, found(State.ACTIVE, observed_position=3))
-    assert told(given(kind, *settled).resource) == ["active", "updating", *BEGUN]
+    assert condition_texts(given(kind, *settled).resource) == ["active", "updating", *BEGUN]
 
 
 def test_equal_adjacent_conditions_are_not_merged() -> None:
     resource = given(
         "instance", CREATED, ACTIVE_AFTER_CREATE, PUT, PUT, found(State.ACTIVE, observed_position=4)
     ).resource
-    assert told(resource) == ["active", "updating", "updating", *BEGUN]
+    assert condition_texts(resource) == ["active", "updating", "updating", *BEGUN]
 
 
 def test_only_the_newest_conditions_are_kept() -> None:
@@ -69,7 +69,7 @@ def test_only_the_newest_conditions_are_kept() -> None:
     resource = given(
         "instance", CREATED, *updates, found(State.ERROR, observed_position=36)
     ).resource
-    assert told(resource) == ["error", *["updating"] * (CONDITIONS_MAX - 1)]
+    assert condition_texts(resource) == ["error", *["updating"] * (CONDITIONS_MAX - 1)]
 
 
 # --- reports
@@ -83,7 +83,7 @@ def test_a_report_older_than_the_last_intent_leaves_state_and_conditions() -> No
         PUT,
         found(State.ACTIVE, observed_position=2, powerState="on"),
     ).resource
-    assert told(resource) == ["updating", *BEGUN]
+    assert condition_texts(resource) == ["updating", *BEGUN]
     assert (resource.state, resource.observed, resource.observed_position) == (
         State.UPDATING,
         {"powerState": "on"},
@@ -107,7 +107,7 @@ def test_an_older_report_does_not_move_the_observed_position_back() -> None:
 def test_a_report_without_a_transition_adds_no_condition() -> None:
     address = found(State.ACTIVE, observed_position=2, powerState="on")
     resource = given("instance", CREATED, ACTIVE_AFTER_CREATE, address).resource
-    assert told(resource) == BEGUN
+    assert condition_texts(resource) == BEGUN
     assert resource.conditions[0].last_transition_at == at(2)
 
 
@@ -128,17 +128,17 @@ def test_waiting_explains_the_newest_condition_and_adds_none() -> None:
         ),
     )
     settled = given("instance", CREATED, waiting, found(State.ACTIVE, observed_position=2)).resource
-    assert told(settled) == ["active", "creating", "WaitingForWorkspace pending"]
+    assert condition_texts(settled) == ["active", "creating", "WaitingForWorkspace pending"]
 
 
 def test_an_error_has_the_reason_and_the_next_put_tries_again() -> None:
     refused = found(State.ERROR, observed_position=1, reason="NoSpace")
     failed = given("instance", CREATED, refused).resource
-    assert told(failed) == ["NoSpace error", "creating", "pending"]
+    assert condition_texts(failed) == ["NoSpace error", "creating", "pending"]
     assert not failed.unsettled
     tried = given("instance", CREATED, refused, PUT).resource
     assert tried.unsettled
-    assert told(tried) == ["updating", "NoSpace error", "creating", "pending"]
+    assert condition_texts(tried) == ["updating", "NoSpace error", "creating", "pending"]
 
 
 def test_a_history_starts_with_created() -> None:
@@ -160,10 +160,10 @@ STARTED = ["powerState turnedOn active", "powerState turningOn updating", *BEGUN
 
 def test_a_start_adds_exactly_two_conditions() -> None:
     requested = given("instance", *ON[:3]).resource
-    assert told(requested) == ["powerState turningOn updating", *BEGUN]
+    assert condition_texts(requested) == ["powerState turningOn updating", *BEGUN]
     assert requested.power.since is None
     done = given("instance", *ON).resource
-    assert told(done) == STARTED
+    assert condition_texts(done) == STARTED
     assert (done.power.desired, done.power.since) == ("on", at(4))
 
 
@@ -171,26 +171,30 @@ def test_a_stop_adds_exactly_two_conditions() -> None:
     off = found(State.ACTIVE, observed_position=5, powerState="off")
     resource = given("instance", *ON, STOP, off).resource
     words = ["powerState turnedOff active", "powerState turningOff updating"]
-    assert told(resource) == [*words, *STARTED]
+    assert condition_texts(resource) == [*words, *STARTED]
 
 
 def test_a_restart_adds_exactly_two_conditions() -> None:
     resource = given("instance", *ON, RESTART, found(State.ACTIVE, observed_position=5)).resource
     words = ["powerState turnedOn active", "powerState turningOff updating"]
-    assert told(resource) == [*words, *STARTED]
+    assert condition_texts(resource) == [*words, *STARTED]
     assert resource.power.since == at(6)
 
 
 def test_a_put_after_an_action_adds_plain_conditions() -> None:
     resource = given("instance", *ON, PUT, found(State.ACTIVE, observed_position=5)).resource
-    assert told(resource) == ["active", "updating", *STARTED]
+    assert condition_texts(resource) == ["active", "updating", *STARTED]
     assert resource.power.since == at(4)
 
 
 def test_a_failed_action_reports_the_error_and_no_power_change() -> None:
     refused = found(State.ERROR, observed_position=3, reason="NoCapacity")
     resource = given("instance", *ON[:3], refused).resource
-    assert told(resource) == ["NoCapacity error", "powerState turningOn updating", *BEGUN]
+    assert condition_texts(resource) == [
+        "NoCapacity error",
+        "powerState turningOn updating",
+        *BEGUN,
+    ]
     assert resource.power.since is None
     assert not resource.unsettled
 
@@ -208,20 +212,22 @@ def test_an_action_is_pending_until_a_settled_report_has_observed_it() -> None:
 
 def test_a_deletion_adds_deleting_and_sets_its_time() -> None:
     resource = given("instance", CREATED, ACTIVE_AFTER_CREATE, DeletionRequested()).resource
-    assert told(resource) == ["deleting", *BEGUN]
+    assert condition_texts(resource) == ["deleting", *BEGUN]
     assert (resource.state, resource.deleted_at, resource.version) == (State.DELETING, at(3), 2)
 
 
 def test_only_an_error_changes_a_terminating_resource() -> None:
     terminating: tuple[AnyEvent, ...] = (CREATED, ACTIVE_AFTER_CREATE, DeletionRequested())
     assert (
-        told(given("instance", *terminating, found(State.ACTIVE, observed_position=3)).resource)[0]
+        condition_texts(
+            given("instance", *terminating, found(State.ACTIVE, observed_position=3)).resource
+        )[0]
         == "deleting"
     )
     refused = given(
         "instance", *terminating, found(State.ERROR, observed_position=3, reason="Attached")
     ).resource
-    assert told(refused) == ["Attached error", "deleting", *BEGUN]
+    assert condition_texts(refused) == ["Attached error", "deleting", *BEGUN]
 
 
 def test_a_second_deletion_keeps_the_time_of_the_first() -> None:
@@ -229,14 +235,14 @@ def test_a_second_deletion_keeps_the_time_of_the_first() -> None:
     resource = given(
         "instance", CREATED, DeletionRequested(), refused, DeletionRequested()
     ).resource
-    assert told(resource) == ["deleting", "error", "deleting", "pending"]
+    assert condition_texts(resource) == ["deleting", "error", "deleting", "pending"]
     assert (resource.deleted_at, resource.version, resource.unsettled) == (at(2), 3, True)
 
 
 def test_a_gone_resource_is_settled_and_keeps_its_conditions() -> None:
     resource = given("instance", CREATED, DeletionRequested(), Deleted()).resource
     assert (resource.gone, resource.unsettled, resource.version) == (True, False, 2)
-    assert told(resource) == ["deleting", "pending"]
+    assert condition_texts(resource) == ["deleting", "pending"]
 
 
 def test_a_reused_name_starts_a_new_life_and_its_version_goes_on() -> None:

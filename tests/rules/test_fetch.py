@@ -1,4 +1,4 @@
-"""Keys over a real connection: which answers are taken, and that no other place is ever asked."""
+"""Fetching keys over a real connection: accepted answers, and the only URLs that are fetched."""
 
 import asyncio
 import gzip
@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestServer
 
 from secaplane.model.errors import Unauthenticated
 from secaplane.policy.tokens.caller import TokenVerifier
-from secaplane.policy.tokens.fetch import BYTES_MAX, Unfetched, fetching, read_file, web_session
+from secaplane.policy.tokens.fetch import BYTES_MAX, FetchFailed, fetcher, read_file, web_session
 from secaplane.policy.tokens.issuer import Issuer
 from secaplane.policy.tokens.keys import IssuerKeys
 from secaplane.policy.tokens.revocations import Revocations
@@ -27,7 +27,7 @@ Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass
 class Provider:
-    """An HTTP server that answers each path as it is told, and notes what it is asked for."""
+    """An HTTP server with a scripted answer for each path; it records the requested paths."""
 
     answers: dict[str, Answer | bytes | Any] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
@@ -55,11 +55,11 @@ async def provider() -> AsyncIterator[Provider]:
 
 async def fetched(issuer: Issuer) -> bytes:
     async with web_session() as session:
-        return await fetching(issuer, session)()
+        return await fetcher(issuer, session)()
 
 
-async def unfetched(issuer: Issuer) -> str:
-    with pytest.raises(Unfetched) as raised:
+async def failure(issuer: Issuer) -> str:
+    with pytest.raises(FetchFailed) as raised:
         await fetched(issuer)
     return str(raised.value)
 
@@ -71,19 +71,19 @@ def at(provider: Provider, path: str = "/jwks") -> Issuer:
 # --- from a URL
 
 
-async def test_keys_are_had_from_a_url(provider: Provider) -> None:
+async def test_keys_are_fetched_from_a_url(provider: Provider) -> None:
     assert await fetched(at(provider)) == JWKS
     assert provider.asked == ["/jwks"]
 
 
-async def test_only_an_ok_is_an_answer(provider: Provider) -> None:
+async def test_only_status_200_is_accepted(provider: Provider) -> None:
     for status in (201, 204, 304, 400, 404, 500, 503):
 
         async def refuse(request: web.Request, status: int = status) -> web.Response:
             return web.Response(status=status)
 
         provider.answers["/jwks"] = refuse
-        assert str(status) in await unfetched(at(provider))
+        assert str(status) in await failure(at(provider))
 
 
 async def test_no_redirect_is_followed(provider: Provider) -> None:
@@ -91,11 +91,11 @@ async def test_no_redirect_is_followed(provider: Provider) -> None:
         raise web.HTTPFound("/other")
 
     provider.answers |= {"/jwks": elsewhere, "/other": JWKS}
-    await unfetched(at(provider))
+    await failure(at(provider))
     assert provider.asked == ["/jwks"]
 
 
-async def test_what_is_too_large_is_not_read_to_its_end(provider: Provider) -> None:
+async def test_reading_stops_at_the_limit(provider: Provider) -> None:
     sent = 0
 
     async def endless(request: web.Request) -> web.StreamResponse:
@@ -107,24 +107,24 @@ async def test_what_is_too_large_is_not_read_to_its_end(provider: Provider) -> N
             sent += 65536
 
     provider.answers["/jwks"] = endless
-    assert "bytes" in await unfetched(at(provider))
+    assert "bytes" in await failure(at(provider))
     provider.answers["/jwks"] = JWKS + b" " * (BYTES_MAX - len(JWKS))
     assert len(await fetched(at(provider))) == BYTES_MAX
     provider.answers["/jwks"] = b" " * (BYTES_MAX + 1)
-    await unfetched(at(provider))
+    await failure(at(provider))
 
 
-async def test_what_is_packed_is_not_unpacked(provider: Provider) -> None:
+async def test_compressed_answers_are_refused(provider: Provider) -> None:
     async def packed(request: web.Request) -> web.Response:
         assert request.headers["Accept-Encoding"] == "identity"
         bomb = gzip.compress(b" " * BYTES_MAX * 100)
         return web.Response(body=bomb, headers={"Content-Encoding": "gzip"})
 
     provider.answers["/jwks"] = packed
-    assert "packed" in await unfetched(at(provider))
+    assert "compressed" in await failure(at(provider))
 
 
-async def test_an_issuer_that_hangs_up_or_is_not_there(provider: Provider) -> None:
+async def test_a_closed_or_refused_connection_is_a_failed_fetch(provider: Provider) -> None:
     async def hang_up(request: web.Request) -> web.Response:
         assert request.transport is not None
         request.transport.abort()
@@ -132,17 +132,17 @@ async def test_an_issuer_that_hangs_up_or_is_not_there(provider: Provider) -> No
         return web.Response()
 
     provider.answers["/jwks"] = hang_up
-    await unfetched(at(provider))
-    await unfetched(Issuer(issuer="x", keys="http://127.0.0.1:1/jwks"))
-    await unfetched(Issuer(issuer="x", keys="https://id.invalid/jwks"))
+    await failure(at(provider))
+    await failure(Issuer(issuer="x", keys="http://127.0.0.1:1/jwks"))
+    await failure(Issuer(issuer="x", keys="https://id.invalid/jwks"))
 
 
-async def test_https_is_no_word_for_http(provider: Provider) -> None:
-    await unfetched(Issuer(issuer="x", keys=provider.url.replace("http:", "https:") + "/jwks"))
+async def test_https_is_not_spoken_to_an_http_server(provider: Provider) -> None:
+    await failure(Issuer(issuer="x", keys=provider.url.replace("http:", "https:") + "/jwks"))
     assert provider.asked == []
 
 
-async def test_no_cookie_and_no_token_goes_there(provider: Provider) -> None:
+async def test_no_cookie_and_no_token_is_sent(provider: Provider) -> None:
     headers = list[Any]()
 
     async def note(request: web.Request) -> web.Response:
@@ -152,7 +152,7 @@ async def test_no_cookie_and_no_token_goes_there(provider: Provider) -> None:
     provider.answers["/jwks"] = note
     async with web_session() as session:
         for _ in range(2):
-            await fetching(at(provider), session)()
+            await fetcher(at(provider), session)()
     assert not any("Cookie" in each or "Authorization" in each for each in headers)
 
 
@@ -186,48 +186,52 @@ async def test_keys_are_found_by_discovery(provider: Provider) -> None:
     ],
     ids=str,
 )
-async def test_a_discovery_document_that_is_not_right_is_not_followed(
+async def test_an_unsafe_discovery_document_is_not_followed(
     provider: Provider, change: dict[str, Any]
 ) -> None:
     said = {"issuer": provider.url, "jwks_uri": f"{provider.url}/jwks"} | change
     if isinstance(said["issuer"], str):
         said["issuer"] = said["issuer"].replace("{url}", provider.url)
     provider.answers[DISCOVERY] = said
-    await unfetched(Issuer(issuer=provider.url))
+    await failure(Issuer(issuer=provider.url))
     assert provider.asked == [DISCOVERY]
 
 
 @pytest.mark.parametrize("said", [b"", b"<html>", b"[]", b"[" * 5000, b"\xff"], ids=str)
-async def test_garbage_is_no_discovery_document(provider: Provider, said: bytes) -> None:
+async def test_an_undecodable_discovery_document_is_refused(
+    provider: Provider, said: bytes
+) -> None:
     provider.answers[DISCOVERY] = said
-    await unfetched(Issuer(issuer=provider.url))
+    await failure(Issuer(issuer=provider.url))
 
 
 # --- from a file
 
 
-async def test_keys_are_had_from_a_file(tmp_path: Path) -> None:
+async def test_keys_are_read_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "jwks.json"
     file.write_bytes(JWKS)
     assert await fetched(Issuer(issuer="x", keys=str(file))) == JWKS
     file.write_bytes(b" " * (BYTES_MAX + 1))
-    await unfetched(Issuer(issuer="x", keys=str(file)))
+    await failure(Issuer(issuer="x", keys=str(file)))
     file.unlink()
-    await unfetched(Issuer(issuer="x", keys=str(file)))
-    with pytest.raises(Unfetched):
+    await failure(Issuer(issuer="x", keys=str(file)))
+    with pytest.raises(FetchFailed):
         read_file(tmp_path)
 
 
-# --- what a token says of keys
+# --- a token cannot select the URL
 
 
-async def test_no_token_can_have_anything_fetched_but_the_issuers_keys(provider: Provider) -> None:
+async def test_a_token_cannot_cause_a_fetch_of_anything_but_the_issuers_keys(
+    provider: Provider,
+) -> None:
     issuer = at(provider)
     keys = IssuerKeys(issuer, wait_s=1)
     tokens = TokenVerifier([keys], Revocations())
     async with web_session() as session, asyncio.TaskGroup() as group:
-        fetch = fetching(issuer, session)
-        await keys.look(fetch)
+        fetch = fetcher(issuer, session)
+        await keys.refresh(fetch)
         running = group.create_task(keys.run(fetch))
         for header in (
             {"jku": f"{provider.url}/evil", "kid": "evil"},

@@ -1,4 +1,4 @@
-"""What nobody can give away, whatever they write into roles and assignments."""
+"""Limits of every grant, whatever roles and role assignments say."""
 
 import pytest
 from msgspec import structs
@@ -8,13 +8,13 @@ from tests.rules.test_grants import JANE, assignment, may, permission, policy, r
 
 
 @pytest.mark.parametrize("tenants", [["other"], ["other", "third"]])
-def test_an_assignment_gives_away_nothing_in_another_tenant(tenants: list[str]) -> None:
+def test_an_assignment_grants_nothing_in_another_tenant(tenants: list[str]) -> None:
     known = policy(assignment("jane", "seca.admin", {"tenants": tenants}))
     assert may(known, JANE, "get", "workspace", "web", tenant="other") is None
     assert may(known, JANE, "get", "workspace", "web") is None
 
 
-def test_an_assignment_to_all_tenants_still_gives_away_only_its_own() -> None:
+def test_an_assignment_to_all_tenants_grants_only_its_own() -> None:
     known = policy(assignment("jane", "seca.admin", {"tenants": ["*"]}))
     assert may(known, JANE, "get", "workspace", "web") is not None
     assert may(known, JANE, "get", "workspace", "web", tenant="other") is None
@@ -27,30 +27,30 @@ def test_no_role_makes_an_operator() -> None:
         assert may(known, JANE, verb, "tenant", "acme") is None
 
 
-def test_a_role_grants_from_when_it_appears_even_if_it_was_assigned_before() -> None:
+def test_a_role_that_is_created_after_its_assignment_grants_at_once() -> None:
     held = assignment("jane", "reader")
     known = policy(held)
     assert may(known, JANE, "get", "block-storage", "one") is None
     later = held.last_intent.moved(1)
     appears = role("reader", permission("seca.storage", "*", "get list"))
-    known.learn([structs.replace(appears, life=later, last_intent=later, position=later)], later)
+    known.update([structs.replace(appears, life=later, last_intent=later, position=later)], later)
     assert may(known, JANE, "get", "block-storage", "one") is not None
 
 
-def test_what_cannot_be_read_grants_nothing() -> None:
+def test_an_undecodable_assignment_grants_nothing() -> None:
     held = assignment("jane", "seca.admin")
     known = policy(held)
     assert may(known, JANE, "get", "workspace", "web") is not None
-    known.learn([], nth(9), unreadable=[held.ref])
+    known.update([], nth(9), undecodable=[held.ref])
     assert may(known, JANE, "get", "workspace", "web") is None
 
 
-def test_of_two_changes_that_are_told_with_one_revision_both_count() -> None:
-    """The last event of one kind may be older than that of another, and be seen after it."""
+def test_two_changes_with_one_revision_both_count() -> None:
+    """The last event of one kind may be older than that of another, and arrive after it."""
     held = assignment("jane", "reader")
     reads, writes = (permission("seca.storage", "*", verbs) for verbs in ("get list", "put"))
     known = policy(role("reader", reads), held)
     assert may(known, JANE, "get", "block-storage", "one") is not None
-    known.learn([role("reader", writes)], known.revision)
+    known.update([role("reader", writes)], known.revision)
     assert may(known, JANE, "get", "block-storage", "one") is None
     assert may(known, JANE, "put", "block-storage", "one") is not None

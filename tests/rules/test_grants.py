@@ -1,4 +1,4 @@
-"""Who may what: roles and assignments as casbin judges them."""
+"""Authorization: the decisions that follow from roles and assignments."""
 
 import itertools
 import random
@@ -44,88 +44,88 @@ def made(ref: Ref, spec: Json) -> Resource:
 
 def policy(*resources: Resource, fresh: bool = True) -> Policy:
     known = Policy(operators=["operator"], region="eu-1", fresh=lambda: fresh)
-    known.learn(resources, nth(7))
+    known.update(resources, nth(7))
     return known
 
 
 def may(
     known: Policy, caller: Caller, verb: str, kind: str, name: str = "", **ids: str
 ) -> Actor | None:
-    """Who allows it, or nobody."""
+    """The actor with the assignment that allows it; None if it is denied."""
     around = {each: (PLACE | ids)[each] for each in KINDS[kind].scope}
     try:
-        return known.may(caller, verb, KINDS[kind], around, name)
+        return known.authorize(caller, verb, KINDS[kind], around, name)
     except Forbidden:
         return None
 
 
 def verbs(known: Policy, caller: Caller, kind: str, **ids: str) -> list[str]:
-    """What the caller may do with a thing called `one`, and with the collection it is in."""
+    """The verbs that are allowed on a resource called `one`, and on its collection."""
     names = {verb: "" if verb == "list" else "one" for verb in VERBS}
     return [verb for verb, name in names.items() if may(known, caller, verb, kind, name, **ids)]
 
 
-# --- who nobody knows
+# --- callers without assignments, stale policies, the cache
 
 
-def test_a_stranger_may_read_the_regions_and_nothing_else() -> None:
+def test_a_caller_without_assignments_may_read_the_regions_and_nothing_else() -> None:
     known = policy(assignment("jane", "seca.admin"))
     allowed = {kind: verbs(known, STRANGER, kind) for kind in KINDS}
     assert allowed == {kind: ["get", "list"] if kind == "region" else [] for kind in KINDS}
 
 
-def test_a_refusal_tells_nothing_of_what_exists() -> None:
+def test_a_refusal_does_not_reveal_what_exists() -> None:
     known = policy(assignment("jane", "seca.admin"))
     said = set()
     for tenant, name in itertools.product(("acme", "none-such"), ("one", "none-such")):
         with pytest.raises(Forbidden) as raised:
-            known.may(STRANGER, "get", KINDS["instance"], IDS | {"tenant": tenant}, name)
+            known.authorize(STRANGER, "get", KINDS["instance"], IDS | {"tenant": tenant}, name)
         said.add((raised.value.detail, raised.value.sources))
     assert len(said) == 1
 
 
-def test_what_is_not_known_to_be_fresh_answers_nothing() -> None:
+def test_a_stale_policy_is_unavailable() -> None:
     stale = policy(assignment("jane", "seca.admin"), fresh=False)
     for verb in VERBS:
         with pytest.raises(Unavailable):
-            stale.may(JANE, verb, KINDS["instance"], IDS, "one")
+            stale.authorize(JANE, verb, KINDS["instance"], IDS, "one")
 
 
-def test_what_is_told_from_the_beginning_replaces_all_that_was_known() -> None:
+def test_a_reset_forgets_all_resources() -> None:
     known = policy(assignment("jane", "seca.admin"))
     assert verbs(known, JANE, "instance")
-    known.begin(nth(9))
+    known.reset(nth(9))
     assert verbs(known, JANE, "instance") == []
-    known.learn([assignment("admin", "seca.admin")], nth(9))
+    known.update([assignment("admin", "seca.admin")], nth(9))
     assert verbs(known, ADMIN, "instance")
     assert verbs(known, JANE, "instance") == []
 
 
-def test_what_strangers_ask_is_forgotten_and_what_is_too_long_to_be_there_too() -> None:
+def test_decisions_of_callers_without_grants_and_of_overlong_names_are_not_cached() -> None:
     known = policy(assignment("jane", "seca.admin"))
     for n in range(50):
         assert may(known, STRANGER, "get", "instance", "one", tenant=f"t{n}") is None
         assert may(known, JANE, "get", "instance", "one", workspace=f"w{n}" * 300) is not None
-    kept = known._standings.values()
-    assert sum(len(each.answers) for each in kept) == 0
-    assert not any(key[1] == STRANGER.sub for key in known._standings)
+    kept = known._cached.values()
+    assert sum(len(each.decisions) for each in kept) == 0
+    assert not any(key[1] == STRANGER.sub for key in known._cached)
 
 
 # --- the system roles
 
 
-def test_an_administrator_may_nothing_in_a_foreign_tenant() -> None:
+def test_an_administrator_has_no_rights_in_another_tenant() -> None:
     known = policy(assignment("admin", "seca.admin"))
     for kind in KINDS.values():
         if "tenant" in kind.scope:
             assert verbs(known, ADMIN, kind.name, tenant="other") == []
 
 
-def test_an_administrator_makes_no_tenants() -> None:
+def test_an_administrator_cannot_create_tenants() -> None:
     assert verbs(policy(assignment("admin", "seca.admin")), ADMIN, "tenant") == []
 
 
-def test_a_viewer_reads() -> None:
+def test_a_viewer_may_read() -> None:
     known = policy(assignment("viewer", "seca.workspace-viewer"))
     for kind in ("instance", "subnet", "block-storage", "image", "instance-sku", "storage-sku"):
         assert verbs(known, VIEWER, kind) == ["get", "list"]
@@ -133,7 +133,7 @@ def test_a_viewer_reads() -> None:
         assert verbs(known, VIEWER, kind) == []
 
 
-def test_an_editor_changes_and_deletes_nothing() -> None:
+def test_an_editor_may_change_but_not_delete() -> None:
     known = policy(assignment("jane", "seca.workspace-editor"))
     assert verbs(known, JANE, "instance") == ["get", "list", "put", "post.start"]
 
@@ -155,7 +155,7 @@ def test_the_administrators_role_covers_every_kind_of_every_provider_served() ->
 # --- operators
 
 
-def test_an_operator_makes_tenants_and_revokes_tokens_and_nothing_more() -> None:
+def test_an_operator_may_create_tenants_and_revoke_tokens_and_nothing_more() -> None:
     allowed = {kind: verbs(policy(), OPERATOR, kind) for kind in KINDS}
     own = {
         "tenant": ["get", "list", "put"],
@@ -168,7 +168,7 @@ def test_an_operator_makes_tenants_and_revokes_tokens_and_nothing_more() -> None
 # --- scopes
 
 
-def test_a_workspace_scope_covers_the_workspace_and_what_is_in_it() -> None:
+def test_a_workspace_scope_covers_the_workspace_and_its_contents() -> None:
     known = policy(assignment("jane", "seca.workspace-admin", {"workspaces": ["web"]}))
     assert may(known, JANE, "get", "workspace", "web")
     assert not may(known, JANE, "get", "workspace", "other")
@@ -184,7 +184,7 @@ def test_a_region_scope_covers_that_region() -> None:
     assert verbs(elsewhere, JANE, "instance") == []
 
 
-def test_one_scope_does_not_lend_its_dimensions_to_another() -> None:
+def test_the_dimensions_of_two_scopes_are_not_combined() -> None:
     scopes: list[Json] = [
         {"regions": ["eu-2"], "workspaces": ["web"]},
         {"regions": ["eu-1"], "workspaces": ["other"]},
@@ -194,7 +194,7 @@ def test_one_scope_does_not_lend_its_dimensions_to_another() -> None:
     assert verbs(known, JANE, "instance", workspace="other") == ["get", "list"]
 
 
-def test_whoever_holds_anything_in_a_tenant_reads_its_catalogue() -> None:
+def test_every_holder_of_an_assignment_may_read_the_tenants_catalogue() -> None:
     reads_one = role("r", permission("seca.storage", "block-storages/d"))
     known = policy(reads_one, assignment("jane", "r"))
     for kind in ("instance-sku", "storage-sku"):
@@ -261,16 +261,16 @@ def test_a_pattern_covers_a_collection_or_an_item(
         assert covered == {*items, *([""] if listed else [])}
 
 
-# --- who is named
+# --- subs
 
 
-def test_a_star_among_the_subs_is_every_authenticated_caller() -> None:
+def test_a_star_as_sub_is_every_authenticated_caller() -> None:
     known = policy(assignment("*", "seca.workspace-viewer"))
     assert verbs(known, STRANGER, "instance") == ["get", "list"]
     assert verbs(known, STRANGER, "instance", tenant="other") == []
 
 
-def test_a_tenants_own_role_means_nothing_in_another_tenant() -> None:
+def test_a_tenants_role_grants_nothing_in_another_tenant() -> None:
     known = policy(
         role("r", permission("seca.compute", "*")), assignment("jane", "r", tenant="other")
     )
@@ -278,7 +278,7 @@ def test_a_tenants_own_role_means_nothing_in_another_tenant() -> None:
     assert verbs(known, JANE, "instance") == []
 
 
-def test_a_tenants_own_role_cannot_shadow_a_system_role() -> None:
+def test_a_tenants_role_cannot_replace_a_system_role() -> None:
     known = policy(
         role("seca.workspace-viewer", permission("seca.compute", "*", "*")),
         assignment("jane", "seca.workspace-viewer"),
@@ -286,7 +286,7 @@ def test_a_tenants_own_role_cannot_shadow_a_system_role() -> None:
     assert verbs(known, JANE, "instance") == ["get", "list"]
 
 
-def test_an_answer_says_which_assignment_and_role_allowed_it() -> None:
+def test_a_decision_names_the_assignment_and_role_that_allow_it() -> None:
     known = policy(assignment("jane", "seca.admin"))
     assert may(known, JANE, "put", "instance", "one") == Actor(
         issuer="iss", sub="jane", assignment="jane-seca.admin/seca.admin", policy=nth(7)
@@ -296,40 +296,55 @@ def test_an_answer_says_which_assignment_and_role_allowed_it() -> None:
     )
 
 
-# --- what is learnt later
+# --- updates
 
 
-def test_what_was_answered_is_forgotten_when_the_policy_learns() -> None:
+def test_an_update_invalidates_cached_decisions() -> None:
     known, granted = policy(), assignment("jane", "seca.workspace-viewer")
     assert verbs(known, JANE, "instance") == []
-    known.learn([granted], nth(8))
+    known.update([granted], nth(8))
     assert verbs(known, JANE, "instance") == ["get", "list"]
-    known.learn([terminating(granted)], nth(9))
+    known.update([terminating(granted)], nth(9))
     assert verbs(known, JANE, "instance") == []
-    known.learn([granted], nth(10))
+    known.update([granted], nth(10))
     assert verbs(known, JANE, "instance") == ["get", "list"]
-    known.learn([terminating(granted, gone=True)], nth(11))
+    known.update([terminating(granted, gone=True)], nth(11))
     assert verbs(known, JANE, "instance") == []
     assert known.revision == nth(11)
 
 
-def test_a_role_that_changes_or_goes_takes_its_grants_with_it() -> None:
+def test_a_changed_or_deleted_role_changes_its_grants() -> None:
     reads = role("r", permission("seca.compute", "*"))
     known = policy(reads, assignment("jane", "r"))
     assert verbs(known, JANE, "instance") == ["get"]
-    known.learn([role("r", permission("seca.storage", "*"))], nth(8))
+    known.update([role("r", permission("seca.storage", "*"))], nth(8))
     assert verbs(known, JANE, "instance") == []
     assert verbs(known, JANE, "block-storage") == ["get"]
-    known.learn([terminating(reads)], nth(9))
+    known.update([terminating(reads)], nth(9))
     assert verbs(known, JANE, "block-storage") == []
 
 
-def test_an_assignment_that_names_others_forgets_who_it_named() -> None:
+def test_an_assignment_with_other_subs_grants_nothing_to_the_former_ones() -> None:
     known = policy(assignment("jane", "seca.admin"))
     ref = assignment("jane", "seca.admin").ref
-    known.learn([made(ref, {"subs": ["viewer"], "roles": ["seca.admin"], "scopes": [{}]})], nth(8))
+    known.update([made(ref, {"subs": ["viewer"], "roles": ["seca.admin"], "scopes": [{}]})], nth(8))
     assert verbs(known, JANE, "instance") == []
     assert verbs(known, VIEWER, "instance") == list(VERBS)
+
+
+def test_a_revision_never_goes_back() -> None:
+    """A late or repeated update of an older revision replaces no newer knowledge."""
+    granted = assignment("jane", "seca.workspace-viewer")
+    known = policy(granted)
+    known.update([terminating(granted)], nth(9))
+    for late in (nth(7), nth(8)):
+        known.update([granted], late)
+        known.update([], late, undecodable=[assignment("admin", "seca.admin").ref])
+    assert verbs(known, JANE, "instance") == []
+    assert known.revision == nth(9)
+    assert known.index.revision("acme") == nth(9)
+    known.update([granted], nth(10))
+    assert verbs(known, JANE, "instance") == ["get", "list"]
 
 
 def terminating(resource: Resource, *, gone: bool = False) -> Resource:
@@ -339,22 +354,22 @@ def terminating(resource: Resource, *, gone: bool = False) -> Resource:
     return found
 
 
-# --- the answers that are kept against those that are not
+# --- cached decisions
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_an_answer_that_is_remembered_is_the_one_that_would_be_given(seed: int) -> None:
+def test_a_cached_decision_equals_a_new_one(seed: int) -> None:
     luck = random.Random(seed)
     grants = list(some_grants(luck))
-    remembering = policy(*grants)
+    caching = policy(*grants)
     for _ in range(100):
         caller = luck.choice([JANE, ADMIN, STRANGER, OPERATOR])
         kind = luck.choice(list(KINDS))
         verb = luck.choice(VERBS)
         name = "" if verb == "list" else luck.choice(["one", "two", "web", "acme"])
         ids = {"tenant": luck.choice(["acme", "other"]), "workspace": luck.choice(["web", "two"])}
-        remembered = may(remembering, caller, verb, kind, name, **ids)
-        assert remembered == may(policy(*grants), caller, verb, kind, name, **ids)
+        cached = may(caching, caller, verb, kind, name, **ids)
+        assert cached == may(policy(*grants), caller, verb, kind, name, **ids)
 
 
 def some_grants(luck: random.Random) -> Iterable[Resource]:

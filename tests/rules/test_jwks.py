@@ -1,4 +1,4 @@
-"""Which keys of a JWKS may vouch for a token, and which settings of an issuer hang together."""
+"""The usable keys of a JWKS, and the valid settings of an issuer."""
 
 import copy
 import json
@@ -24,7 +24,7 @@ def read(*rows: Any, settings: Issuer = SETTINGS) -> jwks.KeySet:
     return jwks.read(msgspec.json.encode({"keys": rows}), settings)
 
 
-# --- fit
+# --- keys
 
 
 @pytest.mark.parametrize(
@@ -38,10 +38,12 @@ def read(*rows: Any, settings: Issuer = SETTINGS) -> jwks.KeySet:
         (public("k", EC) | {"x5c": ["MIIB"], "x5u": "http://127.0.0.1:1/", "new": 1}, {"ES256"}),
     ],
 )
-def test_a_key_serves_for_what_it_fits(row: dict[str, Any], algorithms: set[str]) -> None:
+def test_a_key_verifies_the_algorithms_that_match_it(
+    row: dict[str, Any], algorithms: set[str]
+) -> None:
     found = read(row)
     assert set(found.keys) == {("k", algorithm) for algorithm in algorithms}
-    assert set(found.only) == algorithms
+    assert set(found.sole) == algorithms
     assert not found.remarks
 
 
@@ -79,24 +81,24 @@ def test_a_key_serves_for_what_it_fits(row: dict[str, Any], algorithms: set[str]
     ],
     ids=str,
 )
-def test_a_key_that_does_not_fit_is_left_out_and_said(row: Any) -> None:
+def test_an_unusable_key_is_ignored_with_a_remark(row: Any) -> None:
     found = read(row, GOOD)
     assert set(found.keys) == {("good", "ES256")}
     (remark,) = found.remarks
     assert remark.startswith("key 0: ")
-    with pytest.raises(jwks.Unusable) as raised:
+    with pytest.raises(jwks.UnusableKeys) as raised:
         read(row)
     for text in (remark, str(raised.value)):  # it may be a secret
         values = [v for v in (row.values() if isinstance(row, dict) else ()) if len(str(v)) > 8]
         assert not any(str(value) in text for value in values)
 
 
-def test_of_two_keys_with_one_name_the_first_counts() -> None:
+def test_the_first_of_two_keys_with_one_kid_counts() -> None:
     found = read(public("k", EC), public("k", EC_OTHER), public("k", RSA))
     assert found.keys["k", "ES256"].key.public_numbers() == EC.public_key().public_numbers()
     assert ("k", "RS256") in found.keys
-    assert found.remarks == ["key 1: another one has the same kid"]
-    assert not found.only
+    assert found.remarks == ["key 1: another key has the same kid"]
+    assert not found.sole
 
 
 DEEP, MANY = '{"keys": ' + "[" * 2000, '{"keys": [' + "{}," * jwks.KEYS_MAX + "{}]}"
@@ -106,8 +108,8 @@ DEEP, MANY = '{"keys": ' + "[" * 2000, '{"keys": [' + "{}," * jwks.KEYS_MAX + "{
     "text",
     ["", "{", "[]", "{}", '{"keys": 1}', '{"keys": {}}', '{"keys": []}', "\x80", "<>", DEEP, MANY],
 )
-def test_what_is_no_jwks_is_refused(text: str) -> None:
-    with pytest.raises(jwks.Unusable):
+def test_an_invalid_jwks_is_refused(text: str) -> None:
+    with pytest.raises(jwks.UnusableKeys):
         jwks.read(text.encode("latin-1"), SETTINGS)
 
 
@@ -126,9 +128,7 @@ JSON = st.recursive(
         max_size=3,
     ),
 )
-def test_whatever_stands_in_a_key_it_is_read_or_left_out(
-    row: dict[str, Any], changes: dict[str, Any]
-) -> None:
+def test_any_key_is_either_usable_or_ignored(row: dict[str, Any], changes: dict[str, Any]) -> None:
     found = jwks.read(json.dumps({"keys": [copy.copy(row) | changes, GOOD]}).encode(), SETTINGS)
     assert ("good", "ES256") in found.keys
 
@@ -162,7 +162,7 @@ def test_whatever_stands_in_a_key_it_is_read_or_left_out(
     ],
     ids=str,
 )
-def test_settings_that_are_not_safe_are_refused(settings: dict[str, Any]) -> None:
+def test_unsafe_settings_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({"issuer": ISSUER} | settings, Issuer)
 
@@ -181,15 +181,15 @@ def test_settings_that_are_not_safe_are_refused(settings: dict[str, Any]) -> Non
     ],
     ids=str,
 )
-def test_settings_say_where_keys_come_from(settings: dict[str, Any], url: str, file: str) -> None:
+def test_settings_select_the_source_of_keys(settings: dict[str, Any], url: str, file: str) -> None:
     issuer = msgspec.convert({"issuer": ISSUER} | settings, Issuer)
     assert (issuer.url, issuer.file) == (url, file)
 
 
 @pytest.mark.parametrize(("secret", "taken"), [(b"s" * 31, False), (b"s" * 32 + b"\n", True)])
-def test_a_secret_is_long(secret: bytes, taken: bool) -> None:
+def test_a_shared_secret_has_a_minimum_length(secret: bytes, taken: bool) -> None:
     if taken:
-        assert set(jwks.shared(secret).only) == {"HS256"}
+        assert set(jwks.from_secret(secret).sole) == {"HS256"}
     else:
-        with pytest.raises(jwks.Unusable):
-            jwks.shared(secret)
+        with pytest.raises(jwks.UnusableKeys):
+            jwks.from_secret(secret)

@@ -100,7 +100,7 @@ def test_no_two_frontends_share_port_and_protocol(
 
 def subnet(network: Resource, **cidr: str) -> given:
     spec = {"cidr": cidr, "zone": "a", "routeTableRef": {"resource": "t"}}
-    return given("subnet").under({NETWORK: network}).pointing_to(TABLE).when(Put(spec=spec))
+    return given("subnet").under({NETWORK: network}).with_targets(TABLE).when(Put(spec=spec))
 
 
 def network(status: Json | None = None, **spec: Any) -> Resource:
@@ -179,9 +179,9 @@ def test_the_sku_of_a_subnet_can_be_set_later_and_not_changed() -> None:
     sized, other = plain | SIZED, plain | {"skuRef": {"resource": "skus/m"}}
     skus = (TABLE, N, from_catalogue("network-sku", "m"))
     for before, after in ((plain, sized), (sized, sized), (sized, plain)):
-        scene = given("subnet", Created(spec=before)).pointing_to(*skus)
+        scene = given("subnet", Created(spec=before)).with_targets(*skus)
         scene.when(Put(spec=after)).then(Updated(spec=after))
-    scene = given("subnet", Created(spec=sized)).pointing_to(*skus)
+    scene = given("subnet", Created(spec=sized)).with_targets(*skus)
     assert pointers(scene.when(Put(spec=other)).then_refused(Invalid)) == ["/skuRef"]
 
 
@@ -222,8 +222,8 @@ def test_the_specs_of_the_flow_tests_break_no_rule(kind: Kind, whole: bool) -> N
 @pytest.mark.parametrize("name", ["seca.admin", "seca.mine", "seca."])
 def test_no_caller_writes_a_system_role(name: str) -> None:
     spec = {"permissions": [{"provider": "seca.storage", "resources": ["*"], "verb": ["get"]}]}
-    given("role").called(name).when(Put(spec=spec)).then_refused(Conflict)
-    given("role").called("secaplane").when(Put(spec=spec)).then(Created(spec=spec))
+    given("role").named(name).when(Put(spec=spec)).then_refused(Conflict)
+    given("role").named("secaplane").when(Put(spec=spec)).then(Created(spec=spec))
 
 
 def test_below_an_absent_parent_no_other_rule_is_checked() -> None:

@@ -1,4 +1,4 @@
-"""What to do next about one resource."""
+"""The next step for one resource."""
 
 import pytest
 
@@ -40,8 +40,10 @@ def an(*events: AnyEvent) -> Resource:
         an(CREATED, DeletionRequested(), Deleted()),
     ],
 )
-def test_what_is_as_it_should_be_rests(resource: Resource | None) -> None:
-    assert plan(resource, RelatedResources(parents={WEB: None}, children=[WEB])) == Plan(Step.REST)
+def test_a_settled_resource_needs_nothing(resource: Resource | None) -> None:
+    assert plan(resource, RelatedResources(parents={WEB: None}, children=[WEB])) == Plan(
+        Step.NOTHING
+    )
 
 
 @pytest.mark.parametrize(
@@ -55,7 +57,7 @@ def test_what_is_as_it_should_be_rests(resource: Resource | None) -> None:
         an(CREATED, START, found(State.ACTIVE, observed_position=2), PUT),
     ],
 )
-def test_what_is_not_yet_so_is_ensured(resource: Resource) -> None:
+def test_an_unsettled_resource_is_ensured(resource: Resource) -> None:
     assert plan(resource, RelatedResources()) == Plan(Step.ENSURE)
 
 
@@ -69,14 +71,14 @@ def test_what_is_not_yet_so_is_ensured(resource: Resource) -> None:
         an(CREATED, START, found(State.ACTIVE, observed_position=2), STOP),
     ],
 )
-def test_an_action_that_nobody_has_served_is_done(resource: Resource) -> None:
+def test_a_requested_action_is_performed(resource: Resource) -> None:
     assert plan(resource, RelatedResources()) == Plan(Step.ACT)
 
 
-# --- going
+# --- deletion
 
 
-def test_what_is_to_go_is_removed() -> None:
+def test_a_terminating_resource_is_removed() -> None:
     assert plan(an(CREATED, DeletionRequested()), RelatedResources()) == Plan(Step.REMOVE)
     again = an(
         CREATED, DeletionRequested(), found(State.ERROR, observed_position=2), DeletionRequested()
@@ -84,24 +86,24 @@ def test_what_is_to_go_is_removed() -> None:
     assert plan(again, RelatedResources()) == Plan(Step.REMOVE)
 
 
-def test_what_is_to_go_waits_for_what_is_still_in_it() -> None:
+def test_a_terminating_resource_waits_for_its_children() -> None:
     inside = [an(CREATED).ref, TENANT]
     assert plan(WEB_GOING, RelatedResources(children=inside))[:2] == (Step.WAIT, inside[0])
 
 
-def test_what_is_to_go_waits_for_who_uses_it() -> None:
+def test_a_terminating_resource_waits_for_its_referrers() -> None:
     users = [an(CREATED).ref]
     terminating = given("block-storage", CREATED, DeletionRequested()).resource
     assert plan(terminating, RelatedResources(referrers=users))[:2] == (Step.WAIT, users[0])
 
 
-def test_what_is_to_go_first_ends_what_goes_with_it() -> None:
+def test_a_terminating_resource_cascades_first() -> None:
     inside = [an(CREATED).ref]
-    around = RelatedResources(children=inside, ending=inside, referrers=[TENANT])
-    assert plan(WEB_GOING, around) == Plan(Step.END, inside[0])
+    related = RelatedResources(children=inside, ending=inside, referrers=[TENANT])
+    assert plan(WEB_GOING, related) == Plan(Step.CASCADE, inside[0])
 
 
-def test_what_is_to_go_asks_no_parent_and_does_no_action() -> None:
+def test_a_terminating_resource_ignores_its_parents_and_actions() -> None:
     resource = an(CREATED, START, DeletionRequested())
     assert plan(resource, RelatedResources(parents={WEB: None})) == Plan(Step.REMOVE)
 
@@ -110,33 +112,33 @@ def test_what_is_to_go_asks_no_parent_and_does_no_action() -> None:
 
 
 @pytest.mark.parametrize("parent", [None, WEB_GOING, WEB_GONE])
-def test_what_was_put_into_something_going_is_taken_back(parent: Resource | None) -> None:
-    around = RelatedResources(parents={TENANT: TENANT_THERE, WEB: parent})
-    assert plan(an(CREATED), around) == Plan(Step.TAKE_BACK)
+def test_a_resource_created_in_a_terminating_parent_is_reverted(parent: Resource | None) -> None:
+    related = RelatedResources(parents={TENANT: TENANT_THERE, WEB: parent})
+    assert plan(an(CREATED), related) == Plan(Step.REVERT)
 
 
 @pytest.mark.parametrize("state", [State.PENDING, State.CREATING, State.ERROR])
-def test_what_lies_in_something_not_made_yet_waits_for_it(state: State) -> None:
+def test_a_resource_waits_until_its_parent_was_active(state: State) -> None:
     web = lived(WEB, {}, found(state, observed_position=1))
-    around = RelatedResources(parents={TENANT: TENANT_THERE, WEB: web})
-    assert plan(an(CREATED), around)[:2] == (Step.WAIT, WEB)
+    related = RelatedResources(parents={TENANT: TENANT_THERE, WEB: web})
+    assert plan(an(CREATED), related)[:2] == (Step.WAIT, WEB)
 
 
-def test_what_lies_in_a_parent_that_is_there_does_not_wait() -> None:
+def test_a_resource_in_an_active_parent_does_not_wait() -> None:
     for since in ([], [PUT], [PUT, found(State.ERROR, observed_position=3)]):
         web = lived(WEB, {}, ACTIVE, *since)
-        around = RelatedResources(parents={TENANT: TENANT_THERE, WEB: web})
-        assert plan(an(CREATED), around) == Plan(Step.ENSURE)
+        related = RelatedResources(parents={TENANT: TENANT_THERE, WEB: web})
+        assert plan(an(CREATED), related) == Plan(Step.ENSURE)
 
 
-def test_who_was_never_active_is_known_from_its_story() -> None:
+def test_never_active_looks_at_the_whole_life() -> None:
     assert never_active(an(CREATED))
     assert never_active(an(CREATED, found(State.ERROR, observed_position=1), PUT))
     assert not never_active(an(CREATED, ACTIVE))
     assert not never_active(an(CREATED, ACTIVE, PUT, found(State.ERROR, observed_position=3)))
 
 
-# --- what it refers to
+# --- targets of references
 
 DISK = KINDS["block-storage"].ref(IDS, "d")
 DISK_THERE = lived(DISK, {}, ACTIVE)
@@ -147,38 +149,40 @@ SKU = from_catalogue("instance-sku", "s")
 
 
 @pytest.mark.parametrize("target", [None, DISK_PENDING, DISK_BROKEN, DISK_GOING])
-def test_what_is_new_waits_for_what_it_must_have(target: Resource | None) -> None:
-    around = RelatedResources(targets={SKU.ref: SKU, DISK: target})
-    assert plan(an(CREATED), around)[:2] == (Step.WAIT, DISK)
+def test_a_new_resource_waits_for_its_strict_targets(target: Resource | None) -> None:
+    related = RelatedResources(targets={SKU.ref: SKU, DISK: target})
+    assert plan(an(CREATED), related)[:2] == (Step.WAIT, DISK)
 
 
-def test_what_is_on_offer_is_as_it_is_and_is_not_waited_for() -> None:
-    around = RelatedResources(targets={SKU.ref: SKU, DISK: DISK_THERE})
-    assert plan(an(CREATED), around) == Plan(Step.ENSURE)
+def test_an_entry_of_the_catalogue_is_not_waited_for() -> None:
+    related = RelatedResources(targets={SKU.ref: SKU, DISK: DISK_THERE})
+    assert plan(an(CREATED), related) == Plan(Step.ENSURE)
 
 
 @pytest.mark.parametrize("target", [None, DISK_GOING, DISK_THERE])
-def test_what_was_active_once_goes_on_without_what_is_gone(target: Resource | None) -> None:
-    around = RelatedResources(targets={DISK: target})
-    assert plan(an(CREATED, ACTIVE, PUT), around) == Plan(Step.ENSURE)
+def test_a_resource_that_was_active_continues_without_its_target(
+    target: Resource | None,
+) -> None:
+    related = RelatedResources(targets={DISK: target})
+    assert plan(an(CREATED, ACTIVE, PUT), related) == Plan(Step.ENSURE)
 
 
-def test_what_was_active_once_waits_for_what_it_has_been_given_and_is_not_made_yet() -> None:
-    around = RelatedResources(targets={DISK: DISK_PENDING})
-    assert plan(an(CREATED, ACTIVE, PUT), around)[:2] == (Step.WAIT, DISK)
+def test_a_resource_that_was_active_waits_for_a_new_target() -> None:
+    related = RelatedResources(targets={DISK: DISK_PENDING})
+    assert plan(an(CREATED, ACTIVE, PUT), related)[:2] == (Step.WAIT, DISK)
 
 
 @pytest.mark.parametrize("kind", [kind.name for kind in KINDS.values() if kind.writable])
-def test_only_who_follows_something_is_looked_at_again_when_it_is_finished(kind: str) -> None:
+def test_only_dependents_are_refreshed_when_settled(kind: str) -> None:
     active = given(kind, CREATED, ACTIVE).resource
-    step = Step.REFRESH if KINDS[kind].is_dependent else Step.REST
+    step = Step.REFRESH if KINDS[kind].is_dependent else Step.NOTHING
     assert plan(active, RelatedResources()) == Plan(step)
     for other in (found(State.ERROR, observed_position=1), DeletionRequested()):
         resource = given(kind, CREATED, ACTIVE, other).resource
         assert plan(resource, RelatedResources()).step is not Step.REFRESH
 
 
-def test_who_follows_something_is_known() -> None:
+def test_the_dependent_kinds() -> None:
     following = {kind.name for kind in KINDS.values() if kind.is_dependent}
     assert following == {
         "image",
@@ -189,7 +193,7 @@ def test_who_follows_something_is_known() -> None:
     }
 
 
-# --- which action
+# --- the pending action
 
 
 ON = (CREATED, START, found(State.ACTIVE, observed_position=2))
@@ -210,7 +214,5 @@ ON = (CREATED, START, found(State.ACTIVE, observed_position=2))
         ((*ON, RESTART, found(State.ACTIVE, observed_position=4), STOP, START), "start"),
     ],
 )
-def test_what_was_asked_for_and_overtaken_is_not_done(
-    events: tuple[AnyEvent, ...], wanted: str
-) -> None:
+def test_a_superseded_action_is_not_performed(events: tuple[AnyEvent, ...], wanted: str) -> None:
     assert action(an(*events).power) == wanted

@@ -49,7 +49,7 @@ def test_every_refusal_has_a_row() -> None:
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_a_refusal_wears_its_row(refusal: type[Refusal]) -> None:
+def test_a_refusal_has_the_status_and_title_of_its_row(refusal: type[Refusal]) -> None:
     status, slug, title = PROBLEMS[refusal]
     response = refused(made(refusal), context())
     assert (response.status_code, response.media_type) == (status, "application/problem+json")
@@ -72,7 +72,7 @@ def test_a_refusal_wears_its_row(refusal: type[Refusal]) -> None:
         (ProblemSource(parameter="limit"), ProblemSource("/a", "b")),
     ],
 )
-def test_sources_are_objects_that_hold_both_strings(sources: tuple[ProblemSource, ...]) -> None:
+def test_sources_are_objects_with_pointer_and_parameter(sources: tuple[ProblemSource, ...]) -> None:
     shown = body(refused(errors.Invalid("why", sources=sources), context()))["sources"]
     assert shown == [{"pointer": s.pointer, "parameter": s.parameter} for s in sources]
 
@@ -81,7 +81,7 @@ def test_a_refusal_without_meta_shows_none() -> None:
     assert "meta" not in body(refused(errors.NotFound("why"), context()))
 
 
-def test_every_broken_rule_is_a_source_and_stands_in_the_detail() -> None:
+def test_every_broken_rule_is_in_sources_and_detail() -> None:
     broken = [BrokenRule("is required", "/spec/zone"), BrokenRule("takes a number", "", "limit")]
     with pytest.raises(errors.Invalid) as raised:
         refuse_broken(broken)
@@ -93,17 +93,17 @@ def test_every_broken_rule_is_a_source_and_stands_in_the_detail() -> None:
     ]
 
 
-def test_nothing_broken_is_no_refusal() -> None:
+def test_no_broken_rule_is_no_refusal() -> None:
     refuse_broken([])
 
 
-def test_a_problem_has_its_limits() -> None:
+def test_the_size_of_a_problem_is_bounded() -> None:
     sources = [ProblemSource(f"/{n}") for n in range(SOURCES_MAX + 1)]
     shown = body(refused(errors.Invalid("x" * 50_000, sources=sources), context()))
     assert (len(shown["detail"]), len(shown["sources"])) == (DETAIL_LENGTH_MAX, SOURCES_MAX)
 
 
-def test_what_lies_too_deep_to_be_pointed_at_is_pointed_at_from_above() -> None:
+def test_a_pointer_that_is_too_long_names_an_ancestor() -> None:
     key = "k" * POINTER_LENGTH_MAX
     sources = [
         ProblemSource(f"/spec/{key}"),
@@ -126,18 +126,20 @@ def test_what_lies_too_deep_to_be_pointed_at_is_pointed_at_from_above() -> None:
         (errors.Conflict("no"), {}),
     ],
 )
-def test_some_refusals_say_in_a_header_what_to_do(refusal: Refusal, header: dict[str, str]) -> None:
+def test_some_refusals_have_a_header_that_says_what_to_do(
+    refusal: Refusal, header: dict[str, str]
+) -> None:
     assert refused(refusal, context()).headers == header
 
 
-def test_a_defect_tells_nothing_but_the_request_id() -> None:
+def test_a_defect_reveals_only_the_request_id() -> None:
     response = defect(context(request_id="r-7"))
     assert response.status_code == 500
     assert body(response) == {
         "type": "http://secapi.cloud/errors/internal-server-error",
         "title": "Internal Server Error",
         "status": 500,
-        "detail": "something went wrong on our side; it has been recorded",
+        "detail": "an internal error; it has been logged under this request id",
         "instance": "urn:secaplane:request:r-7",
         "sources": [],
     }
@@ -148,7 +150,7 @@ def test_a_defect_tells_nothing_but_the_request_id() -> None:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", *WRITES])
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_the_dialects_differ_only_in_what_a_write_is_refused_for(
+def test_the_dialects_differ_only_in_the_status_of_refused_writes(
     refusal: type[Refusal], method: str
 ) -> None:
     softened = method in WRITES and issubclass(refusal, errors.Conflict | errors.Invalid)
@@ -175,7 +177,7 @@ def worn(refusal: type[Refusal], method: str, dialect: Dialect) -> object:
 
 
 @pytest.mark.parametrize("sent", ["a", "A-Z-0-9", "x" * 64])
-def test_a_harmless_request_id_is_kept(sent: str) -> None:
+def test_a_valid_request_id_is_kept(sent: str) -> None:
     assert context(request_id=sent).request_id == sent
 
 
@@ -186,6 +188,6 @@ def test_any_other_request_id_is_replaced(sent: str) -> None:
     assert len(kept) == 32
 
 
-def test_a_visit_is_found_in_its_scope() -> None:
+def test_a_context_is_stored_in_its_scope() -> None:
     here = context()
     assert request_context({KEY: here}) is here

@@ -1,4 +1,4 @@
-"""What a PUT may do, and what becomes of it."""
+"""PUT: accepted, refused, and the event that it records."""
 
 from typing import Any
 
@@ -31,30 +31,30 @@ GONE_WEB = given("workspace", Created(spec={}), DeletionRequested(), Deleted()).
 
 
 def an_instance(*events: AnyEvent) -> given:
-    return given("instance", *events).pointing_to(from_catalogue("instance-sku", "s"))
+    return given("instance", *events).with_targets(from_catalogue("instance-sku", "s"))
 
 
 def a_volume(*events: AnyEvent) -> given:
     skus = (from_catalogue("storage-sku", name) for name in ("seca.rd100", "other"))
-    return given("block-storage", *events).pointing_to(*skus)
+    return given("block-storage", *events).with_targets(*skus)
 
 
 def test_the_first_put_creates() -> None:
     an_instance().when(Put(spec=IN_ZONE_A)).then(Created(spec=IN_ZONE_A))
 
 
-def test_the_same_put_again_is_a_fact_again() -> None:
+def test_a_repeated_put_is_recorded_again() -> None:
     an_instance(Created(spec=IN_ZONE_A)).when(Put(spec=IN_ZONE_A)).then(Updated(spec=IN_ZONE_A))
 
 
-def test_a_put_replaces_the_whole() -> None:
+def test_a_put_replaces_the_whole_desired_state() -> None:
     labelled = Created(spec=IN_ZONE_A, labels={"env": "prod"}, annotations={"a": "b"})
     an_instance(labelled).when(Put(spec=WITH_DATA)).then(Updated(spec=WITH_DATA))
     after = an_instance(labelled, Updated(spec=WITH_DATA)).resource
     assert (after.spec, after.labels, after.annotations) == (WITH_DATA, UNSET, UNSET)
 
 
-def test_a_put_says_all_that_was_wished() -> None:
+def test_an_event_holds_every_part_of_the_put() -> None:
     parts: dict[str, Any] = {
         "labels": {"env": "prod"},
         "annotations": {"note": ""},
@@ -80,7 +80,7 @@ def test_a_volume_grows_and_stays_but_never_shrinks() -> None:
     a_volume(Created(spec=LARGE)).when(Put(spec=SMALL)).then_refused(Invalid)
 
 
-def test_a_volume_that_shrank_while_it_was_gone_is_a_new_volume() -> None:
+def test_a_deleted_volume_can_be_created_again_smaller() -> None:
     a_volume(Created(spec=LARGE), DeletionRequested(), Deleted()).when(Put(spec=SMALL)).then(
         Created(spec=SMALL)
     )
@@ -89,14 +89,14 @@ def test_a_volume_that_shrank_while_it_was_gone_is_a_new_volume() -> None:
 # --- the caller's precondition
 
 
-def test_a_put_on_the_version_last_seen_is_accepted() -> None:
+def test_a_put_with_the_current_version_is_accepted() -> None:
     an_instance(Created(spec=IN_ZONE_A), Updated(spec=IN_ZONE_A)).when(
         Put(spec=WITH_DATA, expected=2)
     ).then(Updated(spec=WITH_DATA))
 
 
 @pytest.mark.parametrize("expected", [0, 1, 3])
-def test_a_put_on_another_version_is_refused(expected: int) -> None:
+def test_a_put_with_another_version_is_refused(expected: int) -> None:
     refusal = (
         an_instance(Created(spec=IN_ZONE_A), Updated(spec=IN_ZONE_A))
         .when(Put(spec=WITH_DATA, expected=expected))
@@ -114,18 +114,18 @@ def test_a_report_does_not_move_the_version() -> None:
     ).when(Put(spec=WITH_DATA, expected=1)).then(Updated(spec=WITH_DATA))
 
 
-def test_zero_says_that_it_must_not_exist() -> None:
+def test_version_zero_requires_that_the_resource_does_not_exist() -> None:
     an_instance().when(Put(spec=IN_ZONE_A, expected=0)).then(Created(spec=IN_ZONE_A))
 
 
-def test_what_is_absent_is_at_no_version() -> None:
+def test_an_absent_resource_has_no_version() -> None:
     an_instance().when(Put(spec=IN_ZONE_A, expected=1)).then_refused(PreconditionFailed)
 
 
 GONE = (Created(spec=IN_ZONE_A), DeletionRequested(), Deleted())
 
 
-def test_what_is_gone_does_not_exist() -> None:
+def test_a_deleted_resource_does_not_exist() -> None:
     an_instance(*GONE).when(Put(spec=IN_ZONE_B)).then(Created(spec=IN_ZONE_B))
     an_instance(*GONE).when(Put(spec=IN_ZONE_B, expected=0)).then(Created(spec=IN_ZONE_B))
 
@@ -137,16 +137,16 @@ def test_an_old_version_never_matches_a_new_life() -> None:
     )
 
 
-# --- its own state, and its parents'
+# --- its own state, and that of its parents
 
 
-def test_nothing_can_be_changed_while_it_is_being_deleted() -> None:
+def test_a_resource_that_is_being_deleted_cannot_change() -> None:
     an_instance(Created(spec=IN_ZONE_A), DeletionRequested()).when(
         Put(spec=WITH_DATA)
     ).then_refused(Conflict)
 
 
-def test_nothing_can_be_changed_after_a_removal_was_refused() -> None:
+def test_a_resource_whose_removal_failed_cannot_change() -> None:
     given(
         "instance",
         Created(spec=IN_ZONE_A),
@@ -162,30 +162,30 @@ def test_a_put_is_accepted_in_every_other_state(state: State) -> None:
     ).then(Updated(spec=WITH_DATA))
 
 
-def test_a_put_does_not_care_about_the_power() -> None:
+def test_a_put_is_accepted_in_every_power_state() -> None:
     an_instance(Created(spec=IN_ZONE_A), ActionRequested(action="start")).when(
         Put(spec=WITH_DATA)
     ).then(Updated(spec=WITH_DATA))
 
 
-def test_a_missing_parent_is_refused_as_absent() -> None:
+def test_a_missing_parent_is_not_found() -> None:
     refusal = an_instance().under({WEB: None}).when(Put(spec=IN_ZONE_A)).then_refused(NotFound)
     assert refusal.detail == "workspace web not found: create it first"
 
 
-def test_nothing_is_put_into_a_parent_that_is_going() -> None:
+def test_a_parent_that_is_being_deleted_accepts_no_new_child() -> None:
     for parent in (TERMINATING_WEB, GONE_WEB):
         an_instance().under({WEB: parent}).when(Put(spec=IN_ZONE_A)).then_refused(Conflict)
 
 
-def test_what_is_already_in_a_parent_that_is_going_may_change() -> None:
+def test_an_existing_child_may_change_while_its_parent_is_being_deleted() -> None:
     an_instance(Created(spec=IN_ZONE_A)).under({WEB: TERMINATING_WEB}).when(
         Put(spec=WITH_DATA)
     ).then(Updated(spec=WITH_DATA))
 
 
-def test_a_child_that_is_deleted_with_its_parent_cannot_change_any_more() -> None:
-    """The deletion of the parent is about to delete it, so a change would be lost."""
+def test_an_existing_child_cannot_change_while_a_parent_that_cascades_is_being_deleted() -> None:
+    """The deletion of the parent deletes the child, so a change would be lost."""
     cascading = SiteRules(cascades=frozenset({("workspace", "instance")}))
     other = SiteRules(cascades=frozenset({("workspace", "block-storage")}))
     child = an_instance(Created(spec=IN_ZONE_A)).under({WEB: TERMINATING_WEB})
@@ -206,27 +206,27 @@ def test_a_parent_need_not_be_active_yet() -> None:
     )
 
 
-# --- the order of judgement: rules, then the precondition, then the state
+# --- the order of checks: rules, then the precondition, then the state
 
 
-def test_a_broken_rule_is_said_before_a_failed_precondition() -> None:
+def test_a_broken_rule_is_refused_before_a_failed_precondition() -> None:
     an_instance(Created(spec=IN_ZONE_A)).when(Put(spec=IN_ZONE_B, expected=7)).then_refused(Invalid)
 
 
-def test_a_failed_precondition_is_said_before_a_state() -> None:
+def test_a_failed_precondition_is_refused_before_the_state() -> None:
     an_instance(Created(spec=IN_ZONE_A), DeletionRequested()).when(
         Put(spec=WITH_DATA, expected=7)
     ).then_refused(PreconditionFailed)
 
 
 @pytest.mark.parametrize("provider", ["seca.compute", "seca.compute/v1", "seca.kubernetes/v1beta1"])
-def test_a_role_speaks_of_providers_of_the_standard(provider: str) -> None:
+def test_a_role_may_name_providers_of_the_standard(provider: str) -> None:
     spec = {"permissions": [{"provider": provider, "resources": ["*"], "verb": ["get"]}]}
     given("role").when(Put(spec=spec)).then(Created(spec=spec))
 
 
 @pytest.mark.parametrize("provider", ["*", "seca.nope/v1", "seca.storage/v9", "secaplane.admin/v1"])
-def test_a_role_speaks_of_no_other_provider(provider: str) -> None:
+def test_a_role_may_name_no_other_provider(provider: str) -> None:
     spec = {"permissions": [{"provider": provider, "resources": ["*"], "verb": ["get\n"]}]}
     refusal = given("role").when(Put(spec=spec)).then_refused(Invalid)
     assert [source.pointer for source in refusal.sources] == [

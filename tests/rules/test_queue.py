@@ -1,4 +1,4 @@
-"""Addresses waiting for a look, on a virtual clock."""
+"""The work queue, on a virtual clock."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def nothing_comes(queue: Queue, seconds: float = 1000.0) -> bool:
+async def stays_empty(queue: Queue, seconds: float = 1000.0) -> bool:
     try:
         async with asyncio.timeout(seconds):
             await queue.get()
@@ -23,7 +23,7 @@ async def nothing_comes(queue: Queue, seconds: float = 1000.0) -> bool:
 
 
 @in_virtual_time
-async def test_what_is_added_comes_at_once_and_in_order() -> None:
+async def test_added_addresses_are_due_at_once_and_in_order() -> None:
     queue = Queue()
     for ref in (TWO, ONE, THREE):
         queue.add(ref)
@@ -32,18 +32,18 @@ async def test_what_is_added_comes_at_once_and_in_order() -> None:
 
 
 @in_virtual_time
-async def test_each_waits_at_most_once() -> None:
+async def test_an_address_is_queued_at_most_once() -> None:
     queue = Queue()
     for _ in range(5):
         queue.add(ONE)
     assert len(queue) == 1
     queue.done(await queue.get())
     assert len(queue) == 0
-    assert await nothing_comes(queue)
+    assert await stays_empty(queue)
 
 
 @in_virtual_time
-async def test_nothing_comes_before_it_is_due() -> None:
+async def test_no_address_comes_before_it_is_due() -> None:
     queue = Queue()
     queue.add(ONE, seconds=30)
     queue.add(TWO, seconds=10)
@@ -52,18 +52,18 @@ async def test_nothing_comes_before_it_is_due() -> None:
 
 
 @in_virtual_time
-async def test_sooner_wins_and_later_changes_nothing() -> None:
+async def test_the_earliest_time_counts() -> None:
     queue = Queue()
     queue.add(ONE, seconds=30)
     queue.add(ONE, seconds=5)
     queue.add(ONE, seconds=60)
     assert (await queue.get(), now()) == (ONE, 5)
     queue.done(ONE)
-    assert await nothing_comes(queue)
+    assert await stays_empty(queue)
 
 
 @in_virtual_time
-async def test_who_waits_hears_of_what_is_due_sooner() -> None:
+async def test_a_waiting_worker_gets_an_address_that_becomes_due_earlier() -> None:
     queue = Queue()
     queue.add(ONE, seconds=30)
     async with asyncio.TaskGroup() as group:
@@ -74,7 +74,7 @@ async def test_who_waits_hears_of_what_is_due_sooner() -> None:
 
 
 @in_virtual_time
-async def test_who_waits_for_nothing_hears_of_the_first() -> None:
+async def test_a_worker_at_an_empty_queue_gets_the_first_address() -> None:
     queue = Queue()
     async with asyncio.TaskGroup() as group:
         first = group.create_task(queue.get())
@@ -84,18 +84,18 @@ async def test_who_waits_for_nothing_hears_of_the_first() -> None:
 
 
 @in_virtual_time
-async def test_none_is_worked_on_twice_at_a_time() -> None:
+async def test_no_two_workers_have_the_same_address() -> None:
     queue = Queue()
     queue.add(ONE)
     assert await queue.get() == ONE
     queue.add(ONE)
-    assert await nothing_comes(queue, 10)
+    assert await stays_empty(queue, 10)
     queue.done(ONE)
     assert (await queue.get(), now()) == (ONE, 10)
 
 
 @in_virtual_time
-async def test_what_was_asked_for_meanwhile_keeps_its_time() -> None:
+async def test_an_address_added_during_its_work_keeps_its_time() -> None:
     queue = Queue()
     queue.add(ONE)
     await queue.get()
@@ -104,11 +104,11 @@ async def test_what_was_asked_for_meanwhile_keeps_its_time() -> None:
     queue.done(ONE)
     assert (await queue.get(), now()) == (ONE, 12)
     queue.done(ONE)
-    assert await nothing_comes(queue)
+    assert await stays_empty(queue)
 
 
 @in_virtual_time
-async def test_what_comes_due_while_it_is_worked_on_does_not_hold_up_others() -> None:
+async def test_an_address_due_during_its_work_does_not_delay_others() -> None:
     queue = Queue()
     queue.add(ONE)
     await queue.get()
@@ -118,17 +118,17 @@ async def test_what_comes_due_while_it_is_worked_on_does_not_hold_up_others() ->
 
 
 @in_virtual_time
-async def test_done_without_another_wish_leaves_nothing() -> None:
+async def test_an_address_is_gone_after_its_work() -> None:
     queue = Queue()
     queue.add(ONE)
     queue.done(await queue.get())
-    assert await nothing_comes(queue)
+    assert await stays_empty(queue)
     queue.add(ONE)
     assert await queue.get() == ONE
 
 
 @in_virtual_time
-async def test_an_entry_that_was_overtaken_does_not_come_back() -> None:
+async def test_a_superseded_entry_does_not_come_back() -> None:
     queue = Queue()
     queue.add(ONE, seconds=30)
     queue.add(ONE, seconds=1)
@@ -137,11 +137,11 @@ async def test_an_entry_that_was_overtaken_does_not_come_back() -> None:
     queue.done(ONE)
     assert (await queue.get(), now()) == (ONE, 30)
     queue.done(ONE)
-    assert await nothing_comes(queue)
+    assert await stays_empty(queue)
 
 
 @in_virtual_time
-async def test_many_workers_share_without_meeting() -> None:
+async def test_many_workers_share_the_addresses() -> None:
     queue, together, met = Queue(), set[Ref](), list[Ref]()
     refs = [Ref("instance", str(n)) for n in range(20)]
 

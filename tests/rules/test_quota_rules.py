@@ -1,4 +1,4 @@
-"""How much of what a tenant may have."""
+"""Quotas of a tenant: amounts, limits, and the two checks."""
 
 import asyncio
 from collections.abc import Sequence
@@ -33,8 +33,8 @@ from secaplane.model.evolve import evolve
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Json, Ref, Resource, State
 from secaplane.projector.folding import fold
-from secaplane.projector.projections import usage
-from secaplane.readmodel.schema.tables import NEVER_ENDED
+from secaplane.projector.projections.usage import Usage
+from secaplane.readmodel.schema.resources import NEVER_ENDED
 from secaplane.reconcilers.plan import Plan, RelatedResources, Step, plan
 from tests.positions import nth
 from tests.scenario import JANE, NOON, from_catalogue, given
@@ -48,10 +48,10 @@ def volume(size: int) -> Json:
     return {"sizeGB": size, "skuRef": {"resource": "skus/fast"}}
 
 
-# --- what is counted
+# --- amounts
 
 
-def test_what_a_resource_takes_stands_in_its_spec() -> None:
+def test_the_share_of_a_resource_is_read_from_its_spec() -> None:
     ref = KINDS["block-storage"].ref({"tenant": "t", "workspace": "w"}, "v")
     for said in ("skus/fast", "seca.storage/v1/tenants/seca/skus/fast", "fast"):
         spec = {"sizeGB": 7, "skuRef": {"resource": said}}
@@ -61,14 +61,14 @@ def test_what_a_resource_takes_stands_in_its_spec() -> None:
     assert quota_share(address, {"version": "IPv4"}) == QuotaShare("public-ip", "", 1, 0)
 
 
-def test_cores_and_memory_are_those_of_the_sku_whatever_the_power() -> None:
+def test_cores_and_memory_are_those_of_the_sku() -> None:
     found = amounts(
         [ONE, QuotaShare("instance", "small", 3, 0), QuotaShare("instance", "odd", 1, 0)], SKUS
     )
     assert found == {"instance": 5, "instance/small": 4, "instance/odd": 1, "cores": 8, "ramGB": 32}
 
 
-def test_only_what_concerns_a_kind_is_its_limit() -> None:
+def test_the_limits_of_a_kind_are_the_quotas_that_concern_it() -> None:
     quotas = {"cores": 4, "volumeGB": 9, "resources": {"instance": 1, "nic": 2, "instance/x": 0}}
     tenant: Json = {"administrators": ["a"], "quotas": quotas}
     assert limits(tenant, KINDS["instance"]) == {"cores": 4, "instance": 1, "instance/x": 0}
@@ -77,7 +77,7 @@ def test_only_what_concerns_a_kind_is_its_limit() -> None:
     assert limits({"administrators": ["a"]}, KINDS["instance"]) == {}
 
 
-def test_every_kind_of_a_tenant_is_counted_and_nothing_else() -> None:
+def test_every_writable_kind_of_a_tenant_is_counted_and_no_other() -> None:
     for kind in KINDS.values():
         inside = kind.collection.startswith("tenants/{tenant}/")
         assert kind.counted is (inside and kind.writable)
@@ -86,24 +86,24 @@ def test_every_kind_of_a_tenant_is_counted_and_nothing_else() -> None:
         assert kind.name in kinds_weighing_alike(kind.name)
 
 
-# --- the first check
+# --- the check before the append
 
 
-def standing(used: dict[str, int], **allowed: int) -> QuotaUsage:
+def usage_of(used: dict[str, int], **allowed: int) -> QuotaUsage:
     names = {"instances": "instance", "volumes": "block-storage"}
     return QuotaUsage({names.get(k, k): n for k, n in allowed.items()}, used, SKUS)
 
 
 def putting(scene: given, quota: QuotaUsage | None, spec: Json) -> given:
     scene.context = msgspec.structs.replace(scene.context, quota=quota)
-    return scene.pointing_to(from_catalogue("storage-sku", "fast")).when(Put(spec=spec))
+    return scene.with_targets(from_catalogue("storage-sku", "fast")).when(Put(spec=spec))
 
 
-def test_what_still_fits_is_let_in_and_what_does_not_is_told_how_much_is_left() -> None:
+def test_a_put_within_the_quota_is_accepted_and_a_refusal_shows_how_much_is_left() -> None:
     spec = volume(40)
-    quota = standing({"volumeGB": 60, "block-storage": 3}, volumeGB=100, volumes=4)
+    quota = usage_of({"volumeGB": 60, "block-storage": 3}, volumeGB=100, volumes=4)
     putting(given("block-storage"), quota, spec).then(Created(spec=spec))
-    full = standing({"volumeGB": 61, "block-storage": 4}, volumeGB=100, volumes=4)
+    full = usage_of({"volumeGB": 61, "block-storage": 4}, volumeGB=100, volumes=4)
     refused = putting(given("block-storage"), full, spec).then_refused(QuotaExceeded)
     assert "volumeGB: 61 of 100 used, 40 more requested, 39 left" in refused.detail
     assert "block-storage: 4 of 4 used, 1 more requested, 0 left" in refused.detail
@@ -111,43 +111,43 @@ def test_what_still_fits_is_let_in_and_what_does_not_is_told_how_much_is_left() 
     assert refused.meta == {"quota": first}
 
 
-def test_of_an_update_only_what_it_adds_counts() -> None:
-    quota = standing({"volumeGB": 100, "block-storage": 9}, volumeGB=105, volumes=1)
+def test_of_an_update_only_the_growth_counts() -> None:
+    quota = usage_of({"volumeGB": 100, "block-storage": 9}, volumeGB=105, volumes=1)
     scene = given("block-storage", Created(spec=volume(10)))
     putting(scene, quota, volume(15)).then(Updated(spec=volume(15)))
     putting(scene, quota, volume(16)).then_refused(QuotaExceeded)
-    much = standing({"volumeGB": 500, "block-storage": 9}, volumeGB=105, volumes=1)
+    much = usage_of({"volumeGB": 500, "block-storage": 9}, volumeGB=105, volumes=1)
     putting(scene, much, volume(10)).then(Updated(spec=volume(10)))
 
 
-def test_what_is_over_already_has_nothing_left() -> None:
+def test_an_exceeded_quota_has_nothing_left() -> None:
     (found,) = excess({"cores": 4}, {"cores": 9}, amounts([ONE], SKUS))
     assert (found.left, refusal([found]).meta["quota"]["left"]) == (0, 0)
 
 
-# --- what is taken back
+# --- reverts
 
 
-def test_what_is_taken_back_goes_or_becomes_what_it_was() -> None:
+def test_a_revert_deletes_the_resource_or_restores_its_former_spec() -> None:
     scene = given("block-storage", Created(spec=volume(10)), Updated(spec=volume(20)))
     scene.when(Revert(expected=2)).then(DeletionRequested())
     back = Revert(to=Put(spec=volume(10)), expected=2)
     scene.when(back).then(Updated(spec=volume(10)))
     scene.when(Revert(expected=1)).then_nothing()
-    scene.used_by(SMALL).when(Revert(expected=2)).then(DeletionRequested())
+    scene.referred_to_by(SMALL).when(Revert(expected=2)).then(DeletionRequested())
     given("block-storage").when(Revert(expected=1)).then_nothing()
     terminating = given("block-storage", Created(spec=volume(10)), DeletionRequested())
     terminating.when(Revert(expected=2)).then_nothing()
 
 
-def test_nothing_is_ensured_and_nothing_said_of_what_is_over() -> None:
+def test_a_resource_over_quota_is_reverted_before_any_other_step() -> None:
     resource = given("block-storage", Created(spec=volume(10))).resource
     too_much = QuotaViolation(nth(1), QuotaExceeded("no"))
     around = RelatedResources(over=too_much, targets={SMALL: None})
-    assert plan(resource, around) == Plan(Step.TAKE_BACK)
+    assert plan(resource, around) == Plan(Step.REVERT)
 
 
-def test_who_neither_grew_nor_was_unjudged_is_not_judged_again() -> None:
+def test_an_update_without_growth_needs_no_second_check() -> None:
     settled = given("block-storage", Created(spec=volume(10))).resource
     seen = msgspec.structs.replace(
         settled, observed_position=settled.last_intent, state=State.ACTIVE
@@ -159,7 +159,7 @@ def test_who_neither_grew_nor_was_unjudged_is_not_judged_again() -> None:
     assert needs_recheck(None, settled)
 
 
-def test_what_was_given_back_was_never_taken() -> None:
+def test_a_growth_that_was_reverted_does_not_count() -> None:
     def took(n: int, amount: int, number: int = 0, sku: str = "") -> tuple[Position, QuotaShare]:
         return nth(n), QuotaShare("x", sku, number, amount)
 
@@ -175,7 +175,7 @@ def test_what_was_given_back_was_never_taken() -> None:
     assert [each.position for each in unreturned([life, *moved])] == [nth(1), nth(2)]
 
 
-# --- the second check: whatever happens in whatever order, what is let in fits
+# --- the check after the append
 
 TENANT = Ref("tenant", "tenants/t")
 LIMIT = 30
@@ -183,7 +183,7 @@ LIMIT = 30
 
 @dataclass
 class Ledger:
-    """The log and the read model of it, in memory: nothing is checked before it is appended."""
+    """A log and its read model in memory: appends are not checked."""
 
     resources: dict[Ref, Resource] = field(default_factory=dict)
     history: list[RecordedEvent] = field(default_factory=list)
@@ -204,7 +204,7 @@ class Ledger:
         )
         self.history.append(recorded)
         before = self.resources.get(ref)
-        ended, came = usage.rows(fold({ref: before} if before else {}, [recorded], "eu-1"))
+        ended, came = Usage().rows(fold({ref: before} if before else {}, [recorded], "eu-1"))
         for *place, end in ended:
             for row in self.rows:
                 if row[:4] == list(place) and row[-1] == NEVER_ENDED:
@@ -240,11 +240,11 @@ STEPS = st.lists(st.tuples(st.integers(0, 9), st.integers(1, 12)), min_size=1, m
 
 
 @hypothesis.given(steps=STEPS, late=st.randoms(use_true_random=False))
-def test_in_whatever_order_it_happens_what_is_let_in_fits(
+def test_in_every_order_of_events_the_accepted_resources_fit_the_quota(
     steps: list[tuple[int, int]], late: Any
 ) -> None:
-    """Anybody creates and grows at any time. Reconcilers come late, and only what they let in is in
-    the cloud; two who look at the same never differ."""
+    """Resources are created and grow at any time. Reconcilers are late; only resources that they
+    accept are in the cloud; two checks of the same resource have the same result."""
     asyncio.run(_lived(steps, late))
 
 
@@ -267,8 +267,8 @@ async def _lived(steps: list[tuple[int, int]], late: Any) -> None:
     ]:
         await _reconciled(ledger, cloud, unsettled[0])
         assert sum(cloud.values()) <= LIMIT
-    here_ = {r.ref.name: r.spec["sizeGB"] for r in ledger.resources.values() if not r.gone}
-    assert here_ == cloud
+    sizes = {r.ref.name: r.spec["sizeGB"] for r in ledger.resources.values() if not r.gone}
+    assert sizes == cloud
 
 
 async def _reconciled(ledger: Ledger, cloud: dict[str, int], resource: Resource) -> None:
@@ -295,7 +295,7 @@ async def _reconciled(ledger: Ledger, cloud: dict[str, int], resource: Resource)
     ledger.append(name, former)
 
 
-def test_a_verdict_does_not_change_when_others_leave() -> None:
+def test_the_second_check_has_the_same_result_at_any_later_time() -> None:
     async def judged() -> None:
         ledger = Ledger()
         ledger.append("a", Created(spec=volume(LIMIT)))
@@ -319,6 +319,6 @@ def test_rows_do_not_depend_on_batches() -> None:
     for event in spans:
         one.append("v", event)
     events = list(one.history)
-    _, came = usage.rows(fold({}, events, "eu-1"))
+    _, came = Usage().rows(fold({}, events, "eu-1"))
     assert [list(row) for row in came] == one.rows
     assert {row[-1] for row in one.rows} == {4}

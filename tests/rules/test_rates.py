@@ -1,4 +1,4 @@
-"""How often somebody may ask, on a clock that goes as we say."""
+"""Rate limits of requests, on a clock that the test sets."""
 
 import hypothesis
 import pytest
@@ -16,7 +16,7 @@ class Clock:
         return self.now
 
 
-def test_a_burst_is_taken_at_once_and_then_one_at_a_time() -> None:
+def test_a_burst_passes_at_once_and_then_one_at_a_time() -> None:
     clock = Clock()
     buckets = RateBuckets(2, 3, clock)
     assert [buckets.take("a") for _ in range(4)] == [0, 0, 0, pytest.approx(0.5)]
@@ -26,7 +26,7 @@ def test_a_burst_is_taken_at_once_and_then_one_at_a_time() -> None:
     assert [buckets.take("a") for _ in range(4)] == [0, 0, 0, pytest.approx(0.5)]
 
 
-def test_what_is_refused_costs_no_token() -> None:
+def test_a_refused_request_takes_no_token() -> None:
     clock = Clock()
     buckets = RateBuckets(1, 1, clock)
     assert buckets.take("a") == 0
@@ -36,18 +36,18 @@ def test_what_is_refused_costs_no_token() -> None:
     assert buckets.take("a") == 0
 
 
-def test_nobody_empties_the_bucket_of_another() -> None:
+def test_each_key_has_its_own_bucket() -> None:
     buckets = RateBuckets(1, 1, Clock())
     assert [buckets.take("a"), buckets.take("b")] == [0, 0]
 
 
-def test_without_a_burst_it_is_what_comes_in_a_second() -> None:
+def test_a_burst_of_zero_is_what_arrives_in_a_second() -> None:
     buckets = RateBuckets(2.5, 0, Clock())
     assert [buckets.take("a") for _ in range(4)][:3] == [0, 0, 0]
     assert buckets.take("a") > 0
 
 
-def test_memory_is_bounded_and_who_was_quiet_longest_begins_anew(
+def test_memory_is_bounded_and_the_longest_unused_bucket_is_full_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(rates, "BUCKETS_MAX", 3)
@@ -64,7 +64,7 @@ def test_memory_is_bounded_and_who_was_quiet_longest_begins_anew(
     burst=st.integers(1, 50),
     gaps=st.lists(st.floats(0, 0.2), min_size=1, max_size=200),
 )
-def test_never_more_than_the_burst_and_what_came_since(
+def test_never_more_than_the_burst_and_what_filled_since(
     rate: int, burst: int, gaps: list[float]
 ) -> None:
     clock = Clock()
@@ -75,23 +75,23 @@ def test_never_more_than_the_burst_and_what_came_since(
     assert taken <= burst + rate * (clock.now - began) + 0.001
 
 
-def test_a_refusal_says_when_in_whole_seconds_at_least_one() -> None:
+def test_a_refusal_names_whole_seconds_at_least_one() -> None:
     limits = RateLimits(
         caller_per_second=0.2, caller_burst=1, tenant_per_second=100, tenant_burst=1
     )
-    limits.refuse_hasty("issuer", "jane")
+    limits.limit_caller("issuer", "jane")
     with pytest.raises(RateLimited) as refused:
-        limits.refuse_hasty("issuer", "jane")
+        limits.limit_caller("issuer", "jane")
     assert refused.value.retry_after_s == 5
-    limits.refuse_hasty("another", "jane")
-    limits.refuse_crowded("acme")
+    limits.limit_caller("another", "jane")
+    limits.limit_tenant("acme")
     with pytest.raises(RateLimited) as refused:
-        limits.refuse_crowded("acme")
+        limits.limit_tenant("acme")
     assert refused.value.retry_after_s == 1
 
 
-def test_off_means_off_and_what_lies_in_no_tenant_is_no_tenants() -> None:
+def test_a_rate_of_zero_sets_no_limit_and_no_tenant_is_not_limited() -> None:
     for limits in (RateLimits(), RateLimits(tenant_per_second=0.001, tenant_burst=1)):
         for _ in range(100):
-            limits.refuse_hasty("issuer", "jane")
-            limits.refuse_crowded("")
+            limits.limit_caller("issuer", "jane")
+            limits.limit_tenant("")

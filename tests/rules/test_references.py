@@ -1,4 +1,4 @@
-"""What a reference means, however it is spelled, and what it must point to (CONTRACT:
+"""References: the address that each spelling means, and the target that must exist (CONTRACT:
 References)."""
 
 import re
@@ -55,7 +55,7 @@ def test_every_suffix_of_a_urn_means_the_same_from_beside(
 
 
 @hypothesis.given(kind=st.sampled_from(FLAT), ids=SCOPES, away=SCOPES, name=NAME)
-def test_what_a_suffix_leaves_out_the_fields_may_say(
+def test_the_fields_of_a_reference_complete_a_suffix(
     kind: Kind, ids: dict[str, str], away: dict[str, str], name: str
 ) -> None:
     ref, home = kind.ref(ids, name), KINDS["instance"].ref(away, "home")
@@ -68,7 +68,7 @@ def test_what_a_suffix_leaves_out_the_fields_may_say(
 
 
 @hypothesis.given(kind=st.sampled_from(TARGETS), ids=SCOPES, away=SCOPES, name=NAME)
-def test_what_the_reference_leaves_out_comes_from_its_home(
+def test_a_partial_reference_is_completed_from_the_referring_resource(
     kind: Kind, ids: dict[str, str], away: dict[str, str], name: str
 ) -> None:
     """Another tenant is named, and its workspace and network are the home's."""
@@ -79,7 +79,7 @@ def test_what_the_reference_leaves_out_comes_from_its_home(
 
 
 @hypothesis.given(kind=st.sampled_from(TARGETS), ids=SCOPES, name=NAME)
-def test_a_collection_may_be_called_as_its_kind_and_a_provider_come_without_version(
+def test_a_collection_may_be_named_after_its_kind_and_a_provider_without_version(
     kind: Kind, ids: dict[str, str], name: str
 ) -> None:
     ref, home = kind.ref(ids, name), beside(kind, ids)
@@ -90,11 +90,13 @@ def test_a_collection_may_be_called_as_its_kind_and_a_provider_come_without_vers
     assert resolve({"resource": f"{kind.provider.name}/{ref.path}"}, kind, home) == ref
 
 
-# --- what means nothing
+# --- references that mean nothing
 
 
 @hypothesis.given(kind=st.sampled_from(TARGETS), ids=SCOPES, name=NAME)
-def test_another_region_or_provider_is_not_ours(kind: Kind, ids: dict[str, str], name: str) -> None:
+def test_a_reference_to_another_region_or_provider_means_nothing(
+    kind: Kind, ids: dict[str, str], name: str
+) -> None:
     said, home = {"resource": name}, beside(kind, ids)
     assert resolve(said | {"region": "eu-9"}, kind, home, region=REGION) is None
     for other in ("seca.nope", f"{kind.provider.name}/v9", "seca", "/"):
@@ -104,7 +106,7 @@ def test_another_region_or_provider_is_not_ours(kind: Kind, ids: dict[str, str],
 
 
 @hypothesis.given(kind=st.sampled_from(FLAT), ids=SCOPES, other=NAME, name=NAME)
-def test_who_contradicts_itself_means_nothing(
+def test_a_reference_that_contradicts_itself_means_nothing(
     kind: Kind, ids: dict[str, str], other: str, name: str
 ) -> None:
     for field in set(kind.scope) & {"tenant", "workspace"}:
@@ -125,7 +127,7 @@ def test_the_collection_of_another_kind_means_nothing(
             assert resolve(said, kind, beside(kind, ids)) is None
 
 
-def test_a_scope_that_nobody_names_cannot_be_guessed() -> None:
+def test_a_missing_scope_is_not_guessed() -> None:
     image, nic = Ref("image", "tenants/acme/images/i"), KINDS["nic"].ref(IDS, "n")
     assert resolve({"resource": "block-storages/d"}, KINDS["block-storage"], image) is None
     assert resolve({"resource": "subnets/s"}, KINDS["subnet"], nic) is None
@@ -160,7 +162,7 @@ JUNK = st.lists(PIECES, min_size=1, max_size=10).map("/".join)
     resource=JUNK,
     fields=st.dictionaries(st.sampled_from(["tenant", "workspace", "provider", "region"]), JUNK),
 )
-def test_no_junk_breaks_it_and_nothing_strange_comes_out(
+def test_random_text_is_resolved_to_a_valid_address_or_to_nothing(
     kind: Kind, home: Kind, resource: str, fields: dict[str, str]
 ) -> None:
     here = home.ref(IDS, "home")
@@ -171,7 +173,7 @@ def test_no_junk_breaks_it_and_nothing_strange_comes_out(
 
 
 @hypothesis.given(kind=st.sampled_from([k for k in KINDS.values() if k.links]), junk=JUNK)
-def test_no_junk_in_a_spec_breaks_it_either(kind: Kind, junk: str) -> None:
+def test_random_text_in_a_spec_raises_nothing(kind: Kind, junk: str) -> None:
     home = kind.ref(IDS, "one")
     for link in kind.links:
         spec = holding(link.at, junk if kind.name == "role-assignment" else {"resource": junk})
@@ -196,7 +198,7 @@ INSTANCE = KINDS["instance"].ref(IDS, "one")
 DISK = KINDS["block-storage"].ref(IDS, "d")
 
 
-def test_a_use_is_known_however_it_is_spelled() -> None:
+def test_a_target_is_known_in_every_spelling() -> None:
     for said in (
         {"resource": "d"},
         {"resource": "block-storages/d"},
@@ -206,12 +208,12 @@ def test_a_use_is_known_however_it_is_spelled() -> None:
         assert targets_of(INSTANCE, {"bootVolume": {"deviceRef": said}}) == {DISK}, said
 
 
-def test_nobody_is_said_to_use_the_catalogue() -> None:
+def test_the_catalogue_has_no_referrers() -> None:
     assert targets_of(INSTANCE, {"skuRef": {"resource": "skus/s"}}) == frozenset()
 
 
 @pytest.mark.parametrize("region", ["", REGION])
-def test_what_is_shared_is_found_without_its_tenant(region: str) -> None:
+def test_a_shared_resource_is_found_without_its_tenant(region: str) -> None:
     said = {"resource": "images/i", "region": region}
     (found,) = references_in(DISK, {"sourceImageRef": said}, region=REGION)
     assert [ref.path for _, ref in found.targets] == [
@@ -222,7 +224,7 @@ def test_what_is_shared_is_found_without_its_tenant(region: str) -> None:
     assert [ref.path for _, ref in own.targets] == ["tenants/acme/images/i"]
 
 
-def test_a_sku_lies_with_all_others_wherever_it_is_said_to_lie() -> None:
+def test_every_spelling_of_a_sku_means_the_one_in_the_shared_tenant() -> None:
     for said in ("s", "skus/s", "tenants/seca/skus/s", "tenants/acme/skus/s", "instance-skus/s"):
         (found,) = references_in(INSTANCE, {"skuRef": {"resource": said}})
         assert {log_ref(ref).path for _, ref in found.targets} == {"tenants/seca/skus/s"}, said
@@ -230,25 +232,25 @@ def test_a_sku_lies_with_all_others_wherever_it_is_said_to_lie() -> None:
     assert {log_ref(ref).name for _, ref in upper.targets} == {"N10K"}
 
 
-def test_a_star_stands_for_all_and_points_to_none() -> None:
+def test_a_wildcard_points_to_no_resource() -> None:
     spec = {"scopes": [{"tenants": ["*"], "workspaces": ["*"]}]}
     assert (
         list(references_in(Ref("role-assignment", "tenants/acme/role-assignments/a"), spec)) == []
     )
 
 
-def test_no_role_is_called_by_a_star() -> None:
+def test_a_wildcard_names_no_role() -> None:
     spec = {"roles": ["*"], "scopes": [{}]}
     refusal = given("role-assignment").when(Put(spec=spec)).then_refused(Invalid)
     assert pointers(refusal) == ["/spec/roles/0"]
 
 
-# --- what must be there
+# --- targets that must exist
 
 VOLUME: Json = {"sizeGB": 1, "skuRef": {"resource": "skus/s"}}
 SKU = from_catalogue("storage-sku", "s")
 THERE = lived(DISK, VOLUME)
-GOING = given("block-storage", Created(spec=VOLUME), DeletionRequested()).resource
+TERMINATING = given("block-storage", Created(spec=VOLUME), DeletionRequested()).resource
 NIC: Json = {"subnetRef": {"resource": "networks/net/subnets/s"}, "addresses": ["::"]}
 SUBNET = lived(KINDS["subnet"].ref(IDS, "s"), {})
 TABLE: Json = {"routes": [{"destinationCidrBlock": "::/0", "targetRef": {"resource": "x"}}]}
@@ -266,26 +268,28 @@ def pointers(refusal: Exception) -> list[str]:
     return [source.pointer for source in refusal.sources]
 
 
-def test_what_is_there_can_be_pointed_to() -> None:
-    given("block-storage").pointing_to(SKU).when(Put(spec=VOLUME)).then(Created(spec=VOLUME))
+def test_a_reference_to_an_existing_resource_is_accepted() -> None:
+    given("block-storage").with_targets(SKU).when(Put(spec=VOLUME)).then(Created(spec=VOLUME))
 
 
-@pytest.mark.parametrize("target", [None, GOING])
-def test_what_is_not_there_or_going_cannot(target: Resource | None) -> None:
+@pytest.mark.parametrize("target", [None, TERMINATING])
+def test_a_reference_to_an_absent_or_terminating_resource_is_refused(
+    target: Resource | None,
+) -> None:
     spec = {"bootVolume": {"deviceRef": {"resource": "one"}}, "dataVolumes": []}
     targets = [target] if target else []
-    refusal = given("instance").pointing_to(*targets).when(Put(spec=spec)).then_refused(Invalid)
+    refusal = given("instance").with_targets(*targets).when(Put(spec=spec)).then_refused(Invalid)
     assert pointers(refusal) == ["/spec/bootVolume/deviceRef"]
     assert "block-storage not found: create it or reference an existing one" in refusal.detail
 
 
-def test_every_reference_to_nothing_is_named() -> None:
+def test_every_reference_without_a_target_is_named() -> None:
     spec = {
         "bootVolume": {"deviceRef": {"resource": "d"}},
         "dataVolumes": [{"deviceRef": {"resource": name}} for name in ("d", "e", "f")],
         "additionalNicRefs": [{"resource": "n"}],
     }
-    refusal = given("instance").pointing_to(THERE).when(Put(spec=spec)).then_refused(Invalid)
+    refusal = given("instance").with_targets(THERE).when(Put(spec=spec)).then_refused(Invalid)
     assert pointers(refusal) == [
         "/spec/dataVolumes/1/deviceRef",
         "/spec/dataVolumes/2/deviceRef",
@@ -307,9 +311,9 @@ DEFERRED = SiteRules(region=REGION, deferred=frozenset({"nic_public_ips"}))
 
 def test_a_setting_makes_its_reference_deferred_and_no_other() -> None:
     spec = NIC | {"publicIpRefs": [{"resource": "p"}]}
-    strict = given("nic").pointing_to(SUBNET).when(Put(spec=spec)).then_refused(Invalid)
+    strict = given("nic").with_targets(SUBNET).when(Put(spec=spec)).then_refused(Invalid)
     assert pointers(strict) == ["/spec/publicIpRefs/0"]
-    given("nic").at(DEFERRED).pointing_to(SUBNET).when(Put(spec=spec)).then(Created(spec=spec))
+    given("nic").at(DEFERRED).with_targets(SUBNET).when(Put(spec=spec)).then(Created(spec=spec))
     other = given("nic").at(DEFERRED).when(Put(spec=spec)).then_refused(Invalid)
     assert pointers(other) == ["/spec/subnetRef"]
 
@@ -318,22 +322,22 @@ def test_a_setting_makes_its_reference_deferred_and_no_other() -> None:
     "target",
     ["instances/x", "x", "10.0.0.7", "::", "10.0.0.0/8", "workspaces/web/instances/x"],
 )
-def test_a_route_may_lead_to_an_instance_or_an_address_that_is_not_there(target: str) -> None:
+def test_a_route_may_refer_to_an_absent_instance_or_to_an_address(target: str) -> None:
     given("routing-table").when(Put(spec=to(target))).then(Created(spec=to(target)))
 
 
 @pytest.mark.parametrize(
     "target", ["internet-gateways/x", "internet-nat-gateway-instances/x", "nics/x", "/", "10.0.0/x"]
 )
-def test_a_route_leads_to_no_gateway_that_is_not_there_and_to_nothing_else(target: str) -> None:
+def test_a_route_may_refer_to_no_absent_gateway_and_to_no_other_kind(target: str) -> None:
     refusal = given("routing-table").when(Put(spec=to("x", target))).then_refused(Invalid)
     assert pointers(refusal) == ["/spec/routes/1/targetRef"]
 
 
-# --- and with whose rights
+# --- the caller's rights
 
 
-def test_only_what_the_caller_may_get_is_looked_for() -> None:
+def test_only_targets_that_the_caller_may_get_are_loaded() -> None:
     spec = {
         "bootVolume": {"deviceRef": {"resource": "d"}},
         "skuRef": {"resource": "tenants/acme/skus/s"},
@@ -364,8 +368,10 @@ class Readable:
 
 
 @pytest.mark.parametrize("there", ["tenants/other/workspaces/web", "workspaces/else"])
-def test_what_may_come_later_must_be_in_the_callers_reach_all_the_same(there: str) -> None:
-    """Otherwise it would be bound with nobody's rights."""
+def test_an_absent_target_of_a_deferred_reference_must_be_readable_for_the_caller(
+    there: str,
+) -> None:
+    """The reference is bound later without any caller's rights."""
     spec = to("instances/own", f"{there}/instances/x", "10.0.0.7")
     table = given("routing-table").when(Put(spec=spec))
     table.then(Created(spec=spec))
@@ -381,7 +387,7 @@ def test_the_catalogue_of_another_tenant_is_not_open_to_all() -> None:
     assert referenced_refs(INSTANCE, spec, region=REGION, policy=Readable()).loaded == []
 
 
-def test_system_roles_and_its_own_tenant_are_always_exists() -> None:
+def test_builtin_roles_and_the_own_tenant_always_exist() -> None:
     assignment = Ref("role-assignment", "tenants/acme/role-assignments/a")
     assert always_exists(assignment, Ref("role", "tenants/acme/roles/seca.admin"))
     assert always_exists(assignment, Ref("tenant", "tenants/acme"))

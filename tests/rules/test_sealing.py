@@ -130,7 +130,7 @@ def written(path: Path, keyring: object) -> Path:
 
 
 def test_a_new_keyring_is_read_as_it_was_written(tmp_path: Path) -> None:
-    fresh = Keyring.fresh()
+    fresh = Keyring.generate()
     assert Keyring.read(written(tmp_path / "keyring.json", fresh)) == fresh
 
 

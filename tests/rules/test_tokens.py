@@ -25,11 +25,11 @@ from tests.rules.tokens import (
     RSA,
     In,
     asked,
-    from_cache,
     jwks,
     public,
     refused,
     signed,
+    verifier,
 )
 
 
@@ -40,7 +40,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def tokens(file: Path) -> TokenVerifier:
-    return from_cache(Issuer(issuer=ISSUER, keys=str(file)))
+    return verifier(Issuer(issuer=ISSUER, keys=str(file)))
 
 
 # --- accepted tokens
@@ -64,7 +64,7 @@ async def test_a_token_without_a_jti_is_accepted(tokens: TokenVerifier) -> None:
 
 
 async def test_a_token_without_a_kid_is_verified_with_the_only_key(tmp_path: Path) -> None:
-    single_key = from_cache(Issuer(issuer=ISSUER, keys=str(jwks(tmp_path / "one.json", ec=EC))))
+    single_key = verifier(Issuer(issuer=ISSUER, keys=str(jwks(tmp_path / "one.json", ec=EC))))
     assert await asked(single_key, signed(kid=None)) == JANE
 
 
@@ -343,7 +343,7 @@ def raw_signature(data: bytes) -> bytes:
 
 async def test_a_token_is_verified_with_the_keys_of_its_issuer(tmp_path: Path) -> None:
     own, other = jwks(tmp_path / "a.json", k=EC), jwks(tmp_path / "b.json", k=EC_OTHER)
-    tokens = from_cache(
+    tokens = verifier(
         Issuer(issuer="a", keys=str(own)),
         Issuer(issuer="b", keys=str(other), prefix="b|"),
     )
@@ -357,7 +357,7 @@ async def test_an_issuer_cannot_name_callers_with_the_prefix_of_another(
     tmp_path: Path,
 ) -> None:
     own, other = jwks(tmp_path / "a.json", k=EC), jwks(tmp_path / "b.json", k=EC_OTHER)
-    tokens = from_cache(
+    tokens = verifier(
         Issuer(issuer="a", keys=str(own)),
         Issuer(issuer="b", keys=str(other), prefix="b|"),
         Issuer(issuer="c", keys=str(other), prefix="b|c|"),
@@ -376,7 +376,7 @@ async def test_an_issuer_cannot_name_callers_with_the_prefix_of_another(
 async def test_a_configured_audience_is_required(
     file: Path, audience: str | list[str] | None, accepted: bool
 ) -> None:
-    tokens = from_cache(Issuer(issuer=ISSUER, keys=str(file), audience="seca"))
+    tokens = verifier(Issuer(issuer=ISSUER, keys=str(file), audience="seca"))
     if accepted:
         assert await asked(tokens, signed(aud=audience)) == JANE
     else:
@@ -384,6 +384,6 @@ async def test_a_configured_audience_is_required(
 
 
 async def test_only_configured_algorithms_are_accepted(file: Path) -> None:
-    tokens = from_cache(Issuer(issuer=ISSUER, keys=str(file), algorithms=("EdDSA",)))
+    tokens = verifier(Issuer(issuer=ISSUER, keys=str(file), algorithms=("EdDSA",)))
     assert await asked(tokens, signed(ED, "ed", "EdDSA")) == JANE
     await refused(tokens, f"Bearer {signed()}")

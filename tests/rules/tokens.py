@@ -89,7 +89,7 @@ def signed(
     return jwt.encode(payload, key, algorithm=algorithm, headers=named | (header or {}))
 
 
-def from_cache(
+def verifier(
     *issuers: Issuer, clock: Clock | None = None, revocations: Revocations | None = None
 ) -> TokenVerifier:
     """A verifier with keys from files; it never waits for a fetch."""

@@ -77,7 +77,7 @@ def subnet(thing: CloudObject, desired: DesiredObject, world: CloudView) -> Json
 
 def subnet_holds(thing: CloudObject) -> Iterator[HeldRange]:
     for text in thing.status["cidr"].values():
-        yield held_range(thing.around.get("network", ""), text)
+        yield held_range(thing.parents.get("network", ""), text)
 
 
 def public_ip(thing: CloudObject, desired: DesiredObject, world: CloudView) -> Json:
@@ -171,7 +171,7 @@ def _subnet_cidr(thing: CloudObject, desired: DesiredObject, world: CloudView) -
     cidrs: dict[str, str] = desired.spec["cidr"]
     if not cidrs:
         return {}
-    parent = world.existing(desired.around.get("network"))
+    parent = world.existing(desired.parents.get("network"))
     if parent is None:
         raise ProvisionPending("the network of the subnet does not exist yet")
     ranges = [ip_network(text, strict=False) for text in _cidrs(parent.status).values()]

@@ -1,0 +1,130 @@
+"""The reconcilers process: drives the cloud through a plugin and publishes its catalogue."""
+
+import asyncio
+import logging
+import os
+
+from secaplane.cli.config import BadConfig, Config
+from secaplane.cli.processes.announce import Announce, Announcement
+from secaplane.cli.processes.connections import (
+    ProcessDependencies,
+    process_dependencies,
+    retrying,
+    sealer,
+)
+from secaplane.cli.processes.monitor import monitored
+from secaplane.cli.processes.wiring import command_dependencies, load_owned
+from secaplane.edge.serving.health import Readiness
+from secaplane.edge.serving.metrics import Metrics
+from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
+from secaplane.eventlog.log import LogUnavailable
+from secaplane.model.errors import Refusal
+from secaplane.plugins.loading import PluginNotUsable, load_plugin
+from secaplane.plugins.plugin import Plugin
+from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
+from secaplane.reconcilers import catalogue
+from secaplane.reconcilers.dependencies import ReconcileDependencies
+from secaplane.reconcilers.fences import FenceSource, next_epoch
+from secaplane.reconcilers.run import Reconcilers
+
+POLL_S = 0.02
+CATALOGUE_EVERY_S = 60.0
+BACKGROUND_NICE = 10
+"""Low priority: processes that answer users go first."""
+log = logging.getLogger("secaplane.reconcilers")
+_NOT_PUBLISHED = (
+    Refusal,
+    LogUnavailable,
+    catalogue.CatalogueUnavailable,
+    ValueError,  # an entry does not match its kind
+    *DATABASE_UNAVAILABLE,
+)
+
+
+async def run(config: Config, announce: Announce) -> None:
+    os.nice(BACKGROUND_NICE)
+    metrics = Metrics()
+    plugin = configured_plugin(config)
+    async with (
+        process_dependencies(config, writes_log=True) as process,
+        asyncio.TaskGroup() as group,
+    ):
+        dependencies = ReconcileDependencies(
+            command_dependencies(process, config),
+            plugin,
+            FenceSource(await _next_epoch(process, config)),
+            sealer(config),
+            load_owned(process),
+        )
+        reconcilers = Reconcilers(dependencies, process.log, process.pool)
+        published = asyncio.Event()
+        _watch_reconcilers(metrics, reconcilers)
+        group.create_task(reconcilers.run())
+        group.create_task(_publish(process, config, dependencies, plugin, published))
+
+        def readiness() -> Readiness:
+            reasons = [] if reconcilers.started else ["not started"]
+            if not published.is_set():
+                reasons.append("the catalogue is not published")
+            if not process.nats.is_connected:
+                reasons.append("the log is unavailable")
+            details = {"queue": len(reconcilers.queue), "failing": len(reconcilers.failures)}
+            return Readiness(not reasons, reasons, details=details)
+
+        try:
+            async with monitored(config, readiness, metrics) as monitor:
+                await published.wait()
+                announce(Announcement(monitor=monitor))
+                await asyncio.Event().wait()
+        finally:
+            await plugin.close()
+
+
+def configured_plugin(config: Config) -> Plugin:
+    """Raises BadConfig where the plugin is not installed or refuses its settings."""
+    try:
+        return load_plugin(config.cloud.plugin, config.cloud.plugin_settings())
+    except PluginNotUsable as error:
+        raise BadConfig(f"cloud.plugin: {error}") from error
+
+
+async def _next_epoch(process: ProcessDependencies, config: Config) -> int:
+    stream, replicas = config.nats.stream, config.nats.replicas
+    return await retrying(
+        lambda: next_epoch(process.nats, stream=stream, replicas=replicas),
+        *CONNECTION_ERRORS,
+        awaited="an epoch",
+    )
+
+
+def _watch_reconcilers(metrics: Metrics, reconcilers: Reconcilers) -> None:
+    queued = metrics.gauge("reconcile_queue_length", "Resources in the work queue")
+    queued.set_function(lambda: len(reconcilers.queue))
+    failing = metrics.gauge(
+        "reconcile_failing_resources", "Resources whose last reconciliation failed"
+    )
+    failing.set_function(lambda: len(reconcilers.failures))
+    metrics.counter("reconciliations", "Successful reconciliations", lambda: reconcilers.done)
+
+
+async def _publish(
+    process: ProcessDependencies,
+    config: Config,
+    dependencies: ReconcileDependencies,
+    plugin: Plugin,
+    published: asyncio.Event,
+) -> None:
+    """Publishes the catalogue as resources, at the start and every `CATALOGUE_EVERY_S` seconds."""
+    base_url = config.site.base_url or f"http://{config.http.host}:{config.http.port}"
+    while True:
+        try:
+            await catalogue.publish(
+                dependencies.commands,
+                process.pool,
+                await catalogue.ask(plugin),
+                base_url=base_url,
+            )
+            published.set()
+        except _NOT_PUBLISHED as error:
+            log.warning("catalogue not published", extra={"reason": repr(error)})
+        await asyncio.sleep(CATALOGUE_EVERY_S if published.is_set() else POLL_S * 10)

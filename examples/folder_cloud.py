@@ -1,0 +1,59 @@
+"""A cloud whose resources are files in a folder: a small plugin that keeps the contract.
+
+Registered by `[project.entry-points."secaplane.plugins"]` with `folder = "folder_cloud:connect"`,
+chosen by `plugin = "folder"` in `[cloud]`, `folder = "/srv/cloud"` in `[cloud.settings]`.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from secaplane.plugins import plugin
+from secaplane.plugins.plugin import Fence, Observation, Outcome
+
+
+class FolderCloud:
+    compares_fences = True
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    async def ensure(self, resource: Any, bound: Any, fence: Fence) -> Outcome:
+        if self._read(resource.uid, fence).get("removed"):
+            return plugin.TerminalError("Removed", "a removed resource is not made again")
+        status = {key: resource.spec[key] for key in ("sizeGB",) if key in resource.spec}
+        self._write(resource.uid, fence, status=status)
+        return plugin.Ready(status)
+
+    async def act(self, resource: Any, bound: Any, action: str, key: Any, fence: Fence) -> Outcome:
+        return plugin.TerminalError("NoPower", f"a file cannot {action}")
+
+    async def remove(self, resource: Any, fence: Fence) -> Outcome:
+        self._read(resource.uid, fence)
+        self._write(resource.uid, fence, removed=True)
+        return plugin.Ready()
+
+    async def observe(self, resource: Any, fence: Fence) -> Observation:
+        status = self._read(resource.uid, fence).get("status")
+        return plugin.Absent() if status is None else plugin.Observed(status)
+
+    async def catalogue(self) -> list[plugin.CatalogueEntry]:
+        return [plugin.CatalogueEntry("region", "eu-1", {"availableZones": ["a"]})]
+
+    async def close(self) -> None: ...
+
+    def _read(self, uid: str, fence: Fence) -> dict[str, Any]:
+        file = self.folder / uid
+        stored: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+        if fence < Fence(*stored.get("fence", (0, 0))):
+            raise plugin.FenceRejected(f"a later call for {uid} had {stored['fence']}")
+        return stored
+
+    def _write(self, uid: str, fence: Fence, **state: Any) -> None:
+        state["fence"] = [fence.epoch, fence.number]
+        (self.folder / ".new").write_text(json.dumps(state))
+        (self.folder / ".new").rename(self.folder / uid)  # a crash leaves the old file or the new
+
+
+def connect(settings: dict[str, str]) -> FolderCloud:
+    return FolderCloud(Path(settings["folder"]))

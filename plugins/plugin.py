@@ -1,0 +1,147 @@
+"""The plugin protocol: the driver of one cloud.
+
+A plugin receives a whole resource and makes its cloud match it. It is level-triggered: it compares
+desired and actual state and is not notified of what changed. Calls are idempotent by
+`resource.uid`: the same call twice has the effect of one, and a call that was interrupted is
+finished by the next.
+
+A plugin raises an exception for a failure that may pass (no answer, outage): the reconciler calls
+again with a growing backoff. It answers `TerminalError` only where a retry cannot help before the
+user changes the resource.
+
+Plugins are found through the entry point group `secaplane.plugins` (`plugins.loading`) and tested
+by `plugins.contract`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from secaplane.model.position import Position
+from secaplane.model.shape import Json, Labels, Resource
+
+
+class Fence(msgspec.Struct, frozen=True, order=True):
+    """Fencing token of one call (M. Kleppmann, "How to do distributed locking"): a later call for a
+    resource has a greater fence, also when another process makes it.
+
+    `epoch` is the revision of the process's lease in one NATS key-value bucket. Until there are
+    leases, a reconcilers process writes one key of that bucket at its start and takes the revision
+    (`reconcilers.fences`): a process that starts later has a greater epoch. `number` counts the
+    calls of one epoch, from 1. Calls for one uid are serial within a process.
+    """
+
+    epoch: int
+    number: int
+
+
+class FenceRejected(Exception):
+    """The cloud has seen a greater fence for this uid: another process has taken over. The call
+    changed nothing, and its result must not be reported."""
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """The cloud matches the desired state. `status` holds all of the kind's own status fields."""
+
+    status: Json = {}
+
+
+class InProgress(msgspec.Struct, frozen=True):
+    """The cloud is working on it; call again after that many seconds."""
+
+    requeue_after_s: float
+
+
+class TerminalError(msgspec.Struct, frozen=True):
+    """This cloud cannot do it, and a retry does not help. `reason` is CamelCase (SECA
+    `StatusCondition`)."""
+
+    reason: str
+    message: str
+
+
+Outcome = Ready | InProgress | TerminalError
+
+
+class Observed(msgspec.Struct, frozen=True):
+    """The resource exists in the cloud; `status` is its actual state, as `Ready` reports it."""
+
+    status: Json = {}
+
+
+class Absent(msgspec.Struct, frozen=True):
+    """The cloud has nothing for this uid."""
+
+
+Observation = Observed | Absent
+
+
+class CatalogueEntry(msgspec.Struct, frozen=True):
+    """A region, a SKU or an image that a cloud offers. `kind` is one whose `backing` is
+    `CATALOGUE`, or whose `exposure` is `to_all_tenants`."""
+
+    kind: str
+    name: str
+    spec: Json
+    labels: Labels = {}
+
+
+Bound = Mapping[str, Resource]
+"""The targets of the references in a resource's spec, by JSON pointer below the spec (`/nicRef`,
+`/dataVolumes/0/deviceRef`), and its parents, by kind (`network`). Targets that are absent or
+terminating are left out: a deferred reference is bound later."""
+
+
+class Plugin(Protocol):
+    """The driver of one cloud. Every call for a resource carries a fence."""
+
+    compares_fences: bool
+    """True: the cloud refuses a fence smaller than the greatest it has seen for the uid, and
+    remembers for ever that a uid was removed. False: the cloud cannot store that; the contract
+    suite then skips the two checks."""
+
+    async def ensure(self, resource: Resource, bound: Bound, fence: Fence) -> Outcome:
+        """Create the resource, or change it to match its spec. Called again for a settled resource
+        when a target of its references has changed. A uid that was removed is a TerminalError:
+        nothing is made for it.
+
+        Raises:
+            FenceRejected: another process made a later call.
+        """
+        ...
+
+    async def act(
+        self, resource: Resource, bound: Bound, action: str, key: Position, fence: Fence
+    ) -> Outcome:
+        """Start, stop or restart the resource, once for each `key`.
+
+        Raises:
+            FenceRejected: another process made a later call.
+        """
+        ...
+
+    async def remove(self, resource: Resource, fence: Fence) -> Outcome:
+        """Remove the resource; Ready when it is gone, also if it never existed.
+
+        Raises:
+            FenceRejected: another process made a later call.
+        """
+        ...
+
+    async def observe(self, resource: Resource, fence: Fence) -> Observation:
+        """Read the actual state without changing anything, to detect drift. The fence is compared
+        and not stored.
+
+        Raises:
+            FenceRejected: another process made a later call.
+        """
+        ...
+
+    async def catalogue(self) -> Sequence[CatalogueEntry]:
+        """The regions with their zones, the SKUs and the images that this cloud offers now."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections; the plugin is not used afterwards."""
+        ...

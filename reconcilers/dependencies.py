@@ -1,0 +1,51 @@
+"""Dependencies of a reconciler, and the append of its commands."""
+
+import asyncio
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+from secaplane.command.dependencies import CommandDependencies
+from secaplane.command.handle import CommandResult, handle
+from secaplane.command.rules.commands import Command
+from secaplane.model.events import RECONCILER, SYSTEM
+from secaplane.model.position import Position
+from secaplane.model.shape import Resource
+from secaplane.plugins.plugin import Plugin
+from secaplane.reconcilers.fences import FenceSource
+from secaplane.reconcilers.related import LoadOwned
+from secaplane.sealing.sealer import Sealer
+
+LOG_WORK_MAX = 3
+
+
+@dataclass(frozen=True)
+class ReconcileDependencies:
+    """The gate bounds how many reconcilers use the log at the same time, however many wait for the
+    cloud: the log writes one event after the other, and writes of users go first."""
+
+    commands: CommandDependencies
+    plugin: Plugin
+    fences: FenceSource
+    sealer: Sealer
+    load_owned: LoadOwned
+    gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOG_WORK_MAX))
+
+
+async def record(
+    dependencies: ReconcileDependencies,
+    resource: Resource,
+    command: Command,
+    *,
+    system: bool = False,
+    cause: Position | None = None,
+) -> CommandResult:
+    """Handle a command about the resource, as the reconciler or as the system."""
+    async with dependencies.gate:
+        return await handle(
+            dependencies.commands,
+            resource.ref,
+            command,
+            actor=SYSTEM if system else RECONCILER,
+            request=f"reconciler-{uuid4().hex}",
+            cause=resource.position if cause is None else cause,
+        )
