@@ -68,13 +68,6 @@ def build(
             witness.refused(context, refusal)
         return refused(refusal, context, dialect)
 
-    def on_damaged(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-        context = request_context(request.scope)
-        metrics.damaged.inc()
-        where = {"request": context.request_id, "path": context.path, "reason": str(error)}
-        log.error("damaged resource", extra=where)
-        return refused(Damaged(DAMAGED), context, dialect)
-
     def on_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
         refusal = _as_refusal(request, error, limits)
         return refused(refusal, request_context(request.scope), dialect)
@@ -89,14 +82,14 @@ def build(
     def on_away(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
         context = request_context(request.scope)
         said = {"request": context.request_id, "reason": f"{type(error).__name__}: {error}"}
-        log.warning("the database is away", extra=said)
+        log.warning("database unavailable", extra=said)
         return refused(Unavailable("the database does not answer; try again"), context, dialect)
 
     app = Litestar(
         list(routes),
         exception_handlers={
             Refusal: on_refusal,
-            **dict.fromkeys((Damaged, Undecodable), on_damaged),
+            **dict.fromkeys((Damaged, Undecodable), _damaged(metrics, dialect)),
             HTTPException: on_http,
             Exception: on_defect,
             **dict.fromkeys(DATABASE_UNAVAILABLE, on_away),
@@ -106,6 +99,22 @@ def build(
         request_max_body_size=limits.body_bytes_max,
     )
     return RequestMiddleware(app, metrics, limits.url_bytes_max)
+
+
+def _damaged(
+    metrics: Metrics, dialect: Dialect
+) -> Callable[[Request[Any, Any, Any], Exception], Response[bytes]]:
+    """The answer for a resource with an event that cannot be decoded or applied. An operator has to
+    repair it: one log line without a traceback, and a metric of its own."""
+
+    def on_damaged(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+        context = request_context(request.scope)
+        metrics.damaged.inc()
+        where = {"request": context.request_id, "path": context.path, "reason": str(error)}
+        log.error("damaged resource", extra=where)
+        return refused(Damaged(DAMAGED), context, dialect)
+
+    return on_damaged
 
 
 class RequestMiddleware:
