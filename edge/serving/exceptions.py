@@ -82,7 +82,7 @@ class ExceptionAnswers:
         context = request_context(request.scope)
         reason = f"{type(error).__name__}: {error}"
         where = {"request": context.request_id, "reason": reason}
-        log.warning("the database does not answer", extra=where)
+        log.warning("database unavailable", extra=where)
         refusal = Unavailable("the database does not answer; try again")
         return refused(refusal, context, self.dialect)
 
