@@ -44,6 +44,7 @@ MAY_KNOW_STATUSES = (
     "edge/documents/openapi/operations.py",
     "edge/serving/health.py",
     "edge/serving/app.py",
+    "edge/serving/exceptions.py",
 )
 """The table of refusals; the document that repeats it; unreadiness; refusals of the framework."""
 
