@@ -128,7 +128,7 @@ async def test_readiness_gives_the_reason_of_a_schema_defect_and_the_other_group
 
 
 async def gives(scene: Scene, reasons: list[str]) -> bool:
-    port = scene.plane.house.process("projector").environment["SECAPLANE_MONITOR_PORT"]
+    port = scene.plane.dev.process("projector").environment["SECAPLANE_MONITOR_PORT"]
     async with client_of(f"http://127.0.0.1:{port}", None) as monitor:
         answer = await monitor.get("/readyz")
     assert answer.status == (503 if answer.json["reasons"] else 200)
