@@ -147,12 +147,12 @@ async def test_a_review_of_another_tenant_is_refused(
 ) -> None:
     operator, foreign = client.by(details.operator_token), f"t-{workspace}"
     await operator.put(at("tenant", foreign), {"spec": {"administrators": [jane]}})
-    theirs = at("workspace", "first", tenant=foreign)
+    foreign_path = at("workspace", "first", tenant=foreign)
     for tenant in (foreign, "absent"):
         for caller in ({"caller": jane}, {"caller": "admin@example.org"}, {}):
-            answer = await review(client, tenant=tenant, verb="get", path=theirs, **caller)
+            answer = await review(client, tenant=tenant, verb="get", path=foreign_path, **caller)
             assert refused(answer, 403) == []
-    for path in (theirs, at("tenant", foreign), at("tenant", "demo"), at("revocation", "x")):
+    for path in (foreign_path, at("tenant", foreign), at("tenant", "demo"), at("revocation", "x")):
         answer = await review(client, caller=jane, verb="get", path=path)
         assert refused(answer, 422) == [("/spec/path", "")]
 

@@ -79,15 +79,15 @@ async def a_caller_is_recorded(plane: AuditedPlane) -> None:
     for _ in range(2):
         answer = await jane.put(at("workspace", "w"), {})
         assert answer.status == 403
-    found = await plane.settled()
-    (login,) = entries_of(found, "login", "jane")
-    one, other = entries_of(found, "forbidden", "jane")
+    entries = await plane.settled()
+    (login,) = entries_of(entries, "login", "jane")
+    one, other = entries_of(entries, "forbidden", "jane")
     assert login.caller == one.caller == other.caller
     assert (one.caller.issuer, len(one.caller.token)) == (ISSUER, 32)
     assert (one.verb, one.path, one.client_address) == ("put", at("workspace", "w"), "127.0.0.1")
     assert other.request == answer.headers["X-Request-Id"]
     assert other.reason == answer.json["detail"]
-    assert entries_of(found, "login", OPERATOR) != []
+    assert entries_of(entries, "login", OPERATOR) != []
 
 
 async def a_privileged_read_is_recorded(plane: AuditedPlane) -> None:
@@ -97,8 +97,8 @@ async def a_privileged_read_is_recorded(plane: AuditedPlane) -> None:
     administrators = at("role-assignment", "administrators")
     assert (await plane.client.head(administrators)).status == 200
     assert (await plane.by("jane").get(administrators)).status == 403
-    found = await plane.settled()
-    reads = [each for each in found if each.type == "read"]
+    entries = await plane.settled()
+    reads = [each for each in entries if each.type == "read"]
     assert [(each.verb, each.path) for each in reads] == [
         ("list", at("role-assignment")),
         ("get", administrators),
@@ -141,18 +141,18 @@ async def test_a_flood_of_refusals_is_bounded_and_counted_and_others_are_kept() 
         await refuse_often(plane.by("mallory"), FLOOD)
         await refuse_often(plane.client, 10 * BURST, token=None, client_address="203.0.113.66")
         await refuse_often(plane.by("joe"), 3)
-        found, figures = await plane.settled(), await plane.figures()
+        entries, figures = await plane.settled(), await plane.figures()
         for sub in ("jane", "joe"):
-            assert [each.dropped for each in entries_of(found, "forbidden", sub)] == [0, 0, 0]
-        mallory = entries_of(found, "forbidden", "mallory")
+            assert [each.dropped for each in entries_of(entries, "forbidden", sub)] == [0, 0, 0]
+        mallory = entries_of(entries, "forbidden", "mallory")
         assert 1 <= len(mallory) <= EACH
         assert sum(each.dropped for each in mallory) > 0
-        anonymous = entries_of(found, "unauthenticated")
+        anonymous = entries_of(entries, "unauthenticated")
         innocent = [each for each in anonymous if each.client_address == "203.0.113.1"]
         guilty = [each for each in anonymous if each.client_address == "203.0.113.66"]
         assert (len(innocent), len(innocent) + len(guilty)) == (3, len(anonymous))
         assert len(guilty) <= EACH
-        logins = len([each for each in found if each.type == "login"])
+        logins = len([each for each in entries if each.type == "login"])
         assert figures["recorded"] + figures["dropped"] == FLOOD + 10 * BURST + 9 + logins
         assert (figures["lost"], figures["pending"]) == (0, 0)
         (remark,) = (await plane.ready())["remarks"]
@@ -173,14 +173,14 @@ async def test_without_nats_requests_are_answered_and_audit_entries_wait() -> No
             await refuse_often(plane.by("joe"), 5)
         finally:
             os.kill(nats, signal.SIGCONT)
-        found = await plane.settled()
-        assert len(entries_of(found, "forbidden", "joe")) == 25
-        assert len(entries_of(found, "unauthenticated")) == 20
+        entries = await plane.settled()
+        assert len(entries_of(entries, "forbidden", "joe")) == 25
+        assert len(entries_of(entries, "unauthenticated")) == 20
         assert not nats_unavailable(await plane.ready())
         os.kill(plane.children.pid("nats"), signal.SIGKILL)  # and started again
         await refuse_often(plane.by("joe"), 5)
-        found = await plane.settled()
-        assert len(entries_of(found, "forbidden", "joe")) == 30
+        entries = await plane.settled()
+        assert len(entries_of(entries, "forbidden", "joe")) == 30
         assert (await plane.figures())["lost"] == 0
 
 
@@ -197,7 +197,7 @@ async def test_a_process_that_is_stopped_writes_the_waiting_entries_first() -> N
         os.kill(before, signal.SIGTERM)
         await plane.client.back()
         assert plane.children.pid("serve") != before
-        found = await plane.settled()
-        assert len(entries_of(found, "forbidden", "joe")) == 3
-        mallory = entries_of(found, "forbidden", "mallory")
+        entries = await plane.settled()
+        assert len(entries_of(entries, "forbidden", "joe")) == 3
+        mallory = entries_of(entries, "forbidden", "mallory")
         assert sum(1 + each.dropped for each in mallory) == 3 * BURST

@@ -26,8 +26,8 @@ def stranger(client: Client, plane: DevProcess) -> Client:
 async def furnished(client: Client, workspace: str) -> str:
     """A workspace with a volume and an instance, and a second workspace with a volume."""
     await client.put(at("workspace", workspace), {})
-    await client.put(at("workspace", f"{workspace}-beside"), {})
-    for place in (workspace, f"{workspace}-beside"):
+    await client.put(at("workspace", f"{workspace}-second"), {})
+    for place in (workspace, f"{workspace}-second"):
         await client.put(at("block-storage", "disk", workspace=place), VOLUME)
     await client.put(at("instance", "one", workspace=workspace), INSTANCE)
     return workspace
@@ -67,9 +67,9 @@ async def test_a_viewer_of_a_workspace_reads_its_resources_and_no_others(
     hidden = (
         at("workspace"),
         at("workspace", furnished),
-        at("workspace", f"{furnished}-beside"),
+        at("workspace", f"{furnished}-second"),
         at("workspace", "absent"),
-        at("block-storage", "disk", workspace=f"{furnished}-beside"),
+        at("block-storage", "disk", workspace=f"{furnished}-second"),
         at("role"),
         at("role-assignment", f"{furnished}-viewers"),
         at("tenant", "demo"),
@@ -123,15 +123,15 @@ async def test_a_narrowed_assignment_takes_effect_at_once(
     client: Client, viewer: Client, furnished: str
 ) -> None:
     path = at("role-assignment", f"{furnished}-narrowed")
-    here = at("block-storage", workspace=furnished)
-    beside = at("block-storage", workspace=f"{furnished}-beside")
+    own_volumes = at("block-storage", workspace=furnished)
+    other_volumes = at("block-storage", workspace=f"{furnished}-second")
     role = "seca.workspace-admin"
     await client.put(path, of_viewer(furnished, role))
-    assert await statuses(viewer, here, beside, at("workspace")) == [200, 200, 200]
-    await client.put(path, of_viewer(furnished, role, workspaces=[f"{furnished}-beside"]))
-    assert await statuses(viewer, here, beside, at("workspace")) == [403, 200, 403]
+    assert await statuses(viewer, own_volumes, other_volumes, at("workspace")) == [200, 200, 200]
+    await client.put(path, of_viewer(furnished, role, workspaces=[f"{furnished}-second"]))
+    assert await statuses(viewer, own_volumes, other_volumes, at("workspace")) == [403, 200, 403]
     await client.put(path, of_viewer(furnished, role, workspaces=["nowhere"]))
-    assert await statuses(viewer, here, beside, at("workspace")) == [403, 403, 403]
+    assert await statuses(viewer, own_volumes, other_volumes, at("workspace")) == [403, 403, 403]
 
 
 async def test_a_custom_role_allows_exactly_its_permissions(

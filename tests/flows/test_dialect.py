@@ -152,6 +152,6 @@ async def test_a_refusal_has_the_status_of_its_dialect(furnished: Furnished) -> 
 
 
 async def test_blockers_are_named_in_both_dialects(furnished: Furnished) -> None:
-    kept = await furnished.client.delete(furnished.path("block-storage", "disk"))
+    refusal = await furnished.client.delete(furnished.path("block-storage", "disk"))
     blocker = f"seca.compute/v1/tenants/demo/workspaces/{furnished.workspace}/instances/one"
-    assert kept.json["meta"] == {"blockers": [blocker], "count": 1}
+    assert refusal.json["meta"] == {"blockers": [blocker], "count": 1}

@@ -49,7 +49,7 @@ def editors(*subs: str) -> Json:
 async def test_an_event_records_its_actor_the_assignment_and_the_policy_revision(
     scene: Scene, web: str
 ) -> None:
-    given = await scene.client.made(at("role-assignment", "editors"), editors(JANE))
+    assignment = await scene.client.made(at("role-assignment", "editors"), editors(JANE))
     token = scene.plane.dev.token(JANE)
     answer = await scene.client.by(token).put(web, VOLUME)
     assert answer.status == 201
@@ -58,7 +58,7 @@ async def test_an_event_records_its_actor_the_assignment_and_the_policy_revision
     assert isinstance(made.actor, Actor)
     assert (made.actor.issuer, made.actor.sub, made.actor.token) == (ISSUER, JANE, claims["jti"])
     assert made.actor.assignment == "editors/seca.workspace-editor"
-    assert given.json["metadata"]["resourceVersion"] == 1
+    assert assignment.json["metadata"]["resourceVersion"] == 1
     assert BEGINNING < made.actor.policy < made.position
     assert token not in repr(made)
 
