@@ -51,6 +51,55 @@ class RequestLimits:
     body_bytes_max: int = 1024 * 1024
 
 
+class _ErrorAnswers:
+    """Answers to the exceptions that routes raise."""
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        recorder: AuditRecorder | None,
+        dialect: Dialect,
+        limits: RequestLimits,
+    ) -> None:
+        self._metrics, self._recorder = metrics, recorder
+        self._dialect: Dialect = dialect
+        self._limits = limits
+
+    def refusal(self, request: Request[Any, Any, Any], refusal: Refusal) -> Response[bytes]:
+        context = request_context(request.scope)
+        if self._recorder is not None:
+            self._recorder.refused(context, refusal)
+        return refused(refusal, context, self._dialect)
+
+    def damaged(self, request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+        context = request_context(request.scope)
+        self._metrics.damaged.inc()
+        where = {"request": context.request_id, "path": context.path, "reason": str(error)}
+        log.error("damaged resource", extra=where)
+        return refused(Damaged(DAMAGED), context, self._dialect)
+
+    def http(self, request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+        refusal = _as_refusal(request, error, self._limits)
+        return refused(refusal, request_context(request.scope), self._dialect)
+
+    def defect(self, request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+        context = request_context(request.scope)
+        log.error(
+            "defect", exc_info=error, extra={"request": context.request_id, "path": context.path}
+        )
+        return defect(context)
+
+    def unavailable(self, request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+        context = request_context(request.scope)
+        reason = f"{type(error).__name__}: {error}"
+        log.warning(
+            "the database does not answer", extra={"request": context.request_id, "reason": reason}
+        )
+        return refused(
+            Unavailable("the database does not answer; try again"), context, self._dialect
+        )
+
+
 def build(
     routes: Sequence[HTTPRouteHandler],
     *,
@@ -62,46 +111,15 @@ def build(
     """The ASGI application for a set of routes. Routes that refuse no caller need no recorder."""
     limits = sizes or RequestLimits()
 
-    def on_refusal(request: Request[Any, Any, Any], refusal: Refusal) -> Response[bytes]:
-        context = request_context(request.scope)
-        if recorder is not None:
-            recorder.refused(context, refusal)
-        return refused(refusal, context, dialect)
-
-    def on_damaged(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-        context = request_context(request.scope)
-        metrics.damaged.inc()
-        where = {"request": context.request_id, "path": context.path, "reason": str(error)}
-        log.error("damaged resource", extra=where)
-        return refused(Damaged(DAMAGED), context, dialect)
-
-    def on_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
-        refusal = _as_refusal(request, error, limits)
-        return refused(refusal, request_context(request.scope), dialect)
-
-    def on_defect(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-        context = request_context(request.scope)
-        log.error(
-            "defect", exc_info=error, extra={"request": context.request_id, "path": context.path}
-        )
-        return defect(context)
-
-    def on_unavailable(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-        context = request_context(request.scope)
-        reason = f"{type(error).__name__}: {error}"
-        log.warning(
-            "the database does not answer", extra={"request": context.request_id, "reason": reason}
-        )
-        return refused(Unavailable("the database does not answer; try again"), context, dialect)
-
+    answers = _ErrorAnswers(metrics, recorder, dialect, limits)
     app = Litestar(
         list(routes),
         exception_handlers={
-            Refusal: on_refusal,
-            **dict.fromkeys((Damaged, Undecodable), on_damaged),
-            HTTPException: on_http,
-            Exception: on_defect,
-            **dict.fromkeys(DATABASE_UNAVAILABLE, on_unavailable),
+            Refusal: answers.refusal,
+            **dict.fromkeys((Damaged, Undecodable), answers.damaged),
+            HTTPException: answers.http,
+            Exception: answers.defect,
+            **dict.fromkeys(DATABASE_UNAVAILABLE, answers.unavailable),
         },
         openapi_config=None,
         logging_config=None,
