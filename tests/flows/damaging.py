@@ -92,7 +92,7 @@ async def running(world: World, group: ProjectionGroup = RESOURCES) -> AsyncIter
 
 
 async def stays_stopped(made: Watched, why: str) -> None:
-    """It tries again and again, and never loses its reason in between."""
+    """The projector retries repeatedly and keeps its reason between the attempts."""
 
     async def tried() -> bool:
         return sum(why in each for each in made.reasons) >= 3
