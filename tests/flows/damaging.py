@@ -18,10 +18,11 @@ from secaplane.model.position import BEGINNING
 from secaplane.model.shape import Ref
 from secaplane.projector.groups import RESOURCES
 from secaplane.projector.projection import ProjectionGroup
+from secaplane.projector.rebuild import Silent
 from secaplane.projector.run import Projector
 from secaplane.projector.shared_stream import SharedStream
 from tests.flows.crashing import until
-from tests.flows.read_models import ReadModels, Silent, read_models
+from tests.flows.read_models import ReadModels, read_models
 from tests.flows.simulated_site import SMALL
 from tests.log.new_events import IDS, REGION, new_event
 from tests.servers import STREAM
