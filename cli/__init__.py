@@ -1,1 +1,2 @@
-"""The `secaplane` command: it starts the house, and is imported by nobody in it."""
+"""The `secaplane` command: processes, the development supervisor, commands for operators. No other
+room imports it."""

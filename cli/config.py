@@ -231,18 +231,18 @@ def read(path: Path | None, environment: Mapping[str, str] = os.environ) -> Conf
     try:
         written = _written(path) if path else {}
         config = msgspec.convert(_overlaid(written, environment), Config, strict=False)
-        _refuse_namesakes(config.auth.issuers)
+        _refuse_shared_prefixes(config.auth.issuers)
         if config.auth.keys_stale_seconds <= config.auth.keys_refresh_seconds:
-            raise ValueError("auth.keys_stale_seconds is more than auth.keys_refresh_seconds")
-        _refuse_strangers(config.deletion.cascades)
-        _refuse_unknown(config.audit.privileged)
-        _refuse_no_addresses(config.http.trusted_proxies)
+            raise ValueError("auth.keys_stale_seconds must be more than auth.keys_refresh_seconds")
+        _refuse_unknown_cascades(config.deletion.cascades)
+        _refuse_unknown_kinds(config.audit.privileged)
+        _refuse_invalid_proxies(config.http.trusted_proxies)
         return config
     except (OSError, ValueError, TypeError) as error:
         raise BadConfig(f"{path or 'configuration'}: {error}") from error
 
 
-def _refuse_namesakes(issuers: tuple[Issuer, ...]) -> None:
+def _refuse_shared_prefixes(issuers: tuple[Issuer, ...]) -> None:
     """Refuses issuers with the same name or prefix: they could issue tokens for each other's
     callers."""
     for field in ("issuer", "prefix"):
@@ -251,20 +251,20 @@ def _refuse_namesakes(issuers: tuple[Issuer, ...]) -> None:
             raise ValueError(f"auth.issuers: each needs a {field} of its own")
 
 
-def _refuse_strangers(cascades: tuple[str, ...]) -> None:
+def _refuse_unknown_cascades(cascades: tuple[str, ...]) -> None:
     for each in cascades:
         parent, child = each.split("/")
         if parent not in KINDS or KINDS.get(child) not in children(KINDS[parent]):
             raise ValueError(f"deletion.cascades: {each} is not a kind and a kind of its children")
 
 
-def _refuse_unknown(kinds: tuple[str, ...]) -> None:
+def _refuse_unknown_kinds(kinds: tuple[str, ...]) -> None:
     for each in kinds:
         if each not in KINDS:
             raise ValueError(f"audit.privileged: unknown kind {each}")
 
 
-def _refuse_no_addresses(proxies: tuple[str, ...]) -> None:
+def _refuse_invalid_proxies(proxies: tuple[str, ...]) -> None:
     try:
         TrustedProxies(proxies)
     except ValueError as error:
@@ -288,7 +288,7 @@ def _overlaid(written: dict[str, Any], environment: Mapping[str, str]) -> dict[s
         section, _, key = name.removeprefix(PREFIX).lower().partition("_")
         if name.startswith(PREFIX) and section not in OTHERS:
             if section not in Config.__struct_fields__:
-                raise ValueError(f"{name} names no section of the configuration")
+                raise ValueError(f"{name}: the configuration has no section {section}")
             if section == "cloud" and key.startswith(CLOUD_SETTINGS):
                 _set_plugin_setting(merged, key.removeprefix(CLOUD_SETTINGS), value)
                 continue

@@ -35,6 +35,7 @@ PROBLEMS: dict[type[errors.Refusal], tuple[int, str, str]] = {
     errors.UnsupportedMediaType: (415, *_INVALID_REQUEST),
     errors.Invalid: (422, "validation-error", "Unprocessable Entity"),
     errors.RateLimited: (429, *_INVALID_REQUEST),
+    errors.Damaged: (500, *_INTERNAL),
     errors.Unavailable: (503, *_INTERNAL),
 }
 DEFECT = (500, *_INTERNAL)

@@ -18,7 +18,10 @@ from secaplane.model.shape import Ref, Resource
 SNAPSHOT_INTERVAL = 100
 """Events of a resource between two snapshots."""
 FORMAT = 2
-"""Increased when `Resource` or `evolve` changes: snapshots of older formats are no longer found."""
+"""Counts up when `Resource` or `evolve` changes: snapshots of another format are not found."""
+DIGEST = "8e5a6976a950005c"
+"""The digest of `Resource` and `evolve` in this format. A test compares it
+(tests/rules/test_layouts.py) and prints the new one."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Resource).decode

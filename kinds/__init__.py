@@ -23,9 +23,8 @@ def _discovered() -> dict[str, Kind]:
 
 KINDS = _discovered()
 PROVIDERS: dict[str, Provider] = {kind.provider.name: kind.provider for kind in KINDS.values()}
-_BY_COLLECTION = {
-    kind.collection: kind for kind in KINDS.values() if kind.backing is not Backing.CATALOGUE
-}
+CATALOGUE_KINDS = frozenset(k.name for k in KINDS.values() if k.backing is Backing.CATALOGUE)
+_BY_COLLECTION = {k.collection: k for k in KINDS.values() if k.name not in CATALOGUE_KINDS}
 
 SHARED_TENANT = "seca"
 """The tenant under which the log keeps catalogue entries; each tenant reads them under its own
@@ -35,8 +34,7 @@ path."""
 def log_ref(ref: Ref) -> Ref:
     """The address of a resource in the log: catalogue entries are kept once, under SHARED_TENANT,
     for all tenants."""
-    kind = KINDS[ref.kind]
-    if kind.backing is not Backing.CATALOGUE or not kind.scope:
+    if ref.kind not in CATALOGUE_KINDS or not KINDS[ref.kind].scope:
         return ref
     _tenants, _tenant, rest = ref.path.split("/", 2)
     return Ref(ref.kind, f"tenants/{SHARED_TENANT}/{rest}")
@@ -47,9 +45,9 @@ def log_ref(ref: Ref) -> Ref:
 
 def parents(ref: Ref) -> list[Ref]:
     """The resources in the path of a resource: its tenant, its workspace, its network."""
-    kind = KINDS[ref.kind]
-    if kind.backing is Backing.CATALOGUE:
+    if ref.kind in CATALOGUE_KINDS:
         return []
+    kind = KINDS[ref.kind]
     return refs_within(kind.collection, kind.ids(ref.path))
 
 

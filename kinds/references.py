@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
-from secaplane.kinds import KINDS, SHARED_TENANT
-from secaplane.model.kind import Backing, Kind, Link
+from secaplane.kinds import CATALOGUE_KINDS, KINDS, SHARED_TENANT
+from secaplane.model.kind import Kind, Link
 from secaplane.model.pointer import every
 from secaplane.model.reference import resolve
 from secaplane.model.shape import Json, Ref
@@ -48,7 +48,7 @@ def targets_of(ref: Ref, spec: Json) -> frozenset[Ref]:
         for _, reference in every(spec, place)
         if reference != WILDCARD
         for _, target in _targets(ref, links, reference, "")
-        if KINDS[target.kind].backing is not Backing.CATALOGUE
+        if target.kind not in CATALOGUE_KINDS
     )
 
 
@@ -56,11 +56,7 @@ def targets_of(ref: Ref, spec: Json) -> frozenset[Ref]:
 def _places_outside_catalogue(kind: str) -> tuple[tuple[str, tuple[Link, ...]], ...]:
     """Places with links to other kinds than the catalogue's; cached, because the projector calls
     `targets_of` for every event."""
-    links = [
-        link
-        for link in KINDS[kind].links
-        if not all(KINDS[name].backing is Backing.CATALOGUE for name in link.to)
-    ]
+    links = [link for link in KINDS[kind].links if not CATALOGUE_KINDS.issuperset(link.to)]
     return tuple(
         (place, tuple(link for link in links if link.at == place))
         for place in dict.fromkeys(link.at for link in links)

@@ -26,3 +26,16 @@ def quota_share(ref: Ref, spec: Json) -> QuotaShare:
     text = reference if isinstance(reference, str) else reference["resource"]
     amount = at(spec, kind.amount_at) if kind.amount_at else 0
     return QuotaShare(kind.name, text.rpartition("/")[2], 1, amount)
+
+
+QUOTA_SOURCES = frozenset(
+    {"tenant"}
+    | {
+        name
+        for kind in KINDS.values()
+        if kind.sku is not None and any(weight.of_sku for weight in kind.quota)
+        for name in kind.sku.to
+    }
+)
+"""The kinds whose specs decide about quotas: tenants (what is allowed) and the SKUs that say how
+much a resource takes."""

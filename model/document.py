@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from secaplane.model.kind import Backing, Kind
+from secaplane.model.kind import Kind
 from secaplane.model.shape import Json, Resource
 
 
@@ -19,7 +19,7 @@ def document(kind: Kind, resource: Resource, *, region: str, verb: str = "GET") 
             shown[part] = value
     shown["metadata"] = metadata(kind, resource, region=region, verb=verb)
     shown["spec"] = resource.spec
-    if kind.backing is not Backing.CATALOGUE:
+    if kind.has_status:
         shown["status"] = status(kind, resource)
     return shown
 
@@ -30,7 +30,7 @@ def metadata(kind: Kind, resource: Resource, *, region: str, verb: str) -> Json:
     shown: Json = {
         "name": steps[-1],
         "provider": kind.provider.full_name,
-        "resource": kind.resource(path),
+        "resource": "/".join(steps[kind.scope_segments :]),
         "verb": verb,
         "apiVersion": kind.provider.version,
         "kind": kind.name,
@@ -40,13 +40,12 @@ def metadata(kind: Kind, resource: Resource, *, region: str, verb: str) -> Json:
         shown[field] = steps[index]
     if kind.provider.regional:
         shown["region"] = region
-    if kind.backing is not Backing.CATALOGUE or not kind.metadata_scopes:
+    if kind.is_versioned:
         shown |= _modification(resource)
     return shown
 
 
 def _modification(resource: Resource) -> Json:
-    """Times and version; the metadata class of SKUs has neither."""
     shown: dict[str, Any] = {
         "createdAt": resource.created_at,
         "lastModifiedAt": resource.modified_at,

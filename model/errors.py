@@ -16,6 +16,7 @@
      ├── UnsupportedMediaType  the body's media type is not accepted
      ├── NotAcceptable         none of the media types that the client accepts is offered
      ├── MethodNotAllowed      the path does not have this method
+     ├── Damaged               one of the resource's events cannot be decoded or applied
      └── Unavailable           no answer is possible now; the caller may retry
 
 A refusal is a typed value that carries what the caller needs to repair the request. `edge.problem`
@@ -114,6 +115,11 @@ class NotAcceptable(Refusal): ...
 
 
 class MethodNotAllowed(Refusal): ...
+
+
+class Damaged(Refusal):
+    """One of the resource's events cannot be decoded or applied: it can neither be read nor changed
+    until an operator has repaired it (`secaplane retry`)."""
 
 
 class Unavailable(Refusal):

@@ -2,8 +2,7 @@
 the six event types, and the only place where state and conditions are derived.
 
 Intent moves the desired state, `version` and `last_intent`; a report moves the observed status and
-`observed_position`. State and conditions follow from both (CONTRACT: State, conditions, power).
-"""
+`observed_position`. State and conditions follow from both (CONTRACT: State, conditions, power)."""
 
 from collections.abc import Iterable
 from functools import reduce
@@ -46,8 +45,7 @@ def evolve(resource: Resource | None, recorded: RecordedEvent) -> Resource:
         case ActionRequested():
             return _action_requested(now, event.action)
         case DeletionRequested():
-            deleted_at = now.deleted_at or time
-            return replace(_intended(now, State.DELETING), deleted_at=deleted_at)
+            return replace(_intended(now, State.DELETING), deleted_at=now.deleted_at or time)
         case StatusReported():
             return _reported(now, event)
         case Deleted():
@@ -75,18 +73,23 @@ def _created(former: Resource | None, recorded: RecordedEvent, event: Created) -
     )
 
 
-def _entered(now: Resource, state: State, **details: str) -> Resource:
-    """A transition: the new state, and on top of the conditions one that dates it."""
+def _conditions(now: Resource, state: State, **details: str) -> tuple[Condition, ...]:
+    """The conditions with a new one on top, for a transition to `state`."""
     condition = Condition(state=state, last_transition_at=now.time, **details)
-    return replace(now, state=state, conditions=(condition, *now.conditions)[:CONDITIONS_MAX])
+    return (condition, *now.conditions)[:CONDITIONS_MAX]
 
 
 def _intended(now: Resource, state: State, **details: str) -> Resource:
     """An intent event after the first: the state leaves `active` in the same step, so that no
     reader takes the former status for the answer to the new desired state."""
-    intended = _entered(now, state, **details)
-    version, position = now.version + 1, now.position
-    return replace(intended, version=version, modified_at=now.time, last_intent=position)
+    return replace(
+        now,
+        version=now.version + 1,
+        modified_at=now.time,
+        last_intent=now.position,
+        state=state,
+        conditions=_conditions(now, state, **details),
+    )
 
 
 def _action_requested(now: Resource, name: str) -> Resource:
@@ -111,15 +114,19 @@ def _reported(now: Resource, event: StatusReported) -> Resource:
 
 def _transitioned(now: Resource, event: StatusReported) -> Resource:
     if now.state is State.PENDING and event.state in SETTLED_STATES:
-        now = _entered(now, State.CREATING)  # which the reconciler was too fast to report
-    given = {"reason": event.reason, "message": event.message}
-    details = {name: text for name, text in given.items() if text}
+        now = replace(now, conditions=_conditions(now, State.CREATING))  # too fast for a report
+    details = {k: v for k, v in (("reason", event.reason), ("message", event.message)) if v}
     active, power = event.state is State.ACTIVE, now.power
     if active and power.requested > power.completed:
         power = replace(power, completed=power.requested, since=now.time)
         details |= {"type": POWER, "reason": TURNED[power.desired]}
-    was_active = now.was_active or active
-    return replace(_entered(now, event.state, **details), power=power, was_active=was_active)
+    return replace(
+        now,
+        state=event.state,
+        conditions=_conditions(now, event.state, **details),
+        power=power,
+        was_active=now.was_active or active,
+    )
 
 
 def _explained(now: Resource, event: StatusReported) -> Resource:

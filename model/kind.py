@@ -156,7 +156,7 @@ class Exposure:
     reserved_prefix: str = ""
     """Names with this prefix belong to the control plane: no caller writes or deletes them."""
     builtin_names: frozenset[str] = frozenset()
-    """Resources that every tenant has without an event (`query.constants`)."""
+    """Resources that every tenant has without an event (`query.builtin`)."""
 
 
 METADATA_SCOPES = ("tenant", "workspace", "network")
@@ -175,7 +175,7 @@ class Provider:
     def base(self) -> str:
         return f"/providers/{self.name}/{self.version}"
 
-    @property
+    @cached_property
     def full_name(self) -> str:
         return f"{self.name}/{self.version}"
 
@@ -227,6 +227,16 @@ class Kind:
         if self.backing is Backing.CATALOGUE:
             return ("get",)
         return ("get", "put", *(("delete",) if self.exposure.deletable else ()))
+
+    @cached_property
+    def has_status(self) -> bool:
+        """False for entries of the catalogue."""
+        return self.backing is not Backing.CATALOGUE
+
+    @cached_property
+    def is_versioned(self) -> bool:
+        """The metadata has times and `resourceVersion`, which the standard omits for SKUs."""
+        return self.has_status or not self.metadata_scopes
 
     @cached_property
     def has_secrets(self) -> bool:
@@ -282,8 +292,9 @@ class Kind:
 
     def resource(self, path: str) -> str:
         """The path below tenant and workspace, as `metadata.resource` shows it."""
-        return "/".join(path.split("/")[self._scope_segments :])
+        return "/".join(path.split("/")[self.scope_segments :])
 
     @cached_property
-    def _scope_segments(self) -> int:
+    def scope_segments(self) -> int:
+        """Number of path segments that name tenant and workspace."""
         return 2 * sum(1 for i in self.scope if i in ("tenant", "workspace"))

@@ -65,8 +65,8 @@ class Subject:
     spec: Json = field(default_factory=dict)
     bound: Bound = field(default_factory=dict)
     objects: Callable[[str], Awaitable[int]] | None = None
-    """How many objects of the cloud bear a uid; lets the suite find duplicates that the plugin does
-    not see itself."""
+    """Counts the objects of the cloud that bear a uid, so that the suite finds duplicates that the
+    plugin does not see itself."""
     epoch: int = 1
     ready_s_max: float = 60.0
     """A resource must be ready within that time."""

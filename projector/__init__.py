@@ -1,1 +1,1 @@
-"""The read side's writer: follow the log, turn events into rows."""
+"""Projectors: they follow the log and write the rows of the read models."""

@@ -1,4 +1,4 @@
-"""What a projection does to its table: the parts of the one statement that a batch becomes."""
+"""The statements that a batch becomes: rows to insert, to delete, or to close. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -10,7 +10,7 @@ Row = tuple[object, ...]
 
 
 class InsertRows(NamedTuple):
-    """Rows that come."""
+    """Rows to insert, or to update where they exist."""
 
     table: str
     columns: Mapping[str, str]
@@ -19,15 +19,14 @@ class InsertRows(NamedTuple):
 
     def sql(self, rows: str, condition: str) -> str:
         names = ", ".join(self.columns)
-        values = names.replace("labels", "labels::jsonb")
         return f"""
             insert into {self.table} ({names})
-            select {values} from {rows} where {condition} {self.on_conflict}
+            select {names} from {rows} where {condition} {self.on_conflict}
         """
 
 
 class DeleteRows(NamedTuple):
-    """Rows that go, named by these columns."""
+    """Rows to delete, named by these columns."""
 
     table: str
     columns: Mapping[str, str]
@@ -41,12 +40,13 @@ class DeleteRows(NamedTuple):
 
 
 class CloseRows(NamedTuple):
-    """Rows that end and stay: those of what the columns name that are still open."""
+    """Rows to close: those that the columns name and that are open get an end."""
 
     table: str
     columns: Mapping[str, str]
-    """The last says when they end."""
+    """The last one holds the end."""
     open: str
+    """The end of a row that is open."""
 
     def sql(self, rows: str, condition: str) -> str:
         *names, end = self.columns
@@ -68,14 +68,14 @@ class ResourceChange(NamedTuple):
 
 
 def addresses(folded: Sequence[ProjectedEvent]) -> list[ResourceChange]:
-    """What a batch did to each address. Names may have been used again meanwhile."""
+    """The change of each address. Its name may have been used again in the batch."""
     first = {each.event.ref: each.before for each in reversed(folded)}
     last = {each.event.ref: each.resource for each in folded}
     return [ResourceChange(first[ref], after) for ref, after in last.items()]
 
 
 def lives(folded: Sequence[ProjectedEvent]) -> list[ResourceChange]:
-    """What a batch did to each life; one that began in it was not before."""
+    """The change of each life; `before` is None for a life that began in the batch."""
     first = {each.resource.life: each.before for each in reversed(folded)}
     last = {each.resource.life: each.resource for each in folded}
     return [

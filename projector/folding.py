@@ -1,6 +1,7 @@
-"""Events on top of what is known: what every projection makes its rows of."""
+"""Events applied to the resources before them: the input of every projection. Pure."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -14,23 +15,50 @@ _encode = msgspec.json.Encoder().encode
 
 
 class ProjectedEvent(msgspec.Struct, frozen=True):
-    """An event, its resource right before it and right after it, and the document then."""
+    """An event, and its resource right before it and right after it."""
 
     event: RecordedEvent
     before: Resource | None
-    """None where there never was one; what is gone is here until its name is used again."""
+    """None for the first event of a name; what is gone is shown until its name is used again."""
     resource: Resource
-    document: str
+    region: str
+    """The region of this control plane."""
+
+    @property
+    def document(self) -> str:
+        """The resource after the event, as a GET answers it (JSON)."""
+        kind = KINDS[self.resource.ref.kind]
+        return _encode(document(kind, self.resource, region=self.region)).decode()
+
+
+class FoldMemo(Protocol):
+    """Events that were folded already, for another projector of the same stream."""
+
+    def folded(self, event: RecordedEvent) -> ProjectedEvent | None: ...
+
+    def remember(self, folded: ProjectedEvent) -> None: ...
 
 
 def fold(
-    known: dict[Ref, Resource], events: Sequence[RecordedEvent], region: str
+    known: dict[Ref, Resource],
+    events: Sequence[RecordedEvent],
+    region: str,
+    memo: FoldMemo | None = None,
 ) -> list[ProjectedEvent]:
-    """Every event on top of what is known; `known` holds the last of each afterwards."""
+    """Every event applied to the resource before it; `known` holds the resources before the batch,
+    and those after it when this returns.
+
+    Raises:
+        AssertionError: an event cannot be applied.
+    """
     folded = []
     for event in events:
-        before = known.get(event.ref)
-        resource = known[event.ref] = evolve(before, event)
-        shown = document(KINDS[event.ref.kind], resource, region=region)
-        folded.append(ProjectedEvent(event, before, resource, _encode(shown).decode()))
+        each = memo.folded(event) if memo else None
+        if each is None:
+            before = known.get(event.ref)
+            each = ProjectedEvent(event, before, evolve(before, event), region)
+            if memo:
+                memo.remember(each)
+        known[event.ref] = each.resource
+        folded.append(each)
     return folded

@@ -1,17 +1,20 @@
-"""A read model is made anew from the log, beside the one that is read, and then readers are turned
-to it. Half-made ones are nobody's: the next rebuild drops them."""
+"""Rebuild: a new read model of a group is filled from the beginning of the log, beside the one that
+is read; then readers are switched to it. A half-filled one is dropped by the next rebuild
+(docs/decisions/015)."""
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import NamedTuple
 
 from asyncpg import Connection
 
 from secaplane.eventlog.log import Followed, Log
 from secaplane.model.position import BEGINNING, Position
+from secaplane.projector.projection import ProjectionGroup
 from secaplane.projector.run import Projector
+from secaplane.projector.shared_stream import SharedStream
 from secaplane.readmodel import questions
 from secaplane.readmodel.announcements import Announcer
 from secaplane.readmodel.schema import tables
@@ -19,163 +22,202 @@ from secaplane.readmodel.schema.active import (
     active,
     active_of_any_layout,
     connected,
-    number,
     read_models,
-    settled_for,
+    seconds_since_switch,
 )
-from secaplane.readmodel.schema.tables import ADMIN_SCHEMA, LAYOUT, PREFIX, Tx
+from secaplane.readmodel.schema.group import TableGroup
+from secaplane.readmodel.schema.tables import ADMIN_SCHEMA, Tx
 
 BATCH_MAX = 4000
 CLOSE = 512
-"""How many events may be missing when the live checkpoint is locked: those are soon caught up."""
+"""Events that may be missing in each stream when the live checkpoints are locked: few enough to be
+written in that time."""
 LOCKED_S_MAX = 4.0
 """Less than a projector waits for its statement."""
 KILLED_S_MAX = 2.0
-"""How long PostgreSQL may take to notice that a rebuild was killed."""
-FOLLOWED_S = 5.0
-"""Readers have turned to another read model by then."""
+"""Seconds that PostgreSQL may take to notice that a rebuild was killed."""
+SWITCHED_S = 5.0
+"""Seconds after which all readers have switched to another read model."""
 _LOCK = 0x5ECB
 
 
 class ReadModelBusy(Exception):
-    """Somebody else is at the read models, or just was."""
+    """Another process rebuilds or retires read models of the group, or has just done so."""
 
 
 class Rebuilt(NamedTuple):
     read_model: str
-    end: Position
+    reached: Sequence[Position]
+    """In each stream that has events."""
     took_s: float
 
 
-async def rebuild(url: str, log: Log, *, stream: str, region: str) -> Rebuilt:
-    """Make another read model from the beginning of the log, and turn everybody to it.
+async def rebuild(url: str, log: Log, group: ProjectionGroup, *, region: str) -> Rebuilt:
+    """Fill a new read model of a group from the beginning of the log, and switch readers to it.
 
     Raises:
-        Busy: one is being made.
-        Gap: the log has lost something.
+        ReadModelBusy: another rebuild is under way.
+        LogGap: a position is missing in the log.
     """
-    await tables.prepare(url, None)
-    async with _alone(url) as connection:
-        return await _rebuilt(connection, url, log, stream, region)
+    await tables.prepare(url)
+    async with _exclusive(url, group.tables) as connection:
+        return await _rebuilt(connection, url, log, group, region)
 
 
-async def first(url: str, log: Log, *, stream: str, region: str) -> Rebuilt | None:
-    """Make a read model of this layout, where there is none.
+async def first(url: str, log: Log, group: ProjectionGroup, *, region: str) -> Rebuilt | None:
+    """Fill a read model of the group's layout, if there is none.
 
     Raises:
-        Busy: somebody else does; look again.
+        ReadModelBusy: another process does; try again.
     """
-    await tables.prepare(url, None)
+    await tables.prepare(url)
     async with connected(url) as connection:
-        if await active(connection) is not None:
+        if await active(connection, group.tables) is not None:
             return None
-    return await rebuild(url, log, stream=stream, region=region)
+    return await rebuild(url, log, group, region=region)
 
 
-async def retire(url: str) -> list[str]:
-    """Drop every read model but the active one; answers which. Waits until readers have followed
-    the last switch.
+async def retire(url: str, group: TableGroup) -> list[str]:
+    """Drop every read model of a group but the active one; answers their names. Waits until readers
+    have followed the last switch.
 
     Raises:
-        Busy: a rebuild is under way.
+        ReadModelBusy: a rebuild is under way.
     """
-    await tables.prepare(url, None)
-    async with _alone(url) as connection:
-        kept = await active(connection)
+    await tables.prepare(url)
+    async with _exclusive(url, group) as connection:
+        kept = await active(connection, group)
         if kept is None:
             return []
-        await asyncio.sleep(max(0.0, FOLLOWED_S - await settled_for(connection)))
-        await connection.execute(f"delete from {ADMIN_SCHEMA}.active where layout <> $1", LAYOUT)
-        retired = [name for name in await read_models(connection) if name != kept]
+        await asyncio.sleep(max(0.0, SWITCHED_S - await seconds_since_switch(connection, group)))
+        await connection.execute(
+            f"delete from {ADMIN_SCHEMA}.active where projection_group = $1 and layout <> $2",
+            group.name,
+            group.layout,
+        )
+        retired = [name for name in await read_models(connection, group) if name != kept]
         for name in retired:
             await connection.execute(f"drop schema {name} cascade")
         return retired
 
 
-async def switch(tx: Tx, read_model: str) -> None:
-    """Readers of this layout turn to it when they see that."""
+async def switch(tx: Tx, group: TableGroup, read_model: str) -> None:
+    """Name the active read model of the group's layout; its readers follow within a second."""
     await tx.execute(
-        f"insert into {ADMIN_SCHEMA}.active (layout, read_model) values ($1, $2)"
-        " on conflict (layout) do update set read_model = excluded.read_model, since = now()",
-        LAYOUT,
+        f"insert into {ADMIN_SCHEMA}.active (projection_group, layout, read_model)"
+        " values ($1, $2, $3) on conflict (projection_group, layout)"
+        " do update set read_model = excluded.read_model, since = now()",
+        group.name,
+        group.layout,
         read_model,
     )
 
 
 @asynccontextmanager
-async def _alone(url: str) -> AsyncIterator[Connection]:
-    """A lock that ends with its connection, so with its process, too. Who was killed may hold it
-    for a moment longer; who has finished meanwhile was another one at work."""
+async def _exclusive(url: str, group: TableGroup) -> AsyncIterator[Connection]:
+    """A lock on a group's read models, which ends with its connection, so with its process, too.
+    The lock of a killed process may last a moment longer; if the active read model has changed
+    meanwhile, another process was at work."""
     async with connected(url) as connection:
-        was = await active(connection)
+        before = await active(connection, group)
         deadline = time.monotonic() + KILLED_S_MAX
-        while not await connection.fetchval("select pg_try_advisory_lock($1)", _LOCK):
+        lock = "select pg_try_advisory_lock($1, hashtext($2))"
+        while not await connection.fetchval(lock, _LOCK, group.name):
             if time.monotonic() > deadline:
                 raise ReadModelBusy(
-                    "somebody else is at the read models; wait until that has ended"
+                    f"another process rebuilds or retires {group.name}; wait until it has ended"
                 )
             await asyncio.sleep(0.05)
-        if await active(connection) != was:
-            raise ReadModelBusy("somebody else has just rebuilt the read model")
+        if await active(connection, group) != before:
+            raise ReadModelBusy(f"another process has just rebuilt {group.name}")
         yield connection
 
 
-async def _rebuilt(connection: Connection, url: str, log: Log, stream: str, region: str) -> Rebuilt:
+class _Filling(NamedTuple):
+    """The filling of a new read model from one stream."""
+
+    projector: Projector
+    batches: AsyncGenerator[Sequence[Followed], None]
+
+    async def fill(self, up_to: Position) -> None:
+        while self.projector.position < up_to:
+            batch: list[Followed] = []
+            while len(batch) < BATCH_MAX and (not batch or batch[-1].position < up_to):
+                batch += await anext(self.batches)
+            await self.projector.project(batch)
+
+
+async def _rebuilt(
+    connection: Connection, url: str, log: Log, group: ProjectionGroup, region: str
+) -> Rebuilt:
     began = time.monotonic()
-    former, read_model = await active(connection), await _fresh(connection)
-    await tables.prepare(url, read_model)
+    former = await active(connection, group.tables)
+    read_model = await _next(connection, group.tables)
+    await tables.prepare(url, group.tables, read_model)
     pool = await tables.open_pool(url, schema=read_model, size=1, writes=True)
     try:
-        made = Projector(pool, log, _Silent(), stream, region)
-        await made.begin()
-        async with aclosing(log.follow(stream, after=BEGINNING)) as following:
-            while (end := await log.end(stream)).sequence > made.position.sequence + CLOSE:
-                await _fill(made, following, end)
-            await connection.execute(_ANALYZE.format(schema=read_model))
+        async with AsyncExitStack() as stack:
+            fillings = list[_Filling]()
+            for stream in log.streams.names:
+                shared = SharedStream(log, stream)
+                projector = Projector(group, pool, shared, _Silent(), region)
+                await projector.begin()
+                batches = shared.follow(after=BEGINNING)
+                await stack.enter_async_context(aclosing(batches))
+                fillings.append(_Filling(projector, batches))
+            while await _behind(log, fillings):
+                for each in fillings:
+                    await each.fill(await log.end(each.projector.stream.name))
+            await _analyze(connection, read_model)
             async with connection.transaction():
-                live = await _locked(connection, former, stream) if former else BEGINNING
+                live = await _locked(connection, former) if former else {}
                 async with asyncio.timeout(LOCKED_S_MAX):
-                    await _fill(made, following, max(live, await log.end(stream)))
-                    await switch(connection, read_model)
-        return Rebuilt(read_model, made.position, time.monotonic() - began)
+                    for each in fillings:
+                        name = each.projector.stream.name
+                        await each.fill(max(live.get(name, BEGINNING), await log.end(name)))
+                    await switch(connection, group.tables, read_model)
+        reached = [each.projector.position for each in fillings if each.projector.position]
+        return Rebuilt(read_model, reached, time.monotonic() - began)
     finally:
         pool.terminate()
 
 
-_ANALYZE = (
-    "analyze {schema}.resources, {schema}.labels, {schema}.links, {schema}.counts, {schema}.usage"
-)
-"""Questions are planned well from the first one on."""
+async def _behind(log: Log, fillings: Sequence[_Filling]) -> bool:
+    """True where more events are missing than can be written under the lock."""
+    for each in fillings:
+        end = await log.end(each.projector.stream.name)
+        if end.sequence > each.projector.position.sequence + CLOSE:
+            return True
+    return False
 
 
-async def _fresh(connection: Connection) -> str:
-    """The name of the next read model, of which nothing is there."""
-    last = max(map(number, await active_of_any_layout(connection)), default=0)
-    for name in await read_models(connection):
-        if number(name) > last:
+async def _analyze(connection: Connection, read_model: str) -> None:
+    """So that queries are planned well from the first one on."""
+    rows = await connection.fetch(
+        "select tablename from pg_tables where schemaname = $1", read_model
+    )
+    for (name,) in rows:
+        await connection.execute(f"analyze {read_model}.{name}")
+
+
+async def _next(connection: Connection, group: TableGroup) -> str:
+    """The name of the group's next read model; half-filled ones are dropped."""
+    last = max(map(group.number, await active_of_any_layout(connection, group)), default=0)
+    for name in await read_models(connection, group):
+        if group.number(name) > last:
             await connection.execute(f"drop schema {name} cascade")
-    return f"{PREFIX}{last + 1}"
+    return group.read_model(last + 1)
 
 
-async def _locked(connection: Connection, read_model: str, stream: str) -> Position:
-    """Where the live read model is; it stays there until the transaction ends."""
+async def _locked(connection: Connection, read_model: str) -> Mapping[str, Position]:
+    """The live checkpoints; they stay as they are until the transaction ends."""
     await connection.execute(f"set local search_path to {read_model}")
-    return await questions.locked_checkpoint(connection, stream)
-
-
-async def _fill(
-    made: Projector, following: AsyncGenerator[Sequence[Followed], None], up_to: Position
-) -> None:
-    while made.position < up_to:
-        batch: list[Followed] = []
-        while len(batch) < BATCH_MAX and (not batch or batch[-1].position < up_to):
-            batch += await anext(following)
-        await made.project(batch)
+    return await questions.locked_checkpoints(connection)
 
 
 class _Silent(Announcer):
-    """Nobody waits for what nobody reads."""
+    """For a read model that has no readers yet."""
 
     def __init__(self) -> None: ...
 
-    async def announce(self, position: Position) -> None: ...
+    async def announce(self, reached: Position) -> None: ...

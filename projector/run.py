@@ -1,8 +1,10 @@
-"""Follow the log and keep every projection where the checkpoint says it is.
+"""A projector: it keeps one read model at the end of one stream.
 
-Rows and checkpoints move in one statement, so a batch seen twice lands once. One event cannot
-stop the house: a batch that cannot be applied is halved until the event is alone, and its address
-goes into quarantine. A missing position does stop it: what comes after a gap is not history.
+Rows and checkpoint move in one statement, so a batch that is delivered twice is written once. One
+event cannot stop a projector: a batch that cannot be applied is halved until the event is alone,
+and the event's resource goes into quarantine. Three things do stop it until they are repaired: the
+log or the database is unavailable; a position is missing (what follows a gap is not the history);
+the tables do not fit (a schema defect is no event's fault, and no event is put into quarantine).
 """
 
 import asyncio
@@ -13,51 +15,62 @@ from itertools import groupby
 
 from asyncpg import Pool
 
-from secaplane.eventlog.log import Followed, Log, LogUnavailable
+from secaplane.eventlog.log import Followed, LogUnavailable, UndecodableEvent
 from secaplane.model.events import RecordedEvent
+from secaplane.model.evolve import fold as fold_history
 from secaplane.model.position import BEGINNING, Position, position
 from secaplane.model.shape import Ref, Resource
-from secaplane.projector import statement
 from secaplane.projector.folding import ProjectedEvent, fold
-from secaplane.projector.projections import resources
-from secaplane.projector.statement import PROJECTIONS
+from secaplane.projector.projection import ProjectionGroup
+from secaplane.projector.shared_stream import SharedStream
+from secaplane.projector.statement import GroupStatement, arguments
 from secaplane.readmodel import questions
 from secaplane.readmodel.announcements import ANNOUNCE_EVERY_S, Announcer
-from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
+from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE, SCHEMA_DEFECTS
 
 KNOWN_MAX = 4096
 """Resources kept in memory between batches, so that most batches need not read their rows."""
+SMALL_BATCH = 100
 REASON_LENGTH_MAX = 1000
 RETRY_S = 0.5
 log = logging.getLogger("secaplane.projector")
 
 
 class LogGap(Exception):
-    """The log skipped a position."""
+    """A position is missing in the log."""
 
 
 class CheckpointRolledBack(Exception):
-    """The rows know less than they did: a database that crashed forgets its last moments."""
+    """The checkpoint is before the projector's position: the database lost its last commits."""
 
 
 @dataclass
 class Projector:
-    """One projector of one stream; `position`, `trouble` and `quarantined` are for onlookers."""
+    """`position`, `reason`, `quarantined` and `started` are read by readiness."""
 
+    group: ProjectionGroup
     pool: Pool
-    events: Log
+    """Of the read model, with the right to write."""
+    stream: SharedStream
     announcer: Announcer
-    stream: str
     region: str
     position: Position = BEGINNING
-    trouble: str = ""
+    reason: str = ""
+    """The reason why no rows are written now; empty while all is well."""
+    quarantined: frozenset[Ref] = frozenset()
     started: asyncio.Event = field(default_factory=asyncio.Event)
     _epoch: int = 0
     _stuck_at: Position | None = None
-    """Where the last gap was found: it is still there until something gets past."""
-    _sick: frozenset[Ref] = frozenset()
+    """The position at which a gap or a schema defect was found: the reason stays until the
+    projector is past it."""
     _known: dict[Ref, Resource] = field(default_factory=dict)
     _advanced: asyncio.Event = field(default_factory=asyncio.Event)
+    _statement: GroupStatement = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._statement = GroupStatement(self.group.projections)
+
+    # --- following
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -68,36 +81,50 @@ class Projector:
         while True:
             try:
                 await self.begin()
-                await self._refuse_younger_log()
-                if self.position != self._stuck_at:
-                    self.trouble = ""
+                await self._compare_with_log()
                 self.started.set()
-                async for batch in self.events.follow(self.stream, after=self.position):
+                async for batch in self.stream.follow(after=self.position):
                     await self._take(batch)
             except CheckpointRolledBack:
-                log.warning(
-                    "the database forgot its last moments", extra={"to": str(self.position)}
-                )
+                log.warning("database lost recent commits; replaying", extra=self._where())
             except LogGap as gap:
-                self._stuck_at, self.trouble = self.position, str(gap)
-                log.critical("the log has a gap", extra={"reason": str(gap)})
+                self._stuck_at = self.position
+                self._stop("log has a gap", str(gap), logging.CRITICAL)
+            except SCHEMA_DEFECTS as error:
+                self._stuck_at = self.position
+                reason = f"the tables of {self.group.name} do not fit: {error}"
+                self._stop("schema defect; projector stopped", reason, logging.CRITICAL)
             except LogUnavailable as error:
-                self.trouble = f"the log is away: {error}"
+                self._stop("log unavailable", f"the log is unavailable: {error}")
             except DATABASE_UNAVAILABLE as error:
-                self.trouble = f"the database is away: {type(error).__name__}"
-                log.warning("the database is away", extra={"reason": repr(error)})
+                reason = f"the database is unavailable: {type(error).__name__}"
+                self._stop("database unavailable", reason)
             await asyncio.sleep(RETRY_S)
 
+    def _stop(self, message: str, reason: str, level: int = logging.WARNING) -> None:
+        if reason != self.reason:
+            log.log(level, message, extra={**self._where(), "reason": reason})
+        self.reason = reason
+
+    def _where(self) -> dict[str, str]:
+        return {
+            "group": self.group.name,
+            "stream": self.stream.name,
+            "position": str(self.position),
+        }
+
     async def _take(self, batch: Sequence[Followed]) -> None:
-        if batch:
-            await self.project(batch)
-            self.trouble = ""
-            self._advanced.set()
-        else:
-            await self._refuse_taken_back()
+        if not batch:
+            await self._compare_with_checkpoint()
+            return
+        await self.project(batch)
+        self.reason = ""
+        self._advanced.set()
+        if len(batch) < SMALL_BATCH:
+            await asyncio.sleep(self.group.linger_s)
 
     async def _announce(self) -> None:
-        """Silent while in trouble: nobody shall wait for rows that do not come."""
+        """Nothing is announced while the projector stands still, so that callers stop waiting."""
         while True:
             try:
                 async with asyncio.timeout(ANNOUNCE_EVERY_S):
@@ -105,56 +132,67 @@ class Projector:
             except TimeoutError:
                 pass
             self._advanced.clear()
-            if self.started.is_set() and not self.trouble:
+            if self.started.is_set() and not self.reason:
                 await self.announcer.announce(self.position)
 
-    async def _refuse_younger_log(self) -> None:
-        """Rows that know more than the log: it was restored from a backup, or it is another."""
-        end = await self.events.end(self.stream)
+    async def _compare_with_log(self) -> None:
+        """Rows that are ahead of the log: it was restored from a backup, or it is another log.
+
+        Raises:
+            LogGap: they are.
+        """
+        end = await self.stream.log.end(self.stream.name)
         if end < self.position:
             raise LogGap(
                 f"the log ends at {end}, and the rows are at {self.position}; rebuild them"
             )
+        if self._stuck_at != self.position or end == self.position:
+            self.reason = ""
 
-    async def _refuse_taken_back(self) -> None:
-        """While nothing happens, nothing else would notice."""
-        found = await questions.checkpoint(self.pool, resources.NAME, self.stream)
+    async def _compare_with_checkpoint(self) -> None:
+        """Asked while no events arrive, when no write would notice it.
+
+        Raises:
+            CheckpointRolledBack: the database lost its last commits.
+        """
+        found = await questions.checkpoint(self.pool, self.stream.name)
         if found < self.position:
             self.position = found
             raise CheckpointRolledBack
 
+    # --- writing
+
     async def begin(self) -> Position:
-        """Make the checkpoints, where there are none; answers where to go on."""
-        for projection in PROJECTIONS:
-            await self.pool.execute(
-                "insert into checkpoints (projection, stream) values ($1, $2)"
-                " on conflict do nothing",
-                projection.NAME,
-                self.stream,
-            )
+        """Create the checkpoint, if there is none; answers the position to go on from."""
+        await self.pool.execute(
+            "insert into checkpoints (stream) values ($1) on conflict do nothing", self.stream.name
+        )
         await self._catch_up()
         return self.position
 
     async def project(self, batch: Sequence[Followed]) -> Position:
-        """Take a batch to the rows; answers the checkpoint reached.
+        """Write the rows of a batch; answers the checkpoint reached.
 
         Raises:
-            Gap: the batch does not begin where the checkpoint ends.
+            LogGap: the batch does not begin where the checkpoint ends.
         """
-        for readable, some in groupby(batch, lambda each: isinstance(each, RecordedEvent)):
-            if readable:
-                await self._project([each for each in some if isinstance(each, RecordedEvent)])
+        for decoded, events in groupby(batch, lambda each: isinstance(each, RecordedEvent)):
+            if decoded:
+                await self._project([each for each in events if isinstance(each, RecordedEvent)])
             else:
-                for blank in some:
-                    await self._quarantine(blank, getattr(blank, "reason", ""))
+                for each in events:
+                    assert isinstance(each, UndecodableEvent)
+                    await self._quarantine(each, each.reason)
         return self.position
 
     async def _project(self, events: Sequence[RecordedEvent]) -> None:
         try:
             while not await self._write(events):
-                await self._refuse_taken_back()
-                await self._catch_up()  # another projector of this stream was faster
-        except (LogGap, CheckpointRolledBack, *DATABASE_UNAVAILABLE):
+                await self._compare_with_checkpoint()
+                await self._catch_up()  # another projector of this read model was faster
+        except (LogGap, CheckpointRolledBack, *SCHEMA_DEFECTS, *DATABASE_UNAVAILABLE):
+            raise
+        except LogUnavailable:
             raise
         except Exception as error:  # whatever one event breaks must not stop the others
             await self._catch_up()
@@ -166,22 +204,22 @@ class Projector:
                 await self._quarantine(events[0], f"{type(error).__name__}: {error}")
 
     async def _write(self, events: Sequence[RecordedEvent]) -> bool:
-        """False when the checkpoint was not where it was left: then nothing was written."""
-        fresh = [each for each in events if each.position > self.position]
-        if not fresh:
+        """False where the checkpoint was not where this projector left it: nothing is written."""
+        new = [each for each in events if each.position > self.position]
+        if not new:
             return True
-        _refuse_gaps(self.position, fresh)
-        readable = [each for each in fresh if each.ref not in self._sick]
-        folded = fold(await self._before(readable), readable, self.region)
-        end = fresh[-1].position
-        parts = statement.filled(folded)
+        _refuse_gaps(self.position, new)
+        applied = [each for each in new if each.ref not in self.quarantined]
+        folded = fold(await self._before(applied), applied, self.region, self.stream)
+        end = new[-1].position
+        filled = self._statement.filled(folded)
         moved = await self.pool.fetchval(
-            statement.write(parts),
-            self.stream,
+            self._statement.write(filled),
+            self.stream.name,
             self.position.sequence,
             end.sequence,
             self._epoch,
-            *statement.arguments(parts),
+            *arguments(filled),
         )
         if not moved:
             return False
@@ -190,13 +228,28 @@ class Projector:
         return True
 
     async def _before(self, events: Sequence[RecordedEvent]) -> dict[Ref, Resource]:
-        """The resources as they were before a batch; rows are read only of those that had a life
-        before and are not remembered."""
+        """The resources before a batch; loaded are only those that existed and are not known."""
         first = {each.ref: each for each in reversed(events)}
         known = {ref: self._known[ref] for ref in first if ref in self._known}
-        older = [ref for ref, each in first.items() if each.previous != BEGINNING]
-        unknown = [ref for ref in older if ref not in known]
-        return known | (await resources.latest(self.pool, unknown) if unknown else {})
+        unknown = [
+            each
+            for ref, each in first.items()
+            if ref not in known and each.previous != BEGINNING and not self.stream.folded(each)
+        ]
+        if not unknown:
+            return known
+        if self.group.load is not None:
+            return known | await self.group.load(self.pool, unknown)
+        return known | await self._from_log(unknown)
+
+    async def _from_log(self, events: Sequence[RecordedEvent]) -> dict[Ref, Resource]:
+        found = {}
+        for each in events:
+            history = await self.stream.log.read(each.ref, up_to=each.previous)
+            resource = fold_history(history)
+            if resource is not None:
+                found[each.ref] = resource
+        return found
 
     def _remember(self, folded: Sequence[ProjectedEvent]) -> None:
         if len(self._known) > KNOWN_MAX:
@@ -205,58 +258,44 @@ class Projector:
             self._known[each.event.ref] = each.resource
 
     async def _catch_up(self) -> None:
-        """See how things are, and forget how they were."""
+        """Read checkpoint and quarantine again, and forget the resources kept in memory."""
         self._known.clear()
         row = await self.pool.fetchrow(
-            "select position, epoch from checkpoints where projection = $1 and stream = $2",
-            resources.NAME,
-            self.stream,
+            "select position, epoch from checkpoints where stream = $1", self.stream.name
         )
-        assert row is not None, "the checkpoints are made before anything is projected"
-        self.position, self._epoch = position(self.stream, row[0]), row[1]
-        self._sick = frozenset(await questions.quarantine(self.pool))
-
-    @property
-    def quarantined(self) -> int:
-        return len(self._sick)
+        assert row is not None, "the checkpoint is created before anything is projected"
+        self.position, self._epoch = position(self.stream.name, row[0]), row[1]
+        self.quarantined = frozenset(await questions.quarantine(self.pool))
 
     async def _quarantine(self, culprit: Followed, reason: str) -> None:
-        """Its address answers an error from now on; everybody else goes on."""
+        """From now on the events of its resource are left out, and reads answer an error."""
         ref = culprit.ref
-        said = {
-            "ref": f"{ref.kind} {ref.path}",
-            "position": str(culprit.position),
-            "reason": reason,
-        }
         async with self.pool.acquire() as connection, connection.transaction():
             moved = await connection.execute(
                 "update checkpoints set position = $3, epoch = epoch + 1"
                 " where stream = $1 and position = $2",
-                self.stream,
+                self.stream.name,
                 culprit.position.sequence - 1,
                 culprit.position.sequence,
             )
             if moved != "UPDATE 0":
-                log.error("quarantined", extra=said)
                 await connection.execute(
                     "insert into quarantine values ($1, $2, $3, $4, $5) on conflict do nothing",
                     ref.kind,
                     ref.path,
-                    self.stream,
+                    self.stream.name,
                     culprit.position.sequence,
                     reason[:REASON_LENGTH_MAX].replace("\0", ""),
                 )
-                await connection.execute(
-                    "update resources set quarantined = true where kind = $1 and path = $2",
-                    ref.kind,
-                    ref.path,
-                )
+                address = f"{ref.kind} {ref.path}"
+                where = {**self._where(), "position": str(culprit.position), "reason": reason}
+                log.error("resource quarantined", extra={"ref": address, **where})
         await self._catch_up()
         if self.position < culprit.position:
             _refuse_gaps(self.position, [culprit])
 
 
-def _refuse_gaps(checkpoint: Position, fresh: Sequence[Followed]) -> None:
-    for expected, each in enumerate(fresh, start=checkpoint.sequence + 1):
+def _refuse_gaps(checkpoint: Position, events: Sequence[Followed]) -> None:
+    for expected, each in enumerate(events, start=checkpoint.sequence + 1):
         if each.position.sequence != expected:
             raise LogGap(f"sequence {expected} is missing; the log went on at {each.position}")

@@ -1,67 +1,70 @@
-"""Rows of every projection and their checkpoint in one statement, so in one transaction."""
+"""The rows of a group and its checkpoint in one statement, so in one transaction
+(docs/decisions/011)."""
 
 from collections.abc import Iterator, Sequence
-from functools import cache
 from itertools import count
-from types import ModuleType
 
 from secaplane.model.shape import Ref
 from secaplane.projector.columns import Row, TableChange
 from secaplane.projector.folding import ProjectedEvent
-from secaplane.projector.projections import counts, history, labels, links, resources, usage
+from secaplane.projector.projection import Projection
 from secaplane.readmodel.schema.tables import Tx
 
-PROJECTIONS: tuple[ModuleType, ...] = (counts, usage, links, labels, resources, history)
-"""A projection is a module with NAME, PARTS (what it does to its table), `rows` (of a batch, for
-each of its parts), and `forget` (an address). Named here, because order and ownership matter:
-`counts` and `usage` forget what `resources` still knows."""
 FIRST_ARRAY = 5
 
 Filled = tuple[TableChange, Sequence[Row]]
+"""A change of a table, and its rows."""
 
 
-def filled(folded: Sequence[ProjectedEvent]) -> list[Filled]:
-    """The parts that a batch has rows for: a report has neither labels nor links to change."""
-    return [
-        (part, rows)
-        for each in PROJECTIONS
-        for part, rows in zip(each.PARTS, each.rows(folded), strict=True)
-        if rows
-    ]
+class GroupStatement:
+    """The statements of one group. Their text is the same for all batches with rows for the same
+    changes, so PostgreSQL parses and plans each text once."""
+
+    def __init__(self, projections: Sequence[Projection]) -> None:
+        self._projections = projections
+        changes = [change for each in projections for change in each.CHANGES]
+        self._numbers = {id(change): n for n, change in enumerate(changes)}
+        self._texts: dict[tuple[int, ...], str] = {}
+
+    def filled(self, folded: Sequence[ProjectedEvent]) -> list[Filled]:
+        """The changes for which a batch has rows: a report, for example, changes no labels."""
+        return [
+            (change, rows)
+            for each in self._projections
+            for change, rows in zip(each.CHANGES, each.rows(folded), strict=True)
+            if rows
+        ]
+
+    def write(self, filled: Sequence[Filled]) -> str:
+        """SQL that moves the checkpoint of $1 from $2 to $3, if it is there and the quarantine's
+        epoch is $4, and writes the rows with it. It answers how many checkpoints were moved."""
+        chosen = tuple(self._numbers[id(change)] for change, _ in filled)
+        if chosen not in self._texts:
+            self._texts[chosen] = _written([change for change, _ in filled])
+        return self._texts[chosen]
+
+    async def insert(self, tx: Tx, folded: Sequence[ProjectedEvent]) -> None:
+        """The rows alone."""
+        for change, rows in self.filled(folded):
+            await tx.execute(_sql(change, count(1), "true"), *zip(*rows, strict=True))
+
+    async def forget(self, tx: Tx, ref: Ref) -> None:
+        for each in self._projections:
+            await each.forget(tx, ref)
 
 
-def write(parts: Sequence[Filled]) -> str:
-    """Moves the checkpoint of $1 from $2 to $3, if it stands there, in the epoch $4 of the
-    quarantine; the rows go with it or not at all. Answers how many checkpoints moved."""
-    return _written(tuple(_NUMBERS[id(part)] for part, _ in parts))
-
-
-def arguments(parts: Sequence[Filled]) -> Iterator[Sequence[object]]:
+def arguments(filled: Sequence[Filled]) -> Iterator[Sequence[object]]:
     """An array for each column."""
-    for _, rows in parts:
+    for _, rows in filled:
         yield from zip(*rows, strict=True)
 
 
-async def insert(tx: Tx, folded: Sequence[ProjectedEvent]) -> None:
-    """The rows alone."""
-    for part, rows in filled(folded):
-        await tx.execute(_sql(part, count(1), "true"), *zip(*rows, strict=True))
-
-
-async def forget(tx: Tx, ref: Ref) -> None:
-    for each in PROJECTIONS:
-        await each.forget(tx, ref)
-
-
-_PARTS: tuple[TableChange, ...] = tuple(part for each in PROJECTIONS for part in each.PARTS)
-_NUMBERS = {id(part): n for n, part in enumerate(_PARTS)}
-
-
-@cache
-def _written(chosen: tuple[int, ...]) -> str:
+def _written(changes: Sequence[TableChange]) -> str:
     numbers = count(FIRST_ARRAY)
     condition = "exists (select from moved)"
-    parts = [f"part_{n} as ({_sql(_PARTS[n], numbers, condition)})" for n in chosen]
+    parts = [
+        f"part_{n} as ({_sql(change, numbers, condition)})" for n, change in enumerate(changes)
+    ]
     moved = """moved as (
         update checkpoints set position = $3 where stream = $1 and position = $2 and epoch = $4
         returning 1
@@ -69,7 +72,7 @@ def _written(chosen: tuple[int, ...]) -> str:
     return f"with {', '.join((moved, *parts))} select count(*) from moved"
 
 
-def _sql(part: TableChange, numbers: "count[int]", condition: str) -> str:
-    names = ", ".join(part.columns)
-    arrays = ", ".join(f"${next(numbers)}::{type_}[]" for type_ in part.columns.values())
-    return part.sql(f"unnest({arrays}) as rows ({names})", condition)
+def _sql(change: TableChange, numbers: "count[int]", condition: str) -> str:
+    names = ", ".join(change.columns)
+    arrays = ", ".join(f"${next(numbers)}::{type_}[]" for type_ in change.columns.values())
+    return change.sql(f"unnest({arrays}) as rows ({names})", condition)

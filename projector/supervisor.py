@@ -1,79 +1,100 @@
-"""Keep the active read model, and every one that was active before it since this process began:
-readers turn when they see the switch, not all at once. Until somebody retires them."""
+"""The projectors of a process: one for each stream and each read model that is read.
+
+That is the active read model of each group, and those that were active before since this process
+began, because readers do not switch all at once. A former one is followed until it is retired.
+"""
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 
-import asyncpg
+from asyncpg import Pool
 
 from secaplane.eventlog.log import Log
+from secaplane.projector.projection import ProjectionGroup
 from secaplane.projector.run import Projector
+from secaplane.projector.shared_stream import SharedStream
 from secaplane.readmodel.announcements import Announcer
 from secaplane.readmodel.schema import tables
-from secaplane.readmodel.schema.active import ReadModelPool, active
-from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
+from secaplane.readmodel.schema.active import active, read_models
+from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE, SCHEMA_DEFECTS
 
-LOOK_EVERY_S = 0.5
+CHECK_EVERY_S = 0.5
+CONNECTIONS_MAX = 2
+"""For each read model and stream."""
 log = logging.getLogger("secaplane.projector")
+
+MakeAnnouncer = Callable[[str, str], Announcer]
+"""(stream, read model) -> its announcer."""
 
 
 class ProjectorSupervisor:
-    """`projectors` by the name of their read model, for onlookers."""
+    """`projectors`, by read model, is read by readiness."""
 
     def __init__(
-        self,
-        reading: ReadModelPool,
-        url: str,
-        events: Log,
-        announcer: Callable[[str], Announcer],
-        *,
-        stream: str,
-        region: str,
+        self, pool: Pool, url: str, events: Log, announcer: MakeAnnouncer, *, region: str
     ) -> None:
-        self._reading, self._url, self._events = reading, url, events
-        self._announcer, self._stream, self._region = announcer, stream, region
-        self.projectors: dict[str, Projector] = {}
-        self.started = asyncio.Event()
+        self._pool, self._url, self._announcer, self._region = pool, url, announcer, region
+        self._streams = [SharedStream(events, name) for name in events.streams.names]
+        self._active: dict[str, str] = {}
+        self._begun = defaultdict[str, asyncio.Event](asyncio.Event)
+        self.projectors: dict[str, Sequence[Projector]] = {}
 
-    @property
-    def current(self) -> Projector | None:
-        """Of the read model that is active."""
-        return self.projectors.get(self._reading.read_model)
+    def of(self, group: ProjectionGroup) -> Sequence[Projector]:
+        """The projectors of a group's active read model; none before it has one."""
+        return self.projectors.get(self._active.get(group.name, ""), ())
 
-    async def run(self) -> None:
-        async with asyncio.TaskGroup() as group:
+    async def started(self, group: ProjectionGroup) -> None:
+        """Wait until the projectors of a group's active read model have begun to follow the log."""
+        await self._begun[group.name].wait()
+        for each in self.of(group):
+            await each.started.wait()
+
+    async def run(self, group: ProjectionGroup) -> None:
+        """Run the projectors of one group. The group has a read model of its layout already."""
+        running = dict[str, asyncio.Task[None]]()
+        async with asyncio.TaskGroup() as tasks:
             while True:
                 try:
-                    await self._look(group)
-                except DATABASE_UNAVAILABLE as error:
-                    log.warning("the database is away", extra={"reason": repr(error)})
-                await asyncio.sleep(LOOK_EVERY_S)
+                    await self._check(group, running, tasks)
+                except (*DATABASE_UNAVAILABLE, *SCHEMA_DEFECTS) as error:
+                    log.warning("active read model unknown", extra={"reason": repr(error)})
+                await asyncio.sleep(CHECK_EVERY_S)
 
-    async def _look(self, group: asyncio.TaskGroup) -> None:
-        found = await active(self._reading.pool)
-        if found is not None and found not in self.projectors:
-            pool = await tables.open_pool(self._url, schema=found, size=2, writes=True)
-            projector = Projector(
-                pool, self._events, self._announcer(found), self._stream, self._region
+    async def _check(
+        self,
+        group: ProjectionGroup,
+        running: dict[str, asyncio.Task[None]],
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        found = await active(self._pool, group.tables)
+        if found is not None and found not in running:
+            pool = await tables.open_pool(
+                self._url,
+                schema=found,
+                size=CONNECTIONS_MAX * len(self._streams),
+                writes=True,
             )
-            self.projectors[found] = projector
-            self._reading.turn(found)
-            group.create_task(self._keep(found, projector))
-            log.info("keeps a read model", extra={"read_model": found})
-            group.create_task(self._say_when_started(projector))
+            self.projectors[found] = [
+                Projector(group, pool, each, self._announcer(each.name, found), self._region)
+                for each in self._streams
+            ]
+            running[found] = tasks.create_task(self._run(found, pool))
+            log.info("projector started", extra={"read_model": found})
+        if found is not None:
+            self._active[group.name] = found
+            self._begun[group.name].set()
+        existing = await read_models(self._pool, group.tables)
+        for retired in [name for name in running if name not in (found, *existing)]:
+            running.pop(retired).cancel()
+            log.info("read model retired", extra={"read_model": retired})
 
-    async def _say_when_started(self, projector: Projector) -> None:
-        await projector.started.wait()
-        self.started.set()
-
-    async def _keep(self, read_model: str, projector: Projector) -> None:
+    async def _run(self, read_model: str, pool: Pool) -> None:
         try:
-            await projector.run()
-        except* asyncpg.UndefinedTableError:
-            if read_model == self._reading.read_model:
-                raise
-            log.info("retired", extra={"read_model": read_model})
+            async with asyncio.TaskGroup() as tasks:
+                for each in self.projectors[read_model]:
+                    tasks.create_task(each.run())
         finally:
-            projector.pool.terminate()
+            pool.terminate()
             del self.projectors[read_model]

@@ -1,1 +1,1 @@
-"""The read side: rows to answers."""
+"""The read side: GET and LIST, answered from the read model alone (CQRS)."""

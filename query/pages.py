@@ -1,7 +1,7 @@
 """`limit` and `skipToken` of a list. Pure.
 
-A skipToken names the last item of the page before, and is signed, so that nobody can make one up;
-it is bound to what was listed, and all replicas that share the keys understand it.
+A skipToken names the last item of the page before. It is signed, so that a client cannot make one,
+and bound to the list it came from; every replica that has the keys accepts it.
 """
 
 import base64
@@ -32,15 +32,16 @@ def limit(sent: str | None) -> int:
 def skip_token(after: tuple[str, int], listed: str, keys: Sequence[bytes]) -> str:
     """`after` is (name, life) of the last item shown; the first key signs."""
     name, life = after
-    said = f"{life} {name}".encode()
-    return base64.urlsafe_b64encode(_digest(keys[0], said, listed) + said).decode().rstrip("=")
+    place = f"{life} {name}".encode()
+    signed = _digest(keys[0], place, listed) + place
+    return base64.urlsafe_b64encode(signed).decode().rstrip("=")
 
 
 def after(token: str | None, listed: str, keys: Sequence[bytes]) -> tuple[str, int]:
-    """Where a page begins. Any of the keys may have signed.
+    """The (name, life) after which a page begins. Any of the keys may have signed.
 
     Raises:
-        Malformed: a token we did not make, or made for another list.
+        Malformed: the token was not made here, or for another list.
     """
     if token is None:
         return FIRST_PAGE
@@ -48,17 +49,17 @@ def after(token: str | None, listed: str, keys: Sequence[bytes]) -> tuple[str, i
         data = base64.b64decode(
             token[:TOKEN_LENGTH_MAX] + "=" * (-len(token) % 4), altchars=b"-_", validate=True
         )
-        signed, said = data[:DIGEST_BYTES], data[DIGEST_BYTES:]
-        if any(hmac.compare_digest(signed, _digest(key, said, listed)) for key in keys):
-            life, _, name = said.decode().partition(" ")
+        digest, place = data[:DIGEST_BYTES], data[DIGEST_BYTES:]
+        if any(hmac.compare_digest(digest, _digest(key, place, listed)) for key in keys):
+            life, _, name = place.decode().partition(" ")
             return name, int(life)
     except ValueError:
         pass
     raise Malformed(
-        "this skipToken is not of this list; take the one from the page before, unchanged",
+        "this skipToken does not belong to this list; send the one of the page before, unchanged",
         parameter="skipToken",
     )
 
 
-def _digest(key: bytes, said: bytes, listed: str) -> bytes:
-    return hmac.new(key, listed.encode() + b"\0" + said, hashlib.sha256).digest()[:DIGEST_BYTES]
+def _digest(key: bytes, place: bytes, listed: str) -> bytes:
+    return hmac.new(key, listed.encode() + b"\0" + place, hashlib.sha256).digest()[:DIGEST_BYTES]

@@ -1,15 +1,14 @@
-"""A label selector -> what it chooses, as `readmodel.questions.page` asks for it. Pure (digest,
-section 9).
+"""Label selectors: parsed into terms, and turned into a condition of a list's query. Pure.
 
-    selector = term *("," term)         all must hold
+    selector = term *("," term)         all terms must hold
     term     = key op value             op is one of = != > < >= <=
 
 `*` stands for any characters in key and value, with `=` and `!=`. Comparisons are of numbers; a
-value that is none does not match. `!=` also matches what has no such key.
+value that is none does not match. `!=` also matches resources without such a key.
 
-One term leads: the index of labels names who bears what it wants, the first `=` without `*` in the
-order of the list, others in any. Any more of the first sort ask the same index; everything else
-looks at the labels of a row.
+One term leads: the index of labels names the resources that match it, for a first `=` without `*`
+in the order of the list. Other terms of this sort use the same index; all others are evaluated on
+the labels of each row. (digest, section 9)
 """
 
 import re
@@ -18,7 +17,7 @@ from collections.abc import Sequence
 import msgspec
 
 from secaplane.model.errors import Malformed
-from secaplane.readmodel.questions.resources import FIRST_ARGUMENT, Selection
+from secaplane.readmodel.selection import FIRST_ARGUMENT, Selection
 
 SELECTOR_LENGTH_MAX = 4096
 TERMS_MAX = 32
@@ -39,7 +38,7 @@ class Term(msgspec.Struct, frozen=True):
 
 
 def terms(selector: str) -> list[Term]:
-    """Raises Malformed, naming the term that cannot be read."""
+    """Raises Malformed, naming the term that cannot be parsed."""
     if len(selector) > SELECTOR_LENGTH_MAX or "\0" in selector:
         raise _malformed(
             f"a selector has at most {SELECTOR_LENGTH_MAX} characters, none of them NUL"
@@ -50,17 +49,17 @@ def terms(selector: str) -> list[Term]:
     return [_term(n, part) for n, part in enumerate(parts, start=1)]
 
 
-def choice(chosen: Sequence[Term]) -> Selection:
-    lead = min((term for term in chosen if term.op != "!="), key=_rank, default=None)
+def selection(terms: Sequence[Term]) -> Selection:
+    lead = min((term for term in terms if term.op != "!="), key=_rank, default=None)
     arguments: list[object] = []
-    borne = _bearing("l", lead, arguments) if lead else ""
-    more = [f"and {_written(term, arguments)}" for term in chosen if term is not lead]
-    return Selection(borne, lead is not None and lead.exact, " ".join(more), arguments)
+    indexed = _condition("l", lead, arguments) if lead else ""
+    others = [f"and {_written(term, arguments)}" for term in terms if term is not lead]
+    return Selection(indexed, lead is not None and lead.exact, " ".join(others), arguments)
 
 
-def bare(chosen: Sequence[Term]) -> bool:
-    """Whether it chooses what bears no label at all."""
-    return all(term.op == "!=" for term in chosen)
+def bare(terms: Sequence[Term]) -> bool:
+    """A resource without any label matches."""
+    return all(term.op == "!=" for term in terms)
 
 
 def _rank(term: Term) -> int:
@@ -74,21 +73,20 @@ def _term(n: int, part: str) -> Term:
         raise _malformed(f"term {n}, {part!r}, is not key=value (or != > < >= <=)")
     term = Term(found[1], found[2], found[3].strip())
     if term.op not in ("=", "!=") and not NUMBER.fullmatch(term.value):
-        raise _malformed(f"term {n}, {part!r}, compares with what is no number")
+        raise _malformed(f"term {n}, {part!r}, needs a number to compare with")
     return term
 
 
 def _malformed(why: str) -> Malformed:
-    return Malformed(f"the label selector cannot be read: {why}", parameter="labels")
+    return Malformed(f"the label selector cannot be parsed: {why}", parameter="labels")
 
 
 def _written(term: Term, arguments: list[object]) -> str:
     if term.exact:
-        said = _bearing("also", term, arguments)
-        return f"exists ({_ALSO} and {said})"
+        return f"exists ({_ALSO} and {_condition('also', term, arguments)})"
     if term.op in ("=", "!="):
-        said = _bearing("own", term, arguments)
-        own = f"exists (select from jsonb_each_text(r.labels) as own (key, value) where {said})"
+        matches = _condition("own", term, arguments)
+        own = f"exists (select from jsonb_each_text(r.labels) as own (key, value) where {matches})"
         return own if term.op == "=" else f"not {own}"
     value = f"r.labels ->> {_n(arguments, term.key)}::text"
     number = f"{_n(arguments, term.value)}::text::numeric"
@@ -99,7 +97,7 @@ _ALSO = """select from labels as also where also.kind = $1 and also.collection =
     and also.name = l.name and also.life = l.life"""
 
 
-def _bearing(row: str, term: Term, arguments: list[object]) -> str:
+def _condition(row: str, term: Term, arguments: list[object]) -> str:
     key = _like(f"{row}.key", term.key, arguments)
     if term.op in ("=", "!="):
         return f"{key} and {_like(f'{row}.value', term.value, arguments)}"

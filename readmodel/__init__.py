@@ -1,1 +1,1 @@
-"""What the tables are, and the few questions asked of them."""
+"""The read model: tables, queries, and how far the rows have got."""

@@ -1,7 +1,7 @@
-"""Announcements of the projector's progress over core NATS.
+"""Announcements of the projectors' progress over core NATS.
 
-They are no facts and may be lost, so they are repeated: after every commit, and every quarter of a
-second. There is a subject for each stream and read model.
+An announcement may be lost, so it is repeated: after every commit, and every quarter of a second.
+There is one subject for each stream and read model.
 """
 
 import asyncio
@@ -26,15 +26,14 @@ def subject(stream: str, read_model: str) -> str:
 
 
 class Announcer:
-    """The projector's side: announces the progress of one read model."""
+    """The projector's side: announces how far one read model is in one stream."""
 
-    def __init__(self, nats: Client, *, read_model: str) -> None:
-        self._nats, self._read_model = nats, read_model
+    def __init__(self, nats: Client, *, stream: str, read_model: str) -> None:
+        self._nats, self._subject = nats, subject(stream, read_model)
 
     async def announce(self, reached: Position) -> None:
         with suppress(*_UNREACHABLE):
-            data = str(reached.sequence).encode()
-            await self._nats.publish(subject(reached.stream, self._read_model), data)
+            await self._nats.publish(self._subject, str(reached.sequence).encode())
 
 
 class _Switch(NamedTuple):
@@ -60,9 +59,8 @@ class Announcements:
         self._subscriptions = await self._subscribed(read_model)
 
     async def switch(self, read_model: str, *, then: Callable[[], None]) -> None:
-        """Listen to another read model, from the moment at which it is not behind the present one
-        in any stream: what a caller was told can be read stays readable. `then` is called in that
-        moment.
+        """Switch to another read model as soon as it is behind the present one in no stream, so
+        that what could be read stays readable. `then` is called at the switch.
         """
         switched: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._switch = _Switch(read_model, {}, then, switched)

@@ -1,6 +1,7 @@
-"""GETs that come at the same time are asked together: one SELECT for all that came meanwhile.
+"""Batched reads: one SELECT for all GETs that arrived while the one before was under way.
 
-Alone, a GET waits for nobody; under load, the price of a round trip is shared.
+A single GET waits for no other; under load, GETs share the cost of a round trip
+(docs/decisions/012).
 """
 
 import asyncio
@@ -23,14 +24,14 @@ FoundDocument = tuple[str, bool] | None
 class BatchedReads:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._asked: deque[tuple[Ref, asyncio.Future[FoundDocument]]] = deque()
-        self._some = asyncio.Event()
+        self._queue: deque[tuple[Ref, asyncio.Future[FoundDocument]]] = deque()
+        self._queued = asyncio.Event()
 
     async def one(self, ref: Ref) -> FoundDocument:
         """Raises whatever the SELECT raises, or TimeoutError."""
         answer: asyncio.Future[FoundDocument] = asyncio.get_running_loop().create_future()
-        self._asked.append((ref, answer))
-        self._some.set()
+        self._queue.append((ref, answer))
+        self._queued.set()
         async with asyncio.timeout(ANSWER_S_MAX):
             return await answer
 
@@ -41,37 +42,39 @@ class BatchedReads:
 
     async def _lane(self) -> None:
         while True:
-            await self._some.wait()
-            taken = [self._asked.popleft() for _ in range(min(len(self._asked), BATCH_MAX))]
-            if not self._asked:
-                self._some.clear()
-            if taken:
-                await self._answer(taken)
+            await self._queued.wait()
+            batch = [self._queue.popleft() for _ in range(min(len(self._queue), BATCH_MAX))]
+            if not self._queue:
+                self._queued.clear()
+            if batch:
+                await self._answer(batch)
 
-    async def _answer(self, taken: list[tuple[Ref, "asyncio.Future[FoundDocument]"]]) -> None:
+    async def _answer(self, batch: list[tuple[Ref, "asyncio.Future[FoundDocument]"]]) -> None:
         try:
-            found = await self._select({ref for ref, _ in taken})
+            found = await self._select({ref for ref, _ in batch})
         except Exception as error:  # it is raised again where the answer is awaited
-            for _, answer in taken:
+            for _, answer in batch:
                 if not answer.done():
                     answer.set_exception(error)
             return
-        for ref, answer in taken:
+        for ref, answer in batch:
             if not answer.done():
                 answer.set_result(found.get(ref))
 
     async def _select(self, refs: set[Ref]) -> dict[Ref, FoundDocument]:
-        wanted = list(refs)
+        ordered = list(refs)
         rows = await self._pool.fetch(
             _SELECT,
-            [ref.kind for ref in wanted],
-            [ref.path for ref in wanted],
+            [ref.kind for ref in ordered],
+            [ref.path for ref in ordered],
         )
         return {Ref(row[0], row[1]): (shown(row[2], row[4], row[5]), row[3]) for row in rows}
 
 
 _SELECT = f"""
-    select r.kind, r.path, r.document, r.quarantined, {OF_ANY_KIND}
+    select r.kind, r.path, r.document,
+        exists (select from quarantine as q where q.kind = r.kind and q.path = r.path),
+        {OF_ANY_KIND}
     from unnest($1::text[], $2::text[]) as wanted (kind, path)
     join resources as r on r.kind = wanted.kind and r.path = wanted.path where not r.gone
 """

@@ -1,7 +1,7 @@
-"""Progress of the read model: "the rows have reached position n", as far as this process knows.
+"""Progress of the read model: how far its rows are in each stream, as announced to this process.
 Pure.
 
-Writers wait for their own event (read-your-writes), readers for a position they were given. The
+Writers wait for their own event (read-your-writes), readers for a position that they name. The
 projector announces its progress (`readmodel.announcements`); a lost announcement is repeated soon.
 """
 
@@ -17,7 +17,7 @@ REACHED_S_MAX = 2.0
 
 
 class Progress:
-    """The newest announced position of each stream, and those who wait for a later one."""
+    """The newest announced position of each stream, and the callers that wait for a later one."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._positions: dict[str, Position] = {}
@@ -57,8 +57,8 @@ class Progress:
         """Wait until the rows have reached every one of some positions; False if they have not in
         time.
 
-        After one time-out nobody waits until something is announced again, unless `patient`: a dead
-        projector must not make every write slow.
+        After one time-out the next callers do not wait until something is announced again, unless
+        they are `patient`: a projector that stands still must not make every write slow.
         """
         missing = [each for each in positions if self.position(each.stream) < each]
         if not missing:

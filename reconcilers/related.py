@@ -1,6 +1,6 @@
 """Loads the related resources of a plan: only what the case needs."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from secaplane.command.companions import companion_of
 from secaplane.command.dependencies import CommandDependencies
@@ -47,22 +47,32 @@ async def load_related(
     tenant = [tenant_of(resource.ref)] if unchecked else []
     current = await load_living(dependencies.cache, [*above, *target_refs, *tenant])
     awaited = [ref for ref in above if KINDS[ref.kind].exposure.deletable]
-    for_plugin = {
-        ref.kind: parent
-        for ref in awaited
-        if (parent := current[ref]) is not None and not parent.terminating
-    }
-    targets = dict[Ref, Resource | None]()
+    shown = {ref: current[ref] for ref in above if ref in awaited or _gone_or_ending(current[ref])}
+    over = await _quota_excess(dependencies, resource, current[tenant[0]]) if tenant else None
+    targets, for_plugin = _targets(dependencies, resource.ref, references, current)
+    for ref in awaited:
+        parent = current[ref]
+        if parent is not None and not parent.terminating:
+            for_plugin[ref.kind] = parent
+    return RelatedResources(parents=shown, targets=targets, over=over), for_plugin
+
+
+def _targets(
+    dependencies: CommandDependencies,
+    ref: Ref,
+    references: Iterable[SpecReference],
+    current: dict[Ref, Resource | None],
+) -> tuple[dict[Ref, Resource | None], dict[str, Resource]]:
+    """The targets that must exist, by address; and those that are bound, by pointer."""
+    targets, by_pointer = dict[Ref, Resource | None](), dict[str, Resource]()
     for reference in references:
         target = bound(reference, current)
         if target is not None:
-            for_plugin[reference.pointer] = target
-        required = _required(dependencies, resource.ref, reference)
+            by_pointer[reference.pointer] = target
+        required = _required(dependencies, ref, reference)
         if required is not None:
             targets[target.ref if target else required] = target
-    over = await _quota_excess(dependencies, resource, current[tenant[0]]) if tenant else None
-    shown = {ref: current[ref] for ref in above if ref in awaited or _gone_or_ending(current[ref])}
-    return RelatedResources(parents=shown, targets=targets, over=over), for_plugin
+    return targets, by_pointer
 
 
 def _required(dependencies: CommandDependencies, ref: Ref, reference: SpecReference) -> Ref | None:

@@ -1,4 +1,4 @@
-"""Servers and connections for the tests that need some; who needs none starts none."""
+"""Servers and connections; each is started by the first test that requests it."""
 
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
@@ -10,12 +10,14 @@ from hypothesis import settings
 from nats.aio.client import Client
 
 from secaplane.readmodel.schema import tables
+from secaplane.readmodel.schema.history import HISTORY
+from secaplane.readmodel.schema.resources import RESOURCES
 from tests import servers
 
 TEMPLATE = "secaplane_tests"
 _number = count(1)
-settings.register_profile("house", deadline=None, database=None)
-settings.load_profile("house")
+settings.register_profile("secaplane", deadline=None, database=None)
+settings.load_profile("secaplane")
 
 
 @pytest.fixture(scope="session")
@@ -32,20 +34,20 @@ def postgres_server_url() -> Iterator[str]:
 
 @pytest.fixture
 async def nats_client(nats_url: str) -> AsyncIterator[Client]:
-    """As the house connects: nothing is buffered and delivered later."""
+    """A client with the product's settings: nothing is buffered and delivered later."""
     async with servers.connected(nats_url) as client:
         yield client
 
 
 @pytest.fixture
 async def fresh_stream(nats_client: Client) -> str:
-    """The name of the stream, of which nothing is left from the test before."""
+    """The name of the stream, emptied of the events of earlier tests."""
     return await servers.emptied(nats_client)
 
 
 @pytest.fixture
 async def database_url(postgres_server_url: str) -> AsyncIterator[str]:
-    """A database of its own, the read model's tables in it and nothing else."""
+    """A database of its own with the empty tables of the read model; yields its URL."""
     server = await asyncpg.connect(postgres_server_url)
     await _prepare_template(server, postgres_server_url)
     name = f"{TEMPLATE}_{next(_number)}"
@@ -60,7 +62,8 @@ async def _prepare_template(server: asyncpg.Connection, url: str) -> None:
     if await server.fetchval("select true from pg_database where datname = $1", TEMPLATE):
         return
     await server.execute(f"create database {TEMPLATE}")
-    await tables.prepare(_elsewhere(url, TEMPLATE))
+    for group in (RESOURCES, HISTORY):
+        await tables.prepare(_elsewhere(url, TEMPLATE), group)
 
 
 def _elsewhere(url: str, database: str) -> str:

@@ -1,6 +1,6 @@
 """Real NATS and PostgreSQL for tests: given by the environment, in containers, or from wheels.
 
-Started when the first test asks for one, on a free port, and ended when the last test is over.
+A server is started on a free port by the first test that requests it, and ends with the last test.
 """
 
 import ctypes
@@ -34,6 +34,7 @@ from secaplane.eventlog.snapshots import FORMAT
 from secaplane.readmodel.schema.tables import READER
 
 STREAM = "SECA"
+GLOBAL_STREAM = f"{STREAM}-GLOBAL"
 SNAPSHOTS = f"KV_{STREAM}-snapshots-{FORMAT}"
 READY_S_MAX = 60.0
 STOP_S_MAX = 10.0
@@ -46,7 +47,7 @@ PR_SET_PDEATHSIG = 1
 
 @contextmanager
 def nats() -> Iterator[str]:
-    """The URL of a NATS server with JetStream on which one may do everything."""
+    """The URL of a NATS server with JetStream, for a user with all permissions."""
     given = os.environ.get("SECAPLANE_TEST_NATS")
     if given:
         yield given
@@ -65,7 +66,7 @@ def nats() -> Iterator[str]:
 
 @contextmanager
 def postgres() -> Iterator[str]:
-    """The URL of a PostgreSQL server on which one may make databases."""
+    """The URL of a PostgreSQL server, for a user that may create databases."""
     given = os.environ.get("SECAPLANE_TEST_POSTGRES")
     if given:
         yield given
@@ -78,7 +79,7 @@ def postgres() -> Iterator[str]:
         port = _free_port()
         passwords = {user: secrets.token_hex(8) for user in (embedded.OWNER, READER)}
         with _folder() as folder:
-            server = embedded.postgres(folder, port, passwords, lasting=False)
+            server = embedded.postgres(folder, port, passwords, durable=False)
             with _running(server, folder, signal.SIGINT, lambda: _postgres_answers(HOST, port)):
                 owner = f"{embedded.OWNER}:{passwords[embedded.OWNER]}"
                 yield f"postgresql://{owner}@{HOST}:{port}/{embedded.OWNER}"
@@ -86,7 +87,7 @@ def postgres() -> Iterator[str]:
 
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[Client]:
-    """As the house connects: nothing is buffered and delivered later."""
+    """A client with the product's settings: nothing is buffered and delivered later."""
     client = await connect(url, pending_size=0)
     try:
         yield client
@@ -95,9 +96,9 @@ async def connected(url: str) -> AsyncIterator[Client]:
 
 
 async def emptied(client: Client) -> str:
-    """The name of the stream, after everything that tests keep in NATS is taken away."""
+    """Deletes the streams of earlier tests; the name of the stream."""
     context = client.jetstream()
-    for name in (STREAM, SNAPSHOTS):
+    for name in (STREAM, GLOBAL_STREAM, SNAPSHOTS):
         with suppress(NotFoundError):
             await context.delete_stream(name)
     return STREAM
@@ -108,9 +109,9 @@ async def emptied(client: Client) -> str:
 
 @contextmanager
 def _running(
-    server: embedded.Server, folder: Path, in_order: int, answers: Callable[[], bool]
+    server: embedded.Server, folder: Path, stop_signal: int, answers: Callable[[], bool]
 ) -> Iterator[None]:
-    """A child in a group of its own, so that Ctrl-C reaches it only through us."""
+    """A child in a process group of its own, so that Ctrl-C reaches it only through the tests."""
     with (folder / f"{server.name}.log").open("wb") as out:
         process = subprocess.Popen(
             server.argv,
@@ -125,7 +126,7 @@ def _running(
         assert process.poll() is None, (folder / f"{server.name}.log").read_text()
         yield
     finally:
-        process.send_signal(in_order)
+        process.send_signal(stop_signal)
         try:
             process.wait(STOP_S_MAX)
         except subprocess.TimeoutExpired:
@@ -134,7 +135,7 @@ def _running(
 
 
 def _die_with_parent() -> None:
-    """Tests that are killed leave nobody behind (Linux, prctl(2))."""
+    """The child ends when the tests are killed (Linux, prctl(2))."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
@@ -154,21 +155,21 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-# --- is it there
+# --- readiness
 
 
 def _nats_answers(host: str, port: int) -> bool:
-    """A NATS server speaks first."""
-    return _said(host, port, b"") == b"I"
+    """True if it greets a new connection with INFO."""
+    return _first_byte(host, port, b"") == b"I"
 
 
 def _postgres_answers(host: str, port: int) -> bool:
-    """To a start-up packet PostgreSQL answers R once it lets people in, and E before."""
+    """True if it answers a start-up packet with R; until it accepts connections it sends E."""
     body = struct.pack("!i", POSTGRES_PROTOCOL) + b"user\0postgres\0\0"
-    return _said(host, port, struct.pack("!i", len(body) + 4) + body) == b"R"
+    return _first_byte(host, port, struct.pack("!i", len(body) + 4) + body) == b"R"
 
 
-def _said(host: str, port: int, greeting: bytes) -> bytes:
+def _first_byte(host: str, port: int, greeting: bytes) -> bytes:
     try:
         with socket.create_connection((host, port), timeout=1) as probe:
             probe.sendall(greeting)
@@ -198,7 +199,7 @@ def docker_answers() -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         answers = _pinged()
-        gc.collect()  # where nobody answers, its client leaves a socket open
+        gc.collect()  # without a server the client leaves a socket open
         return answers
 
 

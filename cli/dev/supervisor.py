@@ -1,4 +1,4 @@
-"""Processes that this process started: kept running, and all of them stopped in the end."""
+"""A supervisor of child processes: restarts those that die, and stops all of them at the end."""
 
 import asyncio
 import ctypes
@@ -21,14 +21,14 @@ STOP_S_MAX = 8.0
 RESTART_DELAY_S = 0.2
 POLL_S = 0.05
 DEATHS_MAX, DEATHS_WITHIN_S = 5, 60.0
-"""A child that dies more often before it is up is not started again."""
+"""A child that dies that often within that time, before it was up, is not restarted."""
 UP_AFTER_S = 1.0
-"""When a child that announces nothing counts as up."""
+"""A child that announces nothing counts as up after that time."""
 CONFIGURATION_ERROR = 2
-"""How a child ends that has found what it was given wrong (`cli.main`): another start is no use."""
-WORDS_BYTES_MAX = 4096
+"""Exit status of a child with a wrong configuration (`cli.main`): a restart does not help."""
+LOG_TAIL_BYTES = 4096
 PR_SET_PDEATHSIG = 1
-log = logging.getLogger("secaplane.children")
+log = logging.getLogger("secaplane.supervisor")
 
 
 @dataclass(frozen=True)
@@ -37,25 +37,25 @@ class ChildProcess:
     argv: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=dict)
     announces: bool = False
-    """It writes a line when it is ready (`cli.announce`)."""
-    in_order: str = "SIGTERM"
-    """The signal that lets it stop in order."""
+    """The child writes a line when it is ready (`cli.processes.announce`)."""
+    stop_signal: str = "SIGTERM"
+    """The signal for a graceful stop."""
 
 
 class Supervisor:
-    """Started in an order, stopped in the opposite one; a child that dies is started again."""
+    """Children that announce readiness are stopped before those that do not (the servers)."""
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
         self._started: list[ChildProcess] = []
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._ready: dict[str, asyncio.Future[Announcement]] = {}
-        self._keepers: list[asyncio.Task[None]] = []
+        self._watchers: list[asyncio.Task[None]] = []
         self._group = asyncio.TaskGroup()
         self._announced: dict[str, bool] = {}
         self._born: dict[str, float] = {}
         self._gave_up = asyncio.Event()
-        self._why = ""
+        self._reason = ""
 
     async def __aenter__(self) -> "Supervisor":
         self._logs.mkdir(parents=True, exist_ok=True)
@@ -63,8 +63,8 @@ class Supervisor:
         return self
 
     async def __aexit__(self, *raised: object) -> None:
-        for keeper in self._keepers:
-            keeper.cancel()
+        for watcher in self._watchers:
+            watcher.cancel()
         await self._stop_all()
         await self._group.__aexit__(None, None, None)
 
@@ -72,7 +72,7 @@ class Supervisor:
         self._started.append(child)
         self._ready[child.name] = asyncio.get_running_loop().create_future()
         self._spawn(child)
-        self._keepers.append(self._group.create_task(self._keep(child)))
+        self._watchers.append(self._group.create_task(self._watch(child)))
 
     async def ready(self, name: str) -> Announcement:
         return await self._ready[name]
@@ -81,11 +81,11 @@ class Supervisor:
         return self._processes[name].pid
 
     async def ended(self) -> str:
-        """Returns when a child cannot start or keeps dying, with its last words."""
+        """Waits until a child cannot start or keeps dying; the reason, with its last log line."""
         await self._gave_up.wait()
-        return self._why
+        return self._reason
 
-    async def _keep(self, child: ChildProcess) -> None:
+    async def _watch(self, child: ChildProcess) -> None:
         deaths: deque[float] = deque(maxlen=DEATHS_MAX)
         while True:
             status = await self._died(child.name)
@@ -93,26 +93,24 @@ class Supervisor:
                 deaths.clear()
             deaths.append(time.monotonic())
             if status == CONFIGURATION_ERROR and not self._ready[child.name].done():
-                self._give_up(f"{child.name} cannot start: {self._last_words(child)}")
+                self._give_up(f"{child.name} cannot start: {self._last_line(child)}")
                 return
             if len(deaths) == DEATHS_MAX and deaths[-1] - deaths[0] < DEATHS_WITHIN_S:
-                self._give_up(f"{child.name} keeps dying: {self._last_words(child)}")
+                self._give_up(f"{child.name} keeps dying: {self._last_line(child)}")
                 return
-            print(
-                f"secaplane: {child.name} ended with {status}; starting it again", file=sys.stderr
-            )
+            print(f"secaplane: {child.name} ended with {status}; restarting it", file=sys.stderr)
             await asyncio.sleep(RESTART_DELAY_S * len(deaths))
             self._spawn(child)
 
-    def _give_up(self, why: str) -> None:
-        self._why = self._why or why
+    def _give_up(self, reason: str) -> None:
+        self._reason = self._reason or reason
         self._gave_up.set()
 
-    def _last_words(self, child: ChildProcess) -> str:
-        """The last line of its log, which may be gone before anybody can look there."""
-        written = (self._logs / f"{child.name}.log").read_bytes()[-WORDS_BYTES_MAX:]
+    def _last_line(self, child: ChildProcess) -> str:
+        """The last line of its log, which an ephemeral folder would take with it."""
+        written = (self._logs / f"{child.name}.log").read_bytes()[-LOG_TAIL_BYTES:]
         lines = written.decode(errors="replace").split("\n")
-        last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
+        last = next((line for line in reversed(lines) if line.strip()), "no output")
         return last.removeprefix("secaplane: ")
 
     async def _died(self, name: str) -> int:
@@ -124,7 +122,7 @@ class Supervisor:
             await asyncio.sleep(POLL_S)
 
     def _was_up(self, child: ChildProcess) -> bool:
-        """Whether it had got so far that its death is no fault of its start."""
+        """True if it had started successfully: its death is not a failed start."""
         if child.announces:
             return self._announced[child.name]
         return time.monotonic() - self._born[child.name] > UP_AFTER_S
@@ -155,25 +153,25 @@ class Supervisor:
     def _listen(self, child: ChildProcess, reading: int) -> None:
         loop = asyncio.get_running_loop()
 
-        def heard() -> None:
+        def announced() -> None:
             line = os.read(reading, 4096)
             self._announced[child.name] = bool(line)
             loop.remove_reader(reading)
             os.close(reading)
-            waiting = self._ready[child.name]
-            if line and not waiting.done():
-                waiting.set_result(msgspec.json.decode(line, type=Announcement))
+            ready = self._ready[child.name]
+            if line and not ready.done():
+                ready.set_result(msgspec.json.decode(line, type=Announcement))
 
-        loop.add_reader(reading, heard)
+        loop.add_reader(reading, announced)
 
     async def _stop_all(self) -> None:
-        """Those who use the servers first, all at once; then the servers."""
-        users = [c for c in self._started if c.announces]
+        """Stops the processes first, all at once; then the servers they use."""
+        processes = [c for c in self._started if c.announces]
         servers = [c for c in self._started if not c.announces]
-        for some in (users, servers):
-            for child in some:
-                self._signal(child, getattr(signal, child.in_order))
-            for child in some:
+        for group in (processes, servers):
+            for child in group:
+                self._signal(child, getattr(signal, child.stop_signal))
+            for child in group:
                 await self._stopped(child)
 
     async def _stopped(self, child: ChildProcess) -> None:
@@ -191,6 +189,6 @@ class Supervisor:
 
 
 def _die_with_parent() -> None:
-    """A supervisor that is killed leaves nobody behind (Linux, prctl(2))."""
+    """The child ends when the supervisor is killed (Linux, prctl(2))."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

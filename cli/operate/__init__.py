@@ -1,1 +1,1 @@
-"""Subcommands for operators."""
+"""Commands for operators: tenants, authorization, quarantine, read models, keyrings."""

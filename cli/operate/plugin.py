@@ -3,7 +3,7 @@
 import msgspec
 
 from secaplane.cli.config import Config
-from secaplane.cli.processes.workers import configured_plugin
+from secaplane.cli.processes.reconcilers import configured_plugin
 from secaplane.plugins import contract
 
 FAILED = "FAILED"

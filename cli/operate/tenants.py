@@ -1,5 +1,4 @@
-"""`secaplane tenant`: tenants come and go straight through the door to the log, without any
-token."""
+"""`secaplane tenant`: create and delete tenants by commands on the log, without a token."""
 
 import sys
 from collections.abc import Sequence
@@ -20,10 +19,11 @@ KIND = KINDS["tenant"]
 
 
 async def create(config: Config, name: str, administrators: Sequence[str]) -> int:
-    """One that is there already stays as it is.
+    """Exit status 1 if the tenant exists; it stays unchanged.
 
     Raises:
-        Unanswered, Refusal.
+        LogUnavailable: NATS or PostgreSQL is unavailable.
+        Refusal: name or administrators are not valid.
     """
     sent = {"spec": {"administrators": list(administrators)}}
     body = BodyReader(region=config.site.region).read(KIND, sent, broken_names(KIND, {}, name))
@@ -37,13 +37,18 @@ async def create(config: Config, name: str, administrators: Sequence[str]) -> in
                 request=uuid4().hex,
             )
         except PreconditionFailed:
-            return _complained(f"there is a tenant {name} already")
-    print(f"tenant {name}; {', '.join(administrators)} may do everything in it")
+            return _failed(f"tenant {name} exists already")
+    print(f"tenant {name} created; administrators: {', '.join(administrators)}")
     return 0
 
 
 async def delete(config: Config, name: str) -> int:
-    """Its roles and role assignments go with it; for anything else in it, it stays."""
+    """Deletes an empty tenant with its roles and role assignments. Exit status 1 if it contains
+    other resources; they are printed.
+
+    Raises:
+        LogUnavailable: NATS or PostgreSQL is unavailable.
+    """
     actor, request = Actor(sub="secaplane tenant delete"), uuid4().hex
     ref = KIND.ref({}, name)
     async with with_deadline(process_dependencies(config, writes_log=True)) as process:
@@ -53,12 +58,12 @@ async def delete(config: Config, name: str) -> int:
             )
         except Refusal as refusal:
             blockers: Sequence[str] = refusal.meta.get("blockers", ())
-            return _complained(refusal.detail, *blockers)
+            return _failed(refusal.detail, *blockers)
     print(f"tenant {name} is being deleted, with its roles and role assignments")
     return 0
 
 
-def _complained(*lines: str) -> int:
+def _failed(*lines: str) -> int:
     for line in lines:
         print(f"secaplane: {line}", file=sys.stderr)
     return 1

@@ -1,4 +1,4 @@
-"""How a child tells the process that started it that it is ready."""
+"""The message of a child process to its parent: it is ready, and on which ports it listens."""
 
 import os
 from collections.abc import Callable, MutableMapping
@@ -9,7 +9,7 @@ FD = "SECAPLANE_READY_FD"
 
 
 class Announcement(msgspec.Struct, frozen=True):
-    """The ports it listens on; 0 where it has none."""
+    """Ports the process listens on; 0: none."""
 
     port: int = 0
     monitor: int = 0
@@ -19,7 +19,8 @@ Announce = Callable[[Announcement], None]
 
 
 def to_parent(environment: MutableMapping[str, str]) -> Announce:
-    """Writes one line of JSON to the descriptor that the parent named, if it named one."""
+    """A function that writes one line of JSON to the file descriptor in SECAPLANE_READY_FD; it does
+    nothing where the variable is not set. The variable is removed from `environment`."""
     fd = environment.pop(FD, None)
 
     def announce(ready: Announcement) -> None:

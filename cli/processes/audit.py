@@ -13,11 +13,10 @@ from secaplane.edge.audit_recorder import AuditRecorder
 from secaplane.edge.requests.client_address import TrustedProxies
 from secaplane.edge.serving.metrics import Metrics
 
-METRICS = {
+COUNTERS = {
     "audit_entries_recorded": "Audit entries that this process has published",
     "audit_entries_dropped": "Audit entries over the rate of one caller: only counted",
     "audit_entries_lost": "Audit entries lost: queue full, or rejected by the stream",
-    "audit_entries_pending": "Audit entries that are not published yet",
 }
 """Name and help; the last word of a name is its key in `AuditWriter.figures`."""
 
@@ -33,10 +32,10 @@ def audit_writer(nats: Client, config: Config, metrics: Metrics, *, creates: boo
         return difference(stream.name, await stream.limits(), configured)
 
     writer = AuditWriter(stream.publish, prepare)
-    for name, help_text in METRICS.items():
-        key = name.rpartition("_")[2]
-        gauge = metrics.gauge(name if key == "pending" else f"{name}_total", help_text)
-        gauge.set_function(partial(_figure, writer, key))
+    for name, help_text in COUNTERS.items():
+        metrics.counter(name, help_text, partial(_figure, writer, name.rpartition("_")[2]))
+    pending = metrics.gauge("audit_entries_pending", "Audit entries that are not published yet")
+    pending.set_function(lambda: writer.pending)
     return writer
 
 

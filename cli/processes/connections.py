@@ -1,4 +1,4 @@
-"""Connections to what the house stands on, and the parts that are built on them."""
+"""Connections to NATS and PostgreSQL, and the parts of a process that are built on them."""
 
 import asyncio
 import logging
@@ -31,21 +31,24 @@ from secaplane.readmodel.schema.active import (
     active,
     open_read_model_pool,
 )
+from secaplane.readmodel.schema.resources import RESOURCES
 from secaplane.sealing.sealer import Keyring, Sealer
 
 T = TypeVar("T")
 RETRY_S = 0.1
 RETRY_S_MAX = 2.0
-LOOK_EVERY_S = 1.0
-TURN_S_MAX = 10.0
-"""Nobody waits longer for a read model that is not announced; then it is looked for again."""
-SOON_S_MAX = 10.0
-log = logging.getLogger("secaplane.connect")
+CHECK_INTERVAL_S = 1.0
+"""Interval between two reads of the active read model."""
+SWITCH_S_MAX = 10.0
+"""Timeout of the switch to a read model whose position is not announced; then it is read again."""
+CONNECT_S_MAX = 10.0
+"""Timeout of the commands for operators; processes retry without end."""
+log = logging.getLogger("secaplane.connections")
 
 
 @dataclass(frozen=True)
 class ProcessDependencies:
-    """What every process stands on, the simulated cloud excepted."""
+    """Used by every process but the simulated cloud."""
 
     nats: Client
     log: JetStreamLog
@@ -58,8 +61,10 @@ class ProcessDependencies:
 async def process_dependencies(
     config: Config, *, writes_log: bool = False, writes_tables: bool = False
 ) -> AsyncIterator[ProcessDependencies]:
-    """NATS, PostgreSQL, and what hangs on them; waits until both answer, and until there is a read
-    model of this release's layout. `writes_tables` is for who repairs rows."""
+    """Waits until NATS and PostgreSQL answer and a read model of this release's layout exists.
+
+    `writes_tables`: connects to PostgreSQL with write access, to repair rows.
+    """
     async with (
         connected_log(config, writes_log=writes_log) as (client, events, cache),
         following_read_model(config, client, writes=writes_tables) as (reading, progress),
@@ -71,7 +76,7 @@ async def process_dependencies(
 async def connected_log(
     config: Config, *, writes_log: bool = False
 ) -> AsyncIterator[tuple[Client, JetStreamLog, ResourceCache]]:
-    """NATS and the log. Who writes the log makes it; everybody else waits until it is there."""
+    """NATS and the log. A process that writes the log creates it; every other waits for it."""
     client = await connect_nats(config)
     try:
         events = JetStreamLog(client, streams=streams(config), region=config.site.region)
@@ -84,12 +89,16 @@ async def connected_log(
         if writes_log:
             replicas = config.nats.replicas
             try:
-                await retrying(lambda: events.prepare(replicas=replicas), LogUnavailable)
+                await retrying(
+                    lambda: events.prepare(replicas=replicas), LogUnavailable, awaited="the log"
+                )
             except ValueError as error:
                 raise BadConfig(f"nats.url: {error}") from error
-            await retrying(lambda: snapshots.prepare(replicas=replicas), *_NATS_NOT_YET)
+            await retrying(
+                lambda: snapshots.prepare(replicas=replicas), *_NATS_ERRORS, awaited="snapshots"
+            )
         else:
-            await retrying(lambda: _there(events), LogUnavailable)
+            await retrying(lambda: _exists(events), LogUnavailable, awaited="the log")
         yield client, events, ResourceCache(events, snapshots)
     finally:
         await client.close()
@@ -99,30 +108,30 @@ async def connected_log(
 async def following_read_model(
     config: Config, client: Client, *, writes: bool = False
 ) -> AsyncIterator[tuple[ReadModelPool, Progress]]:
-    """The active read model, and the announcements of how far it is; both turn to another one when
-    that becomes active, and whoever holds them need not know."""
+    """A pool on the active read model of the group `resources`, and its progress. Both switch when
+    another read model becomes active; callers keep the same two objects."""
     reading = await connect_postgres(config, writes=writes)
     try:
         progress = Progress()
         announcements = Announcements(client, progress, streams=streams(config).names)
         await announcements.listen(reading.read_model)
         async with asyncio.TaskGroup() as group:
-            watching = group.create_task(_turn(reading, announcements))
+            switching = group.create_task(_switch(reading, announcements))
             yield reading, progress
-            watching.cancel()
+            switching.cancel()
     finally:
         reading.pool.terminate()
 
 
-async def _turn(reading: ReadModelPool, announcements: Announcements) -> None:
+async def _switch(reading: ReadModelPool, announcements: Announcements) -> None:
     while True:
-        await asyncio.sleep(LOOK_EVERY_S)
+        await asyncio.sleep(CHECK_INTERVAL_S)
         with suppress(*tables.DATABASE_UNAVAILABLE, *CONNECTION_ERRORS):
-            found = await active(reading.pool)
-            if found is not None and found != reading.read_model:
-                async with asyncio.timeout(TURN_S_MAX):
-                    await announcements.switch(found, then=partial(reading.turn, found))
-                log.info("switched to another read model", extra={"read_model": found})
+            newest = await active(reading.pool, reading.group)
+            if newest is not None and newest != reading.read_model:
+                async with asyncio.timeout(SWITCH_S_MAX):
+                    await announcements.switch(newest, then=partial(reading.switch, newest))
+                log.info("switched to another read model", extra={"read_model": newest})
 
 
 def streams(config: Config) -> Streams:
@@ -130,16 +139,16 @@ def streams(config: Config) -> Streams:
 
 
 async def connect_nats(config: Config) -> Client:
-    """A client that buffers nothing while it is disconnected, and never gives up reconnecting."""
+    """A client that buffers nothing while it is disconnected and reconnects without end."""
 
-    said = ""
+    last = ""
 
     async def report(error: Exception) -> None:
-        """Each sort of trouble once, however often it is tried again."""
-        nonlocal said
-        if said != (now := type(error).__name__):
-            log.warning("nats", extra={"reason": f"{now}: {error}"})
-        said = now
+        """Logs an error once, however often the client retries."""
+        nonlocal last
+        if last != (name := type(error).__name__):
+            log.warning("NATS connection failed", extra={"reason": f"{name}: {error}"})
+        last = name
 
     async def connect() -> Client:
         return await nats.connect(
@@ -155,23 +164,25 @@ async def connect_nats(config: Config) -> Client:
             error_cb=report,
         )
 
-    return await retrying(connect, nats.errors.Error, OSError)
+    return await retrying(connect, *_NATS_ERRORS, awaited="NATS")
 
 
 async def connect_postgres(config: Config, *, writes: bool = False) -> ReadModelPool:
     size = config.postgres.connections
     return await retrying(
-        lambda: open_read_model_pool(config.postgres.url, size=size, writes=writes), *NOT_YET
+        lambda: open_read_model_pool(config.postgres.url, RESOURCES, size=size, writes=writes),
+        *READ_MODEL_ERRORS,
+        awaited="a read model",
     )
 
 
-async def _there(events: JetStreamLog) -> None:
+async def _exists(events: JetStreamLog) -> None:
     if not await events.exists():
-        raise LogUnavailable("the log has not been made yet")
+        raise LogUnavailable("the log does not exist yet")
 
 
-_NATS_NOT_YET = (nats.errors.Error, OSError)
-NOT_YET = (
+_NATS_ERRORS = (nats.errors.Error, OSError)
+READ_MODEL_ERRORS = (
     NoReadModel,
     OSError,
     TimeoutError,
@@ -187,50 +198,58 @@ NOT_YET = (
 
 @asynccontextmanager
 async def with_deadline(process: AbstractAsyncContextManager[T]) -> AsyncIterator[T]:
-    """For people, who want to hear that something is away rather than wait for it. What goes wrong
-    among them comes out as itself, not as a group of one.
+    """Enters `process` within `CONNECT_S_MAX` seconds: for operators, who want an error instead of
+    endless retries. A group of one exception is raised as that exception.
 
     Raises:
-        Unanswered: NATS or PostgreSQL does not answer, or has nothing of ours.
+        LogUnavailable: NATS or PostgreSQL does not answer, or log or read model do not exist.
     """
     try:
         async with AsyncExitStack() as stack:
             try:
-                async with asyncio.timeout(SOON_S_MAX):
-                    found = await stack.enter_async_context(process)
+                async with asyncio.timeout(CONNECT_S_MAX):
+                    entered = await stack.enter_async_context(process)
             except TimeoutError as error:
                 raise LogUnavailable(
-                    "NATS or PostgreSQL is away, or nothing is there yet"
+                    "NATS or PostgreSQL is unavailable, or the log or a read model does not exist"
                 ) from error
-            yield found
+            yield entered
     except BaseExceptionGroup as group:
         if len(group.exceptions) == 1:
             raise group.exceptions[0] from group
         raise
 
 
-async def retrying(attempt: Callable[[], Awaitable[T]], *passing: type[Exception]) -> T:
-    """Try again for as long as it fails in ways that pass; the process is not ready meanwhile."""
+async def retrying(
+    attempt: Callable[[], Awaitable[T]], *temporary: type[Exception], awaited: str
+) -> T:
+    """Retries with backoff while the attempt raises one of the `temporary` exceptions. `awaited`
+    names in the log what is not available yet; the process is not ready meanwhile."""
     delay = RETRY_S
     while True:
         try:
             return await attempt()
-        except passing as error:
-            log.info("waiting", extra={"reason": f"{type(error).__name__}: {error}"})
+        except temporary as error:
+            reason = f"{type(error).__name__}: {error}"
+            log.info("not available yet", extra={"awaited": awaited, "reason": reason})
             await asyncio.sleep(delay)
             delay = min(delay * 1.5, RETRY_S_MAX)
 
 
 def now() -> datetime:
-    """Milliseconds are as fine as SECA's modifications get."""
-    moment = datetime.now(UTC)
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    """The wall clock in UTC, cut to milliseconds, the resolution of SECA's timestamps."""
+    time = datetime.now(UTC)
+    return time.replace(microsecond=time.microsecond // 1000 * 1000)
 
 
 def keyring(config: Config) -> Keyring:
-    """Raises BadConfig where there is none, or none that can be used."""
+    """The keyring of the configuration.
+
+    Raises:
+        BadConfig: none is configured, or the file cannot be used.
+    """
     if not config.secrets.keyring:
-        raise BadConfig("secrets.keyring names no file; `secaplane keyring FILE` makes one")
+        raise BadConfig("secrets.keyring is not set; `secaplane keyring FILE` creates a keyring")
     try:
         return Keyring.read(Path(config.secrets.keyring))
     except (OSError, ValueError) as error:

@@ -45,10 +45,10 @@ class TrustedIssuers:
 async def trusted_issuers(
     config: Config, revocations: Revocations, metrics: Metrics
 ) -> AsyncIterator[TrustedIssuers]:
-    """Fetches keys while inside.
+    """Fetches keys until the context ends.
 
     Raises:
-        BadConfig: a file of keys cannot be used.
+        BadConfig: a key file cannot be used.
     """
     issuers = _issuers(config, metrics)
     async with web_session() as session, asyncio.TaskGroup() as group:

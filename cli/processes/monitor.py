@@ -1,4 +1,4 @@
-"""The second port: health, readiness with its reasons, metrics."""
+"""The monitor port: health, readiness with reasons, metrics."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -13,7 +13,7 @@ from secaplane.edge.serving.server import listen, serving
 async def monitored(
     config: Config, readiness: Callable[[], health.Readiness], metrics: Metrics
 ) -> AsyncIterator[int]:
-    """Answers on the monitor port while inside; the port, or 0 if the configuration names none."""
+    """Serves the monitor port until the context ends; yields the port, 0 if none is configured."""
     if config.monitor.port is None:
         yield 0
         return

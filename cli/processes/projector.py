@@ -1,19 +1,17 @@
-"""The projector process, and the subcommands that make read models anew and take them away."""
+"""The projector process: keeps the read models of every projection group current."""
 
 import asyncio
-import sys
-from dataclasses import dataclass
-
-from nats.aio.client import Client
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
 
 from secaplane.cli.config import Config
 from secaplane.cli.processes.announce import Announce, Announcement
 from secaplane.cli.processes.connections import (
-    NOT_YET,
+    READ_MODEL_ERRORS,
     connected_log,
     following_read_model,
     retrying,
-    with_deadline,
 )
 from secaplane.cli.processes.health import HealthProbe, remarks
 from secaplane.cli.processes.monitor import monitored
@@ -21,135 +19,137 @@ from secaplane.edge.serving.health import Readiness
 from secaplane.edge.serving.metrics import Metrics
 from secaplane.eventlog.jetstream import JetStreamLog
 from secaplane.eventlog.log import LogUnavailable
+from secaplane.model.position import BEGINNING, Position, written
+from secaplane.model.shape import Json
 from secaplane.projector import rebuild
+from secaplane.projector.groups import RESOURCES, groups
+from secaplane.projector.projection import ProjectionGroup
 from secaplane.projector.run import LogGap, Projector
 from secaplane.projector.supervisor import ProjectorSupervisor
 from secaplane.readmodel.announcements import Announcer
 from secaplane.readmodel.schema import tables
 
-HANDOVER_S = 2.0
-"""The projector process has noticed the switch by then; until then we keep what we have made."""
-
 
 @dataclass
 class ProjectorStatus:
-    """How far a projector process has come, for who asks whether it is ready."""
+    """The state of a projector process, for its readiness and metrics."""
 
-    trouble: str = "the read model is being made"
-    keeper: ProjectorSupervisor | None = None
-    vitals: HealthProbe | None = None
+    groups: Sequence[ProjectionGroup]
+    waiting: dict[str, str] = field(default_factory=dict)
+    """By group: the reason why it has no read model yet."""
+    supervisor: ProjectorSupervisor | None = None
+    probe: HealthProbe | None = None
 
     def readiness(self) -> Readiness:
-        if self.keeper is None or self.vitals is None or self.keeper.current is None:
-            return Readiness(False, [self.trouble], [], {})
-        projector = self.keeper.current
-        reasons = self.vitals.reasons
-        if projector.trouble:
-            reasons.append(projector.trouble)
-        if not projector.started.is_set():
-            reasons.append("not started")
+        if self.supervisor is None or self.probe is None:
+            return Readiness(False, list(self.waiting.values()), [], {})
+        running = {group.name: self.supervisor.of(group) for group in self.groups}
+        reasons = self.probe.reasons
+        for name in running:
+            reasons += self._reasons(name, running[name])
+        refs = {ref for some in running.values() for each in some for ref in each.quarantined}
         details = {
-            "position": str(projector.position),
-            "projectionLag": self.vitals.lag,
-            "quarantined": projector.quarantined,
-            "readModels": sorted(self.keeper.projectors),
+            "position": written(each.position for each in running[RESOURCES.name]),
+            "projectionLag": self.probe.lag,
+            "quarantined": len(refs),
+            "readModels": sorted(self.supervisor.projectors),
+            "groups": {name: _details(some) for name, some in running.items()},
         }
-        return Readiness(not reasons, reasons, remarks(projector.quarantined), details)
+        return Readiness(not reasons, reasons, remarks(len(refs)), details)
+
+    def _reasons(self, name: str, projectors: Sequence[Projector]) -> list[str]:
+        if not projectors:
+            return [self.waiting.get(name, f"{name}: not started")]
+        reasons = [each.reason for each in projectors if each.reason]
+        if not reasons and not all(each.started.is_set() for each in projectors):
+            reasons = [f"{name}: not started"]
+        return list(dict.fromkeys(reasons))
+
+    def stopped(self, group: ProjectionGroup) -> bool:
+        projectors = self.supervisor.of(group) if self.supervisor else ()
+        return not projectors or any(each.reason for each in projectors)
+
+    def position(self, stream: str) -> Position:
+        """Of the group `resources`, whose rows the other processes read."""
+        projectors = self.supervisor.of(RESOURCES) if self.supervisor else ()
+        return next((each.position for each in projectors if each.stream.name == stream), BEGINNING)
+
+
+def _details(projectors: Sequence[Projector]) -> Json:
+    return {
+        "position": written(each.position for each in projectors),
+        "quarantined": len({ref for each in projectors for ref in each.quarantined}),
+    }
 
 
 async def run(config: Config, announce: Announce) -> None:
-    metrics, standing = Metrics(), ProjectorStatus()
+    metrics, status = Metrics(), ProjectorStatus(groups())
     async with (
-        monitored(config, standing.readiness, metrics) as monitor,
+        monitored(config, status.readiness, metrics) as monitor,
         connected_log(config) as (client, events, _),
     ):
-        await _first(config, events, standing)
+        await _fill_first(config, events, RESOURCES, status)
         async with (
-            following_read_model(config, client) as (reading, progress),
-            asyncio.TaskGroup() as group,
+            following_read_model(config, client) as (reading, _),
+            asyncio.TaskGroup() as tasks,
         ):
-            keeper = ProjectorSupervisor(
-                reading,
+            status.supervisor = ProjectorSupervisor(
+                reading.pool,
                 config.postgres.url,
                 events,
-                lambda name: _announcer(config, client, name),
-                stream=config.nats.stream,
+                lambda stream, name: Announcer(client, stream=stream, read_model=name),
                 region=config.site.region,
             )
-            standing.vitals = HealthProbe(
-                events,
-                reading.pool,
-                lambda stream: (
-                    keeper.current.position if keeper.current else progress.position(stream)
-                ),
-                metrics,
-            )
-            standing.keeper = keeper
-            group.create_task(keeper.run())
-            group.create_task(standing.vitals.run())
-            await keeper.started.wait()
+            status.probe = HealthProbe(events, reading.pool, status.position, metrics)
+            _watch(metrics, status)
+            tasks.create_task(status.probe.run())
+            for group in status.groups:
+                tasks.create_task(_run(config, events, group, status, status.supervisor))
+            await status.supervisor.started(RESOURCES)
             announce(Announcement(monitor=monitor))
             await asyncio.Event().wait()
 
 
-async def _first(config: Config, events: JetStreamLog, standing: ProjectorStatus) -> None:
-    """There is a read model of this layout afterwards; who was before us may go on with another."""
+async def _run(
+    config: Config,
+    events: JetStreamLog,
+    group: ProjectionGroup,
+    status: ProjectorStatus,
+    supervisor: ProjectorSupervisor,
+) -> None:
+    """One group: a new one is filled while the others are projected."""
+    await _fill_first(config, events, group, status)
+    await supervisor.run(group)
 
-    async def make() -> None:
+
+def _watch(metrics: Metrics, status: ProjectorStatus) -> None:
+    gauge = metrics.labelled_gauge(
+        "projector_stopped", "1 while no rows of a projection group are written", "group"
+    )
+    for group in status.groups:
+        gauge.labels(group.name).set_function(partial(status.stopped, group))
+
+
+async def _fill_first(
+    config: Config, events: JetStreamLog, group: ProjectionGroup, status: ProjectorStatus
+) -> None:
+    """Returns when the group has a read model of its layout. An older release may go on with
+    another layout beside this one."""
+    status.waiting[group.name] = f"{group.name}: the read model is being filled"
+
+    async def fill() -> None:
         try:
-            await rebuild.first(
-                config.postgres.url, events, stream=config.nats.stream, region=config.site.region
-            )
+            await rebuild.first(config.postgres.url, events, group, region=config.site.region)
         except LogGap as gap:
-            standing.trouble = str(gap)
+            status.waiting[group.name] = f"{group.name}: {gap}"
             raise
 
     await retrying(
-        make, LogGap, rebuild.ReadModelBusy, LogUnavailable, *tables.DATABASE_UNAVAILABLE, *NOT_YET
+        fill,
+        LogGap,
+        rebuild.ReadModelBusy,
+        LogUnavailable,
+        *tables.DATABASE_UNAVAILABLE,
+        *READ_MODEL_ERRORS,
+        awaited=f"a read model of {group.name}",
     )
-
-
-def _announcer(config: Config, client: Client, read_model: str) -> Announcer:
-    return Announcer(client, read_model=read_model)
-
-
-async def rebuild_now(config: Config) -> int:
-    url, stream, region = config.postgres.url, config.nats.stream, config.site.region
-    try:
-        async with with_deadline(connected_log(config)) as (client, events, _):
-            made = await rebuild.rebuild(url, events, stream=stream, region=region)
-            said = f"{made.read_model} holds {made.end} events, made in {made.took_s:.1f} s"
-            print(said, flush=True)
-            await _hand_over(config, client, events, made.read_model)
-    except (rebuild.ReadModelBusy, LogGap, LogUnavailable, *tables.DATABASE_UNAVAILABLE) as error:
-        return _failed(error)
-    return 0
-
-
-async def _hand_over(config: Config, client: Client, events: JetStreamLog, read_model: str) -> None:
-    """Nobody shall wait for the projector process to notice."""
-    pool = await tables.open_pool(config.postgres.url, schema=read_model, size=2, writes=True)
-    announcer = _announcer(config, client, read_model)
-    projector = Projector(pool, events, announcer, config.nats.stream, config.site.region)
-    try:
-        async with asyncio.timeout(HANDOVER_S):
-            await projector.run()
-    except TimeoutError:
-        pass
-    finally:
-        pool.terminate()
-
-
-async def retire_now(config: Config) -> int:
-    try:
-        for name in await rebuild.retire(config.postgres.url):
-            print(f"{name} is gone")
-    except (rebuild.ReadModelBusy, *tables.DATABASE_UNAVAILABLE) as error:
-        return _failed(error)
-    return 0
-
-
-def _failed(error: Exception) -> int:
-    said = str(error) or f"the database or the log did not answer: {type(error).__name__}"
-    print(f"secaplane: {said.splitlines()[0]}", file=sys.stderr)
-    return 1

@@ -1,4 +1,4 @@
-"""The processes that answer HTTP: command, query, or both on one port."""
+"""The processes that serve the API: command, query, or both on one port."""
 
 import asyncio
 import base64
@@ -42,12 +42,13 @@ from secaplane.policy.grants.policy import KINDS_OF_POLICY, Policy
 from secaplane.policy.tokens.revocations import KINDS_OF_REVOCATION, Revocations
 from secaplane.policy.watch import PolicyWatch
 from secaplane.query import http as reads
+from secaplane.query.read import ReadDependencies
 from secaplane.readmodel import questions
 from secaplane.readmodel.batching import BatchedReads
 from secaplane.readmodel.progress import REACHED_S_MAX
 
 Side = Literal["command", "query", "serve"]
-SILENT_S_MAX = 2.0
+PROJECTOR_SILENT_S_MAX = 2.0
 
 
 async def run(side: Side, config: Config, announce: Announce) -> None:
@@ -56,33 +57,35 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
     base_url = config.site.base_url or f"http://{host}:{port}"
     metrics, revocations = Metrics(), Revocations()
     async with (
-        trusted_issuers(config, revocations, metrics) as believed,
+        trusted_issuers(config, revocations, metrics) as trusted,
         process_dependencies(config, writes_log=side != "query") as process,
         asyncio.TaskGroup() as group,
     ):
         watch = PolicyWatch(process.log, process.cache, stale_s=config.auth.stale_seconds)
         policy = watching(config, watch)
         watch.subscribe(revocations, KINDS_OF_REVOCATION)
-        await retrying(lambda: watch.start(process.pool), *NOT_NOW)
+        await retrying(
+            lambda: watch.start(process.pool), *POLICY_ERRORS, awaited="the authorization policy"
+        )
         group.create_task(watch.run())
         audit = audit_writer(process.nats, config, metrics, creates=side != "query")
         proxies = TrustedProxies(config.http.trusted_proxies)
         recorder = audit_recorder(config, audit, proxies)
-        guard = Guard(believed.tokens, policy, recorder, _rates(config), proxies)
-        for reached in (await questions.checkpoints(process.pool, "resources")).values():
+        guard = Guard(trusted.tokens, policy, recorder, _rates(config), proxies)
+        for reached in (await questions.checkpoints(process.pool)).values():
             process.progress.announce(reached)
-        vitals = HealthProbe(process.log, process.pool, process.progress.position, metrics)
-        group.create_task(vitals.run())
-        readiness = _readiness(process, watch, vitals, believed, audit)
+        probe = HealthProbe(process.log, process.pool, process.progress.position, metrics)
+        group.create_task(probe.run())
+        readiness = _readiness(process, watch, probe, trusted, audit)
         details = config.monitor.port is None and (host.startswith("127.") or host == "::1")
         routes = [*health.routes(readiness, metrics, details=details), *_documents(base_url)]
         if side in ("command", "serve"):
-            routes += writes.routes(_writer(process, config, guard, watch, base_url))
+            routes += writes.routes(_submit_dependencies(process, config, guard, watch, base_url))
             routes += reviews.routes(guard)
         if side in ("query", "serve"):
-            together = BatchedReads(process.pool)
-            group.create_task(together.run())
-            routes += reads.routes(_reader(process, config, guard, together))
+            batched = BatchedReads(process.pool)
+            group.create_task(batched.run())
+            routes += reads.routes(_read_dependencies(process, config, batched), guard)
         application = app.build(
             routes,
             metrics=metrics,
@@ -100,12 +103,12 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
 
 
 def _documents(base_url: str) -> list[HTTPRouteHandler]:
-    """What is shown to who has no token."""
+    """Pages that need no token."""
     return [*openapi.routes(base_url), *swagger.routes(), *wellknown.routes(base_url)]
 
 
 def watching(config: Config, watch: PolicyWatch) -> Policy:
-    """A policy that learns what the watch sees."""
+    """A policy kept current by the watch."""
     policy = Policy(operators=config.auth.operators, region=config.site.region, fresh=watch.fresh)
     watch.subscribe(policy, KINDS_OF_POLICY)
     return policy
@@ -123,10 +126,16 @@ def _rates(config: Config) -> RateLimits | None:
     )
 
 
-NOT_NOW = (LogUnavailable, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+POLICY_ERRORS = (
+    LogUnavailable,
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+)
 
 
-def _writer(
+def _submit_dependencies(
     process: ProcessDependencies,
     config: Config,
     guard: Guard,
@@ -155,24 +164,23 @@ def _writer(
     )
 
 
-def _reader(
-    process: ProcessDependencies, config: Config, guard: Guard, together: BatchedReads
-) -> reads.ReadDependencies:
+def _read_dependencies(
+    process: ProcessDependencies, config: Config, batched: BatchedReads
+) -> ReadDependencies:
     async def reached(positions: Sequence[Position]) -> bool:
         return await process.progress.reached(positions, seconds=REACHED_S_MAX, patient=True)
 
-    return reads.ReadDependencies(
+    return ReadDependencies(
         pool=process.pool,
-        together=together,
-        guard=guard,
+        batched=batched,
         reached=reached,
-        opened=sealer(config).open_shown,
+        open_secrets=sealer(config).open_shown,
         page_keys=_page_keys(config),
     )
 
 
 def _page_keys(config: Config) -> Sequence[bytes]:
-    """The current key signs; those before it are still understood."""
+    """Keys of page tokens: the first signs, the others verify tokens that were signed before it."""
     ring = keyring(config)
     order = [ring.current, *(name for name in ring.keys if name != ring.current)]
     return [b"skipToken " + base64.b64decode(ring.keys[name]) for name in order]
@@ -181,20 +189,20 @@ def _page_keys(config: Config) -> Sequence[bytes]:
 def _readiness(
     process: ProcessDependencies,
     watch: PolicyWatch,
-    vitals: HealthProbe,
-    believed: TrustedIssuers,
+    probe: HealthProbe,
+    trusted: TrustedIssuers,
     audit: AuditWriter,
 ) -> Callable[[], health.Readiness]:
     def readiness() -> health.Readiness:
-        reasons = [*vitals.reasons, *believed.reasons]
-        remarks = [*vitals.remarks, *believed.remarks, *audit.remarks]
+        reasons = [*probe.reasons, *trusted.reasons]
+        remarks = [*probe.remarks, *trusted.remarks, *audit.remarks]
         if not watch.fresh():
             reasons.append("the authorization policy is stale")
-        if process.progress.silent_s > SILENT_S_MAX:
-            remarks.append("the projector is silent: what is read may be old")
+        if process.progress.silent_s > PROJECTOR_SILENT_S_MAX:
+            remarks.append("the projector announces no position: reads may be stale")
         details = {
             "readModelPosition": written(map(process.progress.position, process.log.streams.names)),
-            "projectionLag": vitals.lag,
+            "projectionLag": probe.lag,
             "projectorSilentSeconds": round(process.progress.silent_s, 2),
             "audit": audit.figures,
         }

@@ -1,4 +1,4 @@
-"""The door to the log, as a process that writes opens it."""
+"""Dependencies of the commands, wired to the log and the read model of a process."""
 
 from collections.abc import Mapping, Sequence
 from secrets import token_bytes
@@ -19,25 +19,28 @@ from secaplane.readmodel.questions import owned
 from secaplane.readmodel.questions.usage import UsageQueries
 from secaplane.reconcilers.related import LoadOwned
 
-INSIDE_MAX = 10_000
+CHILDREN_MAX = 10_000
 
 
 def command_dependencies(process: ProcessDependencies, config: Config) -> CommandDependencies:
-    async def inside(ref: Ref, include_terminating: bool) -> Sequence[Ref]:
+    async def children_of(ref: Ref, include_terminating: bool) -> Sequence[Ref]:
         below = [kind.name for kind in children(KINDS[ref.kind])]
         return await questions.below(
-            process.pool, below, ref.path, include_terminating=include_terminating, limit=INSIDE_MAX
+            process.pool,
+            below,
+            ref.path,
+            include_terminating=include_terminating,
+            limit=CHILDREN_MAX,
         )
 
-    async def users(refs: Sequence[Ref], include_terminating: bool) -> Sequence[Ref]:
-        holders = {name for ref in refs for name in blocking_kinds(KINDS[ref.kind])}
-        found = await questions.referrers(process.pool, refs, kinds=sorted(holders))
-        return list(
-            dict.fromkeys(user.ref for user in found if include_terminating or not user.terminating)
-        )
+    async def referrers_of(refs: Sequence[Ref], include_terminating: bool) -> Sequence[Ref]:
+        blocking = {name for ref in refs for name in blocking_kinds(KINDS[ref.kind])}
+        referrers = await questions.referrers(process.pool, refs, kinds=sorted(blocking))
+        included = (each for each in referrers if include_terminating or not each.terminating)
+        return list(dict.fromkeys(each.ref for each in included))
 
     async def named_by(ref: Ref, kinds: Sequence[str]) -> Sequence[Ref]:
-        return [user.ref for user in await questions.referrers(process.pool, [ref], kinds=kinds)]
+        return [each.ref for each in await questions.referrers(process.pool, [ref], kinds=kinds)]
 
     async def reached(positions: Sequence[Position], seconds: float) -> bool:
         return await process.progress.reached(positions, seconds=seconds, patient=True)
@@ -48,8 +51,8 @@ def command_dependencies(process: ProcessDependencies, config: Config) -> Comman
         clock=now,
         new_uid=lambda: uuid4().hex,
         new_salt=lambda: token_bytes(SALT_BYTES),
-        children=inside,
-        referrers=users,
+        children=children_of,
+        referrers=referrers_of,
         named_by=named_by,
         reached=reached,
         usage=UsageQueries(process.pool),

@@ -8,31 +8,22 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from litestar import Litestar, Request, Response
+from litestar import Litestar
 from litestar.enums import ScopeType
-from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 
 from secaplane.edge.audit_recorder import AuditRecorder
-from secaplane.edge.problem import Dialect, defect, refused
-from secaplane.edge.requests.context import KEY, RequestContext, request_context
-from secaplane.edge.requests.paths import allowed, not_allowed
+from secaplane.edge.problem import Dialect, refused
+from secaplane.edge.requests.context import KEY, RequestContext
+from secaplane.edge.serving.exceptions import ExceptionAnswers
 from secaplane.edge.serving.metrics import Metrics
 from secaplane.model.errors import (
-    ContentTooLarge,
-    Malformed,
-    Refusal,
-    Unavailable,
-    UnknownPath,
     UriTooLong,
 )
-from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 
 UNKNOWN = "/unknown"
 ACCEPTED = 202
 UNSERVED = "UNSERVED"
-READS = "GET, HEAD"
-"""The methods of paths that belong to no kind: health, metrics, documents."""
 log = logging.getLogger("secaplane.edge")
 
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
@@ -56,40 +47,10 @@ def build(
 ) -> Asgi:
     """The ASGI application for a set of routes. Routes that refuse no caller need no recorder."""
     limits = sizes or RequestLimits()
-
-    def on_refusal(request: Request[Any, Any, Any], refusal: Refusal) -> Response[bytes]:
-        context = request_context(request.scope)
-        if recorder is not None:
-            recorder.refused(context, refusal)
-        return refused(refusal, context, dialect)
-
-    def on_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
-        refusal = _as_refusal(request, error, limits)
-        return refused(refusal, request_context(request.scope), dialect)
-
-    def on_defect(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-        context = request_context(request.scope)
-        log.error(
-            "defect", exc_info=error, extra={"request": context.request_id, "path": context.path}
-        )
-        return defect(context)
-
-    def on_unavailable(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-        context = request_context(request.scope)
-        reason = f"{type(error).__name__}: {error}"
-        log.warning(
-            "the database does not answer", extra={"request": context.request_id, "reason": reason}
-        )
-        return refused(Unavailable("the database does not answer; try again"), context, dialect)
-
+    answers = ExceptionAnswers(metrics, recorder, dialect, limits.body_bytes_max)
     app = Litestar(
         list(routes),
-        exception_handlers={
-            Refusal: on_refusal,
-            HTTPException: on_http,
-            Exception: on_defect,
-            **dict.fromkeys(DATABASE_UNAVAILABLE, on_unavailable),
-        },
+        exception_handlers=answers.handlers(),
         openapi_config=None,
         logging_config=None,
         request_max_body_size=limits.body_bytes_max,
@@ -192,18 +153,3 @@ def _normalize(scope: Any, context: RequestContext) -> None:
 def _with_slashes_kept(raw: bytes) -> str:
     text = raw.decode("latin-1")
     return unquote(text.replace("%2f", "%252F").replace("%2F", "%252F"))
-
-
-def _as_refusal(
-    request: Request[Any, Any, Any], error: HTTPException, limits: RequestLimits
-) -> Refusal:
-    """An error of the framework as a refusal. The paths of the other side (command or query) are
-    known, too: they are 405 here, with the methods that they take."""
-    match error.status_code:
-        case 404 | 405:
-            methods = allowed(request.scope["path"]) or (READS if error.status_code == 405 else "")
-            return not_allowed(methods) if methods else UnknownPath("there is nothing at this path")
-        case 413:
-            return ContentTooLarge(f"a body has at most {limits.body_bytes_max} bytes")
-        case _:
-            return Malformed("the request cannot be read")

@@ -48,7 +48,7 @@ class SimulatedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     """`[cloud.settings]` of the simulated cloud."""
 
     url: str
-    """Where its process listens."""
+    """Address of its process."""
 
 
 def from_settings(settings: Mapping[str, Any]) -> "SimulatedPlugin":

@@ -41,7 +41,7 @@ Answered = TypeVar("Answered")
 BODY_BYTES_MAX = 16 * 1024 * 1024
 """A load balancer may have 50,000 members, and each is sent with its uid."""
 STOP_S_MAX = 1.0
-"""How long requests in progress may take once the process is asked to stop."""
+"""Limit for requests in progress once the process is asked to stop."""
 
 _encode = msgspec.json.Encoder().encode
 _desired = msgspec.json.Decoder(DesiredObject)

@@ -26,16 +26,16 @@ class CloudView:
         self._state = state
         self._clock = clock
 
-    def there(self, uid: str | None) -> CloudObject | None:
+    def existing(self, uid: str | None) -> CloudObject | None:
         """The thing with this uid; None if the cloud never made it, or removes it."""
         thing = self._state.thing(uid) if uid is not None else None
         return None if thing is None or thing.terminating else thing
 
-    def bound(self, desired: DesiredObject, pointer: str) -> CloudObject | None:
+    def target(self, desired: DesiredObject, pointer: str) -> CloudObject | None:
         """The target of a reference in the desired state, if it exists."""
-        return self.there(desired.targets.get(pointer))
+        return self.existing(desired.targets.get(pointer))
 
-    def users(self, uid: str, kind: str) -> list[CloudObject]:
+    def referrers(self, uid: str, kind: str) -> list[CloudObject]:
         """The things of a kind that refer to this one or are contained in it."""
         return [thing for thing in self._state.users(uid, kind) if not thing.terminating]
 

@@ -1,16 +1,18 @@
-"""One row for each event, with the document as it then stood: what history, as-of and diff read."""
+"""One row for each event, with the resource as it was after it: for history, as-of and diff."""
 
 from collections.abc import Sequence
 
 import msgspec
+from asyncpg import Pool
 
 from secaplane.eventlog.codec import NAMES
-from secaplane.model.shape import Ref
-from secaplane.projector.columns import InsertRows, Row
+from secaplane.model.events import RecordedEvent
+from secaplane.model.shape import Ref, Resource
+from secaplane.projector.columns import InsertRows, Row, TableChange
 from secaplane.projector.folding import ProjectedEvent
+from secaplane.readmodel.questions.resources import decode_resource
 from secaplane.readmodel.schema.tables import Tx
 
-NAME = "history"
 COLUMNS = {
     "stream": "text",
     "position": "bigint",
@@ -22,17 +24,23 @@ COLUMNS = {
     "request": "text",
     "cause": "text",
     "actor": "text",
-    "document": "text",
+    "resource": "text",
 }
-PARTS = (InsertRows(NAME, COLUMNS, on_conflict=""),)
 _encode = msgspec.json.Encoder().encode
 
 
-def rows(folded: Sequence[ProjectedEvent]) -> tuple[list[Row]]:
-    return ([row(each) for each in folded],)
+class History:
+    NAME = "history"
+    CHANGES: Sequence[TableChange] = (InsertRows(NAME, COLUMNS, on_conflict=""),)
+
+    def rows(self, folded: Sequence[ProjectedEvent]) -> tuple[list[Row]]:
+        return ([_row(each) for each in folded],)
+
+    async def forget(self, tx: Tx, ref: Ref) -> None:
+        await tx.execute("delete from history where kind = $1 and path = $2", ref.kind, ref.path)
 
 
-def row(folded: ProjectedEvent) -> Row:
+def _row(folded: ProjectedEvent) -> Row:
     event = folded.event
     return (
         event.position.stream,
@@ -45,9 +53,18 @@ def row(folded: ProjectedEvent) -> Row:
         event.request,
         str(event.cause) if event.cause.sequence else "",
         _encode(event.actor).decode(),
-        folded.document,
+        _encode(folded.resource).decode(),
     )
 
 
-async def forget(tx: Tx, ref: Ref) -> None:
-    await tx.execute("delete from history where kind = $1 and path = $2", ref.kind, ref.path)
+async def load(tx: Tx | Pool, events: Sequence[RecordedEvent]) -> dict[Ref, Resource]:
+    """The resource of each event as it was after the event before."""
+    rows = await tx.fetch(
+        """
+        select history.resource from unnest($1::text[], $2::bigint[]) as wanted (stream, position)
+        join history using (stream, position)
+        """,
+        [each.previous.stream for each in events],
+        [each.previous.sequence for each in events],
+    )
+    return {resource.ref: resource for resource in (decode_resource(each[0]) for each in rows)}

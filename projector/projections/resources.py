@@ -1,67 +1,64 @@
-"""One row for each life of each resource of any kind: the fold, kept, and the answer to a GET."""
+"""One row for each life of each resource: the fold of its events, and the document of a GET."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 from asyncpg import Pool
 
 from secaplane.kinds import KINDS
+from secaplane.model.events import SYSTEM, Actor, RecordedEvent
 from secaplane.model.shape import Ref, Resource
-from secaplane.projector.columns import InsertRows, Row
+from secaplane.projector.columns import InsertRows, Row, TableChange
 from secaplane.projector.folding import ProjectedEvent
 from secaplane.readmodel.questions.resources import decode_resource
 from secaplane.readmodel.schema.tables import Tx
 
-NAME = "resources"
-_encode = msgspec.json.Encoder().encode
-
-
-COLUMNS = {
-    "kind": "text",
-    "collection": "text",
-    "name": "text",
-    "life": "bigint",
-    "stream": "text",
-    "path": "text",
-    "uid": "text",
-    "labels": "text",
+KEY = {"kind": "text", "collection": "text", "name": "text", "life": "bigint"}
+FIXED = {"stream": "text", "path": "text", "uid": "text", "created_by_system": "bool"}
+CHANGING = {
+    "labels": "jsonb",
     "document": "text",
     "resource": "text",
     "position": "bigint",
-    "deleted": "bool",
+    "terminating": "bool",
     "gone": "bool",
-    "unfinished": "bool",
+    "unsettled": "bool",
 }
-ON_CONFLICT = """
+ON_CONFLICT = f"""
 on conflict (kind, collection, name, life) do update set
-    labels = excluded.labels, document = excluded.document, resource = excluded.resource,
-    position = excluded.position, deleted = excluded.deleted, gone = excluded.gone,
-    unfinished = excluded.unfinished
+    {", ".join(f"{column} = excluded.{column}" for column in CHANGING)}
 """
+_encode = msgspec.json.Encoder().encode
 
 
-PARTS = (InsertRows(NAME, COLUMNS, ON_CONFLICT),)
+class Resources:
+    NAME = "resources"
+    CHANGES: Sequence[TableChange] = (InsertRows(NAME, KEY | FIXED | CHANGING, ON_CONFLICT),)
+
+    def rows(self, folded: Sequence[ProjectedEvent]) -> tuple[list[Row]]:
+        """Only the last state of each life in the batch is written; lives that ended come first, so
+        that the index of living resources has room for a name that is used again."""
+        last = {(each.event.ref, each.resource.life): each for each in folded}
+        ended_first = sorted(last.values(), key=lambda each: not each.resource.gone)
+        own = {each.event.position for each in folded if _created_by_system(each.event)}
+        return ([_row(each, each.resource.life in own) for each in ended_first],)
+
+    async def forget(self, tx: Tx, ref: Ref) -> None:
+        await tx.execute("delete from resources where kind = $1 and path = $2", ref.kind, ref.path)
 
 
-def rows(folded: Sequence[ProjectedEvent]) -> tuple[list[Row]]:
-    """Only the last state of each life in the batch is written; lives that ended come first, so
-    that a name used again finds its place free."""
-    last = {(each.event.ref, each.resource.life): each for each in folded}
-    ended_first = sorted(last.values(), key=lambda each: not each.resource.gone)
-    return ([row(each) for each in ended_first],)
+def _created_by_system(event: RecordedEvent) -> bool:
+    """The life that begins with this event was created by the control plane itself."""
+    actor = event.actor
+    return isinstance(actor, Actor) and actor.sub == SYSTEM.sub and not actor.issuer
 
 
-def row(folded: ProjectedEvent) -> Row:
+def _row(folded: ProjectedEvent, created_by_system: bool) -> Row:
     resource = folded.resource
-    ref = resource.ref
+    ref, life = resource.ref, resource.life
     return (
-        ref.kind,
-        ref.collection,
-        ref.name,
-        resource.life.sequence,
-        resource.life.stream,
-        ref.path,
-        resource.uid,
+        *(ref.kind, ref.collection, ref.name, life.sequence),
+        *(life.stream, ref.path, resource.uid, created_by_system),
         _encode(resource.labels or {}).decode(),
         folded.document,
         _encode(resource).decode(),
@@ -72,24 +69,19 @@ def row(folded: ProjectedEvent) -> Row:
     )
 
 
-async def latest(tx: Tx | Pool, refs: Iterable[Ref]) -> dict[Ref, Resource]:
-    """The latest life of each as its row has it, gone or not."""
-    wanted = list(refs)
-    found = await tx.fetch(
+async def load(tx: Tx | Pool, events: Sequence[RecordedEvent]) -> dict[Ref, Resource]:
+    """The latest life of each event's resource, gone or not."""
+    rows = await tx.fetch(
         """
-        select r.resource from unnest($1::text[], $2::text[], $3::text[]) as w (kind, collection,
-        name) cross join lateral (
+        select r.resource from unnest($1::text[], $2::text[], $3::text[]) as wanted (kind,
+        collection, name) cross join lateral (
             select resource from resources
-            where kind = w.kind and collection = w.collection and name = w.name
+            where kind = wanted.kind and collection = wanted.collection and name = wanted.name
             order by life desc limit 1
         ) as r
         """,
-        [ref.kind for ref in wanted],
-        [ref.collection for ref in wanted],
-        [ref.name for ref in wanted],
+        [each.ref.kind for each in events],
+        [each.ref.collection for each in events],
+        [each.ref.name for each in events],
     )
-    return {resource.ref: resource for resource in (decode_resource(each[0]) for each in found)}
-
-
-async def forget(tx: Tx, ref: Ref) -> None:
-    await tx.execute("delete from resources where kind = $1 and path = $2", ref.kind, ref.path)
+    return {resource.ref: resource for resource in (decode_resource(each[0]) for each in rows)}

@@ -1,4 +1,4 @@
-"""The SQL queries, one file for each subject; all of them can be asked as `questions.<name>`."""
+"""The SQL queries, one file for each subject; all of them can be called as `questions.<name>`."""
 
 from secaplane.readmodel.questions.declared import DeclaredResource as DeclaredResource
 from secaplane.readmodel.questions.declared import declared as declared
@@ -7,7 +7,6 @@ from secaplane.readmodel.questions.referrers import outpaced as outpaced
 from secaplane.readmodel.questions.referrers import referrers as referrers
 from secaplane.readmodel.questions.referrers import sharing_referrers as sharing_referrers
 from secaplane.readmodel.questions.resources import Row as Row
-from secaplane.readmodel.questions.resources import Selection as Selection
 from secaplane.readmodel.questions.resources import below as below
 from secaplane.readmodel.questions.resources import below_counted as below_counted
 from secaplane.readmodel.questions.resources import decode_resource as decode_resource
@@ -20,4 +19,4 @@ from secaplane.readmodel.questions.resources import unsettled as unsettled
 from secaplane.readmodel.schema.checkpoints import Checkpoints as Checkpoints
 from secaplane.readmodel.schema.checkpoints import checkpoint as checkpoint
 from secaplane.readmodel.schema.checkpoints import checkpoints as checkpoints
-from secaplane.readmodel.schema.checkpoints import locked_checkpoint as locked_checkpoint
+from secaplane.readmodel.schema.checkpoints import locked_checkpoints as locked_checkpoints

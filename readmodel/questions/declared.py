@@ -1,5 +1,5 @@
-"""What is wanted of all the living of some kinds, a few at a time: for who must not keep others
-waiting, however many there are."""
+"""The desired state of all living resources of some kinds, a few at a time, so that the process
+goes on answering requests meanwhile."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -11,17 +11,17 @@ from asyncpg.cursor import Cursor
 from secaplane.model.shape import Json, Ref
 from secaplane.readmodel.schema.checkpoints import Checkpoints, checkpoints
 
-AT_ONCE = 50
+BATCH_MAX = 50
 
 
 class DeclaredResource(msgspec.Struct, frozen=True, gc=False):
-    """What is wanted of a living resource, and nothing else of it."""
+    """The desired state of a living resource, without its status and conditions."""
 
     ref: Ref
     spec: Json
     terminating: bool
     quarantined: bool
-    """There is an event after this that could not be applied."""
+    """A later event could not be decoded or applied."""
 
 
 class _OnlySpec(msgspec.Struct, frozen=True, gc=False):
@@ -32,24 +32,25 @@ class _OnlySpec(msgspec.Struct, frozen=True, gc=False):
 async def declared(
     pool: Pool, kinds: Sequence[str]
 ) -> AsyncIterator[tuple[AsyncIterator[list[DeclaredResource]], Checkpoints]]:
-    """Some at a time, and the position that all of it holds at: one snapshot of both."""
+    """Batches of resources, and the positions at which all of it holds: one snapshot of both."""
     async with (
         pool.acquire() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
         cursor = await connection.cursor(
-            "select kind, path, resource, deleted, quarantined from resources"
+            "select kind, path, resource, terminating,"
+            " (kind, path) in (select kind, path from quarantine) from resources"
             " where kind = any($1) and not gone",
             list(kinds),
         )
-        yield _declared(cursor), await checkpoints(connection, "resources")
+        yield _declared(cursor), await checkpoints(connection)
 
 
 async def _declared(cursor: Cursor) -> AsyncIterator[list[DeclaredResource]]:
-    while rows := await cursor.fetch(AT_ONCE):
+    while rows := await cursor.fetch(BATCH_MAX):
         yield [
-            DeclaredResource(Ref(kind, path), _decode_spec(resource).spec, deleted, quarantined)
-            for kind, path, resource, deleted, quarantined in rows
+            DeclaredResource(Ref(kind, path), _decode_spec(resource).spec, terminating, quarantined)
+            for kind, path, resource, terminating, quarantined in rows
         ]
 
 

@@ -1,4 +1,5 @@
-"""Who refers to what: the questions asked of `links`. Only what is not gone has links."""
+"""Queries of the table `links`: referrers and their targets. Only resources that are not gone have
+links."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,7 +10,7 @@ from secaplane.model.shape import Ref
 
 
 class Referrer(NamedTuple):
-    """`ref` refers to `target`, and is on its way out if it is `terminating`."""
+    """A reference from `ref` to `target`; `ref` is being deleted if it is `terminating`."""
 
     target: Ref
     ref: Ref
@@ -17,10 +18,10 @@ class Referrer(NamedTuple):
 
 
 async def referrers(pool: Pool, targets: Sequence[Ref], *, kinds: Sequence[str]) -> list[Referrer]:
-    """Who of those kinds refers to those targets; by target, the oldest life first."""
+    """The resources of some kinds that refer to some targets; by target, the oldest life first."""
     rows = await pool.fetch(
         """
-        select l.target_kind, l.target_path, l.kind, l.path, r.deleted
+        select l.target_kind, l.target_path, l.kind, l.path, r.terminating
         from unnest($1::text[], $2::text[]) as wanted (kind, path)
         join links as l on l.target_kind = wanted.kind and l.target_path = wanted.path
         join resources as r on r.kind = l.kind and r.path = l.path and not r.gone
@@ -34,7 +35,7 @@ async def referrers(pool: Pool, targets: Sequence[Ref], *, kinds: Sequence[str])
 
 
 async def sharing_referrers(pool: Pool, refs: Sequence[Ref], *, kinds: Sequence[str]) -> list[Ref]:
-    """Who of those kinds refers to something that one of these refers to as well."""
+    """The resources of some kinds that refer to a target of one of these resources."""
     rows = await pool.fetch(
         """
         select distinct other.kind, other.path
@@ -52,14 +53,15 @@ async def sharing_referrers(pool: Pool, refs: Sequence[Ref], *, kinds: Sequence[
 
 
 async def outpaced(pool: Pool, kinds: Sequence[str]) -> list[Ref]:
-    """Who of those kinds refers to something that was moved later than itself, be it gone now, or
-    that another one refers to which was. Each target is looked at once, however many share it."""
+    """The resources of some kinds that refer to a target with a later event than their own, gone or
+    not, or to one that another referrer with a later event refers to. Each target is looked up
+    once, however many share it."""
     rows = await pool.fetch(
         """
         with targets as materialized (
             select distinct target_kind, target_path from links where kind = any($1)
         ),
-        moved as materialized (
+        changed as materialized (
             select t.target_kind, t.target_path, greatest(
                 (select max(r.position) from links as l
                     join resources as r on r.kind = l.kind and r.path = l.path and not r.gone
@@ -74,8 +76,8 @@ async def outpaced(pool: Pool, kinds: Sequence[str]) -> list[Ref]:
         select distinct r.kind, r.path
         from links as l
         join resources as r on r.kind = l.kind and r.path = l.path and not r.gone
-        join moved using (target_kind, target_path)
-        where l.kind = any($1) and moved.position > r.position
+        join changed using (target_kind, target_path)
+        where l.kind = any($1) and changed.position > r.position
         order by r.kind, r.path
         """,
         list(kinds),

@@ -1,8 +1,7 @@
-"""What tenants have taken of what they may have: the questions asked of `usage`, and of how other
-things then were."""
+"""Queries of the tables `usage` and `specs`: what tenants have taken of their quotas, now or at a
+position."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 from asyncpg import Pool
@@ -10,14 +9,9 @@ from asyncpg import Pool
 from secaplane.kinds.shares import QuotaShare
 from secaplane.model.position import Position
 from secaplane.model.shape import Json, Ref
-from secaplane.readmodel.schema.tables import NEVER_ENDED
+from secaplane.readmodel.schema.resources import NEVER_ENDED
 
-
-class _Document(msgspec.Struct, frozen=True):
-    spec: dict[str, Any]
-
-
-_decode = msgspec.json.Decoder(_Document).decode
+_decode = msgspec.json.Decoder(Json).decode
 
 
 class UsageQueries:
@@ -27,7 +21,8 @@ class UsageQueries:
     async def taken(
         self, tenant: str, kinds: Sequence[str], at: Position | None = None
     ) -> list[QuotaShare]:
-        """What was not gone at a position, or is not gone now: by kind and SKU."""
+        """The shares of the resources that were not gone at a position, or are not gone now; added
+        up by kind and SKU."""
         rows = await self._pool.fetch(
             """
             select kind, sku, sum(number)::bigint, sum(amount)::bigint from usage
@@ -45,7 +40,7 @@ class UsageQueries:
     async def changes(
         self, tenant: str, kind: str, *, life: Position, up_to: Position
     ) -> list[tuple[Position, QuotaShare]]:
-        """What one life took, and when, whether it is gone by now or not."""
+        """The shares that one life took, gone or not, with the position of each change."""
         for since in (NEVER_ENDED - 1, life.sequence):  # most live, and are found at once
             rows = await self._pool.fetch(
                 """
@@ -66,22 +61,28 @@ class UsageQueries:
         return [(Position(life.stream, row[0]), QuotaShare(*row[1:])) for row in rows]
 
     async def specs(self, refs: Sequence[Ref], at: Position) -> dict[Ref, Json]:
-        """What was wanted of some resources at a position."""
+        """The specs of some resources as they were at the position of a change.
+
+        Positions of two streams have no order, so a spec of another stream counts if it is not
+        younger than the change.
+        """
         rows = await self._pool.fetch(
             """
-            select w.kind, w.path, h.document
-            from unnest($1::text[], $2::text[]) as w (kind, path)
+            select wanted.kind, wanted.path, known.spec
+            from unnest($1::text[], $2::text[]) as wanted (kind, path)
             cross join lateral (
-                select document from history
-                where kind = w.kind and path = w.path and case when stream = $4
+                select spec from specs
+                where kind = wanted.kind and path = wanted.path and case when stream = $4
                     then position <= $3
-                    else time <= (select time from history where stream = $4 and position = $3) end
+                    else time <= (
+                        select min(time) from usage where stream = $4 and position = $3
+                    ) end
                 order by position desc limit 1
-            ) as h
+            ) as known
             """,
             [ref.kind for ref in refs],
             [ref.path for ref in refs],
             at.sequence,
             at.stream,
         )
-        return {Ref(row[0], row[1]): _decode(row[2]).spec for row in rows}
+        return {Ref(row[0], row[1]): _decode(row[2]) for row in rows}

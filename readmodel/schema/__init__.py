@@ -1,1 +1,1 @@
-"""The tables, their checkpoints, and which read model is active."""
+"""The groups of tables, their checkpoints, and which read models are active."""

@@ -1,4 +1,4 @@
-"""Which read model is active, and the one pool of a process that goes where that is."""
+"""The active read model of a group, and the pool of a process that reads it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -6,56 +6,51 @@ from typing import Any
 
 import asyncpg
 
-from secaplane.readmodel.schema.tables import (
-    ADMIN_SCHEMA,
-    CONNECT_S_MAX,
-    LAYOUT,
-    PREFIX,
-    Tx,
-    open_pool,
-)
+from secaplane.readmodel.schema.group import TableGroup
+from secaplane.readmodel.schema.tables import ADMIN_SCHEMA, CONNECT_S_MAX, Tx, open_pool
 
 
 class NoReadModel(Exception):
-    """There is none of this layout yet: its projector has not made it, or is filling it."""
+    """There is no read model of this layout yet: the projector has not filled it."""
 
 
-async def active(connection: Tx | asyncpg.Pool) -> str | None:
-    """The active read model of this release's layout."""
+async def active(connection: Tx | asyncpg.Pool, group: TableGroup) -> str | None:
+    """The active read model of the layout that this release has."""
     name: str | None = await connection.fetchval(
-        f"select read_model from {ADMIN_SCHEMA}.active where layout = $1", LAYOUT
+        f"select read_model from {ADMIN_SCHEMA}.active where projection_group = $1 and layout = $2",
+        group.name,
+        group.layout,
     )
     return name
 
 
-async def active_of_any_layout(connection: Tx) -> list[str]:
-    rows = await connection.fetch(f"select read_model from {ADMIN_SCHEMA}.active")
+async def active_of_any_layout(connection: Tx, group: TableGroup) -> list[str]:
+    rows = await connection.fetch(
+        f"select read_model from {ADMIN_SCHEMA}.active where projection_group = $1", group.name
+    )
     return [row[0] for row in rows]
 
 
-async def read_models(connection: Tx | asyncpg.Pool) -> list[str]:
-    """All there are, half-made ones too, in the order in which they were made."""
+async def read_models(connection: Tx | asyncpg.Pool, group: TableGroup) -> list[str]:
+    """All read models of a group, half-filled ones too, in the order in which they were made."""
     rows = await connection.fetch(
-        "select nspname from pg_namespace where nspname ~ $1", f"^{PREFIX}[0-9]{{1,9}}$"
+        "select nspname from pg_namespace where nspname ~ $1", f"^{group.name}_[0-9]{{1,9}}$"
     )
-    return sorted((row[0] for row in rows), key=number)
+    return sorted((row[0] for row in rows), key=group.number)
 
 
-async def settled_for(connection: Tx) -> float:
-    """Seconds since the last switch."""
+async def seconds_since_switch(connection: Tx, group: TableGroup) -> float:
     seconds: float = await connection.fetchval(
         f"select extract(epoch from now() - max(since))::float8 from {ADMIN_SCHEMA}.active"
+        " where projection_group = $1",
+        group.name,
     )
     return seconds
 
 
-def number(read_model: str) -> int:
-    return int(read_model.removeprefix(PREFIX))
-
-
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
-    """For who works on the schemas themselves."""
+    """One connection, for work on the schemas themselves."""
     connection = await asyncpg.connect(url, timeout=CONNECT_S_MAX)
     try:
         yield connection
@@ -63,56 +58,61 @@ async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
         await connection.close()
 
 
-async def find(url: str) -> str:
-    """The active read model, for who has no pool yet.
+async def find(url: str, group: TableGroup) -> str:
+    """The active read model, asked over a connection of its own.
 
     Raises:
         NoReadModel: try again.
     """
     async with connected(url) as connection:
-        name = await active(connection)
+        name = await active(connection, group)
     if name is None:
-        raise NoReadModel(f"there is no read model of layout {LAYOUT} yet")
+        raise NoReadModel(f"there is no read model of {group.name}, layout {group.layout}, yet")
     return name
 
 
 class SwitchableConnection(asyncpg.Connection):
-    """A connection that can be turned to another read model."""
+    """A connection that can be switched to another read model."""
 
-    looks_at = ""
+    read_model = ""
 
-    async def look_at(self, read_model: str) -> None:
+    async def switch(self, read_model: str) -> None:
         await self.execute(f"set search_path to {read_model}")
-        self.looks_at = read_model
+        self.read_model = read_model
 
 
 class ReadModelPool:
-    """What a process reads: one pool that everybody there holds, and the read model it is turned
-    to. A question that has begun ends where it began."""
+    """The pool through which a process reads one group, and the read model that it is switched to.
+    A query that has begun ends on the read model where it began.
+
+    A pool reads one group, so that a query has one position: rows of two groups may be at two.
+    """
 
     pool: asyncpg.Pool
 
-    def __init__(self, read_model: str) -> None:
+    def __init__(self, group: TableGroup, read_model: str) -> None:
+        self.group, self.read_model = group, read_model
+
+    def switch(self, read_model: str) -> None:
+        """Every connection that is handed out from now on reads that read model."""
         self.read_model = read_model
 
-    def turn(self, read_model: str) -> None:
-        """Every connection that is handed out from now on looks there."""
-        self.read_model = read_model
-
-    async def turned(self, connection: Any) -> None:
-        while connection.looks_at != self.read_model:
-            await connection.look_at(self.read_model)
+    async def prepare(self, connection: Any) -> None:
+        while connection.read_model != self.read_model:
+            await connection.switch(self.read_model)
 
 
-async def open_read_model_pool(url: str, *, size: int = 4, writes: bool = False) -> ReadModelPool:
+async def open_read_model_pool(
+    url: str, group: TableGroup, *, size: int = 4, writes: bool = False
+) -> ReadModelPool:
     """Raises NoReadModel where there is none of this layout yet."""
-    reading = ReadModelPool(await find(url))
+    reading = ReadModelPool(group, await find(url, group))
     reading.pool = await open_pool(
         url,
         schema=reading.read_model,
         size=size,
         writes=writes,
         connection_class=SwitchableConnection,
-        setup=reading.turned,
+        setup=reading.prepare,
     )
     return reading

@@ -1,1 +1,1 @@
-"""How fast the house is, as ratios against bare parts measured in the same run."""
+"""Figures of speed and size, mostly as ratios to bare parts measured in the same run."""

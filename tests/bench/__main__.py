@@ -1,5 +1,5 @@
-"""`make dependencies` measures everything, `make bench-growth` only what needs large data; both
-print the table and write their figures to `dependencies.json`."""
+"""`make bench` measures every figure, `make bench-growth` only those that need large data. Both
+print a table and add their figures to `bench.json`."""
 
 import sys
 
@@ -13,28 +13,28 @@ from tests.bench import (
     policy_figures,
     restart_figures,
 )
-from tests.bench.figures import Figure, figure, keep, table
-from tests.stand import stand
+from tests.bench.figures import Figure, figure, store, table
+from tests.plane import running_plane
 
 
 async def main(*, growth_only: bool) -> None:
-    found: dict[str, Figure] = {}
+    figures: dict[str, Figure] = {}
     if not growth_only:
-        found |= await everything_small()
-    found |= await growth_figures.measure()
-    found |= await restart_figures.measure()
-    keep(found)
-    print(table(found))
+        figures |= await everything_small()
+    figures |= await growth_figures.measure()
+    figures |= await restart_figures.measure()
+    store(figures)
+    print(table(figures))
 
 
 async def everything_small() -> dict[str, Figure]:
-    found = catalogue_figures.measure()
-    async with stand() as house:
-        found["rss_mib"] = figure([max(house.rss_mib().values())], "MiB")
-        found |= await http_figures.measure(house)
-        found |= await log_figures.measure(house)
-    found |= await policy_figures.measure(found["get_per_second"].median)
-    return found | await log_figures.measure_histories()
+    figures = catalogue_figures.measure()
+    async with running_plane() as plane:
+        figures["rss_mib"] = figure([max(plane.rss_mib().values())], "MiB")
+        figures |= await http_figures.measure(plane)
+        figures |= await log_figures.measure(plane)
+    figures |= await policy_figures.measure(figures["get_per_second"].median)
+    return figures | await log_figures.measure_histories()
 
 
 if __name__ == "__main__":

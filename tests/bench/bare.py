@@ -1,4 +1,4 @@
-"""The bare parts: Litestar routes on the same server as ours, and nothing of the house.
+"""The bare parts: Litestar routes on the same HTTP server, without any part of Secaplane.
 
 `/bytes` answers constant bytes, `/select/...` answers one row by one select, `PUT /publish/...`
 decodes a body and does one synced publish.
@@ -20,7 +20,7 @@ from secaplane.model.shape import Labels, Wire
 
 JSON = "application/json"
 STREAM = "BARE"
-SELECT = "select document from rm_1.resources where kind = $1 and path = $2 and not gone"
+SELECT = "select document from resources_1.resources where kind = $1 and path = $2 and not gone"
 
 
 class Settings(msgspec.Struct):
@@ -72,5 +72,4 @@ async def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    asked = msgspec.json.decode(sys.argv[1], type=Settings)
-    uvloop.run(main(asked))
+    uvloop.run(main(msgspec.json.decode(sys.argv[1], type=Settings)))

@@ -1,4 +1,4 @@
-"""The small asyncio client: reads a Load from stdin, writes what was Answered."""
+"""A small asyncio client: reads a Load from stdin, sends it, writes an Answered to stdout."""
 
 import asyncio
 import sys
@@ -36,5 +36,5 @@ async def main(load: Load) -> Answered:
 
 
 if __name__ == "__main__":
-    asked = msgspec.json.decode(sys.stdin.buffer.read(), type=Load)
-    sys.stdout.buffer.write(msgspec.json.encode(asyncio.run(main(asked))))
+    load = msgspec.json.decode(sys.stdin.buffer.read(), type=Load)
+    sys.stdout.buffer.write(msgspec.json.encode(asyncio.run(main(load))))

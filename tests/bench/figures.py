@@ -1,4 +1,4 @@
-"""Figures: medians and spreads, printed as a table and written to `dependencies.json`."""
+"""Figures: medians and ranges, printed as a table and kept in `bench.json`."""
 
 import statistics
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ FILE = Path("bench.json")
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """Over the repeats of one run."""
+    """Median, lowest and highest value of the repeats of one run."""
 
     median: float
     low: float
@@ -19,9 +19,9 @@ class Figure(msgspec.Struct, frozen=True):
 
 
 class Target(msgspec.Struct, frozen=True):
-    """What a figure has to reach."""
+    """The bound that the median of a figure must keep."""
 
-    says: str
+    description: str
     at_least: float | None = None
     at_most: float | None = None
 
@@ -32,30 +32,31 @@ class Target(msgspec.Struct, frozen=True):
 
 TARGETS = {
     "operations": Target("operations of SECA served, of all there are", at_least=89),
-    "kind_lines": Target("lines of code in a kind's file, over all kinds", at_most=40),
+    "kind_lines": Target("lines of code in the file of a kind", at_most=40),
+    "core_lines": Target("lines of code from command to row and cloud, one kind", at_most=700),
     "get_vs_bare": Target("GET by name / a bare route with the same bytes", at_least=0.35),
     "get_vs_bare_select": Target("GET by name / that route with one select", at_least=0.80),
     "put_vs_bare": Target("PUTs accepted / a bare route with a synced publish", at_least=0.30),
-    "put_latency_vs_bare": Target("one PUT alone / that bare route", at_most=6),
-    "put_latency_nowait_vs_bare": Target("the same, not waiting for rows", at_most=2),
+    "put_latency_vs_bare": Target("latency of a single PUT / of that bare route", at_most=6),
+    "put_latency_nowait_vs_bare": Target("the same, without waiting for the projection", at_most=2),
     "put_to_active_ms": Target("PUT to active in GET, idle", at_most=60),
     "project_vs_bare": Target("events projected / events read, from a cold log", at_least=0.08),
     "put_history_growth": Target("cold PUT with 10,000 events / with 10", at_most=1.5),
-    "reconcile_history_growth": Target("cold look with 10,000 events / with 10", at_most=1.5),
-    "put_growth": Target("PUT with 500 in the same workspace / with 5", at_most=1.15),
+    "reconcile_history_growth": Target("cold reconcile with 10,000 events / with 10", at_most=1.5),
+    "put_growth": Target("PUT with 500 siblings / with 5", at_most=1.15),
     "get_growth": Target("GET with 1,000,000 rows / with 1,000", at_most=1.2),
     "list_last_vs_first": Target("last page of 1,000,000 rows / the first", at_most=1.2),
-    "list_label_vs_plain": Target("the same by a label of a tenth / of all", at_most=2),
-    "may_cached_us": Target("a remembered decision, p99", at_most=5),
-    "may_first_us": Target("a caller's first one among 10,000 assignments, p99", at_most=1000),
+    "list_label_vs_plain": Target("list by a label of a tenth of rows / of all", at_most=2),
+    "may_cached_us": Target("a cached authorization decision, p99", at_most=5),
+    "may_first_us": Target("a caller's first decision among 10,000 assignments, p99", at_most=1000),
     "may_growth": Target("the same among 100,000 / among 10,000", at_most=1.3),
-    "may_disagreements": Target("with one plain enforcer, of 200,000 questions", at_most=0),
-    "guard_share": Target("token and policy, of a GET's time", at_most=20),
-    "policy_spread_ms": Target("a change of policy to another process", at_most=1000),
-    "policy_start_s": Target("to know 100,000 assignments", at_most=2),
-    "policy_start_block_ms": Target("nobody waits longer meanwhile", at_most=5),
+    "may_disagreements": Target("decisions unlike a plain enforcer's, of 200,000", at_most=0),
+    "guard_share": Target("share of token and policy in the time of a GET", at_most=20),
+    "policy_spread_ms": Target("until another process applies a policy change", at_most=1000),
+    "policy_start_s": Target("to load 100,000 assignments", at_most=2),
+    "policy_start_block_ms": Target("longest pause of other tasks meanwhile", at_most=5),
     "restart_growth": Target("restart to ready, 200,000 events / 200", at_most=1.3),
-    "rss_mib": Target("memory of the largest own process, idle", at_most=120),
+    "rss_mib": Target("resident memory of the largest process, idle", at_most=120),
 }
 
 
@@ -69,16 +70,16 @@ class _Written(msgspec.Struct):
     figures: dict[str, Figure] = {}
 
 
-def keep(found: dict[str, Figure]) -> None:
-    """Add to the file what was measured now; what another run measured stays."""
+def store(figures: dict[str, Figure]) -> None:
+    """Adds the figures to the file; figures of other runs stay."""
     known = msgspec.json.decode(FILE.read_bytes(), type=_Written) if FILE.exists() else _Written()
-    written = _Written(known.figures | found)
+    written = _Written(known.figures | figures)
     FILE.write_bytes(msgspec.json.format(msgspec.json.encode(written)) + b"\n")
 
 
-def table(found: dict[str, Figure]) -> str:
+def table(figures: dict[str, Figure]) -> str:
     lines = [f"{'figure':28} {'median':>9} {'low':>9} {'high':>9} {'unit':6} target"]
-    for name, each in found.items():
+    for name, each in figures.items():
         target = TARGETS.get(name)
         lines.append(
             f"{name:28} {each.median:9.3f} {each.low:9.3f} {each.high:9.3f} {each.unit:6} "
@@ -88,5 +89,5 @@ def table(found: dict[str, Figure]) -> str:
 
 
 def _judged(target: Target, each: Figure) -> str:
-    wanted = f">= {target.at_least}" if target.at_most is None else f"<= {target.at_most}"
-    return f"{wanted:8} {'reached' if target.reached(each) else 'NOT REACHED'}  {target.says}"
+    bound = f">= {target.at_least}" if target.at_most is None else f"<= {target.at_most}"
+    return f"{bound:8} {'reached' if target.reached(each) else 'NOT REACHED'}  {target.description}"

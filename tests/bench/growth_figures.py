@@ -1,8 +1,7 @@
-"""Reading when there are many rows: through HTTP, from a house whose tables hold a million more.
+"""Reads over HTTP with 1,000,000 rows in the tables.
 
-One volume is written through the front door. Then, while nobody writes, its row and its labels are
-copied in SQL under a million names: tables, indexes and documents are those of a real house, and
-only the log knows nothing of them.
+One volume is created through the API. Then its row and its labels are copied in SQL under 1,000,000
+names: tables, indexes and documents are the product's own; the log does not hold these resources.
 """
 
 import random
@@ -23,10 +22,10 @@ from secaplane.cli.dev.supervisor import Supervisor
 from secaplane.cli.processes.serve import _page_keys
 from secaplane.model.shape import Json
 from secaplane.query.pages import skip_token
-from secaplane.readmodel.schema.tables import READ_MODEL
+from secaplane.readmodel.schema.resources import RESOURCES
 from tests.bench.figures import Figure, figure
 from tests.bench.http_figures import settled
-from tests.stand import CATALOGUE, TENANT, VOLUME, Stand, config
+from tests.plane import CATALOGUE, TENANT, VOLUME, RunningPlane, config
 
 REPEATS = 5
 FEW, MANY = 1_000, 1_000_000
@@ -39,11 +38,13 @@ LABELLED: Json = VOLUME | {"labels": {"env": "prod", "tenth": "yes"}}
 Ask = Callable[[str], Awaitable[float]]
 
 COPY = """
-insert into resources select kind, collection, named.name, 1000000000 + n,
+insert into resources (kind, collection, name, life, stream, path, uid, labels, document, resource,
+    position, terminating, gone, unsettled, created_by_system)
+select kind, collection, named.name, 1000000000 + n, stream,
     collection || '/' || named.name, 'u' || n, named.labels::jsonb,
     replace(replace(document, '{template}', named.name), '"tenth":"yes"', named.tenth),
     replace(replace(resource, '{template}', named.name), '"tenth":"yes"', named.tenth),
-    position, deleted, gone, unfinished, quarantined
+    position, terminating, gone, unsettled, created_by_system
 from resources, generate_series($1::int, $2::int) as n, lateral (
     select 'v-' || lpad(n::text, 7, '0') as name,
     case when n % 10 = 0 then '"tenth":"yes"' else '"tenth":"no"' end as tenth,
@@ -64,46 +65,46 @@ async def measure() -> dict[str, Figure]:
     try:
         (folder / "catalogue.toml").write_text(CATALOGUE)
         async with Supervisor(folder / "logs") as children:
-            house = DevPlane(config(folder), folder, 0, lasting=False)
-            await house.start(children)
-            stand = Stand(house, children, folder)
-            async with aiohttp.ClientSession(headers=stand.headers) as session:
-                return await _grown(stand, session)
+            dev = DevPlane(config(folder), folder, 0, durable=False)
+            await dev.start(children)
+            plane = RunningPlane(dev, children, folder)
+            async with aiohttp.ClientSession(headers=plane.headers) as session:
+                return await _grown(plane, session)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _grown(stand: Stand, session: aiohttp.ClientSession) -> dict[str, Figure]:
-    await _put(session, stand.workspace("w"), {"spec": {}})
-    await _put(session, stand.volume("w", TEMPLATE), LABELLED)
-    await settled(stand)
+async def _grown(plane: RunningPlane, session: aiohttp.ClientSession) -> dict[str, Figure]:
+    await _put(session, plane.workspace("w"), {"spec": {}})
+    await _put(session, plane.volume("w", TEMPLATE), LABELLED)
+    await settled(plane)
 
-    async def asked(path: str) -> float:
+    async def timed_get(path: str) -> float:
         began = time.perf_counter()
-        async with session.get(stand.house.url + path) as answer:
+        async with session.get(plane.dev.url + path) as answer:
             body = await answer.read()
             assert answer.status == 200, body
         return time.perf_counter() - began
 
-    await _copy(stand, 1, FEW)
-    few = [await _get_s(asked, FEW) for _ in range(REPEATS)]
-    await _copy(stand, FEW + 1, MANY)
-    many = [await _get_s(asked, MANY) for _ in range(REPEATS)]
-    return await _lists(stand, asked) | {
+    await _copy(plane, 1, FEW)
+    few = [await _get_s(timed_get, FEW) for _ in range(REPEATS)]
+    await _copy(plane, FEW + 1, MANY)
+    many = [await _get_s(timed_get, MANY) for _ in range(REPEATS)]
+    return await _lists(plane, timed_get) | {
         "get_growth": figure([b / a for a, b in zip(few, many, strict=True)], "ratio")
     }
 
 
-async def _lists(stand: Stand, asked: Ask) -> dict[str, Figure]:
+async def _lists(plane: RunningPlane, timed_get: Ask) -> dict[str, Figure]:
     first = f"{URL}?limit={PAGE}"
-    last = f"{first}&skipToken={_token(stand)}"
+    last = f"{first}&skipToken={_token(plane)}"
     borne = f"{first}&labels=tenth%3Dyes"
     took: dict[str, list[float]] = {first: [], last: [], borne: []}
     for _ in range(REPEATS):
         once: dict[str, list[float]] = {path: [] for path in took}
         for _ in range(LISTS):
             for path, times in once.items():
-                times.append(await asked(path))
+                times.append(await timed_get(path))
         for path, times in once.items():
             took[path].append(statistics.median(times))
     return {
@@ -117,17 +118,17 @@ def _ratio(these: list[float], those: list[float]) -> Figure:
     return figure([a / b for a, b in zip(these, those, strict=True)], "ratio")
 
 
-def _token(stand: Stand) -> str:
-    """What the page before the last one would have ended with: nobody walks there in a bench."""
+def _token(plane: RunningPlane) -> str:
+    """The page token that leads to the last page."""
     after = MANY - PAGE
     listed = f"block-storage {COLLECTION} False "
     where = (f"v-{after:07}", 1_000_000_000 + after)
-    return skip_token(where, listed, _page_keys(stand.house.config))
+    return skip_token(where, listed, _page_keys(plane.dev.config))
 
 
-async def _get_s(asked: Ask, rows: int) -> float:
+async def _get_s(timed_get: Ask, rows: int) -> float:
     names = random.Random(0).choices(range(1, rows + 1), k=GETS)
-    return statistics.median([await asked(f"{URL}/v-{n:07}") for n in names])
+    return statistics.median([await timed_get(f"{URL}/v-{n:07}") for n in names])
 
 
 async def _put(session: aiohttp.ClientSession, url: str, body: Json) -> None:
@@ -135,10 +136,10 @@ async def _put(session: aiohttp.ClientSession, url: str, body: Json) -> None:
         assert answer.status in (200, 201), await answer.text()
 
 
-async def _copy(stand: Stand, first: int, last: int) -> None:
-    connection = await asyncpg.connect(stand.house.postgres(embedded.OWNER))
+async def _copy(plane: RunningPlane, first: int, last: int) -> None:
+    connection = await asyncpg.connect(plane.dev.postgres(embedded.OWNER))
     try:
-        await connection.execute(f"set search_path to {READ_MODEL}")
+        await connection.execute(f"set search_path to {RESOURCES.first}")
         await connection.execute(COPY.format(template=TEMPLATE), first, last)
         await connection.execute(COPY_LABELS, first, last)
         await connection.execute("vacuum analyze resources, labels")

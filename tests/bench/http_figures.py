@@ -16,7 +16,7 @@ from secaplane.cli.dev.supervisor import ChildProcess
 from tests.bench.bare import Settings
 from tests.bench.figures import Figure, figure
 from tests.bench.load import Load, drive
-from tests.stand import VOLUME, Stand
+from tests.plane import VOLUME, RunningPlane
 
 REPEATS = 5
 READ_S, WRITE_S = 3.0, 4.0
@@ -24,18 +24,18 @@ READS_IN_FLIGHT, WRITES_IN_FLIGHT = 16, 32
 ALONE = 100
 FEW, MANY = 5, 500
 REST_S = 0.025
-"""A PUT alone finds the house at rest: what the one before set in motion has come to an end."""
+"""Pause between two single PUTs, in which the effects of the first one end."""
 SETTLE_S_MAX = 120.0
 BODY = msgspec.json.encode(VOLUME).decode()
 
 
 @asynccontextmanager
-async def bare(stand: Stand, body: str) -> AsyncIterator[str]:
-    """The bare routes, in a process of their own; their URL."""
-    house, port = stand.house, free_port()
-    settings = Settings(port, house.nats("everything"), house.postgres("secaplane"), body)
+async def bare(plane: RunningPlane, body: str) -> AsyncIterator[str]:
+    """The bare routes in a process of their own; yields their URL."""
+    dev, port = plane.dev, free_port()
+    settings = Settings(port, dev.nats("everything"), dev.postgres("secaplane"), body)
     argv = (sys.executable, "-m", "tests.bench.bare", msgspec.json.encode(settings).decode())
-    await stand.children.start(ChildProcess("bare", argv))
+    await plane.children.start(ChildProcess("bare", argv))
     url = f"http://127.0.0.1:{port}"
     async with aiohttp.ClientSession() as session:
         for _ in range(200):
@@ -47,25 +47,25 @@ async def bare(stand: Stand, body: str) -> AsyncIterator[str]:
     yield url
 
 
-async def measure(stand: Stand) -> dict[str, Figure]:
-    async with aiohttp.ClientSession(headers=stand.headers) as session:
-        await _furnish(stand, session)
-        await settled(stand)
-        async with session.get(stand.volume("w1", "one")) as answer:
+async def measure(plane: RunningPlane) -> dict[str, Figure]:
+    async with aiohttp.ClientSession(headers=plane.headers) as session:
+        await _furnish(plane, session)
+        await settled(plane)
+        async with session.get(plane.volume("w1", "one")) as answer:
             document = await answer.text()
-        async with bare(stand, document) as url:
-            found = await _reads(stand, url)
-            found |= await _to_active(stand, session)
-            found |= await _alone(stand, session, url)
-            found |= await _crowded(stand, session)
-            found |= await _writes(stand, url)
-    return found
+        async with bare(plane, document) as url:
+            figures = await _reads(plane, url)
+            figures |= await _to_active(plane, session)
+            figures |= await _alone(plane, session, url)
+            figures |= await _crowded(plane, session)
+            figures |= await _writes(plane, url)
+    return figures
 
 
-async def _furnish(stand: Stand, session: aiohttp.ClientSession) -> None:
+async def _furnish(plane: RunningPlane, session: aiohttp.ClientSession) -> None:
     for n in range(1, 9):
-        await _put(session, stand.workspace(f"w{n}"), "{}")
-    await _put(session, stand.volume("w1", "one"), BODY)
+        await _put(session, plane.workspace(f"w{n}"), "{}")
+    await _put(session, plane.volume("w1", "one"), BODY)
 
 
 async def _put(session: aiohttp.ClientSession, url: str, body: str) -> None:
@@ -74,12 +74,12 @@ async def _put(session: aiohttp.ClientSession, url: str, body: str) -> None:
             raise RuntimeError(f"{url}: {answer.status} {await answer.text()}")
 
 
-async def settled(stand: Stand) -> None:
-    """Until the reconcilers have nothing left to do: what is measured next starts from rest."""
+async def settled(plane: RunningPlane) -> None:
+    """Waits until the reconcilers are idle, so that the next figure starts from rest."""
     async with asyncio.timeout(SETTLE_S_MAX):
-        connection = await asyncpg.connect(stand.house.postgres("secaplane"))
+        connection = await asyncpg.connect(plane.dev.postgres("secaplane"))
         try:
-            unsettled = "select exists (select from rm_1.resources where unfinished)"
+            unsettled = "select exists (select from resources_1.resources where unsettled)"
             while True:
                 if not await connection.fetchval(unsettled):
                     return
@@ -88,7 +88,7 @@ async def settled(stand: Stand) -> None:
             await connection.close()
 
 
-async def _reads(stand: Stand, bare_url: str) -> dict[str, Figure]:
+async def _reads(plane: RunningPlane, bare_url: str) -> dict[str, Figure]:
     path = "workspaces/w1/block-storages/one"
     tenant = "bench"
     loads = {
@@ -97,10 +97,10 @@ async def _reads(stand: Stand, bare_url: str) -> dict[str, Figure]:
             bare_url, f"/select/{tenant}/{path}", "GET", {}, "", READS_IN_FLIGHT, READ_S
         ),
         "ours": Load(
-            stand.house.url,
+            plane.dev.url,
             f"/providers/seca.storage/v1/tenants/{tenant}/{path}",
             "GET",
-            stand.headers,
+            plane.headers,
             "",
             READS_IN_FLIGHT,
             READ_S,
@@ -121,58 +121,60 @@ async def _reads(stand: Stand, bare_url: str) -> dict[str, Figure]:
     }
 
 
-async def _writes(stand: Stand, bare_url: str) -> dict[str, Figure]:
+async def _writes(plane: RunningPlane, bare_url: str) -> dict[str, Figure]:
     ratios, ours = [], []
     for repeat in range(REPEATS):
-        there = Load(
+        bare_load = Load(
             bare_url,
             f"/publish/w{{w}}/x{repeat}-{{n}}",
             "PUT",
-            stand.headers,
+            plane.headers,
             BODY,
             WRITES_IN_FLIGHT,
             WRITE_S,
         )
         volumes = "/providers/seca.storage/v1/tenants/bench/workspaces/w{w}/block-storages"
         path = f"{volumes}/x{repeat}-{{n}}"
-        here = msgspec.structs.replace(there, url=stand.house.url, path=path)
-        bare_rate = await asyncio.to_thread(drive, there)
-        rate = await asyncio.to_thread(drive, here)
+        load = msgspec.structs.replace(bare_load, url=plane.dev.url, path=path)
+        bare_rate = await asyncio.to_thread(drive, bare_load)
+        rate = await asyncio.to_thread(drive, load)
         assert not bare_rate.failed, bare_rate
         assert not rate.failed, rate
-        await settled(stand)
+        await settled(plane)
         ours.append(rate.per_second)
         ratios.append(rate.per_second / bare_rate.per_second)
     return {"put_vs_bare": figure(ratios, "ratio"), "put_per_second": figure(ours, "1/s")}
 
 
-async def _alone(stand: Stand, session: aiohttp.ClientSession, bare_url: str) -> dict[str, Figure]:
-    """One client, one PUT after the other; and on a process that does not wait for rows."""
-    nowait = await _nowait(stand)
+async def _alone(
+    plane: RunningPlane, session: aiohttp.ClientSession, bare_url: str
+) -> dict[str, Figure]:
+    """Latency of one PUT after the other, with and without waiting for the projection."""
+    nowait = await _nowait(plane)
     ratios: dict[str, list[float]] = {"put_latency_vs_bare": [], "put_latency_nowait_vs_bare": []}
     for repeat in range(REPEATS):
-        there = await _median_s(session, f"{bare_url}/publish/alone/y{repeat}-{{n}}")
+        theirs = await _median_s(session, f"{bare_url}/publish/alone/y{repeat}-{{n}}")
         for name, prefix, url in (
-            ("put_latency_vs_bare", "waits", stand.house.url),
+            ("put_latency_vs_bare", "waits", plane.dev.url),
             ("put_latency_nowait_vs_bare", "hurries", nowait),
         ):
-            volume = stand.volume("w2", f"{prefix}{repeat}-{{n}}")
-            here = await _median_s(session, volume.replace(stand.house.url, url))
-            ratios[name].append(here / there)
-            await settled(stand)
+            volume = plane.volume("w2", f"{prefix}{repeat}-{{n}}")
+            ours = await _median_s(session, volume.replace(plane.dev.url, url))
+            ratios[name].append(ours / theirs)
+            await settled(plane)
     return {name: figure(values, "ratio") for name, values in ratios.items()}
 
 
-async def _nowait(stand: Stand) -> str:
-    """Another `serve` on the same log and tables."""
+async def _nowait(plane: RunningPlane) -> str:
+    """Starts another `serve` on the same log and tables, which does not wait for the projection."""
     port = free_port()
-    child = stand.house.process("serve")
+    child = plane.dev.process("serve")
     environment = child.environment | {
         "SECAPLANE_HTTP_PORT": str(port),
         "SECAPLANE_WRITES_WAIT_FOR_PROJECTION": "false",
     }
-    await stand.children.start(ChildProcess("nowait", child.argv, environment, announces=True))
-    await stand.children.ready("nowait")
+    await plane.children.start(ChildProcess("nowait", child.argv, environment, announces=True))
+    await plane.children.ready("nowait")
     return f"http://127.0.0.1:{port}"
 
 
@@ -188,12 +190,12 @@ async def _median_s(session: aiohttp.ClientSession, url: str) -> float:
     return statistics.median(took)
 
 
-async def _crowded(stand: Stand, session: aiohttp.ClientSession) -> dict[str, Figure]:
-    """Resources that are there already are written again, so that their number stays."""
+async def _crowded(plane: RunningPlane, session: aiohttp.ClientSession) -> dict[str, Figure]:
+    """Updates existing resources, so that their number stays the same."""
     for workspace, number in (("w4", FEW), ("w5", MANY)):
         for n in range(number):
-            await _put(session, stand.volume(workspace, f"c{n}"), BODY)
-    await settled(stand)
+            await _put(session, plane.volume(workspace, f"c{n}"), BODY)
+    await settled(plane)
     ratios = []
     for _ in range(REPEATS):
         took: dict[str, list[float]] = {"w4": [], "w5": []}
@@ -201,16 +203,16 @@ async def _crowded(stand: Stand, session: aiohttp.ClientSession) -> dict[str, Fi
             for workspace, times in took.items():
                 await asyncio.sleep(REST_S)
                 began = time.perf_counter()
-                await _put(session, stand.volume(workspace, f"c{n % FEW}"), BODY)
+                await _put(session, plane.volume(workspace, f"c{n % FEW}"), BODY)
                 times.append(time.perf_counter() - began)
         ratios.append(statistics.median(took["w5"]) / statistics.median(took["w4"]))
     return {"put_growth": figure(ratios, "ratio")}
 
 
-async def _to_active(stand: Stand, session: aiohttp.ClientSession) -> dict[str, Figure]:
+async def _to_active(plane: RunningPlane, session: aiohttp.ClientSession) -> dict[str, Figure]:
     took = []
     for n in range(60):
-        url = stand.volume("w3", f"z{n}")
+        url = plane.volume("w3", f"z{n}")
         began = time.perf_counter()
         await _put(session, url, BODY)
         while True:

@@ -11,7 +11,7 @@ import msgspec
 
 
 class Load(msgspec.Struct, frozen=True):
-    """What to ask for. With `path` holding `{n}`, every request has a number of its own."""
+    """Requests to send. `{n}` in `path` is replaced by the number of the request."""
 
     url: str
     path: str
@@ -37,8 +37,8 @@ def drive(load: Load) -> Answered:
         script.write(_script(load))
         script.flush()
         flags = ["-t1", f"-c{load.in_flight}", f"-d{load.seconds:.0f}", "-s", script.name]
-        said = _run([wrk, *flags, load.url], b"").decode()
-    return Answered(_number(r"Requests/sec:\s*([0-9.]+)", said), int(_number(_NON_2XX, said)))
+        output = _run([wrk, *flags, load.url], b"").decode()
+    return Answered(_number(r"Requests/sec:\s*([0-9.]+)", output), int(_number(_NON_2XX, output)))
 
 
 _NON_2XX = r"Non-2xx or 3xx responses: ([0-9]+)"

@@ -1,9 +1,10 @@
 """Projecting a cold log, and working with long histories."""
 
+import asyncio
 import statistics
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -27,7 +28,9 @@ from secaplane.model.evolve import evolve
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref, Resource
 from secaplane.plugins.simulated import SimulatedPlugin
+from secaplane.projector.groups import HISTORY, RESOURCES
 from secaplane.projector.run import Projector
+from secaplane.projector.shared_stream import SharedStream
 from secaplane.readmodel.announcements import Announcer
 from secaplane.readmodel.schema import tables
 from secaplane.reconcilers.dependencies import ReconcileDependencies
@@ -36,8 +39,8 @@ from secaplane.reconcilers.reconcile import reconcile
 from secaplane.sealing.sealer import Keyring, Sealer
 from tests.bench.figures import Figure, figure
 from tests.log.new_events import SALT
+from tests.plane import TENANT, VOLUME, RunningPlane, quiet_plane
 from tests.positions import STREAM, nth
-from tests.stand import TENANT, VOLUME, Stand, quiet_stand
 
 REPEATS = 5
 EVENTS_MAX = 20_000
@@ -48,30 +51,30 @@ Work = Callable[[Ref], Awaitable[None]]
 DATABASE = "cold"
 
 
-async def measure(stand: Stand) -> dict[str, Figure]:
-    client = await nats.connect(stand.house.nats("everything"))
+async def measure(plane: RunningPlane) -> dict[str, Figure]:
+    client = await nats.connect(plane.dev.nats("everything"))
     try:
-        return await _project(stand, client)
+        return await _project(plane, client)
     finally:
         await client.close()
 
 
 async def measure_histories() -> dict[str, Figure]:
-    async with quiet_stand() as stand:
-        client = await nats.connect(stand.house.nats("everything"))
+    async with quiet_plane() as plane:
+        client = await nats.connect(plane.dev.nats("everything"))
         try:
-            return await _histories(stand, client)
+            return await _histories(plane, client)
         finally:
             await client.close()
 
 
-async def _project(stand: Stand, client: Client) -> dict[str, Figure]:
+async def _project(plane: RunningPlane, client: Client) -> dict[str, Figure]:
     log = JetStreamLog(client, streams=Streams("SECA"), region="eu-1")
     end = min(await log.end(STREAM), nth(EVENTS_MAX))
     ratios, ours = [], []
     for _ in range(REPEATS):
         read_s = await _read_s(client, end)
-        project_s = await _project_s(stand, client, log, end)
+        project_s = await _project_s(plane, client, log, end)
         ours.append(end.sequence / project_s)
         ratios.append(read_s / project_s)
     return {
@@ -92,26 +95,39 @@ async def _read_s(client: Client, end: Position) -> float:
     return took
 
 
-async def _project_s(stand: Stand, client: Client, log: JetStreamLog, end: Position) -> float:
-    async with _database(stand) as url:
-        await tables.prepare(url)
-        pool = await tables.open_pool(url, writes=True)
-        announcer = Announcer(client, read_model=DATABASE)
-        projector = Projector(pool, log, announcer, "SECA", "eu-1")
-        await projector.begin()
+async def _project_s(
+    plane: RunningPlane, client: Client, log: JetStreamLog, end: Position
+) -> float:
+    """As the projector process does: every group for itself, on one shared stream."""
+    async with _database(plane) as url:
+        shared, projectors = SharedStream(log, STREAM), list[Projector]()
+        for group in (RESOURCES, HISTORY):
+            await tables.prepare(url, group.tables)
+            pool = await tables.open_pool(url, schema=group.tables.first, writes=True)
+            announcer = Announcer(client, stream=STREAM, read_model=DATABASE)
+            projectors.append(Projector(group, pool, shared, announcer, "eu-1"))
+            await projectors[-1].begin()
         began = time.perf_counter()
-        async for batch in log.follow(STREAM, after=BEGINNING):
+        async with asyncio.TaskGroup() as tasks:
+            for each in projectors:
+                tasks.create_task(_project_up_to(each, end))
+        took = time.perf_counter() - began
+        for each in projectors:
+            each.pool.terminate()
+    return took * end.sequence / max(each.position for each in projectors).sequence
+
+
+async def _project_up_to(projector: Projector, end: Position) -> None:
+    async with aclosing(projector.stream.follow(after=BEGINNING)) as batches:
+        async for batch in batches:
             if batch and await projector.project(batch) >= end:
                 break
-        took = (time.perf_counter() - began) * end.sequence / projector.position.sequence
-        pool.terminate()
-    return took
 
 
 @asynccontextmanager
-async def _database(stand: Stand) -> AsyncIterator[str]:
-    """A database of its own, with no row in it."""
-    url = stand.house.postgres("secaplane")
+async def _database(plane: RunningPlane) -> AsyncIterator[str]:
+    """An empty database; yields its URL."""
+    url = plane.dev.postgres("secaplane")
     connection = await asyncpg.connect(url)
     try:
         await connection.execute(f"drop database if exists {DATABASE} with (force)")
@@ -122,11 +138,11 @@ async def _database(stand: Stand) -> AsyncIterator[str]:
         await connection.close()
 
 
-async def _histories(stand: Stand, client: Client) -> dict[str, Figure]:
-    """PUT and look, each with folds that know nothing, on a long history and on a short one."""
+async def _histories(plane: RunningPlane, client: Client) -> dict[str, Figure]:
+    """PUT and reconcile, each with an empty cache, on a long history and on a short one."""
     log = JetStreamLog(client, streams=Streams("SECA"), region="eu-1")
     snapshots = KeyValueSnapshots(client, stream="SECA", region="eu-1")
-    plugin, fences = SimulatedPlugin(stand.house.config.cloud.url), FenceSource(epoch=1)
+    plugin, fences = SimulatedPlugin(plane.dev.config.cloud.url), FenceSource(epoch=1)
     await log.prepare()
     await snapshots.prepare()
     long, short = _ref("long"), _ref("short")
@@ -145,7 +161,7 @@ async def _histories(stand: Stand, client: Client) -> dict[str, Figure]:
     async def alone(resource: Resource) -> Mapping[Ref, Resource]:
         return {}
 
-    async def look(ref: Ref) -> None:
+    async def reconcile_once(ref: Ref) -> None:
         dependencies = _door(log, ResourceCache(log, snapshots))
         sealer = Sealer(Keyring.generate())
         await reconcile(ReconcileDependencies(dependencies, plugin, fences, sealer, alone), ref)
@@ -153,14 +169,14 @@ async def _histories(stand: Stand, client: Client) -> dict[str, Figure]:
     try:
         return {
             "put_history_growth": await _growth(nothing, put, long, short),
-            "reconcile_history_growth": await _growth(put, look, long, short),
+            "reconcile_history_growth": await _growth(put, reconcile_once, long, short),
         }
     finally:
         await plugin.close()
 
 
 async def _growth(before: Work, work: Work, long: Ref, short: Ref) -> Figure:
-    """`before` is not timed."""
+    """Ratio of times of `measured`; `before` is not timed."""
     ratios = []
     for _ in range(REPEATS):
         took: dict[Ref, list[float]] = {long: [], short: []}
@@ -175,7 +191,7 @@ async def _growth(before: Work, work: Work, long: Ref, short: Ref) -> Figure:
 
 
 async def _fill(log: JetStreamLog, cache: ResourceCache, ref: Ref, events: int) -> None:
-    """A history of that many events, with the snapshots it would have got."""
+    """Writes a history of that many events, with the snapshots that the product would take."""
     resource: Resource | None = None
     time_ = datetime(2026, 1, 1, tzinfo=UTC)
     for n in range(events):

@@ -1,5 +1,5 @@
-"""What it costs to know who may what: one decision, remembered and not; starting; and how often a
-decision is another one than one plain enforcer's."""
+"""The authorization policy: time of a decision, cached and not; time to load it; decisions that
+differ from those of a single plain enforcer."""
 
 import asyncio
 import gc
@@ -29,13 +29,13 @@ from secaplane.policy.grants.policy import KINDS_OF_POLICY, Policy
 from secaplane.policy.tokens.caller import Caller
 from secaplane.policy.tokens.revocations import Revocations
 from secaplane.policy.watch import PolicyWatch
-from secaplane.readmodel.schema.tables import READ_MODEL
+from secaplane.readmodel.schema.resources import RESOURCES
 from tests import plain_policy
 from tests.bench.figures import Figure, figure
 from tests.flows.client import Answer, at, client_of
 from tests.flows.several import several
+from tests.plane import RunningPlane, running_plane
 from tests.positions import nth
-from tests.stand import Stand, stand
 
 ROLES, ASSIGNMENTS, MANY = 1_000, 10_000, 100_000
 FIRSTS, REMEMBERED = 1_000, 20_000
@@ -46,15 +46,15 @@ IDS = {"tenant": TENANT, "workspace": "web"}
 INSTANCE = KINDS["instance"]
 COLLECTIONS = ("instances", "skus", "images", "networks", "subnets")
 SPREAD = (("images/*", 200), ("skus/*", 403))
-"""What a role may read, and what its holder is answered who asks for images."""
+"""Resources that a role allows to read, and the status of a list of images."""
 COLLECTION = f"tenants/{TENANT}/role-assignments"
 OFFERED = KINDS["storage-sku"].ref({"tenant": TENANT}, "one")
-"""Whoever holds anything may read it."""
+"""Readable for every caller with a role assignment."""
 FILL = """
-insert into resources (kind, collection, name, life, path, uid, labels, document, resource,
-    position, deleted, gone, unfinished)
-select 'role-assignment', $1, 'a' || n, 1000000000 + n, $1 || '/a' || n, 'u' || n, '{}', '',
-    replace($2, 'user-0', 'user-' || n), 1, false, false, false
+insert into resources (kind, collection, name, life, stream, path, uid, labels, document, resource,
+    position, terminating, gone, unsettled, created_by_system)
+select 'role-assignment', $1, 'a' || n, 1000000000 + n, 'SECA', $1 || '/a' || n, 'u' || n, '{}', '',
+    replace($2, 'user-0', 'user-' || n), 1, false, false, false, false
 from generate_series(1, $3::int) as n
 """
 
@@ -62,9 +62,9 @@ from generate_series(1, $3::int) as n
 async def measure(gets_per_second: float) -> dict[str, Figure]:
     thresholds = gc.get_threshold()
     gc_tuning.starting()
-    async with stand() as house:
-        starts = await _starts(house)
-        guarding = await _guarding_us(house)
+    async with running_plane() as plane:
+        starts = await _starts(plane)
+        guarding = await _guarding_us(plane)
     few, many = _policy(ASSIGNMENTS), _policy(MANY)
     gc_tuning.ready()
     firsts = [_firsts_us(few, n) for n in range(REPEATS)]
@@ -88,12 +88,13 @@ async def measure(gets_per_second: float) -> dict[str, Figure]:
 
 
 def _policy(assignments: int) -> Policy:
-    """One tenant's: everybody in it holds one role of fifty rules, in one workspace or in all."""
-    known = Policy(operators=(), region="eu-1", fresh=lambda: True)
-    known.reset(nth(1))
-    known.update(map(_a_role, range(ROLES)), nth(1))
-    known.update(map(_assignment, range(assignments)), nth(1))
-    return known
+    """The policy of one tenant: every caller holds one role of fifty rules, in one workspace or
+    in all."""
+    policy = Policy(operators=(), region="eu-1", fresh=lambda: True)
+    policy.reset(nth(1))
+    policy.update(map(_a_role, range(ROLES)), nth(1))
+    policy.update(map(_assignment, range(assignments)), nth(1))
+    return policy
 
 
 def _a_role(n: int) -> Resource:
@@ -127,26 +128,27 @@ def _made(ref: Ref, spec: Json) -> Resource:
 _NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def _firsts_us(known: Policy, repeat: int) -> list[float]:
-    """One decision of somebody who was never asked about: the same of every issuer."""
+def _firsts_us(policy: Policy, repeat: int) -> list[float]:
+    """Times of the first decision for each caller; each repeat has callers of another issuer."""
     return [
-        _took_us(known, Caller(f"iss-{repeat}", f"user-{n}"), "put", f"i{n}") for n in range(FIRSTS)
+        _took_us(policy, Caller(f"iss-{repeat}", f"user-{n}"), "put", f"i{n}")
+        for n in range(FIRSTS)
     ]
 
 
-def _remembered_us(known: Policy) -> list[float]:
+def _remembered_us(policy: Policy) -> list[float]:
     callers = [Caller("iss", f"user-{n}") for n in range(FIRSTS)]
     for caller in callers:
-        _took_us(known, caller, "get", "one")
+        _took_us(policy, caller, "get", "one")
     return [
-        _took_us(known, caller, "get", "one")
+        _took_us(policy, caller, "get", "one")
         for caller in random.Random(0).choices(callers, k=REMEMBERED)
     ]
 
 
-def _took_us(known: Policy, caller: Caller, verb: str, name: str) -> float:
+def _took_us(policy: Policy, caller: Caller, verb: str, name: str) -> float:
     began = time.perf_counter_ns()
-    known.authorize(caller, verb, INSTANCE, IDS, name)
+    policy.authorize(caller, verb, INSTANCE, IDS, name)
     return (time.perf_counter_ns() - began) / 1000
 
 
@@ -162,28 +164,28 @@ def _disagreements() -> int:
 
 def _of_one_policy(luck: random.Random) -> int:
     resources = plain_policy.random_policy(luck)
-    known, plain = plain_policy.policy(resources), plain_policy.Plain(resources)
+    policy, plain = plain_policy.policy(resources), plain_policy.Plain(resources)
     found = 0
     for _ in range(QUESTIONS):
         asked = plain_policy.random_request(luck)
         try:
-            known.authorize(*asked)
+            policy.authorize(*asked)
             allowed = True
         except Forbidden:
             allowed = False
-        explained = known.explain(*asked).rule is not None
+        explained = policy.explain(*asked).rule is not None
         found += not (allowed == explained == plain.allows(asked))
     return found
 
 
-async def _starts(house: Stand) -> dict[str, Figure]:
-    """In a house whose tables hold so many assignments, which its log knows nothing of."""
-    await _fill(house)
-    settings = house.house.config
+async def _starts(plane: RunningPlane) -> dict[str, Figure]:
+    """Time to load assignments from tables that hold 100,000; they are not in the log."""
+    await _fill(plane)
+    settings = plane.dev.config
     config = replace(
         settings,
-        nats=replace(settings.nats, url=house.house.nats("everything")),
-        postgres=replace(settings.postgres, url=house.house.postgres(embedded.OWNER)),
+        nats=replace(settings.nats, url=plane.dev.nats("everything")),
+        postgres=replace(settings.postgres, url=plane.dev.postgres(embedded.OWNER)),
     )
     async with process_dependencies(config) as process:
         started = [await _started(process, config.nats.stream) for _ in range(REPEATS)]
@@ -193,11 +195,11 @@ async def _starts(house: Stand) -> dict[str, Figure]:
     }
 
 
-async def _fill(house: Stand) -> None:
+async def _fill(plane: RunningPlane) -> None:
     template = msgspec.json.encode(_assignment(0)).decode()
-    connection = await asyncpg.connect(house.house.postgres(embedded.OWNER))
+    connection = await asyncpg.connect(plane.dev.postgres(embedded.OWNER))
     try:
-        await connection.execute(f"set search_path to {READ_MODEL}")
+        await connection.execute(f"set search_path to {RESOURCES.first}")
         await connection.execute(FILL, COLLECTION, template, MANY)
         await connection.execute("vacuum analyze resources")
     finally:
@@ -205,10 +207,10 @@ async def _fill(house: Stand) -> None:
 
 
 async def _started(process: ProcessDependencies, stream: str) -> tuple[float, float]:
-    """How long it takes, and how long others had to wait at most meanwhile."""
+    """Seconds until the policy is loaded, and the longest pause of other tasks meanwhile."""
     watch = PolicyWatch(process.log, process.cache, stale_s=30)
-    known = Policy(operators=(), region="eu-1", fresh=watch.fresh)
-    watch.subscribe(known, KINDS_OF_POLICY)
+    policy = Policy(operators=(), region="eu-1", fresh=watch.fresh)
+    watch.subscribe(policy, KINDS_OF_POLICY)
     longest = 0.0
 
     async def others() -> None:
@@ -224,18 +226,18 @@ async def _started(process: ProcessDependencies, stream: str) -> tuple[float, fl
     await watch.start(process.pool)
     took = time.perf_counter() - began
     waiting.cancel()
-    assert known.allows(Caller("iss", f"user-{MANY}"), "get", OFFERED)
+    assert policy.allows(Caller("iss", f"user-{MANY}"), "get", OFFERED)
     return took, longest
 
 
-async def _guarding_us(house: Stand) -> list[float]:
+async def _guarding_us(plane: RunningPlane) -> list[float]:
     """Token and policy of one GET after the other, as in a process that has seen the caller."""
-    config, known = house.house.config, _policy(ASSIGNMENTS)
-    known.update([_administrator(config.dev.administrator)], nth(2))
-    scope = {"method": "GET", "path": "/", "headers": [*HEADERS, _authorization(house)]}
-    async with trusted_issuers(config, Revocations(), Metrics()) as believed:
+    config, policy = plane.dev.config, _policy(ASSIGNMENTS)
+    policy.update([_administrator(config.dev.administrator)], nth(2))
+    scope = {"method": "GET", "path": "/", "headers": [*HEADERS, _authorization(plane)]}
+    async with trusted_issuers(config, Revocations(), Metrics()) as trusted:
         recorder = AuditRecorder(lambda entry: None, clock=now)
-        guard = Guard(believed.tokens, known, recorder)
+        guard = Guard(trusted.tokens, policy, recorder)
         await guard.admit(RequestContext(scope), "get", INSTANCE, IDS, "one")
         return [await _guarded_us(guard, scope) for _ in range(REPEATS)]
 
@@ -253,21 +255,21 @@ def _administrator(sub: str) -> Resource:
     return _made(Ref("role-assignment", f"{COLLECTION}/administrators"), spec)
 
 
-def _authorization(house: Stand) -> tuple[bytes, bytes]:
-    return b"authorization", house.headers["Authorization"].encode()
+def _authorization(plane: RunningPlane) -> tuple[bytes, bytes]:
+    return b"authorization", plane.headers["Authorization"].encode()
 
 
 HEADERS = [(b"host", b"127.0.0.1"), (b"accept", b"*/*"), (b"user-agent", b"bench")]
 
 
 async def _spread_ms() -> list[float]:
-    """From the answer to a change until another process answers by it."""
+    """Times from the answer to a policy change until another process applies it."""
     async with (
         several() as (made, reader),
-        client_of(made.house.url, made.token) as boss,
-        client_of(reader, made.house.token("reader")) as there,
+        client_of(made.dev.url, made.token) as boss,
+        client_of(reader, made.dev.token("reader")) as there,
     ):
-        tenant = made.house.config.dev.tenant
+        tenant = made.dev.config.dev.tenant
         role, images = at("role", "reader", tenant=tenant), at("image", tenant=tenant)
         held = {"subs": ["reader"], "roles": ["reader"], "scopes": [{}]}
         await boss.made(role, _reading("skus/*"))

@@ -1,7 +1,7 @@
-"""How long our own processes need from start to ready, with a short log and with a long one.
+"""Time from start to ready of the processes, with a short log and with a long one.
 
-The long log is written by a NATS server that does not wait for the disk, and its rows by COPY
-through the projection's own row functions; what is measured runs on servers as they are shipped.
+The long log is written by a NATS server without fsync, and its rows by COPY from the projection's
+own row functions; the measured processes use servers with the shipped configuration.
 """
 
 import asyncio
@@ -24,14 +24,16 @@ from secaplane.eventlog.streams import Streams
 from secaplane.eventlog.subjects import subject
 from secaplane.model.events import SYSTEM, Created, RecordedEvent, StatusReported
 from secaplane.model.shape import Ref, State
-from secaplane.projector import statement
 from secaplane.projector.folding import fold
+from secaplane.projector.groups import HISTORY, RESOURCES
+from secaplane.projector.projection import ProjectionGroup
 from secaplane.projector.rebuild import switch
+from secaplane.projector.statement import GroupStatement
 from secaplane.readmodel.schema import tables
 from tests.bench.figures import Figure, figure
 from tests.log.new_events import SALT
+from tests.plane import CATALOGUE, OWN, TENANT, VOLUME, config, start_seconds
 from tests.positions import nth
-from tests.stand import CATALOGUE, OWN, TENANT, VOLUME, config, start_seconds
 
 REPEATS = 5
 LONG, SHORT = 200_000, 200
@@ -58,48 +60,48 @@ async def measure() -> dict[str, Figure]:
 
 
 async def _restarts(folder: Path) -> list[float]:
-    """NATS and PostgreSQL stay up."""
+    """Times of restarts; NATS and PostgreSQL keep running."""
     took = []
-    house = DevPlane(config(folder), folder, 0, lasting=True)
+    dev = DevPlane(config(folder), folder, 0, durable=True)
     async with Supervisor(folder / "logs") as servers:
-        await servers.start(house.nats_server())
-        await servers.start(await house.postgres_server())
+        await servers.start(dev.nats_server())
+        await servers.start(await dev.postgres_server())
         for _ in range(REPEATS + 1):
             async with Supervisor(folder / "logs") as own:
-                took.append(await start_seconds(house, own, OWN))
+                took.append(await start_seconds(dev, own, OWN))
     return took[1:]
 
 
 async def _seed(folder: Path, events: int) -> None:
     (folder / "catalogue.toml").write_text(CATALOGUE)
-    house = DevPlane(config(folder), folder, 0, lasting=True)
-    seeded = await _seed_log(house, folder, events)
+    dev = DevPlane(config(folder), folder, 0, durable=True)
+    seeded = await _seed_log(dev, folder, events)
     async with Supervisor(folder / "logs") as servers:
-        await servers.start(await house.postgres_server())
-        await _seed_rows(house, seeded)
+        await servers.start(await dev.postgres_server())
+        await _seed_rows(dev, seeded)
 
 
-async def _seed_log(house: DevPlane, folder: Path, events: int) -> list[RecordedEvent]:
+async def _seed_log(dev: DevPlane, folder: Path, events: int) -> list[RecordedEvent]:
     async with Supervisor(folder / "logs") as servers:
-        await servers.start(_hasty(house, folder))
-        client = await _patient_client(house.nats("everything"))
+        await servers.start(_without_fsync(dev, folder))
+        client = await _patient_client(dev.nats("everything"))
         await JetStreamLog(client, streams=Streams("SECA"), region=REGION).prepare()
-        pages = [_page(n) for n in range(events)]
+        events_ = [_new_event(n) for n in range(events)]
         for first in range(0, events, IN_FLIGHT):
             await asyncio.gather(
                 *(
-                    client.request(subject(page.ref, REGION), encode(page, "SECA"), timeout=30)
-                    for page in pages[first : first + IN_FLIGHT]
+                    client.request(subject(each.ref, REGION), encode(each, "SECA"), timeout=30)
+                    for each in events_[first : first + IN_FLIGHT]
                 )
             )
         await client.close()
-    return [page.at(nth(n)) for n, page in enumerate(pages, start=1)]
+    return [each.at(nth(n)) for n, each in enumerate(events_, start=1)]
 
 
-def _hasty(house: DevPlane, folder: Path) -> ChildProcess:
-    """The server as it is shipped, but for the fsync of each message."""
-    shipped = house.nats_server()
-    config = folder / "hasty.conf"
+def _without_fsync(dev: DevPlane, folder: Path) -> ChildProcess:
+    """The shipped NATS server without fsync."""
+    shipped = dev.nats_server()
+    config = folder / "without-fsync.conf"
     config.write_text(Path(shipped.argv[2]).read_text().replace("sync_interval: always", ""))
     return replace(shipped, argv=(shipped.argv[0], "-c", str(config)))
 
@@ -116,8 +118,8 @@ async def _patient_client(url: str) -> Client:
 async def _silent(error: Exception) -> None: ...
 
 
-def _page(n: int) -> NewEvent:
-    """Creations and the reports that settle them, in turn."""
+def _new_event(n: int) -> NewEvent:
+    """Event number n: creations and the status reports after them, alternating."""
     path = f"tenants/{TENANT}/workspaces/w{n // 2 % 100}/block-storages/v{n // 2}"
     ref = Ref("block-storage", path)
     event: Created | StatusReported = Created(spec=VOLUME["spec"])
@@ -136,29 +138,29 @@ def _page(n: int) -> NewEvent:
     )
 
 
-async def _seed_rows(house: DevPlane, seeded: list[RecordedEvent]) -> None:
-    url = house.postgres(embedded.OWNER)
-    await _patient_tables(url)
-    filled = statement.filled(fold({}, seeded, REGION))
-    pool = await tables.open_pool(url)
-    async with pool.acquire() as connection, connection.transaction():
-        for part, rows in filled:
-            await connection.copy_records_to_table(
-                part.table, records=rows, columns=list(part.columns)
-            )
-        for projection in statement.PROJECTIONS:
+async def _seed_rows(dev: DevPlane, seeded: list[RecordedEvent]) -> None:
+    url = dev.postgres(embedded.OWNER)
+    for group in (RESOURCES, HISTORY):
+        await _patient_tables(url, group)
+        filled = GroupStatement(group.projections).filled(fold({}, seeded, REGION))
+        pool = await tables.open_pool(url, schema=group.tables.first)
+        async with pool.acquire() as connection, connection.transaction():
+            for change, rows in filled:
+                await connection.copy_records_to_table(
+                    change.table, records=rows, columns=list(change.columns)
+                )
             await connection.execute(
-                "insert into checkpoints values ($1, 'SECA', $2)", projection.NAME, len(seeded)
+                "insert into checkpoints (stream, position) values ('SECA', $1)", len(seeded)
             )
-        await switch(connection, tables.READ_MODEL)
-    await pool.execute("vacuum analyze")
-    pool.terminate()
+            await switch(connection, group.tables, group.tables.first)
+        await pool.execute("vacuum analyze")
+        pool.terminate()
 
 
-async def _patient_tables(url: str) -> None:
+async def _patient_tables(url: str, group: ProjectionGroup) -> None:
     for _ in range(200):
         try:
-            return await tables.prepare(url)
+            return await tables.prepare(url, group.tables)
         except (OSError, asyncpg.PostgresError):
             await asyncio.sleep(0.05)
     raise TimeoutError("PostgreSQL does not start")

@@ -29,16 +29,16 @@ POLL_S = 0.05
 class AuditedPlane:
     """A running control plane, its administrator as client, and readers of its audit stream."""
 
-    house: DevPlane
+    dev: DevPlane
     children: Supervisor
     client: Client
     """The administrator of the tenant."""
 
     def by(self, sub: str) -> Client:
-        return self.client.by(self.house.token(sub))
+        return self.client.by(self.dev.token(sub))
 
     async def entries(self) -> list[Entry]:
-        async with connected(self.house.nats("everything")) as nats:
+        async with connected(self.dev.nats("everything")) as nats:
             stream = AuditStream(nats, stream=STREAM)
             return [decode(each) async for each in stream.read()]
 
@@ -81,7 +81,7 @@ class AuditedPlane:
             "entries",
             *arguments,
             env={
-                "SECAPLANE_NATS_URL": self.house.nats("everything"),
+                "SECAPLANE_NATS_URL": self.dev.nats("everything"),
                 "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
             },
             stdout=asyncio.subprocess.PIPE,
@@ -97,16 +97,16 @@ async def audited_plane(**settings: Any) -> AsyncIterator[AuditedPlane]:
     config = msgspec.convert(settings, Config)
     with tempfile.TemporaryDirectory(prefix="secaplane-tests-") as folder:
         async with Supervisor(Path(folder) / "logs") as children:
-            house = DevPlane(config, Path(folder), 0, lasting=False)
-            await children.start(house.nats_server())
+            dev = DevPlane(config, Path(folder), 0, durable=False)
+            await children.start(dev.nats_server())
             for name in PROCESSES:
-                await children.start(house.process(name))
-            await children.start(await house.postgres_server())
+                await children.start(dev.process(name))
+            await children.start(await dev.postgres_server())
             await asyncio.gather(*(children.ready(name) for name in PROCESSES))
-            await house.bring_tenant()
-            token = house.token(house.config.dev.administrator)
-            async with client_of(house.url, token) as client:
-                yield AuditedPlane(house, children, client)
+            await dev.create_tenant()
+            token = dev.token(dev.config.dev.administrator)
+            async with client_of(dev.url, token) as client:
+                yield AuditedPlane(dev, children, client)
 
 
 def entries_of(entries: Sequence[Entry], type_: str, sub: str = "") -> list[Entry]:

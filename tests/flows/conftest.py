@@ -1,4 +1,4 @@
-"""One whole house for all flows, one caller for each test, and a name that nobody else uses."""
+"""One control plane for all flows; a caller and unused names for each test."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -12,44 +12,44 @@ from secaplane.eventlog.jetstream import JetStreamLog
 from secaplane.eventlog.streams import Streams
 from tests.flows.client import Client, client_of
 from tests.flows.crashing import Scene, scene_of
-from tests.flows.dev_house import DevHouse, Said, configured, dev
+from tests.flows.dev_plane import DevDetails, DevProcess, configured, dev
 from tests.flows.planning import prepare
+from tests.plane import RunningPlane, shared_plane
 from tests.servers import STREAM, connected
-from tests.stand import Stand, kept
 
 _number = count(1)
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevHouse]:
-    """Started once, as a person would start it."""
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevProcess]:
+    """Started once, by the command that a user runs."""
     arguments = ("--ephemeral", "--port", "0", "--json")
-    with dev(tmp_path_factory.mktemp("house"), *arguments) as started:
+    with dev(tmp_path_factory.mktemp("plane"), *arguments) as started:
         yield started
 
 
 @pytest.fixture
-def operator(client: Client, said: Said) -> Client:
-    """Whom the configuration names."""
-    return client.by(said.operator_token)
+def operator(client: Client, details: DevDetails) -> Client:
+    """An operator, named by the configuration."""
+    return client.by(details.operator_token)
 
 
 @pytest.fixture
 def tenant(workspace: str) -> str:
-    """The name of one that no other test knows."""
+    """An unused name of a tenant."""
     return f"t-{workspace}"
 
 
 @pytest.fixture(scope="module")
-def stand() -> Iterator[Stand]:
-    """A house that may be shaken, for one file of flows."""
-    with kept(Config()) as made:
+def own_plane() -> Iterator[RunningPlane]:
+    """A control plane whose processes may be killed, for the tests of one file."""
+    with shared_plane(Config()) as made:
         yield made
 
 
 @pytest.fixture
-async def scene(stand: Stand) -> AsyncIterator[Scene]:
-    async with scene_of(stand) as made:
+async def scene(own_plane: RunningPlane) -> AsyncIterator[Scene]:
+    async with scene_of(own_plane) as made:
         yield made
 
 
@@ -80,8 +80,8 @@ spec = { blockStorageRef = { resource = "block-storages/debian" }, cpuArchitectu
 
 
 @pytest.fixture(scope="session")
-def other_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevHouse]:
-    """One with a configuration: another region, another dialect, a catalogue of its own."""
+def other_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevProcess]:
+    """A control plane with another region, dialect and catalogue."""
     place = tmp_path_factory.mktemp("other")
     (place / "catalogue.toml").write_text(CATALOGUE)
     settings = OTHER.replace("catalogue.toml", str(place / "catalogue.toml"))
@@ -90,45 +90,45 @@ def other_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevHouse]:
 
 
 @pytest.fixture
-async def secatest(other_house: DevHouse) -> AsyncIterator[Client]:
-    """The administrator of the house that speaks the dialect of the conformance runner."""
-    async with client_of(other_house.said.url, other_house.said.token) as caller:
+async def secatest(other_plane: DevProcess) -> AsyncIterator[Client]:
+    """The administrator of the control plane with the dialect of the conformance runner."""
+    async with client_of(other_plane.details.url, other_plane.details.token) as caller:
         yield caller
 
 
 @pytest.fixture
-def said(house: DevHouse) -> Said:
-    return house.said
+def details(plane: DevProcess) -> DevDetails:
+    return plane.details
 
 
 @pytest.fixture(scope="session")
-def peopled(house: DevHouse) -> Said:
-    """The same house, with one resource of each kind in it that others can point to or lie in."""
+def peopled(plane: DevProcess) -> DevDetails:
+    """The shared control plane with a resource of every kind that others refer to."""
 
-    async def people() -> None:
-        async with client_of(house.said.url, house.said.token) as caller:
+    async def furnish() -> None:
+        async with client_of(plane.details.url, plane.details.token) as caller:
             await prepare(caller)
 
-    with ThreadPoolExecutor(1) as thread:  # whose loop is nobody else's
-        thread.submit(lambda: asyncio.run(people())).result()
-    return house.said
+    with ThreadPoolExecutor(1) as thread:  # with an event loop of its own
+        thread.submit(lambda: asyncio.run(furnish())).result()
+    return plane.details
 
 
 @pytest.fixture
-async def client(said: Said) -> AsyncIterator[Client]:
+async def client(details: DevDetails) -> AsyncIterator[Client]:
     """The administrator of the tenant."""
-    async with client_of(said.url, said.token) as caller:
+    async with client_of(details.url, details.token) as caller:
         yield caller
 
 
 @pytest.fixture
 def workspace() -> str:
-    """A name for a workspace of this test alone; the workspace is not there yet."""
+    """An unused name of a workspace; the workspace does not exist."""
     return f"w{next(_number)}"
 
 
 @pytest.fixture
-async def log(said: Said) -> AsyncIterator[JetStreamLog]:
-    """What the house wrote, read as the house reads it."""
-    async with connected(said.nats) as nats:
-        yield JetStreamLog(nats, streams=Streams(STREAM), region=said.region)
+async def log(details: DevDetails) -> AsyncIterator[JetStreamLog]:
+    """The log of the control plane."""
+    async with connected(details.nats) as nats:
+        yield JetStreamLog(nats, streams=Streams(STREAM), region=details.region)

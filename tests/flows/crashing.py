@@ -22,9 +22,14 @@ from secaplane.model.position import BEGINNING
 from secaplane.readmodel.schema import tables
 from tests.flows.client import Answer, Client, client_of
 from tests.flows.simulated_site import Site
+from tests.plane import RunningPlane
 from tests.servers import STREAM, connected
-from tests.stand import Stand
 
+CHECKPOINT = """
+select least((select min(position) from resources_1.checkpoints),
+    (select min(position) from history_1.checkpoints))
+"""
+"""The position that the rows of both groups have reached."""
 CONDITION_S_MAX = 60.0
 POLL_S = 0.02
 
@@ -50,7 +55,7 @@ async def _holds(condition: Callable[[], Awaitable[bool]]) -> bool:
         return False
 
 
-async def taken(client: Client, path: str, body: object) -> Answer:
+async def put_accepted(client: Client, path: str, body: object) -> Answer:
     """PUT, retried while the log is unavailable (503), as the Retry-After header asks for."""
     async with asyncio.timeout(CONDITION_S_MAX):
         while True:
@@ -64,12 +69,14 @@ async def taken(client: Client, path: str, body: object) -> Answer:
 class Scene:
     """A running control plane with everything a test observes it by: client, log, tables, cloud."""
 
-    def __init__(self, stand: Stand, client: Client, log: JetStreamLog, site: Site) -> None:
-        self.stand, self.client, self.log, self.site = stand, client, log, site
+    def __init__(
+        self, own_plane: RunningPlane, client: Client, log: JetStreamLog, site: Site
+    ) -> None:
+        self.plane, self.client, self.log, self.site = own_plane, client, log, site
         self.killed: set[str] = set()
 
     def pid(self, name: str) -> int:
-        return self.stand.children.pid(name)
+        return self.plane.children.pid(name)
 
     async def kill(self, name: str) -> None:
         """Send SIGKILL; return when the supervisor has started the process again."""
@@ -104,11 +111,10 @@ class Scene:
         return await whole(self.log)
 
     @asynccontextmanager
-    async def pool(self, schema: str = tables.READ_MODEL) -> AsyncIterator[Pool]:
-        url = self.stand.house.postgres(OWNER)
-        if schema != tables.READ_MODEL:
-            await tables.prepare(url, schema)
-        pool = await tables.open_pool(url, schema=schema)
+    async def pool(self, number: int = 1) -> AsyncIterator[Pool]:
+        """A pool that reads the tables of the first read models of both groups, or of others."""
+        schemas = f"resources_{number}, history_{number}"
+        pool = await tables.open_pool(self.plane.dev.postgres(OWNER), schema=schemas)
         try:
             yield pool
         finally:
@@ -119,8 +125,8 @@ class Scene:
 
         async def quiet() -> bool:
             async with self.pool() as pool:
-                busy = await pool.fetchval("select exists (select from resources where unfinished)")
-                checkpoint = await pool.fetchval("select min(position) from checkpoints")
+                busy = await pool.fetchval("select exists (select from resources where unsettled)")
+                checkpoint = await pool.fetchval(CHECKPOINT)
                 return not busy and checkpoint == (await self.log.end(STREAM)).sequence
 
         await until(quiet, "everything is at rest")
@@ -128,37 +134,38 @@ class Scene:
     @asynccontextmanager
     async def another_serve(self, nats_url: str = "") -> AsyncIterator[Client]:
         """A second `serve` process on the same log and tables; killed at the end."""
-        process, port = self.stand.house.process("serve"), free_port()
+        process, port = self.plane.dev.process("serve"), free_port()
         environment = process.environment | {"SECAPLANE_HTTP_PORT": str(port)}
         if nats_url:
             environment["SECAPLANE_NATS_URL"] = nats_url
-        async with Supervisor(self.stand.folder / "logs") as children:
+        async with Supervisor(self.plane.folder / "logs") as children:
             await children.start(ChildProcess("second", process.argv, environment, announces=True))
             await children.ready("second")
             url = f"http://127.0.0.1:{port}"
-            async with client_of(url, self.stand.token) as client:
+            async with client_of(url, self.plane.token) as client:
                 yield client
 
 
 @asynccontextmanager
-async def scene_of(stand: Stand) -> AsyncIterator[Scene]:
-    house = stand.house
+async def scene_of(own_plane: RunningPlane) -> AsyncIterator[Scene]:
+    dev = own_plane.dev
     async with (
-        client_of(house.url, stand.token) as client,
-        connected(house.nats("everything")) as nats,
+        client_of(dev.url, own_plane.token) as client,
+        connected(dev.nats("everything")) as nats,
     ):
-        log = JetStreamLog(nats, streams=Streams(STREAM), region=house.config.site.region)
-        site = Site(int(house.config.cloud.url.rpartition(":")[2]))
+        streams = Streams(dev.config.nats.stream, dev.config.nats.global_stream)
+        log = JetStreamLog(nats, streams=streams, region=dev.config.site.region)
+        site = Site(int(dev.config.cloud.url.rpartition(":")[2]))
         try:
-            yield Scene(stand, client, log, site)
+            yield Scene(own_plane, client, log, site)
         finally:
             await site.plugin.close()
 
 
-async def whole(log: JetStreamLog) -> list[RecordedEvent]:
-    """Every event of the log, oldest first; fails on one that cannot be decoded."""
-    end, events = await log.end(STREAM), list[RecordedEvent]()
-    following = log.follow(STREAM, after=BEGINNING)
+async def whole(log: JetStreamLog, stream: str = STREAM) -> list[RecordedEvent]:
+    """Every event of a stream, oldest first; fails on one that cannot be decoded."""
+    end, events = await log.end(stream), list[RecordedEvent]()
+    following = log.follow(stream, after=BEGINNING)
     while not events or events[-1].position < end:
         for each in await anext(following):
             assert isinstance(each, RecordedEvent), each

@@ -59,8 +59,8 @@ class FaultyProxy:
         silenced: asyncio.Event,
     ) -> None:
         while data := await reader.read(CHUNK_BYTES_MAX):
-            held = self.hold_next_append and APPEND_PREFIX in data
-            if held:
+            hold = self.hold_next_append and APPEND_PREFIX in data
+            if hold:
                 self.hold_next_append = False
                 silenced.set()
                 client.transport.abort()
@@ -72,7 +72,7 @@ class FaultyProxy:
                 self.happened.set()
             server.write(data)
             await server.drain()
-            if held:
+            if hold:
                 await self.answered.wait()
                 return
 

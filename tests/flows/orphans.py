@@ -74,8 +74,8 @@ class OrphanCheck:
         ref = recorded.ref
         if ref not in self.terminating:
             self._violation(recorded, "was not terminating")
-        if left := [*self._children.pop(ref, ())]:
-            self._violation(recorded, f"still contains {left}")
+        if remaining := [*self._children.pop(ref, ())]:
+            self._violation(recorded, f"still contains {remaining}")
         self.terminating.discard(ref)
         for parent in self._parents.pop(ref, ()):
             self._children[parent].discard(ref)

@@ -20,7 +20,7 @@ import aiohttp
 from secaplane.cli.dev.plane import free_port
 from secaplane.cli.dev.supervisor import _die_with_parent
 from tests.rules.tokens import public
-from tests.servers import _said
+from tests.servers import _first_byte
 
 READY_S_MAX, POLL_S, STOP_S_MAX = 60.0, 0.05, 10.0
 ELSEWHERE = "http://127.0.0.1:1/"
@@ -51,7 +51,7 @@ class OpenIdProvider:
             preexec_fn=_die_with_parent,
         )
         deadline = time.monotonic() + READY_S_MAX
-        while _said("127.0.0.1", self.port, b"GET / HTTP/1.0\r\n\r\n") != b"H":
+        while _first_byte("127.0.0.1", self.port, b"GET / HTTP/1.0\r\n\r\n") != b"H":
             assert self._process.poll() is None, "the provider process ended"
             assert time.monotonic() < deadline, "the provider does not answer"
             time.sleep(POLL_S)

@@ -13,7 +13,7 @@ import msgspec
 from secaplane.cli.config import PREFIX
 from secaplane.model.shape import Json, Ref
 from tests.flows.racer import ACCEPTED, READY, KillTask, ReportTask, TaskOutcome, WriteTask
-from tests.stand import Stand
+from tests.plane import RunningPlane
 
 DIED = "died"
 _number = count(1)
@@ -91,11 +91,11 @@ def _unique() -> str:
 
 
 @asynccontextmanager
-async def racers(stand: Stand, number: int) -> AsyncIterator[list[RacerProcess]]:
+async def racers(own_plane: RunningPlane, number: int) -> AsyncIterator[list[RacerProcess]]:
     """Racers with the configuration and the NATS and database rights of `serve`."""
     environment = {name: value for name, value in os.environ.items() if name[:10] != PREFIX}
-    environment |= stand.house.process("serve").environment
-    argv = (sys.executable, "-m", "tests.flows.racer", str(stand.folder / "config.json"))
+    environment |= own_plane.dev.process("serve").environment
+    argv = (sys.executable, "-m", "tests.flows.racer", str(own_plane.folder / "config.json"))
     async with asyncio.TaskGroup() as group:
         started = [
             RacerProcess(

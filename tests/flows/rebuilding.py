@@ -1,4 +1,4 @@
-"""People who rebuild read models, and callers who must not notice."""
+"""Rebuilds of read models, and callers that must not notice them."""
 
 import asyncio
 import os
@@ -15,20 +15,24 @@ from secaplane.cli.dev.embedded import OWNER
 from secaplane.cli.dev.plane import free_port
 from secaplane.cli.dev.supervisor import ChildProcess
 from secaplane.readmodel.schema.active import read_models
+from secaplane.readmodel.schema.history import HISTORY
+from secaplane.readmodel.schema.resources import RESOURCES
 from tests.flows.client import VOLUME, Client, at, client_of
 from tests.flows.crashing import Scene, until
-from tests.stand import Stand
+from tests.plane import RunningPlane
 
 LATER = (
-    "import sys; from readmodel import tables; tables.LAYOUT += 1; from cli.main import main;"
-    " sys.exit(main())"
+    "import sys; from msgspec.structs import force_setattr;"
+    " from secaplane.readmodel.schema.resources import RESOURCES;"
+    " force_setattr(RESOURCES, 'layout', RESOURCES.layout + 1);"
+    " from secaplane.cli.main import main; sys.exit(main())"
 )
-"""The house as a later release would start it, with tables of another layout."""
+"""A process of a later release, in which the group `resources` has another layout."""
 
 
-async def started(stand: Stand, *words: str) -> Process:
-    """`secaplane projector ...`, as somebody types it beside the running house."""
-    child = stand.house.process("projector")
+async def started(own_plane: RunningPlane, *words: str) -> Process:
+    """`secaplane projector ...`, as an operator starts it beside the running control plane."""
+    child = own_plane.dev.process("projector")
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
     argv = (sys.executable, "-P", "-m", "secaplane.cli.main", "projector", *words, *child.argv[-2:])
     return await asyncio.create_subprocess_exec(
@@ -41,9 +45,9 @@ async def said(process: Process) -> tuple[int, list[str]]:
     return process.returncode or 0, (out + err).decode().splitlines()
 
 
-def later(stand: Stand, name: str, port: int | None = None) -> ChildProcess:
+def later(own_plane: RunningPlane, name: str, port: int | None = None) -> ChildProcess:
     """A process of a later release."""
-    child, port = stand.house.process(name), port or free_port()
+    child, port = own_plane.dev.process(name), port or free_port()
     variable = "SECAPLANE_HTTP_PORT" if name == "serve" else "SECAPLANE_MONITOR_PORT"
     argv = (sys.executable, "-c", LATER, name, *child.argv[-2:])
     environment = child.environment | {variable: str(port)}
@@ -52,26 +56,29 @@ def later(stand: Stand, name: str, port: int | None = None) -> ChildProcess:
 
 @asynccontextmanager
 async def database(scene: Scene) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(scene.stand.house.postgres(OWNER))
+    connection = await asyncpg.connect(scene.plane.dev.postgres(OWNER))
     yield connection
     await connection.close()
 
 
-async def there(scene: Scene) -> list[str]:
+async def existing(scene: Scene) -> list[str]:
+    """The read models of both groups."""
     async with database(scene) as connection:
-        return await read_models(connection)
+        return [
+            name for group in (RESOURCES, HISTORY) for name in await read_models(connection, group)
+        ]
 
 
 @asynccontextmanager
 async def held_up(scene: Scene, read_model: str) -> AsyncIterator[None]:
-    """No rebuild can come to its end."""
+    """Lock a read model's checkpoints, so that no rebuild can end."""
     async with database(scene) as connection, connection.transaction():
         await connection.execute(f"select from {read_model}.checkpoints for update")
         yield
 
 
 async def waits(scene: Scene) -> None:
-    """Until a rebuild that is held up has come as far as it can."""
+    """Wait until a rebuild waits for the lock of `held_up`."""
     waiting = (
         "select exists (select from pg_stat_activity"
         " where wait_event_type = 'Lock' and query like '%from checkpoints%for update')"
@@ -85,14 +92,14 @@ async def waits(scene: Scene) -> None:
 
 
 class Callers:
-    """They read, list page by page, and write, until they are told to stop; whatever they are told
-    and whatever they miss is an error."""
+    """Callers that read, list and write until they are stopped; they accept no refusal, and miss no
+    resource."""
 
     def __init__(self, url: str, token: str, names: list[str]) -> None:
         self._url, self._token, self._names = url, token, names
         self._numbers = count(1)
         self._over = False
-        self.asked = 0
+        self.answered = 0
 
     @asynccontextmanager
     async def busy(self) -> AsyncIterator["Callers"]:
@@ -105,18 +112,18 @@ class Callers:
                 self._over = True
 
     async def more(self, answers: int) -> None:
-        """Until that many more were given."""
-        end = self.asked + answers
+        """Wait for so many more answers."""
+        end = self.answered + answers
 
         async def given() -> bool:
-            return self.asked >= end
+            return self.answered >= end
 
         await until(given, "they are answered")
 
     async def _again(self, call: object, client: Client) -> None:
         while not self._over:
             await call(client)  # type: ignore[operator]
-            self.asked += 1
+            self.answered += 1
 
     async def _read(self, client: Client) -> None:
         for name in self._names:
@@ -124,7 +131,7 @@ class Callers:
             assert answer.status == 200, answer
 
     async def _walk(self, client: Client) -> None:
-        """Every page, and nobody missing who was there from the beginning."""
+        """Every page; no resource that existed from the beginning is missing."""
         found, token = list[str](), ""
         while True:
             answer = await client.get(f"{disk()}?limit=7&labels=env%3Ddemo{token}")
@@ -137,7 +144,7 @@ class Callers:
         assert set(self._names) <= set(found)
 
     async def _write(self, client: Client) -> None:
-        """What was written can be read at once."""
+        """A write, and a read of it (read-your-writes)."""
         path = disk(f"new-{next(self._numbers)}")
         made = await client.put(path, VOLUME)
         assert made.status == 201, made

@@ -1,4 +1,4 @@
-"""Events given by hand, kept in rows as the projector keeps them."""
+"""Events that a test names, written as rows of the group `resources`."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,8 +11,9 @@ from msgspec.structs import replace
 from secaplane.kinds import KINDS
 from secaplane.model.events import AnyEvent, RecordedEvent
 from secaplane.model.shape import Ref, Resource
-from secaplane.projector import statement
 from secaplane.projector.folding import fold
+from secaplane.projector.groups import RESOURCES
+from secaplane.projector.statement import GroupStatement
 from secaplane.readmodel.schema import tables
 from tests.log.new_events import IDS, REGION, new_event
 from tests.positions import nth
@@ -21,22 +22,23 @@ from tests.positions import nth
 class Rows:
     def __init__(self, pool: Pool, positions: "count[int]") -> None:
         self.pool, self._numbers = pool, positions
+        self._statement = GroupStatement(RESOURCES.projections)
         self._known: dict[Ref, Resource] = {}
         self._taken: list[RecordedEvent] = []
 
-    async def take(self, *said: tuple[Ref, AnyEvent]) -> None:
-        """One batch."""
-        events = [self._recorded(*each) for each in said]
+    async def take(self, *batch: tuple[Ref, AnyEvent]) -> None:
+        """Write one batch."""
+        events = [self._recorded(*each) for each in batch]
         self._taken += events
         async with self.pool.acquire() as connection, connection.transaction():
-            await statement.insert(connection, fold(self._known, events, REGION))
+            await self._statement.insert(connection, fold(self._known, events, REGION))
 
-    async def heal(self, ref: Ref) -> None:
-        """Forget an address, and make it again from its whole history."""
+    async def project_again(self, ref: Ref) -> None:
+        """Forget a resource, and project its whole history again."""
         own = [each for each in self._taken if each.ref == ref]
         async with self.pool.acquire() as connection, connection.transaction():
-            await statement.forget(connection, ref)
-            await statement.insert(connection, fold({}, own, REGION))
+            await self._statement.forget(connection, ref)
+            await self._statement.insert(connection, fold({}, own, REGION))
 
     def _recorded(self, ref: Ref, event: AnyEvent) -> RecordedEvent:
         n = next(self._numbers)
@@ -46,7 +48,7 @@ class Rows:
 
 @asynccontextmanager
 async def rows_in(url: str, positions: "count[int] | None" = None) -> AsyncIterator[Rows]:
-    pool = await tables.open_pool(url, writes=True)
+    pool = await tables.open_pool(url, schema=RESOURCES.tables.first, writes=True)
     yield Rows(pool, positions or count(1))
     await pool.close()
 

@@ -1,4 +1,4 @@
-"""A house and another process beside it that answers, which only reads."""
+"""A control plane with a second process that serves reads."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,24 +8,24 @@ from secaplane.cli.config import Config
 from secaplane.cli.dev.embedded import HOST
 from secaplane.cli.dev.plane import DevPlane, free_port
 from secaplane.cli.dev.supervisor import ChildProcess
-from tests.stand import Stand, stand
+from tests.plane import RunningPlane, running_plane
 
 
 @asynccontextmanager
-async def several(settings: Config | None = None) -> AsyncIterator[tuple[Stand, str]]:
-    """The house, and the URL of the reader."""
-    async with stand(settings=settings) as made:
-        child, port = _reading(made.house)
+async def several(settings: Config | None = None) -> AsyncIterator[tuple[RunningPlane, str]]:
+    """The control plane, and the URL of its `query` process."""
+    async with running_plane(settings=settings) as made:
+        child, port = _query(made.dev)
         await made.children.start(child)
         await made.children.ready(child.name)
         yield made, f"http://{HOST}:{port}"
 
 
-def _reading(house: DevPlane) -> tuple[ChildProcess, int]:
-    as_one, port = house.process("serve"), free_port()
+def _query(dev: DevPlane) -> tuple[ChildProcess, int]:
+    as_one, port = dev.process("serve"), free_port()
     argv = tuple("query" if each == "serve" else each for each in as_one.argv)
     environment = as_one.environment | {
         "SECAPLANE_HTTP_PORT": str(port),
-        "SECAPLANE_NATS_URL": house.nats("projector"),
+        "SECAPLANE_NATS_URL": dev.nats("projector"),
     }
     return replace(as_one, name="query", argv=argv, environment=environment), port

@@ -6,7 +6,7 @@ import pytest
 from secaplane.model.position import parse
 from secaplane.model.shape import Json
 from tests.flows.client import JSON, Answer, Client, at
-from tests.flows.dev_house import DevHouse, Said
+from tests.flows.dev_plane import DevDetails, DevProcess
 from tests.flows.problems import refused
 
 MALLORY = "mallory@example.org"
@@ -57,7 +57,7 @@ async def status(client: Client, **spec: str) -> Json:
 
 
 async def test_a_review_of_an_allowed_request_names_the_rule_that_allows_it(
-    client: Client, house: DevHouse, workspace: str, jane: str, given: str
+    client: Client, plane: DevProcess, workspace: str, jane: str, given: str
 ) -> None:
     allowed = await status(client, caller=jane, verb="put", path=disk(workspace))
     revision = parse(allowed.pop("policyRevision"))
@@ -74,7 +74,7 @@ async def test_a_review_of_an_allowed_request_names_the_rule_that_allows_it(
             "workspace": workspace,
         },
     }
-    themselves = client.by(house.token(jane))
+    themselves = client.by(plane.token(jane))
     own = await status(themselves, caller=jane, verb="put", path=disk(workspace))
     assert parse(own.pop("policyRevision")) >= revision
     assert own == allowed
@@ -105,10 +105,10 @@ async def test_a_review_of_a_refused_request_names_the_nearest_permissions(
 
 
 async def test_a_review_agrees_with_the_answer_to_the_request(
-    client: Client, house: DevHouse, workspace: str, jane: str, given: str
+    client: Client, plane: DevProcess, workspace: str, jane: str, given: str
 ) -> None:
     await client.put(at("workspace", workspace), {})
-    themselves = client.by(house.token(jane))
+    themselves = client.by(plane.token(jane))
     paths = {
         "list": at("block-storage", workspace=workspace),
         "get": disk(workspace),
@@ -143,35 +143,37 @@ async def test_a_review_lists_the_callers_that_may(
 
 
 async def test_a_review_of_another_tenant_is_refused(
-    client: Client, said: Said, workspace: str, jane: str
+    client: Client, details: DevDetails, workspace: str, jane: str
 ) -> None:
-    operator, foreign = client.by(said.operator_token), f"t-{workspace}"
+    operator, foreign = client.by(details.operator_token), f"t-{workspace}"
     await operator.put(at("tenant", foreign), {"spec": {"administrators": [jane]}})
-    theirs = at("workspace", "first", tenant=foreign)
+    foreign_path = at("workspace", "first", tenant=foreign)
     for tenant in (foreign, "absent"):
         for caller in ({"caller": jane}, {"caller": "admin@example.org"}, {}):
-            answer = await review(client, tenant=tenant, verb="get", path=theirs, **caller)
+            answer = await review(client, tenant=tenant, verb="get", path=foreign_path, **caller)
             assert refused(answer, 403) == []
-    for path in (theirs, at("tenant", foreign), at("tenant", "demo"), at("revocation", "x")):
+    for path in (foreign_path, at("tenant", foreign), at("tenant", "demo"), at("revocation", "x")):
         answer = await review(client, caller=jane, verb="get", path=path)
         assert refused(answer, 422) == [("/spec/path", "")]
 
 
 async def test_a_caller_without_read_access_to_assignments_reviews_only_itself(
-    client: Client, house: DevHouse, said: Said, workspace: str, jane: str, given: str
+    client: Client, plane: DevProcess, details: DevDetails, workspace: str, jane: str, given: str
 ) -> None:
-    themselves, path = client.by(house.token(jane)), disk(workspace)
+    themselves, path = client.by(plane.token(jane)), disk(workspace)
     for caller in ({"caller": "admin@example.org"}, {}):
         answer = await review(themselves, verb="get", path=path, **caller)
         assert refused(answer, 403) == []
-    operator = client.by(said.operator_token)
+    operator = client.by(details.operator_token)
     assert refused(await review(operator, caller=jane, verb="get", path=path), 403) == []
     anonymous = await review(client.by(None), caller=jane, verb="get", path=path)
     assert refused(anonymous, 401) == []
 
 
-async def test_a_stranger_cannot_learn_if_a_tenant_exists(client: Client, house: DevHouse) -> None:
-    stranger, details = client.by(house.token(MALLORY)), set()
+async def test_a_stranger_cannot_learn_if_a_tenant_exists(
+    client: Client, plane: DevProcess
+) -> None:
+    stranger, details = client.by(plane.token(MALLORY)), set()
     for tenant in ("demo", "absent"):
         path = at("workspace", "x", tenant=tenant)
         answer = await review(stranger, tenant=tenant, caller=MALLORY, verb="get", path=path)

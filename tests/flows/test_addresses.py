@@ -8,7 +8,7 @@ import pytest
 
 from secaplane.edge.serving.server import HEADERS_BYTES_MAX
 from tests.flows.client import JSON, VOLUME, Client, at
-from tests.flows.dev_house import Said
+from tests.flows.dev_plane import DevDetails
 from tests.flows.problems import refused
 
 WORKSPACE = at("workspace", "absent")
@@ -117,9 +117,9 @@ async def test_a_path_over_the_size_limit_is_refused(client: Client) -> None:
             assert refused(answer, 414) == []
 
 
-async def test_endless_request_headers_are_cut_off(client: Client, said: Said) -> None:
+async def test_endless_request_headers_are_cut_off(client: Client, details: DevDetails) -> None:
     """The connection is closed within the time, even if the refusal does not reach the client."""
-    url = urlsplit(said.url)
+    url = urlsplit(details.url)
     reader, writer = await asyncio.open_connection(url.hostname, url.port)
     async with asyncio.timeout(CUT_OFF_S_MAX):
         with suppress(ConnectionError):

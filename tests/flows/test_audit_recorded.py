@@ -44,26 +44,26 @@ async def refuse_often(
 
 
 async def test_refusals_logins_and_privileged_reads_are_recorded() -> None:
-    async with audited_plane(audit=PRIVILEGED, http=BEHIND_A_PROXY) as house:
-        await a_refused_token_is_not_recorded_itself(house)
-        await a_caller_is_recorded(house)
-        await a_privileged_read_is_recorded(house)
-        await the_command_prints_the_entries(house)
-        await only_serve_may_write_the_audit_stream(house)
-        metrics = (await house.client.get("/metrics", token=None)).body.decode()
-        assert f"secaplane_audit_entries_recorded_total {len(await house.entries())}.0" in metrics
-        assert (await house.ready())["remarks"] == []
+    async with audited_plane(audit=PRIVILEGED, http=BEHIND_A_PROXY) as plane:
+        await a_refused_token_is_not_recorded_itself(plane)
+        await a_caller_is_recorded(plane)
+        await a_privileged_read_is_recorded(plane)
+        await the_command_prints_the_entries(plane)
+        await only_serve_may_write_the_audit_stream(plane)
+        metrics = (await plane.client.get("/metrics", token=None)).body.decode()
+        assert f"secaplane_audit_entries_recorded_total {len(await plane.entries())}.0" in metrics
+        assert (await plane.ready())["remarks"] == []
 
 
-async def a_refused_token_is_not_recorded_itself(house: AuditedPlane) -> None:
+async def a_refused_token_is_not_recorded_itself(plane: AuditedPlane) -> None:
     marker = "M4rk3r-of-a-t0ken"
     headers = {"X-Forwarded-For": "198.51.100.7, 203.0.113.9", "X-Request-Id": "mine-1"}
     path = f"{PATH}/{marker}"
-    answer = await house.client.get(f"{path}?token={marker}", token=marker, **headers)
+    answer = await plane.client.get(f"{path}?token={marker}", token=marker, **headers)
     assert answer.status == 401
-    written = msgspec.json.encode(await house.settled())
+    written = msgspec.json.encode(await plane.settled())
     assert marker.encode() not in written
-    (entry,) = entries_of(await house.entries(), "unauthenticated")
+    (entry,) = entries_of(await plane.entries(), "unauthenticated")
     assert (entry.request, entry.client_address, entry.caller) == (
         "mine-1",
         "203.0.113.9",
@@ -73,32 +73,32 @@ async def a_refused_token_is_not_recorded_itself(house: AuditedPlane) -> None:
     assert entry.reason == answer.json["detail"]
 
 
-async def a_caller_is_recorded(house: AuditedPlane) -> None:
+async def a_caller_is_recorded(plane: AuditedPlane) -> None:
     """One login entry, and one entry for each refusal."""
-    jane = house.by("jane")
+    jane = plane.by("jane")
     for _ in range(2):
         answer = await jane.put(at("workspace", "w"), {})
         assert answer.status == 403
-    found = await house.settled()
-    (login,) = entries_of(found, "login", "jane")
-    one, other = entries_of(found, "forbidden", "jane")
+    entries = await plane.settled()
+    (login,) = entries_of(entries, "login", "jane")
+    one, other = entries_of(entries, "forbidden", "jane")
     assert login.caller == one.caller == other.caller
     assert (one.caller.issuer, len(one.caller.token)) == (ISSUER, 32)
     assert (one.verb, one.path, one.client_address) == ("put", at("workspace", "w"), "127.0.0.1")
     assert other.request == answer.headers["X-Request-Id"]
     assert other.reason == answer.json["detail"]
-    assert entries_of(found, "login", OPERATOR) != []
+    assert entries_of(entries, "login", OPERATOR) != []
 
 
-async def a_privileged_read_is_recorded(house: AuditedPlane) -> None:
+async def a_privileged_read_is_recorded(plane: AuditedPlane) -> None:
     """No other read is recorded, and no privileged read that is refused."""
     for kind in ("role-assignment", "role", "workspace"):
-        assert (await house.client.get(at(kind))).status == 200
+        assert (await plane.client.get(at(kind))).status == 200
     administrators = at("role-assignment", "administrators")
-    assert (await house.client.head(administrators)).status == 200
-    assert (await house.by("jane").get(administrators)).status == 403
-    found = await house.settled()
-    reads = [each for each in found if each.type == "read"]
+    assert (await plane.client.head(administrators)).status == 200
+    assert (await plane.by("jane").get(administrators)).status == 403
+    entries = await plane.settled()
+    reads = [each for each in entries if each.type == "read"]
     assert [(each.verb, each.path) for each in reads] == [
         ("list", at("role-assignment")),
         ("get", administrators),
@@ -107,22 +107,22 @@ async def a_privileged_read_is_recorded(house: AuditedPlane) -> None:
     assert reads[0].reason == "administrators/seca.admin allows it"
 
 
-async def the_command_prints_the_entries(house: AuditedPlane) -> None:
-    entries = await house.entries()
-    status, lines, _ = await house.shown()
+async def the_command_prints_the_entries(plane: AuditedPlane) -> None:
+    entries = await plane.entries()
+    status, lines, _ = await plane.shown()
     assert (status, len(lines)) == (0, len(entries))
-    status, lines, _ = await house.shown("--json", "--since", "1h", "--caller", "jane")
+    status, lines, _ = await plane.shown("--json", "--since", "1h", "--caller", "jane")
     shown = [msgspec.json.decode(line) for line in lines]
     assert shown == [msgspec.to_builtins(each) for each in entries if each.caller.sub == "jane"]
-    assert (await house.shown("--since", "2099-01-01T00:00:00Z"))[:2] == (0, [])
-    status, _, stderr = await house.shown("--since", "yesterday")
+    assert (await plane.shown("--since", "2099-01-01T00:00:00Z"))[:2] == (0, [])
+    status, _, stderr = await plane.shown("--since", "yesterday")
     assert (status, stderr[:26]) == (2, "secaplane: --since takes 9")
 
 
-async def only_serve_may_write_the_audit_stream(house: AuditedPlane) -> None:
-    before = await house.entries()
+async def only_serve_may_write_the_audit_stream(plane: AuditedPlane) -> None:
+    before = await plane.entries()
     for user in ("writer", "projector", "serve"):
-        async with connected(house.house.nats(user)) as nats:
+        async with connected(plane.dev.nats(user)) as nats:
             if user != "serve":
                 with pytest.raises(Error):
                     await nats.request("seca-audit.forbidden.x", b"{}", timeout=0.5)
@@ -130,58 +130,58 @@ async def only_serve_may_write_the_audit_stream(house: AuditedPlane) -> None:
                 context = nats.jetstream(timeout=0.5)
                 with pytest.raises(Error):
                     await getattr(context, method)(f"{STREAM}-audit")
-    assert await house.entries() == before
+    assert await plane.entries() == before
 
 
 async def test_a_flood_of_refusals_is_bounded_and_counted_and_others_are_kept() -> None:
     settings = {"entries_per_caller": EACH}
-    async with audited_plane(audit=settings, http=BEHIND_A_PROXY) as house:
-        await refuse_often(house.by("jane"), 3)
-        await refuse_often(house.client, 3, token=None, client_address="203.0.113.1")
-        await refuse_often(house.by("mallory"), FLOOD)
-        await refuse_often(house.client, 10 * BURST, token=None, client_address="203.0.113.66")
-        await refuse_often(house.by("joe"), 3)
-        found, figures = await house.settled(), await house.figures()
+    async with audited_plane(audit=settings, http=BEHIND_A_PROXY) as plane:
+        await refuse_often(plane.by("jane"), 3)
+        await refuse_often(plane.client, 3, token=None, client_address="203.0.113.1")
+        await refuse_often(plane.by("mallory"), FLOOD)
+        await refuse_often(plane.client, 10 * BURST, token=None, client_address="203.0.113.66")
+        await refuse_often(plane.by("joe"), 3)
+        entries, figures = await plane.settled(), await plane.figures()
         for sub in ("jane", "joe"):
-            assert [each.dropped for each in entries_of(found, "forbidden", sub)] == [0, 0, 0]
-        mallory = entries_of(found, "forbidden", "mallory")
+            assert [each.dropped for each in entries_of(entries, "forbidden", sub)] == [0, 0, 0]
+        mallory = entries_of(entries, "forbidden", "mallory")
         assert 1 <= len(mallory) <= EACH
         assert sum(each.dropped for each in mallory) > 0
-        anonymous = entries_of(found, "unauthenticated")
+        anonymous = entries_of(entries, "unauthenticated")
         innocent = [each for each in anonymous if each.client_address == "203.0.113.1"]
         guilty = [each for each in anonymous if each.client_address == "203.0.113.66"]
         assert (len(innocent), len(innocent) + len(guilty)) == (3, len(anonymous))
         assert len(guilty) <= EACH
-        logins = len([each for each in found if each.type == "login"])
+        logins = len([each for each in entries if each.type == "login"])
         assert figures["recorded"] + figures["dropped"] == FLOOD + 10 * BURST + 9 + logins
         assert (figures["lost"], figures["pending"]) == (0, 0)
-        (remark,) = (await house.ready())["remarks"]
+        (remark,) = (await plane.ready())["remarks"]
         assert str(figures["dropped"]) in remark
 
 
 async def test_without_nats_requests_are_answered_and_audit_entries_wait() -> None:
-    async with audited_plane(auth={"stale_seconds": 3600}) as house:
-        await refuse_often(house.by("jane"), 1)
-        await house.settled()
-        nats = house.children.pid("nats")
+    async with audited_plane(auth={"stale_seconds": 3600}) as plane:
+        await refuse_often(plane.by("jane"), 1)
+        await plane.settled()
+        nats = plane.children.pid("nats")
         os.kill(nats, signal.SIGSTOP)
         try:
-            await refuse_often(house.by("joe"), 20)
-            await refuse_often(house.client, 20, token=None)
-            await house.until(nats_unavailable)
-            assert (await house.figures())["pending"] >= 40
-            await refuse_often(house.by("joe"), 5)
+            await refuse_often(plane.by("joe"), 20)
+            await refuse_often(plane.client, 20, token=None)
+            await plane.until(nats_unavailable)
+            assert (await plane.figures())["pending"] >= 40
+            await refuse_often(plane.by("joe"), 5)
         finally:
             os.kill(nats, signal.SIGCONT)
-        found = await house.settled()
-        assert len(entries_of(found, "forbidden", "joe")) == 25
-        assert len(entries_of(found, "unauthenticated")) == 20
-        assert not nats_unavailable(await house.ready())
-        os.kill(house.children.pid("nats"), signal.SIGKILL)  # and started again
-        await refuse_often(house.by("joe"), 5)
-        found = await house.settled()
-        assert len(entries_of(found, "forbidden", "joe")) == 30
-        assert (await house.figures())["lost"] == 0
+        entries = await plane.settled()
+        assert len(entries_of(entries, "forbidden", "joe")) == 25
+        assert len(entries_of(entries, "unauthenticated")) == 20
+        assert not nats_unavailable(await plane.ready())
+        os.kill(plane.children.pid("nats"), signal.SIGKILL)  # and started again
+        await refuse_often(plane.by("joe"), 5)
+        entries = await plane.settled()
+        assert len(entries_of(entries, "forbidden", "joe")) == 30
+        assert (await plane.figures())["lost"] == 0
 
 
 def nats_unavailable(ready: Any) -> bool:
@@ -190,14 +190,14 @@ def nats_unavailable(ready: Any) -> bool:
 
 async def test_a_process_that_is_stopped_writes_the_waiting_entries_first() -> None:
     """Also the last entry of a flood, with the count of the refusals it stands for."""
-    async with audited_plane() as house:
-        before = house.children.pid("serve")
-        await refuse_often(house.by("mallory"), 3 * BURST)
-        await refuse_often(house.by("joe"), 3)
+    async with audited_plane() as plane:
+        before = plane.children.pid("serve")
+        await refuse_often(plane.by("mallory"), 3 * BURST)
+        await refuse_often(plane.by("joe"), 3)
         os.kill(before, signal.SIGTERM)
-        await house.client.back()
-        assert house.children.pid("serve") != before
-        found = await house.settled()
-        assert len(entries_of(found, "forbidden", "joe")) == 3
-        mallory = entries_of(found, "forbidden", "mallory")
+        await plane.client.back()
+        assert plane.children.pid("serve") != before
+        entries = await plane.settled()
+        assert len(entries_of(entries, "forbidden", "joe")) == 3
+        mallory = entries_of(entries, "forbidden", "mallory")
         assert sum(1 + each.dropped for each in mallory) == 3 * BURST

@@ -4,7 +4,7 @@ import pytest
 
 from secaplane.model.shape import Json
 from tests.flows.client import INSTANCE, VOLUME, Client, at
-from tests.flows.dev_house import DevHouse
+from tests.flows.dev_plane import DevProcess
 from tests.flows.problems import refused
 
 VIEWER, STRANGER = "viewer@example.org", "stranger@example.org"
@@ -12,22 +12,22 @@ ACTIONS = ("start", "stop", "restart")
 
 
 @pytest.fixture
-def viewer(client: Client, house: DevHouse, workspace: str) -> Client:
+def viewer(client: Client, plane: DevProcess, workspace: str) -> Client:
     """A caller without permissions until an assignment names it; another one in every test."""
-    return client.by(house.token(f"{workspace}-{VIEWER}"))
+    return client.by(plane.token(f"{workspace}-{VIEWER}"))
 
 
 @pytest.fixture
-def stranger(client: Client, house: DevHouse) -> Client:
-    return client.by(house.token(STRANGER))
+def stranger(client: Client, plane: DevProcess) -> Client:
+    return client.by(plane.token(STRANGER))
 
 
 @pytest.fixture
 async def furnished(client: Client, workspace: str) -> str:
     """A workspace with a volume and an instance, and a second workspace with a volume."""
     await client.put(at("workspace", workspace), {})
-    await client.put(at("workspace", f"{workspace}-beside"), {})
-    for place in (workspace, f"{workspace}-beside"):
+    await client.put(at("workspace", f"{workspace}-second"), {})
+    for place in (workspace, f"{workspace}-second"):
         await client.put(at("block-storage", "disk", workspace=place), VOLUME)
     await client.put(at("instance", "one", workspace=workspace), INSTANCE)
     return workspace
@@ -67,9 +67,9 @@ async def test_a_viewer_of_a_workspace_reads_its_resources_and_no_others(
     hidden = (
         at("workspace"),
         at("workspace", furnished),
-        at("workspace", f"{furnished}-beside"),
+        at("workspace", f"{furnished}-second"),
         at("workspace", "absent"),
-        at("block-storage", "disk", workspace=f"{furnished}-beside"),
+        at("block-storage", "disk", workspace=f"{furnished}-second"),
         at("role"),
         at("role-assignment", f"{furnished}-viewers"),
         at("tenant", "demo"),
@@ -123,15 +123,15 @@ async def test_a_narrowed_assignment_takes_effect_at_once(
     client: Client, viewer: Client, furnished: str
 ) -> None:
     path = at("role-assignment", f"{furnished}-narrowed")
-    here = at("block-storage", workspace=furnished)
-    beside = at("block-storage", workspace=f"{furnished}-beside")
+    own_volumes = at("block-storage", workspace=furnished)
+    other_volumes = at("block-storage", workspace=f"{furnished}-second")
     role = "seca.workspace-admin"
     await client.put(path, of_viewer(furnished, role))
-    assert await statuses(viewer, here, beside, at("workspace")) == [200, 200, 200]
-    await client.put(path, of_viewer(furnished, role, workspaces=[f"{furnished}-beside"]))
-    assert await statuses(viewer, here, beside, at("workspace")) == [403, 200, 403]
+    assert await statuses(viewer, own_volumes, other_volumes, at("workspace")) == [200, 200, 200]
+    await client.put(path, of_viewer(furnished, role, workspaces=[f"{furnished}-second"]))
+    assert await statuses(viewer, own_volumes, other_volumes, at("workspace")) == [403, 200, 403]
     await client.put(path, of_viewer(furnished, role, workspaces=["nowhere"]))
-    assert await statuses(viewer, here, beside, at("workspace")) == [403, 403, 403]
+    assert await statuses(viewer, own_volumes, other_volumes, at("workspace")) == [403, 403, 403]
 
 
 async def test_a_custom_role_allows_exactly_its_permissions(
@@ -217,9 +217,9 @@ async def test_an_administrator_has_no_permission_in_other_tenants(
 
 
 async def test_an_administrator_can_act_as_soon_as_its_tenant_is_created(
-    client: Client, operator: Client, house: DevHouse, workspace: str
+    client: Client, operator: Client, plane: DevProcess, workspace: str
 ) -> None:
-    tenant, boss = f"t-{workspace}", client.by(house.token(f"boss-{workspace}"))
+    tenant, boss = f"t-{workspace}", client.by(plane.token(f"boss-{workspace}"))
     assert (await boss.get(at("workspace", tenant=tenant))).status == 403
     made = await operator.put(
         at("tenant", tenant), {"spec": {"administrators": [f"boss-{workspace}"]}}
@@ -250,11 +250,11 @@ async def test_an_operator_creates_tenants_but_cannot_read_their_contents(
 
 
 async def test_an_update_of_a_tenant_does_not_restore_a_removed_administrator(
-    client: Client, operator: Client, house: DevHouse, workspace: str
+    client: Client, operator: Client, plane: DevProcess, workspace: str
 ) -> None:
     """The operator's next PUT of the tenant does not undo a decision of its administrators."""
     tenant, body = f"t-{workspace}", {"spec": {"administrators": [f"boss-{workspace}"]}}
-    boss = client.by(house.token(f"boss-{workspace}"))
+    boss = client.by(plane.token(f"boss-{workspace}"))
     await operator.put(at("tenant", tenant), body)
     administrators = at("role-assignment", "administrators", tenant=tenant)
     assert (await boss.delete(administrators)).status == 202

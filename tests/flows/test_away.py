@@ -1,4 +1,4 @@
-"""Somebody at the console is told soon that what the house stands on is away."""
+"""Commands for operators end soon, with one line, when NATS or PostgreSQL is unavailable."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,45 +9,45 @@ import pytest
 from secaplane.cli.config import Config, NatsSettings
 from secaplane.cli.dev.plane import free_port
 from secaplane.cli.main import main
-from secaplane.cli.operate import operate
-from secaplane.cli.processes import connections, projector
+from secaplane.cli.operate import quarantine, read_models, revocations
+from secaplane.cli.processes import connections
 from secaplane.eventlog.log import LogUnavailable
 from secaplane.model.errors import Conflict
 
 
 @pytest.fixture
-def nobody_there(monkeypatch: pytest.MonkeyPatch) -> Config:
-    monkeypatch.setattr(connections, "SOON_S_MAX", 0.3)
+def no_server(monkeypatch: pytest.MonkeyPatch) -> Config:
+    monkeypatch.setattr(connections, "CONNECT_S_MAX", 0.3)
     return Config(nats=NatsSettings(url=f"nats://127.0.0.1:{free_port()}"))
 
 
-async def test_who_revokes_hears_that_nobody_answers(nobody_there: Config) -> None:
-    with pytest.raises(LogUnavailable, match="away"):
-        await operate.revoke(nobody_there, {"jti": "one"})
+async def test_revoke_raises_when_no_server_answers(no_server: Config) -> None:
+    with pytest.raises(LogUnavailable, match="unavailable"):
+        await revocations.revoke(no_server, {"jti": "one"})
 
 
-async def test_who_retries_hears_that_nobody_answers(nobody_there: Config) -> None:
-    with pytest.raises(LogUnavailable, match="away"):
-        await operate.retry_quarantine(nobody_there)
+async def test_retry_raises_when_no_server_answers(no_server: Config) -> None:
+    with pytest.raises(LogUnavailable, match="unavailable"):
+        await quarantine.retry_quarantine(no_server)
 
 
-async def test_who_rebuilds_hears_that_nobody_answers(
-    nobody_there: Config, capsys: pytest.CaptureFixture[str]
+async def test_rebuild_prints_a_reason_when_no_server_answers(
+    no_server: Config, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert await projector.rebuild_now(nobody_there) == 1
-    assert "away" in capsys.readouterr().err
+    assert await read_models.rebuild_now(no_server) == 1
+    assert "unavailable" in capsys.readouterr().err
 
 
-def test_it_is_said_in_one_line_with_a_status(
-    nobody_there: Config, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_the_reason_is_one_line_with_exit_status_1(
+    no_server: Config, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("SECAPLANE_NATS_URL", nobody_there.nats.url)
+    monkeypatch.setenv("SECAPLANE_NATS_URL", no_server.nats.url)
     assert main(["revoke", "--jti", "one"]) == 1
     *_, last = capsys.readouterr().err.splitlines()
-    assert last.startswith("secaplane: NATS or PostgreSQL is away")
+    assert last.startswith("secaplane: NATS or PostgreSQL is unavailable")
 
 
-async def test_a_refusal_in_the_middle_comes_out_as_itself() -> None:
+async def test_an_exception_of_a_task_group_is_raised_as_itself() -> None:
     @asynccontextmanager
     async def process() -> AsyncIterator[None]:
         async with asyncio.TaskGroup():

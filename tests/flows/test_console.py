@@ -1,4 +1,4 @@
-"""What an operator does at the machine, without any token: tenants, and who may what."""
+"""Commands for operators that need no token: `tenant` and `may`."""
 
 import json
 import os
@@ -10,23 +10,23 @@ import pytest
 from secaplane.cli.config import PREFIX
 from secaplane.model.shape import Json
 from tests.flows.client import READS, Client, at
-from tests.flows.dev_house import DevHouse, Said
+from tests.flows.dev_plane import DevDetails, DevProcess
 from tests.flows.problems import refused
 from tests.flows.test_access_reviews import disk, status
 
 
 @pytest.fixture
-def boss(client: Client, house: DevHouse, tenant: str) -> Client:
-    return client.by(house.token(f"boss-{tenant}"))
+def boss(client: Client, plane: DevProcess, tenant: str) -> Client:
+    return client.by(plane.token(f"boss-{tenant}"))
 
 
-def console(house: DevHouse, *arguments: str) -> subprocess.CompletedProcess[str]:
+def console(plane: DevProcess, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
     environment |= {
-        "SECAPLANE_NATS_URL": house.said.nats,
-        "SECAPLANE_POSTGRES_URL": house.said.postgres,
+        "SECAPLANE_NATS_URL": plane.details.nats,
+        "SECAPLANE_POSTGRES_URL": plane.details.postgres,
     }
-    config = ("--config", str(house.folder / "config.json"))
+    config = ("--config", str(plane.folder / "config.json"))
     return subprocess.run(
         (sys.executable, "-P", "-m", "secaplane.cli.main", *arguments, *config),
         env=environment,
@@ -37,8 +37,8 @@ def console(house: DevHouse, *arguments: str) -> subprocess.CompletedProcess[str
     )
 
 
-def create(house: DevHouse, tenant: str) -> None:
-    done = console(house, "tenant", "create", tenant, "--administrator", f"boss-{tenant}")
+def create(plane: DevProcess, tenant: str) -> None:
+    done = console(plane, "tenant", "create", tenant, "--administrator", f"boss-{tenant}")
     assert done.returncode == 0, done.stderr
     assert tenant in done.stdout
 
@@ -46,95 +46,97 @@ def create(house: DevHouse, tenant: str) -> None:
 # --- tenants
 
 
-async def test_a_tenant_made_at_the_console_has_its_administrator(
-    house: DevHouse, boss: Client, operator: Client, tenant: str
+async def test_a_created_tenant_has_its_administrator(
+    plane: DevProcess, boss: Client, operator: Client, tenant: str
 ) -> None:
-    create(house, tenant)
+    create(plane, tenant)
     await boss.until(at("workspace", tenant=tenant), lambda answer: answer.status == 200)
     assert (await boss.put(at("workspace", "first", tenant=tenant), {})).status == 201
     await operator.active(at("tenant", tenant))
-    again = console(house, "tenant", "create", tenant, "--administrator", "somebody")
+    again = console(plane, "tenant", "create", tenant, "--administrator", "jane")
     assert (again.returncode, again.stdout) == (1, "")
-    assert "already" in again.stderr
+    assert "exists already" in again.stderr
     kept = (await operator.get(at("tenant", tenant))).json["spec"]
     assert kept == {"administrators": [f"boss-{tenant}"]}
 
 
-async def test_a_tenant_in_which_something_is_left_stays(
-    house: DevHouse, boss: Client, operator: Client, tenant: str
+async def test_a_tenant_with_a_workspace_is_not_deleted(
+    plane: DevProcess, boss: Client, operator: Client, tenant: str
 ) -> None:
-    create(house, tenant)
+    create(plane, tenant)
     await boss.until(at("workspace", tenant=tenant), lambda answer: answer.status == 200)
     await boss.made(at("workspace", "first", tenant=tenant), {})
-    refused_ = console(house, "tenant", "delete", tenant)
+    refused_ = console(plane, "tenant", "delete", tenant)
     assert (refused_.returncode, refused_.stdout) == (1, "")
     assert f"seca.workspace/v1/tenants/{tenant}/workspaces/first" in refused_.stderr
     await operator.active(at("tenant", tenant))
     assert (await boss.get(at("workspace", "first", tenant=tenant))).status == 200
 
 
-async def test_a_tenant_goes_with_all_that_says_who_may_what(
-    house: DevHouse, boss: Client, operator: Client, tenant: str
+async def test_a_tenant_is_deleted_with_its_roles_and_role_assignments(
+    plane: DevProcess, boss: Client, operator: Client, tenant: str
 ) -> None:
-    create(house, tenant)
+    create(plane, tenant)
     roles = at("role", tenant=tenant)
     await boss.until(roles, lambda answer: answer.status == 200)
     await boss.made(f"{roles}/reader", {"spec": READS})
     spec = {"subs": ["x"], "roles": ["reader"], "scopes": [{}]}
     await boss.made(at("role-assignment", "readers", tenant=tenant), {"spec": spec})
-    done = console(house, "tenant", "delete", tenant)
+    done = console(plane, "tenant", "delete", tenant)
     assert (done.returncode, done.stderr) == (0, "")
     await operator.gone(at("tenant", tenant))
     await boss.until(roles, lambda answer: answer.status == 403)
     assert refused(await boss.get(at("workspace", tenant=tenant)), 403) == []
     assert refused(await boss.put(at("workspace", "late", tenant=tenant), {}), 403) == []
-    unknown = console(house, "tenant", "delete", tenant)
+    unknown = console(plane, "tenant", "delete", tenant)
     assert (unknown.returncode, unknown.stdout) == (1, "")
-    create(house, tenant)
+    create(plane, tenant)
     await boss.until(roles, lambda answer: answer.status == 200)
     assert "reader" not in (await boss.get(roles)).names
     assert (await boss.get(at("role-assignment", tenant=tenant))).names == ["administrators"]
 
 
-def test_a_tenant_needs_a_good_name_and_somebody_who_administers_it(house: DevHouse) -> None:
+def test_a_tenant_needs_a_valid_name_and_an_administrator(plane: DevProcess) -> None:
     for name in ("UPPER", "x" * 65):
-        done = console(house, "tenant", "create", name, "--administrator", "jane")
+        done = console(plane, "tenant", "create", name, "--administrator", "jane")
         assert (done.returncode, done.stdout) == (1, "")
         assert "lower-case" in done.stderr
-    assert console(house, "tenant", "create", "alone").returncode == 2
+    assert console(plane, "tenant", "create", "alone").returncode == 2
 
 
-# --- who may what
+# --- authorization
 
 
-async def test_the_console_says_what_a_review_says(client: Client, house: DevHouse) -> None:
+async def test_may_answers_like_an_access_review(client: Client, plane: DevProcess) -> None:
     path = disk("w")
     for caller, code in (("admin@example.org", 0), ("nobody@example.org", 1)):
-        done = console(house, "may", caller, "put", path)
+        done = console(plane, "may", caller, "put", path)
         assert (done.returncode, done.stderr) == (code, "")
-        assert_the_same(done, await status(client, caller=caller, verb="put", path=path))
-    done = console(house, "may", "-", "put", path)
+        assert_same_status(done, await status(client, caller=caller, verb="put", path=path))
+    done = console(plane, "may", "-", "put", path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert_the_same(done, await status(client, verb="put", path=path))
+    assert_same_status(done, await status(client, verb="put", path=path))
 
 
-def assert_the_same(done: subprocess.CompletedProcess[str], answered: Json) -> None:
-    """Though as of later: of what did not change since it began, a process knows when it began."""
-    said: Json = json.loads(done.stdout)
-    assert said.pop("policyRevision") >= answered.pop("policyRevision")
-    assert said == answered
+def assert_same_status(done: subprocess.CompletedProcess[str], answered: Json) -> None:
+    """The revision of `may` may be later: a new process has read the log up to its start."""
+    printed: Json = json.loads(done.stdout)
+    assert printed.pop("policyRevision") >= answered.pop("policyRevision")
+    assert printed == answered
 
 
-async def test_the_console_knows_operators_too(house: DevHouse, said: Said) -> None:
+async def test_may_knows_the_operators_of_the_configuration(
+    plane: DevProcess, details: DevDetails
+) -> None:
     operator = "operator@secaplane.dev"
-    done = console(house, "may", operator, "put", at("tenant", "demo"))
+    done = console(plane, "may", operator, "put", at("tenant", "demo"))
     assert (done.returncode, json.loads(done.stdout)["by"]["assignment"]) == (0, "configuration")
-    done = console(house, "may", operator, "delete", at("revocation", "x"))
+    done = console(plane, "may", operator, "delete", at("revocation", "x"))
     assert done.returncode == 0
 
 
-def test_nonsense_is_no_question(house: DevHouse) -> None:
+def test_may_refuses_unknown_paths_and_verbs(plane: DevProcess) -> None:
     for question in (("x", "put", "/nowhere"), ("x", "patch", at("role"))):
-        done = console(house, "may", *question)
+        done = console(plane, "may", *question)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith("secaplane: ")

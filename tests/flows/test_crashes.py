@@ -20,13 +20,20 @@ from secaplane.kinds import KINDS
 from secaplane.model.events import SYSTEM, AnyEvent, Created, Deleted, DeletionRequested, Updated
 from secaplane.model.position import BEGINNING
 from secaplane.model.shape import Ref
-from secaplane.readmodel.schema import tables
 from tests.flows.client import INSTANCE, VOLUME, Answer, at
-from tests.flows.crashing import Scene, children_of, scene_of, taken, until, whole
-from tests.flows.read_models import assert_same, rebuild, rows
+from tests.flows.crashing import (
+    CHECKPOINT,
+    Scene,
+    children_of,
+    put_accepted,
+    scene_of,
+    until,
+    whole,
+)
+from tests.flows.read_models import assert_same, read_models
 from tests.log.new_events import SALT
+from tests.plane import RunningPlane
 from tests.positions import STREAM
-from tests.stand import Stand
 
 LOAD = 32
 HELD_S, LATE_S = 60.0, 2.0
@@ -34,9 +41,9 @@ WRITTEN = (200, 201)
 
 
 @pytest.fixture
-async def scene(stand: Stand) -> AsyncIterator[Scene]:
+async def scene(own_plane: RunningPlane) -> AsyncIterator[Scene]:
     """Fails if a process died that the test did not kill."""
-    async with scene_of(stand) as scene:
+    async with scene_of(own_plane) as scene:
         before = {name: scene.pid(name) for name in PROCESSES}
         yield scene
         await scene.site.misbehave()
@@ -65,14 +72,12 @@ async def assert_rows_are_the_log(scene: Scene) -> None:
     """Each event has one row of history, and a rebuild in a second schema gives the same rows."""
     await scene.at_rest()
     events = await scene.events()
-    schema = f"rm_beside_{events[-1].position.sequence}"
-    async with scene.pool() as live, scene.pool(schema) as other:
-        await rebuild(other, scene.log, events, batch_max=1000)
-        current = await rows(live)
-        assert [(row["stream"], row["position"]) for row in current["history"]] == [
-            (each.position.stream, each.position.sequence) for each in events
-        ]
-        assert_same(current, await rows(other))
+    url, positions = scene.plane.dev.postgres(OWNER), [each.position.sequence for each in events]
+    async with read_models(url) as live, read_models(url, 1000 + positions[-1]) as other:
+        await other.rebuild(scene.log, events, batch_max=1000)
+        current = await live.rows()
+        assert [row["position"] for row in current["history"]] == positions
+        assert_same(current, await other.rows())
 
 
 # --- the projector
@@ -86,7 +91,7 @@ async def test_a_projector_killed_in_the_middle_of_a_batch_resumes_at_its_checkp
     await furnished(scene, "middle")
     await scene.at_rest()
     end = await scene.log.end(STREAM)
-    blocker = await asyncpg.connect(scene.stand.house.postgres(OWNER))
+    blocker = await asyncpg.connect(scene.plane.dev.postgres(OWNER))
     try:
         with scene.stopped("projector"):
             for n in range(6):
@@ -97,7 +102,7 @@ async def test_a_projector_killed_in_the_middle_of_a_batch_resumes_at_its_checkp
             transaction = blocker.transaction()
             await transaction.start()
             await blocker.execute(
-                f"insert into {tables.READ_MODEL}.history"
+                "insert into history_1.history"
                 " values ($1, $2, '', '', '', now(), '', '', '', '', '')",
                 end.stream,
                 end.sequence + 4,
@@ -288,7 +293,7 @@ async def test_a_write_during_a_stopped_log_is_answered_503_and_recorded_at_most
     for each in answers:
         assert "outcome is unknown" in each.json["detail"] or "log" in each.json["detail"]
         assert int(each.headers["Retry-After"]) >= 1
-    again = [await taken(scene.client, path, marked(marks)[1]) for _ in range(2)]
+    again = [await put_accepted(scene.client, path, marked(marks)[1]) for _ in range(2)]
     await scene.client.active(path)
     await scene.at_rest()
     recorded = await marks_in(scene.log)
@@ -389,7 +394,7 @@ async def test_rows_lost_by_a_postgresql_crash_are_written_again_without_new_eve
 
         async def caught_up() -> bool:
             async with scene.pool() as pool:
-                checkpoint = await pool.fetchval("select min(position) from checkpoints")
+                checkpoint = await pool.fetchval(CHECKPOINT)
                 return bool(checkpoint == (await scene.log.end(STREAM)).sequence)
 
         await until(caught_up, "the rows have reached the end of the log again")

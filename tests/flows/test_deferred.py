@@ -7,7 +7,7 @@ import pytest
 
 from secaplane.model.shape import Json
 from tests.flows.client import Answer, Client, at, client_of
-from tests.flows.dev_house import DevHouse, configured
+from tests.flows.dev_plane import DevProcess, configured
 from tests.flows.problems import refused
 
 MADE = ["active", "creating", "pending"]
@@ -29,15 +29,15 @@ READS: Json = {
 
 
 @pytest.fixture(scope="module")
-def lenient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevHouse]:
+def lenient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevProcess]:
     place = tmp_path_factory.mktemp("lenient")
     with configured(place, SETTINGS) as started:
         yield started
 
 
 @pytest.fixture
-async def client(lenient: DevHouse) -> AsyncIterator[Client]:
-    async with client_of(lenient.said.url, lenient.said.token) as caller:
+async def client(lenient: DevProcess) -> AsyncIterator[Client]:
+    async with client_of(lenient.details.url, lenient.details.token) as caller:
         yield caller
 
 
@@ -95,8 +95,8 @@ async def test_a_nic_is_active_before_its_public_ips_and_binds_them_when_they_ap
         bound = await client.until(nic, lambda a, n=n: bound_to(a) == n)  # type: ignore[misc]
     assert bound.json["status"]["publicIpRefs"] == nic_spec("p", "q")["publicIpRefs"]
     assert (bound.history, bound.json["metadata"]["resourceVersion"]) == (MADE, 1)
-    kept = await client.delete(at("public-ip", "p", workspace=workspace_name))
-    assert refused(kept, 409) == []
+    refusal = await client.delete(at("public-ip", "p", workspace=workspace_name))
+    assert refused(refusal, 409) == []
 
 
 def bound_to(answer: Answer) -> int:
@@ -117,7 +117,7 @@ async def test_an_image_may_be_created_before_its_volume(
 
 
 async def test_an_assignment_may_be_created_before_its_role(
-    client: Client, lenient: DevHouse, workspace_name: str
+    client: Client, lenient: DevProcess, workspace_name: str
 ) -> None:
     name, sub = f"later-{workspace_name}", f"sub-{workspace_name}"
     assignment = at("role-assignment", name)
@@ -150,30 +150,30 @@ async def test_references_that_no_setting_defers_stay_strict(
 
 
 async def test_a_reference_to_another_tenant_is_never_deferred(
-    client: Client, lenient: DevHouse, workspace_name: str
+    client: Client, lenient: DevProcess, workspace_name: str
 ) -> None:
     """A resource that the caller may not read counts as absent and cannot appear later (CONTRACT:
     References)."""
     tenant, boss = f"of-{workspace_name}", client.by(lenient.token("boss"))
-    operator = client.by(lenient.said.operator_token)
+    operator = client.by(lenient.details.operator_token)
     await operator.made(at("tenant", tenant), {"spec": {"administrators": ["boss"]}})
-    theirs = {"tenant": tenant, "workspace": "their"}
+    foreign_ids = {"tenant": tenant, "workspace": "their"}
     await boss.made(at("workspace", "their", tenant=tenant), {})
-    await boss.made(at("block-storage", "d", **theirs), {"spec": VOLUME})
-    await boss.made(at("public-ip", "p", **theirs), {"spec": {"version": "IPv4"}})
+    await boss.made(at("block-storage", "d", **foreign_ids), {"spec": VOLUME})
+    await boss.made(at("public-ip", "p", **foreign_ids), {"spec": {"version": "IPv4"}})
     await network(client, workspace_name)
-    foreign = {"publicIpRefs": [{"resource": "p", **theirs}]}
+    foreign = {"publicIpRefs": [{"resource": "p", **foreign_ids}]}
     nic = await client.put(at("nic", "n", workspace=workspace_name), {"spec": nic_spec() | foreign})
     assert refused(nic, 422) == [("/spec/publicIpRefs/0", "")]
-    copied = {"blockStorageRef": {"resource": "d", **theirs}, "cpuArchitecture": "arm64"}
+    copied = {"blockStorageRef": {"resource": "d", **foreign_ids}, "cpuArchitecture": "arm64"}
     image = await client.put(at("image", f"copy-{workspace_name}"), {"spec": copied})
     assert refused(image, 422) == [("/spec/blockStorageRef", "")]
-    source = {"direction": "ingress", "sourceRef": [{"resource": "instances/i", **theirs}]}
+    source = {"direction": "ingress", "sourceRef": [{"resource": "instances/i", **foreign_ids}]}
     rule = await client.put(
         at("security-group-rule", "r", workspace=workspace_name), {"spec": source}
     )
     assert refused(rule, 422) == [("/spec/sourceRef/0", "")]
-    assert (await boss.delete(at("public-ip", "p", **theirs))).status == 202
+    assert (await boss.delete(at("public-ip", "p", **foreign_ids))).status == 202
 
 
 # --- cascading deletion
@@ -205,10 +205,10 @@ async def test_a_network_whose_subnet_is_in_use_cannot_be_deleted(
         at("nic", "n", workspace=workspace_name),
     )
     await client.made(nic, {"spec": nic_spec()})
-    kept = await client.delete(net)
-    assert refused(kept, 409) == []
+    refusal = await client.delete(net)
+    assert refused(refusal, 409) == []
     prefix = f"tenants/demo/workspaces/{workspace_name}"
-    assert kept.json["meta"] == {"blockers": [f"seca.network/v1/{prefix}/nics/n"], "count": 1}
+    assert refusal.json["meta"] == {"blockers": [f"seca.network/v1/{prefix}/nics/n"], "count": 1}
     assert (await client.get(net)).state == "active"
     for each in (nic, net):
         assert (await client.delete(each)).status == 202
@@ -219,9 +219,9 @@ async def test_a_route_table_still_blocks_the_deletion_of_its_network(
     client: Client, workspace_name: str
 ) -> None:
     await network(client, workspace_name)
-    kept = await client.delete(at("network", "other", workspace=workspace_name))
-    assert refused(kept, 409) == []
-    assert kept.json["meta"]["count"] == 1
+    refusal = await client.delete(at("network", "other", workspace=workspace_name))
+    assert refused(refusal, 409) == []
+    assert refusal.json["meta"]["count"] == 1
 
 
 async def test_a_workspace_and_its_contents_can_be_deleted_without_waiting(

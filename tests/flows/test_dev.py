@@ -1,4 +1,4 @@
-"""`secaplane dev`: what it promises when it starts, and what is left when it ends."""
+"""`secaplane dev`: its output, restarts of its processes, and that nothing is left when it ends."""
 
 import re
 import signal
@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from tests.flows.client import VOLUME, Client, at, client_of
-from tests.flows.dev_house import (
-    DevHouse,
+from tests.flows.dev_plane import (
+    DevProcess,
     dev,
     eventually,
     family,
@@ -27,21 +27,21 @@ FRESH = ("--ephemeral", "--port", "0", "--json")
 WAIT_S_MAX = 30.0
 
 
-# --- what it says
+# --- output
 
 
-def test_it_says_what_it_promised_in_one_line(house: DevHouse) -> None:
-    said = msgspec.json.decode(house.line)
-    assert tuple(said) == KEYS
-    assert tuple(said["pids"]) == PIDS
-    assert all(process(pid).alive for pid in said["pids"].values())
-    assert len(set(said["pids"].values())) == len(PIDS)
-    assert house.said.region == "eu-1"
-    assert house.said.tenant == "demo"
+def test_json_is_one_line_with_the_documented_keys(plane: DevProcess) -> None:
+    printed = msgspec.json.decode(plane.line)
+    assert tuple(printed) == KEYS
+    assert tuple(printed["pids"]) == PIDS
+    assert all(process(pid).alive for pid in printed["pids"].values())
+    assert len(set(printed["pids"].values())) == len(PIDS)
+    assert plane.details.region == "eu-1"
+    assert plane.details.tenant == "demo"
 
 
-async def test_a_configuration_is_applied(other_house: DevHouse, secatest: Client) -> None:
-    assert other_house.said.region == "eu-2"
+async def test_a_configuration_is_applied(other_plane: DevProcess, secatest: Client) -> None:
+    assert other_plane.details.region == "eu-2"
     (region,) = (await secatest.get(at("region"))).json["items"]
     assert (region["metadata"]["name"], region["spec"]["availableZones"]) == ("eu-2", ["z1"])
     assert (await secatest.get(at("storage-sku"))).names == ["tiny"]
@@ -54,7 +54,7 @@ async def test_a_configuration_is_applied(other_house: DevHouse, secatest: Clien
 async def test_an_image_of_the_catalogue_is_the_source_of_a_volume_of_any_tenant(
     secatest: Client,
 ) -> None:
-    """It belongs to the shared tenant and is active without a volume."""
+    """A shared image belongs to the shared tenant and is active without a volume."""
     await secatest.put(at("workspace", "images"), {"spec": {}})
     for name, image in (("short", "images/debian"), ("long", "tenants/seca/images/debian")):
         spec = {
@@ -68,7 +68,7 @@ async def test_an_image_of_the_catalogue_is_the_source_of_a_volume_of_any_tenant
 
 
 def pasted(lines: str) -> str:
-    """What a shell prints to whoever pastes this."""
+    """The output of a shell that runs these lines."""
     return subprocess.run(
         ["bash", "-euc", lines],
         capture_output=True,
@@ -78,20 +78,20 @@ def pasted(lines: str) -> str:
     ).stdout
 
 
-async def test_the_printed_curl_works_and_data_outlive_a_restart(tmp_path: Path) -> None:
+async def test_the_printed_curl_works_and_data_survive_a_restart(tmp_path: Path) -> None:
     place = tmp_path / "a folder" / "inside"
     arguments = ("--folder", str(place), "--port", "0")
     with dev(tmp_path, *arguments) as first:
         text = first.line + first.more(until="Ctrl-C stops everything.")
-        made = msgspec.json.decode(pasted(text[text.index("\ncurl") : text.index("Ctrl-C")]))
-        assert made["metadata"]["ref"] == "seca.workspace/v1/tenants/demo/workspaces/web"
+        created = msgspec.json.decode(pasted(text[text.index("\ncurl") : text.index("Ctrl-C")]))
+        assert created["metadata"]["ref"] == "seca.workspace/v1/tenants/demo/workspaces/web"
         (token,) = re.findall(r"export TOKEN=(\S+)", text)
-        (url,) = re.findall(r"stands at (\S+),", text)
+        (url,) = re.findall(r"ready at (\S+),", text)
         disk = at("block-storage", "disk", workspace="web")
         async with client_of(url, token) as client:
             before = await client.made(disk, VOLUME)
     with dev(tmp_path, *arguments, "--json") as second:
-        async with client_of(second.said.url, token) as client:
+        async with client_of(second.details.url, token) as client:
             after = await client.get(disk)
             assert after.json == before.json
             assert after.headers["ETag"] == before.headers["ETag"]
@@ -103,69 +103,69 @@ async def test_the_printed_curl_works_and_data_outlive_a_restart(tmp_path: Path)
     assert (place / "config.json").stat().st_mode & 0o077 == 0
 
 
-# --- how it ends
+# --- end
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_every_process_and_takes_the_folder_away(
+def test_a_signal_ends_every_process_and_removes_the_folder(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    with dev(tmp_path, *FRESH) as house:
-        everybody = house.processes()
-        assert len(everybody) > len(PIDS)
-        assert house.end(number) == (0, "")
-    assert left_of(everybody) == []
+    with dev(tmp_path, *FRESH) as plane:
+        processes = plane.processes()
+        assert len(processes) > len(PIDS)
+        assert plane.end(number) == (0, "")
+    assert left_of(processes) == []
     assert list(tmp_path.glob("secaplane-*")) == []
 
 
-def test_who_was_killed_before_leaves_nobody_behind(tmp_path: Path) -> None:
-    with dev(tmp_path, *FRESH) as house:
-        everybody = house.processes()
+def test_no_process_is_left_when_some_were_killed_before(tmp_path: Path) -> None:
+    with dev(tmp_path, *FRESH) as plane:
+        processes = plane.processes()
         for name in ("postgres", "nats", "serve", "cloud"):
-            process(house.said.pids[name]).kill()
-        assert house.end()[0] == 0
-    assert left_of(everybody) == []
+            process(plane.details.pids[name]).kill()
+        assert plane.end()[0] == 0
+    assert left_of(processes) == []
     assert list(tmp_path.glob("secaplane-*")) == []
 
 
 @pytest.mark.parametrize("after_s", [0.0, 0.8])
-def test_a_house_that_is_stopped_while_it_starts_leaves_nothing(
+def test_a_signal_during_the_start_leaves_no_process_and_no_folder(
     tmp_path: Path, after_s: float
 ) -> None:
     supervisor = launched(tmp_path, *FRESH)
     eventually(lambda: list(tmp_path.glob("secaplane-*")) != [])
     time.sleep(after_s)
-    everybody = family(supervisor.pid)
+    processes = family(supervisor.pid)
     supervisor.send_signal(signal.SIGTERM)
     supervisor.communicate(timeout=WAIT_S_MAX)
-    assert left_of(everybody) == []
+    assert left_of(processes) == []
     assert list(tmp_path.glob("secaplane-*")) == []
 
 
-async def test_who_is_killed_is_started_again_and_the_house_works_on(tmp_path: Path) -> None:
-    """And when the supervisor itself is killed, nobody stays."""
-    with dev(tmp_path, *FRESH) as house:
-        async with client_of(house.said.url, house.said.token) as client:
+async def test_killed_processes_are_restarted(tmp_path: Path) -> None:
+    """And when the supervisor is killed, its children end."""
+    with dev(tmp_path, *FRESH) as plane:
+        async with client_of(plane.details.url, plane.details.token) as client:
             await client.made(at("workspace", "w"), {})
             for name in ("projector", "reconcilers", "serve", "cloud", "nats", "postgres"):
-                process(house.said.pids[name]).kill()
+                process(plane.details.pids[name]).kill()
                 await client.back()
                 disk = at("block-storage", f"after-{name}", workspace="w")
                 await client.made(disk, VOLUME)
-            found = await client.get(at("block-storage", workspace="w"))
-            assert len(found.names) == len(PIDS)
-        everybody = house.processes()
-        assert len(everybody) > len(PIDS)
-        house.supervisor.kill()
-        house.supervisor.wait()
-        assert left_of(everybody) == []
+            listed = await client.get(at("block-storage", workspace="w"))
+            assert len(listed.names) == len(PIDS)
+        processes = plane.processes()
+        assert len(processes) > len(PIDS)
+        plane.supervisor.kill()
+        plane.supervisor.wait()
+        assert left_of(processes) == []
 
 
-# --- what it refuses
+# --- errors
 
 
-def complaint(temporary: Path, *arguments: str) -> str:
-    """The only line it says, when it cannot start."""
+def error_of(temporary: Path, *arguments: str) -> str:
+    """The only line it prints when it cannot start."""
     before = set(temporary.glob("secaplane-*"))
     status, printed, errors = refused(temporary, *arguments)
     assert (status, printed) == (2, ""), errors
@@ -175,27 +175,27 @@ def complaint(temporary: Path, *arguments: str) -> str:
     return line
 
 
-def test_a_port_in_use_is_told_in_one_line(house: DevHouse, tmp_path: Path) -> None:
-    port = house.said.url.rpartition(":")[2]
-    line = complaint(tmp_path, "--ephemeral", "--json", "--port", port)
+def test_a_port_in_use_is_one_line(plane: DevProcess, tmp_path: Path) -> None:
+    port = plane.details.url.rpartition(":")[2]
+    line = error_of(tmp_path, "--ephemeral", "--json", "--port", port)
     assert line.endswith(f"cannot listen on 127.0.0.1:{port}: Address already in use")
 
 
-def test_a_folder_in_use_is_told_in_one_line(house: DevHouse, tmp_path: Path) -> None:
-    folder = str(house.folder)
-    line = complaint(tmp_path, "--folder", folder, "--port", "0", "--json")
+def test_a_folder_in_use_is_one_line(plane: DevProcess, tmp_path: Path) -> None:
+    folder = str(plane.folder)
+    line = error_of(tmp_path, "--folder", folder, "--port", "0", "--json")
     assert line.endswith(f"{folder} is in use by another `secaplane dev`")
-    assert all(process(pid).alive for pid in house.said.pids.values())
+    assert all(process(pid).alive for pid in plane.details.pids.values())
 
 
-def test_a_folder_that_cannot_be_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    line = complaint(tmp_path, "--folder", str(tmp_path / "file"), "--json")
+    line = error_of(tmp_path, "--folder", str(tmp_path / "file"), "--json")
     assert str(tmp_path / "file") in line
 
 
 @pytest.mark.parametrize(
-    ("written", "said"),
+    ("written", "message"),
     [
         (None, "No such file"),
         (b"[site", "xpected"),
@@ -207,10 +207,10 @@ def test_a_folder_that_cannot_be_is_told_in_one_line(tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_a_bad_configuration_is_told_in_one_line(
-    tmp_path: Path, written: bytes | None, said: str
+def test_a_wrong_configuration_is_one_line(
+    tmp_path: Path, written: bytes | None, message: str
 ) -> None:
     config = tmp_path / "site.toml"
     if written is not None:
         config.write_bytes(written)
-    assert said in complaint(tmp_path, *FRESH, "--config", str(config))
+    assert message in error_of(tmp_path, *FRESH, "--config", str(config))

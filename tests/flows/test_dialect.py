@@ -9,7 +9,7 @@ import pytest
 
 from secaplane.model.shape import Json
 from tests.flows.client import Client, at, client_of
-from tests.flows.dev_house import DevHouse
+from tests.flows.dev_plane import DevProcess
 from tests.flows.problems import refused
 
 SINCE = {"if-unmodified-since": "999"}
@@ -97,11 +97,11 @@ CASES = [
 
 @pytest.fixture(params=["spec", "secatest"])
 async def furnished(
-    request: pytest.FixtureRequest, house: DevHouse, other_house: DevHouse, workspace: str
+    request: pytest.FixtureRequest, plane: DevProcess, other_plane: DevProcess, workspace: str
 ) -> AsyncIterator["Furnished"]:
     dialect = ("spec", "secatest").index(request.param)
-    said = (house, other_house)[dialect].said
-    async with client_of(said.url, said.token) as client:
+    details = (plane, other_plane)[dialect].details
+    async with client_of(details.url, details.token) as client:
         made = Furnished(client, workspace, dialect)
         await client.put(at("workspace", workspace), {})
         await client.put(made.path("block-storage", "disk"), {"spec": made.spec("block-storage")})
@@ -152,6 +152,6 @@ async def test_a_refusal_has_the_status_of_its_dialect(furnished: Furnished) -> 
 
 
 async def test_blockers_are_named_in_both_dialects(furnished: Furnished) -> None:
-    kept = await furnished.client.delete(furnished.path("block-storage", "disk"))
+    refusal = await furnished.client.delete(furnished.path("block-storage", "disk"))
     blocker = f"seca.compute/v1/tenants/demo/workspaces/{furnished.workspace}/instances/one"
-    assert kept.json["meta"] == {"blockers": [blocker], "count": 1}
+    assert refusal.json["meta"] == {"blockers": [blocker], "count": 1}

@@ -11,7 +11,7 @@ from secaplane.edge.documents import swagger
 from secaplane.edge.documents.swagger import FILES
 from secaplane.kinds import PROVIDERS
 from tests.flows.client import Client
-from tests.flows.dev_house import Said
+from tests.flows.dev_plane import DevDetails
 
 DOCUMENTS = ["/openapi.json", *(f"/openapi/{name}.json" for name in PROVIDERS)]
 WELLKNOWN = ["/.wellknown/secapi", "/.well-known/secapi"]
@@ -39,12 +39,12 @@ async def test_a_document_is_served_without_a_token_and_again_only_when_changed(
 
 
 async def test_the_whole_document_links_to_one_for_every_provider(
-    client: Client, said: Said
+    client: Client, details: DevDetails
 ) -> None:
     whole = (await client.get("/openapi.json", token=None)).json
     linked = {tag["externalDocs"]["url"] for tag in whole["tags"]}
-    assert linked == {f"{said.url}{path}" for path in DOCUMENTS[1:]}
-    assert whole["servers"] == [{"url": said.url}]
+    assert linked == {f"{details.url}{path}" for path in DOCUMENTS[1:]}
+    assert whole["servers"] == [{"url": details.url}]
 
 
 async def test_a_document_refers_to_no_other_document(client: Client) -> None:
@@ -58,7 +58,7 @@ async def test_a_document_refers_to_no_other_document(client: Client) -> None:
 
 @pytest.mark.parametrize("path", WELLKNOWN)
 async def test_the_wellknown_page_lists_the_global_providers(
-    client: Client, said: Said, path: str
+    client: Client, details: DevDetails, path: str
 ) -> None:
     served = {"seca.region/v1", "seca.authorization/v1", "seca.object-storage/v1beta1"}
     document = (await client.get(path, token=None)).json
@@ -66,10 +66,10 @@ async def test_the_wellknown_page_lists_the_global_providers(
     assert {each["provider"] for each in document["endpoints"]} == served
     for each in document["endpoints"]:
         name, version = each["provider"].split("/")
-        assert each["url"] == f"{said.url}/providers/{name}"
-        assert f"{each['url']}/{version}/".startswith(said.url)
+        assert each["url"] == f"{details.url}/providers/{name}"
+        assert f"{each['url']}/{version}/".startswith(details.url)
     (region,) = [each for each in document["endpoints"] if each["provider"] == "seca.region/v1"]
-    path = region["url"].removeprefix(said.url)
+    path = region["url"].removeprefix(details.url)
     assert (await client.get(f"{path}/v1/regions")).status == 200
 
 
@@ -96,7 +96,9 @@ class _References(HTMLParser):
             self.inline += data.strip()
 
 
-async def test_the_page_loads_everything_from_the_control_plane(client: Client, said: Said) -> None:
+async def test_the_page_loads_everything_from_the_control_plane(
+    client: Client, details: DevDetails
+) -> None:
     page = await client.get("/docs", token=None)
     assert page.headers["Content-Type"] == "text/html; charset=utf-8"
     read = _References()
@@ -110,8 +112,8 @@ async def test_the_page_loads_everything_from_the_control_plane(client: Client, 
     for each in references:
         if each.startswith("data:"):
             continue
-        target = urlsplit(urljoin(f"{said.url}/docs", each))
-        assert f"{target.scheme}://{target.netloc}" == said.url
+        target = urlsplit(urljoin(f"{details.url}/docs", each))
+        assert f"{target.scheme}://{target.netloc}" == details.url
         assert (await client.get(target.path, token=None)).status == 200
         seen.add(target.path)
     assert seen == {"/openapi.json", *FILES} - {"/docs"}

@@ -16,7 +16,7 @@ from secaplane.model.kind import Kind
 from secaplane.model.pointer import every
 from secaplane.model.shape import Json, Ref
 from tests.flows.client import Answer, Client, client_of
-from tests.flows.dev_house import Said
+from tests.flows.dev_plane import DevDetails
 from tests.flows.planning import (
     IDS,
     REGION,
@@ -45,7 +45,7 @@ def each(kinds: list[Kind]) -> pytest.MarkDecorator:
 
 
 @pytest.fixture
-async def client(peopled: Said, kind: Kind) -> AsyncIterator[Client]:
+async def client(peopled: DevDetails, kind: Kind) -> AsyncIterator[Client]:
     """A caller that may create this kind: the tenant's administrator or the operator."""
     token = peopled.token if kind.scope else peopled.operator_token
     async with client_of(peopled.url, token) as caller:
@@ -65,7 +65,7 @@ def collection(kind: Kind) -> str:
 
 @each(WRITABLE)
 async def test_a_created_resource_is_returned_as_it_was_sent(
-    client: Client, peopled: Said, kind: Kind
+    client: Client, peopled: DevDetails, kind: Kind
 ) -> None:
     ref = place(kind, "whole")
     sent = sensible(kind, whole=True)
@@ -75,18 +75,18 @@ async def test_a_created_resource_is_returned_as_it_was_sent(
     assert made.headers["Location"] == peopled.url + url(ref)
     assert made.headers["Content-Type"] == "application/json"
     assert made.history == ["pending"]
-    found = await client.active(url(ref))
-    assert found.history == MADE
-    for answer, verb in ((made, "PUT"), (found, "GET")):
+    active = await client.active(url(ref))
+    assert active.history == MADE
+    for answer, verb in ((made, "PUT"), (active, "GET")):
         shown = answer.json
         assert set(shown) == {"labels", "annotations", "metadata", "spec", "status"}
         assert {part: shown[part] for part in parts} == parts
         assert shown["spec"] == Schema(kind.spec).completed(sent)
         assert_named(shown["metadata"], ref, verb=verb, version=1)
-    times = [each["lastTransitionAt"] for each in found.json["status"]["conditions"]]
+    times = [each["lastTransitionAt"] for each in active.json["status"]["conditions"]]
     assert times == sorted(times, key=datetime.fromisoformat, reverse=True)
     assert all(TIME.fullmatch(time) for time in times)
-    unchanged = await client.get(url(ref), If_None_Match=found.headers["ETag"])
+    unchanged = await client.get(url(ref), If_None_Match=active.headers["ETag"])
     assert (unchanged.status, unchanged.body) == (304, b"")
 
 
@@ -288,9 +288,9 @@ async def test_a_parent_with_a_child_cannot_be_deleted(client: Client, kind: Kin
     home = parents(ref)[-1]
     await client.made(url(home), body(KINDS[home.kind]))
     await client.made(url(ref), body(kind))
-    kept = await client.delete(url(home))
-    assert refused(kept, 409) == []
-    assert kept.json["meta"] == {"blockers": [kind.urn(ref)], "count": 1}
+    refusal = await client.delete(url(home))
+    assert refused(refusal, 409) == []
+    assert refusal.json["meta"] == {"blockers": [kind.urn(ref)], "count": 1}
     assert (await client.get(url(home))).state == "active"
     assert (await client.delete(url(ref))).status == 202
     assert (await client.delete(url(home))).status == 202
@@ -311,9 +311,9 @@ async def test_a_resource_in_use_cannot_be_deleted(client: Client, kind: Kind) -
     holder = place(kind, "holder")
     await client.made(url(holder), {"spec": spec})
     for ref in used:
-        kept = await client.delete(url(ref))
-        assert refused(kept, 409) == []
-        assert kept.json["meta"] == {"blockers": [kind.urn(holder)], "count": 1}
+        refusal = await client.delete(url(ref))
+        assert refused(refusal, 409) == []
+        assert refusal.json["meta"] == {"blockers": [kind.urn(holder)], "count": 1}
     for ref in (holder, *used):
         assert (await client.delete(url(ref))).status == 202
     for ref in (holder, *used):

@@ -15,7 +15,7 @@ from secaplane.model.kind import Backing, Kind, Link
 from secaplane.model.pointer import every
 from secaplane.model.shape import Json, Ref
 from tests.flows.client import Answer, Client, client_of
-from tests.flows.dev_house import DevHouse, Said
+from tests.flows.dev_plane import DevDetails, DevProcess
 from tests.flows.planning import (
     BASE,
     IDS,
@@ -38,7 +38,7 @@ RESOLVED, NOT_FOUND = 412, 422
 
 
 @pytest.fixture
-async def client(peopled: Said) -> AsyncIterator[Client]:
+async def client(peopled: DevDetails) -> AsyncIterator[Client]:
     async with client_of(peopled.url, peopled.token) as caller:
         yield caller
 
@@ -173,18 +173,18 @@ def _suffixes(kind: Kind, existing: Ref, *, known: set[str]) -> Iterator[str]:
 
 @each
 async def test_a_reference_to_a_resource_that_the_caller_may_not_read_is_refused(
-    client: Client, house: DevHouse, kind: Kind
+    client: Client, plane: DevProcess, kind: Kind
 ) -> None:
     """The caller may write this kind and read the catalogue, and nothing else."""
     role = {"provider": kind.provider.name, "resources": [f"{kind.resource(url_of(kind))}/*"]}
     await grant(client, f"only-{kind.name}", role | {"verb": ["get", "list", "put"]})
-    caller, mine = client.by(house.token(f"only-{kind.name}")), Ref("tenant", "tenants/demo")
+    caller, own_tenant = client.by(plane.token(f"only-{kind.name}")), Ref("tenant", "tenants/demo")
     for pointer, links in places(kind):
         existing = target(links[0].to[0])
         if (
             links[0].strict
             and KINDS[existing.kind].backing is not Backing.CATALOGUE
-            and existing != mine
+            and existing != own_tenant
         ):
             answer = await put_reference(caller, kind, pointer, reference_to(kind, existing))
             hidden = [(f"/spec{pointer}", "")]
@@ -204,7 +204,7 @@ async def grant(client: Client, name: str, permission: Json) -> None:
 
 
 async def test_a_field_that_lists_names_accepts_no_paths(client: Client) -> None:
-    """Where the standard lists names, a path or a malformed name is refused."""
+    """Fields of the standard that list names refuse paths and malformed names."""
     kind = KINDS["role-assignment"]
     for pointer in ("/roles/0", "/scopes/0/tenants/0", "/scopes/0/regions/0"):
         ((_, name),) = every(sensible(kind, whole=True), pointer.replace("/0", "/*"))

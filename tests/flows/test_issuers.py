@@ -7,7 +7,7 @@ import pytest
 
 from secaplane.policy.tokens.fetch import BYTES_MAX
 from tests.flows.client import Answer, Client, at, client_of
-from tests.flows.dev_house import DevHouse, configured
+from tests.flows.dev_plane import DevProcess, configured
 from tests.flows.problems import refused
 from tests.flows.provider import (
     OpenIdProvider,
@@ -50,7 +50,7 @@ def scripted() -> Iterator[ScriptedProvider]:
 @pytest.fixture(scope="module")
 def trusting(
     oidc: OpenIdProvider, scripted: ScriptedProvider, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[DevHouse]:
+) -> Iterator[DevProcess]:
     place = tmp_path_factory.mktemp("trusting")
     scripted.misbehave(b"<html>We are moving</html>")
     with configured(
@@ -60,8 +60,8 @@ def trusting(
 
 
 @pytest.fixture
-async def admin(trusting: DevHouse) -> AsyncIterator[Client]:
-    async with client_of(trusting.said.url, trusting.said.token) as caller:
+async def admin(trusting: DevProcess) -> AsyncIterator[Client]:
+    async with client_of(trusting.details.url, trusting.details.token) as caller:
         yield caller
 
 
@@ -147,7 +147,7 @@ async def test_a_new_key_is_fetched_for_its_first_token(
 
 
 async def test_a_key_is_valid_only_for_its_own_issuer(
-    known: Client, scripted: ScriptedProvider, oidc: OpenIdProvider, trusting: DevHouse
+    known: Client, scripted: ScriptedProvider, oidc: OpenIdProvider, trusting: DevProcess
 ) -> None:
     """Also if two issuers use the same kid."""
     scripted.show(ec=EC, also={"dev-1": EC_OTHER})

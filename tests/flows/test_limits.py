@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from tests.flows.client import Client, at, client_of
-from tests.flows.dev_house import DevHouse, configured
+from tests.flows.dev_plane import DevProcess, configured
 from tests.flows.problems import refused
 
 SITE = """
@@ -25,15 +25,15 @@ REGIONS = "/providers/seca.region/v1/regions"
 
 
 @pytest.fixture(scope="module")
-def limited_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevHouse]:
+def limited_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevProcess]:
     place = tmp_path_factory.mktemp("limited")
     with configured(place, SITE) as started:
         yield started
 
 
 @pytest.fixture
-async def limited(limited_house: DevHouse) -> AsyncIterator[Client]:
-    async with client_of(limited_house.said.url, limited_house.said.token) as caller:
+async def limited(limited_plane: DevProcess) -> AsyncIterator[Client]:
+    async with client_of(limited_plane.details.url, limited_plane.details.token) as caller:
         yield caller
 
 
@@ -53,18 +53,18 @@ async def test_the_size_of_a_url_is_limited_by_default(
     assert answer.status == status
 
 
-async def test_size_limits_can_be_configured(limited: Client, limited_house: DevHouse) -> None:
-    own = limited.by(limited_house.token("sizes"))
+async def test_size_limits_can_be_configured(limited: Client, limited_plane: DevProcess) -> None:
+    own = limited.by(limited_plane.token("sizes"))
     assert refused(await own.get(f"{REGIONS}?unknown={'x' * 2048}"), 414) == []
     large = {"spec": {}, "annotations": {"a": "x" * 1000, "b": "x" * 1000, "c": "x" * 3000}}
     assert refused(await own.put(at("workspace", "w"), large), 413) == []
 
 
 async def test_a_caller_over_the_rate_limit_gets_429_and_retry_after(
-    limited: Client, limited_house: DevHouse
+    limited: Client, limited_plane: DevProcess
 ) -> None:
     """Also in the dialect of the conformance runner."""
-    hasty = limited.by(limited_house.token("hasty"))
+    hasty = limited.by(limited_plane.token("hasty"))
     answers = [await hasty.get(REGIONS) for _ in range(80)]
     late = next(each for each in answers if each.status == 429)
     assert refused(late, 429) == []
@@ -72,16 +72,16 @@ async def test_a_caller_over_the_rate_limit_gets_429_and_retry_after(
     statuses = [each.status for each in answers]
     assert statuses[:60] == [200] * 60
     assert set(statuses[60:]) <= {200, 429}
-    patient = limited.by(limited_house.token("patient"))
+    patient = limited.by(limited_plane.token("patient"))
     assert (await patient.get(REGIONS)).status == 200
 
 
 async def test_the_rate_limit_of_a_tenant_is_not_consumed_by_strangers(
-    limited: Client, limited_house: DevHouse
+    limited: Client, limited_plane: DevProcess
 ) -> None:
     workspaces = at("workspace")
     for n in range(3):
-        stranger = limited.by(limited_house.token(f"stranger{n}"))
+        stranger = limited.by(limited_plane.token(f"stranger{n}"))
         answers = [await stranger.get(workspaces) for _ in range(15)]
         assert {each.status for each in answers} == {403}
     answers = [await limited.get(workspaces) for _ in range(45)]

@@ -32,11 +32,11 @@ from secaplane.model.events import (
 from secaplane.model.position import Position
 from secaplane.model.shape import Json, Ref
 from tests.flows.client import VOLUME, at
-from tests.flows.crashing import Scene, scene_of, taken
+from tests.flows.crashing import Scene, put_accepted, scene_of
 from tests.flows.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.log.new_events import SALT
+from tests.plane import shared_plane
 from tests.servers import connected
-from tests.stand import kept
 
 JANE = Actor(sub="jane")
 REGION = "eu-1"
@@ -230,10 +230,10 @@ async def test_a_deletion_that_arrives_late_is_recorded_once(
 
 
 async def test_a_caller_gets_an_unknown_outcome_or_the_recorded_resource() -> None:
-    with kept(Config()) as stand:
+    with shared_plane(Config()) as own_plane:
         async with (
-            scene_of(stand) as scene,
-            faulty_proxy(stand.house.nats("writer")) as (proxy, near),
+            scene_of(own_plane) as scene,
+            faulty_proxy(own_plane.dev.nats("writer")) as (proxy, near),
             scene.another_serve(near) as client,
         ):
             await client.made(at("workspace", "lossy"), {"spec": {}})
@@ -245,7 +245,7 @@ async def test_a_caller_gets_an_unknown_outcome_or_the_recorded_resource() -> No
             assert refused.headers["Retry-After"] == "1"
             assert await intents(scene) == [Created]
             proxy.cut()
-            again = await taken(client, path, VOLUME)
+            again = await put_accepted(client, path, VOLUME)
             recorded = await intents(scene)
             assert again.json["metadata"]["resourceVersion"] == len(recorded)
             await scene.at_rest()  # or the answer that is lost may say that it raced a report

@@ -33,8 +33,8 @@ from tests.flows.orphans import OrphanCheck
 from tests.flows.racer import ACCEPTED
 from tests.flows.racing import DIED, RacerProcess, racers
 from tests.flows.simulated_site import NETWORK, SMALL, SUBNET
+from tests.plane import RunningPlane, shared_plane
 from tests.positions import STREAM
-from tests.stand import Stand, kept
 
 TRIALS = int(os.environ.get("SECAPLANE_TEST_TRIALS", "2000"))
 TERMINATING = 3
@@ -172,17 +172,17 @@ class Race:
 
 
 @pytest.fixture(scope="module")
-def stand() -> Iterator[Stand]:
+def own_plane() -> Iterator[RunningPlane]:
     settings = Config(
         deletion=DeletionSettings(cascades=tuple("/".join(pair) for pair in CASCADES))
     )
-    with TemporaryDirectory(dir=MEMORY) as folder, kept(settings, Path(folder)) as made:
+    with TemporaryDirectory(dir=MEMORY) as folder, shared_plane(settings, Path(folder)) as made:
         yield made
 
 
 @pytest.fixture
-async def scene(stand: Stand) -> AsyncIterator[Scene]:
-    async with scene_of(stand) as made:
+async def scene(own_plane: RunningPlane) -> AsyncIterator[Scene]:
+    async with scene_of(own_plane) as made:
         await made.client.made(at("workspace", "nets"), {"spec": {}})
         base = {"network": "base", "workspace": "nets"}
         await made.client.made(at("network", "base", workspace="nets"), {"spec": NETWORK})
@@ -214,18 +214,18 @@ async def checked(scene: Scene) -> OrphanCheck:
 async def settled(scene: Scene, pool: Pool) -> bool:
     """True once nothing is unsettled. A resource whose last report came after its deletion is
     deleted again."""
-    stuck = "select kind, path from resources where deleted and not gone and not unfinished"
+    stuck = "select kind, path from resources where terminating and not gone and not unsettled"
     for kind, path in await pool.fetch(stuck):
         await scene.client.delete(f"{KINDS[kind].provider.base}/{path}")
-    busy = await pool.fetchval("select exists (select from resources where unfinished)")
+    busy = await pool.fetchval("select exists (select from resources where unsettled)")
     checkpoint = await pool.fetchval("select min(position) from checkpoints")
     return not busy and checkpoint == (await scene.log.end(STREAM)).sequence
 
 
 async def test_of_a_childs_creation_and_its_parents_deletion_one_is_refused(
-    scene: Scene, stand: Stand
+    scene: Scene, own_plane: RunningPlane
 ) -> None:
-    async with racers(stand, 3) as (one, other, reporter):
+    async with racers(own_plane, 3) as (one, other, reporter):
         race, trials = Race(one, other, reporter), iter(range(TRIALS))
         began = time.perf_counter()
         async with asyncio.TaskGroup() as group:
@@ -249,10 +249,10 @@ async def test_of_a_childs_creation_and_its_parents_deletion_one_is_refused(
 
 
 async def test_reports_on_terminating_children_do_not_make_a_deletion_fail(
-    scene: Scene, stand: Stand
+    scene: Scene, own_plane: RunningPlane
 ) -> None:
     """All reports concern the contents of one workspace."""
-    async with racers(stand, 2) as (racer, reporter):
+    async with racers(own_plane, 2) as (racer, reporter):
         for n in range(CROWDED):
             parent = home("workspace", f"crowded{n}")
             terminating = [
@@ -275,12 +275,12 @@ async def test_reports_on_terminating_children_do_not_make_a_deletion_fail(
 
 @pytest.mark.parametrize("when", ["concurrent", "terminating", "gone"])
 async def test_an_orphan_of_a_command_that_died_is_reverted(
-    scene: Scene, stand: Stand, when: str
+    scene: Scene, own_plane: RunningPlane, when: str
 ) -> None:
     """The process is killed after the log acknowledged the child and before it checked the parent
     again, which it had read as living: during the parent's deletion, after it, or once it is
     gone."""
-    async with racers(stand, DEATHS + 1) as (deleter, *killed):
+    async with racers(own_plane, DEATHS + 1) as (deleter, *killed):
         outcomes = [
             each
             for n, process in enumerate(killed)

@@ -6,7 +6,7 @@ from secaplane.kinds import KINDS
 from secaplane.model.events import Actor
 from tests.flows.auditing import audited_plane
 from tests.flows.client import Client, at
-from tests.flows.dev_house import Said
+from tests.flows.dev_plane import DevDetails
 from tests.servers import STREAM, connected
 
 WORKSPACE = KINDS["workspace"]
@@ -28,14 +28,14 @@ async def actors(log: JetStreamLog, tenant: str, workspace: str) -> list[Actor]:
 
 
 async def test_without_a_trusted_proxy_the_peer_is_the_client(
-    client: Client, log: JetStreamLog, said: Said, workspace: str
+    client: Client, log: JetStreamLog, details: DevDetails, workspace: str
 ) -> None:
     path = at("workspace", workspace)
     assert (await client.put(path, {}, **HEADERS)).status == 201
     invalid = {"User-Agent": "", "traceparent": TRACEPARENT.upper()}
     assert (await client.put(path, {"labels": {"a": "b"}}, **invalid)).status == 200
     assert (await client.delete(path, **HEADERS)).status == 202
-    created, updated, deleted = await actors(log, said.tenant, workspace)
+    created, updated, deleted = await actors(log, details.tenant, workspace)
     for each in (created, deleted):
         assert each.client_address == "127.0.0.1"
         assert (each.user_agent, each.traceparent) == (USER_AGENT, TRACEPARENT)
@@ -47,9 +47,9 @@ async def test_behind_a_trusted_proxy_the_client_is_the_one_it_names() -> None:
     async with audited_plane(http={"trusted_proxies": ["127.0.0.1"]}) as plane:
         answer = await plane.client.put(at("workspace", "w"), {}, **HEADERS)
         assert answer.status == 201
-        async with connected(plane.house.nats("everything")) as nats:
-            region = plane.house.config.site.region
+        async with connected(plane.dev.nats("everything")) as nats:
+            region = plane.dev.config.site.region
             log = JetStreamLog(nats, streams=Streams(STREAM), region=region)
-            (created, *_) = await actors(log, plane.house.config.dev.tenant, "w")
+            (created, *_) = await actors(log, plane.dev.config.dev.tenant, "w")
     assert created.client_address == "203.0.113.9"
     assert (created.user_agent, created.traceparent) == (USER_AGENT, TRACEPARENT)

@@ -14,22 +14,22 @@ from secaplane.model.shape import Json
 from tests.flows.client import VOLUME, Answer, Client, at, client_of
 from tests.flows.crashing import Scene, scene_of
 from tests.flows.several import several
-from tests.stand import Stand, kept
+from tests.plane import RunningPlane, shared_plane
 
 JANE = "jane@example.org"
 STALE_S = 1.0
 
 
 @pytest.fixture(scope="module")
-def stand() -> Iterator[Stand]:
+def own_plane() -> Iterator[RunningPlane]:
     """A control plane whose policy counts as stale after one second."""
-    with kept(Config(auth=AuthSettings(stale_seconds=STALE_S))) as made:
+    with shared_plane(Config(auth=AuthSettings(stale_seconds=STALE_S))) as made:
         yield made
 
 
 @pytest.fixture
-async def scene(stand: Stand) -> AsyncIterator[Scene]:
-    async with scene_of(stand) as made:
+async def scene(own_plane: RunningPlane) -> AsyncIterator[Scene]:
+    async with scene_of(own_plane) as made:
         yield made
 
 
@@ -49,8 +49,8 @@ def editors(*subs: str) -> Json:
 async def test_an_event_records_its_actor_the_assignment_and_the_policy_revision(
     scene: Scene, web: str
 ) -> None:
-    given = await scene.client.made(at("role-assignment", "editors"), editors(JANE))
-    token = scene.stand.house.token(JANE)
+    assignment = await scene.client.made(at("role-assignment", "editors"), editors(JANE))
+    token = scene.plane.dev.token(JANE)
     answer = await scene.client.by(token).put(web, VOLUME)
     assert answer.status == 201
     (made,) = [e for e in await scene.events() if e.position == position(answer)]
@@ -58,7 +58,7 @@ async def test_an_event_records_its_actor_the_assignment_and_the_policy_revision
     assert isinstance(made.actor, Actor)
     assert (made.actor.issuer, made.actor.sub, made.actor.token) == (ISSUER, JANE, claims["jti"])
     assert made.actor.assignment == "editors/seca.workspace-editor"
-    assert given.json["metadata"]["resourceVersion"] == 1
+    assert assignment.json["metadata"]["resourceVersion"] == 1
     assert BEGINNING < made.actor.policy < made.position
     assert token not in repr(made)
 
@@ -73,11 +73,11 @@ def position(answer: Answer) -> Position:
 async def test_a_policy_change_takes_effect_at_once_locally_and_soon_in_every_process() -> None:
     async with (
         several() as (made, query),
-        client_of(made.house.url, made.token) as boss,
-        client_of(made.house.url, made.house.token(JANE)) as local,
-        client_of(query, made.house.token(JANE)) as remote,
+        client_of(made.dev.url, made.token) as boss,
+        client_of(made.dev.url, made.dev.token(JANE)) as local,
+        client_of(query, made.dev.token(JANE)) as remote,
     ):
-        tenant = made.house.config.dev.tenant
+        tenant = made.dev.config.dev.tenant
         own, volumes = at("role", "reader", tenant=tenant), at("image", tenant=tenant)
         assignment = at("role-assignment", "readers", tenant=tenant)
         await boss.made(own, reading("skus/*"))
@@ -106,16 +106,16 @@ async def becomes(caller: Client, path: str, status: int) -> None:
 async def test_a_public_assignment_opens_only_the_tenant_that_contains_it(
     scene: Scene,
 ) -> None:
-    operator = scene.client.by(scene.stand.house.token(OPERATOR))
+    operator = scene.client.by(scene.plane.dev.token(OPERATOR))
     for tenant in ("public", "closed"):
         spec = {"administrators": [f"boss-of-{tenant}"]}
         await operator.put(at("tenant", tenant), {"spec": spec})
         await operator.active(at("tenant", tenant))
-    boss = scene.client.by(scene.stand.house.token("boss-of-public"))
+    boss = scene.client.by(scene.plane.dev.token("boss-of-public"))
     opened = {"subs": ["*"], "roles": ["reader"], "scopes": [{"tenants": ["*"]}]}
     await boss.made(at("role", "reader", tenant="public"), reading("images/*"))
     await boss.made(at("role-assignment", "all", tenant="public"), {"spec": opened})
-    stranger = scene.client.by(scene.stand.house.token("stranger-of-public"))
+    stranger = scene.client.by(scene.plane.dev.token("stranger-of-public"))
     assert (await stranger.get(at("image", tenant="public"))).status == 200
     assert (await stranger.get(at("role", tenant="public"))).status == 403
     for tenant in ("closed", "demo", "absent"):
@@ -135,7 +135,7 @@ async def test_requests_are_answered_503_while_the_policy_is_unknown(
             answer = await scene.client.get(web)
             assert answer.status == 503
             assert "Retry-After" in answer.headers
-            stranger = await scene.client.get(web, token=scene.stand.house.token("stranger"))
+            stranger = await scene.client.get(web, token=scene.plane.dev.token("stranger"))
             assert stranger.status == 503
             assert (await scene.client.get(web, token=None)).status == 401
     await becomes(scene.client, web, 200)

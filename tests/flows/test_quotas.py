@@ -29,7 +29,7 @@ def instance(disk: str, sku: str = "seca.dxs") -> Json:
 
 @pytest.fixture
 def operator(scene: Scene) -> Client:
-    return scene.client.by(scene.stand.house.token(OPERATOR))
+    return scene.client.by(scene.plane.dev.token(OPERATOR))
 
 
 class Tenant:

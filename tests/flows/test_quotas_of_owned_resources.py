@@ -23,7 +23,7 @@ POOL: Json = {
 
 @pytest.fixture
 def operator(scene: Scene) -> Client:
-    return scene.client.by(scene.stand.house.token(OPERATOR))
+    return scene.client.by(scene.plane.dev.token(OPERATOR))
 
 
 def state_and_reason(answer: Answer) -> tuple[str, str]:

@@ -1,8 +1,7 @@
-"""What the tables of the read model hold, and what is found in them, on a real PostgreSQL."""
+"""The tables of the group `resources`, and the queries that read them, on a real PostgreSQL."""
 
 from collections.abc import AsyncIterator
 
-import asyncpg
 import msgspec
 import pytest
 
@@ -11,8 +10,7 @@ from secaplane.model.shape import Json, Ref
 from secaplane.readmodel import questions
 from secaplane.readmodel.batching import BatchedReads
 from secaplane.readmodel.questions.referrers import Referrer
-from secaplane.readmodel.schema import active, tables
-from tests.flows.read_models import rows
+from tests.flows.read_models import rows_of
 from tests.flows.rows_by_hand import Rows, at, rows_in
 from tests.flows.simulated_site import SMALL
 
@@ -81,10 +79,10 @@ async def test_who_refers_to_what_is_known_until_it_is_gone(made: Rows) -> None:
     assert found == [Referrer(DISK, ONE, True), Referrer(OTHER, TWO, False)]
     assert await questions.referrers(made.pool, [DISK], kinds=["nic"]) == []
     await made.take((ONE, GOES[1]), (TWO, GOES[0]), (TWO, GOES[1]))
-    assert (await rows(made.pool))["links"] == []
+    assert (await rows_of(made.pool, "resources"))["links"] == []
 
 
-async def test_neighbours_share_a_target(made: Rows) -> None:
+async def test_sharing_referrers_have_a_target_in_common(made: Rows) -> None:
     three = at("instance", "three")
     for ref, spec in ((ONE, boots_from(DISK)), (TWO, boots_from(DISK)), (three, boots_from(OTHER))):
         await made.take((ref, Created(spec=spec)))
@@ -97,7 +95,9 @@ async def test_neighbours_share_a_target(made: Rows) -> None:
     assert await questions.sharing_referrers(made.pool, [ONE], kinds=["nic"]) == []
 
 
-async def test_outpaced_is_whose_target_or_neighbour_moved_later(made: Rows) -> None:
+async def test_a_referrer_is_outpaced_by_a_later_change_of_its_target_or_of_another_referrer(
+    made: Rows,
+) -> None:
     await made.take((ADDRESS, Created(spec={})), (NIC, Created(spec=reached_at(ADDRESS))))
     assert await questions.outpaced(made.pool, ["nic"]) == []
     await made.take((ADDRESS, Updated(spec={})))
@@ -208,32 +208,12 @@ async def test_resources_are_found_by_their_addresses(made: Rows) -> None:
     assert {ref: each.spec for ref, each in found.items()} == {DISK: SMALL}
 
 
-async def test_a_database_of_the_first_release_goes_on(database_url: str) -> None:
-    """Its one row named no layout; processes of that release still start on it."""
-    connection = await asyncpg.connect(database_url)
-    await connection.execute("""
-        drop schema secaplane cascade; create schema secaplane;
-        create table secaplane.active (
-            only_row bool primary key default true check (only_row), read_model text not null);
-        insert into secaplane.active (read_model) values ('rm_1')
-    """)
-    for _ in range(2):
-        await tables.prepare(database_url, None)
-        await connection.execute(
-            "insert into secaplane.active (read_model) values ('rm_1') on conflict do nothing"
-        )
-    found = await connection.fetch("select layout, read_model from secaplane.active")
-    assert [tuple(row) for row in found] == [(1, "rm_1")]
-    assert await active.active(connection) is None
-    await connection.close()
-
-
-async def test_what_is_healed_is_as_it_was(made: Rows) -> None:
-    """Whoever lives, whoever is gone, and whoever was there twice."""
+async def test_projecting_a_resource_again_gives_the_same_rows(made: Rows) -> None:
+    """One that lives, one that is gone, and one whose name is used again."""
     both = Created(spec=boots_from(DISK), labels={"a": "1"})
     await made.take((ONE, both), (TWO, both), (TWO, GOES[0]), (TWO, GOES[1]))
     await made.take((NIC, both), (NIC, GOES[0]), (NIC, GOES[1]), (NIC, both))
-    was = await rows(made.pool)
+    was = await rows_of(made.pool, "resources")
     for ref in (ONE, TWO, NIC):
-        await made.heal(ref)
-        assert await rows(made.pool) == was
+        await made.project_again(ref)
+        assert await rows_of(made.pool, "resources") == was

@@ -1,4 +1,4 @@
-"""The read model is made anew, and nobody who reads it notices."""
+"""Read models are rebuilt and retired while callers read and write."""
 
 import asyncio
 import re
@@ -6,114 +6,146 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from secaplane.cli.dev.embedded import OWNER
 from secaplane.cli.dev.plane import free_port
 from secaplane.cli.dev.supervisor import Supervisor
+from secaplane.readmodel.schema import tables
+from secaplane.readmodel.schema.group import TableGroup
+from secaplane.readmodel.schema.history import HISTORY
+from secaplane.readmodel.schema.resources import RESOURCES
 from tests.flows.client import VOLUME, at, client_of
 from tests.flows.crashing import Scene, scene_of, until
-from tests.flows.read_models import assert_same, rows
+from tests.flows.read_models import assert_same, rows_of
 from tests.flows.rebuilding import (
     Callers,
+    database,
     disk,
+    existing,
     held_up,
     later,
     said,
     started,
-    there,
     waits,
 )
+from tests.plane import RunningPlane
 from tests.positions import STREAM
-from tests.stand import Stand
 
 NAMES = [f"old-{n:02}" for n in range(20)]
-MADE = r"rm_\d+ holds \d+ events, made in \d+\.\d s"
+REACHED = r"(resources|history)_\d+ reached SECA:\d+ in \d+\.\d s"
 
 
 @pytest.fixture
-async def scene(stand: Stand) -> AsyncIterator[Scene]:
-    async with scene_of(stand) as made:
+async def scene(own_plane: RunningPlane) -> AsyncIterator[Scene]:
+    async with scene_of(own_plane) as made:
         await made.client.put(at("workspace", "busy"), {"spec": {}})
         for name in NAMES:
             await made.client.put(disk(name), VOLUME)
         yield made
 
 
-async def test_a_rebuild_under_load_is_noticed_by_nobody(scene: Scene) -> None:
-    callers = Callers(scene.stand.house.url, scene.stand.token, NAMES)
+async def test_callers_do_not_notice_a_rebuild_under_load(scene: Scene) -> None:
+    callers = Callers(scene.plane.dev.url, scene.plane.token, NAMES)
     async with callers.busy():
         await callers.more(50)
-        status, lines = await said(await started(scene.stand, "rebuild"))
-        assert (status, len(lines)) == (0, 1), lines
-        assert re.fullmatch(MADE, lines[0])
-        assert lines[0].startswith("rm_2 ")
+        status, lines = await said(await started(scene.plane, "rebuild"))
+        assert (status, len(lines)) == (0, 2), lines
+        assert all(re.fullmatch(REACHED, line) for line in lines)
+        assert [line.partition(" ")[0] for line in lines] == ["resources_2", "history_2"]
         await callers.more(100)
         await asyncio.sleep(1.5)  # the switch was two seconds ago before that
-        status, lines = await said(await started(scene.stand, "retire"))
-        assert (status, lines) == (0, ["rm_1 is gone"])
+        status, lines = await said(await started(scene.plane, "retire"))
+        assert (status, lines) == (0, ["resources_1 dropped", "history_1 dropped"])
         await callers.more(100)
-    assert await there(scene) == ["rm_2"]
+    assert await existing(scene) == ["resources_2", "history_2"]
 
 
-async def test_what_was_made_anew_is_what_was_there(scene: Scene) -> None:
-    """Both are kept until one is retired."""
-    (before,) = await there(scene)
-    await said(await started(scene.stand, "rebuild"))
-    _, after = await there(scene)
+@pytest.mark.parametrize("group", [RESOURCES, HISTORY], ids=lambda group: group.name)
+async def test_one_group_is_rebuilt_alone_and_has_the_same_rows(
+    scene: Scene, group: TableGroup
+) -> None:
+    """The former read model is written, too, until it is retired; the other group is untouched."""
+    before = await existing(scene)
+    status, lines = await said(await started(scene.plane, "rebuild", "--group", group.name))
+    assert (status, len(lines)) == (0, 1), lines
+    (after,) = set(await existing(scene)) - set(before)
+    assert lines[0].startswith(f"{after} reached ")
+    (former,) = [name for name in before if name.startswith(group.name)]
     for name in NAMES[:3]:
         await scene.client.delete(disk(name))
         await scene.client.gone(disk(name))
-    await at_rest(scene, after)
-    async with scene.pool(before) as old, scene.pool(after) as new:
-        assert_same(await rows(old), await rows(new))
-    assert (await said(await started(scene.stand, "retire")))[1] == [f"{before} is gone"]
+        await scene.client.made(disk(name), VOLUME)
+    await at_rest(scene, former, after)
+    url = scene.plane.dev.postgres(OWNER)
+    old = await tables.open_pool(url, schema=former)
+    new = await tables.open_pool(url, schema=after)
+    assert_same(await rows_of(old, group.name), await rows_of(new, group.name))
+    await asyncio.gather(old.close(), new.close())
+    retired = await said(await started(scene.plane, "retire", "--group", group.name))
+    assert retired == (0, [f"{former} dropped"])
+    assert set(await existing(scene)) == (set(before) - {former}) | {after}
 
 
-async def at_rest(scene: Scene, read_model: str) -> None:
+async def test_an_unknown_group_is_refused(scene: Scene) -> None:
+    status, lines = await said(await started(scene.plane, "rebuild", "--group", "bills"))
+    assert status == 2
+    assert lines == ["secaplane: there is no projection group bills; there are resources, history"]
+
+
+async def at_rest(scene: Scene, *read_models: str) -> None:
+    """Wait until some read models have reached the end of a log in which nothing happens."""
+    resources = next(name for name in await existing(scene) if name.startswith("resources"))
+
     async def quiet() -> bool:
-        async with scene.pool(read_model) as pool:
-            busy = await pool.fetchval("select exists (select from resources where unfinished)")
-            checkpoint = await pool.fetchval("select min(position) from checkpoints")
-            return not busy and checkpoint == (await scene.log.end(STREAM)).sequence
+        async with database(scene) as connection:
+            unsettled = f"select exists (select from {resources}.resources where unsettled)"
+            reached = [
+                await connection.fetchval(f"select min(position) from {name}.checkpoints")
+                for name in (resources, *read_models)
+            ]
+            end = (await scene.log.end(STREAM)).sequence
+            return not await connection.fetchval(unsettled) and set(reached) == {end}
 
     await until(quiet, "everything is at rest")
 
 
-async def test_one_that_was_killed_leaves_nothing_behind_and_one_at_a_time_is_enough(
+async def test_a_killed_rebuild_leaves_nothing_behind_and_a_second_one_is_refused(
     scene: Scene,
 ) -> None:
-    (before,) = await there(scene)
-    half = f"rm_{int(before[3:]) + 1}"
+    before, history = await existing(scene)
+    half = RESOURCES.read_model(RESOURCES.number(before) + 1)
+    rebuild = ("rebuild", "--group", "resources")
     for _ in range(2):
         async with held_up(scene, before):
-            killed = await started(scene.stand, "rebuild")
+            killed = await started(scene.plane, *rebuild)
             await waits(scene)
             killed.kill()
             await killed.wait()
         answer = await scene.client.get(disk(NAMES[-1]))
         assert answer.status == 200
     async with held_up(scene, before):
-        first = await started(scene.stand, "rebuild")
+        first = await started(scene.plane, *rebuild)
         await waits(scene)
-        refused, lines = await said(await started(scene.stand, "rebuild"))
+        refused, lines = await said(await started(scene.plane, *rebuild))
         assert (refused, len(lines)) == (1, 1), lines
-        assert "somebody else" in lines[0]
+        assert "another process" in lines[0]
     status, lines = await said(first)
     assert status == 0
-    assert re.fullmatch(MADE, lines[0])
-    assert await there(scene) == [before, half]
+    assert re.fullmatch(REACHED, lines[0])
+    assert await existing(scene) == [before, half, history]
 
 
-async def test_a_release_with_other_tables_fills_its_own_and_the_former_goes_on(
+async def test_a_release_with_another_layout_fills_its_own_read_model_beside_the_former(
     scene: Scene,
 ) -> None:
-    stand, port = scene.stand, free_port()
-    async with Supervisor(stand.folder / "logs") as children:
-        await children.start(later(stand, "serve", port))
+    own_plane, port = scene.plane, free_port()
+    async with Supervisor(own_plane.folder / "logs") as children:
+        await children.start(later(own_plane, "serve", port))
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(2):
                 await asyncio.shield(children.ready("later-serve"))
-        await children.start(later(stand, "projector"))
+        await children.start(later(own_plane, "projector"))
         await children.ready("later-serve")
-        async with client_of(f"http://127.0.0.1:{port}", stand.token) as other:
+        async with client_of(f"http://127.0.0.1:{port}", own_plane.token) as other:
             for path in (disk(), disk(NAMES[-1])):
                 shown = await scene.client.get(path)
                 assert (await other.get(path)).body == shown.body

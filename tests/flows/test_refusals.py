@@ -264,9 +264,9 @@ async def test_an_unsafe_request_id_is_replaced(client: Client, sent: str) -> No
     answer = await client.get(DISK, X_Request_Id=sent)
     refused(answer, 404)
     assert answer.headers["X-Request-Id"] != sent
-    kept = await client.get(DISK, X_Request_Id="deploy-7")
-    assert kept.headers["X-Request-Id"] == "deploy-7"
-    refused(kept, 404)
+    safe = await client.get(DISK, X_Request_Id="deploy-7")
+    assert safe.headers["X-Request-Id"] == "deploy-7"
+    refused(safe, 404)
 
 
 # --- parameters
@@ -313,14 +313,14 @@ async def test_an_unreadable_query_is_refused(client: Client, query: str, parame
 async def test_in_the_dialect_of_the_conformance_runner_most_refusals_are_412(
     secatest: Client, workspace: str
 ) -> None:
-    here, disk = at("workspace", workspace), at("block-storage", "disk", workspace=workspace)
-    await secatest.put(here, {"spec": {}})
+    path, disk = at("workspace", workspace), at("block-storage", "disk", workspace=workspace)
+    await secatest.put(path, {"spec": {}})
     await secatest.put(disk, {"spec": {"sizeGB": 2, "skuRef": {"resource": "skus/tiny"}}})
     for answer, status in (
         (await secatest.put(DISK, VOLUME), 412),
         (await secatest.put(disk, {"spec": {}}), 412),
         (await secatest.put(disk, {"spec": {"sizeGB": 1, "skuRef": {"resource": "x"}}}), 412),
-        (await secatest.delete(here), 412),
+        (await secatest.delete(path), 412),
         (await secatest.put(disk, VOLUME, **{"if-unmodified-since": "9"}), 412),
         (await secatest.get(DISK), 404),
         (await secatest.delete(DISK), 404),
@@ -331,5 +331,5 @@ async def test_in_the_dialect_of_the_conformance_runner_most_refusals_are_412(
         (await secatest.put(at("workspace", "x", tenant="foreign"), {}), 403),
     ):
         refused(answer, status)
-    (blocker,) = (await secatest.delete(here)).json["meta"]["blockers"]
+    (blocker,) = (await secatest.delete(path)).json["meta"]["blockers"]
     assert blocker.endswith("/block-storages/disk")

@@ -1,26 +1,23 @@
-"""What is read is a fold of the log: however it is replayed, the rows come out the same."""
+"""Rows are a fold of the log: however the log is replayed, the rows are the same."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
-from asyncpg import Pool
 from nats.aio.client import Client as Nats
 
 from secaplane.cli.config import Config
+from secaplane.cli.dev.embedded import OWNER
 from secaplane.eventlog.jetstream import JetStreamLog
 from secaplane.eventlog.streams import Streams
 from secaplane.kinds import KINDS
 from secaplane.model.events import Created, Deleted, DeletionRequested, Updated
 from secaplane.model.shape import Json, State
-from secaplane.readmodel.schema import tables
 from tests.flows.client import INSTANCE, VOLUME, Client, at
 from tests.flows.crashing import Scene, scene_of, whole
-from tests.flows.read_models import assert_same, projector, rebuild, rows
+from tests.flows.read_models import assert_same, projector, read_models
 from tests.flows.simulated_site import LARGE, SMALL
 from tests.log.new_events import IDS, REGION, new_event
+from tests.plane import shared_plane
 from tests.scenario import found
-from tests.stand import kept
 
 READER: Json = {
     "spec": {"permissions": [{"provider": "seca.storage", "resources": ["*"], "verb": ["get"]}]}
@@ -28,20 +25,21 @@ READER: Json = {
 READS: Json = {"spec": {"subs": ["jane"], "roles": ["reader"], "scopes": [{}]}}
 
 
-async def test_a_lively_house_is_rebuilt_row_by_row_as_it_stands() -> None:
-    with kept(Config()) as stand:
-        async with scene_of(stand) as scene:
+async def test_a_rebuild_of_a_busy_control_plane_gives_the_same_rows() -> None:
+    with shared_plane(Config()) as own_plane:
+        async with scene_of(own_plane) as scene:
             await lively(scene)
             events = await scene.events()
-            async with scene.pool() as live:
-                was = await rows(live)
+            url = own_plane.dev.postgres(OWNER)
+            async with read_models(url) as live:
+                was = await live.rows()
             assert {row["type"] for row in was["history"]} == EVERY_TYPE
             assert {row["kind"] for row in was["history"]} >= KINDS_OF_IT
             assert all(was[table] for table in ("labels", "links", "counts"))
             for batch_max in (1000, 7, 1):
-                async with scene.pool(f"rm_by_{batch_max}") as beside:
-                    await rebuild(beside, scene.log, events, batch_max=batch_max)
-                    assert_same(was, await rows(beside))
+                async with read_models(url, 1000 + batch_max) as beside:
+                    await beside.rebuild(scene.log, events, batch_max=batch_max)
+                    assert_same(was, await beside.rows())
 
 
 KINDS_OF_IT = {"role", "role-assignment", "workspace", "block-storage", "instance", "region"}
@@ -123,47 +121,37 @@ async def lived(log: JetStreamLog, volumes: int) -> None:
             await log.append(new_event(ref, event, uid=uid, previous=await log.last(ref)))
 
 
-@asynccontextmanager
-async def opened(url: str) -> AsyncIterator[Pool]:
-    pool = await tables.open_pool(url)
-    yield pool
-    await pool.close()
-
-
-async def test_a_batch_delivered_twice_lands_once(
+async def test_a_batch_delivered_twice_is_written_once(
     nats_client: Nats, fresh_stream: str, database_url: str
 ) -> None:
     log = JetStreamLog(nats_client, streams=Streams(fresh_stream), region=REGION)
     await log.prepare()
     await lived(log, 5)
     events = await whole(log)
-    async with opened(database_url) as pool:
-        one = projector(pool, log)
-        await one.begin()
-        assert await one.project(events) == events[-1].position
-        once = await rows(pool)
+    async with read_models(database_url) as models:
+        for one in models.projectors(log):
+            await one.begin()
+            assert await one.project(events) == events[-1].position
+            once = await models.rows()
+            for again in (events, events[3:9], events[-1:]):
+                assert await one.project(again) == events[-1].position
+            another = projector(one.pool, log, one.group)
+            await another.begin()
+            await another.project(events)
+            assert_same(once, await models.rows())
         assert len(once["history"]) == len(events)
-        for again in (events, events[3:9], events[-1:]):
-            assert await one.project(again) == events[-1].position
-        another = projector(pool, log)
-        await another.begin()
-        await another.project(events)
-        assert_same(once, await rows(pool))
 
 
-async def test_two_projectors_at_once_come_to_the_rows_of_one(
+async def test_several_projectors_of_one_read_model_write_the_rows_of_one(
     nats_client: Nats, fresh_stream: str, database_url: str
 ) -> None:
     log = JetStreamLog(nats_client, streams=Streams(fresh_stream), region=REGION)
     await log.prepare()
     await lived(log, 10)
     events = await whole(log)
-    await tables.prepare(database_url, "alone")
-    alone = await tables.open_pool(database_url, schema="alone")
-    await rebuild(alone, log, events, batch_max=1000)
-    async with opened(database_url) as pool, asyncio.TaskGroup() as group:
-        for batch_max in (1, 2, 3, 7):
-            group.create_task(rebuild(pool, log, events, batch_max=batch_max))
-    async with opened(database_url) as pool:
-        assert_same(await rows(alone), await rows(pool))
-    await alone.close()
+    async with read_models(database_url, 2) as alone, read_models(database_url) as several:
+        await alone.rebuild(log, events, batch_max=1000)
+        async with asyncio.TaskGroup() as group:
+            for batch_max in (1, 2, 3, 7):
+                group.create_task(several.rebuild(log, events, batch_max=batch_max))
+        assert_same(await alone.rows(), await several.rows())

@@ -17,10 +17,10 @@ from secaplane.cli.dev.issuer import ALGORITHM, KID, DevIssuer
 from secaplane.cli.dev.plane import OPERATOR
 from secaplane.model.shape import Json
 from tests.flows.client import POLL_S, REACHED_S_MAX, Client, at, client_of
-from tests.flows.dev_house import DevHouse
+from tests.flows.dev_plane import DevProcess
 from tests.flows.problems import refused
 from tests.flows.several import several
-from tests.stand import Stand
+from tests.plane import RunningPlane
 
 REGIONS = at("region")
 
@@ -58,10 +58,10 @@ async def accepted(client: Client, token: str) -> bool:
 
 
 async def test_a_revoked_token_is_refused_until_the_revocation_is_deleted(
-    client: Client, operator: Client, house: DevHouse, sub: str, workspace: str
+    client: Client, operator: Client, plane: DevProcess, sub: str, workspace: str
 ) -> None:
     path = at("revocation", workspace)
-    token, other = house.token(sub), house.token(sub)
+    token, other = plane.token(sub), plane.token(sub)
     for _ in range(3):
         assert await accepted(client, token)
         assert (await operator.put(path, revocation(token))).status == 201
@@ -73,33 +73,33 @@ async def test_a_revoked_token_is_refused_until_the_revocation_is_deleted(
 
 
 async def test_tokens_of_a_subject_issued_before_a_time_are_refused(
-    client: Client, operator: Client, house: DevHouse, sub: str, workspace: str
+    client: Client, operator: Client, plane: DevProcess, sub: str, workspace: str
 ) -> None:
-    path, token = at("revocation", workspace), house.token(sub)
+    path, token = at("revocation", workspace), plane.token(sub)
     assert (await operator.put(path, before(sub, -3600))).status == 201
     assert await accepted(client, token)
     assert (await operator.put(path, before(sub, 3600))).status == 200
     assert not await accepted(client, token)
-    assert not await accepted(client, house.token(sub))
-    assert not await accepted(client, without_issue_time(house, sub))
-    assert await accepted(client, house.token(f"other-{sub}"))
+    assert not await accepted(client, plane.token(sub))
+    assert not await accepted(client, without_issue_time(plane, sub))
+    assert await accepted(client, plane.token(f"other-{sub}"))
     assert (await operator.delete(path)).status == 202
     assert await accepted(client, token)
 
 
-def without_issue_time(house: DevHouse, sub: str) -> str:
-    claims = jwt.decode(house.token(sub), options={"verify_signature": False})
+def without_issue_time(plane: DevProcess, sub: str) -> str:
+    claims = jwt.decode(plane.token(sub), options={"verify_signature": False})
     del claims["iat"]
-    issuer = DevIssuer.kept(house.folder / "issuer.json", house.folder / "jwks.json", claims["iss"])
+    issuer = DevIssuer.kept(plane.folder / "issuer.json", plane.folder / "jwks.json", claims["iss"])
     key = jwt.PyJWK(issuer.key, algorithm=ALGORITHM)
     return jwt.encode(claims, key, algorithm=ALGORITHM, headers={"kid": KID})
 
 
 async def test_a_revoked_operator_token_cannot_delete_its_revocation(
-    client: Client, operator: Client, house: DevHouse, workspace: str
+    client: Client, operator: Client, plane: DevProcess, workspace: str
 ) -> None:
-    other = client.by(house.token(OPERATOR))
-    token = house.token(OPERATOR)
+    other = client.by(plane.token(OPERATOR))
+    token = plane.token(OPERATOR)
     assert (await other.put(at("revocation", workspace), revocation(token))).status == 201
     again = client.by(token)
     assert refused(await again.delete(at("revocation", workspace)), 401) == []
@@ -107,7 +107,7 @@ async def test_a_revoked_operator_token_cannot_delete_its_revocation(
 
 
 async def test_revocations_are_resources_like_others(
-    client: Client, operator: Client, house: DevHouse, sub: str, workspace: str
+    client: Client, operator: Client, plane: DevProcess, sub: str, workspace: str
 ) -> None:
     path, spec = at("revocation", workspace), {"jti": "gone", "reason": "unknown here"}
     made = await operator.put(path, {"spec": {"jti": "lost-laptop"}, "labels": {"why": "lost"}})
@@ -123,9 +123,9 @@ async def test_revocations_are_resources_like_others(
 # --- permission and validation
 
 
-async def test_only_operators_may_revoke(client: Client, house: DevHouse, workspace: str) -> None:
+async def test_only_operators_may_revoke(client: Client, plane: DevProcess, workspace: str) -> None:
     path = at("revocation", workspace)
-    for caller in (client, client.by(house.token("stranger"))):
+    for caller in (client, client.by(plane.token("stranger"))):
         for answer in (
             await caller.put(path, {"spec": {"jti": "x"}}),
             await caller.get(path),
@@ -165,13 +165,13 @@ async def test_a_revocation_names_either_a_token_or_a_subject(
 # --- the revoke command
 
 
-def run_revoke(house: DevHouse, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_revoke(plane: DevProcess, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
     environment |= {
-        "SECAPLANE_NATS_URL": house.said.nats,
-        "SECAPLANE_POSTGRES_URL": house.said.postgres,
+        "SECAPLANE_NATS_URL": plane.details.nats,
+        "SECAPLANE_POSTGRES_URL": plane.details.postgres,
     }
-    config = str(house.folder / "config.json")
+    config = str(plane.folder / "config.json")
     return subprocess.run(
         (
             sys.executable,
@@ -192,10 +192,10 @@ def run_revoke(house: DevHouse, *arguments: str) -> subprocess.CompletedProcess[
 
 
 async def test_the_revoke_command_needs_no_token(
-    client: Client, operator: Client, house: DevHouse, sub: str
+    client: Client, operator: Client, plane: DevProcess, sub: str
 ) -> None:
-    first, second = house.token(sub), house.token(sub)
-    done = run_revoke(house, "--jti", jti(first))
+    first, second = plane.token(sub), plane.token(sub)
+    done = run_revoke(plane, "--jti", jti(first))
     assert done.returncode == 0, done.stderr
     name = done.stdout.split()[1].rstrip(";")
     by_first = client.by(first)
@@ -203,10 +203,10 @@ async def test_the_revoke_command_needs_no_token(
     assert await accepted(client, second)
     assert (await operator.delete(at("revocation", name))).status == 202
     assert await accepted(client, first)
-    done = run_revoke(house, "--sub", sub)
+    done = run_revoke(plane, "--sub", sub)
     assert (done.returncode, done.stdout) == (1, "")
     assert "issuedBefore" in done.stderr
-    done = run_revoke(house, "--sub", sub, "--before", "2126-01-01T00:00:00Z")
+    done = run_revoke(plane, "--sub", sub, "--before", "2126-01-01T00:00:00Z")
     assert done.returncode == 0, done.stderr
     await client.by(second).until(REGIONS, lambda answer: answer.status == 401)
 
@@ -219,11 +219,11 @@ async def test_a_revocation_takes_effect_in_every_process_and_after_a_restart() 
         await _takes_effect(made, query)
 
 
-async def _takes_effect(made: Stand, query: str) -> None:
-    house, path, token = made.house, at("revocation", "everywhere"), made.house.token("jane")
+async def _takes_effect(made: RunningPlane, query: str) -> None:
+    plane, path, token = made.dev, at("revocation", "everywhere"), made.dev.token("jane")
     async with (
-        client_of(house.url, house.token(OPERATOR)) as operator,
-        client_of(house.url, token) as local,
+        client_of(plane.url, plane.token(OPERATOR)) as operator,
+        client_of(plane.url, token) as local,
         client_of(query, token) as remote,
     ):
         assert (await remote.get(REGIONS)).status == 200

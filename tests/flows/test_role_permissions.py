@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tests.flows.client import JSON, Answer, Client, at, client_of
-from tests.flows.dev_house import DevHouse
+from tests.flows.dev_plane import DevProcess
 
 IDS = {"tenant": "demo", "workspace": "web", "network": "net", "cluster": "k8s", "name": "absent"}
 READ, EDIT, RUN = {"get", "list"}, {"get", "list", "put"}, {"get", "list", "put", "delete"}
@@ -91,22 +91,22 @@ class _Ids(dict[str, str]):
 
 
 @pytest.fixture
-async def callers(client: Client, house: DevHouse) -> AsyncIterator[dict[str, Client]]:
+async def callers(client: Client, plane: DevProcess) -> AsyncIterator[dict[str, Client]]:
     roles = [name for name in PERMISSIONS if name.startswith("seca.")]
     for role in roles:
         spec = {"subs": [f"only-{role}"], "roles": [role], "scopes": [{}]}
         made = await client.put(at("role-assignment", f"only-{role}"), {"spec": spec})
         assert made.status in (200, 201), made
-    operator = client.by(house.said.operator_token)
+    operator = client.by(plane.details.operator_token)
     foreign = at("tenant", "foreign-of-matrix")
     made = await operator.put(foreign, {"spec": {"administrators": ["foreigner"]}})
     assert made.status in (200, 201), made
     await operator.active(foreign)
-    async with client_of(house.said.url, None) as anonymous:
+    async with client_of(plane.details.url, None) as anonymous:
         yield {
-            **{role: anonymous.by(house.token(f"only-{role}")) for role in roles},
-            "stranger": anonymous.by(house.token("stranger-of-matrix")),
-            "foreigner": anonymous.by(house.token("foreigner")),
+            **{role: anonymous.by(plane.token(f"only-{role}")) for role in roles},
+            "stranger": anonymous.by(plane.token("stranger-of-matrix")),
+            "foreigner": anonymous.by(plane.token("foreigner")),
             "operator": operator,
             "anonymous": anonymous,
         }

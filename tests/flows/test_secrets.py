@@ -11,9 +11,8 @@ from nats.aio.client import Client as Nats
 from nats.js.errors import NotFoundError
 
 from secaplane.eventlog.snapshots import SNAPSHOT_INTERVAL
-from secaplane.readmodel.schema.tables import READ_MODEL
 from tests.flows.client import INSTANCE, JSON, VOLUME, Answer, Client, at
-from tests.flows.dev_house import DevHouse, Said
+from tests.flows.dev_plane import DevDetails, DevProcess
 from tests.flows.problems import refused
 from tests.servers import SNAPSHOTS, STREAM, connected
 
@@ -43,7 +42,7 @@ def forms(secret: str) -> list[bytes]:
 
 
 async def test_user_data_is_shown_to_its_reader_and_stored_nowhere_in_clear(
-    client: Client, house: DevHouse, workspace: str
+    client: Client, plane: DevProcess, workspace: str
 ) -> None:
     one = at("instance", "one", workspace=workspace)
     await client.put(at("workspace", workspace), {})
@@ -62,12 +61,12 @@ async def test_user_data_is_shown_to_its_reader_and_stored_nowhere_in_clear(
     gone = await client.get(at("instance", workspace=workspace), Accept=only)
     assert gone.json["items"][0]["spec"]["userData"] == SECOND
 
-    assert await snapshots(house) != []
-    await assert_stored_nowhere(house, f"workspaces/{workspace}/instances/one".encode())
+    assert await snapshots(plane) != []
+    await assert_stored_nowhere(plane, f"workspaces/{workspace}/instances/one".encode())
 
 
 async def test_a_refusal_does_not_repeat_a_secret(
-    client: Client, house: DevHouse, workspace: str
+    client: Client, plane: DevProcess, workspace: str
 ) -> None:
     one = at("instance", "one", workspace=workspace)
     for answer, status in (
@@ -79,7 +78,7 @@ async def test_a_refusal_does_not_repeat_a_secret(
     ):
         refused(answer, status)
         assert SECRET not in answer.body.decode()
-    await assert_stored_nowhere(house, b"")
+    await assert_stored_nowhere(plane, b"")
 
 
 async def broken(client: Client, path: str) -> Answer:
@@ -87,23 +86,23 @@ async def broken(client: Client, path: str) -> Answer:
     return await client.ask("PUT", path, data=data, headers={"Content-Type": JSON})
 
 
-async def assert_stored_nowhere(house: DevHouse, marker: bytes) -> None:
+async def assert_stored_nowhere(plane: DevProcess, marker: bytes) -> None:
     """Not in the event log, snapshots, tables, process logs or files. The marker must be found in
     events and rows, which shows that the search works."""
-    async with connected(house.said.nats) as nats:
+    async with connected(plane.details.nats) as nats:
         events = [each async for each in messages(nats, STREAM)]
-    rows = [each async for each in texts(house.said)]
-    logs = [path.read_bytes() for path in house.logs.iterdir()]
+    rows = [each async for each in texts(plane.details)]
+    logs = [path.read_bytes() for path in plane.logs.iterdir()]
     assert any(marker in each for each in events)
     assert any(marker in each for each in rows)
-    for place in (events, await snapshots(house), rows, logs, *files(house.folder)):
+    for place in (events, await snapshots(plane), rows, logs, *files(plane.folder)):
         for each in place:
             for secret in SECRETS:
                 assert not any(form in each for form in forms(secret)), each[:500]
 
 
-async def snapshots(house: DevHouse) -> list[bytes]:
-    async with connected(house.said.nats) as nats:
+async def snapshots(plane: DevProcess) -> list[bytes]:
+    async with connected(plane.details.nats) as nats:
         return [each async for each in messages(nats, SNAPSHOTS)]
 
 
@@ -117,16 +116,17 @@ async def messages(nats: Nats, stream: str) -> AsyncIterator[bytes]:
             yield repr((message.subject, message.headers)).encode() + (message.data or b"")
 
 
-async def texts(said: Said) -> AsyncIterator[bytes]:
+async def texts(details: DevDetails) -> AsyncIterator[bytes]:
     """Every row of every table, as text."""
-    connection = await asyncpg.connect(said.postgres)
+    connection = await asyncpg.connect(details.postgres)
     try:
         tables = await connection.fetch(
-            "select table_name from information_schema.tables where table_schema = $1", READ_MODEL
+            "select table_schema || '.' || table_name from information_schema.tables"
+            " where table_schema in ('resources_1', 'history_1')"
         )
-        assert len(tables) >= 4
+        assert len(tables) >= 8
         for (table,) in tables:
-            for (row,) in await connection.fetch(f"select t::text from {READ_MODEL}.{table} t"):
+            for (row,) in await connection.fetch(f"select t::text from {table} t"):
                 yield row.encode()
     finally:
         await connection.close()

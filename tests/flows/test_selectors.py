@@ -78,6 +78,6 @@ async def test_sql_finds_what_a_plain_matcher_finds(
                 after=("", 0),
                 limit=100,
                 deleted=deleted,
-                choice=selectors.choice(chosen),
+                selection=selectors.selection(chosen),
             )
             assert [row.name for row in found] == [r.name for r in candidates if r.name in expected]

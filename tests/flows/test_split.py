@@ -1,5 +1,5 @@
-"""Command and query apart, behind the real proxy with compose's own file: who uses the house does
-not notice, and a query that dies is not missed."""
+"""Command and query in separate processes behind the real proxy, configured by compose's own file:
+clients see one API, also when a query process dies."""
 
 import asyncio
 import os
@@ -12,8 +12,8 @@ import pytest
 
 from secaplane.edge.problem import MEDIA_TYPE, Problem
 from tests.flows.client import REACHED_S_MAX, VOLUME, Client, at, client_of
-from tests.flows.split_house import ADDRESSES, CADDY, Split, alone, split
-from tests.stand import outliving
+from tests.flows.split_plane import ADDRESSES, CADDY, SplitPlane, alone, split
+from tests.plane import outliving
 
 pytestmark = pytest.mark.skipif(
     CADDY is None, reason="caddy is not installed (apt-get install caddy)"
@@ -22,27 +22,27 @@ QUERIES = ("query-1", "query-2")
 READS, READERS = 40, 8
 LOAD_S = 3.0
 UNAVAILABLE = 503
-OUR_LOOK = 1
-"""The first look at the figures is an answer, too."""
+OWN_REQUEST = 1
+"""The first request for metrics is counted, too."""
 
 
 @pytest.fixture(scope="module")
-def stand() -> Iterator[Split]:
+def own_plane() -> Iterator[SplitPlane]:
     with outliving(split()) as made:
         yield made
 
 
 @pytest.fixture
-async def proxied(stand: Split) -> AsyncIterator[Client]:
-    """The administrator of the tenant, before the proxy."""
-    async with client_of(stand.url, stand.token) as caller:
+async def proxied(own_plane: SplitPlane) -> AsyncIterator[Client]:
+    """The administrator of the tenant, as a client of the proxy."""
+    async with client_of(own_plane.url, own_plane.token) as caller:
         yield caller
 
 
 async def test_writes_go_to_command_and_reads_to_the_queries(
-    stand: Split, proxied: Client, workspace: str
+    own_plane: SplitPlane, proxied: Client, workspace: str
 ) -> None:
-    before = {name: await stand.answers(name) for name in ADDRESSES}
+    before = {name: await own_plane.answers(name) for name in ADDRESSES}
     await proxied.made(at("workspace", workspace), {})
     path = at("block-storage", "disk", workspace=workspace)
     await proxied.made(path, VOLUME)
@@ -51,20 +51,22 @@ async def test_writes_go_to_command_and_reads_to_the_queries(
         assert (await proxied.head(path)).status == 200
     assert (await proxied.delete(path)).status == 202
     await proxied.gone(path)
-    after = {name: await stand.answers(name) for name in ADDRESSES}
+    after = {name: await own_plane.answers(name) for name in ADDRESSES}
 
     def more(name: str, method: str) -> int:
         return after[name].get(method, 0) - before[name].get(method, 0)
 
-    assert (more("command", "GET"), more("command", "HEAD")) == (OUR_LOOK, 0)
+    assert (more("command", "GET"), more("command", "HEAD")) == (OWN_REQUEST, 0)
     assert (more("command", "PUT"), more("command", "DELETE")) == (2, 1)
     for query in QUERIES:
-        assert more(query, "GET") > OUR_LOOK
+        assert more(query, "GET") > OWN_REQUEST
         assert more(query, "HEAD") > 0
         assert more(query, "PUT") == more(query, "DELETE") == 0
 
 
-async def test_what_was_written_is_read_by_whoever_answers(proxied: Client, workspace: str) -> None:
+async def test_every_query_process_shows_a_write_at_its_position(
+    proxied: Client, workspace: str
+) -> None:
     await proxied.made(at("workspace", workspace), {})
     for n in range(READS // 2):
         path = at("block-storage", f"d{n}", workspace=workspace)
@@ -75,13 +77,13 @@ async def test_what_was_written_is_read_by_whoever_answers(proxied: Client, work
         assert (read.status, read.json["spec"]) == (200, written.json["spec"])
 
 
-async def test_headers_and_addresses_pass_as_they_were_sent(
-    stand: Split, proxied: Client, workspace: str
+async def test_the_proxy_passes_headers_and_paths_unchanged(
+    own_plane: SplitPlane, proxied: Client, workspace: str
 ) -> None:
     path = at("workspace", workspace)
     made = await proxied.put(path, {}, X_Request_Id="mine-1")
     assert (made.status, made.headers["X-Request-Id"]) == (201, "mine-1")
-    assert made.headers["Location"] == f"{stand.url}{path}"
+    assert made.headers["Location"] == f"{own_plane.url}{path}"
     read = (await proxied.active(path)).headers["ETag"]
     same = await proxied.get(path, If_None_Match=read, X_Request_Id="mine-2")
     assert (same.status, same.headers["X-Request-Id"]) == (304, "mine-2")
@@ -98,23 +100,23 @@ async def test_headers_and_addresses_pass_as_they_were_sent(
     "path",
     ["/openapi.json", "/openapi/seca.compute.json", "/docs", "/.wellknown/secapi", "/healthz"],
 )
-async def test_what_needs_no_token_is_answered(proxied: Client, path: str) -> None:
+async def test_pages_without_a_token_are_served(proxied: Client, path: str) -> None:
     assert (await proxied.get(path, token=None)).status == 200
 
 
 async def test_the_region_and_the_wellknown_page_name_the_proxy(
-    stand: Split, proxied: Client
+    own_plane: SplitPlane, proxied: Client
 ) -> None:
     (region,) = (await proxied.get(at("region"))).json["items"]
     urls = [each["url"] for each in region["spec"]["providers"]]
     urls += [each["url"] for each in (await proxied.get("/.wellknown/secapi")).json["endpoints"]]
-    assert all(url.startswith(f"{stand.url}/providers/seca.") for url in urls)
+    assert all(url.startswith(f"{own_plane.url}/providers/seca.") for url in urls)
 
 
-async def test_a_query_that_dies_under_load_costs_at_most_the_answers_it_had_begun(
-    stand: Split, proxied: Client, workspace: str
+async def test_a_query_process_that_dies_loses_at_most_the_answers_in_progress(
+    own_plane: SplitPlane, proxied: Client, workspace: str
 ) -> None:
-    """No proxy can take back half an answer; whoever reads asks again, and is answered."""
+    """A proxy cannot repeat an answer that has begun; the client repeats the request."""
     path = at("workspace", workspace)
     await proxied.made(path, {})
     statuses: list[int] = []
@@ -133,18 +135,18 @@ async def test_a_query_that_dies_under_load_costs_at_most_the_answers_it_had_beg
         for _ in range(READERS):
             group.create_task(read())
         await asyncio.sleep(LOAD_S / 3)
-        os.kill(stand.children.pid("query-1"), signal.SIGKILL)
+        os.kill(own_plane.children.pid("query-1"), signal.SIGKILL)
     assert len(statuses) > READS * READERS
     assert set(statuses) == {200}
     assert len(cut) <= READERS
 
 
 async def test_a_write_waits_for_a_command_that_comes_back(
-    stand: Split, proxied: Client, workspace: str
+    own_plane: SplitPlane, proxied: Client, workspace: str
 ) -> None:
     path = at("workspace", workspace)
     await proxied.made(path, {})
-    os.kill(stand.children.pid("command"), signal.SIGKILL)
+    os.kill(own_plane.children.pid("command"), signal.SIGKILL)
     assert (await proxied.get(path)).status == 200
     async with asyncio.timeout(REACHED_S_MAX):
         while (again := await proxied.put(path, {})).status == UNAVAILABLE:
@@ -153,7 +155,9 @@ async def test_a_write_waits_for_a_command_that_comes_back(
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT"])
-async def test_nobody_behind_the_proxy_is_a_problem(tmp_path: Path, method: str) -> None:
+async def test_without_a_process_behind_it_the_proxy_answers_a_problem(
+    tmp_path: Path, method: str
+) -> None:
     async with alone(tmp_path) as url, client_of(url, None) as client:
         refused = await client.ask(method, at("region", "eu-1"))
     assert (refused.status, refused.headers["Content-Type"]) == (UNAVAILABLE, MEDIA_TYPE)

@@ -151,8 +151,8 @@ async def test_a_public_ip_has_an_address(scene: Scene, version: str, length: in
     found = await scene.made("public-ip", "p", {"version": version})
     assert ip_address(found["ipAddress"]).version == length
     own = {"IPv4": "192.0.2.9", "IPv6": "2001:db8:1::9"}[version]
-    mine = await scene.made("public-ip", "mine", {"version": version, "address": own})
-    assert mine["ipAddress"] == own
+    chosen = await scene.made("public-ip", "mine", {"version": version, "address": own})
+    assert chosen["ipAddress"] == own
 
 
 # --- attachments

@@ -4,26 +4,26 @@ import pytest
 
 from secaplane.policy.grants.system_roles import SYSTEM_ROLES
 from tests.flows.client import READS, Client, at
-from tests.flows.dev_house import DevHouse, Said
+from tests.flows.dev_plane import DevDetails, DevProcess
 from tests.flows.problems import refused
 
 NAMES = sorted(SYSTEM_ROLES)
 
 
 @pytest.fixture
-async def boss(client: Client, house: DevHouse, said: Said, tenant: str) -> Client:
+async def boss(client: Client, plane: DevProcess, details: DevDetails, tenant: str) -> Client:
     """The administrator of a tenant of this test alone."""
     body = {"spec": {"administrators": [f"boss-{tenant}"]}}
-    operator = client.by(said.operator_token)
+    operator = client.by(details.operator_token)
     assert (await operator.put(at("tenant", tenant), body)).status == 201
     await operator.active(at("tenant", tenant))
-    return client.by(house.token(f"boss-{tenant}"))
+    return client.by(plane.token(f"boss-{tenant}"))
 
 
 async def test_a_system_role_is_shown_as_if_created_with_its_tenant(
-    client: Client, boss: Client, said: Said, tenant: str
+    client: Client, boss: Client, details: DevDetails, tenant: str
 ) -> None:
-    of_tenant = (await client.by(said.operator_token).get(at("tenant", tenant))).json
+    of_tenant = (await client.by(details.operator_token).get(at("tenant", tenant))).json
     since = of_tenant["metadata"]["createdAt"]
     own = at("role", "own", tenant=tenant)
     fields = set((await boss.put(own, {"spec": READS})).json["metadata"])
@@ -115,8 +115,8 @@ async def test_a_role_in_the_system_namespace_cannot_be_written(
     assert (await boss.get(at("role", tenant=tenant))).names == NAMES
 
 
-async def test_a_stranger_sees_no_system_role(client: Client, house: DevHouse) -> None:
-    stranger = client.by(house.token("stranger@example.org"))
+async def test_a_stranger_sees_no_system_role(client: Client, plane: DevProcess) -> None:
+    stranger = client.by(plane.token("stranger@example.org"))
     for tenant in ("demo", "absent"):
         for path in (at("role", tenant=tenant), at("role", "seca.admin", tenant=tenant)):
             assert refused(await stranger.get(path), 403) == []

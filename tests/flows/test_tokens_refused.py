@@ -20,7 +20,7 @@ from secaplane.cli.dev.plane import ISSUER
 from secaplane.edge.requests.paths import REVIEWS
 from secaplane.kinds import KINDS
 from tests.flows.client import JSON, Client, at
-from tests.flows.dev_house import DevHouse
+from tests.flows.dev_plane import DevProcess
 from tests.flows.problems import refused
 
 ADMINISTRATOR = "admin@example.org"
@@ -72,7 +72,7 @@ async def test_open_routes_reveal_nothing_about_tenants(client: Client) -> None:
 # --- bad tokens
 
 
-Forge = Callable[[DevHouse], str]
+Forge = Callable[[DevProcess], str]
 NOW = int(time.time())
 GOOD: dict[str, Any] = {"iss": ISSUER, "sub": ADMINISTRATOR, "exp": NOW + 3600}
 
@@ -80,44 +80,44 @@ GOOD: dict[str, Any] = {"iss": ISSUER, "sub": ADMINISTRATOR, "exp": NOW + 3600}
 def signed(claims: dict[str, Any], **header: Any) -> Forge:
     """A token signed with the control plane's own key; a claim that is None is omitted."""
 
-    def forge(house: DevHouse) -> str:
+    def forge(plane: DevProcess) -> str:
         present = {name: value for name, value in (GOOD | claims).items() if value is not None}
-        key = jwt.PyJWK(issuer(house).key, algorithm=ALGORITHM)
+        key = jwt.PyJWK(issuer(plane).key, algorithm=ALGORITHM)
         return jwt.encode(present, key, algorithm=ALGORITHM, headers={"kid": KID} | header)
 
     return forge
 
 
-def issuer(house: DevHouse) -> DevIssuer:
-    return DevIssuer.kept(house.folder / "issuer.json", house.folder / "jwks.json", ISSUER)
+def issuer(plane: DevProcess) -> DevIssuer:
+    return DevIssuer.kept(plane.folder / "issuer.json", plane.folder / "jwks.json", ISSUER)
 
 
-def stranger(house: DevHouse) -> str:
+def stranger(plane: DevProcess) -> str:
     """A token signed with another key under the key id of the control plane."""
     key = ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1()), as_dict=True)
     return DevIssuer(ISSUER, key | {"kid": KID}).token(ADMINISTRATOR, hours=1)
 
 
-def unsigned(house: DevHouse) -> str:
+def unsigned(plane: DevProcess) -> str:
     return jwt.encode(GOOD, "", algorithm="none", headers={"kid": KID})
 
 
-def with_public_key(house: DevHouse) -> str:
+def with_public_key(plane: DevProcess) -> str:
     """A token signed with the public key as if it were a shared secret (HS256)."""
-    public = jwt.PyJWK(issuer(house).key, algorithm=ALGORITHM).key.public_key()
+    public = jwt.PyJWK(issuer(plane).key, algorithm=ALGORITHM).key.public_key()
     secret = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     head = {"alg": "HS256", "typ": "JWT", "kid": KID}
     payload = b".".join(base64url_encode(msgspec.json.encode(part)) for part in (head, GOOD))
     return (payload + b"." + base64url_encode(hmac.digest(secret, payload, "sha256"))).decode()
 
 
-def with_other_claims(house: DevHouse) -> str:
-    head, _, signature = house.token("jane").split(".")
-    return ".".join((head, house.said.operator_token.split(".")[1], signature))
+def with_other_claims(plane: DevProcess) -> str:
+    head, _, signature = plane.token("jane").split(".")
+    return ".".join((head, plane.details.operator_token.split(".")[1], signature))
 
 
-def without_signature(house: DevHouse) -> str:
-    return house.said.token.rpartition(".")[0] + "."
+def without_signature(plane: DevProcess) -> str:
+    return plane.details.token.rpartition(".")[0] + "."
 
 
 @pytest.mark.parametrize(
@@ -148,8 +148,8 @@ def without_signature(house: DevHouse) -> str:
     ],
     ids=str,
 )
-async def test_a_bad_token_is_refused(client: Client, house: DevHouse, forge: Forge) -> None:
-    token = forge(house)
+async def test_a_bad_token_is_refused(client: Client, plane: DevProcess, forge: Forge) -> None:
+    token = forge(plane)
     for path in (at("region"), at("workspace", "x")):
         answer = await client.get(path, token=token)
         assert refused(answer, 401) == []
@@ -158,10 +158,10 @@ async def test_a_bad_token_is_refused(client: Client, house: DevHouse, forge: Fo
 
 
 async def test_a_correct_token_made_by_the_test_is_accepted(
-    client: Client, house: DevHouse
+    client: Client, plane: DevProcess
 ) -> None:
     """Shows that each forgery above is refused for its own fault only."""
-    assert (await client.get(at("region"), token=signed({})(house))).status == 200
+    assert (await client.get(at("region"), token=signed({})(plane))).status == 200
 
 
 @pytest.mark.parametrize(
@@ -187,25 +187,25 @@ async def test_an_authorization_header_without_a_bearer_token_is_refused(
 
 
 @pytest.mark.parametrize("second", ["same", "stranger", "Basic YTpi", ""])
-async def test_two_authorization_headers_are_refused(house: DevHouse, second: str) -> None:
+async def test_two_authorization_headers_are_refused(plane: DevProcess, second: str) -> None:
     """A proxy in front may have checked the other one."""
-    good = f"Bearer {house.said.token}"
-    other = {"same": good, "stranger": f"Bearer {stranger(house)}"}.get(second, second)
+    good = f"Bearer {plane.details.token}"
+    other = {"same": good, "stranger": f"Bearer {stranger(plane)}"}.get(second, second)
     for pair in ((good, other), (other, good)):
         headers = CIMultiDict([("Authorization", each) for each in pair])
-        url = house.said.url + at("region")
+        url = plane.details.url + at("region")
         async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as answer:
             assert answer.status == 401
 
 
-async def test_the_bearer_scheme_is_case_insensitive(client: Client, house: DevHouse) -> None:
+async def test_the_bearer_scheme_is_case_insensitive(client: Client, plane: DevProcess) -> None:
     for scheme in ("bearer", "BEARER"):
-        header = f"{scheme} {house.said.token}"
+        header = f"{scheme} {plane.details.token}"
         found = await client.get(at("region"), token=None, Authorization=header)
         assert found.status == 200
 
 
-async def test_the_caller_is_checked_before_the_body(client: Client, house: DevHouse) -> None:
+async def test_the_caller_is_checked_before_the_body(client: Client, plane: DevProcess) -> None:
     """In order: authentication, readable body, authorization, rules of the kind."""
     body = msgspec.json.encode({"spec": {"unknown": 1}})
     path = at("block-storage", "BAD", workspace="w")
@@ -214,7 +214,7 @@ async def test_the_caller_is_checked_before_the_body(client: Client, house: DevH
     refused(answer, 401)
     answer = await client.ask("PUT", path, token=None, data=b"{", headers=headers)
     refused(answer, 401)
-    stranger = house.token("stranger-of-order")
+    stranger = plane.token("stranger-of-order")
     answer = await client.ask("PUT", path, token=stranger, data=b"{", headers=headers)
     refused(answer, 400)
     answer = await client.ask("PUT", path, token=stranger, data=body, headers=headers)

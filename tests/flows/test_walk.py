@@ -12,7 +12,7 @@ from secaplane.model.events import ActionRequested, Created, Deleted
 from secaplane.model.position import parse
 from secaplane.model.shape import Json
 from tests.flows.client import INSTANCE, SKU, VOLUME, Answer, Client, at, at_rest
-from tests.flows.dev_house import Said
+from tests.flows.dev_plane import DevDetails
 
 MADE = ["active", "creating", "pending"]
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
@@ -50,12 +50,12 @@ def has_power_entries(answer: Answer, *, number: int) -> bool:
 
 
 async def test_a_volume_is_pending_first_and_then_active(
-    client: Client, said: Said, workspace: str, disk: str
+    client: Client, details: DevDetails, workspace: str, disk: str
 ) -> None:
     await client.made(at("workspace", workspace), {"spec": {}})
     accepted = await client.put(disk, VOLUME)
     assert accepted.status == 201
-    assert accepted.headers["Location"] == said.url + disk
+    assert accepted.headers["Location"] == details.url + disk
     assert accepted.headers["Content-Type"] == "application/json"
     assert accepted.history == ["pending"]
     assert accepted.json["status"]["sizeGB"] == 10
@@ -193,7 +193,7 @@ REGIONAL = {"tenant", "region"}
 )
 async def test_metadata_has_the_fields_of_its_class_and_no_more(
     client: Client,
-    said: Said,
+    details: DevDetails,
     workspace: str,
     kind: str,
     name: str,
@@ -202,7 +202,7 @@ async def test_metadata_has_the_fields_of_its_class_and_no_more(
 ) -> None:
     name, resource = name.replace("W", workspace), resource.replace("W", workspace)
     path = at(kind, name, workspace=workspace)
-    token = said.operator_token if kind == "tenant" else said.token
+    token = details.operator_token if kind == "tenant" else details.token
     bodies = {"role": ROLE, "role-assignment": ASSIGNMENT} | {
         "block-storage": VOLUME["spec"],
         "instance": INSTANCE["spec"],
@@ -238,18 +238,20 @@ async def test_metadata_has_the_fields_of_its_class_and_no_more(
 # --- the catalogue
 
 
-async def test_the_region_names_its_providers_and_zones(client: Client, said: Said) -> None:
-    region = (await client.get(at("region", said.region))).json
+async def test_the_region_names_its_providers_and_zones(
+    client: Client, details: DevDetails
+) -> None:
+    region = (await client.get(at("region", details.region))).json
     assert set(region) == {"metadata", "spec"}
     assert region["spec"]["availableZones"] == ["a", "b", "c"]
     served = {each["name"]: each for each in region["spec"]["providers"]}
     assert served["seca.compute"] == {
         "name": "seca.compute",
         "version": "v1",
-        "url": f"{said.url}/providers/seca.compute",
+        "url": f"{details.url}/providers/seca.compute",
     }
     assert "secaplane.admin" not in served
-    assert (await client.get(at("region"))).names == [said.region]
+    assert (await client.get(at("region"))).names == [details.region]
 
 
 @pytest.mark.parametrize(

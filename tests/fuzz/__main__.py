@@ -17,7 +17,7 @@ from random import randrange
 import msgspec
 
 from secaplane.kinds import PROVIDERS
-from tests.flows.dev_house import DevHouse, dev
+from tests.flows.dev_plane import DevProcess, dev
 from tests.fuzz import scene
 
 ROOT = Path(__file__).parents[2]
@@ -43,19 +43,19 @@ def main() -> int:
     failed = []
     with (
         tempfile.TemporaryDirectory(prefix="fuzz-") as folder,
-        dev(Path(folder), "--ephemeral", "--port", "0", "--json") as house,
+        dev(Path(folder), "--ephemeral", "--port", "0", "--json") as plane,
     ):
         place = Path(folder)
-        failures = asyncio.run(set_up(house, place))
+        failures = asyncio.run(set_up(plane, place))
         if failures:
             print(f"not active, so nothing can refer to them: {', '.join(failures)}")
             return 1
         for name in sorted(PROVIDERS):
             left = SECONDS_MAX - (time.monotonic() - began)
-            if not fuzzed(house, place, name, seed, left):
+            if not fuzzed(plane, place, name, seed, left):
                 failed.append(name)
             counted.update(request_counts(place))
-        defects = log_lines(house, "defect")
+        defects = log_lines(plane, "defect")
     took = time.monotonic() - began
     print(f"{counted.total()} requests in {took:.0f} s, seed {seed}")
     print(", ".join(f"{request}: {n}" for request, n in sorted(counted.items())))
@@ -65,21 +65,21 @@ def main() -> int:
     return 0 if not failed and not defects and counted.total() >= CASES_MIN else 1
 
 
-async def set_up(house: DevHouse, place: Path) -> list[str]:
+async def set_up(plane: DevProcess, place: Path) -> list[str]:
     """Create the resources that requests can refer to; the kinds whose resource is not active."""
-    async with scene.creator(house.said.url, house.said.token) as creator:
+    async with scene.creator(plane.details.url, plane.details.token) as creator:
         skus = await creator.names_of_skus()
         (place / "targets.json").write_bytes(msgspec.json.encode(scene.targets(skus)))
         return await creator.resources(skus)
 
 
-def fuzzed(house: DevHouse, place: Path, name: str, seed: int, seconds: float) -> bool:
+def fuzzed(plane: DevProcess, place: Path, name: str, seed: int, seconds: float) -> bool:
     """Fuzz one provider; false if a check failed or the time ran out."""
     if seconds <= 0:
         print(f"{name}: no time left")
         return False
     own = name.startswith("secaplane.")
-    token = house.said.operator_token if own else house.said.token
+    token = plane.details.operator_token if own else plane.details.token
     environment = os.environ | {
         "PYTHONPATH": str(Path(__file__).parent),
         "SCHEMATHESIS_HOOKS": "hooks",
@@ -89,7 +89,7 @@ def fuzzed(house: DevHouse, place: Path, name: str, seed: int, seconds: float) -
     argv = (
         str(SCHEMATHESIS),
         "run",
-        f"{house.said.url}/openapi/{name}.json",
+        f"{plane.details.url}/openapi/{name}.json",
         f"--header=Authorization: Bearer {token}",
         f"--max-examples={EXAMPLES}",
         f"--seed={seed}",
@@ -115,11 +115,11 @@ def request_counts(place: Path) -> dict[str, int]:
     return decoded
 
 
-def log_lines(house: DevHouse, message: str) -> list[str]:
+def log_lines(plane: DevProcess, message: str) -> list[str]:
     """The lines of the process logs with that message."""
     lines = [
         line
-        for log in house.logs.glob("*.log")
+        for log in plane.logs.glob("*.log")
         for line in log.read_text(errors="replace").splitlines()
     ]
     return [line for line in lines if f'"message":"{message}"' in line]

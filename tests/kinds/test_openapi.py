@@ -26,7 +26,7 @@ def routed() -> set[Route]:
     handlers = [
         *secaplane.command.http.routes.routes(writer),
         *secaplane.command.http.reviews.routes(writer),
-        *secaplane.query.http.routes(reader),
+        *secaplane.query.http.routes(reader, reader),
     ]
     return {
         (re.sub(r":str}", "}", path), str(method))

@@ -1,12 +1,12 @@
-"""The label selector: what it may say, and what becomes of it."""
+"""Label selectors: their grammar, and the SQL conditions that they become."""
 
 import time
 
 import pytest
 
 from secaplane.model.errors import Malformed
-from secaplane.query.selectors import SELECTOR_LENGTH_MAX, TERMS_MAX, Term, choice, terms
-from secaplane.readmodel.questions.resources import Selection
+from secaplane.query.selectors import SELECTOR_LENGTH_MAX, TERMS_MAX, Term, selection, terms
+from secaplane.readmodel.selection import Selection
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ NUMERIC = "'^[+-]?[0-9]{1,64}([.][0-9]{1,64})?$'"
 
 
 @pytest.mark.parametrize(
-    ("selector", "borne", "ordered", "more", "arguments"),
+    ("selector", "indexed", "ordered", "conditions", "arguments"),
     [
         ("env=prod", "l.key = $6 and l.value = $7", True, "", ["env", "prod"]),
         (
@@ -135,22 +135,22 @@ NUMERIC = "'^[+-]?[0-9]{1,64}([.][0-9]{1,64})?$'"
         ("cpu>=4", "l.key = $6 and l.number >= $7::text::numeric", False, "", ["cpu", "4"]),
     ],
 )
-def test_a_selector_becomes_a_choice(
-    selector: str, borne: str, ordered: bool, more: str, arguments: list[object]
+def test_a_selector_becomes_a_selection(
+    selector: str, indexed: str, ordered: bool, conditions: str, arguments: list[object]
 ) -> None:
-    chosen = choice(terms(selector))
-    assert " ".join(chosen.more.split()) == more
-    assert (chosen.borne, chosen.ordered, chosen.arguments) == (borne, ordered, arguments)
+    found = selection(terms(selector))
+    assert " ".join(found.conditions.split()) == conditions
+    assert (found.indexed, found.ordered, found.arguments) == (indexed, ordered, arguments)
 
 
-def test_nothing_a_caller_sends_stands_in_the_sql_itself() -> None:
+def test_text_of_a_caller_is_an_argument_and_never_part_of_the_sql() -> None:
     hostile = "x'; drop table resources--"
     for op in ("=", "!="):
         for star in ("", "*"):
-            chosen = choice([Term(hostile + star, op, hostile)])
-            assert "drop" not in chosen.borne + chosen.more
-            assert any("drop" in str(argument) for argument in chosen.arguments)
+            found = selection([Term(hostile + star, op, hostile)])
+            assert "drop" not in found.indexed + found.conditions
+            assert any("drop" in str(argument) for argument in found.arguments)
 
 
-def test_no_terms_choose_everything() -> None:
-    assert choice([]) == Selection(arguments=[])
+def test_no_terms_select_everything() -> None:
+    assert selection([]) == Selection(arguments=[])

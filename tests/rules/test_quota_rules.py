@@ -33,8 +33,8 @@ from secaplane.model.evolve import evolve
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Json, Ref, Resource, State
 from secaplane.projector.folding import fold
-from secaplane.projector.projections import usage
-from secaplane.readmodel.schema.tables import NEVER_ENDED
+from secaplane.projector.projections.usage import Usage
+from secaplane.readmodel.schema.resources import NEVER_ENDED
 from secaplane.reconcilers.plan import Plan, RelatedResources, Step, plan
 from tests.positions import nth
 from tests.scenario import JANE, NOON, from_catalogue, given
@@ -204,7 +204,7 @@ class Ledger:
         )
         self.history.append(recorded)
         before = self.resources.get(ref)
-        ended, came = usage.rows(fold({ref: before} if before else {}, [recorded], "eu-1"))
+        ended, came = Usage().rows(fold({ref: before} if before else {}, [recorded], "eu-1"))
         for *place, end in ended:
             for row in self.rows:
                 if row[:4] == list(place) and row[-1] == NEVER_ENDED:
@@ -319,6 +319,6 @@ def test_rows_do_not_depend_on_batches() -> None:
     for event in spans:
         one.append("v", event)
     events = list(one.history)
-    _, came = usage.rows(fold({}, events, "eu-1"))
+    _, came = Usage().rows(fold({}, events, "eu-1"))
     assert [list(row) for row in came] == one.rows
     assert {row[-1] for row in one.rows} == {4}

@@ -7,7 +7,7 @@ less strict in places, because only the control plane writes those values.
 from typing import Any
 
 from secaplane.kinds import KINDS
-from secaplane.model.kind import Backing, Kind
+from secaplane.model.kind import Kind
 from secaplane.model.shape import Json, State
 
 URN_LENGTH_MAX = 255
@@ -54,7 +54,7 @@ def metadata(kind: Kind) -> tuple[str, Json]:
         "kind": ref("ResourceKind"),
         "ref": text(URN_LENGTH_MAX),
     }
-    if not is_sku(kind):
+    if kind.is_versioned:
         fields |= MODIFICATION
     scopes = [field for _, field in kind.metadata_scopes]
     scopes += ["region"] if kind.provider.regional else []
@@ -64,7 +64,7 @@ def metadata(kind: Kind) -> tuple[str, Json]:
 
 
 def _class(kind: Kind, shown: list[str]) -> str:
-    if is_sku(kind):
+    if not kind.is_versioned:
         return "SkuResourceMetadata"
     if "region" not in shown:
         return f"Global{''.join(each.capitalize() for each in shown)}ResourceMetadata"
@@ -72,14 +72,9 @@ def _class(kind: Kind, shown: list[str]) -> str:
     return f"Regional{inner}ResourceMetadata"
 
 
-def is_sku(kind: Kind) -> bool:
-    """A catalogue entry below a tenant: its metadata has neither times nor a version."""
-    return kind.backing is Backing.CATALOGUE and bool(kind.scope)
-
-
 def labelled(kind: Kind) -> bool:
     """Regions and views have no labels, annotations and extensions."""
-    return kind.writable or is_sku(kind)
+    return kind.writable or not kind.is_versioned
 
 
 USER_PARTS: Json = {"labels": ref("Labels"), "annotations": ref("Annotations")}

@@ -31,6 +31,6 @@ def _references(spec: Json) -> Iterator[tuple[str, Json]]:
 
 def _is_healthy(uid: str, world: CloudView) -> bool:
     """A NIC is healthy if it exists and its instance is on."""
-    return world.there(uid) is not None and any(
-        user.status["powerState"] == "on" for user in world.users(uid, "instance")
+    return world.existing(uid) is not None and any(
+        referrer.status["powerState"] == "on" for referrer in world.referrers(uid, "instance")
     )

@@ -9,10 +9,10 @@ from secaplane.plugins.simulated.world import CloudView
 def nat_gateway(thing: CloudObject, desired: DesiredObject, world: CloudView) -> Json:
     zone = desired.spec["zone"]
     check_zone(world, zone)
-    nic = world.bound(desired, "/nicRef")
+    nic = world.target(desired, "/nicRef")
     if nic is None:
         return {}
-    subnet = world.there(nic.targets.get("/subnetRef"))
+    subnet = world.existing(nic.targets.get("/subnetRef"))
     if subnet is not None and subnet.spec["zone"] != zone:
         other = subnet.spec["zone"]
         raise ProvisionRefused("ZoneMismatch", f"the NIC is in zone {other}; use one in {zone}")

@@ -104,7 +104,7 @@ def nic(thing: CloudObject, desired: DesiredObject, world: CloudView) -> Json:
         "publicIpRefs": [
             reference
             for n, reference in enumerate(desired.spec.get("publicIpRefs", ()))
-            if world.bound(desired, f"/publicIpRefs/{n}") is not None
+            if world.target(desired, f"/publicIpRefs/{n}") is not None
         ],
     }
 
@@ -171,7 +171,7 @@ def _subnet_cidr(thing: CloudObject, desired: DesiredObject, world: CloudView) -
     cidrs: dict[str, str] = desired.spec["cidr"]
     if not cidrs:
         return {}
-    parent = world.there(desired.parents.get("network"))
+    parent = world.existing(desired.parents.get("network"))
     if parent is None:
         raise ProvisionPending("the network of the subnet does not exist yet")
     ranges = [ip_network(text, strict=False) for text in _cidrs(parent.status).values()]
@@ -215,7 +215,7 @@ def _inside(text: str, ranges: list[Network]) -> bool:
 
 def _addresses(thing: CloudObject, desired: DesiredObject, world: CloudView) -> list[str]:
     texts = dict(enumerate(desired.spec["addresses"]))
-    subnet = world.bound(desired, "/subnetRef")
+    subnet = world.target(desired, "/subnetRef")
     known = kept_choices(
         texts, dict(enumerate(thing.spec["addresses"])), _former_choices(thing, desired, subnet)
     )

@@ -20,5 +20,5 @@ def image(thing: CloudObject, desired: DesiredObject, world: CloudView) -> Json:
     """The copy is made once; later changes of the volume do not affect it."""
     if "sizeMB" in thing.status:
         return {"sizeMB": thing.status["sizeMB"]}
-    volume = world.bound(desired, "/blockStorageRef")
+    volume = world.target(desired, "/blockStorageRef")
     return {} if volume is None else {"sizeMB": volume.status["sizeGB"] * MB_PER_GB}

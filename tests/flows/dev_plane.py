@@ -1,4 +1,4 @@
-"""A `secaplane dev` as a child of the tests: what it said, whom it started, and how it ended."""
+"""`secaplane dev` as a child process of the tests: its output, its processes, its exit status."""
 
 import os
 import select
@@ -6,9 +6,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,8 +25,8 @@ POLL_S = 0.02
 TOKEN_HOURS = 1.0
 
 
-class Said(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """The line of JSON, every promised key and no other."""
+class DevDetails(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """The line of JSON that `dev --json` prints: exactly the documented keys."""
 
     url: str
     tenant: str
@@ -39,7 +39,7 @@ class Said(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="came
 
 
 class Process(NamedTuple):
-    """One process, not the one that may get its number later."""
+    """A process identified by pid and start time, since pids are reused."""
 
     pid: int
     began: int
@@ -54,34 +54,44 @@ class Process(NamedTuple):
 
 
 @dataclass(frozen=True)
-class DevHouse:
-    """A house that is ready."""
+class Program:
+    """The command line before `dev`, and what else it is started with."""
+
+    argv: Sequence[str] = (sys.executable, "-P", "-m", "secaplane.cli.main")
+    folder: Path | None = None
+    """The current folder; default: that of the tests."""
+    variables: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DevProcess:
+    """A control plane that is ready."""
 
     supervisor: subprocess.Popen[bytes]
     line: str
-    """The first that it printed."""
+    """The first line it printed."""
     folder: Path
-    """Where its data lie."""
+    """Its data folder."""
 
     @property
-    def said(self) -> Said:
-        return msgspec.json.decode(self.line, type=Said)
+    def details(self) -> DevDetails:
+        return msgspec.json.decode(self.line, type=DevDetails)
 
     @property
     def logs(self) -> Path:
         return self.folder / "logs"
 
     def token(self, sub: str) -> str:
-        """A token of the house's own issuer, for anybody."""
+        """A token for any subject, signed by the issuer of this control plane."""
         issuer = DevIssuer.kept(self.folder / "issuer.json", self.folder / "jwks.json", ISSUER)
         return issuer.token(sub, hours=TOKEN_HOURS)
 
     def processes(self) -> list[Process]:
-        """The supervisor, those it started, and those they started."""
+        """The supervisor and all its descendants."""
         return family(self.supervisor.pid)
 
     def more(self, *, until: str) -> str:
-        """What it printed after its first line, up to a line that says this."""
+        """The output after the first line, up to the line that contains `until`."""
         assert self.supervisor.stdout is not None
         text = ""
         while until not in text:
@@ -89,22 +99,27 @@ class DevHouse:
         return text
 
     def end(self, number: int = signal.SIGTERM) -> tuple[int, str]:
-        """How it ended, and what it printed after it was ready."""
+        """Stop it; its exit status, and its output after it was ready."""
         self.supervisor.send_signal(number)
         rest, _ = self.supervisor.communicate(timeout=STOP_S_MAX)
         return self.supervisor.returncode, rest.decode()
 
 
+SOURCES = Program()
+
+
 @contextmanager
-def dev(temporary: Path, *arguments: str) -> Iterator[DevHouse]:
-    """A ready house, stopped at the end by whoever has not stopped it before. An ephemeral one
-    lies in `temporary`."""
+def dev(temporary: Path, *arguments: str, program: Program = SOURCES) -> Iterator[DevProcess]:
+    """A control plane that is ready; stopped at the end unless it has ended before.
+
+    The folder of an ephemeral one is in `temporary`.
+    """
     with (temporary / "errors").open("a+") as errors:
-        supervisor = launched(temporary, *arguments, stderr=errors.fileno())
+        supervisor = launched(temporary, *arguments, stderr=errors.fileno(), program=program)
         try:
             line = _first_line(supervisor)
-            assert line, f"it said nothing but: {(temporary / 'errors').read_text()}"
-            yield DevHouse(supervisor, line, _folder(temporary, arguments))
+            assert line, f"it printed only errors: {(temporary / 'errors').read_text()}"
+            yield DevProcess(supervisor, line, _folder(temporary, arguments))
         finally:
             if supervisor.poll() is None:
                 supervisor.terminate()
@@ -112,8 +127,8 @@ def dev(temporary: Path, *arguments: str) -> Iterator[DevHouse]:
 
 
 @contextmanager
-def configured(place: Path, settings: str) -> Iterator[DevHouse]:
-    """An ephemeral one with a site's settings (TOML), on a free port."""
+def configured(place: Path, settings: str) -> Iterator[DevProcess]:
+    """An ephemeral control plane with these settings (TOML), on a free port."""
     (place / "site.toml").write_text(settings)
     arguments = ("--ephemeral", "--port", "0", "--json", "--config", str(place / "site.toml"))
     with dev(place, *arguments) as started:
@@ -121,16 +136,20 @@ def configured(place: Path, settings: str) -> Iterator[DevHouse]:
 
 
 def launched(
-    temporary: Path, *arguments: str, stderr: int = subprocess.PIPE
+    temporary: Path,
+    *arguments: str,
+    stderr: int = subprocess.PIPE,
+    program: Program = SOURCES,
 ) -> subprocess.Popen[bytes]:
-    """In a process group of its own: Ctrl-C at the tests reaches it only through them."""
+    """Start it in a process group of its own, so that Ctrl-C reaches it only through the tests."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
     return subprocess.Popen(
-        (sys.executable, "-P", "-m", "secaplane.cli.main", "dev", *arguments),
+        (*program.argv, "dev", *arguments),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=stderr,
-        env=environment | {"TMPDIR": str(temporary)},
+        cwd=program.folder,
+        env=environment | {"TMPDIR": str(temporary)} | program.variables,
         bufsize=0,
         process_group=0,
         preexec_fn=_die_with_parent,
@@ -138,23 +157,23 @@ def launched(
 
 
 def refused(temporary: Path, *arguments: str) -> tuple[int, str, str]:
-    """How a house ends that cannot start: its status, what it printed, and its complaint."""
+    """Run one that cannot start; its exit status, its output, and its errors."""
     supervisor = launched(temporary, *arguments)
-    printed, complaint = supervisor.communicate(timeout=READY_S_MAX)
-    return supervisor.returncode, printed.decode(), complaint.decode()
+    output, errors = supervisor.communicate(timeout=READY_S_MAX)
+    return supervisor.returncode, output.decode(), errors.decode()
 
 
 def left_of(processes: list[Process]) -> list[str]:
-    """Who is still there after a bounded while, by command line."""
+    """Command lines of the processes that still run after `STOP_S_MAX` seconds."""
     with suppress(AssertionError):
         eventually(lambda: not any(each.alive for each in processes))
     return [_command_line(each.pid) for each in processes if each.alive]
 
 
-def eventually(so: Callable[[], bool]) -> None:
+def eventually(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + STOP_S_MAX
-    while not so():
-        assert time.monotonic() < deadline, "it does not become so"
+    while not condition():
+        assert time.monotonic() < deadline, "the condition does not become true"
         time.sleep(POLL_S)
 
 
@@ -166,11 +185,11 @@ def _folder(temporary: Path, arguments: tuple[str, ...]) -> Path:
 
 
 def _first_line(supervisor: subprocess.Popen[bytes]) -> str:
-    """The first line that is not blank; none if it ends before."""
+    """The first line that is not blank; empty if it ends before."""
     assert supervisor.stdout is not None
     while True:
         readable, _, _ = select.select([supervisor.stdout], [], [], READY_S_MAX)
-        assert readable, "the house does not get ready"
+        assert readable, "secaplane dev does not get ready"
         line = supervisor.stdout.readline().decode()
         if not line or line.strip():
             return line
@@ -199,7 +218,7 @@ def family(pid: int) -> list[Process]:
 
 
 def _stat(pid: int) -> list[str] | None:
-    """The fields after the name: state, parent, ..., and 19 further the time it began."""
+    """Fields of /proc/PID/stat after the name: 0: state, 1: parent, 19: start time."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -1,8 +1,8 @@
-"""A house in production's shape: command alone, several queries, the workers, and the real proxy
-with the file that compose mounts.
+"""A control plane in production's layout: command, two queries, the other processes, and the real
+proxy with the file that compose mounts.
 
-Each of those that answer has a loopback address of its own and the same port, as containers have;
-a name server of our own tells the proxy who is there, as Docker's does.
+Each process that serves the API has its own loopback address and the same port, like a container. A
+name server resolves their names for the proxy, like Docker's.
 """
 
 import asyncio
@@ -29,50 +29,50 @@ CADDY = shutil.which("caddy")
 CADDYFILE = Path(__file__).parents[2] / "deploy" / "Caddyfile"
 ADDRESSES = {"command": "127.0.0.2", "query-1": "127.0.0.3", "query-2": "127.0.0.4"}
 NAMES = {"command": ("command",), "query": ("query-1", "query-2")}
-"""What the proxy asks for, and who that is."""
-WORKERS = ("cloud", "projector", "reconcilers")
+"""Names that the proxy resolves, and their processes."""
+BACKGROUND = ("cloud", "projector", "reconcilers")
 READY_S_MAX, PROXY_S_MAX, POLL_S = 60.0, 20.0, 0.05
 A_RECORD, INTERNET = 1, 1
 ANSWER, NAME_ABOVE, TTL_S = 0x8180, 0xC00C, 1
 
 
 @dataclass(frozen=True)
-class Split:
-    """All processes are up, and the proxy answers."""
+class SplitPlane:
+    """All processes are ready, and the proxy answers."""
 
-    house: DevPlane
+    dev: DevPlane
     children: Supervisor
     monitors: Mapping[str, int]
 
     @property
     def url(self) -> str:
-        return self.house.url
+        return self.dev.url
 
     @property
     def token(self) -> str:
-        return self.house.token(self.house.config.dev.administrator)
+        return self.dev.token(self.dev.config.dev.administrator)
 
     async def answers(self, name: str) -> Mapping[str, int]:
-        """How many requests with each method one process has answered since it began."""
+        """Number of answered requests of one process, by method."""
         url = f"http://{ADDRESSES[name]}:{self.monitors[name]}/metrics"
         async with aiohttp.ClientSession() as session, session.get(url) as answer:
             text = await answer.text()
         found: dict[str, int] = {}
         for method, count in re.findall(
-            r'^secaplane_http_answers_total{method="(\w+)".*} ([0-9.]+)$', text, re.M
+            r'^secaplane_http_requests_total{method="(\w+)".*} ([0-9.]+)$', text, re.M
         ):
             found[method] = found.get(method, 0) + int(float(count))
         return found
 
-    async def knows_administrator(self, url: str) -> None:
-        """Who may what reaches the queries a moment after command has accepted it."""
-        path = KINDS["workspace"].url.format(tenant=self.house.config.dev.tenant)
+    async def accepts_administrator(self, url: str) -> None:
+        """Waits until the process at `url` has applied the administrator's role assignment."""
+        path = KINDS["workspace"].url.format(tenant=self.dev.config.dev.tenant)
         headers = {"Authorization": f"Bearer {self.token}"}
         await _answers(f"{url}{path}", headers)
 
 
 @asynccontextmanager
-async def split() -> AsyncIterator[Split]:
+async def split() -> AsyncIterator[SplitPlane]:
     place = Path(tempfile.mkdtemp(prefix="secaplane-split-"))
     port = free_port()
     settings = Config(
@@ -80,23 +80,23 @@ async def split() -> AsyncIterator[Split]:
     )
     try:
         async with names_served() as resolver, Supervisor(place / "logs") as children:
-            house = DevPlane(settings, place, port, lasting=False)
+            dev = DevPlane(settings, place, port, durable=False)
             monitors = {name: free_port() for name in ADDRESSES}
-            await children.start(house.nats_server())
-            await children.start(await house.postgres_server())
-            for name in WORKERS:
-                await children.start(house.process(name))
+            await children.start(dev.nats_server())
+            await children.start(await dev.postgres_server())
+            for name in BACKGROUND:
+                await children.start(dev.process(name))
             upstream_port = free_port()
             for name in ADDRESSES:
-                await children.start(_serving(house, name, upstream_port, monitors[name]))
+                await children.start(_serving(dev, name, upstream_port, monitors[name]))
             async with asyncio.timeout(READY_S_MAX):
-                await asyncio.gather(*(children.ready(name) for name in (*WORKERS, *ADDRESSES)))
+                await asyncio.gather(*(children.ready(name) for name in (*BACKGROUND, *ADDRESSES)))
             await children.start(_proxy(place, port, upstream_port, resolver))
-            await _answers(f"{house.url}/healthz")
-            await house.bring_tenant()
-            made = Split(house, children, monitors)
+            await _answers(f"{dev.url}/healthz")
+            await dev.create_tenant()
+            made = SplitPlane(dev, children, monitors)
             for name in NAMES["query"]:
-                await made.knows_administrator(f"http://{ADDRESSES[name]}:{upstream_port}")
+                await made.accepts_administrator(f"http://{ADDRESSES[name]}:{upstream_port}")
             yield made
     finally:
         shutil.rmtree(place, ignore_errors=True)
@@ -104,7 +104,7 @@ async def split() -> AsyncIterator[Split]:
 
 @asynccontextmanager
 async def alone(place: Path) -> AsyncIterator[str]:
-    """The proxy with nobody behind it."""
+    """The proxy without a process behind it; yields its URL."""
     port = free_port()
     async with names_served() as resolver, Supervisor(place / "logs") as children:
         await children.start(_proxy(place, port, free_port(), resolver))
@@ -121,10 +121,10 @@ def _listens(port: int) -> bool:
         return probe.connect_ex((HOST, port)) == 0
 
 
-def _serving(house: DevPlane, name: str, port: int, monitor: int) -> ChildProcess:
-    """One side alone; who only reads may not write to the log."""
+def _serving(dev: DevPlane, name: str, port: int, monitor: int) -> ChildProcess:
+    """`command` or `query` instead of `serve`; query may not append to the log."""
     side, address = name.partition("-")[0], ADDRESSES[name]
-    as_one = house.process("serve")
+    as_one = dev.process("serve")
     argv = tuple(side if each == "serve" else each for each in as_one.argv)
     environment = as_one.environment | {
         "SECAPLANE_HTTP_HOST": address,
@@ -133,7 +133,7 @@ def _serving(house: DevPlane, name: str, port: int, monitor: int) -> ChildProces
         "SECAPLANE_MONITOR_PORT": str(monitor),
     }
     if side == "query":
-        environment["SECAPLANE_NATS_URL"] = house.nats("projector")
+        environment["SECAPLANE_NATS_URL"] = dev.nats("projector")
     return replace(as_one, name=name, argv=argv, environment=environment)
 
 
@@ -167,7 +167,7 @@ async def _answers(url: str, headers: Mapping[str, str] | None = None) -> None:
 
 @asynccontextmanager
 async def names_served() -> AsyncIterator[str]:
-    """A name server (RFC 1035) for the two names; says where it listens, as the proxy spells it."""
+    """A name server (RFC 1035) for the two names; yields its address in the proxy's notation."""
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(_Names, local_addr=(HOST, 0))
     try:
@@ -186,13 +186,13 @@ class _Names(asyncio.DatagramProtocol):
 
 
 def answered(question: bytes) -> bytes:
-    """All addresses of the name that is asked for; none for another sort of record."""
+    """The answer with all addresses of the name; without any for other record types."""
     length = question[12]
     name = question[13 : 13 + length].decode()
     end = question.index(b"\0", 12) + 5
-    (sort,) = struct.unpack_from("!H", question, end - 4)
-    who: Sequence[str] = NAMES.get(name, ()) if sort == A_RECORD else ()
-    head = question[:2] + struct.pack("!HHHHH", ANSWER, 1, len(who), 0, 0)
+    (record_type,) = struct.unpack_from("!H", question, end - 4)
+    processes: Sequence[str] = NAMES.get(name, ()) if record_type == A_RECORD else ()
+    head = question[:2] + struct.pack("!HHHHH", ANSWER, 1, len(processes), 0, 0)
     record = struct.pack("!HHHIH", NAME_ABOVE, A_RECORD, INTERNET, TTL_S, 4)
-    addresses = (socket.inet_aton(ADDRESSES[each]) for each in who)
+    addresses = (socket.inet_aton(ADDRESSES[each]) for each in processes)
     return head + question[12:end] + b"".join(record + each for each in addresses)

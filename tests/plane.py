@@ -1,4 +1,4 @@
-"""A house for measuring and for crashing: servers and processes of its own, on free ports, in a
+"""Control planes for figures and for crashes: own servers and processes, on free ports, in a
 temporary folder."""
 
 import asyncio
@@ -24,16 +24,16 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Stand:
-    """A running house, and what a client needs to know of it."""
+class RunningPlane:
+    """A running control plane, with the addresses and tokens for its clients."""
 
-    house: DevPlane
+    dev: DevPlane
     children: Supervisor
     folder: Path
 
     @property
     def token(self) -> str:
-        return self.house.token(self.house.config.dev.administrator)
+        return self.dev.token(self.dev.config.dev.administrator)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -44,10 +44,10 @@ class Stand:
 
     def volume(self, workspace: str, name: str) -> str:
         path = f"tenants/{TENANT}/workspaces/{workspace}/block-storages/{name}"
-        return f"{self.house.url}/providers/seca.storage/v1/{path}"
+        return f"{self.dev.url}/providers/seca.storage/v1/{path}"
 
     def workspace(self, name: str) -> str:
-        return f"{self.house.url}/providers/seca.workspace/v1/tenants/{TENANT}/workspaces/{name}"
+        return f"{self.dev.url}/providers/seca.workspace/v1/tenants/{TENANT}/workspaces/{name}"
 
     def rss_mib(self) -> dict[str, float]:
         """Resident memory of each own process."""
@@ -68,64 +68,66 @@ spec = { iops = 100, type = "remote-durable", minVolumeSize = 1 }
 
 
 @asynccontextmanager
-async def stand(folder: Path | None = None, settings: Config | None = None) -> AsyncIterator[Stand]:
+async def running_plane(
+    folder: Path | None = None, settings: Config | None = None
+) -> AsyncIterator[RunningPlane]:
     place = folder or Path(tempfile.mkdtemp(prefix="secaplane-bench-"))
     try:
         (place / "catalogue.toml").write_text(CATALOGUE)
         async with Supervisor(place / "logs") as children:
-            house = DevPlane(settings or config(place), place, 0, lasting=True)
-            await house.start(children)
-            yield Stand(house, children, place)
+            dev = DevPlane(settings or config(place), place, 0, durable=True)
+            await dev.start(children)
+            yield RunningPlane(dev, children, place)
     finally:
         if folder is None:
             shutil.rmtree(place, ignore_errors=True)
 
 
 @contextmanager
-def kept(settings: Config, folder: Path | None = None) -> Iterator[Stand]:
-    """A stand that outlives the loops of the tests that use it. Its children are started again when
-    somebody kills them."""
-    with outliving(stand(settings=settings)) as made:
+def shared_plane(settings: Config, folder: Path | None = None) -> Iterator[RunningPlane]:
+    """A control plane that outlives the event loops of the tests that use it. Its supervisor
+    restarts killed processes."""
+    with outliving(running_plane(settings=settings)) as made:
         yield made
 
 
 @contextmanager
 def outliving(opened: AbstractAsyncContextManager[T]) -> Iterator[T]:
-    """What is opened on a loop of its own, in a thread."""
-    standing: Future[tuple[T, Callable[[], object]]] = Future()
+    """Enters `opened` on an event loop in a thread of its own, until this context ends."""
+    entered: Future[tuple[T, Callable[[], object]]] = Future()
 
     async def keep() -> None:
         loop, over = asyncio.get_running_loop(), asyncio.Event()
         async with opened as made:
-            standing.set_result((made, lambda: loop.call_soon_threadsafe(over.set)))
+            entered.set_result((made, lambda: loop.call_soon_threadsafe(over.set)))
             await over.wait()
 
     with ThreadPoolExecutor(1) as thread:
-        keeping = thread.submit(lambda: asyncio.run(keep()))
-        either: tuple[Future[Any], ...] = (standing, keeping)
+        running = thread.submit(lambda: asyncio.run(keep()))
+        either: tuple[Future[Any], ...] = (entered, running)
         wait(either, return_when=FIRST_COMPLETED)
-        if not standing.done():
-            keeping.result()
-        made, end = standing.result()
+        if not entered.done():
+            running.result()
+        made, end = entered.result()
         try:
             yield made
         finally:
             end()
-            keeping.result()
+            running.result()
 
 
 @asynccontextmanager
-async def quiet_stand() -> AsyncIterator[Stand]:
-    """Only NATS and the cloud: nobody works on what is measured but who measures."""
+async def quiet_plane() -> AsyncIterator[RunningPlane]:
+    """NATS and the cloud alone: no other process works on the measured resources."""
     place = Path(tempfile.mkdtemp(prefix="secaplane-bench-"))
     try:
         (place / "catalogue.toml").write_text(CATALOGUE)
         async with Supervisor(place / "logs") as children:
-            house = DevPlane(config(place), place, 0, lasting=True)
-            await children.start(house.nats_server())
-            await children.start(house.process("cloud"))
+            dev = DevPlane(config(place), place, 0, durable=True)
+            await children.start(dev.nats_server())
+            await children.start(dev.process("cloud"))
             await children.ready("cloud")
-            yield Stand(house, children, place)
+            yield RunningPlane(dev, children, place)
     finally:
         shutil.rmtree(place, ignore_errors=True)
 
@@ -138,11 +140,11 @@ def config(place: Path) -> Config:
     return msgspec.convert(settings, Config)
 
 
-async def start_seconds(house: DevPlane, children: Supervisor, names: Sequence[str] = OWN) -> float:
-    """From the first own process started to the last one ready."""
+async def start_seconds(dev: DevPlane, children: Supervisor, names: Sequence[str] = OWN) -> float:
+    """Seconds from the start of the first process until all are ready."""
     began = time.perf_counter()
     for name in names:
-        await children.start(house.process(name))
+        await children.start(dev.process(name))
     await asyncio.gather(*(children.ready(name) for name in names))
     return time.perf_counter() - began
 

@@ -1,5 +1,5 @@
-"""What every tenant has from its beginning, without an event: system roles. Shown as if each had
-been made with its tenant, and was never changed."""
+"""Builtin resources: system roles, which every tenant has without an event. Each is shown as if it
+had been created with its tenant and never changed."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -23,34 +23,34 @@ class _Metadata(msgspec.Struct, frozen=True):
     created_at: datetime = msgspec.field(name="createdAt")
 
 
-class _Made(msgspec.Struct, frozen=True):
-    """A document, as far as it says since when."""
+class _CreatedAt(msgspec.Struct, frozen=True):
+    """The part of a document that says when it was created."""
 
     metadata: _Metadata
 
 
-_made = msgspec.json.Decoder(_Made).decode
+_decode = msgspec.json.Decoder(_CreatedAt).decode
 
 
 def rows(kind: Kind, ids: Mapping[str, str], tenant: str | None) -> list[Row]:
-    """The constants of a kind in the order of a list; none in a tenant whose document is not there
-    (yet)."""
+    """The builtin resources of a kind in the order of a list; none in a tenant that does not exist
+    (yet). `tenant` is the tenant's document."""
     if tenant is None:
         return []
-    since = _made(tenant).metadata.created_at
+    since = _decode(tenant).metadata.created_at
     return [Row(_shown(kind, ids, name, since), name, 0) for name in sorted(SPECS[kind.name])]
 
 
 def page(
-    found: Sequence[Row], constants: Sequence[Row], *, after: tuple[str, int], limit: int
+    found: Sequence[Row], builtins: Sequence[Row], *, after: tuple[str, int], limit: int
 ) -> list[Row]:
-    """Rows of a page with those constants that belong on it."""
-    due = [row for row in constants if (row.name, row.life) > after]
+    """Rows of a page together with the builtin resources that belong on it."""
+    due = [row for row in builtins if (row.name, row.life) > after]
     return sorted((*found, *due), key=lambda row: (row.name, row.life))[:limit]
 
 
 def _shown(kind: Kind, ids: Mapping[str, str], name: str, since: datetime) -> str:
-    constant = Resource(
+    resource = Resource(
         ref=kind.ref(ids, name),
         uid="",
         spec=SPECS[kind.name][name],
@@ -64,4 +64,4 @@ def _shown(kind: Kind, ids: Mapping[str, str], name: str, since: datetime) -> st
         modified_at=since,
         last_intent=BEGINNING,
     )
-    return encode(document(kind, constant, region="")).decode()
+    return encode(document(kind, resource, region="")).decode()

@@ -1,9 +1,8 @@
-"""The processes without an API: reconcilers, and the simulated cloud."""
+"""The reconcilers process: drives the cloud through a plugin and publishes its catalogue."""
 
 import asyncio
 import logging
 import os
-from pathlib import Path
 
 from secaplane.cli.config import BadConfig, Config
 from secaplane.cli.processes.announce import Announce, Announcement
@@ -31,8 +30,8 @@ from secaplane.reconcilers.run import Reconcilers
 POLL_S = 0.02
 CATALOGUE_EVERY_S = 60.0
 BACKGROUND_NICE = 10
-"""Reconcilers run at low priority: processes that answer users go first."""
-log = logging.getLogger("secaplane.workers")
+"""Low priority: processes that answer users go first."""
+log = logging.getLogger("secaplane.reconcilers")
 _NOT_PUBLISHED = (
     Refusal,
     LogUnavailable,
@@ -42,7 +41,7 @@ _NOT_PUBLISHED = (
 )
 
 
-async def run_reconcilers(config: Config, announce: Announce) -> None:
+async def run(config: Config, announce: Announce) -> None:
     os.nice(BACKGROUND_NICE)
     metrics = Metrics()
     plugin = configured_plugin(config)
@@ -92,21 +91,20 @@ def configured_plugin(config: Config) -> Plugin:
 async def _next_epoch(process: ProcessDependencies, config: Config) -> int:
     stream, replicas = config.nats.stream, config.nats.replicas
     return await retrying(
-        lambda: next_epoch(process.nats, stream=stream, replicas=replicas), *CONNECTION_ERRORS
+        lambda: next_epoch(process.nats, stream=stream, replicas=replicas),
+        *CONNECTION_ERRORS,
+        awaited="an epoch",
     )
 
 
 def _watch_reconcilers(metrics: Metrics, reconcilers: Reconcilers) -> None:
-    gauges = {
-        "reconcile_queue": ("Addresses in the work queue", lambda: len(reconcilers.queue)),
-        "reconcile_failing": (
-            "Addresses whose last reconciliation failed, requeued with backoff",
-            lambda: len(reconcilers.failures),
-        ),
-        "reconciled_total": ("Successful reconciliations", lambda: reconcilers.done),
-    }
-    for name, (help_text, value) in gauges.items():
-        metrics.gauge(name, help_text).set_function(value)
+    queued = metrics.gauge("reconcile_queue_length", "Resources in the work queue")
+    queued.set_function(lambda: len(reconcilers.queue))
+    failing = metrics.gauge(
+        "reconcile_failing_resources", "Resources whose last reconciliation failed"
+    )
+    failing.set_function(lambda: len(reconcilers.failures))
+    metrics.counter("reconciliations", "Successful reconciliations", lambda: reconcilers.done)
 
 
 async def _publish(
@@ -116,7 +114,7 @@ async def _publish(
     plugin: Plugin,
     published: asyncio.Event,
 ) -> None:
-    """Publish the catalogue at the start, and every minute."""
+    """Publishes the catalogue as resources, at the start and every `CATALOGUE_EVERY_S` seconds."""
     base_url = config.site.base_url or f"http://{config.http.host}:{config.http.port}"
     while True:
         try:
@@ -130,22 +128,3 @@ async def _publish(
         except _NOT_PUBLISHED as error:
             log.warning("catalogue not published", extra={"reason": repr(error)})
         await asyncio.sleep(CATALOGUE_EVERY_S if published.is_set() else POLL_S * 10)
-
-
-async def run_cloud(config: Config, announce: Announce) -> None:
-    from secaplane.plugins.simulated import server
-
-    os.nice(BACKGROUND_NICE)
-    host, _, port = config.cloud.url.removeprefix("http://").partition(":")
-    try:
-        await server.run(
-            host=host,
-            port=int(port or 0),
-            file=Path(config.cloud.file),
-            catalogue=Path(config.cloud.catalogue) if config.cloud.catalogue else None,
-            region=config.site.region,
-            faults=config.cloud.faults or None,
-            announce=lambda actual: announce(Announcement(port=actual)),
-        )
-    except ValueError as error:
-        raise BadConfig(f"cloud: {error}") from error

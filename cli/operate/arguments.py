@@ -1,0 +1,215 @@
+"""The command lines for operators."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from secaplane.cli.config import read
+from secaplane.cli.processes import logs
+from secaplane.cli.running import run
+
+
+def add_to(commands: Any) -> None:
+    _add_tenant(commands)
+    _add_may(commands)
+    _add_audit(commands)
+    _add_revoke(commands)
+    _add_retry(commands)
+    _add_keyring(commands)
+    _add_plugin(commands)
+
+
+def _command(commands: Any, name: str, help_text: str, details: str = "") -> Any:
+    """A parser whose `--help` begins with the line of the list."""
+    description = f"{help_text[0].upper()}{help_text[1:]}. {details}".strip()
+    return commands.add_parser(name, help=help_text, description=description)
+
+
+def _add_config(command: Any) -> None:
+    command.add_argument("--config", type=Path, metavar="FILE", help="TOML file with settings")
+
+
+# --- tenants
+
+
+def _add_tenant(commands: Any) -> None:
+    tenant = _command(commands, "tenant", "create or delete a tenant")
+    actions = tenant.add_subparsers(required=True, metavar="COMMAND", title="commands")
+    create = _command(
+        actions, "create", "create a tenant and the role assignment of its administrators"
+    )
+    create.add_argument(
+        "--administrator",
+        action="append",
+        required=True,
+        metavar="SUB",
+        help="sub of an administrator, with the issuer's prefix; may be repeated",
+    )
+    create.set_defaults(run=_tenant_create)
+    delete = _command(
+        actions,
+        "delete",
+        "delete an empty tenant",
+        "Its roles and role assignments are deleted with it; any other resource in it blocks.",
+    )
+    delete.set_defaults(run=_tenant_delete)
+    for command in (create, delete):
+        _add_config(command)
+        command.add_argument("name", metavar="NAME", help="name of the tenant")
+
+
+def _tenant_create(arguments: argparse.Namespace) -> int:
+    from secaplane.cli.operate import tenants
+
+    logs.set_up("tenant", "WARNING")
+    config, administrators = read(arguments.config), arguments.administrator
+    return run(lambda: tenants.create(config, arguments.name, administrators))
+
+
+def _tenant_delete(arguments: argparse.Namespace) -> int:
+    from secaplane.cli.operate import tenants
+
+    logs.set_up("tenant", "WARNING")
+    return run(lambda: tenants.delete(read(arguments.config), arguments.name))
+
+
+# --- authorization
+
+
+def _add_may(commands: Any) -> None:
+    may = _command(
+        commands,
+        "may",
+        "check whether a caller may do something, and why; or list the callers that may",
+        "Exit status: 0 allowed, or a list; 1 denied; 2 not a valid question.",
+    )
+    _add_config(may)
+    may.add_argument(
+        "caller", metavar="CALLER", help="sub, with the issuer's prefix; -: list the callers"
+    )
+    may.add_argument("verb", metavar="VERB", help="get, list, put, delete, post.start ...")
+    may.add_argument("path", metavar="PATH", help="path of a URL, from /providers/ on")
+    may.set_defaults(run=_may)
+
+
+def _may(arguments: argparse.Namespace) -> int:
+    from secaplane.cli.operate import may
+
+    logs.set_up("may", "WARNING")
+    question = may.AccessQuestion(arguments.verb, arguments.path, arguments.caller)
+    return run(lambda: may.may(read(arguments.config), question))
+
+
+def _add_revoke(commands: Any) -> None:
+    revoke = _command(
+        commands,
+        "revoke",
+        "revoke one token (--jti), or all tokens of a subject issued before a time",
+        "Every process refuses them within a second.",
+    )
+    _add_config(revoke)
+    revoke.add_argument("--jti", help="id of one token")
+    revoke.add_argument("--sub", help="subject, with the issuer's prefix; needs --before")
+    revoke.add_argument("--before", metavar="TIME", help="RFC 3339; tokens issued before it")
+    revoke.set_defaults(run=_revoke)
+
+
+def _revoke(arguments: argparse.Namespace) -> int:
+    from secaplane.cli.operate import revocations
+
+    logs.set_up("revoke", "WARNING")
+    given = {"jti": arguments.jti, "sub": arguments.sub, "issuedBefore": arguments.before}
+    spec = {name: value for name, value in given.items() if value is not None}
+    return run(lambda: revocations.revoke(read(arguments.config), spec))
+
+
+# --- audit
+
+
+def _add_audit(commands: Any) -> None:
+    audit = _command(commands, "audit", "read the security audit stream")
+    actions = audit.add_subparsers(required=True, metavar="COMMAND", title="commands")
+    entries = _command(
+        actions,
+        "entries",
+        "print refused requests, logins and reads of privileged kinds",
+        "Oldest entry first.",
+    )
+    _add_config(entries)
+    entries.add_argument(
+        "--since", default="", help="90s, 30m, 1h or 7d ago, or a time (RFC 3339); default: all"
+    )
+    entries.add_argument("--caller", default="", metavar="SUB", help="only entries of this caller")
+    entries.add_argument("--json", action="store_true", help="print one JSON object a line")
+    entries.set_defaults(run=_audit_entries)
+
+
+def _audit_entries(arguments: argparse.Namespace) -> int:
+    from secaplane.cli.operate import audit
+
+    logs.set_up("audit", "WARNING")
+    config, since, caller = read(arguments.config), arguments.since, arguments.caller
+    as_json = arguments.json
+    return run(lambda: audit.print_entries(config, since=since, caller=caller, as_json=as_json))
+
+
+# --- data
+
+
+def _add_retry(commands: Any) -> None:
+    retry = _command(
+        commands,
+        "retry",
+        "project quarantined events again",
+        "Exit status 1 if a resource stays in quarantine; its reason is printed.",
+    )
+    _add_config(retry)
+    retry.set_defaults(run=_retry)
+
+
+def _retry(arguments: argparse.Namespace) -> int:
+    from secaplane.cli.operate import quarantine
+
+    logs.set_up("retry", "WARNING")
+    return run(lambda: quarantine.retry_quarantine(read(arguments.config)))
+
+
+def _add_keyring(commands: Any) -> None:
+    keyring = _command(
+        commands,
+        "keyring",
+        "create a keyring file",
+        "The keyring seals secrets in the log; without it they cannot be read, so keep a copy.",
+    )
+    keyring.add_argument("file", type=Path, metavar="FILE", help="must not exist")
+    keyring.set_defaults(run=_keyring)
+
+
+def _keyring(arguments: argparse.Namespace) -> int:
+    from secaplane.cli.operate import keyrings
+
+    return keyrings.create_keyring(arguments.file)
+
+
+# --- clouds
+
+
+def _add_plugin(commands: Any) -> None:
+    plugin = _command(commands, "plugin", "check the plugin of a cloud")
+    actions = plugin.add_subparsers(required=True, metavar="COMMAND", title="commands")
+    check = _command(
+        actions,
+        "check",
+        "run the contract suite of plugins against the configured cloud",
+        "It creates resources of its own and removes them. Exit status 1 if a check fails.",
+    )
+    _add_config(check)
+    check.add_argument("name", metavar="NAME", help="entry point in the group secaplane.plugins")
+    check.set_defaults(run=_plugin_check)
+
+
+def _plugin_check(arguments: argparse.Namespace) -> int:
+    from secaplane.cli.operate import plugin
+
+    logs.set_up("plugin", "WARNING")
+    return run(lambda: plugin.check(read(arguments.config), arguments.name))

@@ -1,0 +1,100 @@
+"""The command lines of the processes. Each imports only its own modules, when it is started."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from secaplane.cli.config import read
+from secaplane.cli.processes import gc_tuning, logs
+from secaplane.cli.processes.announce import Announce, Announcement, to_parent
+from secaplane.cli.running import run
+
+PROCESSES = {
+    "command": "serve writes: decide commands and append events to the log",
+    "query": "serve reads from the read model",
+    "serve": "serve writes and reads on one port: command and query in one process",
+    "projector": "follow the log and keep the read models current; or rebuild them",
+    "reconcilers": "drive the cloud through the plugin until it matches the desired state",
+    "cloud": "run the simulated cloud",
+}
+
+
+def add_to(commands: Any) -> None:
+    for name, help_text in PROCESSES.items():
+        process = commands.add_parser(
+            name,
+            help=help_text,
+            description=f"{help_text[0].upper()}{help_text[1:]}. Stops on SIGTERM.",
+        )
+        process.add_argument("--config", type=Path, metavar="FILE", help="TOML file with settings")
+        process.set_defaults(run=_process, process=name)
+        if name == "projector":
+            _add_read_models(process.add_subparsers(metavar="COMMAND", title="commands"))
+
+
+def _add_read_models(commands: Any) -> None:
+    for name, run_command, help_text in (
+        ("rebuild", _rebuild, "fill new read models from the log, then switch readers to them"),
+        ("retire", _retire, "drop the read models that are no longer read"),
+    ):
+        command = commands.add_parser(
+            name, help=help_text, description=f"{help_text[0].upper()}{help_text[1:]}."
+        )
+        # SUPPRESS, because a default of None would override a --config before the subcommand
+        command.add_argument(
+            "--config",
+            type=Path,
+            metavar="FILE",
+            default=argparse.SUPPRESS,
+            help="TOML file with settings",
+        )
+        command.add_argument(
+            "--group", default="", metavar="NAME", help="one projection group; default: all"
+        )
+        command.set_defaults(run=run_command)
+
+
+def _process(arguments: argparse.Namespace) -> int:
+    gc_tuning.starting()
+    config, name = read(arguments.config), arguments.process
+    logs.set_up(name)
+    announce = _after_tuning(to_parent(os.environ))
+    match name:
+        case "projector":
+            from secaplane.cli.processes import projector
+
+            return run(lambda: projector.run(config, announce))
+        case "reconcilers":
+            from secaplane.cli.processes import reconcilers
+
+            return run(lambda: reconcilers.run(config, announce))
+        case "cloud":
+            from secaplane.cli.processes import cloud
+
+            return run(lambda: cloud.run(config, announce))
+    from secaplane.cli.processes import serve
+
+    return run(lambda: serve.run(name, config, announce))
+
+
+def _after_tuning(announce: Announce) -> Announce:
+    def ready(announcement: Announcement) -> None:
+        gc_tuning.ready()
+        announce(announcement)
+
+    return ready
+
+
+def _rebuild(arguments: argparse.Namespace) -> int:
+    from secaplane.cli.operate import read_models
+
+    logs.set_up("rebuild", "WARNING")
+    return run(lambda: read_models.rebuild_now(read(arguments.config), arguments.group))
+
+
+def _retire(arguments: argparse.Namespace) -> int:
+    from secaplane.cli.operate import read_models
+
+    logs.set_up("retire", "WARNING")
+    return run(lambda: read_models.retire_now(read(arguments.config), arguments.group))

@@ -1,0 +1,100 @@
+"""The answer to every exception that a route raises: a refusal, a damaged resource, an outage, a
+defect. Each is a problem (RFC 7807); only defects are logged with a traceback."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+
+from secaplane.edge.audit_recorder import AuditRecorder
+from secaplane.edge.problem import Dialect, defect, refused
+from secaplane.edge.requests.context import request_context
+from secaplane.edge.requests.paths import allowed, not_allowed
+from secaplane.edge.serving.metrics import Metrics
+from secaplane.eventlog.codec import Undecodable
+from secaplane.model.errors import (
+    ContentTooLarge,
+    Damaged,
+    Malformed,
+    Refusal,
+    Unavailable,
+    UnknownPath,
+)
+from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
+
+DAMAGED = (
+    "one of this resource's events cannot be decoded or applied; ask the operator to repair it"
+)
+READS = "GET, HEAD"
+"""The methods of paths that belong to no kind: health, metrics, documents."""
+log = logging.getLogger("secaplane.edge")
+
+HttpRequest = Request[Any, Any, Any]
+Handlers = dict[int | type[Exception], Callable[[HttpRequest, Any], Response[Any]]]
+
+
+@dataclass(frozen=True)
+class ExceptionAnswers:
+    """Turns exceptions into answers; a refusal is recorded in the audit stream, if there is one."""
+
+    metrics: Metrics
+    recorder: AuditRecorder | None
+    dialect: Dialect
+    body_bytes_max: int
+
+    def handlers(self) -> Handlers:
+        """The handlers by exception type, as the framework takes them."""
+        return {
+            Refusal: self._refusal,
+            **dict.fromkeys((Damaged, Undecodable), self._damaged),
+            HTTPException: self._framework_error,
+            Exception: self._defect,
+            **dict.fromkeys(DATABASE_UNAVAILABLE, self._database_unavailable),
+        }
+
+    def _refusal(self, request: HttpRequest, refusal: Refusal) -> Response[bytes]:
+        context = request_context(request.scope)
+        if self.recorder is not None:
+            self.recorder.refused(context, refusal)
+        return refused(refusal, context, self.dialect)
+
+    def _damaged(self, request: HttpRequest, error: Exception) -> Response[bytes]:
+        context = request_context(request.scope)
+        self.metrics.damaged.inc()
+        where = {"request": context.request_id, "path": context.path, "reason": str(error)}
+        log.error("damaged resource", extra=where)
+        return refused(Damaged(DAMAGED), context, self.dialect)
+
+    def _framework_error(self, request: HttpRequest, error: HTTPException) -> Response[bytes]:
+        refusal = _as_refusal(request, error, self.body_bytes_max)
+        return refused(refusal, request_context(request.scope), self.dialect)
+
+    def _defect(self, request: HttpRequest, error: Exception) -> Response[bytes]:
+        context = request_context(request.scope)
+        where = {"request": context.request_id, "path": context.path}
+        log.error("defect", exc_info=error, extra=where)
+        return defect(context)
+
+    def _database_unavailable(self, request: HttpRequest, error: Exception) -> Response[bytes]:
+        context = request_context(request.scope)
+        reason = f"{type(error).__name__}: {error}"
+        where = {"request": context.request_id, "reason": reason}
+        log.warning("database unavailable", extra=where)
+        refusal = Unavailable("the database does not answer; try again")
+        return refused(refusal, context, self.dialect)
+
+
+def _as_refusal(request: HttpRequest, error: HTTPException, body_bytes_max: int) -> Refusal:
+    """An error of the framework as a refusal. The paths of the other side (command or query) are
+    known, too: they are 405 here, with the methods that they take."""
+    match error.status_code:
+        case 404 | 405:
+            methods = allowed(request.scope["path"]) or (READS if error.status_code == 405 else "")
+            return not_allowed(methods) if methods else UnknownPath("there is nothing at this path")
+        case 413:
+            return ContentTooLarge(f"a body has at most {body_bytes_max} bytes")
+        case _:
+            return Malformed("the request cannot be read")

@@ -1,0 +1,26 @@
+"""The group `history`: one row for each event, with the resource as it was after it."""
+
+from secaplane.readmodel.schema.group import TableGroup
+
+HISTORY = TableGroup(
+    name="history",
+    layout=1,
+    digest="50248f434f2a7fe5",
+    tables="""
+create table if not exists {schema}.history (
+    stream   text        collate "C" not null,
+    position bigint      not null,
+    kind     text        collate "C" not null,
+    path     text        collate "C" not null,
+    uid      text        collate "C" not null,
+    time     timestamptz not null,
+    type     text        collate "C" not null,
+    request  text        not null,
+    cause    text        not null,
+    actor    text        not null,
+    resource text        not null,
+    primary key (stream, position)
+);
+create index if not exists history_of on {schema}.history (kind, path, position);
+""",
+)

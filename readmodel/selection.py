@@ -1,0 +1,25 @@
+"""The condition that a label selector puts on a list, as SQL. Pure."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+FIRST_ARGUMENT = 6
+"""The number of a selection's first argument in the query of a page."""
+
+
+class Selection(msgspec.Struct, frozen=True):
+    """The resources that a label selector selects (`query.selectors` makes it)."""
+
+    indexed: str = ""
+    """SQL over `l`, a row of `labels`: a condition on one label, which the index of labels answers.
+    Empty where no term has one."""
+    ordered: bool = False
+    """True where that is one value of one key, so that the index is in the order of the list."""
+    conditions: str = ""
+    """SQL to be added to another condition: over `l`, if `indexed`, and over `r`, the resource."""
+    arguments: Sequence[object] = ()
+    """Numbered from FIRST_ARGUMENT on."""
+
+
+ALL_RESOURCES = Selection()
