@@ -14,7 +14,7 @@ import msgspec
 from secaplane.model.shape import Json, PowerState
 from secaplane.plugins.plugin import Fence
 from secaplane.plugins.simulated.ranges import FullRanges, HeldRange
-from secaplane.plugins.simulated.wire import CloudObject, Counts, Faults
+from secaplane.plugins.simulated.wire import ChangeCounts, CloudObject, Faults
 
 LOCKED_S_MAX = 2.0
 """Seconds to wait for a former process to release the file; two processes at a time are refused."""
@@ -176,9 +176,9 @@ class CloudState:
         self._sqlite.execute("insert into actions values (?, ?, ?)", (thing.uid, key, action))
         self._sqlite.execute(ACTED, (thing.uid, thing.kind))
 
-    def counts(self) -> Counts:
+    def counts(self) -> ChangeCounts:
         rows = self._sqlite.execute("select uid, creates, removes, actions from counts").fetchall()
-        return Counts(
+        return ChangeCounts(
             creates={uid: n for uid, n, _, _ in rows if n},
             removes={uid: n for uid, _, n, _ in rows if n},
             actions={uid: n for uid, _, _, n in rows if n},

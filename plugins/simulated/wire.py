@@ -97,7 +97,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The answer to a change is delayed for that long after the change is made."""
 
 
-class Counts(msgspec.Struct, frozen=True):
+class ChangeCounts(msgspec.Struct, frozen=True):
     """Changes ever made: by uid, and in total by kind."""
 
     creates: dict[str, int]

@@ -16,7 +16,7 @@ from secaplane.model.position import Position
 from secaplane.model.shape import Json, Power, PowerState, Ref, Resource
 from secaplane.plugins.plugin import Outcome, Plugin, Ready
 from secaplane.plugins.simulated import SimulatedPlugin, server
-from secaplane.plugins.simulated.wire import CloudObject, Counts, Faults
+from secaplane.plugins.simulated.wire import ChangeCounts, CloudObject, Faults
 from secaplane.reconcilers.fences import FenceSource
 from tests.positions import nth
 
@@ -112,8 +112,8 @@ class Site:
     async def faults(self) -> Faults:
         return msgspec.json.decode(await self.ask("GET", "/faults"), type=Faults)
 
-    async def counts(self) -> Counts:
-        return msgspec.json.decode(await self.ask("GET", "/counts"), type=Counts)
+    async def counts(self) -> ChangeCounts:
+        return msgspec.json.decode(await self.ask("GET", "/counts"), type=ChangeCounts)
 
     async def things(self) -> list[CloudObject]:
         return msgspec.json.decode(await self.ask("GET", "/things"), type=list[CloudObject])

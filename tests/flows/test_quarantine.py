@@ -284,7 +284,7 @@ async def running(world: World, group: ProjectionGroup = RESOURCES) -> AsyncIter
 
 
 async def stays_stopped(made: Watched, why: str) -> None:
-    """It tries again and again, and never loses its reason in between."""
+    """The projector retries, and keeps its reason in between."""
 
     async def tried() -> bool:
         return sum(why in each for each in made.reasons) >= 3

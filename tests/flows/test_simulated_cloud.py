@@ -17,7 +17,7 @@ from secaplane.model.kind import Backing
 from secaplane.model.shape import Json
 from secaplane.plugins.plugin import Outcome, Ready, TerminalError
 from secaplane.plugins.simulated.catalogue import STANDARD, read
-from secaplane.plugins.simulated.wire import Counts
+from secaplane.plugins.simulated.wire import ChangeCounts
 from tests.flows.simulated_site import (
     BALANCER,
     IN_ZONE_A,
@@ -100,7 +100,7 @@ async def unanswered(asked: Coroutine[None, None, Outcome]) -> None:
 async def test_removing_a_thing_that_never_existed_is_ready(file: Path) -> None:
     async with running(file) as site:
         assert await site.remove(a("workspace", {})) == Ready()
-        assert await site.counts() == Counts({}, {}, {}, {})
+        assert await site.counts() == ChangeCounts({}, {}, {}, {})
 
 
 async def test_repeated_removals_count_once(file: Path) -> None:
@@ -179,7 +179,7 @@ async def test_a_refused_thing_leaves_nothing_behind(
         assert isinstance(outcome, TerminalError)
         assert outcome.reason == reason
         assert await site.things() == []
-        assert await site.counts() == Counts({}, {}, {}, {})
+        assert await site.counts() == ChangeCounts({}, {}, {}, {})
 
 
 async def test_a_volume_grows_and_does_not_shrink(file: Path) -> None:
