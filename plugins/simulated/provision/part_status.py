@@ -45,14 +45,14 @@ def security_group(thing: CloudObject, desired: DesiredObject, world: CloudView)
 
 def _absent_target(reference: Json, pointer: str, desired: DesiredObject, world: CloudView) -> str:
     name: str = reference["resource"]
-    exists = world.target(desired, pointer) is not None or is_address_or_cidr(name)
+    exists = world.bound(desired, pointer) is not None or is_address_or_cidr(name)
     return "" if exists else name
 
 
 def _statuses(
     thing: CloudObject, former: Sequence[Json], field: str, parts: Iterable[Part], world: CloudView
 ) -> list[Json]:
-    """A part that is unchanged keeps its status, at whatever index it is now, so that
+    """A part that is unchanged keeps its status, whatever its place in the list, so that
     nothing is reported without a change."""
     histories: dict[bytes, list[Json]] = defaultdict(list)
     for written, status in zip(former, thing.status.get(field, ()), strict=False):
