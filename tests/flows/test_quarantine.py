@@ -1,10 +1,8 @@
-"""One damaged event cannot stop a projector; a missing event or a schema defect does."""
+"""One damaged event cannot stop a projector: its resource goes into quarantine."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 import pytest
@@ -16,21 +14,15 @@ from secaplane.cli.config import Config
 from secaplane.cli.dev.embedded import OWNER
 from secaplane.eventlog import codec
 from secaplane.eventlog.codec import NewEvent, encode
-from secaplane.eventlog.jetstream import JetStreamLog
-from secaplane.eventlog.streams import Streams
-from secaplane.eventlog.subjects import ALL_SUBJECTS, subject
 from secaplane.kinds import KINDS
 from secaplane.model.events import RECONCILER, AnyEvent, Created, StatusReported, Updated
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Json, Ref, State
-from secaplane.projector.groups import HISTORY, RESOURCES
-from secaplane.projector.projection import ProjectionGroup
 from secaplane.projector.retry import retry
-from secaplane.projector.run import Projector
-from secaplane.projector.shared_stream import SharedStream
 from tests.flows.client import VOLUME, at, client_of
 from tests.flows.crashing import CHECKPOINT, Scene, scene_of, until
-from tests.flows.read_models import GROUPS, ReadModels, Silent, read_models
+from tests.flows.damaging import World, garble, world_on
+from tests.flows.read_models import GROUPS, read_models
 from tests.flows.simulated_site import SMALL
 from tests.log.new_events import IDS, REGION, new_event
 from tests.plane import shared_plane
@@ -69,6 +61,7 @@ async def test_damaged_resources_are_quarantined_until_a_release_can_apply_their
             assert {ref.name for ref in failed} == DAMAGED
             assert "amended" in failed[disk("amended")]
             await only_damaged_resources_answer_an_error(scene, DAMAGED)
+            await damage_is_logged_without_a_traceback(scene)
             monkeypatch.setitem(codec._bodies, "amended", codec._bodies["updated"])
             failed = await retried(scene)
             assert {ref.name for ref in failed} == DAMAGED - {"amended"}
@@ -82,10 +75,6 @@ async def damage(scene: Scene) -> None:
     later = encode(await written(scene, "amended", Updated(spec=AMENDED)), STREAM)
     later = later.replace(b'"type":"updated"', b'"type":"amended"')
     await garble(scene.log, disk("amended"), later)
-
-
-async def garble(log: JetStreamLog, ref: Ref, data: bytes) -> None:
-    await log._nats.request(subject(ref, REGION), data)
 
 
 async def written(scene: Scene, name: str, event: AnyEvent) -> NewEvent:
@@ -128,6 +117,21 @@ async def only_damaged_resources_answer_an_error(scene: Scene, damaged: set[str]
             assert answer.json["status"] == 500
             assert name not in answer.json["detail"]
             assert "decoded or applied" in answer.json["detail"]
+
+
+async def damage_is_logged_without_a_traceback(scene: Scene) -> None:
+    """Reads of the rows, and a write whose history cannot be decoded: one answer, one metric."""
+    written = await scene.client.put(url("garbled"), VOLUME)
+    read = await scene.client.get(url("garbled"))
+    assert (written.status, written.json["detail"]) == (500, read.json["detail"])
+    metrics = (await scene.client.get("/metrics")).body.decode()
+    found = re.search(r"^secaplane_damaged_answers_total (\d+)", metrics, re.M)
+    assert found is not None
+    lines = (scene.plane.folder / "logs" / "serve.log").read_text().splitlines()
+    damaged = [line for line in lines if '"damaged resource"' in line]
+    assert len(damaged) == int(found[1]) > 0
+    assert not any("Traceback" in line for line in damaged)
+    assert not any('"defect"' in line for line in lines)
 
 
 async def later_events_are_left_out(scene: Scene) -> None:
@@ -194,40 +198,10 @@ async def is_repaired(scene: Scene) -> None:
 # --- a projector alone
 
 
-@dataclass
-class World:
-    log: JetStreamLog
-    nats: Nats
-    models: ReadModels
-
-    async def made(self, **more: Any) -> None:
-        """Create the stream as the product does, but so that messages can be deleted."""
-        config = {
-            "name": STREAM,
-            "subjects": [ALL_SUBJECTS],
-            "storage": "file",
-            "allow_direct": True,
-        }
-        answer = await self.nats.request(
-            f"$JS.API.STREAM.CREATE.{STREAM}", msgspec.json.encode(config | more)
-        )
-        assert b"error" not in answer.data, answer.data
-
-    async def lose(self, position: int) -> None:
-        question = msgspec.json.encode({"seq": position})
-        await self.nats.request(f"$JS.API.STREAM.MSG.DELETE.{STREAM}", question)
-
-    async def events(self, count: int) -> None:
-        for n in range(count):
-            ref = KINDS["block-storage"].ref(IDS, f"v{n}")
-            await self.log.append(new_event(ref, Created(spec=SMALL), previous=BEGINNING))
-
-
 @pytest.fixture
 async def world(nats_client: Nats, fresh_stream: str, database_url: str) -> AsyncIterator[World]:
-    log = JetStreamLog(nats_client, streams=Streams(fresh_stream), region=REGION)
-    async with read_models(database_url) as models:
-        yield World(log, nats_client, models)
+    async with world_on(nats_client, fresh_stream, database_url) as made:
+        yield made
 
 
 async def test_only_the_damaged_events_of_a_batch_are_quarantined(world: World) -> None:
@@ -257,159 +231,3 @@ async def test_only_the_damaged_events_of_a_batch_are_quarantined(world: World) 
         assert [row["position"] for row in quarantined] == [7, 10, 13, 6, 9, 12]
         assert [row["position"] for row in found[f"{group.name}.checkpoints"]] == [14]
     assert [row["position"] for row in found["history"]] == [1, 2, 3, 4, 5, 8, 11, 14]
-
-
-class Watched(Projector):
-    """Remembers the reasons that it gave."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "reason":
-            self.__dict__.setdefault("reasons", []).append(value)
-        super().__setattr__(name, value)
-
-    @property
-    def reasons(self) -> list[str]:
-        reasons: list[str] = self.__dict__["reasons"]
-        return reasons
-
-
-@asynccontextmanager
-async def running(world: World, group: ProjectionGroup = RESOURCES) -> AsyncIterator[Watched]:
-    pool, stream = world.models.pools[group.name], SharedStream(world.log, STREAM)
-    made = Watched(group, pool, stream, Silent(), REGION)
-    async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(made.run())
-        yield made
-        task.cancel()
-
-
-async def stays_stopped(made: Watched, why: str) -> None:
-    """The projector retries, and keeps its reason in between."""
-
-    async def tried() -> bool:
-        return sum(why in each for each in made.reasons) >= 3
-
-    await until(tried, f"it gives its reason again and again: {why}")
-    first = next(n for n, each in enumerate(made.reasons) if why in each)
-    assert all(why in each for each in made.reasons[first:])
-
-
-each_group = pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
-
-
-@each_group
-@pytest.mark.parametrize("lost", [1, 4])
-async def test_a_missing_position_stops_the_projector(
-    world: World, group: ProjectionGroup, lost: int
-) -> None:
-    await world.made()
-    await world.events(6)
-    await world.lose(lost)
-    async with running(world, group) as made:
-        reason = f"sequence {lost} is missing; the log went on at {nth(lost + 1)}"
-        await stays_stopped(made, reason)
-    pool = world.models.pools[group.name]
-    assert await pool.fetchval("select min(position) from checkpoints") < lost
-    last = f"select coalesce(max(position), 0) from {group.name}"
-    assert await pool.fetchval(last) < lost
-
-
-async def test_a_checkpoint_before_the_first_event_stops_the_projector(world: World) -> None:
-    await world.made(first_seq=5)
-    await world.events(2)
-    async with running(world) as made:
-        await stays_stopped(made, f"sequence 1 is missing; the log went on at {nth(5)}")
-    assert await world.models.resources.fetchval("select max(position) from checkpoints") == 0
-
-
-async def test_rows_that_are_ahead_of_the_log_stop_the_projector(world: World) -> None:
-    await world.made()
-    await world.events(3)
-    pool = world.models.resources
-    await pool.execute("insert into checkpoints values ($1, 4)", STREAM)
-    async with running(world) as made:
-        reason = f"the log ends at {nth(3)}, and the rows are at {nth(4)}; rebuild them"
-        await stays_stopped(made, reason)
-    assert not made.started.is_set()
-    assert await pool.fetchval("select count(*) from resources") == 0
-
-
-# --- schema defects
-
-COLUMN_GONE = (
-    RESOURCES,
-    "alter table resources rename column document to lost",
-    "alter table resources rename column lost to document",
-    'column "document" of relation "resources" does not exist',
-)
-TABLE_GONE = (
-    RESOURCES,
-    "alter table labels rename to lost",
-    "alter table lost rename to labels",
-    'relation "labels" does not exist',
-)
-HISTORY_COLUMN_GONE = (
-    HISTORY,
-    "alter table history rename column actor to lost",
-    "alter table history rename column lost to actor",
-    'column "actor" of relation "history" does not exist',
-)
-
-
-@pytest.mark.parametrize(
-    ("group", "defect", "repair", "why"), [COLUMN_GONE, TABLE_GONE, HISTORY_COLUMN_GONE]
-)
-async def test_a_schema_defect_stops_the_projector_and_quarantines_nothing(
-    world: World, group: ProjectionGroup, defect: str, repair: str, why: str
-) -> None:
-    await world.made()
-    await world.events(3)
-    pool = world.models.pools[group.name]
-    async with running(world, group) as made:
-        await until(lambda: at_position(made, 3), "it has projected three events")
-        await pool.execute(defect)
-        ref = KINDS["block-storage"].ref(IDS, "labelled")
-        event = Created(spec=SMALL, labels={"env": "demo"})
-        await world.log.append(new_event(ref, event, previous=BEGINNING))
-        await stays_stopped(made, f"the tables of {group.name} do not fit: {why}")
-        assert await pool.fetchval("select count(*) from quarantine") == 0
-        await pool.execute(repair)
-        await until(lambda: at_position(made, 4), "it has caught up")
-        assert made.reason == ""
-        assert not made.quarantined
-
-
-async def at_position(made: Projector, sequence: int) -> bool:
-    return made.position == nth(sequence) and not made.reason
-
-
-async def test_readiness_gives_the_reason_of_a_schema_defect_and_the_other_group_goes_on(
-    scene: Scene,
-) -> None:
-    """The projector process of a whole control plane; a role without a privilege, and repaired."""
-    await scene.client.made(at("workspace", "defect"), {"spec": {}})
-    await scene.at_rest()
-    async with scene.pool() as pool:
-        await pool.execute("alter table history_1.history rename column cause to lost")
-        await scene.client.made(at("block-storage", "one", workspace="defect"), VOLUME)
-        why = (
-            'the tables of history do not fit: column "cause" of relation "history" does not exist'
-        )
-        await until(lambda: gives(scene, [why]), "readiness gives the reason")
-        await scene.client.made(at("block-storage", "two", workspace="defect"), VOLUME)
-        await pool.execute("alter table history_1.history rename column lost to cause")
-        await until(lambda: gives(scene, []), "readiness gives no reason")
-        await scene.at_rest()
-        for group in ("resources_1", "history_1"):
-            assert await pool.fetchval(f"select count(*) from {group}.quarantine") == 0
-        positions = await pool.fetch("select position from history order by 1")
-    events = await scene.events()
-    assert [row[0] for row in positions] == [each.position.sequence for each in events]
-
-
-async def gives(scene: Scene, reasons: list[str]) -> bool:
-    port = scene.plane.dev.process("projector").environment["SECAPLANE_MONITOR_PORT"]
-    async with client_of(f"http://127.0.0.1:{port}", None) as monitor:
-        answer = await monitor.get("/readyz")
-    assert answer.status == (503 if answer.json["reasons"] else 200)
-    return bool(answer.json["reasons"] == reasons)

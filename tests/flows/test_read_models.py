@@ -82,7 +82,7 @@ async def test_who_refers_to_what_is_known_until_it_is_gone(made: Rows) -> None:
     assert (await rows_of(made.pool, "resources"))["links"] == []
 
 
-async def test_referrers_share_a_target(made: Rows) -> None:
+async def test_sharing_referrers_have_a_target_in_common(made: Rows) -> None:
     three = at("instance", "three")
     for ref, spec in ((ONE, boots_from(DISK)), (TWO, boots_from(DISK)), (three, boots_from(OTHER))):
         await made.take((ref, Created(spec=spec)))
@@ -95,7 +95,7 @@ async def test_referrers_share_a_target(made: Rows) -> None:
     assert await questions.sharing_referrers(made.pool, [ONE], kinds=["nic"]) == []
 
 
-async def test_a_referrer_is_outpaced_when_its_target_changed_later(
+async def test_a_referrer_is_outpaced_by_a_later_change_of_its_target_or_of_another_referrer(
     made: Rows,
 ) -> None:
     await made.take((ADDRESS, Created(spec={})), (NIC, Created(spec=reached_at(ADDRESS))))

@@ -140,7 +140,7 @@ async def test_an_entry_that_is_no_longer_offered_is_deleted(publisher: Publishe
 
 
 async def test_the_image_of_an_operator_is_left_alone(publisher: Publisher) -> None:
-    """Also when the cloud offers an image of that name."""
+    """True and False: the cloud offers an image of that name, or not."""
     await publisher.put(TENANT, {"administrators": ["jane"]})
     for name in ("debian", "own"):
         await publisher.put(KINDS["image"].ref({"tenant": "seca"}, name), IMAGE.spec)

@@ -45,7 +45,7 @@ def security_group(thing: CloudObject, desired: DesiredObject, world: CloudView)
 
 def _absent_target(reference: Json, pointer: str, desired: DesiredObject, world: CloudView) -> str:
     name: str = reference["resource"]
-    exists = world.bound(desired, pointer) is not None or is_address_or_cidr(name)
+    exists = world.target(desired, pointer) is not None or is_address_or_cidr(name)
     return "" if exists else name
 
 
