@@ -38,7 +38,8 @@ def client_address(context: RequestContext, proxies: TrustedProxies) -> str:
 
 def printable(text: str) -> str:
     """The printable characters of a text, at most USER_AGENT_LENGTH_MAX."""
-    return "".join(filter(str.isprintable, text))[:USER_AGENT_LENGTH_MAX]
+    clean = text if text.isprintable() else "".join(filter(str.isprintable, text))
+    return clean[:USER_AGENT_LENGTH_MAX]
 
 
 def valid_traceparent(headers: Sequence[str]) -> str:

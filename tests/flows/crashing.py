@@ -55,7 +55,7 @@ async def _holds(condition: Callable[[], Awaitable[bool]]) -> bool:
         return False
 
 
-async def taken(client: Client, path: str, body: object) -> Answer:
+async def put_accepted(client: Client, path: str, body: object) -> Answer:
     """PUT, retried while the log is unavailable (503), as the Retry-After header asks for."""
     async with asyncio.timeout(CONDITION_S_MAX):
         while True:

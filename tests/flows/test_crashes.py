@@ -21,7 +21,15 @@ from secaplane.model.events import SYSTEM, AnyEvent, Created, Deleted, DeletionR
 from secaplane.model.position import BEGINNING
 from secaplane.model.shape import Ref
 from tests.flows.client import INSTANCE, VOLUME, Answer, at
-from tests.flows.crashing import CHECKPOINT, Scene, children_of, scene_of, taken, until, whole
+from tests.flows.crashing import (
+    CHECKPOINT,
+    Scene,
+    children_of,
+    put_accepted,
+    scene_of,
+    until,
+    whole,
+)
 from tests.flows.read_models import assert_same, read_models
 from tests.log.new_events import SALT
 from tests.plane import RunningPlane
@@ -285,7 +293,7 @@ async def test_a_write_during_a_stopped_log_is_answered_503_and_recorded_at_most
     for each in answers:
         assert "outcome is unknown" in each.json["detail"] or "log" in each.json["detail"]
         assert int(each.headers["Retry-After"]) >= 1
-    again = [await taken(scene.client, path, marked(marks)[1]) for _ in range(2)]
+    again = [await put_accepted(scene.client, path, marked(marks)[1]) for _ in range(2)]
     await scene.client.active(path)
     await scene.at_rest()
     recorded = await marks_in(scene.log)
@@ -329,8 +337,7 @@ async def test_an_acknowledged_write_survives_a_kill_of_the_log(
     assert {mark for mark in answered if recorded[mark] != 1} == set()
     assert max(recorded.values()) == 1
     await scene.at_rest()
-    latest = {path: answer for path, answer in answered.values()}
-    for path, answer in latest.items():
+    for path, answer in dict(answered.values()).items():  # the latest answer for each path
         shown = await scene.client.get(path)
         assert shown.state == "active"
         version = shown.json["metadata"]["resourceVersion"]

@@ -32,7 +32,7 @@ from secaplane.model.events import (
 from secaplane.model.position import Position
 from secaplane.model.shape import Json, Ref
 from tests.flows.client import VOLUME, at
-from tests.flows.crashing import Scene, scene_of, taken
+from tests.flows.crashing import Scene, put_accepted, scene_of
 from tests.flows.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.log.new_events import SALT
 from tests.plane import shared_plane
@@ -245,7 +245,7 @@ async def test_a_caller_gets_an_unknown_outcome_or_the_recorded_resource() -> No
             assert refused.headers["Retry-After"] == "1"
             assert await intents(scene) == [Created]
             proxy.cut()
-            again = await taken(client, path, VOLUME)
+            again = await put_accepted(client, path, VOLUME)
             recorded = await intents(scene)
             assert again.json["metadata"]["resourceVersion"] == len(recorded)
             await scene.at_rest()  # or the answer that is lost may say that it raced a report
