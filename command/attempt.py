@@ -22,8 +22,9 @@ from secaplane.command.rules.decide import decide
 from secaplane.eventlog.codec import NewEvent
 from secaplane.eventlog.log import LogUnavailable, PrefixExpectation, VersionConflict
 from secaplane.kinds import KINDS, children, parents
+from secaplane.model.actor import Actor
 from secaplane.model.errors import Refusal
-from secaplane.model.events import Actor, AnyEvent, Created, RecordedEvent
+from secaplane.model.events import AnyEvent, Created, RecordedEvent
 from secaplane.model.evolve import evolve, fold
 from secaplane.model.position import Position
 from secaplane.model.shape import Ref, Resource

@@ -10,8 +10,8 @@ from secaplane.command.dependencies import CommandDependencies
 from secaplane.command.handle import handle
 from secaplane.command.rules.commands import Put
 from secaplane.kinds import KINDS
+from secaplane.model.actor import RESERVED_SUBS, SYSTEM
 from secaplane.model.errors import PreconditionFailed
-from secaplane.model.events import RESERVED_SUBS, SYSTEM
 from secaplane.model.position import Position
 from secaplane.model.shape import Ref, Resource
 

@@ -27,8 +27,8 @@ from secaplane.command.gather.rights import CallerPolicy
 from secaplane.command.post_append import recheck
 from secaplane.command.rules.commands import Command, Put
 from secaplane.eventlog.log import LogUnavailable
+from secaplane.model.actor import SYSTEM, Actor
 from secaplane.model.errors import Unavailable
-from secaplane.model.events import SYSTEM, Actor
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref
 

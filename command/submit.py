@@ -24,7 +24,8 @@ from secaplane.edge.requests.context import RequestContext, new_id
 from secaplane.edge.requests.origin import Origin, origin
 from secaplane.edge.requests.paths import broken_names
 from secaplane.kinds import refs_within
-from secaplane.model.events import Actor, Created
+from secaplane.model.actor import Actor
+from secaplane.model.events import Created
 from secaplane.model.kind import Kind
 from secaplane.model.position import Position, newest
 from secaplane.model.shape import Json, Ref

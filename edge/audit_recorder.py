@@ -11,8 +11,8 @@ from secaplane.audit.entries import UNKNOWN_CALLER, Entry, EntryCaller, EntryTyp
 from secaplane.edge.requests.client_address import TrustedProxies
 from secaplane.edge.requests.context import RequestContext
 from secaplane.edge.requests.origin import client_address
+from secaplane.model.actor import Actor
 from secaplane.model.errors import Forbidden, Refusal, Unauthenticated
-from secaplane.model.events import Actor
 from secaplane.policy.tokens.caller import Caller
 
 TOKENS_MAX = 10_000

@@ -15,8 +15,8 @@ from secaplane.edge.audit_recorder import AuditRecorder
 from secaplane.edge.requests.client_address import TrustedProxies
 from secaplane.edge.requests.context import RequestContext
 from secaplane.edge.requests.rates import RateLimits
+from secaplane.model.actor import Actor
 from secaplane.model.errors import Unauthenticated
-from secaplane.model.events import Actor
 from secaplane.model.kind import Kind
 from secaplane.policy.grants.policy import Policy
 from secaplane.policy.tokens.caller import Caller, TokenVerifier

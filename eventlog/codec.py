@@ -16,16 +16,15 @@ from datetime import datetime
 
 import msgspec
 
+from secaplane.model.actor import Actor, SealedActor
 from secaplane.model.errors import ContentTooLarge
 from secaplane.model.events import (
     ActionRequested,
-    Actor,
     AnyEvent,
     Created,
     Deleted,
     DeletionRequested,
     RecordedEvent,
-    SealedActor,
     StatusReported,
     Updated,
 )

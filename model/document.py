@@ -1,5 +1,5 @@
-"""The JSON document of a resource as the API shows it (digest, section 5; CONTRACT: Answers).
-Pure."""
+"""The JSON document of a resource as the API shows it (SECA: resource envelope;
+docs/reference/api.md). Pure."""
 
 from typing import Any
 

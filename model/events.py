@@ -8,6 +8,7 @@ from datetime import datetime
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from secaplane.model.actor import Actor, SealedActor
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Annotations, Extensions, Json, Labels, Ref, State
 
@@ -60,25 +61,6 @@ class Deleted(Event, frozen=True):
 Intent = Created | Updated | ActionRequested | DeletionRequested
 Report = StatusReported | Deleted
 AnyEvent = Intent | Report
-
-
-class Actor(msgspec.Struct, frozen=True, kw_only=True):
-    """The caller that caused an event, and its origin (C5:2026 PSS-04.03B). `evolve` ignores it."""
-
-    issuer: str = ""
-    sub: str
-    token: str = ""  # its id (`jti`), never the token itself
-    groups: tuple[str, ...] = ()
-    assignment: str = ""  # the role assignment that allowed the command, and the role in it
-    policy: Position = BEGINNING  # revision of the authorization policy that was applied
-    client_address: str = ""  # through trusted proxies (OCSF `src_endpoint`)
-    user_agent: str = ""  # at most 256 printable characters
-    traceparent: str = ""  # W3C Trace Context, if the client sent one
-
-
-SealedActor = str  # encrypted; without the key, readers learn only that there was an actor
-SYSTEM, RECONCILER = Actor(sub="system"), Actor(sub="reconciler")
-RESERVED_SUBS = (SYSTEM.sub, RECONCILER.sub)  # no token may claim to be the control plane
 
 
 class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 the six event types, and the only place where state and conditions are derived.
 
 Intent moves the desired state, `version` and `last_intent`; a report moves the observed status and
-`observed_position`. State and conditions follow from both (CONTRACT: State, conditions, power)."""
+`observed_position`. State and conditions follow from both (docs/reference/api.md)."""
 
 from collections.abc import Iterable
 from functools import reduce

@@ -38,7 +38,7 @@ class SpecRules:
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """A reference in a spec: its field, its target kinds, and its effects (CONTRACT: References).
+    """A reference in a spec: its field, its target kinds, and its effects (docs/reference/api.md).
 
     Two links with the same field are alternatives.
     """
@@ -160,7 +160,7 @@ class Exposure:
 
 
 METADATA_SCOPES = ("tenant", "workspace", "network")
-"""The ids of a path that a metadata class repeats as fields (digest, section 5)."""
+"""The ids of a path that a metadata class repeats as fields (SECA: resource envelope)."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
-"""Resolution of references: the text or object that a user wrote -> the ref that it means (digest,
-section 6; CONTRACT: References). Pure.
+"""Resolution of references: the text or object that a user wrote -> the ref that it means (SECA:
+references; docs/reference/api.md). Pure.
 
 `resource` may be any suffix of the URN. Ids that it leaves out are taken from the object's other
 fields, then from the path of the resource that contains the reference. The collection may also be

@@ -8,7 +8,7 @@ value that is none does not match. `!=` also matches resources without such a ke
 
 One term leads: the index of labels names the resources that match it, for a first `=` without `*`
 in the order of the list. Other terms of this sort use the same index; all others are evaluated on
-the labels of each row. (digest, section 9)
+the labels of each row. (SECA: lists)
 """
 
 import re

@@ -12,8 +12,8 @@ from secaplane.command.dependencies import CommandDependencies
 from secaplane.command.handle import handle
 from secaplane.command.rules.commands import Command, Delete, Put
 from secaplane.kinds import KINDS, SHARED_TENANT
+from secaplane.model.actor import SYSTEM
 from secaplane.model.errors import Conflict
-from secaplane.model.events import SYSTEM
 from secaplane.model.kind import Backing
 from secaplane.model.shape import Ref, Resource
 from secaplane.plugins.catalogue import validated_spec

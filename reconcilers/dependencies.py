@@ -7,7 +7,7 @@ from uuid import uuid4
 from secaplane.command.dependencies import CommandDependencies
 from secaplane.command.handle import CommandResult, handle
 from secaplane.command.rules.commands import Command
-from secaplane.model.events import RECONCILER, SYSTEM
+from secaplane.model.actor import RECONCILER, SYSTEM
 from secaplane.model.position import Position
 from secaplane.model.shape import Resource
 from secaplane.plugins.plugin import Plugin

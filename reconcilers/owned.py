@@ -8,8 +8,8 @@ from secaplane.command.dependencies import CommandDependencies
 from secaplane.command.handle import handle
 from secaplane.command.rules.commands import Act, Command, Delete, Put
 from secaplane.kinds import KINDS
+from secaplane.model.actor import SYSTEM
 from secaplane.model.errors import Conflict, Invalid, NotFound, PreconditionFailed, QuotaExceeded
-from secaplane.model.events import SYSTEM
 from secaplane.model.kind import CompanionResource
 from secaplane.model.shape import Ref, Resource, State
 from secaplane.plugins.plugin import InProgress, Outcome, Ready, TerminalError

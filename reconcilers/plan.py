@@ -72,7 +72,7 @@ def plan(resource: Resource | None, related: RelatedResources) -> Plan:
             return Plan(Step.WAIT, ref)
     for ref, target in related.targets.items():
         # A resource that was active once continues without a target that is gone: only a change of
-        # the reference requires it again (CONTRACT: References).
+        # the reference requires it again (docs/reference/api.md).
         absent = target is None or target.terminating
         if new if absent or target is None else never_active(target):
             return Plan(Step.WAIT, ref, TARGET_GONE if absent else "active")

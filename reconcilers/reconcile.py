@@ -8,16 +8,15 @@ from typing import NamedTuple
 
 from secaplane.command.gather.quota_usage import reverting
 from secaplane.command.rules.commands import Delete
-from secaplane.kinds import KINDS, releasing_kinds
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref, Resource, State
 from secaplane.plugins.plugin import Bound, InProgress, Ready, TerminalError
 from secaplane.reconcilers.cloud_call import call_cloud
 from secaplane.reconcilers.dependencies import ReconcileDependencies, record
 from secaplane.reconcilers.owned import RETRY_S, delete_cascading, with_owned
-from secaplane.reconcilers.plan import Plan, RelatedResources, Step, plan
+from secaplane.reconcilers.plan import RelatedResources, Step, plan
 from secaplane.reconcilers.related import load_related
-from secaplane.reconcilers.release import release
+from secaplane.reconcilers.release import release_referrers
 from secaplane.reconcilers.reports import creating_report, outcome_report, waiting_report
 
 WAIT_S = 1.0
@@ -56,7 +55,8 @@ async def reconcile(
             await delete_cascading(dependencies, resource, related.ending)
             return RequeueAfter(RETRY_S, related.ending[0])
         case Step.WAIT:
-            return await _wait(dependencies, resource, todo)
+            await record(dependencies, resource, waiting_report(resource, todo))
+            return RequeueAfter(WAIT_S, todo.waits_for)
     return await _apply(dependencies, resource, todo.step, bound)
 
 
@@ -73,7 +73,7 @@ async def _apply(
     if step is Step.REFRESH and isinstance(outcome, TerminalError):
         return None  # no user asked for a change: the resource keeps its state
     removed = step is Step.REMOVE and isinstance(outcome, Ready)
-    if removed and not await _release_referrers(dependencies, resource):
+    if removed and not await release_referrers(dependencies, resource):
         return RequeueAfter(0)
     report = outcome_report(dependencies.sealer, resource, step, outcome)
     result = await record(dependencies, resource, report)
@@ -94,21 +94,3 @@ async def _revert(
     else:
         command = await reverting(dependencies.commands, resource, over)
         await record(dependencies, resource, command, system=True, cause=over.position)
-
-
-async def _wait(
-    dependencies: ReconcileDependencies, resource: Resource, todo: Plan
-) -> RequeueAfter:
-    await record(dependencies, resource, waiting_report(resource, todo))
-    return RequeueAfter(WAIT_S, todo.waits_for)
-
-
-async def _release_referrers(dependencies: ReconcileDependencies, resource: Resource) -> bool:
-    """Remove the resource from every spec that lists its name; False if one changed meanwhile."""
-    kinds = releasing_kinds(KINDS[resource.ref.kind])
-    referrers = await dependencies.commands.named_by(resource.ref, kinds) if kinds else ()
-    done = True
-    for referrer in referrers:
-        async with dependencies.gate:
-            done = await release(dependencies.commands, referrer, resource) and done
-    return done

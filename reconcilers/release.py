@@ -5,15 +5,27 @@ from uuid import uuid4
 from secaplane.command.dependencies import CommandDependencies
 from secaplane.command.handle import handle
 from secaplane.command.rules.commands import Put
-from secaplane.kinds import KINDS
+from secaplane.kinds import KINDS, releasing_kinds
 from secaplane.kinds.references import references_in
+from secaplane.model.actor import SYSTEM
 from secaplane.model.errors import Conflict, NotFound, PreconditionFailed
-from secaplane.model.events import SYSTEM
 from secaplane.model.pointer import without
 from secaplane.model.shape import Json, Ref, Resource
+from secaplane.reconcilers.dependencies import ReconcileDependencies
 
 
-async def release(dependencies: CommandDependencies, referrer: Ref, gone: Resource) -> bool:
+async def release_referrers(dependencies: ReconcileDependencies, resource: Resource) -> bool:
+    """Remove the resource from every spec that lists its name; False if one changed meanwhile."""
+    kinds = releasing_kinds(KINDS[resource.ref.kind])
+    referrers = await dependencies.commands.named_by(resource.ref, kinds) if kinds else ()
+    done = True
+    for referrer in referrers:
+        async with dependencies.gate:
+            done = await _release(dependencies.commands, referrer, resource) and done
+    return done
+
+
+async def _release(dependencies: CommandDependencies, referrer: Ref, gone: Resource) -> bool:
     """Remove the deleted resource from the spec of one referrer; False where the referrer changed
     meanwhile and the caller has to try again.
 

@@ -16,7 +16,7 @@ import msgspec
 from secaplane.eventlog import snapshots
 from secaplane.kinds import references, shares
 from secaplane.model import document, evolve
-from secaplane.model.events import Actor
+from secaplane.model.actor import Actor
 from secaplane.model.shape import Resource
 from secaplane.projector import columns, folding
 from secaplane.projector.projection import ProjectionGroup

@@ -1,5 +1,5 @@
 """Random policies, and a plain casbin enforcer over all rules of each, which every decision is
-compared with. A second implementation of the standard (digest, section 11), as simple as possible:
+compared with. A second implementation of the standard (SECA: authorization), as simple as possible:
 no index, no cache, one row for every combination."""
 
 import random

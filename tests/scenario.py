@@ -11,8 +11,9 @@ from secaplane.command.rules.commands import Command, ReportStatus
 from secaplane.command.rules.context import CallerRights, DecisionContext, SiteRules
 from secaplane.command.rules.decide import decide
 from secaplane.kinds import KINDS, SHARED_TENANT
+from secaplane.model.actor import Actor
 from secaplane.model.errors import Refusal
-from secaplane.model.events import Actor, AnyEvent, Created, RecordedEvent, StatusReported
+from secaplane.model.events import AnyEvent, Created, RecordedEvent, StatusReported
 from secaplane.model.evolve import fold
 from secaplane.model.shape import Json, Ref, Resource, State
 from tests.positions import nth

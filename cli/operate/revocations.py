@@ -10,8 +10,8 @@ from secaplane.command.body import BodyReader
 from secaplane.command.rules.commands import Put
 from secaplane.command.submit import submit
 from secaplane.kinds import KINDS
+from secaplane.model.actor import Actor
 from secaplane.model.document import encode
-from secaplane.model.events import Actor
 from secaplane.model.shape import Json
 
 

@@ -12,8 +12,8 @@ from secaplane.command.rules.commands import Delete, Put
 from secaplane.command.submit import submit
 from secaplane.edge.requests.paths import broken_names
 from secaplane.kinds import KINDS
+from secaplane.model.actor import Actor
 from secaplane.model.errors import PreconditionFailed, Refusal
-from secaplane.model.events import Actor
 
 KIND = KINDS["tenant"]
 

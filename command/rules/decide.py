@@ -95,11 +95,9 @@ def delete(context: DecisionContext, command: Delete) -> AnyEvent | None:
 def report(context: DecisionContext, command: ReportStatus) -> AnyEvent | None:
     """A report about a former life, or one that changes nothing, records nothing."""
     resource = context.resource
-    if (
-        resource is None
-        or resource.uid != command.uid
-        or not checks.changes_status(resource, command)
-    ):
+    if resource is None or resource.uid != command.uid:
+        return None
+    if not checks.changes_status(resource, command):
         return None
     return StatusReported(
         state=command.state,

@@ -1,4 +1,4 @@
-"""Targets that references must have. Pure (CONTRACT: References).
+"""Targets that references must have. Pure (docs/reference/api.md).
 
 A strict reference needs a target that exists and is not being deleted; this is checked for
 references that are new or changed in this PUT. A deferred one is bound when its target appears.

@@ -1,5 +1,5 @@
 """Well-known document: the URLs of the global providers, for clients that know only the host
-(digest, section 2)."""
+(SECA: providers)."""
 
 import msgspec
 from litestar.handlers import HTTPRouteHandler

@@ -21,7 +21,8 @@ def template(path: str) -> str:
 
 
 def broken_names(kind: Kind, ids: Mapping[str, str], name: str) -> list[BrokenRule]:
-    """Violations of the name rule (digest, section 5) by a resource's name and its scope's ids."""
+    """Violations of the name rule (SECA: resource envelope) by a resource's name and its scope's
+    ids."""
     name_length_max = SCOPE_LENGTH_MAX if kind.name == "tenant" else NAME_LENGTH_MAX
     names = [(name, "name", name_length_max)]
     names += [(ids[each], each, SCOPE_LENGTH_MAX) for each in kind.scope]

@@ -1,6 +1,6 @@
 """Activity log: the requests made in a workspace and their results, as a list that users can read.
 
-SECA extensions.activitylog.v1beta1 (digest, section 12.7)."""
+SECA `seca.activity-log/v1beta1` (extensions.activitylog.v1beta1)."""
 
 from typing import Annotated, Any
 

@@ -1,6 +1,6 @@
 """Tenant: a customer of the cloud, its first administrators and its quotas.
 
-Not part of SECA, which presumes tenants: operators create them (CONTRACT: Who may)."""
+Not part of SECA, which presumes tenants: operators create them (docs/reference/api.md)."""
 
 from collections.abc import Iterable
 from typing import Annotated

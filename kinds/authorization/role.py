@@ -1,6 +1,6 @@
 """Role: permissions (provider, resources, verbs) that role assignments grant to subjects.
 
-SECA foundation.authorization.v1 (digest, section 12.2)."""
+SECA `seca.authorization/v1` (foundation.authorization.v1)."""
 
 import re
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ VERSIONS = {
         ("kubernetes", "load-balancer", "nat-gateway", "object-storage", "activity-log"), "v1beta1"
     ),
 }
-"""The providers of the standard, also those that are not served here (digest, section 2)."""
+"""The providers of the standard, also those that are not served here (SECA: providers)."""
 PROVIDERS = frozenset(
     each
     for name, version in VERSIONS.items()

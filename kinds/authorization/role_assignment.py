@@ -1,6 +1,6 @@
 """Role assignment: grants roles to subjects (subs) within scopes of tenants, regions, workspaces.
 
-SECA foundation.authorization.v1 (digest, section 12.2)."""
+SECA `seca.authorization/v1` (foundation.authorization.v1)."""
 
 from collections.abc import Iterable
 from typing import Annotated

@@ -1,6 +1,6 @@
 """Instance: a virtual machine. Its power is not part of the spec; actions start and stop it.
 
-SECA foundation.compute.v1 (digest, section 12.4)."""
+SECA `seca.compute/v1` (foundation.compute.v1)."""
 
 from datetime import datetime
 from typing import Annotated, Literal

@@ -1,6 +1,6 @@
 """Instance SKU: a size of instance in the catalogue: cores, memory, GPUs.
 
-SECA foundation.compute.v1 (digest, section 12.4)."""
+SECA `seca.compute/v1` (foundation.compute.v1)."""
 
 from typing import Annotated, Literal
 

@@ -1,6 +1,6 @@
 """Kubernetes cluster: a managed control plane of Kubernetes; node pools add its nodes.
 
-SECA extensions.kubernetes.v1beta1 (digest, section 12.7)."""
+SECA `seca.kubernetes/v1beta1` (extensions.kubernetes.v1beta1)."""
 
 from typing import Annotated
 

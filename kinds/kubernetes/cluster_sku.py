@@ -1,6 +1,6 @@
 """Kubernetes cluster SKU: a version and type of cluster in the catalogue.
 
-SECA extensions.kubernetes.v1beta1 (digest, section 12.7)."""
+SECA `seca.kubernetes/v1beta1` (extensions.kubernetes.v1beta1)."""
 
 from datetime import datetime
 from typing import Annotated, Literal

@@ -1,6 +1,6 @@
 """Node pool: equal nodes of a Kubernetes cluster; each is an instance with a volume and a NIC.
 
-SECA extensions.kubernetes.v1beta1 (digest, section 12.7)."""
+SECA `seca.kubernetes/v1beta1` (extensions.kubernetes.v1beta1)."""
 
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Literal

@@ -1,6 +1,6 @@
 """Network load balancer: distributes the traffic of its ports over the NICs of instances.
 
-SECA extensions.loadbalancer.v1beta1 (digest, section 12.7)."""
+SECA `seca.load-balancer/v1beta1` (extensions.loadbalancer.v1beta1)."""
 
 from collections import Counter
 from collections.abc import Iterable

@@ -1,6 +1,6 @@
 """NAT gateway: gives many private addresses access to the internet through one public IP.
 
-SECA extensions.natgateway.v1beta1 (digest, section 12.7)."""
+SECA `seca.nat-gateway/v1beta1` (extensions.natgateway.v1beta1)."""
 
 from msgspec import UNSET, UnsetType
 

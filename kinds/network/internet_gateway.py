@@ -1,6 +1,6 @@
 """Internet gateway: a route target that connects networks to the internet.
 
-SECA foundation.network.v1 (digest, section 12.6)."""
+SECA `seca.network/v1` (foundation.network.v1)."""
 
 from secaplane.kinds.network import PROVIDER
 from secaplane.model.kind import Kind

@@ -1,6 +1,6 @@
 """Network SKU: a bandwidth and packet rate in the catalogue.
 
-SECA foundation.network.v1 (digest, section 12.6)."""
+SECA `seca.network/v1` (foundation.network.v1)."""
 
 from typing import Annotated
 

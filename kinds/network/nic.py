@@ -1,6 +1,6 @@
 """NIC: a network interface with addresses in a subnet, for an instance to use.
 
-SECA foundation.network.v1 (digest, section 12.6)."""
+SECA `seca.network/v1` (foundation.network.v1)."""
 
 from typing import Annotated
 

@@ -1,6 +1,6 @@
 """Public IP: an address on the internet that a NIC or a NAT gateway can use.
 
-SECA foundation.network.v1 (digest, section 12.6)."""
+SECA `seca.network/v1` (foundation.network.v1)."""
 
 from collections.abc import Iterable
 

@@ -1,6 +1,6 @@
 """Route table: the routes of the traffic that leaves the subnets of a network.
 
-SECA foundation.network.v1 (digest, section 12.6)."""
+SECA `seca.network/v1` (foundation.network.v1)."""
 
 from typing import Annotated
 

@@ -1,6 +1,6 @@
 """Security group rule: allowed traffic; security groups refer to rules or contain them.
 
-SECA foundation.network.v1 (digest, section 12.6)."""
+SECA `seca.network/v1` (foundation.network.v1)."""
 
 from collections.abc import Iterable
 from typing import Annotated, Literal

@@ -1,6 +1,6 @@
 """Subnet: a part of a network's address range, in one zone.
 
-SECA foundation.network.v1 (digest, section 12.6)."""
+SECA `seca.network/v1` (foundation.network.v1)."""
 
 from collections.abc import Iterable, Iterator
 

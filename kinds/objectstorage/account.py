@@ -1,6 +1,6 @@
 """Object storage account: credentials for an S3 endpoint, which serves the buckets itself.
 
-SECA extensions.objectstorage.v1beta1 (digest, section 12.7)."""
+SECA `seca.object-storage/v1beta1` (extensions.objectstorage.v1beta1)."""
 
 from typing import Annotated, Any
 

@@ -1,6 +1,6 @@
 """Region: a location of the cloud, with its zones and the URLs of its providers.
 
-SECA foundation.region.v1 (digest, section 12.1)."""
+SECA `seca.region/v1` (foundation.region.v1)."""
 
 from typing import Annotated
 

@@ -1,4 +1,5 @@
-"""Block storage: a volume (disk) for instances (SECA foundation.storage.v1; digest, 12.5)."""
+"""Block storage: a volume (disk) for instances (SECA foundation.storage.v1; SECA
+`seca.storage/v1`)."""
 
 from collections.abc import Iterable
 from typing import Annotated

@@ -1,6 +1,6 @@
 """Image: a copy of a volume, from which new volumes start.
 
-SECA foundation.storage.v1 (digest, section 12.5)."""
+SECA `seca.storage/v1` (foundation.storage.v1)."""
 
 from typing import Annotated, Literal
 

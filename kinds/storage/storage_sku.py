@@ -1,6 +1,6 @@
 """Storage SKU: a class of block storage in the catalogue: speed and durability.
 
-SECA foundation.storage.v1 (digest, section 12.5)."""
+SECA `seca.storage/v1` (foundation.storage.v1)."""
 
 from typing import Annotated, Literal
 

@@ -1,6 +1,6 @@
 """Workspace: a group of resources of a tenant, and a scope of role assignments.
 
-SECA foundation.workspace.v1 (digest, section 12.3)."""
+SECA `seca.workspace/v1` (foundation.workspace.v1)."""
 
 from typing import Annotated, Any
 

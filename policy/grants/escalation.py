@@ -1,5 +1,5 @@
-"""No privilege escalation: a role or an assignment may grant only what its author holds (CONTRACT:
-Who may). Pure.
+"""No privilege escalation: a role or an assignment may grant only what its author holds
+(docs/reference/api.md). Pure.
 
 A role is judged as if it were assigned in its whole tenant, so that the order in which a role and
 its assignment are written does not matter.

@@ -1,5 +1,5 @@
-"""Resource patterns of a role: `instances/*`, `networks/n/subnets/*`, `skus/one`, `*` (digest,
-section 11). Pure."""
+"""Resource patterns of a role: `instances/*`, `networks/n/subnets/*`, `skus/one`, `*` (SECA:
+authorization). Pure."""
 
 EVERY = "*"
 

@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from secaplane.kinds import KINDS
+from secaplane.model.actor import Actor
 from secaplane.model.errors import Forbidden, Unavailable
-from secaplane.model.events import Actor
 from secaplane.model.kind import Kind
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Json, Ref

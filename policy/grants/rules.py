@@ -1,5 +1,5 @@
-"""Roles and assignments as grants, and grants as rules that casbin decides over (digest, section
-11; CONTRACT: Who may). Pure.
+"""Roles and assignments as grants, and grants as rules that casbin decides over (SECA:
+authorization; docs/reference/api.md). Pure.
 
 A grant is not multiplied out into one rule for each resource pattern, verb and workspace: for a
 request it yields only the rules that can match, however large the role is.

@@ -1,4 +1,4 @@
-"""The roles that every tenant has from its creation (digest, section 11: system roles). Constants,
+"""The roles that every tenant has from its creation (SECA: system roles). Constants,
 not events.
 
 The standard's lists omit `security-group-rules/*`, by oversight, and all extensions: here, the

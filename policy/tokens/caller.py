@@ -17,8 +17,8 @@ import jwt
 import msgspec
 from jwt.utils import base64url_decode
 
+from secaplane.model.actor import RESERVED_SUBS
 from secaplane.model.errors import Unauthenticated
-from secaplane.model.events import RESERVED_SUBS
 from secaplane.policy.tokens.keys import IssuerKeys
 from secaplane.policy.tokens.revocations import Revocations
 

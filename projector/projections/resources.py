@@ -6,7 +6,8 @@ import msgspec
 from asyncpg import Pool
 
 from secaplane.kinds import KINDS
-from secaplane.model.events import SYSTEM, Actor, RecordedEvent
+from secaplane.model.actor import SYSTEM, Actor
+from secaplane.model.events import RecordedEvent
 from secaplane.model.shape import Ref, Resource
 from secaplane.projector.columns import InsertRows, Row, TableChange
 from secaplane.projector.folding import ProjectedEvent

@@ -23,7 +23,8 @@ from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.eventlog.snapshots import KeyValueSnapshots, MemorySnapshots
 from secaplane.eventlog.streams import Streams
 from secaplane.kinds import KINDS
-from secaplane.model.events import Actor, Created, Updated
+from secaplane.model.actor import Actor
+from secaplane.model.events import Created, Updated
 from secaplane.model.evolve import evolve
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref, Resource

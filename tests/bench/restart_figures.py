@@ -22,7 +22,8 @@ from secaplane.eventlog.codec import NewEvent, encode
 from secaplane.eventlog.jetstream import JetStreamLog
 from secaplane.eventlog.streams import Streams
 from secaplane.eventlog.subjects import subject
-from secaplane.model.events import SYSTEM, Created, RecordedEvent, StatusReported
+from secaplane.model.actor import SYSTEM
+from secaplane.model.events import Created, RecordedEvent, StatusReported
 from secaplane.model.shape import Ref, State
 from secaplane.projector.folding import fold
 from secaplane.projector.groups import HISTORY, RESOURCES

@@ -7,7 +7,8 @@ from collections import defaultdict
 from collections.abc import Collection
 
 from secaplane.kinds import parents
-from secaplane.model.events import SYSTEM, Created, Deleted, DeletionRequested, RecordedEvent
+from secaplane.model.actor import SYSTEM
+from secaplane.model.events import Created, Deleted, DeletionRequested, RecordedEvent
 from secaplane.model.shape import Ref
 
 

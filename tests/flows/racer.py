@@ -26,8 +26,9 @@ from secaplane.command.rules.commands import Delete, Put, ReportStatus
 from secaplane.eventlog.codec import NewEvent
 from secaplane.eventlog.jetstream import JetStreamLog
 from secaplane.eventlog.log import PrefixExpectation
+from secaplane.model.actor import Actor
 from secaplane.model.errors import Refusal
-from secaplane.model.events import Actor, Created, RecordedEvent
+from secaplane.model.events import Created, RecordedEvent
 from secaplane.model.shape import Json, Ref, State
 
 REPORTS_PER_S, REPORTERS = 1000, 24

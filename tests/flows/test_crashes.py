@@ -17,7 +17,8 @@ from secaplane.cli.dev.plane import PROCESSES
 from secaplane.eventlog.codec import NewEvent
 from secaplane.eventlog.jetstream import JetStreamLog
 from secaplane.kinds import KINDS
-from secaplane.model.events import SYSTEM, AnyEvent, Created, Deleted, DeletionRequested, Updated
+from secaplane.model.actor import SYSTEM
+from secaplane.model.events import AnyEvent, Created, Deleted, DeletionRequested, Updated
 from secaplane.model.position import BEGINNING
 from secaplane.model.shape import Ref
 from tests.flows.client import INSTANCE, VOLUME, Answer, at

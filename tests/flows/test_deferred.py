@@ -152,8 +152,8 @@ async def test_references_that_no_setting_defers_stay_strict(
 async def test_a_reference_to_another_tenant_is_never_deferred(
     client: Client, lenient: DevProcess, workspace_name: str
 ) -> None:
-    """A resource that the caller may not read counts as absent and cannot appear later (CONTRACT:
-    References)."""
+    """A resource that the caller may not read counts as absent and cannot appear later
+    (docs/reference/api.md)."""
     tenant, boss = f"of-{workspace_name}", client.by(lenient.token("boss"))
     operator = client.by(lenient.details.operator_token)
     await operator.made(at("tenant", tenant), {"spec": {"administrators": ["boss"]}})

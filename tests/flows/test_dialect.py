@@ -1,5 +1,5 @@
 """Every type of refusal in both dialects: the standard's, and the one that the released conformance
-runner expects (CONTRACT: Refusals)."""
+runner expects (docs/reference/api.md)."""
 
 from collections.abc import AsyncIterator, Mapping
 from types import MappingProxyType

@@ -198,7 +198,8 @@ async def test_a_precondition_of_the_caller_is_checked(client: Client, kind: Kin
 
 @each(WRITABLE)
 async def test_a_body_from_the_sdk_is_accepted(client: Client, kind: Kind) -> None:
-    """The SDK also sends metadata and status, mostly with empty values (digest, 14 and 15)."""
+    """The SDK also sends metadata and status, mostly with empty values (SECA: the conformance
+    runner and the Go SDK)."""
     ref = place(kind, "sdk")
     sent = body(kind, labels={}, annotations={}, metadata=sdk_metadata(ref))
     sent |= {"status": {"conditions": None, "state": "", "powerState": "", "sizeGB": 0}}

@@ -20,15 +20,9 @@ from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.eventlog.snapshots import MemorySnapshots
 from secaplane.eventlog.streams import Streams
 from secaplane.kinds import KINDS
+from secaplane.model.actor import Actor
 from secaplane.model.errors import Unavailable
-from secaplane.model.events import (
-    Actor,
-    AnyEvent,
-    Created,
-    DeletionRequested,
-    RecordedEvent,
-    Updated,
-)
+from secaplane.model.events import AnyEvent, Created, DeletionRequested, RecordedEvent, Updated
 from secaplane.model.position import Position
 from secaplane.model.shape import Json, Ref
 from tests.flows.client import VOLUME, at

@@ -3,7 +3,7 @@
 from secaplane.eventlog.jetstream import JetStreamLog
 from secaplane.eventlog.streams import Streams
 from secaplane.kinds import KINDS
-from secaplane.model.events import Actor
+from secaplane.model.actor import Actor
 from tests.flows.auditing import audited_plane
 from tests.flows.client import Client, at
 from tests.flows.dev_plane import DevDetails

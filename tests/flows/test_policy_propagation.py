@@ -8,7 +8,7 @@ import pytest
 
 from secaplane.cli.config import AuthSettings, Config
 from secaplane.cli.dev.plane import ISSUER, OPERATOR
-from secaplane.model.events import Actor
+from secaplane.model.actor import Actor
 from secaplane.model.position import BEGINNING, Position, parse_all
 from secaplane.model.shape import Json
 from tests.flows.client import VOLUME, Answer, Client, at, client_of

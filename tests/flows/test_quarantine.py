@@ -15,7 +15,8 @@ from secaplane.cli.dev.embedded import OWNER
 from secaplane.eventlog import codec
 from secaplane.eventlog.codec import NewEvent, encode
 from secaplane.kinds import KINDS
-from secaplane.model.events import RECONCILER, AnyEvent, Created, StatusReported, Updated
+from secaplane.model.actor import RECONCILER
+from secaplane.model.events import AnyEvent, Created, StatusReported, Updated
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Json, Ref, State
 from secaplane.projector.retry import retry

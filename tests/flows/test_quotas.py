@@ -7,7 +7,8 @@ from contextlib import suppress
 import pytest
 
 from secaplane.cli.dev.plane import OPERATOR
-from secaplane.model.events import SYSTEM, Created, DeletionRequested, Updated
+from secaplane.model.actor import SYSTEM
+from secaplane.model.events import Created, DeletionRequested, Updated
 from secaplane.model.shape import Json, Ref
 from tests.flows.client import INSTANCE, SKU, Answer, Client, at
 from tests.flows.crashing import Scene, until

@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from secaplane.eventlog.jetstream import JetStreamLog
-from secaplane.model.events import RECONCILER, SYSTEM, RecordedEvent
+from secaplane.model.actor import RECONCILER, SYSTEM
+from secaplane.model.events import RecordedEvent
 from secaplane.model.shape import Json
 from tests.flows.client import JSON, SKU, VOLUME, Answer, Client, at
 from tests.flows.problems import refused

@@ -1,5 +1,5 @@
 """Every operation is tried by a caller of every role. The expected permissions are written by hand
-from the standard (digest, section 11: system roles) and CONTRACT (section 9)."""
+from the standard (SECA: system roles) and docs/reference/api.md."""
 
 from collections.abc import AsyncIterator
 from typing import NamedTuple

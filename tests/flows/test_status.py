@@ -1,5 +1,5 @@
-"""Derived fields of the status, kind by kind: addresses, attachments, counts, health (CONTRACT:
-Answers; State)."""
+"""Derived fields of the status, kind by kind: addresses, attachments, counts, health
+(docs/reference/api.md; State)."""
 
 import asyncio
 import re

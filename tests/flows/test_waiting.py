@@ -1,5 +1,5 @@
 """Resources that wait for others, and deletions in dependency order: a caller need not wait between
-requests (CONTRACT: State; Deletion)."""
+requests (docs/reference/api.md; Deletion)."""
 
 import asyncio
 
@@ -75,7 +75,8 @@ async def test_resources_can_be_created_without_waiting(scene: Scene) -> None:
 
 
 async def test_resources_can_be_deleted_without_waiting(scene: Scene) -> None:
-    """In the order of the conformance run: each referrer before its targets (digest, 14)."""
+    """In the order of the conformance run: each referrer before its targets (SECA: the
+    conformance runner)."""
     await scene.network()
     await scene.put("security-group", "g", {})
     await scene.put("public-ip", "p", {"version": "IPv4"})

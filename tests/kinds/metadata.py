@@ -1,4 +1,4 @@
-"""The fields in the metadata of each kind (digest, section 5)."""
+"""The fields in the metadata of each kind (SECA: resource envelope)."""
 
 COMMON = {"name", "provider", "resource", "verb", "apiVersion", "kind", "ref"}
 TIMES = {"createdAt", "lastModifiedAt", "resourceVersion"}

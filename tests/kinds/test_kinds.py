@@ -85,7 +85,7 @@ def test_no_two_kinds_share_a_url() -> None:
     assert len({kind.url for kind in EVERY}) == len(EVERY)
 
 
-# --- paths and metadata (digest, section 5)
+# --- paths and metadata (SECA: resource envelope)
 
 
 def test_every_kind_has_its_metadata_class() -> None:
@@ -180,7 +180,7 @@ def test_the_smallest_and_the_largest_spec_are_read_verbatim(kind: Kind) -> None
 
 
 def test_only_the_defaults_of_the_standard_are_applied() -> None:
-    """In particular no SKU in a subnet, and no public IP in a NIC (CONTRACT: Answers)."""
+    """In particular no SKU in a subnet, and no public IP in a NIC (docs/reference/api.md)."""
     target = "/frontends/*/target"
     assert {k.name: defaults for k in EVERY if (defaults := Schema(k.spec).defaults())} == {
         "instance": {"/bootVolume/type": "virtio", "/dataVolumes/*/type": "virtio"},

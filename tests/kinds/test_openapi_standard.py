@@ -32,7 +32,7 @@ DIFFERS: Mapping[str, str] = {
     r"/spec/request/body type": "any spec is an object; its kind defines which",
 }
 """Intended differences, with the reason; any other difference is a defect. `additionalProperties:
-false` in a body is not compared: unknown fields are refused everywhere (CONTRACT: Requests)."""
+false` in a body is not compared: unknown fields are refused everywhere (docs/reference/api.md)."""
 ALWAYS_PRESENT = " required"
 """Answers name the fields that are always present; the standard requires fewer."""
 

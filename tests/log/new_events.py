@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 from secaplane.eventlog.codec import NewEvent
 from secaplane.kinds import KINDS
-from secaplane.model.events import Actor, AnyEvent
+from secaplane.model.actor import Actor
+from secaplane.model.events import AnyEvent
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Json, Ref
 

@@ -16,10 +16,10 @@ from secaplane.eventlog.codec import (
     decode,
     encode,
 )
+from secaplane.model.actor import Actor
 from secaplane.model.errors import ContentTooLarge
 from secaplane.model.events import (
     ActionRequested,
-    Actor,
     AnyEvent,
     Created,
     Deleted,

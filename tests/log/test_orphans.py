@@ -12,8 +12,9 @@ from secaplane.eventlog.memory import MemoryLog
 from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.eventlog.snapshots import MemorySnapshots
 from secaplane.kinds import KINDS
+from secaplane.model.actor import SYSTEM, Actor
 from secaplane.model.errors import Conflict
-from secaplane.model.events import SYSTEM, Actor, Created, DeletionRequested
+from secaplane.model.events import Created, DeletionRequested
 from secaplane.model.position import Position
 from secaplane.model.shape import Ref
 from tests.log.new_events import IDS, NOON, REGION, SALT, WEB

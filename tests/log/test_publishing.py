@@ -14,8 +14,8 @@ from secaplane.eventlog.memory import MemoryLog
 from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.eventlog.snapshots import MemorySnapshots
 from secaplane.kinds import KINDS
+from secaplane.model.actor import SYSTEM, Actor
 from secaplane.model.errors import Conflict
-from secaplane.model.events import SYSTEM, Actor
 from secaplane.model.shape import Ref, Resource
 from secaplane.plugins.plugin import CatalogueEntry
 from secaplane.readmodel import questions

@@ -17,8 +17,9 @@ from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.eventlog.snapshots import MemorySnapshots
 from secaplane.kinds import KINDS, SHARED_TENANT
 from secaplane.kinds.shares import QuotaShare
+from secaplane.model.actor import SYSTEM
 from secaplane.model.errors import Refusal
-from secaplane.model.events import SYSTEM, AnyEvent, Created, DeletionRequested, RecordedEvent
+from secaplane.model.events import AnyEvent, Created, DeletionRequested, RecordedEvent
 from secaplane.model.position import Position
 from secaplane.model.shape import Json, Ref
 from tests.log.new_events import SALT, new_event

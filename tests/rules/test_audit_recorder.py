@@ -9,8 +9,8 @@ from secaplane.audit.entries import HIDDEN, UNKNOWN_CALLER, Entry, EntryCaller
 from secaplane.edge.audit_recorder import TOKENS_MAX, AuditRecorder
 from secaplane.edge.requests.client_address import TrustedProxies
 from secaplane.edge.requests.context import RequestContext
+from secaplane.model.actor import Actor
 from secaplane.model.errors import Conflict, Forbidden, NotFound, Refusal, Unauthenticated
-from secaplane.model.events import Actor
 from secaplane.policy.tokens.caller import Caller
 
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)

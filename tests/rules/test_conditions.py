@@ -1,4 +1,4 @@
-"""State and conditions of a resource, as `evolve` derives them from events (CONTRACT: State,
+"""State and conditions of a resource, as `evolve` derives them from events (docs/reference/api.md
 conditions, power)."""
 
 import pytest

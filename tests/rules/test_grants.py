@@ -7,8 +7,9 @@ from collections.abc import Iterable
 import pytest
 
 from secaplane.kinds import KINDS
+from secaplane.model.actor import Actor
 from secaplane.model.errors import Forbidden, Unavailable
-from secaplane.model.events import Actor, Created, Deleted, DeletionRequested
+from secaplane.model.events import Created, Deleted, DeletionRequested
 from secaplane.model.evolve import fold
 from secaplane.model.shape import Json, Ref, Resource
 from secaplane.policy.grants.policy import Policy

@@ -66,7 +66,7 @@ def test_the_pattern_for_names_agrees_with_the_rule_in_words(name: str) -> None:
 
 def in_words(name: str) -> bool:
     """Segments joined by dots; each of lower-case letters, digits and hyphens, with no hyphen at
-    either end (digest, section 5)."""
+    either end (SECA: resource envelope)."""
     allowed = set(string.ascii_lowercase + string.digits + "-")
     return all(
         segment and set(segment) <= allowed and "-" not in (segment[0], segment[-1])

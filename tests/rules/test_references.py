@@ -1,5 +1,5 @@
-"""References: the address that each spelling means, and the target that must exist (CONTRACT:
-References)."""
+"""References: the address that each spelling means, and the target that must exist
+(docs/reference/api.md)."""
 
 import re
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """Schemas that all resources share: metadata, status, references, lists, errors.
 
-They follow the standard (digest, sections 4, 5 and 7), limits included. The structs in `model` are
-less strict in places, because only the control plane writes those values.
+They follow the standard (SECA: errors, resource envelope, status), limits included. The structs
+in `model` are less strict in places, because only the control plane writes those values.
 """
 
 from typing import Any

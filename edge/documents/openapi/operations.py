@@ -1,5 +1,5 @@
 """Operations of a kind in OpenAPI: ids, parameters and answers of the standard's five classes
-(digest, section 3)."""
+(SECA: HTTP rules)."""
 
 import re
 from collections.abc import Iterator, Mapping
