@@ -77,7 +77,7 @@ class Unknown(msgspec.Struct, frozen=True):
     """The context that was decided on: the event can only come after its position."""
 
 
-Outcome = Recorded | NothingToDo | Stale | Unknown
+AttemptOutcome = Recorded | NothingToDo | Stale | Unknown
 
 
 async def attempt(
@@ -87,7 +87,7 @@ async def attempt(
     deadline: float,
     from_cache: bool = False,
     lost: Unknown | None = None,
-) -> Outcome:
+) -> AttemptOutcome:
     """Load, decide, append. `lost` is an earlier attempt without an answer; its event is looked up
     in the loaded history before anything is decided again. `deadline` is in monotonic seconds.
 
@@ -216,7 +216,7 @@ async def _appended(
     expectation: PrefixExpectation | None,
     reader: ChildrenReader | None,
     deadline: float,
-) -> Outcome:
+) -> AttemptOutcome:
     """Append, with the expected position `new_event.previous` (or the expectation for a parent).
     Reports on children do not change the decision about their parent, so that the append is
     repeated with a renewed expectation: otherwise frequent reports would starve it."""

@@ -160,7 +160,7 @@ async def _rebuilt(
             fillings = list[_Filling]()
             for stream in log.streams.names:
                 shared = SharedStream(log, stream)
-                projector = Projector(group, pool, shared, _Silent(), region)
+                projector = Projector(group, pool, shared, Silent(), region)
                 await projector.begin()
                 batches = shared.follow(after=BEGINNING)
                 await stack.enter_async_context(aclosing(batches))
@@ -215,7 +215,7 @@ async def _locked(connection: Connection, read_model: str) -> Mapping[str, Posit
     return await questions.locked_checkpoints(connection)
 
 
-class _Silent(Announcer):
+class Silent(Announcer):
     """For a read model that has no readers yet."""
 
     def __init__(self) -> None: ...

@@ -18,10 +18,11 @@ from secaplane.model.position import BEGINNING
 from secaplane.model.shape import Ref
 from secaplane.projector.groups import RESOURCES
 from secaplane.projector.projection import ProjectionGroup
+from secaplane.projector.rebuild import Silent
 from secaplane.projector.run import Projector
 from secaplane.projector.shared_stream import SharedStream
 from tests.flows.crashing import until
-from tests.flows.read_models import ReadModels, Silent, read_models
+from tests.flows.read_models import ReadModels, read_models
 from tests.flows.simulated_site import SMALL
 from tests.log.new_events import IDS, REGION, new_event
 from tests.servers import STREAM
@@ -92,7 +93,7 @@ async def running(world: World, group: ProjectionGroup = RESOURCES) -> AsyncIter
 
 
 async def stays_stopped(made: Watched, why: str) -> None:
-    """It tries again and again, and never loses its reason in between."""
+    """Wait for several attempts; the projector never loses its reason between them."""
 
     async def tried() -> bool:
         return sum(why in each for each in made.reasons) >= 3

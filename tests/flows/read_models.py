@@ -8,12 +8,11 @@ from typing import Any
 from asyncpg import Pool
 
 from secaplane.eventlog.log import Followed, Log
-from secaplane.model.position import Position
 from secaplane.projector.groups import HISTORY, RESOURCES
 from secaplane.projector.projection import ProjectionGroup
+from secaplane.projector.rebuild import Silent
 from secaplane.projector.run import Projector
 from secaplane.projector.shared_stream import SharedStream
-from secaplane.readmodel.announcements import Announcer
 from secaplane.readmodel.schema import tables
 from tests.positions import STREAM
 
@@ -32,14 +31,6 @@ ORDERS = {
     "history": {"history": "stream, position", **HOUSEKEEPING},
 }
 Rows = dict[str, list[dict[str, Any]]]
-
-
-class Silent(Announcer):
-    """Announces nothing."""
-
-    def __init__(self) -> None: ...
-
-    async def announce(self, reached: Position) -> None: ...
 
 
 class ReadModels:

@@ -337,8 +337,7 @@ async def test_an_acknowledged_write_survives_a_kill_of_the_log(
     assert {mark for mark in answered if recorded[mark] != 1} == set()
     assert max(recorded.values()) == 1
     await scene.at_rest()
-    latest = {path: answer for path, answer in answered.values()}
-    for path, answer in latest.items():
+    for path, answer in dict(answered.values()).items():  # the latest answer for each path
         shown = await scene.client.get(path)
         assert shown.state == "active"
         version = shown.json["metadata"]["resourceVersion"]

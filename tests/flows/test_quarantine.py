@@ -105,7 +105,7 @@ async def remarked(scene: Scene, number: int) -> bool:
     async with client_of(f"http://127.0.0.1:{port}", None) as monitor:
         answer = await monitor.get("/readyz")
     assert (answer.status, answer.json["ready"], answer.json["reasons"]) == (200, True, [])
-    return bool(answer.json["remarks"] == [f"{number} addresses are in quarantine"])
+    return bool(answer.json["remarks"] == [f"{number} resources are in quarantine"])
 
 
 async def only_damaged_resources_answer_an_error(scene: Scene, damaged: set[str]) -> None:

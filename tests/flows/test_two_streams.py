@@ -134,7 +134,7 @@ async def damage_in_one_stream_stops_neither(scene: Scene) -> None:
     port = scene.plane.dev.process("projector").environment["SECAPLANE_MONITOR_PORT"]
     async with client_of(f"http://127.0.0.1:{port}", None) as monitor:
         answer = await monitor.get("/readyz")
-    assert answer.json["remarks"] == ["1 addresses are in quarantine"]
+    assert answer.json["remarks"] == ["1 resources are in quarantine"]
     async with read_models(scene.plane.dev.postgres(OWNER), 2) as models:
         for pool in models.pools.values():
             row = await pool.fetchrow("select kind, path, stream from quarantine")
