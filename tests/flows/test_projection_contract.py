@@ -9,7 +9,7 @@ from secaplane.eventlog.log import Log
 from secaplane.eventlog.memory import MemoryLog
 from secaplane.eventlog.streams import Streams
 from secaplane.kinds import KINDS
-from secaplane.model.events import Created, Deleted, DeletionRequested, Updated
+from secaplane.model.events import AnyEvent, Created, Deleted, DeletionRequested, Updated
 from secaplane.model.shape import Ref
 from secaplane.projector.columns import InsertRows, Row, TableChange
 from secaplane.projector.contract import check
@@ -32,7 +32,7 @@ BOOTS = {"bootVolume": {"deviceRef": {"resource": "block-storages/disk-0"}}}
 async def lively() -> Log:
     """Two streams, labels, references, quotas, deletions, and a name that is used again."""
     log = MemoryLog(REGION, Streams(STREAM, GLOBAL_STREAM))
-    steps = [
+    steps: list[tuple[Ref, AnyEvent]] = [
         (TENANT, Created(spec={"quotas": {"volumeGB": 10}})),
         (WEB, Created(spec={})),
         *((disk, Created(spec=SMALL, labels={"env": "demo"})) for disk in DISKS),
