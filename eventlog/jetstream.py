@@ -98,7 +98,7 @@ class JetStreamLog:
                 await self._create(stream, replicas)
 
     async def exists(self) -> bool:
-        """True once every stream has been created."""
+        """True if every stream has been created."""
         return all([await self._exists(stream) for stream in self._streams.names])
 
     async def append(

@@ -18,9 +18,8 @@ from secaplane.model.position import Position
 
 FOLLOW_BATCH_MAX = 1000
 QUIET_S = 1.0
-"""Seconds that a pull request stays open at the server while nothing happens. A follower that
-gets no answer for twice as long assumes that the server was restarted and has forgotten the
-request."""
+"""Lifetime of a pull request at the server while no message arrives. A follower that gets no
+answer for twice as long assumes that the server was restarted and has forgotten the request."""
 FORGOTTEN_S = 30.0
 RETRY_S = 0.2
 ACK_TOKENS = 9
@@ -70,7 +69,7 @@ async def _pulled(
 
 
 async def _arrivals(arrived: asyncio.Queue[Msg], stream: str) -> tuple[list[RawEvent], bool]:
-    """The messages that have arrived, at least one, and whether the server closed the request."""
+    """The messages that have arrived, at least one; and whether the server closed the request."""
     try:
         async with asyncio.timeout(QUIET_S + 1):
             messages = [await arrived.get()]

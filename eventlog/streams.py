@@ -26,7 +26,7 @@ class Streams(msgspec.Struct, frozen=True):
         return (self.regional, self.worldwide)
 
     def of(self, kind: str) -> str:
-        """The stream that records a kind; the regional stream for an unknown kind."""
+        """The stream that records a kind; unknown kinds are recorded in the regional one."""
         known = KINDS.get(kind)
         if not self.worldwide or known is None or known.provider.regional:
             return self.regional

@@ -16,7 +16,7 @@ class Action(NamedTuple):
     leads_to: PowerState
     """The desired power that it sets."""
     restarts: bool = False
-    """The instance passes through `off` on the way."""
+    """True: the power is off in between."""
 
 
 ACTIONS: Mapping[str, Action] = {

@@ -14,7 +14,7 @@ from secaplane.model.shape import Reference, Status, Wire
 
 class ImageSpec(Wire, frozen=True):
     block_storage_ref: Reference
-    """Names its workspace, because an image belongs to none."""
+    """Must name the workspace, because an image belongs to none."""
     cpu_architecture: Literal["amd64", "arm64"]
     boot: Literal["UEFI", "BIOS"] = "UEFI"
     initializer: Literal["none", "cloudinit-22"] = "none"

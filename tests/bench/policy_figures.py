@@ -88,8 +88,7 @@ async def measure(gets_per_second: float) -> dict[str, Figure]:
 
 
 def _policy(assignments: int) -> Policy:
-    """The policy of one tenant: every caller holds one role of fifty rules, in one workspace or
-    in all."""
+    """The policy of one tenant: each caller has one role of 50 rules, in two workspaces or all."""
     policy = Policy(operators=(), region="eu-1", fresh=lambda: True)
     policy.reset(nth(1))
     policy.update(map(_a_role, range(ROLES)), nth(1))

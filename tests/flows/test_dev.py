@@ -54,7 +54,7 @@ async def test_a_configuration_is_applied(other_plane: DevProcess, secatest: Cli
 async def test_an_image_of_the_catalogue_is_the_source_of_a_volume_of_any_tenant(
     secatest: Client,
 ) -> None:
-    """A shared image belongs to the shared tenant and is active without a volume."""
+    """An image of the catalogue belongs to the shared tenant and is active without a volume."""
     await secatest.put(at("workspace", "images"), {"spec": {}})
     for name, image in (("short", "images/debian"), ("long", "tenants/seca/images/debian")):
         spec = {

@@ -105,7 +105,7 @@ def test_all_permissions_are_new_to_new_subs() -> None:
 def test_an_administrator_can_grant_every_system_role_and_every_provider() -> None:
     known = policy(assignment("jane", "seca.admin"))
     for name in PROVIDERS:
-        if name.startswith("seca.") and name != "seca.region":  # a read-only provider
+        if name.startswith("seca.") and name != "seca.region":  # which no caller may change
             every: Json = {"permissions": [permission(name, "*", "*")]}
             assert known.excess(JANE, role("x").ref, None, every) == ""
     for name in ("admin", "region-admin", "workspace-admin", "workspace-editor"):

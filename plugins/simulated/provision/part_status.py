@@ -52,7 +52,7 @@ def _absent_target(reference: Json, pointer: str, desired: DesiredObject, world:
 def _statuses(
     thing: CloudObject, former: Sequence[Json], field: str, parts: Iterable[Part], world: CloudView
 ) -> list[Json]:
-    """A part that is unchanged keeps its status, at whatever index it is now, so that
+    """A part that is unchanged keeps its status, whatever its place in the list, so that
     nothing is reported without a change."""
     histories: dict[bytes, list[Json]] = defaultdict(list)
     for written, status in zip(former, thing.status.get(field, ()), strict=False):
