@@ -19,8 +19,7 @@ from secaplane.reconcilers.related import load_related
 from secaplane.reconcilers.release import release_referrers
 from secaplane.reconcilers.reports import creating_report, outcome_report, waiting_report
 
-WAIT_S = 1.0
-"""When to reconcile a waiting resource again, should no event wake it."""
+WAIT_S = 1.0  # before a waiting resource is reconciled again, should no event wake it
 
 
 class RequeueAfter(NamedTuple):

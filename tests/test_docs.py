@@ -10,18 +10,13 @@ import pytest
 from msgspec.structs import asdict, replace
 
 from secaplane.cli.config import read
+from tests.source import ROOT, SOURCES
 
-ROOT = Path(__file__).parent.parent
 PAGES = sorted(
     path
     for folder in (".", "docs", "deploy", "examples")
     for path in (ROOT / folder).glob("*.md" if folder == "." else "**/*.md")
 )
-SOURCES = [
-    path
-    for path in sorted(ROOT.glob("*/**/*.py"))
-    if path.parts[len(ROOT.parts)] not in ("tests", "docs", "build") and path.parts[-2][0] != "."
-]
 WALK_LINES_MAX = 60
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(#[^)\s]*)?\)")
 SPAN = re.compile(r"`([^`\n]+)`")

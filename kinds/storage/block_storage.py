@@ -1,5 +1,4 @@
-"""Block storage: a volume (disk) for instances (SECA foundation.storage.v1; SECA
-`seca.storage/v1`)."""
+"""Block storage: a volume (disk) for instances (SECA `seca.storage/v1`)."""
 
 from collections.abc import Iterable
 from typing import Annotated

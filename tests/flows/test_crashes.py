@@ -1,5 +1,4 @@
-"""Processes are killed or stopped at any time: every event takes effect once, and all resources
-settle."""
+"""Processes are killed at any time: every event takes effect once, and all resources settle."""
 
 import asyncio
 import os
