@@ -194,7 +194,7 @@ async def checked(scene: Scene) -> OrphanCheck:
     """Wait until everything has settled, then check the whole log, and the tables against it."""
     async with scene.pool() as pool:
         await until(lambda: settled(scene, pool), "every resource is settled", seconds=REST_S_MAX)
-        rows = await pool.fetch("select kind, path, deleted from resources where not gone")
+        rows = await pool.fetch("select kind, path, terminating from resources where not gone")
     check, position, end = OrphanCheck(CASCADES), BEGINNING, await scene.log.end(STREAM)
     following = scene.log.follow(STREAM, after=position)
     while position < end:
