@@ -93,9 +93,9 @@ def _wheel(source: Path, place: Path) -> Path:
 def _pip(*arguments: str) -> None:
     options = ("--quiet", "--disable-pip-version-check", "--no-input")
     command = (sys.executable, "-m", "pip", *options, *arguments)
-    done = subprocess.run(
-        command, env=os.environ | {"PIP_NO_INDEX": "1"}, capture_output=True, text=True, check=False
-    )
+    # without PYTHONPATH, in which pip could find Secaplane installed already
+    environment = os.environ | {"PIP_NO_INDEX": "1", "PYTHONPATH": ""}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
