@@ -42,6 +42,7 @@ from secaplane.model.shape import Ref
 PUBLISH_S_MAX = 1.5
 WRONG_LAST_SEQUENCE = (10071, 10164)
 NO_MESSAGE_FOUND = 10037
+SUBJECTS_OVERLAP = 10065
 EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 EXPECTED_OF = "Nats-Expected-Last-Subject-Sequence-Subject"
 PAYLOAD_BYTES_MIN = 4 * 1024 * 1024
@@ -85,7 +86,8 @@ class JetStreamLog:
         """Create the streams that do not exist yet; those that exist stay as they are.
 
         Raises:
-            ValueError: the server would refuse an event of the largest size.
+            ValueError: the server would refuse an event of the largest size, or the log was created
+                with other streams.
             LogUnavailable: the server did not answer, or refused.
         """
         if self._nats.max_payload < PAYLOAD_BYTES_MIN:
@@ -187,8 +189,14 @@ class JetStreamLog:
         created = await self._ask(
             f"$JS.API.STREAM.CREATE.{stream}", json(config), seconds=PREPARE_S_MAX
         )
-        if created.error is not None:
-            raise LogUnavailable(created.error.description)
+        if created.error is None:
+            return
+        if created.error.err_code == SUBJECTS_OVERLAP:
+            raise ValueError(
+                f"another stream records the subjects of {stream} already: the set of streams is "
+                "fixed when the log is created (nats.stream, nats.global_stream)"
+            )
+        raise LogUnavailable(created.error.description)
 
     async def _last(self, stream: str, subjects: str) -> Position:
         message = await self._last_message(stream, subjects)

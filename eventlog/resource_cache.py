@@ -8,10 +8,13 @@ RECENT_S old: for parents of a resource, which seldom change.
 import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 
+from secaplane.eventlog.codec import Undecodable
 from secaplane.eventlog.log import Log, LogUnavailable
 from secaplane.eventlog.snapshots import SNAPSHOT_INTERVAL, Snapshots
-from secaplane.model.evolve import evolve, fold
+from secaplane.model.events import RecordedEvent
+from secaplane.model.evolve import fold
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref, Resource
 
@@ -115,13 +118,11 @@ class ResourceCache:
             self._resources.move_to_end(ref)
             return before
         if latest.previous == (before.position if before else BEGINNING):
-            resource = evolve(before, latest)
+            resource = _applied(before, [latest])
         else:
             before = before or await self._snapshot(ref, last)
             after = before.position if before else BEGINNING
-            folded = fold(await self._log.read(ref, after=after, up_to=last), before)
-            assert folded is not None, f"{ref} has a last event and no history"
-            resource = folded
+            resource = _applied(before, await self._log.read(ref, after=after, up_to=last))
         await self.store(resource, before=before)
         return resource
 
@@ -140,3 +141,14 @@ class ResourceCache:
         snapshots_before = (before.events if before else 0) // SNAPSHOT_INTERVAL
         if resource.events // SNAPSHOT_INTERVAL > snapshots_before:
             await self._snapshots.save(resource)
+
+
+def _applied(before: Resource | None, history: Sequence[RecordedEvent]) -> Resource:
+    """Raises Undecodable where an event cannot be applied: to readers and writers, that is the same
+    damage as an event that cannot be decoded."""
+    try:
+        resource = fold(history, before)
+        assert resource is not None, "a resource with a last event has no history"
+    except (AssertionError, KeyError, TypeError, ValueError) as error:
+        raise Undecodable(f"{type(error).__name__}: {error}") from error
+    return resource

@@ -4,6 +4,7 @@ import asyncio
 
 import msgspec
 import pytest
+from nats.aio.client import Client
 
 from secaplane.eventlog.jetstream import JetStreamLog
 from secaplane.eventlog.log import Log, PrefixExpectation, VersionConflict
@@ -263,3 +264,12 @@ async def test_kinds_with_the_same_collection_name_are_kept_apart(log: Log) -> N
     one, two = await add(log, compute, CREATED), await add(log, storage, CREATED)
     assert (await log.read(compute), await log.read(storage)) == (one, two)
     assert await log.touched("storage-sku", after=BEGINNING, up_to=nth(2)) == {storage}
+
+
+async def test_the_streams_of_a_log_are_fixed_when_it_is_created(
+    nats_client: Client, fresh_stream: str
+) -> None:
+    await JetStreamLog(nats_client, streams=Streams(fresh_stream), region=REGION).prepare()
+    split = Streams(fresh_stream, f"{fresh_stream}-GLOBAL")
+    with pytest.raises(ValueError, match="is fixed when the log is created"):
+        await JetStreamLog(nats_client, streams=split, region=REGION).prepare()

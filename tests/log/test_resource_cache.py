@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 from nats.aio.client import Client
 
+from secaplane.eventlog.codec import Undecodable
 from secaplane.eventlog.log import Log, LogUnavailable
 from secaplane.eventlog.memory import MemoryLog
 from secaplane.eventlog.resource_cache import RECENT_S, ResourceCache
@@ -23,6 +24,7 @@ from secaplane.eventlog.snapshots import (
 from secaplane.eventlog.subjects import subject
 from secaplane.model.events import (
     ActionRequested,
+    AnyEvent,
     Created,
     Deleted,
     DeletionRequested,
@@ -312,3 +314,12 @@ async def test_callers_that_arrive_during_a_load_share_the_next_one() -> None:
     assert (await early or pytest.fail("nothing was read")).spec == {"n": 1}
     assert {id(await each) for each in late} == {id(cache.cached(ONE))}
     assert (cache.cached(ONE) or pytest.fail("nothing is cached")).spec == {"n": 2}
+
+
+@pytest.mark.parametrize("first", [Updated(spec={}), DeletionRequested(), Deleted()])
+async def test_an_event_that_cannot_be_applied_is_undecodable(
+    log: Log, snapshots: Snapshots, first: AnyEvent
+) -> None:
+    await log.append(new_event(ONE, first))
+    with pytest.raises(Undecodable):
+        await ResourceCache(log, snapshots).current(ONE)
