@@ -34,6 +34,7 @@ from tests.servers import connected
 
 JANE = Actor(sub="jane")
 REGION = "eu-1"
+ANSWERED_S_MAX = 30.0
 IDS = {"tenant": "acme", "workspace": "web"}
 TENANT, WEB = Ref("tenant", "tenants/acme"), KINDS["workspace"].ref(IDS, "web")
 DISK = KINDS["block-storage"].ref(IDS, "disk")
@@ -65,7 +66,8 @@ class Slow(JetStreamLog):
 
     async def _arrive(self) -> None:
         self.proxy.arrive.set()
-        await self.proxy.answered.wait()
+        async with asyncio.timeout(ANSWERED_S_MAX):
+            await self.proxy.answered.wait()
 
 
 class World:
@@ -153,7 +155,8 @@ async def test_an_event_whose_answer_was_lost_is_recognised(
     world.proxy.lose_next_answer = True
     async with asyncio.TaskGroup() as group:
         pending = group.create_task(world.handled(ref, command, "mine"))
-        await world.proxy.answered.wait()
+        async with asyncio.timeout(ANSWERED_S_MAX):
+            await world.proxy.answered.wait()
         world.proxy.cut()
     former = ["first"] if ref == WEB else []
     assert await world.requests(ref) == [*former, "mine"]
@@ -200,7 +203,8 @@ async def test_an_event_that_arrives_late_is_recorded_once(
     world.proxy.hold_next_append = True
     result = await world.handled(DISK, Put(spec=SPEC), "r1")
     world.proxy.arrive.set()
-    await world.proxy.answered.wait()
+    async with asyncio.timeout(ANSWERED_S_MAX):
+        await world.proxy.answered.wait()
     assert type(result.event) is (Updated if known else Created)
     assert await world.requests(DISK) == [*former, "r1"]
 
@@ -215,7 +219,8 @@ async def test_a_deletion_that_arrives_late_is_recorded_once(
     world.proxy.hold_next_append = True
     result = await world.handled(ref, Delete(), "mine")
     world.proxy.arrive.set()
-    await world.proxy.answered.wait()
+    async with asyncio.timeout(ANSWERED_S_MAX):
+        await world.proxy.answered.wait()
     assert result.event == DeletionRequested()
     assert await world.requests(ref) == ["first", "mine"]
 
@@ -247,7 +252,8 @@ async def test_a_caller_gets_an_unknown_outcome_or_the_recorded_resource() -> No
             proxy.answered.clear()
             async with asyncio.TaskGroup() as group:
                 pending = group.create_task(client.put(path, VOLUME))
-                await proxy.answered.wait()
+                async with asyncio.timeout(ANSWERED_S_MAX):
+                    await proxy.answered.wait()
                 proxy.cut()
             assert pending.result().status == 200, pending.result()
             assert pending.result().json["metadata"]["resourceVersion"] == len(recorded) + 1
