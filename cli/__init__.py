@@ -1,2 +1,2 @@
 """The `secaplane` command: processes, the development supervisor, commands for operators. No other
-room imports it."""
+layer imports it."""

@@ -2,8 +2,8 @@
 
 `dev` runs everything on one machine. In production each process runs by itself: command, query,
 projector, reconcilers (and cloud, if the simulated cloud is used). The other commands are for
-operators; they connect to NATS and PostgreSQL directly and need no token. Every command reads the
-TOML file of --config and the variables SECAPLANE_*.
+operators and need no token; most connect to NATS and PostgreSQL directly. All but `keyring`
+read the TOML file of --config and the variables SECAPLANE_*.
 """
 
 import argparse

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent
-ROOMS = (
+LAYERS = (
     "model",
     "kinds",
     "sealing",
@@ -27,7 +27,7 @@ ROOMS = (
     "cli",
 )
 """The top-level folders that are installed, from the lowest layer to the highest."""
-SOURCES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+SOURCES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 CORE = (
     "model/events.py",

@@ -42,11 +42,11 @@ def test_every_relative_link_leads_to_a_file(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_every_file_that_a_page_names_exists(page: Path) -> None:
-    rooms = {path.name for path in ROOT.iterdir() if path.is_dir()}
+    folders = {path.name for path in ROOT.iterdir() if path.is_dir()}
     paths = [
         span
         for span in SPAN.findall(page.read_text())
-        if FILE.fullmatch(span) and span.endswith(SUFFIXES) and span.split("/")[0] in rooms
+        if FILE.fullmatch(span) and span.endswith(SUFFIXES) and span.split("/")[0] in folders
     ]
     assert [each for each in paths if not any(ROOT.glob(each.rstrip("/")))] == []
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from secaplane.kinds import KINDS
-from tests.source import GOLDEN, ROOMS, ROOT, SOURCES, TESTS, core_lines, named, parsed, texts
+from tests.source import GOLDEN, LAYERS, ROOT, SOURCES, TESTS, core_lines, named, parsed, texts
 
 LINES_PER_FUNCTION_MAX = 50
 LINES_PER_FILE_MAX = 400
@@ -167,9 +167,9 @@ def test_every_kind_file_is_in_the_catalogue() -> None:
     assert len(files) == len(KINDS)
 
 
-def test_every_room_is_in_the_layout() -> None:
+def test_every_folder_at_the_top_is_a_layer() -> None:
     folders = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
-    assert folders == set(ROOMS)
+    assert folders == set(LAYERS)
 
 
 def test_every_package_on_disk_is_installed() -> None:
@@ -191,7 +191,7 @@ def test_rooms_are_imported_by_the_name_of_the_package() -> None:
         f"{named(path)}:{line}: {module} -> {PACKAGE}.{module}"
         for path in (*SOURCES, *TESTS)
         for line, module in imports(path)
-        if module.partition(".")[0] in ROOMS
+        if module.partition(".")[0] in LAYERS
     ]
     assert wrong == []
 

@@ -50,7 +50,7 @@ def _add_tenant(commands: Any) -> None:
         actions,
         "delete",
         "delete an empty tenant",
-        "Its roles and role assignments are deleted with it; any other resource in it blocks.",
+        "Roles and role assignments in it are deleted with it; anything else blocks the deletion.",
     )
     delete.set_defaults(run=_tenant_delete)
     for command in (create, delete):
@@ -80,7 +80,7 @@ def _add_may(commands: Any) -> None:
     may = _command(
         commands,
         "may",
-        "check whether a caller may do something, and why; or list the callers that may",
+        "check whether a caller may do something, and why; or list the callers who may",
         "Exit status: 0 allowed, or a list; 1 denied; 2 not a valid question.",
     )
     _add_config(may)
@@ -132,7 +132,7 @@ def _add_audit(commands: Any) -> None:
     entries = _command(
         actions,
         "entries",
-        "print refused requests, logins and reads of privileged kinds",
+        "print refused requests (401, 403), logins and reads of privileged kinds",
         "Oldest entry first.",
     )
     _add_config(entries)

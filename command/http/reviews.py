@@ -3,7 +3,7 @@
     POST /providers/secaplane.admin/v1/tenants/{tenant}/access-reviews
     {"spec": {"caller": "jane", "verb": "put", "path": "/providers/seca.compute/v1/tenants/..."}}
 
-A review without a caller lists the callers that may.
+A review without a caller lists the callers who may.
 """
 
 from typing import Any

@@ -93,7 +93,7 @@ def _answer(
     secrets: bool,
 ) -> ASGIResponse:
     """The answer to a PUT. An update shows the status as it was when the PUT was accepted, not yet
-    `updating`. Secret status fields are shown only to callers that may get the resource."""
+    `updating`. Secret status fields are shown only to callers who may get the resource."""
     shown = document(kind, result.resource, region=dependencies.region, verb="PUT")
     if result.before is not None:
         shown["status"] = status(kind, result.before)

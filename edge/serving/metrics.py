@@ -11,7 +11,7 @@ BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
 
 class Metrics:
-    """The registry of one process; other rooms add their gauges to it."""
+    """The registry of one process; other layers add their gauges to it."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()

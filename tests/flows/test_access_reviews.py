@@ -122,7 +122,7 @@ async def test_a_review_agrees_with_the_answer_to_the_request(
         assert (answer.status != 403) is reviewed["allowed"], (verb, answer)
 
 
-# --- callers that may
+# --- callers who may
 
 
 async def test_a_review_lists_the_callers_that_may(
@@ -139,7 +139,7 @@ async def test_a_review_lists_the_callers_that_may(
     assert listed == {"policyRevision": listed["policyRevision"], "callers": ["*"]}
 
 
-# --- callers that may request a review
+# --- callers who may request a review
 
 
 async def test_a_review_of_another_tenant_is_refused(

@@ -122,12 +122,12 @@ def _files(folder: Path) -> dict[str, str]:
 def test_the_wheel_holds_the_package_alone(installed: Installation) -> None:
     names = ZipFile(installed.wheel).namelist()
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {"secaplane"}
-    rooms = {name.split("/")[1] for name in names if name.startswith("secaplane/")}
-    assert not rooms & {"tests", "docs", "examples", "deploy", "secaplane"}
+    folders = {name.split("/")[1] for name in names if name.startswith("secaplane/")}
+    assert not folders & {"tests", "docs", "examples", "deploy", "secaplane"}
     sources = {
         f"secaplane/{path.relative_to(ROOT)}"
-        for room in rooms - {"__init__.py"}
-        for path in (ROOT / room).rglob("*.py")
+        for folder in folders - {"__init__.py"}
+        for path in (ROOT / folder).rglob("*.py")
     }
     assert {name for name in names if name.endswith(".py")} == sources | {"secaplane/__init__.py"}
 

@@ -1,4 +1,4 @@
-"""A secret field is shown to callers that may read it, and is stored nowhere in clear."""
+"""A secret field is shown to callers who may read it, and is stored nowhere in clear."""
 
 import base64
 from collections.abc import AsyncIterator
