@@ -31,7 +31,7 @@ def test_a_role_that_is_created_after_its_assignment_grants_at_once() -> None:
     held = assignment("jane", "reader")
     known = policy(held)
     assert may(known, JANE, "get", "block-storage", "one") is None
-    later = held.last_intent.moved(1)
+    later = known.revision.moved(1)
     appears = role("reader", permission("seca.storage", "*", "get list"))
     known.update([structs.replace(appears, life=later, last_intent=later, position=later)], later)
     assert may(known, JANE, "get", "block-storage", "one") is not None
