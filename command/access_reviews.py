@@ -14,8 +14,27 @@ from secaplane.policy.tokens.caller import Caller
 ASSIGNMENT = KINDS["role-assignment"]
 
 
+def admit(guard: Guard, context: RequestContext, caller: Caller, tenant: str) -> bool:
+    """Refuse a caller that may ask about no caller of a tenant, before the body is read. True if
+    the caller may ask about every one; otherwise only about itself, unless `review` allows more.
+
+    Raises:
+        Forbidden, RateLimited, Unavailable.
+    """
+    if guard.policy.index.names(caller.sub, tenant):
+        return False
+    guard.authorize(context, caller, "list", ASSIGNMENT, {"tenant": tenant})
+    return True
+
+
 async def review(
-    guard: Guard, context: RequestContext, caller: Caller, tenant: str, spec: AccessReviewSpec
+    guard: Guard,
+    context: RequestContext,
+    caller: Caller,
+    tenant: str,
+    spec: AccessReviewSpec,
+    *,
+    about_all: bool = False,
 ) -> AccessReview:
     """Review an access in a tenant. A caller that may list the tenant's role assignments may ask
     about every caller; a caller that one of them names may ask about itself.
@@ -24,7 +43,7 @@ async def review(
         Refusal.
     """
     about_itself = spec.caller == caller.sub
-    if not (about_itself and guard.policy.index.names(caller.sub, tenant)):
+    if not about_all and not (about_itself and guard.policy.index.names(caller.sub, tenant)):
         guard.authorize(context, caller, "list", ASSIGNMENT, {"tenant": tenant})
     reviewed = place(spec)
     _refuse_outside(reviewed, tenant)

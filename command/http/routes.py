@@ -11,6 +11,7 @@ from secaplane.command import submit
 from secaplane.command.attempt import Recorded
 from secaplane.command.submit import SubmitDependencies, WriteRequest
 from secaplane.edge.requests import parsing
+from secaplane.edge.requests.beside_loop import in_proportion
 from secaplane.edge.requests.context import request_context
 from secaplane.edge.requests.paths import template
 from secaplane.kinds import KINDS
@@ -42,14 +43,14 @@ def _put(kind: Kind, dependencies: SubmitDependencies) -> HTTPRouteHandler:
     async def put_resource(request: Request[Any, Any, Any]) -> ASGIResponse:
         context = request_context(request.scope)
         parsing.deleted(context.header(b"accept"))
-        caller = await dependencies.guard.authenticate(context)
-        data = await request.body()
-        if data:
-            parsing.media_type(context.header(b"content-type"))
-        sent = parsing.body(data)
         write = _write_request(request, kind)
-        result, positions = await submit.put(dependencies, write, caller, sent)
-        secrets = submit.may_read(dependencies, caller, result.resource.ref)
+        if context.has_body:
+            parsing.media_type(context.header(b"content-type"))
+        admitted = await submit.admit(dependencies, write, "put")
+        data = await request.body()
+        body = await in_proportion(len(data), lambda: submit.read_body(dependencies, write, data))
+        result, positions = await submit.put(dependencies, write, admitted, body)
+        secrets = submit.may_read(dependencies, admitted.caller, result.resource.ref)
         return _answer(dependencies, kind, context.path, result, positions, secrets=secrets)
 
     return put_resource
