@@ -63,7 +63,7 @@ class Peer:
         return json.loads(body)
 
     async def closed(self) -> bytes:
-        """What is sent until the connection is closed."""
+        """Reads until the connection is closed."""
         try:
             return await self.reader.read()
         except ConnectionError:
@@ -229,7 +229,7 @@ async def test_a_body_is_invited_only_once_it_is_read() -> None:
         assert (await peer.understood())[2] == 0, "no invitation came before"
 
 
-async def test_a_body_that_nobody_reads_is_bounded() -> None:
+async def test_a_body_after_its_answer_is_bounded() -> None:
     async with served() as connect:
         peer = await connect()
         size = 64 * UNREAD_BYTES_MAX
