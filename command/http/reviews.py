@@ -32,9 +32,9 @@ def routes(guard: Guard) -> list[HTTPRouteHandler]:
     async def review_access(request: Request[Any, Any, Any]) -> ASGIResponse:
         context = request_context(request.scope)
         tenant = request.path_params["tenant"]
-        parsing.media_type(context.header(b"content-type"))
         caller = await guard.authenticate(context)
         about_all = admit(guard, context, caller, tenant)
+        parsing.media_type(context.header(b"content-type"))
         data = await request.body()
         sent = await in_proportion(len(data), lambda: _read(data))
         answer = await review(guard, context, caller, tenant, sent.spec, about_all=about_all)

@@ -13,6 +13,9 @@ SITE = """
 [site]
 refusals = "secatest"
 
+[auth]
+operators = ["sizes"]
+
 [limits]
 caller_per_second = 0.5
 caller_burst = 60
@@ -57,7 +60,7 @@ async def test_size_limits_can_be_configured(limited: Client, limited_plane: Dev
     own = limited.by(limited_plane.token("sizes"))
     assert refused(await own.get(f"{REGIONS}?unknown={'x' * 2048}"), 414) == []
     large = {"spec": {}, "annotations": {"a": "x" * 1000, "b": "x" * 1000, "c": "x" * 3000}}
-    assert refused(await own.put(at("workspace", "w"), large), 413) == []
+    assert refused(await own.put(at("tenant", "large"), large), 413) == []
 
 
 async def test_a_caller_over_the_rate_limit_gets_429_and_retry_after(
