@@ -22,6 +22,7 @@ from secaplane.eventlog.log import LogUnavailable
 from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.eventlog.snapshots import KeyValueSnapshots
 from secaplane.eventlog.streams import Streams
+from secaplane.readmodel.acknowledgements import Acknowledgements
 from secaplane.readmodel.announcements import Announcements
 from secaplane.readmodel.progress import Progress
 from secaplane.readmodel.schema import tables
@@ -55,6 +56,7 @@ class ProcessDependencies:
     cache: ResourceCache
     pool: Pool
     progress: Progress
+    acknowledgements: Acknowledgements
 
 
 @asynccontextmanager
@@ -69,7 +71,8 @@ async def process_dependencies(
         connected_log(config, writes_log=writes_log) as (client, events, cache),
         following_read_model(config, client, writes=writes_tables) as (reading, progress),
     ):
-        yield ProcessDependencies(client, events, cache, reading.pool, progress)
+        acknowledgements = Acknowledgements(client, progress)
+        yield ProcessDependencies(client, events, cache, reading.pool, progress, acknowledgements)
 
 
 @asynccontextmanager
