@@ -11,7 +11,7 @@ from secaplane.command.handle import handle
 from secaplane.command.rules.commands import Put
 from secaplane.kinds import KINDS
 from secaplane.model.actor import RESERVED_SUBS, SYSTEM
-from secaplane.model.errors import Conflict, PreconditionFailed
+from secaplane.model.errors import Conflict, PreconditionFailed, QuotaExceeded
 from secaplane.model.position import Position
 from secaplane.model.precondition import ABSENT
 from secaplane.model.shape import Ref, Resource
@@ -66,9 +66,13 @@ async def ensure_companion(
             request=f"{request}.companion",
             cause=resource.life,
         )
-    except (PreconditionFailed, Conflict):  # another process made it meanwhile
+    except QuotaExceeded:
+        raise
+    except (PreconditionFailed, Conflict):
         existing = await dependencies.cache.current(ref)
-        return existing.position if existing else None
+        if existing is None or existing.gone:
+            raise
+        return existing.position  # another process made it meanwhile
     return result.position
 
 

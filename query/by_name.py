@@ -3,7 +3,8 @@
 A row answers as long as the rows have reached every position that this process knows of. Otherwise,
 and where there is no row, the newest event of the address decides: the row is current, or there is
 no such resource, or the answer is the resource as `evolve` makes it. If the log does not answer,
-the rows get a bounded time to reach the known position (docs/decisions/035).
+the rows get a bounded time to reach the known position; if the database does not, the log answers
+(docs/decisions/035).
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,7 +20,8 @@ from secaplane.model.shape import Ref, Resource
 from secaplane.readmodel import questions
 from secaplane.readmodel.batching import BatchedReads, FoundDocument
 from secaplane.readmodel.progress import Progress
-from secaplane.readmodel.resource_log import ResourceLog
+from secaplane.readmodel.resource_log import NewestEvent, ResourceLog
+from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 
 UNKNOWN = "neither the log nor the read model can answer now; try again"
 
@@ -47,7 +49,12 @@ class ByName:
             Unavailable: neither the log nor the rows can answer.
         """
         known = self._known(ref.kind, required)
-        row = await self.batched.one(ref)
+        try:
+            row = await self.batched.one(ref)
+        except DATABASE_UNAVAILABLE:
+            if _shows_others(ref):
+                raise
+            return await self._folded(ref, await self.log.newest(ref, known=known))
         if row is not None and not known and not row.quarantined:
             return row
         if await self._quarantined(ref, row):
@@ -55,7 +62,9 @@ class ByName:
         try:
             return await self._compared(ref, row, known)
         except Unavailable:
-            return await self._without_log(ref, known, required)
+            if required:
+                raise
+            return await self._without_log(ref, known)
 
     async def missing(self, positions: Sequence[Position]) -> Sequence[Position]:
         """Those of some positions that the rows have not reached after a bounded time."""
@@ -88,21 +97,22 @@ class ByName:
         newest = await self.log.newest(ref, known=known)
         if row is not None and newest.position <= row.position:
             return row  # an answer of the log that is older than the row decides nothing
-        resource = await self.log.resource(ref) if newest.living else None
-        return await self._made(resource)
+        return await self._folded(ref, newest)
 
-    async def _without_log(
-        self, ref: Ref, known: Position, required: Position
-    ) -> FoundDocument | None:
+    async def _folded(self, ref: Ref, newest: NewestEvent) -> FoundDocument | None:
+        return await self._made(await self.log.resource(ref) if newest.living else None)
+
+    async def _without_log(self, ref: Ref, known: Position) -> FoundDocument | None:
         """Nothing can be appended now, but the rows may still be behind what was: they get a
         bounded time. A row is answered even if they do not catch up: one event of another resource
         that is not projected must not end all reads."""
-        caught_up = not known or await self.reached([known])
+        if known:
+            await self.reached([known])
         row = await self.batched.one(ref)
         cached = self.log.cached(ref)
         if cached is not None and (row is None or row.position < cached.position):
             return await self._made(cached)
-        if row is None or (required and not caught_up):
+        if row is None:
             raise Unavailable(UNKNOWN)
         return row
 
@@ -115,3 +125,9 @@ class ByName:
         made = encode(document(kind, resource, region=self.region)).decode()
         shown = await questions.with_derived(self.pool, resource.ref, made)
         return FoundDocument(shown, resource.uid, position.stream, position.sequence, False)
+
+
+def _shows_others(ref: Ref) -> bool:
+    """True for kinds whose status has fields that follow from the rows of other resources."""
+    shows = KINDS[ref.kind].derived
+    return shows.attached_to or shows.resource_count

@@ -16,6 +16,8 @@ from itertools import count
 from secaplane.model.position import BEGINNING, Position
 
 REACHED_S_MAX = 2.0
+DOUBT_S = 3.0
+"""A projector notices within this time that the database lost its last commits."""
 TENANTS_MAX = 4096
 """Tenants whose acknowledged positions are kept; beyond it, the one acknowledged first is dropped:
 its lists do not wait."""
@@ -31,6 +33,7 @@ class Progress:
         self._positions: dict[str, Position] = {}
         self._known: dict[str, Position] = {}
         self._acknowledged: dict[str, dict[str, Position]] = {}
+        self._doubted_until = clock()
         self.behind: dict[str, Position] = {}
         """By stream, where the rows have not reached it: the newest position that is known."""
         self._clock = clock
@@ -46,10 +49,14 @@ class Progress:
     def announce(self, position: Position) -> None:
         """Take an announced position. It may be older than the last one: a database that crashed
         loses its last commits."""
+        stream = position.stream
         self._silent, self._announced_at = False, self._clock()
-        self._positions[position.stream] = position
-        self._compare(position)
-        waiting = self._waiting.get(position.stream, [])
+        self._positions[stream] = position
+        self.know(position)
+        caught_up = position >= self._known.get(stream, BEGINNING)
+        if caught_up and self._announced_at >= self._doubted_until:
+            self.behind.pop(stream, None)
+        waiting = self._waiting.get(stream, [])
         while waiting and waiting[0][0] <= position.sequence:
             _, _, waiter = heapq.heappop(waiting)
             if not waiter.done():
@@ -57,7 +64,18 @@ class Progress:
 
     def know(self, position: Position) -> None:
         """Take a position that the log has reached, whether the rows have or not."""
-        self._compare(position)
+        stream = position.stream
+        known = self._known.get(stream, BEGINNING)
+        if known < position:
+            known = self._known[stream] = position
+        if self.position(stream) < known:
+            self.behind[stream] = known
+
+    def doubt(self) -> None:
+        """Take the rows of all streams as behind, until the projector announces them again: a
+        connection to the database was lost, and with it perhaps the last commits."""
+        self._doubted_until = self._clock() + DOUBT_S
+        self.behind |= self._known
 
     def acknowledge(self, position: Position, tenant: str) -> None:
         """Take the position of a write in a tenant that was answered before the rows reached it."""
@@ -77,17 +95,6 @@ class Progress:
         if not missing:
             del self._acknowledged[tenant]
         return missing
-
-    def _compare(self, position: Position) -> None:
-        """Keep the newest position of a stream, and whether the rows are behind it."""
-        stream = position.stream
-        known = self._known.get(stream, BEGINNING)
-        if known < position:
-            known = self._known[stream] = position
-        if self.position(stream) < known:
-            self.behind[stream] = known
-        else:
-            self.behind.pop(stream, None)
 
     @property
     def silent_s(self) -> float:

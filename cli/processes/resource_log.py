@@ -11,9 +11,9 @@ from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref, Resource
 from secaplane.readmodel.resource_log import NewestEvent
 
-REACHED_S_MAX = 2.0
-LAGGING_S = 0.02
-"""Before a server that lags behind a known position is asked again."""
+LAGGING_S = (0.02, 0.05, 0.1, 0.2, 0.4)
+"""Delays before a server that lags behind a known position is asked again. They are few, because a
+caller can name any position."""
 
 
 class CachedResourceLog:
@@ -48,14 +48,11 @@ class CachedResourceLog:
     async def _reached(self, known: Position) -> None:
         """Wait until the leader's answers include a position. A leader that was replaced may lag
         behind what a follower, or another process, has already seen."""
-        try:
-            async with asyncio.timeout(REACHED_S_MAX):
-                end = await self._log.end(known.stream)
-                while end < known:
-                    await asyncio.sleep(LAGGING_S)
-                    end = await self._log.end(known.stream)
-        except TimeoutError as error:
-            raise LogUnavailable(f"the log has not reached {known}") from error
+        for delay in LAGGING_S:
+            if await self._log.end(known.stream) >= known:
+                return
+            await asyncio.sleep(delay)
+        raise LogUnavailable(f"the log has not reached {known}")
 
 
 def _newest(event: RecordedEvent | None) -> NewestEvent:

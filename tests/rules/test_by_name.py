@@ -49,6 +49,7 @@ class Scene:
     log: Resource | None = None
     cached: Resource | None = None
     log_answers: bool = True
+    database_answers: bool = True
     damaged: bool = False
     quarantined: bool = False
     catches_up: bool = False
@@ -61,6 +62,8 @@ class Scene:
 
         class Rows:
             async def one(self, ref: Ref) -> FoundDocument | None:
+                if not scene.database_answers:
+                    raise ConnectionRefusedError
                 waited = "wait" in scene.asked and scene.later_rows is not None
                 return scene.later_rows if waited else scene.rows
 
@@ -186,6 +189,17 @@ async def test_with_neither_log_nor_row_there_is_no_answer() -> None:
             await scene.read()
     with pytest.raises(Unavailable):
         await Scene(rows=row(folded(ONE)), log_answers=False).read(required=nth(7))
+
+
+# --- the database does not answer
+
+
+async def test_without_the_database_the_log_answers() -> None:
+    scene = Scene(log=folded(ONE, TWO), database_answers=False)
+    assert await scene.read() == row(folded(ONE, TWO))
+    assert await Scene(log=folded(ONE, *GONE), database_answers=False).read() is None
+    with pytest.raises(Unavailable):
+        await Scene(log_answers=False, database_answers=False).read()
 
 
 # --- damage

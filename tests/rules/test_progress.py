@@ -3,7 +3,7 @@
 import pytest
 
 from secaplane.model.position import BEGINNING, Position
-from secaplane.readmodel.progress import TENANTS_MAX, Progress
+from secaplane.readmodel.progress import DOUBT_S, TENANTS_MAX, Progress
 from tests.positions import nth
 
 
@@ -32,6 +32,23 @@ def test_rows_that_went_back_are_behind_what_was_announced_before() -> None:
     progress = Progress()
     progress.announce(nth(7))
     progress.announce(nth(5))
+    assert progress.behind == {nth(7).stream: nth(7)}
+    progress.announce(nth(7))
+    assert not progress.behind
+
+
+def test_after_a_lost_connection_the_rows_are_behind_until_they_are_announced_again() -> None:
+    now = [100.0]
+    progress = Progress(lambda: now[0])
+    progress.announce(nth(7))
+    progress.doubt()
+    now[0] += DOUBT_S / 2
+    progress.announce(nth(7))  # the projector may not have noticed yet
+    assert progress.behind == {nth(7).stream: nth(7)}
+    now[0] += DOUBT_S
+    progress.know(nth(7))
+    assert progress.behind == {nth(7).stream: nth(7)}
+    progress.announce(nth(6))
     assert progress.behind == {nth(7).stream: nth(7)}
     progress.announce(nth(7))
     assert not progress.behind
