@@ -220,7 +220,7 @@ def _readiness(
         if not watch.fresh():
             reasons.append("the authorization policy is stale")
         if process.progress.silent_s > PROJECTOR_SILENT_S_MAX:
-            remarks.append("the projector announces no position: reads may be stale")
+            remarks.append("the projector announces no position: lists may be stale")
         details = {
             "readModelPosition": written(map(process.progress.position, process.log.streams.names)),
             "projectionLag": probe.lag,
