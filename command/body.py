@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from secaplane.command.rules.empty_lists import broken_empty_lists
 from secaplane.kinds import KINDS
 from secaplane.model.address import FORMATS
 from secaplane.model.document import encode
@@ -77,6 +78,7 @@ class BodyReader:
                     for pointer, text in every(spec, place)
                     if not FORMATS[name](text)
                 ),
+                *broken_empty_lists(kind, spec),
             ]
         )
         return PutBody(

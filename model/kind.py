@@ -21,6 +21,18 @@ Check = Callable[[Json | None, Json, ParentsByKind], Iterable[BrokenRule]]
 """A rule that no schema can express: (former spec or None, new spec, parents) -> broken rules."""
 
 
+@dataclass(frozen=True)
+class AbsentMeansAll:
+    """A list that restricts something, and whose absence means "no restriction". Present and empty,
+    it never means that: the last item may have been removed by a program."""
+
+    at: str
+    """JSON pointer below the spec; `*` stands for every item of a list."""
+    accepted: bool = False
+    """An empty list is accepted, because a released client sends it, and means that nothing
+    matches; the newest condition says so. Otherwise it is refused."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SpecRules:
     """Rules of a spec beyond the types of its fields. Fields are named by JSON pointers."""
@@ -33,6 +45,8 @@ class SpecRules:
     """Fields that an update may set if they are absent, but not change."""
     zones: tuple[str, ...] = ()
     """Fields that must name a zone of the region."""
+    absent_means_all: tuple[AbsentMeansAll, ...] = ()
+    """Lists whose absence means "all"."""
     check: Check | None = None
 
 

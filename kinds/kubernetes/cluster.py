@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds.kubernetes import PROVIDER
 from secaplane.model.address import AddressOrCidr, AnyCidr
-from secaplane.model.kind import Kind, Link, Secrets, SpecRules
+from secaplane.model.kind import AbsentMeansAll, Kind, Link, Secrets, SpecRules
 from secaplane.model.shape import Reference, Status, Wire
 
 
@@ -33,7 +33,9 @@ KIND = Kind(
     collection="tenants/{tenant}/workspaces/{workspace}/clusters",
     spec=KubernetesClusterSpec,
     status=KubernetesClusterStatus,
-    rules=SpecRules(immutable=("/skuRef",)),
+    rules=SpecRules(
+        immutable=("/skuRef",), absent_means_all=(AbsentMeansAll("/restrictKubernetesApi"),)
+    ),
     links=(Link(at="/skuRef", to=("kubernetes-cluster-sku",)),),
     secrets=Secrets(status=("/kubeConfig",)),
 )
