@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from secaplane.kinds.authorization import PROVIDER
 from secaplane.model.errors import BrokenRule
-from secaplane.model.kind import Backing, Exposure, Kind, ParentsByKind, SpecRules
+from secaplane.model.kind import SCOPE_LENGTH_MAX, Backing, Exposure, Kind, ParentsByKind, SpecRules
 from secaplane.model.shape import Json, Wire
 
 VERSIONS = {
@@ -88,6 +88,7 @@ KIND = Kind(
     name="role",
     title="Role",
     collection="tenants/{tenant}/roles",
+    name_length_max=SCOPE_LENGTH_MAX,
     spec=RoleSpec,
     rules=SpecRules(check=names_known_providers),
     backing=Backing.RECORD,
