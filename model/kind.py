@@ -47,6 +47,8 @@ class SpecRules:
     """Fields that must name a zone of the region."""
     absent_means_all: tuple[AbsentMeansAll, ...] = ()
     """Lists whose absence means "all"."""
+    empty_is_absent: tuple[str, ...] = ()
+    """Names of fields whose empty list means the same as no field."""
     check: Check | None = None
 
 
@@ -173,6 +175,8 @@ class Exposure:
     """Resources that every tenant has without an event (`query.builtin`)."""
 
 
+NAME_LENGTH_MAX, SCOPE_LENGTH_MAX = 128, 64
+"""Longest name of a resource, and of one that is the scope of others (SECA: resource envelope)."""
 METADATA_SCOPES = ("tenant", "workspace", "network")
 """The ids of a path that a metadata class repeats as fields (SECA: resource envelope)."""
 
@@ -207,6 +211,8 @@ class Kind:
     """Path of the collection below the provider, ids in braces. Scope, parents and URL follow."""
     spec: Any
     status: type[Status] = Status
+    name_length_max: int = NAME_LENGTH_MAX
+    """Shorter for kinds whose names others use: in paths below them, and in role assignments."""
     rules: SpecRules = SpecRules()
     links: tuple[Link, ...] = ()
 

@@ -11,7 +11,7 @@ from msgspec import Meta
 from secaplane.kinds.authorization import PROVIDER
 from secaplane.kinds.patterns import is_pattern, nearest_pattern
 from secaplane.model.errors import BrokenRule
-from secaplane.model.kind import Backing, Exposure, Kind, ParentsByKind, SpecRules
+from secaplane.model.kind import SCOPE_LENGTH_MAX, Backing, Exposure, Kind, ParentsByKind, SpecRules
 from secaplane.model.power import ACTIONS
 from secaplane.model.shape import Json, Wire
 
@@ -125,6 +125,7 @@ KIND = Kind(
     name="role",
     title="Role",
     collection="tenants/{tenant}/roles",
+    name_length_max=SCOPE_LENGTH_MAX,
     spec=RoleSpec,
     rules=SpecRules(check=has_an_effect),
     backing=Backing.RECORD,
