@@ -11,7 +11,7 @@ from msgspec import UNSET
 from secaplane.command.dependencies import CommandDependencies
 from secaplane.command.handle import handle
 from secaplane.command.rules.commands import Command, Delete, Put
-from secaplane.kinds import KINDS, SHARED_TENANT
+from secaplane.kinds import KINDS, SHARED_TENANT, log_ref
 from secaplane.model.actor import SYSTEM
 from secaplane.model.errors import Conflict
 from secaplane.model.kind import Backing
@@ -103,7 +103,7 @@ async def _ensure_tenant(dependencies: CommandDependencies) -> None:
 
 
 def _ref(entry: CatalogueEntry) -> Ref:
-    return KINDS[entry.kind].ref({"tenant": SHARED_TENANT}, entry.name)
+    return log_ref(KINDS[entry.kind].ref({"tenant": SHARED_TENANT}, entry.name))
 
 
 async def _delete(dependencies: CommandDependencies, ref: Ref) -> None:

@@ -28,9 +28,12 @@ class HealthProbe:
         pool: Pool,
         position: Callable[[str], Position],
         metrics: Metrics,
+        know: Callable[[Position], object] = lambda end: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`know` is called with each end of the log that was read."""
         self._log, self._pool, self._position, self._clock = log, pool, position, clock
+        self._know = know
         self._log_answered = self._pool_answered = clock()
         self.lag = self.quarantined = 0
         gauges = {
@@ -76,6 +79,7 @@ class HealthProbe:
 
     async def _behind(self, stream: str) -> int:
         end = await self._log.end(stream)
+        self._know(end)
         return max(0, end.sequence - self._sequence(stream))
 
     async def _check_database(self) -> None:
