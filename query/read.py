@@ -125,11 +125,11 @@ async def _recorded(dependencies: ReadDependencies, kind: Kind, ids: Ids, name: 
     found = await dependencies.batched.one(ref)
     if found is None:
         if await questions.quarantined(dependencies.pool, ref):
-            raise Damaged("in quarantine")
+            raise Damaged
         raise NotFound(f"there is no {kind.name} {name}; create it with PUT")
     document, quarantined = found
     if quarantined:
-        raise Damaged("in quarantine")
+        raise Damaged
     return document
 
 
