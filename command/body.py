@@ -12,8 +12,8 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from secaplane.command.rules.empty_lists import broken_empty_lists
 from secaplane.command.nulls import without_nulls
+from secaplane.command.rules.empty_lists import broken_empty_lists
 from secaplane.command.rules.labels import broken_label_keys
 from secaplane.kinds import KINDS
 from secaplane.model.address import FORMATS

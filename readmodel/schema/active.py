@@ -116,8 +116,11 @@ async def open_read_model_pool(
         NoReadModel: there is none of this layout yet.
     """
 
+    async def ended(connection: object) -> None:
+        lost()
+
     async def watch(connection: asyncpg.Connection) -> None:
-        connection.add_termination_listener(lambda ended: lost())
+        connection.add_termination_listener(ended)
 
     reading = ReadModelPool(group, await find(url, group))
     reading.pool = await open_pool(
