@@ -30,6 +30,7 @@ from secaplane.model.kind import Kind
 from secaplane.model.position import Position, newest
 from secaplane.model.precondition import Precondition
 from secaplane.model.shape import Json, Ref
+from secaplane.policy.grants.escalation import in_slices
 from secaplane.policy.grants.policy import KINDS_OF_POLICY, Policy
 from secaplane.policy.tokens.caller import Caller
 from secaplane.policy.watch import WATCHED_KINDS
@@ -214,11 +215,11 @@ class PolicyOfCaller(NamedTuple):
     def may_get(self, ref: Ref) -> bool:
         return self.policy.allows(self.caller, "get", ref)
 
-    def excess(self, ref: Ref, old: Json | None, new: Json) -> str:
-        """Only roles and role assignments grant anything."""
+    async def excess(self, ref: Ref, old: Json | None, new: Json) -> str:
+        """Only roles and role assignments grant anything. Other requests are answered meanwhile."""
         if ref.kind not in KINDS_OF_POLICY:
             return ""
-        return self.policy.excess(self.caller, ref, old, new)
+        return await in_slices(self.policy.excess(self.caller, ref, old, new))
 
 
 def _required(kind: Kind, ids: Mapping[str, str]) -> list[Ref]:

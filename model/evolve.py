@@ -1,5 +1,5 @@
 """`evolve`: former state of a resource + one recorded event -> its current state. Pure, total over
-the six event types, and the only place where state and conditions are derived.
+the seven event types, and the only place where state and conditions are derived.
 
 Intent moves the desired state, `version` and `last_intent`; a report moves the observed status and
 `observed_position`. State and conditions follow from both (docs/reference/api.md)."""
@@ -12,6 +12,7 @@ from msgspec.structs import asdict, replace
 
 from secaplane.model.events import (
     ActionRequested,
+    Closed,
     Created,
     Deleted,
     DeletionRequested,
@@ -24,6 +25,8 @@ from secaplane.model.shape import SETTLED_STATES, Condition, PowerState, Resourc
 
 CONDITIONS_MAX = 32
 POWER = "powerState"
+CLOSED = "Closed"
+"""The reason of the last condition of a resource whose history was closed."""
 TURNING: dict[PowerState, str] = {"on": "turningOn", "off": "turningOff"}
 TURNED: dict[PowerState, str] = {"on": "turnedOn", "off": "turnedOff"}
 
@@ -37,6 +40,8 @@ def evolve(resource: Resource | None, recorded: RecordedEvent) -> Resource:
     event, position, time = recorded.event, recorded.position, recorded.time
     if isinstance(event, Created):
         return _created(resource, recorded, event)
+    if isinstance(event, Closed):
+        return _closed(resource, recorded, event)
     assert resource is not None, f"{type(event).__name__} before Created on {recorded.ref}"
     now = replace(resource, position=position, time=time, events=resource.events + 1)
     match event:
@@ -70,6 +75,49 @@ def _created(former: Resource | None, recorded: RecordedEvent, event: Created) -
         last_intent=position,
         created_at=time,
         modified_at=time,
+    )
+
+
+def _closed(former: Resource | None, recorded: RecordedEvent, event: Closed) -> Resource:
+    """Total: where nothing before it could be read, what is left has version 0 and no events, so
+    that the next life begins as if the name had never been used."""
+    position, time = recorded.position, recorded.time
+    if former is None:
+        return Resource(
+            ref=recorded.ref,
+            uid=recorded.uid,
+            tenant=recorded.tenant,
+            spec={},
+            state=State.DELETING,
+            version=0,
+            position=position,
+            time=time,
+            events=0,
+            life=position,
+            last_intent=position,
+            created_at=time,
+            modified_at=time,
+            deleted_at=time,
+            gone=True,
+        )
+    now = replace(
+        former,
+        position=position,
+        time=time,
+        events=former.events + 1,
+        version=max(former.version, event.version),
+        gone=True,
+    )
+    if former.gone:
+        return now
+    conditions = _conditions(now, State.DELETING, reason=CLOSED, message=event.reason)
+    return replace(
+        now,
+        state=State.DELETING,
+        conditions=conditions,
+        deleted_at=former.deleted_at or time,
+        modified_at=time,
+        last_intent=position,
     )
 
 

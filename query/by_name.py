@@ -58,7 +58,7 @@ class ByName:
         if row is not None and not known and not row.quarantined:
             return row
         if await self._quarantined(ref, row):
-            raise Damaged("in quarantine")
+            raise Damaged
         try:
             return await self._compared(ref, row, known)
         except Unavailable:

@@ -8,7 +8,7 @@ import pytest
 from msgspec import UNSET
 
 from secaplane.command.rules.commands import Command, ReportStatus
-from secaplane.command.rules.context import CallerRights, DecisionContext, SiteRules
+from secaplane.command.rules.context import CallerRights, Damage, DecisionContext, SiteRules
 from secaplane.command.rules.decide import decide
 from secaplane.kinds import KINDS, SHARED_TENANT, log_ref
 from secaplane.model.actor import Actor
@@ -46,6 +46,10 @@ class given:
 
     def containing(self, children: Sequence[Ref]) -> "given":
         self.context = msgspec.structs.replace(self.context, children=children)
+        return self
+
+    def damaged(self, damage: Damage | None) -> "given":
+        self.context = msgspec.structs.replace(self.context, damage=damage)
         return self
 
     def named(self, name: str) -> "given":

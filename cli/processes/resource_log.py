@@ -31,7 +31,7 @@ class CachedResourceLog:
         except LogUnavailable as error:
             raise Unavailable(str(error)) from error
         except Undecodable as error:
-            raise Damaged(str(error)) from error
+            raise Damaged(ref=ref) from error
         return _newest(event)
 
     async def resource(self, ref: Ref) -> Resource | None:
@@ -40,7 +40,7 @@ class CachedResourceLog:
         except LogUnavailable as error:
             raise Unavailable(str(error)) from error
         except Undecodable as error:
-            raise Damaged(str(error)) from error
+            raise Damaged(ref=ref) from error
 
     def cached(self, ref: Ref) -> Resource | None:
         return self._cache.cached(ref)

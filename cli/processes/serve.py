@@ -19,7 +19,7 @@ from secaplane.cli.processes.connections import (
     retrying,
     sealer,
 )
-from secaplane.cli.processes.health import HealthProbe
+from secaplane.cli.processes.health import HealthProbe, Served, judged
 from secaplane.cli.processes.issuers import TrustedIssuers, trusted_issuers
 from secaplane.cli.processes.monitor import monitored
 from secaplane.cli.processes.resource_log import CachedResourceLog
@@ -76,10 +76,16 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         guard = Guard(trusted.tokens, policy, recorder, _rates(config), proxies)
         await retrying(lambda: _learn_positions(process), *POLICY_ERRORS, awaited="the log's end")
         probe = HealthProbe(
-            process.log, process.pool, process.progress.position, metrics, process.progress.know
+            process.log,
+            process.pool,
+            process.progress.position,
+            metrics,
+            know=process.progress.know,
+            probes_appends=side != "query",
         )
         group.create_task(probe.run())
-        readiness = _readiness(process, watch, probe, trusted, audit)
+        served = Served(reads=side != "command", writes=side != "query")
+        readiness = _readiness(served, process, watch, probe, trusted, audit)
         details = config.monitor.port is None and (host.startswith("127.") or host == "::1")
         routes = [*health.routes(readiness, metrics, details=details), *_documents(base_url)]
         if side in ("command", "serve"):
@@ -208,6 +214,7 @@ def _page_keys(config: Config) -> Sequence[bytes]:
 
 
 def _readiness(
+    served: Served,
     process: ProcessDependencies,
     watch: PolicyWatch,
     probe: HealthProbe,
@@ -215,8 +222,9 @@ def _readiness(
     audit: AuditWriter,
 ) -> Callable[[], health.Readiness]:
     def readiness() -> health.Readiness:
-        reasons = [*probe.reasons, *trusted.reasons]
-        remarks = [*probe.remarks, *trusted.remarks, *audit.remarks]
+        outages, attention = judged(served, probe.outages)
+        reasons = [*outages, *trusted.reasons]
+        remarks = [*attention, *probe.remarks, *trusted.remarks, *audit.remarks]
         if not watch.fresh():
             reasons.append("the authorization policy is stale")
         if process.progress.silent_s > PROJECTOR_SILENT_S_MAX:

@@ -6,13 +6,14 @@ from itertools import islice
 from msgspec import UNSET
 
 from secaplane.command.rules.commands import ReportStatus
-from secaplane.command.rules.context import DecisionContext
+from secaplane.command.rules.context import Damage, DecisionContext
 from secaplane.command.rules.references import broken_references, broken_zones
 from secaplane.kinds import KINDS
 from secaplane.kinds.references import same_target
 from secaplane.model.errors import (
     BrokenRule,
     Conflict,
+    Damaged,
     Forbidden,
     NotFound,
 )
@@ -22,6 +23,10 @@ from secaplane.model.shape import Json, Ref, Resource, State
 
 BLOCKERS_MAX = 10
 """Blockers that one refusal names."""
+HIDDEN_EVENTS = (
+    "this resource is in quarantine: one of its events cannot be decoded or applied, and may be of"
+    " another release; ask the operator to upgrade, or to close the resource"
+)
 
 
 def broken_rules(context: DecisionContext, old: Json | None, new: Json) -> list[BrokenRule]:
@@ -113,12 +118,22 @@ def refuse_blocked(context: DecisionContext) -> None:
         raise _blocked(context, context.referrers, advice)
 
 
+def refuse_hidden_events(context: DecisionContext, damage: Damage) -> None:
+    """What no release writes hides nothing; anything else may be an event that another release can
+    read, and is given up by an operator only."""
+    if not damage.foreign:
+        raise Damaged(HIDDEN_EVENTS, ref=context.ref)
+
+
 def blockers(context: DecisionContext) -> Sequence[Ref]:
     """The resources that a refusal by `refuse_blocked` is about."""
     return _remaining_children(context) or context.referrers
 
 
 def _remaining_children(context: DecisionContext) -> list[Ref]:
+    """None of the children is deleted with a resource whose history is closed."""
+    if context.damage is not None:
+        return list(context.children)
     cascades = context.site.cascades
     return [ref for ref in context.children if (context.kind.name, ref.kind) not in cascades]
 

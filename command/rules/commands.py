@@ -1,9 +1,10 @@
-"""Commands on one resource: three of callers, three of the control plane itself. Pure."""
+"""Commands on one resource: three of callers, one of operators, three of the control plane itself.
+Pure."""
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from secaplane.model.position import Position
+from secaplane.model.position import BEGINNING, Position
 from secaplane.model.precondition import UNCONDITIONAL, Precondition
 from secaplane.model.shape import Annotations, Extensions, Json, Labels, State
 
@@ -25,6 +26,15 @@ class Delete(msgspec.Struct, frozen=True, kw_only=True):
     precondition: Precondition = UNCONDITIONAL
     regardless: bool = False
     """Children and referrers do not block the deletion: for a creation that must be reverted."""
+
+
+class Close(msgspec.Struct, frozen=True, kw_only=True):
+    """Close a history that cannot be read, as a whole: also events that another release may be able
+    to read."""
+
+    since: Position = BEGINNING
+    """Position of the first event that a read model leaves out; BEGINNING: none does."""
+    reason: str = ""
 
 
 class ReportStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,4 +61,4 @@ class Revert(msgspec.Struct, frozen=True, kw_only=True):
     expected: int
 
 
-Command = Put | Act | Delete | ReportStatus | ConfirmDeleted | Revert
+Command = Put | Act | Delete | Close | ReportStatus | ConfirmDeleted | Revert

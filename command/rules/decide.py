@@ -10,6 +10,7 @@ from typing import Any
 from secaplane.command.rules import checks
 from secaplane.command.rules.commands import (
     Act,
+    Close,
     Command,
     ConfirmDeleted,
     Delete,
@@ -19,18 +20,21 @@ from secaplane.command.rules.commands import (
 )
 from secaplane.command.rules.context import DecisionContext
 from secaplane.command.rules.quotas import refuse_over_quota
-from secaplane.model.errors import refuse_broken
+from secaplane.model.errors import Conflict, PreconditionFailed, refuse_broken
 from secaplane.model.events import (
     ActionRequested,
     AnyEvent,
+    Closed,
     Created,
     Deleted,
     DeletionRequested,
     StatusReported,
     Updated,
 )
-from secaplane.model.precondition import refuse_failed
+from secaplane.model.precondition import UNCONDITIONAL, refuse_failed
 from secaplane.model.shape import State
+
+UNKNOWN_VERSION = "the version of a resource in quarantine is not known: send no precondition"
 
 
 def decide(context: DecisionContext, command: Command) -> AnyEvent | None:
@@ -41,6 +45,8 @@ def decide(context: DecisionContext, command: Command) -> AnyEvent | None:
             return act(context, command)
         case Delete():
             return delete(context, command)
+        case Close():
+            return close(context, command)
         case ReportStatus():
             return report(context, command)
         case ConfirmDeleted():
@@ -82,9 +88,14 @@ def act(context: DecisionContext, command: Act) -> AnyEvent:
 
 def delete(context: DecisionContext, command: Delete) -> AnyEvent | None:
     """A second DELETE records nothing, unless the first removal ended in an error: then it is tried
-    again."""
+    again. A resource that cannot be read is closed (docs/decisions/040)."""
     if context.ref.name in context.kind.exposure.builtin_names:
         checks.refuse_reserved_name(context)
+    if context.damage is not None:
+        checks.refuse_hidden_events(context, context.damage)
+        if command.precondition != UNCONDITIONAL:
+            raise PreconditionFailed(UNKNOWN_VERSION)
+        return close(context, Close())
     resource = checks.existing(context)
     refuse_failed(command.precondition, resource)
     if resource.deleted_at and resource.state is not State.ERROR:
@@ -92,6 +103,19 @@ def delete(context: DecisionContext, command: Delete) -> AnyEvent | None:
     if not command.regardless:
         checks.refuse_blocked(context)
     return DeletionRequested()
+
+
+def close(context: DecisionContext, command: Close) -> AnyEvent:
+    """Every event that is left out may have been an intent, and counts as one."""
+    damage, former = context.damage, context.latest
+    if damage is None:
+        raise Conflict("every event of the resource can be read: delete it instead")
+    checks.refuse_blocked(context)
+    return Closed(
+        since=damage.since,
+        version=(former.version if former else 0) + damage.left_out + 1,
+        reason=command.reason or damage.reason,
+    )
 
 
 def report(context: DecisionContext, command: ReportStatus) -> AnyEvent | None:

@@ -10,12 +10,17 @@ from secaplane.command.rules.context import DecisionContext
 from secaplane.kinds import KINDS, SHARED_TENANT, log_ref, parents
 from secaplane.kinds.advice import to_reference
 from secaplane.kinds.references import SpecReference, references_in, same_target
-from secaplane.model.address import is_address_or_cidr
+from secaplane.model.address import is_address_or_cidr, looks_like_address
 from secaplane.model.errors import BrokenRule
 from secaplane.model.kind import Backing, Kind, Link
 from secaplane.model.pointer import at, every
 from secaplane.model.reference import collection_names
 from secaplane.model.shape import Json, Ref, Resource
+
+NO_ADDRESS = (
+    "is no IP address and no range: write it without leading zeros, zone or ::ffff:; a resource of"
+    " that name is written with its collection, such as instances/10.0.0.1"
+)
 
 
 def broken_references(
@@ -25,6 +30,9 @@ def broken_references(
     bound to later must be one that the caller may refer to now."""
     for reference in references_in(context.ref, new, region=context.site.region):
         if not _changed(context, reference, old):
+            continue
+        if _allows_address(reference) and _is_broken_address(reference):
+            yield BrokenRule(NO_ADDRESS, f"/spec{reference.pointer}")
             continue
         if _may_be_absent(context, reference):
             allowed = _may_be_bound(context, reference)
@@ -133,8 +141,18 @@ def _is_incomplete(reference: SpecReference) -> bool:
 
 
 def _is_address(reference: SpecReference) -> bool:
-    allowed = any(link.allows_address for link in reference.links)
-    return allowed and is_address_or_cidr(_text(reference))
+    return _allows_address(reference) and is_address_or_cidr(_text(reference))
+
+
+def _allows_address(reference: SpecReference) -> bool:
+    return any(link.allows_address for link in reference.links)
+
+
+def _is_broken_address(reference: SpecReference) -> bool:
+    """True for a text that was meant to be an address: the name of a resource that looks like one
+    is written with its collection."""
+    text = _text(reference)
+    return looks_like_address(text) and not is_address_or_cidr(text)
 
 
 def _text(reference: SpecReference) -> str:

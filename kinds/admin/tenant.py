@@ -13,6 +13,7 @@ from secaplane.kinds.admin import PROVIDER
 from secaplane.kinds.authorization.role_assignment import Sub
 from secaplane.model.errors import BrokenRule
 from secaplane.model.kind import (
+    SCOPE_LENGTH_MAX,
     Backing,
     CompanionResource,
     Exposure,
@@ -66,6 +67,7 @@ KIND = Kind(
     name="tenant",
     title="Tenant",
     collection="tenants",
+    name_length_max=SCOPE_LENGTH_MAX,
     spec=TenantSpec,
     rules=SpecRules(check=counts_known_kinds),
     backing=Backing.RECORD,

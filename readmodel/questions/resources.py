@@ -1,10 +1,13 @@
 """Queries of the table `resources`."""
 
 from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 from asyncpg import Pool, Record
 
+from secaplane.model.position import Position
 from secaplane.model.shape import Ref, Resource
 from secaplane.readmodel.questions.derived import derived, shown
 from secaplane.readmodel.schema.checkpoints import Checkpoints, checkpoints
@@ -44,7 +47,8 @@ async def page(
     selection: Selection = ALL_RESOURCES,
 ) -> list[Row]:
     """A page of a collection in the order (name, life): at least one item, if there is one, and
-    no further item once the documents have PAGE_BYTES_MAX bytes.
+    no further item once the documents have PAGE_BYTES_MAX bytes. What is in quarantine is left out:
+    a GET of it is refused, too.
 
     `deleted`: False leaves out what is gone or being deleted, True shows only that, None shows all.
     """
@@ -79,6 +83,7 @@ def _page(kind: str, selection: Selection, deleted: bool | None) -> str:
     candidates = f"""
         select r.kind, r.path, r.gone, r.document, r.name, r.life
         from {_source(selection)} {only} {selection.conditions}
+        and (r.kind, r.path) not in (select kind, path from quarantine)
         order by {by}.name, {by}.life limit $5
     """
     return _within_bytes(candidates, derived(kind))
@@ -125,11 +130,14 @@ async def below(
     pool: Pool, kinds: Sequence[str], path: str, *, include_terminating: bool, limit: int
 ) -> list[Ref]:
     """The resources contained in another one that are not gone; with `include_terminating` also
-    those that are being deleted."""
+    those that are being deleted. What is in quarantine may exist, so it counts."""
     rows = await pool.fetch(
         """
         select kind, path from resources
         where kind = any($1) and not gone and ($4 or not terminating) and path > $2 and path < $3
+        union
+        select kind, path from quarantine
+        where kind = any($1) and path > $2 and path < $3
         order by kind, path limit $5
         """,
         list(kinds),
@@ -186,6 +194,15 @@ async def unsettled(pool: Pool) -> tuple[list[Ref], Checkpoints]:
         return [Ref(*row) for row in rows], await checkpoints(connection)
 
 
+async def unsettled_positions(pool: Pool, *, limit: int) -> dict[Ref, int]:
+    """Unsettled resources, each with the sequence of its last event."""
+    rows = await pool.fetch(
+        "select kind, path, position from resources where unsettled order by kind, path limit $1",
+        limit,
+    )
+    return {Ref(*row[:2]): row[2] for row in rows}
+
+
 async def living_of(pool: Pool, kinds: Sequence[str]) -> tuple[list[Resource], Checkpoints]:
     """Every living resource of some kinds, and the positions at which that holds: one snapshot of
     both."""
@@ -198,6 +215,40 @@ async def living_of(pool: Pool, kinds: Sequence[str]) -> tuple[list[Resource], C
         )
         found = [decode_resource(row[0]) for row in rows]
         return found, await checkpoints(connection)
+
+
+class QuarantinedResource(NamedTuple):
+    ref: Ref
+    position: Position
+    """Of the first event that is left out."""
+    reason: str
+
+
+async def quarantine_entries(pool: Pool) -> list[QuarantinedResource]:
+    """As `quarantine`, with position and reason."""
+    rows = await pool.fetch(
+        "select kind, path, stream, position, reason from quarantine order by position"
+    )
+    return [QuarantinedResource(Ref(*row[:2]), Position(row[2], row[3]), row[4]) for row in rows]
+
+
+class Orphan(NamedTuple):
+    """A life that was closed; the cloud may still hold it."""
+
+    ref: Ref
+    uid: str
+    closed_at: datetime
+
+
+async def orphans(pool: Pool) -> list[Orphan]:
+    """Every one, the oldest first."""
+    rows = await pool.fetch("select kind, path, uid, time from orphans order by time")
+    return [Orphan(Ref(*row[:2]), row[2], row[3]) for row in rows]
+
+
+async def orphans_count(pool: Pool) -> int:
+    count: int = await pool.fetchval("select count(*) from orphans")
+    return count
 
 
 async def quarantine(pool: Pool) -> list[Ref]:

@@ -5,7 +5,7 @@ from secaplane.readmodel.schema.group import TableGroup
 HISTORY = TableGroup(
     name="history",
     layout=1,
-    digest="4650bac5441525bf",
+    digest="f244a369c79f65f5",
     tables="""
 create table if not exists {schema}.history (
     stream   text        collate "C" not null,

@@ -188,7 +188,7 @@ class Escalating:
     def may_get(self, ref: Ref) -> bool:
         return True
 
-    def excess(self, ref: Ref, old: Json | None, new: Json) -> str:
+    async def excess(self, ref: Ref, old: Json | None, new: Json) -> str:
         self.specs.append((old, new))
         return "put on seca.storage *"
 
