@@ -10,7 +10,7 @@ from secaplane.eventlog.memory import MemoryLog
 from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.eventlog.snapshots import MemorySnapshots
 from secaplane.model.errors import Damaged, Unavailable
-from secaplane.model.events import Created, Deleted, DeletionRequested
+from secaplane.model.events import Closed, Created, Deleted, DeletionRequested
 from secaplane.model.position import BEGINNING, Position
 from secaplane.readmodel.resource_log import NewestEvent
 from tests.log.appending import CREATED, UPDATED, add, append_undecodable
@@ -58,6 +58,8 @@ async def test_the_newest_event_of_an_address_says_if_there_is_a_resource(log: L
     assert await read.newest(ONE, known=nth(5)) == NewestEvent(nth(5), living=False)
     await add(log, ONE, Created(spec={}))
     assert await read.newest(ONE, known=nth(6)) == NewestEvent(nth(6), living=True)
+    await add(log, ONE, Closed(since=nth(6), version=4, reason="unreadable"))
+    assert await read.newest(ONE, known=nth(7)) == NewestEvent(nth(7), living=False)
 
 
 async def test_a_leader_that_lags_behind_a_known_position_is_asked_again(
