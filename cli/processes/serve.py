@@ -75,14 +75,7 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         recorder = audit_recorder(config, audit, proxies)
         guard = Guard(trusted.tokens, policy, recorder, _rates(config), proxies)
         await retrying(lambda: _learn_positions(process), *POLICY_ERRORS, awaited="the log's end")
-        probe = HealthProbe(
-            process.log,
-            process.pool,
-            process.progress.position,
-            metrics,
-            know=process.progress.know,
-            probes_appends=side != "query",
-        )
+        probe = _probe(process, metrics, probes_appends=side != "query")
         group.create_task(probe.run())
         served = Served(reads=side != "command", writes=side != "query")
         readiness = _readiness(served, process, watch, probe, trusted, audit)
@@ -109,6 +102,18 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         ):
             announce(Announcement(port=port, monitor=monitor))
             await asyncio.Event().wait()
+
+
+def _probe(process: ProcessDependencies, metrics: Metrics, *, probes_appends: bool) -> HealthProbe:
+    """The probe, from which progress also learns the end of the log."""
+    return HealthProbe(
+        process.log,
+        process.pool,
+        process.progress.position,
+        metrics,
+        know=process.progress.know,
+        probes_appends=probes_appends,
+    )
 
 
 async def _learn_positions(process: ProcessDependencies) -> None:
