@@ -191,8 +191,8 @@ def _submit_dependencies(
 def _read_dependencies(
     process: ProcessDependencies, config: Config, batched: BatchedReads
 ) -> ReadDependencies:
-    async def reached(positions: Sequence[Position]) -> bool:
-        return await process.progress.reached(positions, seconds=REACHED_S_MAX, patient=True)
+    async def reached(positions: Sequence[Position], patient: bool) -> bool:
+        return await process.progress.reached(positions, seconds=REACHED_S_MAX, patient=patient)
 
     by_name = ByName(
         pool=process.pool,
