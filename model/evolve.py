@@ -10,6 +10,7 @@ from functools import reduce
 from msgspec import UNSET
 from msgspec.structs import asdict, replace
 
+from secaplane.model.closing import CONDITIONS_MAX, closed
 from secaplane.model.events import (
     ActionRequested,
     Closed,
@@ -23,10 +24,7 @@ from secaplane.model.events import (
 from secaplane.model.power import ACTIONS
 from secaplane.model.shape import SETTLED_STATES, Condition, PowerState, Resource, State
 
-CONDITIONS_MAX = 32
 POWER = "powerState"
-CLOSED = "Closed"
-"""The reason of the last condition of a resource whose history was closed."""
 TURNING: dict[PowerState, str] = {"on": "turningOn", "off": "turningOff"}
 TURNED: dict[PowerState, str] = {"on": "turnedOn", "off": "turnedOff"}
 
@@ -41,7 +39,7 @@ def evolve(resource: Resource | None, recorded: RecordedEvent) -> Resource:
     if isinstance(event, Created):
         return _created(resource, recorded, event)
     if isinstance(event, Closed):
-        return _closed(resource, recorded, event)
+        return closed(resource, recorded, event)
     assert resource is not None, f"{type(event).__name__} before Created on {recorded.ref}"
     now = replace(resource, position=position, time=time, events=resource.events + 1)
     match event:
@@ -75,49 +73,6 @@ def _created(former: Resource | None, recorded: RecordedEvent, event: Created) -
         last_intent=position,
         created_at=time,
         modified_at=time,
-    )
-
-
-def _closed(former: Resource | None, recorded: RecordedEvent, event: Closed) -> Resource:
-    """Total: where nothing before it could be read, what is left has version 0 and no events, so
-    that the next life begins as if the name had never been used."""
-    position, time = recorded.position, recorded.time
-    if former is None:
-        return Resource(
-            ref=recorded.ref,
-            uid=recorded.uid,
-            tenant=recorded.tenant,
-            spec={},
-            state=State.DELETING,
-            version=0,
-            position=position,
-            time=time,
-            events=0,
-            life=position,
-            last_intent=position,
-            created_at=time,
-            modified_at=time,
-            deleted_at=time,
-            gone=True,
-        )
-    now = replace(
-        former,
-        position=position,
-        time=time,
-        events=former.events + 1,
-        version=max(former.version, event.version),
-        gone=True,
-    )
-    if former.gone:
-        return now
-    conditions = _conditions(now, State.DELETING, reason=CLOSED, message=event.reason)
-    return replace(
-        now,
-        state=State.DELETING,
-        conditions=conditions,
-        deleted_at=former.deleted_at or time,
-        modified_at=time,
-        last_intent=position,
     )
 
 

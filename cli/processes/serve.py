@@ -19,7 +19,7 @@ from secaplane.cli.processes.connections import (
     retrying,
     sealer,
 )
-from secaplane.cli.processes.health import HealthProbe
+from secaplane.cli.processes.health import HealthProbe, Served, judged
 from secaplane.cli.processes.issuers import TrustedIssuers, trusted_issuers
 from secaplane.cli.processes.monitor import monitored
 from secaplane.cli.processes.wiring import command_dependencies
@@ -55,7 +55,7 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
     listening = listen(config.http.host, config.http.port)
     host, port = listening.getsockname()[:2]
     base_url = config.site.base_url or f"http://{host}:{port}"
-    metrics, revocations = Metrics(), Revocations()
+    metrics, revocations, tls = Metrics(), Revocations(), config.tls
     async with (
         trusted_issuers(config, revocations, metrics) as trusted,
         process_dependencies(config, writes_log=side != "query") as process,
@@ -74,9 +74,10 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         guard = Guard(trusted.tokens, policy, recorder, _rates(config), proxies)
         for reached in (await questions.checkpoints(process.pool)).values():
             process.progress.announce(reached)
-        probe = HealthProbe(process.log, process.pool, process.progress.position, metrics)
+        served = Served(reads=side != "command", writes=side != "query")
+        probe = _probe(process, served, metrics)
         group.create_task(probe.run())
-        readiness = _readiness(process, watch, probe, trusted, audit)
+        readiness = _readiness(served, process, watch, probe, trusted, audit)
         details = config.monitor.port is None and (host.startswith("127.") or host == "::1")
         routes = [*health.routes(readiness, metrics, details=details), *_documents(base_url)]
         if side in ("command", "serve"):
@@ -95,11 +96,20 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         )
         async with (
             running(audit),
-            serving(application, listening),
+            serving(application, listening, certificate=tls.certificate, key=tls.key),
             monitored(config, readiness, metrics) as monitor,
         ):
             announce(Announcement(port=port, monitor=monitor))
             await asyncio.Event().wait()
+
+
+def _probe(process: ProcessDependencies, served: Served, metrics: Metrics) -> HealthProbe:
+    silent = metrics.gauge(
+        "projector_silent_seconds", "Seconds since the projector announced a position"
+    )
+    silent.set_function(lambda: process.progress.silent_s)
+    position, appends = process.progress.position, served.writes
+    return HealthProbe(process.log, process.pool, position, metrics, probes_appends=appends)
 
 
 def _documents(base_url: str) -> list[HTTPRouteHandler]:
@@ -187,6 +197,7 @@ def _page_keys(config: Config) -> Sequence[bytes]:
 
 
 def _readiness(
+    served: Served,
     process: ProcessDependencies,
     watch: PolicyWatch,
     probe: HealthProbe,
@@ -194,12 +205,16 @@ def _readiness(
     audit: AuditWriter,
 ) -> Callable[[], health.Readiness]:
     def readiness() -> health.Readiness:
-        reasons = [*probe.reasons, *trusted.reasons]
-        remarks = [*probe.remarks, *trusted.remarks, *audit.remarks]
+        outages, attention = judged(served, probe.outages)
+        reasons = [*outages, *trusted.reasons]
+        remarks = [*attention, *probe.remarks, *trusted.remarks, *audit.remarks]
         if not watch.fresh():
             reasons.append("the authorization policy is stale")
         if process.progress.silent_s > PROJECTOR_SILENT_S_MAX:
-            remarks.append("the projector announces no position: reads may be stale")
+            remarks.append(
+                f"the projector has announced no position for {process.progress.silent_s:.0f} s:"
+                " reads may be stale"
+            )
         details = {
             "readModelPosition": written(map(process.progress.position, process.log.streams.names)),
             "projectionLag": probe.lag,

@@ -6,13 +6,12 @@ from itertools import islice
 from msgspec import UNSET
 
 from secaplane.command.rules.commands import ReportStatus
-from secaplane.command.rules.context import Damage, DecisionContext
+from secaplane.command.rules.context import DecisionContext
 from secaplane.command.rules.references import broken_references, broken_zones
 from secaplane.kinds import KINDS
 from secaplane.model.errors import (
     BrokenRule,
     Conflict,
-    Damaged,
     Forbidden,
     NotFound,
     PreconditionFailed,
@@ -24,10 +23,6 @@ from secaplane.model.shape import Json, Ref, Resource, State
 
 BLOCKERS_MAX = 10
 """Blockers that one refusal names."""
-HIDDEN_EVENTS = (
-    "this resource is in quarantine: one of its events cannot be decoded or applied, and may be of"
-    " another release; ask the operator to upgrade, or to close the resource"
-)
 
 
 def broken_rules(context: DecisionContext, old: Json | None, new: Json) -> list[BrokenRule]:
@@ -125,13 +120,6 @@ def refuse_blocked(context: DecisionContext) -> None:
     if context.referrers:
         advice = "the resource is in use by {}: delete or change the referrers first"
         raise _blocked(context, context.referrers, advice)
-
-
-def refuse_hidden_events(context: DecisionContext, damage: Damage) -> None:
-    """What no release writes hides nothing; anything else may be an event that another release can
-    read, and is given up by an operator only."""
-    if not damage.foreign:
-        raise Damaged(HIDDEN_EVENTS, ref=context.ref)
 
 
 def blockers(context: DecisionContext) -> Sequence[Ref]:

@@ -6,7 +6,7 @@ resource, and at the end the permissions that the command grants and the quota.
 
 from typing import Any
 
-from secaplane.command.rules import checks
+from secaplane.command.rules import checks, closing
 from secaplane.command.rules.commands import (
     Act,
     Close,
@@ -19,11 +19,10 @@ from secaplane.command.rules.commands import (
 )
 from secaplane.command.rules.context import DecisionContext
 from secaplane.command.rules.quotas import refuse_over_quota
-from secaplane.model.errors import Conflict, PreconditionFailed, refuse_broken
+from secaplane.model.errors import refuse_broken
 from secaplane.model.events import (
     ActionRequested,
     AnyEvent,
-    Closed,
     Created,
     Deleted,
     DeletionRequested,
@@ -31,8 +30,6 @@ from secaplane.model.events import (
     Updated,
 )
 from secaplane.model.shape import State
-
-UNKNOWN_VERSION = "the version of a resource in quarantine is not known: send no precondition"
 
 
 def decide(context: DecisionContext, command: Command) -> AnyEvent | None:
@@ -44,7 +41,7 @@ def decide(context: DecisionContext, command: Command) -> AnyEvent | None:
         case Delete():
             return delete(context, command)
         case Close():
-            return close(context, command)
+            return closing.close(context, command)
         case ReportStatus():
             return report(context, command)
         case ConfirmDeleted():
@@ -90,10 +87,7 @@ def delete(context: DecisionContext, command: Delete) -> AnyEvent | None:
     if context.ref.name in context.kind.exposure.builtin_names:
         checks.refuse_reserved_name(context)
     if context.damage is not None:
-        checks.refuse_hidden_events(context, context.damage)
-        if command.expected is not None:
-            raise PreconditionFailed(UNKNOWN_VERSION, parameter="if-unmodified-since")
-        return close(context, Close())
+        return closing.delete(context, context.damage, command)
     resource = checks.existing(context)
     checks.refuse_other_version(resource, command.expected)
     if resource.deleted_at and resource.state is not State.ERROR:
@@ -101,19 +95,6 @@ def delete(context: DecisionContext, command: Delete) -> AnyEvent | None:
     if not command.regardless:
         checks.refuse_blocked(context)
     return DeletionRequested()
-
-
-def close(context: DecisionContext, command: Close) -> AnyEvent:
-    """Every event that is left out may have been an intent, and counts as one."""
-    damage, former = context.damage, context.latest
-    if damage is None:
-        raise Conflict("every event of the resource can be read: delete it instead")
-    checks.refuse_blocked(context)
-    return Closed(
-        since=damage.since,
-        version=(former.version if former else 0) + damage.left_out + 1,
-        reason=command.reason or damage.reason,
-    )
 
 
 def report(context: DecisionContext, command: ReportStatus) -> AnyEvent | None:

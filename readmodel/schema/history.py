@@ -5,7 +5,7 @@ from secaplane.readmodel.schema.group import TableGroup
 HISTORY = TableGroup(
     name="history",
     layout=1,
-    digest="f244a369c79f65f5",
+    digest="aea239a35252b9a3",
     tables="""
 create table if not exists {schema}.history (
     stream   text        collate "C" not null,
