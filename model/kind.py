@@ -21,6 +21,18 @@ Check = Callable[[Json | None, Json, ParentsByKind], Iterable[BrokenRule]]
 """A rule that no schema can express: (former spec or None, new spec, parents) -> broken rules."""
 
 
+@dataclass(frozen=True)
+class AbsentMeansAll:
+    """A list that restricts something, and whose absence means "no restriction". Present and empty,
+    it never means that: the last item may have been removed by a program."""
+
+    at: str
+    """JSON pointer below the spec; `*` stands for every item of a list."""
+    accepted: bool = False
+    """An empty list is accepted, because a released client sends it, and means that nothing
+    matches; the newest condition says so. Otherwise it is refused."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SpecRules:
     """Rules of a spec beyond the types of its fields. Fields are named by JSON pointers."""
@@ -33,6 +45,10 @@ class SpecRules:
     """Fields that an update may set if they are absent, but not change."""
     zones: tuple[str, ...] = ()
     """Fields that must name a zone of the region."""
+    absent_means_all: tuple[AbsentMeansAll, ...] = ()
+    """Lists whose absence means "all"."""
+    empty_is_absent: tuple[str, ...] = ()
+    """Names of fields whose empty list means the same as no field."""
     check: Check | None = None
 
 
@@ -159,6 +175,8 @@ class Exposure:
     """Resources that every tenant has without an event (`query.builtin`)."""
 
 
+NAME_LENGTH_MAX, SCOPE_LENGTH_MAX = 128, 64
+"""Longest name of a resource, and of one that is the scope of others (SECA: resource envelope)."""
 METADATA_SCOPES = ("tenant", "workspace", "network")
 """The ids of a path that a metadata class repeats as fields (SECA: resource envelope)."""
 
@@ -193,6 +211,8 @@ class Kind:
     """Path of the collection below the provider, ids in braces. Scope, parents and URL follow."""
     spec: Any
     status: type[Status] = Status
+    name_length_max: int = NAME_LENGTH_MAX
+    """Shorter for kinds whose names others use: in paths below them, and in role assignments."""
     rules: SpecRules = SpecRules()
     links: tuple[Link, ...] = ()
 

@@ -12,7 +12,7 @@ from secaplane.command.dependencies import CommandDependencies
 from secaplane.command.handle import handle
 from secaplane.command.rules.commands import Command, Delete, Put
 from secaplane.eventlog.codec import Undecodable
-from secaplane.kinds import KINDS, SHARED_TENANT
+from secaplane.kinds import KINDS, SHARED_TENANT, log_ref
 from secaplane.model.actor import SYSTEM
 from secaplane.model.errors import Conflict, Damaged
 from secaplane.model.kind import Backing
@@ -112,7 +112,7 @@ async def _ensure_tenant(dependencies: CommandDependencies) -> None:
 
 
 def _ref(entry: CatalogueEntry) -> Ref:
-    return KINDS[entry.kind].ref({"tenant": SHARED_TENANT}, entry.name)
+    return log_ref(KINDS[entry.kind].ref({"tenant": SHARED_TENANT}, entry.name))
 
 
 async def _withdraw(dependencies: CommandDependencies, ref: Ref) -> None:

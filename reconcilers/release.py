@@ -10,6 +10,7 @@ from secaplane.kinds.references import references_in
 from secaplane.model.actor import SYSTEM
 from secaplane.model.errors import Conflict, NotFound, PreconditionFailed
 from secaplane.model.pointer import without
+from secaplane.model.precondition import Precondition
 from secaplane.model.shape import Json, Ref, Resource
 from secaplane.reconcilers.dependencies import ReconcileDependencies
 
@@ -43,7 +44,7 @@ async def _release(dependencies: CommandDependencies, referrer: Ref, gone: Resou
         labels=current.labels,
         annotations=current.annotations,
         extensions=current.extensions,
-        expected=current.version,
+        precondition=Precondition(version=current.version),
     )
     request = f"reconciler-{uuid4().hex}"
     try:

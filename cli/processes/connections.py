@@ -23,6 +23,7 @@ from secaplane.eventlog.log import LogUnavailable
 from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.eventlog.snapshots import KeyValueSnapshots
 from secaplane.eventlog.streams import Streams
+from secaplane.readmodel.acknowledgements import Acknowledgements
 from secaplane.readmodel.announcements import Announcements
 from secaplane.readmodel.progress import Progress
 from secaplane.readmodel.schema import tables
@@ -56,6 +57,7 @@ class ProcessDependencies:
     cache: ResourceCache
     pool: Pool
     progress: Progress
+    acknowledgements: Acknowledgements
 
 
 @asynccontextmanager
@@ -70,7 +72,8 @@ async def process_dependencies(
         connected_log(config, writes_log=writes_log) as (client, events, cache),
         following_read_model(config, client, writes=writes_tables) as (reading, progress),
     ):
-        yield ProcessDependencies(client, events, cache, reading.pool, progress)
+        acknowledgements = Acknowledgements(client, progress)
+        yield ProcessDependencies(client, events, cache, reading.pool, progress, acknowledgements)
 
 
 @asynccontextmanager
@@ -111,9 +114,9 @@ async def following_read_model(
 ) -> AsyncIterator[tuple[ReadModelPool, Progress]]:
     """A pool on the active read model of the group `resources`, and its progress. Both switch when
     another read model becomes active; callers keep the same two objects."""
-    reading = await connect_postgres(config, writes=writes)
+    progress = Progress()
+    reading = await connect_postgres(config, writes=writes, lost=progress.doubt)
     try:
-        progress = Progress()
         announcements = Announcements(client, progress, streams=streams(config).names)
         await announcements.listen(reading.read_model)
         async with asyncio.TaskGroup() as group:
@@ -174,10 +177,12 @@ async def connect_nats(config: Config) -> Client:
     return await retrying(connect, *_NATS_ERRORS, awaited="NATS")
 
 
-async def connect_postgres(config: Config, *, writes: bool = False) -> ReadModelPool:
-    size = config.postgres.connections
+async def connect_postgres(
+    config: Config, *, writes: bool = False, lost: Callable[[], object] = lambda: None
+) -> ReadModelPool:
+    size, url = config.postgres.connections, config.postgres.url
     return await retrying(
-        lambda: open_read_model_pool(config.postgres.url, RESOURCES, size=size, writes=writes),
+        lambda: open_read_model_pool(url, RESOURCES, size=size, writes=writes, lost=lost),
         *READ_MODEL_ERRORS,
         awaited="a read model",
     )

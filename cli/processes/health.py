@@ -113,10 +113,13 @@ class HealthProbe:
         position: Callable[[str], Position],
         metrics: Metrics,
         *,
+        know: Callable[[Position], object] = lambda end: None,
         probes_appends: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`know` is called with each end of the log that was read."""
         self._log, self._pool, self._position, self._clock = log, pool, position, clock
+        self._know = know
         self._appends = log.appends if probes_appends else None
         self._log_answered = self._pool_answered = clock()
         self.lag = self.quarantined = self.orphans = 0
@@ -196,6 +199,7 @@ class HealthProbe:
 
     async def _behind(self, stream: str) -> int:
         end = await self._log.end(stream)
+        self._know(end)
         position = self._sequence(stream)
         behind = max(0, end.sequence - position)
         self._stalls[stream].measured(position, behind)

@@ -22,6 +22,7 @@ from secaplane.cli.processes.connections import (
 from secaplane.cli.processes.health import HealthProbe, Served, judged
 from secaplane.cli.processes.issuers import TrustedIssuers, trusted_issuers
 from secaplane.cli.processes.monitor import monitored
+from secaplane.cli.processes.resource_log import CachedResourceLog
 from secaplane.cli.processes.wiring import command_dependencies
 from secaplane.command.body import BodyReader
 from secaplane.command.handle import UNKNOWN
@@ -42,6 +43,7 @@ from secaplane.policy.grants.policy import KINDS_OF_POLICY, Policy
 from secaplane.policy.tokens.revocations import KINDS_OF_REVOCATION, Revocations
 from secaplane.policy.watch import PolicyWatch
 from secaplane.query import http as reads
+from secaplane.query.by_name import ByName
 from secaplane.query.read import ReadDependencies
 from secaplane.readmodel import questions
 from secaplane.readmodel.batching import BatchedReads
@@ -72,8 +74,7 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         proxies = TrustedProxies(config.http.trusted_proxies)
         recorder = audit_recorder(config, audit, proxies)
         guard = Guard(trusted.tokens, policy, recorder, _rates(config), proxies)
-        for reached in (await questions.checkpoints(process.pool)).values():
-            process.progress.announce(reached)
+        await retrying(lambda: _learn_positions(process), *POLICY_ERRORS, awaited="the log's end")
         served = Served(reads=side != "command", writes=side != "query")
         probe = _probe(process, served, metrics)
         group.create_task(probe.run())
@@ -108,8 +109,24 @@ def _probe(process: ProcessDependencies, served: Served, metrics: Metrics) -> He
         "projector_silent_seconds", "Seconds since the projector announced a position"
     )
     silent.set_function(lambda: process.progress.silent_s)
-    position, appends = process.progress.position, served.writes
-    return HealthProbe(process.log, process.pool, position, metrics, probes_appends=appends)
+    progress = process.progress
+    return HealthProbe(
+        process.log,
+        process.pool,
+        progress.position,
+        metrics,
+        know=progress.know,
+        probes_appends=served.writes,
+    )
+
+
+async def _learn_positions(process: ProcessDependencies) -> None:
+    """Learn how far rows and log are: from here on, what is not projected yet is known to be."""
+    for reached in (await questions.checkpoints(process.pool)).values():
+        process.progress.announce(reached)
+    await process.acknowledgements.listen(process.log.streams.names)
+    for stream in process.log.streams.names:
+        process.progress.know(await process.log.end(stream))
 
 
 def _documents(base_url: str) -> list[HTTPRouteHandler]:
@@ -152,9 +169,10 @@ def _submit_dependencies(
     watch: PolicyWatch,
     base_url: str,
 ) -> SubmitDependencies:
-    async def projected(positions: Sequence[Position]) -> None:
-        if config.writes.wait_for_projection:
-            await process.progress.reached(positions)
+    async def projected(tenant: str, positions: Sequence[Position]) -> None:
+        waits = config.writes.wait_for_projection
+        if not waits or not await process.progress.reached(positions):
+            await process.acknowledgements.publish(tenant, positions)
 
     async def policy_changed() -> None:
         try:
@@ -180,10 +198,18 @@ def _read_dependencies(
     async def reached(positions: Sequence[Position]) -> bool:
         return await process.progress.reached(positions, seconds=REACHED_S_MAX, patient=True)
 
-    return ReadDependencies(
+    by_name = ByName(
         pool=process.pool,
         batched=batched,
+        progress=process.progress,
+        log=CachedResourceLog(process.log, process.cache),
+        stream=process.log.streams.of,
         reached=reached,
+        region=config.site.region,
+    )
+    return ReadDependencies(
+        pool=process.pool,
+        by_name=by_name,
         open_secrets=sealer(config).open_shown,
         page_keys=_page_keys(config),
     )

@@ -56,7 +56,7 @@ async def _for_put(
         targets = await load_living(dependencies.cache, map(log_ref, loaded))
     quota = await quota_usage(dependencies, ref, command.spec, from_cache=from_cache)
     old = resource.spec if resource else None
-    excess = policy.excess(ref, old, command.spec) if policy else ""
+    excess = await policy.excess(ref, old, command.spec) if policy else ""
     rights = CallerRights(readable=readable, excess=excess)
     return replace(context, zones=zones, targets=targets, quota=quota, site=site, rights=rights)
 

@@ -13,6 +13,7 @@ from secaplane.command.submit import SubmitDependencies, WriteRequest
 from secaplane.edge.requests import parsing
 from secaplane.edge.requests.context import request_context
 from secaplane.edge.requests.paths import template
+from secaplane.edge.requests.preconditions import precondition
 from secaplane.kinds import KINDS
 from secaplane.model.document import document, encode, status
 from secaplane.model.events import Created
@@ -79,8 +80,7 @@ def _act(kind: Kind, dependencies: SubmitDependencies) -> HTTPRouteHandler:
 
 def _write_request(request: Request[Any, Any, Any], kind: Kind) -> WriteRequest:
     context = request_context(request.scope)
-    expected = parsing.expected(context.header(b"if-unmodified-since"))
-    return WriteRequest(context, kind, request.path_params, expected)
+    return WriteRequest(context, kind, request.path_params, precondition(context))
 
 
 def _answer(

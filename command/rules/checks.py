@@ -9,14 +9,13 @@ from secaplane.command.rules.commands import ReportStatus
 from secaplane.command.rules.context import DecisionContext
 from secaplane.command.rules.references import broken_references, broken_zones
 from secaplane.kinds import KINDS
+from secaplane.kinds.references import same_target
 from secaplane.model.errors import (
     BrokenRule,
     Conflict,
     Forbidden,
     NotFound,
-    PreconditionFailed,
 )
-from secaplane.model.kind import Kind
 from secaplane.model.pointer import at
 from secaplane.model.power import ACTIONS
 from secaplane.model.shape import Json, Ref, Resource, State
@@ -29,7 +28,7 @@ def broken_rules(context: DecisionContext, old: Json | None, new: Json) -> list[
     """Every rule that a spec breaks. References are checked only if all parents live: without a
     parent, the resources beside it cannot exist either."""
     kind = context.kind
-    broken = [*_changed_fixed_fields(kind, old, new)]
+    broken = [*_changed_fixed_fields(context, old, new)]
     if kind.rules.check:
         broken += kind.rules.check(old, new, context.parents_by_kind)
     if not any(parent is None or parent.terminating for parent in context.parents.values()):
@@ -38,16 +37,22 @@ def broken_rules(context: DecisionContext, old: Json | None, new: Json) -> list[
     return broken
 
 
-def _changed_fixed_fields(kind: Kind, old: Json | None, new: Json) -> Iterator[BrokenRule]:
+def _changed_fixed_fields(
+    context: DecisionContext, old: Json | None, new: Json
+) -> Iterator[BrokenRule]:
+    """References are compared by what they resolve to."""
+    ref, kind, region = context.ref, context.kind, context.site.region
     for pointer in kind.rules.immutable if old is not None else ():
-        if at(old, pointer) != at(new, pointer):
+        if not same_target(ref, pointer, at(old, pointer), at(new, pointer), region=region):
             yield BrokenRule(
                 "cannot change after creation: delete the resource and create it again",
                 f"/spec{pointer}",
             )
     for pointer in kind.rules.set_once if old is not None else ():
         before, after = at(old, pointer), at(new, pointer)
-        if None not in (before, after) and before != after:
+        if None not in (before, after) and not same_target(
+            ref, pointer, before, after, region=region
+        ):
             yield BrokenRule(
                 "can be set only once: delete the resource and create it again", f"/spec{pointer}"
             )
@@ -73,20 +78,6 @@ def refuse_without_parents(context: DecisionContext) -> None:
         cascades = (ref.kind, context.kind.name) in context.site.cascades
         if parent.terminating and (context.resource is None or cascades):
             raise Conflict(f"{ref.kind} {ref.name} is being deleted: it accepts no resources")
-
-
-def refuse_other_version(resource: Resource | None, expected: int | None) -> None:
-    """The caller's own optimistic concurrency: the version that the caller read last (0: none)."""
-    version = resource.version if resource else 0
-    if expected is None or expected == version:
-        return
-    if resource is None:
-        detail = f"the resource does not exist, so it has no version {expected}"
-    elif expected == 0:
-        detail = f"name already in use by a resource at version {version}"
-    else:
-        detail = f"the resource is at version {version}, not {expected}"
-    raise PreconditionFailed(f"{detail}; read it again", parameter="if-unmodified-since")
 
 
 def refuse_reserved_name(context: DecisionContext) -> None:

@@ -6,6 +6,7 @@ from secaplane.command.rules.commands import Close, Delete
 from secaplane.command.rules.context import Damage, DecisionContext
 from secaplane.model.errors import Conflict, Damaged, PreconditionFailed
 from secaplane.model.events import Closed
+from secaplane.model.precondition import UNCONDITIONAL
 
 HIDDEN_EVENTS = (
     "this resource is in quarantine: one of its events cannot be decoded or applied, and may be of"
@@ -19,8 +20,8 @@ def delete(context: DecisionContext, damage: Damage, command: Delete) -> Closed:
     release can read, which only an operator gives up."""
     if not damage.foreign:
         raise Damaged(HIDDEN_EVENTS, ref=context.ref)
-    if command.expected is not None:
-        raise PreconditionFailed(UNKNOWN_VERSION, parameter="if-unmodified-since")
+    if command.precondition != UNCONDITIONAL:
+        raise PreconditionFailed(UNKNOWN_VERSION)
     return close(context, Close())
 
 

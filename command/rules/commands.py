@@ -5,6 +5,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from secaplane.model.position import BEGINNING, Position
+from secaplane.model.precondition import UNCONDITIONAL, Precondition
 from secaplane.model.shape import Annotations, Extensions, Json, Labels, State
 
 
@@ -13,17 +14,16 @@ class Put(msgspec.Struct, frozen=True, kw_only=True):
     labels: Labels | UnsetType = UNSET
     annotations: Annotations | UnsetType = UNSET
     extensions: Extensions | UnsetType = UNSET
-    expected: int | None = None
-    """The version that the caller read last; 0: the resource must not exist."""
+    precondition: Precondition = UNCONDITIONAL
 
 
 class Act(msgspec.Struct, frozen=True, kw_only=True):
     action: str
-    expected: int | None = None
+    precondition: Precondition = UNCONDITIONAL
 
 
 class Delete(msgspec.Struct, frozen=True, kw_only=True):
-    expected: int | None = None
+    precondition: Precondition = UNCONDITIONAL
     regardless: bool = False
     """Children and referrers do not block the deletion: for a creation that must be reverted."""
 

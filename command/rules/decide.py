@@ -1,7 +1,8 @@
 """The decision: a context and a command go in; an event, nothing, or a refusal comes out. Pure.
 
-Order of checks: schema and business rules, then the caller's precondition, then the state of the
-resource, and at the end the permissions that the command grants and the quota.
+Order of checks: whether the resource or a parent is being deleted, then the caller's precondition,
+then the rules that compare with the present resource or with others, then the state, and at the end
+the permissions that the command grants and the quota.
 """
 
 from typing import Any
@@ -29,6 +30,7 @@ from secaplane.model.events import (
     StatusReported,
     Updated,
 )
+from secaplane.model.precondition import UNCONDITIONAL, refuse_failed
 from secaplane.model.shape import State
 
 
@@ -53,12 +55,12 @@ def decide(context: DecisionContext, command: Command) -> AnyEvent | None:
 def put(context: DecisionContext, command: Put) -> AnyEvent:
     resource = context.resource
     old = resource.spec if resource else None
-    refuse_broken(checks.broken_rules(context, old, command.spec))
     checks.refuse_without_parents(context)
-    checks.refuse_other_version(resource, command.expected)
-    checks.refuse_reserved_name(context)
     if resource is not None:
         checks.refuse_terminating(resource)
+    refuse_failed(command.precondition, resource)
+    refuse_broken(checks.broken_rules(context, old, command.spec))
+    checks.refuse_reserved_name(context)
     checks.refuse_escalation(context)
     refuse_over_quota(context.quota, context.ref, old, command.spec)
     return Created(**_desired(command)) if resource is None else Updated(**_desired(command))
@@ -75,8 +77,8 @@ def _desired(command: Put) -> dict[str, Any]:
 
 def act(context: DecisionContext, command: Act) -> AnyEvent:
     resource = checks.existing(context)
-    checks.refuse_other_version(resource, command.expected)
     checks.refuse_terminating(resource)
+    refuse_failed(command.precondition, resource)
     checks.refuse_wrong_power(resource, command.action)
     return ActionRequested(action=command.action)
 
@@ -89,7 +91,7 @@ def delete(context: DecisionContext, command: Delete) -> AnyEvent | None:
     if context.damage is not None:
         return closing.delete(context, context.damage, command)
     resource = checks.existing(context)
-    checks.refuse_other_version(resource, command.expected)
+    refuse_failed(command.precondition, resource)
     if resource.deleted_at and resource.state is not State.ERROR:
         return None
     if not command.regardless:

@@ -27,7 +27,6 @@ BROKEN_MAX = 100
 """Faults that a problem lists."""
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 INTEGRAL_MAX = 2**53
-VERSION = re.compile(r"[0-9]{1,19}")
 MEDIA_TYPES = ("application/json", "application/*", "*/*")
 DELETED = {"true": None, "only": True, "false": False}
 """The value of `deleted` in Accept: `true` lists deleted resources too, `only` nothing else."""
@@ -62,18 +61,6 @@ def body(data: bytes) -> Any:
         raise _not_json(error) from error
     except (_Suspicious, RecursionError):
         return _walked(text)
-
-
-def expected(header: str | None) -> int | None:
-    """`if-unmodified-since`: a resource version, not a date."""
-    if header is None:
-        return None
-    if not VERSION.fullmatch(header.strip()):
-        raise Malformed(
-            "if-unmodified-since takes a resourceVersion, a whole number",
-            parameter="if-unmodified-since",
-        )
-    return int(header)
 
 
 def deleted(accept: str | None) -> bool | None:

@@ -13,6 +13,7 @@ from secaplane.kinds.admin import PROVIDER
 from secaplane.kinds.authorization.role_assignment import Sub
 from secaplane.model.errors import BrokenRule
 from secaplane.model.kind import (
+    SCOPE_LENGTH_MAX,
     Backing,
     CompanionResource,
     Exposure,
@@ -32,7 +33,7 @@ class Quotas(Wire, frozen=True):
     """Upper limits of the tenant; what is left out has no limit."""
 
     resources: Annotated[dict[Counted, Most], Meta(max_length=256)] | UnsetType = UNSET
-    """Number of resources by kind (`public-ip`), or by kind and SKU (`instance/seca.dxs`)."""
+    """Number of resources by kind (`public-ip`), or by kind and SKU (`instance/DXS`)."""
     cores: Most | UnsetType = UNSET
     ram_gb: Most | UnsetType = msgspec.field(name="ramGB", default=UNSET)
     volume_gb: Most | UnsetType = msgspec.field(name="volumeGB", default=UNSET)
@@ -66,6 +67,7 @@ KIND = Kind(
     name="tenant",
     title="Tenant",
     collection="tenants",
+    name_length_max=SCOPE_LENGTH_MAX,
     spec=TenantSpec,
     rules=SpecRules(check=counts_known_kinds),
     backing=Backing.RECORD,

@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds.authorization import PROVIDER
 from secaplane.model.errors import BrokenRule
-from secaplane.model.kind import Backing, Kind, Link, ParentsByKind, SpecRules
+from secaplane.model.kind import AbsentMeansAll, Backing, Kind, Link, ParentsByKind, SpecRules
 from secaplane.model.shape import Json, Wire
 
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -58,6 +58,13 @@ KIND = Kind(
         Link(at="/scopes/*/regions/*", to=("region",), allows_wildcard=True),
         Link(at="/scopes/*/workspaces/*", to=("workspace",), strict=False, allows_wildcard=True),
     ),
-    rules=SpecRules(check=within_size_limit),
+    rules=SpecRules(
+        absent_means_all=(
+            AbsentMeansAll("/scopes/*/tenants"),
+            AbsentMeansAll("/scopes/*/regions"),
+            AbsentMeansAll("/scopes/*/workspaces"),
+        ),
+        check=within_size_limit,
+    ),
     backing=Backing.RECORD,
 )

@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds.network import PROVIDER
 from secaplane.model.address import Cidr4, Cidr6
-from secaplane.model.kind import DerivedStatus, Kind, Link, SpecRules
+from secaplane.model.kind import SCOPE_LENGTH_MAX, DerivedStatus, Kind, Link, SpecRules
 from secaplane.model.shape import Reference, Status, Wire
 
 
@@ -38,6 +38,7 @@ KIND = Kind(
     name="network",
     title="Network",
     collection="tenants/{tenant}/workspaces/{workspace}/networks",
+    name_length_max=SCOPE_LENGTH_MAX,
     spec=NetworkSpec,
     status=NetworkStatus,
     rules=SpecRules(immutable=("/skuRef",)),

@@ -15,6 +15,7 @@ from secaplane.policy.grants.rules import (
     assignment_grants,
     assignment_scopes,
     catalogue_grant,
+    dimension_of,
     narrowed,
 )
 from secaplane.policy.grants.sharded import ShardedDict
@@ -124,6 +125,15 @@ class AssignmentIndex:
                 scopes = assignment_scopes(tenant, spec)
                 yield from assignment_grants(tenant, ref.name, spec, self.roles(tenant), scopes)
 
+    def granted_by(self, ref: Ref) -> Iterator[Grant]:
+        """The grants that one assignment makes to each of its subs; none if there is no such
+        assignment."""
+        tenant = ref.scope("tenants")
+        spec = self._assignments[tenant].get(ref) if tenant in self._assignments else None
+        if spec is not None:
+            scopes = assignment_scopes(tenant, spec)
+            yield from assignment_grants(tenant, ref.name, spec, self.roles(tenant), scopes)
+
     def roles(self, tenant: str) -> Mapping[str, Role]:
         """A tenant's roles by name, without the system roles."""
         return self._roles.get(tenant, {})
@@ -158,7 +168,7 @@ def _places(tenant: str, spec: Json) -> set[AssignmentPlace]:
     workspaces = {
         workspace
         for scope in assignment_scopes(tenant, spec)
-        for workspace in scope.get("workspaces") or (EVERY,)
+        for workspace in dimension_of(scope, "workspaces")
     }
     if len(spec["subs"]) * len(workspaces) > ASSIGNMENT_PLACES_MAX:
         workspaces = {EVERY}

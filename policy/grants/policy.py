@@ -22,9 +22,9 @@ from secaplane.model.errors import Forbidden, Unavailable
 from secaplane.model.kind import Kind
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Json, Ref
-from secaplane.policy.grants import escalation
 from secaplane.policy.grants.assignments import AssignmentIndex, PolicyResource
 from secaplane.policy.grants.enforcer import GrantEnforcer, mismatches
+from secaplane.policy.grants.escalation import Judgement, given_by, judge
 from secaplane.policy.grants.rules import (
     EVERYONE,
     NO_WORKSPACE,
@@ -162,17 +162,23 @@ class Policy:
         nearest = nearest_to(request, held.rules())
         return PolicyDecision(rule, self.index.revision(request.tenant), request, nearest)
 
-    def excess(self, caller: Caller, ref: Ref, old: Json | None, new: Json) -> str:
-        """The first permission that a role or an assignment would grant although its author does
-        not hold it (privilege escalation); empty where there is none.
+    def excess(self, caller: Caller, ref: Ref, old: Json | None, new: Json) -> Judgement:
+        """Judges a role or an assignment: the first permission that it would grant although its
+        author does not hold it (privilege escalation). What it grants already does not count,
+        unless the change adds subs. The judgement is of the policy as it is now, also if it takes
+        a while.
 
         Raises:
             Unavailable: the policy is stale.
         """
         self._refuse_stale()
-        tenant = ref.scope("tenants")
-        held = [EVERYONE, *self._own_grants(caller, tenant)]
-        return escalation.excess(held, ref, self.index.roles(tenant), old, new)
+        tenant, held = ref.scope("tenants"), [EVERYONE]
+        held += self._own_grants(caller, tenant)
+        if old is not None and ref.kind == "role":
+            held += given_by(ref, {}, old)
+        elif old is not None and set(new["subs"]) <= set(old["subs"]):
+            held += self.index.granted_by(ref)
+        return judge(given_by(ref, self.index.roles(tenant), new), held)
 
     def grants(self, caller: Caller, tenant: str, workspace: str) -> Iterator[Grant]:
         """The grants of a caller in a place: everyone's, an operator's, and those of the tenant's

@@ -2,6 +2,7 @@
 
 from secaplane.readmodel.questions.declared import DeclaredResource as DeclaredResource
 from secaplane.readmodel.questions.declared import declared as declared
+from secaplane.readmodel.questions.derived import with_derived as with_derived
 from secaplane.readmodel.questions.referrers import Referrer as Referrer
 from secaplane.readmodel.questions.referrers import outpaced as outpaced
 from secaplane.readmodel.questions.referrers import referrers as referrers

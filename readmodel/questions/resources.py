@@ -16,10 +16,15 @@ from secaplane.readmodel.selection import ALL_RESOURCES, Selection
 decode_resource = msgspec.json.Decoder(Resource).decode
 
 
+PAGE_BYTES_MAX = 4 * 1024 * 1024
+"""Documents of one page together, without the last one that still began below it."""
+
+
 class Row(msgspec.Struct, frozen=True):
     """One item of a list: its document, and its place in the order of the list."""
 
-    document: str
+    document: str | None
+    """None for an item that has no room on the page: the page ends before it."""
     name: str
     life: int
 
@@ -41,8 +46,9 @@ async def page(
     deleted: bool | None,
     selection: Selection = ALL_RESOURCES,
 ) -> list[Row]:
-    """A page of a collection in the order (name, life), without what is in quarantine: a GET of it
-    is refused, too.
+    """A page of a collection in the order (name, life): at least one item, if there is one, and
+    no further item once the documents have PAGE_BYTES_MAX bytes. What is in quarantine is left out:
+    a GET of it is refused, too.
 
     `deleted`: False leaves out what is gone or being deleted, True shows only that, None shows all.
     """
@@ -54,7 +60,10 @@ async def page(
         limit,
         *selection.arguments,
     )
-    return [Row(shown(row[0], row[3], row[4]), row[1], row[2]) for row in rows]
+    return [
+        Row(None if document is None else shown(document, attached, contained), name, life)
+        for document, name, life, attached, contained in rows
+    ]
 
 
 def _page(kind: str, selection: Selection, deleted: bool | None) -> str:
@@ -64,11 +73,29 @@ def _page(kind: str, selection: Selection, deleted: bool | None) -> str:
         None: "",
     }[deleted]
     by = "l" if selection.indexed else "r"
-    return f"""
-        select r.document, r.name, r.life, {derived(kind)}
+    candidates = f"""
+        select r.kind, r.path, r.gone, r.document, r.name, r.life
         from {_source(selection)} {only} {selection.conditions}
         and (r.kind, r.path) not in (select kind, path from quarantine)
         order by {by}.name, {by}.life limit $5
+    """
+    return _within_bytes(candidates, derived(kind))
+
+
+def _within_bytes(candidates: str, derived: str) -> str:
+    """The first of some rows, and without its document the one at which the bytes are used up. Only
+    the documents that are answered are read: the size of one is in its row."""
+    return f"""
+        select case when r.upto - r.size < {PAGE_BYTES_MAX} then r.document end,
+            r.name, r.life, {derived}
+        from (
+            select c.*, octet_length(c.document) as size,
+                sum(octet_length(c.document)) over w as upto,
+                lag(octet_length(c.document), 1, 0) over w as former
+            from ({candidates}) as c window w as (order by c.name, c.life)
+        ) as r
+        where r.upto - r.size - r.former < {PAGE_BYTES_MAX}
+        order by r.name, r.life
     """
 
 

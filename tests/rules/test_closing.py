@@ -25,6 +25,7 @@ from secaplane.model.events import (
     Updated,
 )
 from secaplane.model.evolve import evolve, fold
+from secaplane.model.precondition import Precondition
 from secaplane.model.shape import Ref, State
 from tests.log.new_events import new_event
 from tests.positions import nth
@@ -237,7 +238,9 @@ async def test_an_operator_does_not_close_what_can_be_read() -> None:
 
 async def test_a_delete_with_a_precondition_closes_nothing() -> None:
     scene = await damaged(GARBAGE)
-    assert isinstance(await refused(scene, Delete(expected=2)), PreconditionFailed)
+    assert isinstance(
+        await refused(scene, Delete(precondition=Precondition(version=2))), PreconditionFailed
+    )
 
 
 async def test_what_is_in_use_is_not_closed() -> None:

@@ -20,6 +20,16 @@ def test_an_assignment_to_all_tenants_grants_only_its_own() -> None:
     assert may(known, JANE, "get", "workspace", "web", tenant="other") is None
 
 
+@pytest.mark.parametrize("dimension", ["tenants", "regions", "workspaces"])
+def test_an_empty_list_in_a_stored_scope_grants_nothing(dimension: str) -> None:
+    scope = {"tenants": ["acme"], "regions": ["eu-1"], "workspaces": ["web"]}
+    known = policy(assignment("jane", "seca.admin", scope))
+    assert may(known, JANE, "get", "instance", "one") is not None
+    known = policy(assignment("jane", "seca.admin", scope | {dimension: []}))
+    for name in ("instance", "role", "workspace", "storage-sku"):
+        assert may(known, JANE, "get", name, "one") is None
+
+
 def test_no_role_makes_an_operator() -> None:
     own = role("own", permission("secaplane.admin/v1", "*", "*"), permission("*", "*", "*"))
     known = policy(own, assignment("jane", "own"))

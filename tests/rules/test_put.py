@@ -17,7 +17,7 @@ from secaplane.model.events import (
     Updated,
 )
 from secaplane.model.shape import Json, State
-from tests.scenario import TENANT, WEB, found, from_catalogue, given, lived
+from tests.scenario import TENANT, WEB, at_version, found, from_catalogue, given, lived
 
 IN_ZONE_A: Json = {"skuRef": {"resource": "skus/s"}, "zone": "a", "bootVolume": {}}
 IN_ZONE_B = IN_ZONE_A | {"zone": "b"}
@@ -91,7 +91,7 @@ def test_a_deleted_volume_can_be_created_again_smaller() -> None:
 
 def test_a_put_with_the_current_version_is_accepted() -> None:
     an_instance(Created(spec=IN_ZONE_A), Updated(spec=IN_ZONE_A)).when(
-        Put(spec=WITH_DATA, expected=2)
+        Put(spec=WITH_DATA, precondition=at_version(2))
     ).then(Updated(spec=WITH_DATA))
 
 
@@ -99,7 +99,7 @@ def test_a_put_with_the_current_version_is_accepted() -> None:
 def test_a_put_with_another_version_is_refused(expected: int) -> None:
     refusal = (
         an_instance(Created(spec=IN_ZONE_A), Updated(spec=IN_ZONE_A))
-        .when(Put(spec=WITH_DATA, expected=expected))
+        .when(Put(spec=WITH_DATA, precondition=at_version(expected)))
         .then_refused(PreconditionFailed)
     )
     assert [source.parameter for source in refusal.sources] == ["if-unmodified-since"]
@@ -111,15 +111,19 @@ def test_a_report_does_not_move_the_version() -> None:
         Created(spec=IN_ZONE_A),
         found(State.CREATING, observed_position=1),
         found(State.ACTIVE, observed_position=2),
-    ).when(Put(spec=WITH_DATA, expected=1)).then(Updated(spec=WITH_DATA))
+    ).when(Put(spec=WITH_DATA, precondition=at_version(1))).then(Updated(spec=WITH_DATA))
 
 
 def test_version_zero_requires_that_the_resource_does_not_exist() -> None:
-    an_instance().when(Put(spec=IN_ZONE_A, expected=0)).then(Created(spec=IN_ZONE_A))
+    an_instance().when(Put(spec=IN_ZONE_A, precondition=at_version(0))).then(
+        Created(spec=IN_ZONE_A)
+    )
 
 
 def test_an_absent_resource_has_no_version() -> None:
-    an_instance().when(Put(spec=IN_ZONE_A, expected=1)).then_refused(PreconditionFailed)
+    an_instance().when(Put(spec=IN_ZONE_A, precondition=at_version(1))).then_refused(
+        PreconditionFailed
+    )
 
 
 GONE = (Created(spec=IN_ZONE_A), DeletionRequested(), Deleted())
@@ -127,14 +131,18 @@ GONE = (Created(spec=IN_ZONE_A), DeletionRequested(), Deleted())
 
 def test_a_deleted_resource_does_not_exist() -> None:
     an_instance(*GONE).when(Put(spec=IN_ZONE_B)).then(Created(spec=IN_ZONE_B))
-    an_instance(*GONE).when(Put(spec=IN_ZONE_B, expected=0)).then(Created(spec=IN_ZONE_B))
+    an_instance(*GONE).when(Put(spec=IN_ZONE_B, precondition=at_version(0))).then(
+        Created(spec=IN_ZONE_B)
+    )
 
 
 def test_an_old_version_never_matches_a_new_life() -> None:
-    an_instance(*GONE).when(Put(spec=IN_ZONE_A, expected=2)).then_refused(PreconditionFailed)
-    an_instance(*GONE, Created(spec=IN_ZONE_A)).when(Put(spec=IN_ZONE_A, expected=1)).then_refused(
+    an_instance(*GONE).when(Put(spec=IN_ZONE_A, precondition=at_version(2))).then_refused(
         PreconditionFailed
     )
+    an_instance(*GONE, Created(spec=IN_ZONE_A)).when(
+        Put(spec=IN_ZONE_A, precondition=at_version(1))
+    ).then_refused(PreconditionFailed)
 
 
 # --- its own state, and that of its parents
@@ -206,17 +214,22 @@ def test_a_parent_need_not_be_active_yet() -> None:
     )
 
 
-# --- the order of checks: rules, then the precondition, then the state
+# --- the order of checks: being deleted, then the precondition, then the rules
 
 
-def test_a_broken_rule_is_refused_before_a_failed_precondition() -> None:
-    an_instance(Created(spec=IN_ZONE_A)).when(Put(spec=IN_ZONE_B, expected=7)).then_refused(Invalid)
-
-
-def test_a_failed_precondition_is_refused_before_the_state() -> None:
-    an_instance(Created(spec=IN_ZONE_A), DeletionRequested()).when(
-        Put(spec=WITH_DATA, expected=7)
+def test_a_failed_precondition_is_refused_before_a_rule_that_compares() -> None:
+    an_instance(Created(spec=IN_ZONE_A)).when(
+        Put(spec=IN_ZONE_B, precondition=at_version(7))
     ).then_refused(PreconditionFailed)
+    an_instance(Created(spec=IN_ZONE_A)).when(
+        Put(spec=IN_ZONE_B, precondition=at_version(1))
+    ).then_refused(Invalid)
+
+
+def test_being_deleted_is_refused_before_a_failed_precondition_and_before_the_rules() -> None:
+    terminating = an_instance(Created(spec=IN_ZONE_A), DeletionRequested())
+    terminating.when(Put(spec=IN_ZONE_B, precondition=at_version(7))).then_refused(Conflict)
+    terminating.when(Put(spec=IN_ZONE_B)).then_refused(Conflict)
 
 
 @pytest.mark.parametrize("provider", ["seca.compute", "seca.compute/v1", "seca.kubernetes/v1beta1"])
