@@ -10,7 +10,7 @@ from litestar.response.base import ASGIResponse
 from secaplane.command import submit
 from secaplane.command.attempt import Recorded
 from secaplane.command.submit import SubmitDependencies, WriteRequest
-from secaplane.edge.requests import parsing
+from secaplane.edge.requests import parsing, strict_json
 from secaplane.edge.requests.context import request_context
 from secaplane.edge.requests.paths import template
 from secaplane.edge.requests.preconditions import precondition
@@ -47,7 +47,7 @@ def _put(kind: Kind, dependencies: SubmitDependencies) -> HTTPRouteHandler:
         data = await request.body()
         if data:
             parsing.media_type(context.header(b"content-type"))
-        sent = parsing.body(data)
+        sent = strict_json.read(data)
         write = _write_request(request, kind)
         result, positions = await submit.put(dependencies, write, caller, sent)
         secrets = submit.may_read(dependencies, caller, result.resource.ref)
