@@ -30,7 +30,7 @@ from secaplane.model.events import (
     StatusReported,
     Updated,
 )
-from secaplane.model.precondition import UNCONDITIONAL, refuse_failed
+from secaplane.model.precondition import refuse_failed
 from secaplane.model.shape import State
 
 

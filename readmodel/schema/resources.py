@@ -12,7 +12,7 @@ NEVER_ENDED = 2**63 - 1
 RESOURCES = TableGroup(
     name="resources",
     layout=6,
-    digest="a5ae35f7697d2fd8",
+    digest="48a06d8d7298573a",
     tables="""
 -- each life of each resource: the fold of its events, and the document that a GET answers
 create table if not exists {schema}.resources (

@@ -6,6 +6,7 @@ name server resolves their names for the proxy, like Docker's.
 """
 
 import asyncio
+import json
 import re
 import shutil
 import socket
@@ -57,19 +58,27 @@ class SplitPlane:
 
     async def answers(self, name: str) -> Mapping[str, int]:
         """Number of answered requests of one process, by method."""
-        url = f"https://{ADDRESSES[name]}:{self.monitors[name]}/metrics"
-        tls = trusting(self.certificates)
-        async with (
-            aiohttp.ClientSession() as session,
-            session.get(url, ssl=tls, server_hostname="localhost") as answer,
-        ):
-            text = await answer.text()
+        text = await self._monitored(name, "/metrics")
         found: dict[str, int] = {}
         for method, count in re.findall(
             r'^secaplane_http_requests_total{method="(\w+)".*} ([0-9.]+)$', text, re.M
         ):
             found[method] = found.get(method, 0) + int(float(count))
         return found
+
+    async def readiness(self, name: str) -> dict[str, Any]:
+        """The body of a process's `/readyz`."""
+        body: dict[str, Any] = json.loads(await self._monitored(name, "/readyz"))
+        return body
+
+    async def _monitored(self, name: str, path: str) -> str:
+        url = f"https://{ADDRESSES[name]}:{self.monitors[name]}{path}"
+        tls = trusting(self.certificates)
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(url, ssl=tls, server_hostname="localhost") as answer,
+        ):
+            return await answer.text()
 
     async def accepts_administrator(self, url: str) -> None:
         """Waits until the process at `url` has applied the administrator's role assignment."""
