@@ -239,7 +239,7 @@ def _readiness(
         if process.progress.silent_s > PROJECTOR_SILENT_S_MAX:
             remarks.append(
                 f"the projector has announced no position for {process.progress.silent_s:.0f} s:"
-                " reads may be stale"
+                " lists may be stale"
             )
         details = {
             "readModelPosition": written(map(process.progress.position, process.log.streams.names)),
