@@ -38,6 +38,7 @@ from secaplane.edge.serving.server import listen, serving
 from secaplane.eventlog.log import LogUnavailable
 from secaplane.model.errors import Unavailable
 from secaplane.model.position import Position, written
+from secaplane.policy.grants.lives import KINDS_OF_LIVES
 from secaplane.policy.grants.policy import KINDS_OF_POLICY, Policy
 from secaplane.policy.tokens.revocations import KINDS_OF_REVOCATION, Revocations
 from secaplane.policy.watch import PolicyWatch
@@ -111,6 +112,7 @@ def watching(config: Config, watch: PolicyWatch) -> Policy:
     """A policy kept current by the watch."""
     policy = Policy(operators=config.auth.operators, region=config.site.region, fresh=watch.fresh)
     watch.subscribe(policy, KINDS_OF_POLICY)
+    watch.subscribe(policy.former_workspaces, KINDS_OF_LIVES)
     return policy
 
 

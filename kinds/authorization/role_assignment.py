@@ -8,6 +8,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds.authorization import PROVIDER
+from secaplane.model.actor import GROUP
 from secaplane.model.errors import BrokenRule
 from secaplane.model.kind import AbsentMeansAll, Backing, Kind, Link, ParentsByKind, SpecRules
 from secaplane.model.shape import Json, Wire
@@ -29,12 +30,16 @@ class Scope(Wire, frozen=True):
 
 class RoleAssignmentSpec(Wire, frozen=True):
     subs: Annotated[tuple[Sub, ...], Meta(min_length=1, max_length=256)]
+    """Callers, or groups of callers (`group:<issuer prefix><name>`); `*` is every caller."""
     roles: Annotated[tuple[Id, ...], Meta(min_length=1, max_length=32)]
     """Names, not references."""
     scopes: Annotated[tuple[Scope, ...], Meta(min_length=1, max_length=256)]
 
 
-def within_size_limit(old: Json | None, new: Json, parents: ParentsByKind) -> Iterable[BrokenRule]:
+def within_limits(old: Json | None, new: Json, parents: ParentsByKind) -> Iterable[BrokenRule]:
+    for n, sub in enumerate(new["subs"]):
+        if sub == GROUP:
+            yield BrokenRule(f"names no group: write {GROUP}<name>", f"/spec/subs/{n}")
     named = sum(len(each) for scope in new["scopes"] for each in scope.values())
     if named > NAMED_MAX:
         detail = f"name {named} tenants, regions and workspaces, over the limit of {NAMED_MAX}"
@@ -64,7 +69,7 @@ KIND = Kind(
             AbsentMeansAll("/scopes/*/regions"),
             AbsentMeansAll("/scopes/*/workspaces"),
         ),
-        check=within_size_limit,
+        check=within_limits,
     ),
     backing=Backing.RECORD,
 )

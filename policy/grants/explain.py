@@ -29,7 +29,9 @@ async def answer(
     """
     if isinstance(spec.caller, UnsetType):
         return await allowed_callers(policy, spec.verb, place, tenant)
-    return explained(policy.explain(Caller("", spec.caller), spec.verb, *place))
+    groups = () if isinstance(spec.groups, UnsetType) else spec.groups
+    caller = Caller("", spec.caller, groups=groups)
+    return explained(policy.explain(caller, spec.verb, *place))
 
 
 def explained(decision: PolicyDecision) -> AccessReviewStatus:
@@ -53,15 +55,15 @@ def explained(decision: PolicyDecision) -> AccessReviewStatus:
 async def allowed_callers(
     policy: Policy, verb: str, place: Place, tenant: str
 ) -> AccessReviewStatus:
-    """The subs that an assignment of the tenant names and that may do it; `*` stands for every
-    authenticated caller.
+    """The subs and groups that an assignment of the tenant names and that may do it; `*` stands for
+    every authenticated caller.
 
     Raises:
         Unavailable: the policy is stale.
     """
     revision = str(policy.index.revision(tenant))
     allowed: list[str] = []
-    for sub in (EVERY, *policy.index.subs(tenant)):
+    for sub in (EVERY, *policy.index.subjects(tenant)):
         await asyncio.sleep(0)  # other requests are answered between two decisions
         if not policy.allows_uncached(Caller("", sub), verb, *place):
             continue

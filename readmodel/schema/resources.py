@@ -11,8 +11,8 @@ NEVER_ENDED = 2**63 - 1
 
 RESOURCES = TableGroup(
     name="resources",
-    layout=5,
-    digest="a2c23d990092d8ad",
+    layout=6,
+    digest="c00b34310164d2f9",
     tables="""
 -- each life of each resource: the fold of its events, and the document that a GET answers
 create table if not exists {schema}.resources (
