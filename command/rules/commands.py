@@ -43,6 +43,13 @@ class ConfirmDeleted(msgspec.Struct, frozen=True, kw_only=True):
     observed_position: Position
 
 
+class Release(msgspec.Struct, frozen=True, kw_only=True):
+    """Replaces a spec by one without a name that is gone. Nothing refuses it: it only removes."""
+
+    spec: Json
+    expected: int
+
+
 class Revert(msgspec.Struct, frozen=True, kw_only=True):
     """The compensating command for a PUT that exceeded a quota."""
 
@@ -51,4 +58,4 @@ class Revert(msgspec.Struct, frozen=True, kw_only=True):
     expected: int
 
 
-Command = Put | Act | Delete | ReportStatus | ConfirmDeleted | Revert
+Command = Put | Act | Delete | ReportStatus | ConfirmDeleted | Release | Revert

@@ -10,12 +10,21 @@ from msgspec import UNSET, Meta, UnsetType
 from secaplane.kinds.authorization import PROVIDER
 from secaplane.model.actor import GROUP
 from secaplane.model.errors import BrokenRule
-from secaplane.model.kind import AbsentMeansAll, Backing, Kind, Link, ParentsByKind, SpecRules
-from secaplane.model.shape import Json, Wire
+from secaplane.model.kind import (
+    AbsentMeansAll,
+    Backing,
+    DerivedStatus,
+    Kind,
+    Link,
+    ParentsByKind,
+    SpecRules,
+)
+from secaplane.model.shape import Json, Ref, Wire
 
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
 Sub = Annotated[str, Meta(min_length=1, max_length=128)]
 
+EVERY = "*"
 NAMED_MAX = 1024
 """Limit over all scopes of one assignment, because evaluating them blocks the event loop."""
 
@@ -46,6 +55,38 @@ def within_limits(old: Json | None, new: Json, parents: ParentsByKind) -> Iterab
         yield BrokenRule(f"{detail}; split the assignment", "/spec/scopes")
 
 
+def without_workspace(spec: Json, gone: Ref, region: str) -> Json:
+    """The spec without a workspace of a region. Where it was the only workspace of a scope, the
+    whole scope goes: without its list it would mean all workspaces."""
+    scopes = [
+        left for scope in spec["scopes"] for left in _without_workspace(scope, gone.name, region)
+    ]
+    return spec | {"scopes": scopes}
+
+
+def _without_workspace(scope: Json, gone: str, region: str) -> list[Json]:
+    """The parts that are left of a scope. One that names other regions, too, is left as it is
+    there."""
+    workspaces, regions = scope.get("workspaces", ()), scope.get("regions", (EVERY,))
+    if gone not in workspaces or not {region, EVERY}.intersection(regions):
+        return [scope]
+    rest = [each for each in workspaces if each != gone]
+    elsewhere = [] if EVERY in regions else [each for each in regions if each != region]
+    if not elsewhere:
+        return [scope | {"workspaces": rest}] if rest else []
+    left = [scope | {"regions": elsewhere}]
+    return [*left, scope | {"regions": [region], "workspaces": rest}] if rest else left
+
+
+def remark(spec: Json) -> str:
+    """The control plane removes roles and workspaces that go; nothing may be left."""
+    missing = [field for field in ("roles", "scopes") if not spec[field]]
+    if not missing:
+        return ""
+    absent = " and no ".join(missing)
+    return f"grants nothing: it has no {absent} left; send a PUT with some, or delete it"
+
+
 KIND = Kind(
     provider=PROVIDER,
     name="role-assignment",
@@ -61,7 +102,14 @@ KIND = Kind(
         ),
         Link(at="/scopes/*/tenants/*", to=("tenant",), allows_wildcard=True),
         Link(at="/scopes/*/regions/*", to=("region",), allows_wildcard=True),
-        Link(at="/scopes/*/workspaces/*", to=("workspace",), strict=False, allows_wildcard=True),
+        Link(
+            at="/scopes/*/workspaces/*",
+            to=("workspace",),
+            strict=False,
+            allows_wildcard=True,
+            removed_with_target=True,
+            removal=without_workspace,
+        ),
     ),
     rules=SpecRules(
         absent_means_all=(
@@ -71,5 +119,6 @@ KIND = Kind(
         ),
         check=within_limits,
     ),
+    derived=DerivedStatus(remark=remark),
     backing=Backing.RECORD,
 )

@@ -174,12 +174,16 @@ class AssignmentIndex:
         stored = self._assignments[tenant]
         return sorted({sub for ref in stored for sub in stored.shard(ref)[ref].spec["subs"]})
 
-    def unbound(self, tenant: str) -> dict[DeferredRole, str]:
-        """The deferred roles of a tenant that exist and are not bound, and why."""
+    def deferred(self, tenant: str) -> dict[DeferredRole, str]:
+        """The deferred roles of a tenant that exist, and why they are not bound; "" if they are."""
         if tenant not in self._assignments:
             return {}
-        every = (each for ref in self._assignments[tenant] for each in self._deferred_in(ref))
-        return {each: why for each in every if (why := self._why_unbound(each))}
+        every = [each for ref in self._assignments[tenant] for each in self._deferred_in(ref)]
+        return {each: self._why_unbound(each) for each in every}
+
+    def author(self, ref: Ref) -> Author:
+        """The author of an assignment that exists."""
+        return self._stored(ref).author
 
     def _stored(self, ref: Ref) -> StoredAssignment:
         return self._assignments[ref.scope("tenants")].shard(ref)[ref]
@@ -239,7 +243,7 @@ class _Authored:
         self._index, self._tenant = index, tenant
 
     def author(self, assignment: Ref) -> Author:
-        return self._index._stored(assignment).author
+        return self._index.author(assignment)
 
     def deferred_roles(self, subjects: Iterable[str]) -> Iterator[DeferredRole]:
         for name in (*subjects, EVERY):

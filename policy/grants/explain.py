@@ -6,6 +6,7 @@ import asyncio
 from msgspec import UNSET, UnsetType
 
 from secaplane.policy.grants.enforcer import mismatches
+from secaplane.policy.grants.filters import NAMES_MAX
 from secaplane.policy.grants.patterns import EVERY
 from secaplane.policy.grants.policy import Policy, PolicyDecision
 from secaplane.policy.grants.review import (
@@ -31,7 +32,16 @@ async def answer(
         return await allowed_callers(policy, spec.verb, place, tenant)
     groups = () if isinstance(spec.groups, UnsetType) else spec.groups
     caller = Caller("", spec.caller, groups=groups)
-    return explained(policy.explain(caller, spec.verb, *place))
+    status = explained(policy.explain(caller, spec.verb, *place))
+    rights = policy.filtered(caller, place.kind, place.ids) if spec.verb == "list" else None
+    if status.allowed or rights is None or rights.names is None:
+        return status
+    return AccessReviewStatus(
+        allowed=len(rights.names) <= NAMES_MAX,
+        policy_revision=status.policy_revision,
+        names=rights.names[:NAMES_MAX],
+        reason=f"the list is limited to resources that may be seen, at most {NAMES_MAX}",
+    )
 
 
 def explained(decision: PolicyDecision) -> AccessReviewStatus:

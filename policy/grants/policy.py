@@ -13,6 +13,7 @@ answer is Unavailable. A role or an assignment that cannot be decoded grants not
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -25,6 +26,13 @@ from secaplane.model.shape import Json, Ref
 from secaplane.policy.grants.assignments import AssignmentIndex, PolicyResource
 from secaplane.policy.grants.enforcer import GrantEnforcer, mismatches
 from secaplane.policy.grants.escalation import Judgement, given_by, judge
+from secaplane.policy.grants.filters import (
+    NAMES_MAX,
+    ListRights,
+    candidates,
+    lists_workspaces,
+    name_of,
+)
 from secaplane.policy.grants.lives import FormerWorkspaces
 from secaplane.policy.grants.rules import (
     EVERYONE,
@@ -43,7 +51,10 @@ DECISIONS_MAX = 100_000
 CALLER_GRANTS_MAX = 10_000
 KEY_LENGTH_MAX = 512
 """Characters of a cached decision's key; no resource has a longer address."""
+FILTERS_MAX = 64
+"""Cached filters of lists, for each caller and place."""
 NEAREST_MAX = 5
+DENIED = "you may not do this here; ask an administrator of the tenant for a role"
 SCOPES = ("tenant", "workspace")
 """Kinds whose own name is a dimension of the rules."""
 KINDS_OF_POLICY = ("role", "role-assignment")
@@ -53,7 +64,7 @@ class CallerGrants:
     """The grants of one caller in one workspace of one tenant, as of an edition of the tenant's
     policy, with the decisions made over them."""
 
-    __slots__ = ("decisions", "edition", "enforcer", "groups", "revision")
+    __slots__ = ("decisions", "edition", "enforcer", "filters", "groups", "revision")
 
     def __init__(
         self,
@@ -65,6 +76,7 @@ class CallerGrants:
         self.enforcer = GrantEnforcer(grants)
         self.revision, self.edition, self.groups = revision, edition, groups
         self.decisions: dict[tuple[str, ...], Actor | None] = {}
+        self.filters: dict[AccessRequest, ListRights | None] = {}
 
 
 class PolicyDecision(msgspec.Struct, frozen=True):
@@ -128,10 +140,57 @@ class Policy:
             actor = _actor(caller, rule, grants)
             self._cache_decision(grants, key, actor)
         if actor is None:
-            raise Forbidden(
-                "you may not do this here; ask an administrator of the tenant for a role"
-            )
+            raise Forbidden(DENIED)
         return actor
+
+    def authorize_list(self, caller: Caller, kind: Kind, ids: Mapping[str, str]) -> ListRights:
+        """The right to list a collection, perhaps limited to some names. It depends on grants
+        alone, never on what exists.
+
+        Raises:
+            Forbidden: the caller may see nothing in it, or more single resources than NAMES_MAX.
+            Unavailable: the policy is stale.
+        """
+        with suppress(Forbidden):
+            return ListRights(self.authorize(caller, "list", kind, ids))
+        rights = self.filtered(caller, kind, ids)
+        if rights is None:
+            raise Forbidden(DENIED)
+        if rights.names is not None and len(rights.names) > NAMES_MAX:
+            raise Forbidden(
+                f"you may see single resources here, and more than {NAMES_MAX} of them: GET them by"
+                " name, or ask an administrator of the tenant for the right to list"
+            )
+        return rights
+
+    def filtered(self, caller: Caller, kind: Kind, ids: Mapping[str, str]) -> ListRights | None:
+        """The names of a collection that a caller may see who may not list all of it, at most
+        NAMES_MAX + 1; None where there are none."""
+        request = self._request("list", kind, ids, "")
+        cached = self._caller_grants(caller, request.tenant, request.workspace)
+        if request not in cached.filters:
+            if len(cached.filters) >= FILTERS_MAX:
+                cached.filters.clear()
+            cached.filters[request] = self._filtered(caller, request, cached)
+        return cached.filters[request]
+
+    def _filtered(
+        self, caller: Caller, request: AccessRequest, grants: CallerGrants
+    ) -> ListRights | None:
+        enforcer = grants.enforcer
+        if lists_workspaces(request):
+            enforcer = GrantEnforcer(self._own_grants(caller, request.tenant))
+        elif not enforcer.names_items:
+            return None
+        rules: dict[str, Rule] = {}
+        for single in candidates(enforcer.grants, request):
+            rule = enforcer.allowed_by(single)
+            if rule is not None:
+                rules[name_of(request, single)] = rule
+            if len(rules) > NAMES_MAX:
+                break
+        actor = _actor(caller, next(iter(rules.values()), None), grants)
+        return None if actor is None else ListRights(actor, tuple(sorted(rules)))
 
     def allows(self, caller: Caller, verb: str, ref: Ref) -> bool:
         """True if `authorize` would allow it.

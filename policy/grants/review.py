@@ -62,6 +62,8 @@ class AccessReviewStatus(Wire, frozen=True):
     nearest: tuple[AccessReviewPermission, ...] | UnsetType = UNSET
     """Of a denied request: the caller's permissions that mismatch in the fewest dimensions."""
     reason: str | UnsetType = UNSET
+    names: tuple[str, ...] | UnsetType = UNSET
+    """Of a list that is allowed in part: the names that it is limited to."""
     callers: Annotated[tuple[str, ...], Meta(max_length=CALLERS_MAX)] | UnsetType = UNSET
     """The callers that are allowed; `*` is every authenticated caller."""
     more: bool | UnsetType = UNSET
