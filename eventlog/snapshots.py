@@ -17,9 +17,9 @@ from secaplane.model.shape import Ref, Resource
 
 SNAPSHOT_INTERVAL = 100
 """Events of a resource between two snapshots."""
-FORMAT = 2
+FORMAT = 3
 """Counts up when `Resource` or `evolve` changes: snapshots of another format are not found."""
-DIGEST = "880fcec2fd7aef3e"
+DIGEST = "66fb3d528af7be35"
 """The digest of `Resource` and `evolve` in this format. A test compares it
 (tests/rules/test_layouts.py) and prints the new one."""
 

@@ -6,6 +6,7 @@ Intent moves the desired state, `version` and `last_intent`; a report moves the 
 
 from collections.abc import Iterable
 from functools import reduce
+from itertools import takewhile
 
 from msgspec import UNSET
 from msgspec.structs import asdict, replace
@@ -41,7 +42,8 @@ def evolve(resource: Resource | None, recorded: RecordedEvent) -> Resource:
     now = replace(resource, position=position, time=time, events=resource.events + 1)
     match event:
         case Updated():
-            return replace(_intended(now, State.UPDATING), **asdict(event))
+            # An update of a terminating resource reverts its deletion (`command.post_append`).
+            return replace(_intended(now, State.UPDATING), deleted_at=None, **asdict(event))
         case ActionRequested():
             return _action_requested(now, event.action)
         case DeletionRequested():
@@ -116,17 +118,24 @@ def _transitioned(now: Resource, event: StatusReported) -> Resource:
     if now.state is State.PENDING and event.state in SETTLED_STATES:
         now = replace(now, conditions=_conditions(now, State.CREATING))  # too fast for a report
     details = {k: v for k, v in (("reason", event.reason), ("message", event.message)) if v}
-    active, power = event.state is State.ACTIVE, now.power
+    active, power, answered = event.state is State.ACTIVE, now.power, 1
     if active and power.requested > power.completed:
         power = replace(power, completed=power.requested, since=now.time)
         details |= {"type": POWER, "reason": TURNED[power.desired]}
-    return replace(
-        now,
-        state=event.state,
-        conditions=_conditions(now, event.state, **details),
-        power=power,
-        was_active=now.was_active or active,
-    )
+        answered = _waiting_restarts(now)
+    for _ in range(answered):
+        now = replace(now, conditions=_conditions(now, event.state, **details))
+    return replace(now, state=event.state, power=power, was_active=now.was_active or active)
+
+
+def _waiting_restarts(now: Resource) -> int:
+    """The restarts that are done as one, at least 1: each accepted one has two conditions, when it
+    was accepted and when it was done."""
+    if now.power.restart_requested != now.power.requested:
+        return 1
+    since = takewhile(lambda each: each.state not in SETTLED_STATES, now.conditions)
+    powered = (each.reason for each in since if each.type == POWER)
+    return max(1, len(list(takewhile(lambda reason: reason == TURNING["off"], powered))))
 
 
 def _explained(now: Resource, event: StatusReported) -> Resource:

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from secaplane.kinds.authorization import PROVIDER
 from secaplane.model.errors import BrokenRule
-from secaplane.model.kind import SCOPE_LENGTH_MAX, Backing, Exposure, Kind, ParentsByKind, SpecRules
+from secaplane.model.kind import SCOPE_LENGTH_MAX, Backing, Exposure, Kind, SpecRules
 from secaplane.model.shape import Json, Wire
 
 VERSIONS = {
@@ -65,14 +65,12 @@ class RoleSpec(Wire, frozen=True):
     permissions: Annotated[tuple[Permission, ...], Meta(min_length=1, max_length=256)]
 
 
-def names_known_providers(
-    old: Json | None, new: Json, parents: ParentsByKind
-) -> Iterable[BrokenRule]:
-    lines = sum(len(each["resources"]) * len(each["verb"]) for each in new["permissions"])
+def names_known_providers(spec: Json) -> Iterable[BrokenRule]:
+    lines = sum(len(each["resources"]) * len(each["verb"]) for each in spec["permissions"])
     if lines > LINES_MAX:
         detail = f"hold {lines} resources times verbs, over the limit of {LINES_MAX}; split them"
         yield BrokenRule(detail, "/spec/permissions")
-    for n, permission in enumerate(new["permissions"]):
+    for n, permission in enumerate(spec["permissions"]):
         pointer = f"/spec/permissions/{n}"
         if permission["provider"] not in PROVIDERS:
             yield BrokenRule(

@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds.authorization import PROVIDER
 from secaplane.model.errors import BrokenRule
-from secaplane.model.kind import Backing, Kind, Link, ParentsByKind, SpecRules
+from secaplane.model.kind import Backing, Kind, Link, SpecRules
 from secaplane.model.shape import Json, Wire
 
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -34,8 +34,8 @@ class RoleAssignmentSpec(Wire, frozen=True):
     scopes: Annotated[tuple[Scope, ...], Meta(min_length=1, max_length=256)]
 
 
-def within_size_limit(old: Json | None, new: Json, parents: ParentsByKind) -> Iterable[BrokenRule]:
-    named = sum(len(each) for scope in new["scopes"] for each in scope.values())
+def within_size_limit(spec: Json) -> Iterable[BrokenRule]:
+    named = sum(len(each) for scope in spec["scopes"] for each in scope.values())
     if named > NAMED_MAX:
         detail = f"name {named} tenants, regions and workspaces, over the limit of {NAMED_MAX}"
         yield BrokenRule(f"{detail}; split the assignment", "/spec/scopes")

@@ -4,8 +4,8 @@ from secaplane.readmodel.schema.group import TableGroup
 
 HISTORY = TableGroup(
     name="history",
-    layout=1,
-    digest="4650bac5441525bf",
+    layout=2,
+    digest="6c9582a2213c97ad",
     tables="""
 create table if not exists {schema}.history (
     stream   text        collate "C" not null,

@@ -11,8 +11,8 @@ NEVER_ENDED = 2**63 - 1
 
 RESOURCES = TableGroup(
     name="resources",
-    layout=5,
-    digest="a2c23d990092d8ad",
+    layout=6,
+    digest="8c540110b33235de",
     tables="""
 -- each life of each resource: the fold of its events, and the document that a GET answers
 create table if not exists {schema}.resources (
