@@ -34,7 +34,7 @@ from secaplane.model.errors import (
 from secaplane.model.kind import Link
 from secaplane.model.pointer import every
 from secaplane.model.position import Position
-from secaplane.model.rules import Rule
+from secaplane.model.rules import ComparedRule
 from secaplane.model.shape import Json, Ref, Resource
 
 REACHED_S_MAX = 2.0
@@ -180,11 +180,11 @@ class _States:
         )
 
 
-_Rules = tuple[list[Rule], list[Link]]
+_Rules = tuple[list[ComparedRule], list[Link]]
 
 
 def _grouped(
-    intent: Intent, rules: Sequence[Rule], links: Sequence[Link]
+    intent: Intent, rules: Sequence[ComparedRule], links: Sequence[Link]
 ) -> Iterator[tuple[Asked, _Rules]]:
     """The rules and links to ask, by the intent that gave their fields their values."""
     by_position = dict[Position, tuple[Asked, _Rules]]()

@@ -6,7 +6,6 @@ Intent moves the desired state, `version` and `last_intent`; a report moves the 
 
 from collections.abc import Iterable
 from functools import reduce
-from itertools import takewhile
 
 from msgspec import UNSET
 from msgspec.structs import asdict, replace
@@ -20,13 +19,10 @@ from secaplane.model.events import (
     StatusReported,
     Updated,
 )
-from secaplane.model.power import ACTIONS
-from secaplane.model.shape import SETTLED_STATES, Condition, PowerState, Resource, State
+from secaplane.model.power import ACTIONS, POWER, TURNED, TURNING, waiting_restarts
+from secaplane.model.shape import SETTLED_STATES, Condition, Resource, State
 
 CONDITIONS_MAX = 32
-POWER = "powerState"
-TURNING: dict[PowerState, str] = {"on": "turningOn", "off": "turningOff"}
-TURNED: dict[PowerState, str] = {"on": "turnedOn", "off": "turnedOff"}
 
 
 def fold(history: Iterable[RecordedEvent], resource: Resource | None = None) -> Resource | None:
@@ -122,20 +118,10 @@ def _transitioned(now: Resource, event: StatusReported) -> Resource:
     if active and power.requested > power.completed:
         power = replace(power, completed=power.requested, since=now.time)
         details |= {"type": POWER, "reason": TURNED[power.desired]}
-        answered = _waiting_restarts(now)
+        answered = waiting_restarts(power, now.conditions)
     for _ in range(answered):
         now = replace(now, conditions=_conditions(now, event.state, **details))
     return replace(now, state=event.state, power=power, was_active=now.was_active or active)
-
-
-def _waiting_restarts(now: Resource) -> int:
-    """The restarts that are done as one, at least 1: each accepted one has two conditions, when it
-    was accepted and when it was done."""
-    if now.power.restart_requested != now.power.requested:
-        return 1
-    since = takewhile(lambda each: each.state not in SETTLED_STATES, now.conditions)
-    powered = (each.reason for each in since if each.type == POWER)
-    return max(1, len(list(takewhile(lambda reason: reason == TURNING["off"], powered))))
 
 
 def _explained(now: Resource, event: StatusReported) -> Resource:

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from secaplane.model.errors import BrokenRule
-from secaplane.model.rules import Rule, UseRule
+from secaplane.model.rules import ComparedRule, UseRule
 from secaplane.model.shape import Json, Ref, Resource, Status
 
 Check = Callable[[Json], Iterable[BrokenRule]]
@@ -36,7 +36,7 @@ class SpecRules:
     """Names of fields whose empty list means the same as no field."""
     check: Check | None = None
     """A rule within one spec, judged with its schema."""
-    compared: tuple[Rule, ...] = ()
+    compared: tuple[ComparedRule, ...] = ()
     """Rules that compare the spec with the present resource, its parents or its targets."""
     in_use: tuple[UseRule, ...] = ()
     """Changes that others forbid because they use the former value."""

@@ -25,14 +25,14 @@ class ProposedSpec(msgspec.Struct, frozen=True, kw_only=True):
     parents: Mapping[str, Resource] = {}
     """The resources in its path, by kind: its tenant, workspace, network."""
     targets: Mapping[str, Resource] = {}
-    """The targets of its references, by JSON pointer below the spec; those of `Rule.follows` by
-    both pointers in a row: `/nicRef/subnetRef`."""
+    """The targets of its references, by JSON pointer below the spec; those of
+    `ComparedRule.follows` by both pointers in a row: `/nicRef/subnetRef`."""
     any_ranges: bool = False
     """The site allows networks whose ranges are not private."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
+class ComparedRule:
     """A rule that the value of a PUT itself breaks (422)."""
 
     fields: tuple[str, ...]

@@ -1,5 +1,5 @@
 """Rules that compare a spec with the present resource and with others (`model.rules`): which of
-them a PUT asks, and what they find. Pure.
+them a PUT asks, and their outcome. Pure.
 
 Of two PUTs that exclude each other, the one with the lower position stays. So after the append a
 rule is asked again with the position at which its fields got their values.
@@ -14,7 +14,7 @@ from secaplane.kinds import KINDS, log_ref
 from secaplane.kinds.references import references_in
 from secaplane.model.errors import BrokenRule
 from secaplane.model.position import Position
-from secaplane.model.rules import ProposedSpec, Rule, changes
+from secaplane.model.rules import ComparedRule, ProposedSpec, changes
 from secaplane.model.shape import Json, Ref, Resource
 
 
@@ -116,8 +116,8 @@ def followed_refs(ref: Ref, targets: Mapping[Ref, Resource | None], site: SiteRu
     }
 
 
-def broken_compared(proposed: ProposedSpec, rules: Iterable[Rule]) -> Iterator[BrokenRule]:
-    """What a PUT breaks of the rules whose fields it sets or changes."""
+def broken_compared(proposed: ProposedSpec, rules: Iterable[ComparedRule]) -> Iterator[BrokenRule]:
+    """The broken rules, of those whose fields a PUT sets or changes."""
     old = proposed.before.spec if proposed.before else None
     for rule in rules:
         if changes(rule.fields, old, proposed.spec):

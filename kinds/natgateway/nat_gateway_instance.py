@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 from secaplane.kinds.natgateway import PROVIDER
 from secaplane.model.errors import BrokenRule
 from secaplane.model.kind import Kind, Link, SpecRules
-from secaplane.model.rules import ProposedSpec, Rule
+from secaplane.model.rules import ComparedRule, ProposedSpec
 from secaplane.model.shape import Reference, Wire, Zone
 
 
@@ -37,7 +37,7 @@ KIND = Kind(
     rules=SpecRules(
         zones=("/zone",),
         compared=(
-            Rule(
+            ComparedRule(
                 fields=("/nicRef", "/zone"),
                 check=nic_is_in_zone,
                 targets=("/nicRef",),

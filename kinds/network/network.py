@@ -24,7 +24,7 @@ from secaplane.model.address import (
 )
 from secaplane.model.errors import BrokenRule
 from secaplane.model.kind import SCOPE_LENGTH_MAX, DerivedStatus, Kind, Link, SpecRules
-from secaplane.model.rules import ProposedSpec, Rule, UseRule
+from secaplane.model.rules import ComparedRule, ProposedSpec, UseRule
 from secaplane.model.shape import Json, Reference, Resource, Status, Wire
 
 
@@ -137,7 +137,7 @@ def main_range_stays(proposed: ProposedSpec) -> Iterable[BrokenRule]:
 
 
 def loses_range_of(proposed: ProposedSpec, other: Resource) -> bool:
-    """True if a subnet, or a route's target, lies in a range of the network that goes."""
+    """True if a subnet, or a route's target, is contained in a range that the network loses."""
     settled = settled_ranges(proposed.spec, proposed.before)
     new, old = [valid_network(text) for text in settled.values()], former_ranges(proposed)
     return any(_within(old, each) and not _within(new, each) for each in _occupied(other))
@@ -175,9 +175,9 @@ KIND = Kind(
     rules=SpecRules(
         immutable=("/skuRef",),
         compared=(
-            Rule(fields=RANGES, check=ranges_are_apart),
-            Rule(fields=RANGES, check=ranges_are_private),
-            Rule(fields=("/cidr",), check=main_range_stays),
+            ComparedRule(fields=RANGES, check=ranges_are_apart),
+            ComparedRule(fields=RANGES, check=ranges_are_private),
+            ComparedRule(fields=("/cidr",), check=main_range_stays),
         ),
         in_use=(
             UseRule(

@@ -12,7 +12,7 @@ from secaplane.kinds.network.network import known_ranges
 from secaplane.model.address import IpAddress, unusable, valid_address
 from secaplane.model.errors import BrokenRule
 from secaplane.model.kind import Kind, Link, SpecRules
-from secaplane.model.rules import ProposedSpec, Rule, UseRule
+from secaplane.model.rules import ComparedRule, ProposedSpec, UseRule
 from secaplane.model.shape import Reference, Resource, Status, Wire
 
 References = Annotated[tuple[Reference, ...], Meta(max_length=16)]
@@ -68,7 +68,7 @@ KIND = Kind(
         set_once=("/skuRef",),
         empty_is_absent=("addresses",),
         compared=(
-            Rule(
+            ComparedRule(
                 fields=("/addresses", "/subnetRef"),
                 check=addresses_are_in_subnet,
                 targets=("/subnetRef",),

@@ -12,7 +12,7 @@ from secaplane.kinds.network.network import known_ranges
 from secaplane.model.address import CidrBlock, contains, range_of
 from secaplane.model.errors import BrokenRule
 from secaplane.model.kind import Kind, Link, SpecRules
-from secaplane.model.rules import ProposedSpec, Rule
+from secaplane.model.rules import ComparedRule, ProposedSpec
 from secaplane.model.shape import PartStatus, Reference, Status, Wire
 
 
@@ -56,7 +56,9 @@ KIND = Kind(
     spec=RouteTableSpec,
     status=RouteTableStatus,
     rules=SpecRules(
-        compared=(Rule(fields=("/routes",), check=targets_are_in_network, parents=("network",)),)
+        compared=(
+            ComparedRule(fields=("/routes",), check=targets_are_in_network, parents=("network",)),
+        )
     ),
     links=(
         Link(

@@ -17,7 +17,7 @@ from secaplane.kinds.network.network import (
 from secaplane.model.address import UNSPECIFIED, contains, valid_address, valid_network
 from secaplane.model.errors import BrokenRule
 from secaplane.model.kind import Kind, Link, SpecRules
-from secaplane.model.rules import ProposedSpec, Rule, UseRule
+from secaplane.model.rules import ComparedRule, ProposedSpec, UseRule
 from secaplane.model.shape import Reference, Resource, Status, Wire, Zone
 
 
@@ -87,7 +87,7 @@ KIND = Kind(
         immutable=("/zone",),
         set_once=("/skuRef",),
         zones=("/zone",),
-        compared=(Rule(fields=("/cidr",), check=within_network, parents=("network",)),),
+        compared=(ComparedRule(fields=("/cidr",), check=within_network, parents=("network",)),),
         in_use=(
             UseRule(
                 fields=("/cidr",),

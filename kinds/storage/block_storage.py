@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 from secaplane.kinds.storage import PROVIDER
 from secaplane.model.errors import BrokenRule
 from secaplane.model.kind import DerivedStatus, Kind, Link, QuotaWeight, SpecRules
-from secaplane.model.rules import ProposedSpec, Rule
+from secaplane.model.rules import ComparedRule, ProposedSpec
 from secaplane.model.shape import Reference, State, Status, Wire
 
 GIGABYTES_MAX = 1_000_000
@@ -47,7 +47,7 @@ KIND = Kind(
     status=BlockStorageStatus,
     rules=SpecRules(
         immutable=("/skuRef",),
-        compared=(Rule(fields=("/sizeGB",), check=sizes_only_grow),),
+        compared=(ComparedRule(fields=("/sizeGB",), check=sizes_only_grow),),
     ),
     links=(
         Link(at="/skuRef", to=("storage-sku",)),
