@@ -177,6 +177,12 @@ class ReferencesSettings(Settings, frozen=True):
     """Roles of a role assignment."""
 
 
+class NetworkSettings(Settings, frozen=True):
+    private_ranges: Literal["required", "any"] = "required"
+    """`required`: the ranges of a network are private (RFC 1918, RFC 4193), as the standard says.
+    `any`: other ranges are accepted, too."""
+
+
 class DeletionSettings(Settings, frozen=True):
     cascades: tuple[Annotated[str, Meta(pattern=r"^[a-z-]+/[a-z-]+\Z")], ...] = ()
     """`parent/child`, two kinds, such as `network/subnet`: the child is deleted with its parent
@@ -257,6 +263,7 @@ class Config(Settings, frozen=True):
     writes: WritesSettings = WritesSettings()
     limits: LimitsSettings = LimitsSettings()
     references: ReferencesSettings = ReferencesSettings()
+    network: NetworkSettings = NetworkSettings()
     deletion: DeletionSettings = DeletionSettings()
     cloud: CloudSettings = CloudSettings()
     dev: DevSettings = DevSettings()
