@@ -13,7 +13,7 @@ import msgspec
 
 from secaplane.command.dependencies import CommandDependencies
 from secaplane.command.gather.children import ChildrenReader
-from secaplane.command.gather.damage import load_damaged
+from secaplane.command.gather.damage import load_perhaps_damaged
 from secaplane.command.gather.load import load
 from secaplane.command.gather.related import load_related
 from secaplane.command.gather.rights import CallerPolicy
@@ -27,7 +27,7 @@ from secaplane.command.rules.commands import (
 )
 from secaplane.command.rules.context import DecisionContext
 from secaplane.command.rules.decide import decide
-from secaplane.eventlog.codec import NewEvent, Undecodable
+from secaplane.eventlog.codec import NewEvent
 from secaplane.eventlog.log import LogUnavailable, PrefixExpectation, VersionConflict
 from secaplane.kinds import KINDS, children, parents
 from secaplane.model.actor import Actor
@@ -174,15 +174,10 @@ async def _loaded(
 ) -> DecisionContext:
     ref, command = envelope.ref, envelope.command
     required = [*parents(ref), *envelope.required] if isinstance(command, Put) else []
-    if isinstance(command, Close):
-        context = await load_damaged(dependencies.log, ref, command.since)
+    if isinstance(command, Delete | Close):
+        context = await load_perhaps_damaged(dependencies.log, dependencies.cache, ref, command)
     else:
-        try:
-            context = await load(dependencies.cache, ref, required=required, from_cache=from_cache)
-        except Undecodable as error:
-            if not isinstance(command, Delete) or error.ref != ref:
-                raise
-            context = await load_damaged(dependencies.log, ref)
+        context = await load(dependencies.cache, ref, required=required, from_cache=from_cache)
     inside = reader.children if reader else ()
     return await load_related(
         dependencies, context, command, envelope.policy, inside, from_cache=from_cache

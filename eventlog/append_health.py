@@ -1,4 +1,4 @@
-"""Whether the log accepts appends, as one process has seen it. Pure."""
+"""Refusals of appends by the log, as one process has seen them. Pure."""
 
 import time
 from collections.abc import Callable, Iterable

@@ -17,9 +17,9 @@ from secaplane.model.shape import Ref, Resource
 
 SNAPSHOT_INTERVAL = 100
 """Events of a resource between two snapshots."""
-FORMAT = 2
+FORMAT = 3
 """Counts up when `Resource` or `evolve` changes: snapshots of another format are not found."""
-DIGEST = "5ae4c31bad7d264e"
+DIGEST = "adf89b2a98c42b59"
 """The digest of `Resource` and `evolve` in this format. A test compares it
 (tests/rules/test_layouts.py) and prints the new one."""
 

@@ -2,14 +2,17 @@
 the seven event types, and the only place where state and conditions are derived.
 
 Intent moves the desired state, `version` and `last_intent`; a report moves the observed status and
-`observed_position`. State and conditions follow from both (docs/reference/api.md)."""
+`observed_position`. State and conditions follow from both (docs/reference/api.md). The actor of an
+event counts only for `author`."""
 
 from collections.abc import Iterable
 from functools import reduce
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from msgspec.structs import asdict, replace
 
+from secaplane.model.actor import SYSTEM, Actor
+from secaplane.model.closing import CONDITIONS_MAX, closed
 from secaplane.model.events import (
     ActionRequested,
     Closed,
@@ -20,15 +23,10 @@ from secaplane.model.events import (
     StatusReported,
     Updated,
 )
-from secaplane.model.power import ACTIONS
-from secaplane.model.shape import SETTLED_STATES, Condition, PowerState, Resource, State
+from secaplane.model.power import ACTIONS, POWER, TURNED, TURNING, waiting_restarts
+from secaplane.model.shape import SETTLED_STATES, Author, Condition, Moment, Resource, State
 
-CONDITIONS_MAX = 32
-POWER = "powerState"
-CLOSED = "Closed"
-"""The reason of the last condition of a resource whose history was closed."""
-TURNING: dict[PowerState, str] = {"on": "turningOn", "off": "turningOff"}
-TURNED: dict[PowerState, str] = {"on": "turnedOn", "off": "turnedOff"}
+AUTHORED_KINDS = frozenset({"role-assignment"})
 
 
 def fold(history: Iterable[RecordedEvent], resource: Resource | None = None) -> Resource | None:
@@ -41,12 +39,16 @@ def evolve(resource: Resource | None, recorded: RecordedEvent) -> Resource:
     if isinstance(event, Created):
         return _created(resource, recorded, event)
     if isinstance(event, Closed):
-        return _closed(resource, recorded, event)
+        return closed(resource, recorded, event)
     assert resource is not None, f"{type(event).__name__} before Created on {recorded.ref}"
     now = replace(resource, position=position, time=time, events=resource.events + 1)
     match event:
         case Updated():
-            return replace(_intended(now, State.UPDATING), **asdict(event))
+            # An update of a terminating resource reverts its deletion (`command.post_append`).
+            author = _author(recorded, resource)
+            return replace(
+                _intended(now, State.UPDATING), deleted_at=None, **asdict(event), author=author
+            )
         case ActionRequested():
             return _action_requested(now, event.action)
         case DeletionRequested():
@@ -72,53 +74,24 @@ def _created(former: Resource | None, recorded: RecordedEvent, event: Created) -
         time=time,
         events=former.events + 1 if former else 1,
         life=position,
+        former_end=Moment(former.position, former.time) if former else UNSET,
+        author=_author(recorded, None),
         last_intent=position,
         created_at=time,
         modified_at=time,
     )
 
 
-def _closed(former: Resource | None, recorded: RecordedEvent, event: Closed) -> Resource:
-    """Total: where nothing before it could be read, what is left has version 0 and no events, so
-    that the next life begins as if the name had never been used."""
-    position, time = recorded.position, recorded.time
-    if former is None:
-        return Resource(
-            ref=recorded.ref,
-            uid=recorded.uid,
-            tenant=recorded.tenant,
-            spec={},
-            state=State.DELETING,
-            version=0,
-            position=position,
-            time=time,
-            events=0,
-            life=position,
-            last_intent=position,
-            created_at=time,
-            modified_at=time,
-            deleted_at=time,
-            gone=True,
-        )
-    now = replace(
-        former,
-        position=position,
-        time=time,
-        events=former.events + 1,
-        version=max(former.version, event.version),
-        gone=True,
-    )
-    if former.gone:
-        return now
-    conditions = _conditions(now, State.DELETING, reason=CLOSED, message=event.reason)
-    return replace(
-        now,
-        state=State.DELETING,
-        conditions=conditions,
-        deleted_at=former.deleted_at or time,
-        modified_at=time,
-        last_intent=position,
-    )
+def _author(recorded: RecordedEvent, former: Resource | None) -> Author | UnsetType:
+    """The author of the desired state, of kinds whose author's rights are judged later."""
+    if recorded.ref.kind not in AUTHORED_KINDS:
+        return UNSET
+    if former is not None and recorded.actor == SYSTEM:
+        return former.author
+    written, actor = Moment(recorded.position, recorded.time), recorded.actor
+    if not isinstance(actor, Actor):
+        return Author(written=written)
+    return Author(written=written, issuer=actor.issuer, sub=actor.sub, groups=actor.groups)
 
 
 def _conditions(now: Resource, state: State, **details: str) -> tuple[Condition, ...]:
@@ -164,17 +137,14 @@ def _transitioned(now: Resource, event: StatusReported) -> Resource:
     if now.state is State.PENDING and event.state in SETTLED_STATES:
         now = replace(now, conditions=_conditions(now, State.CREATING))  # too fast for a report
     details = {k: v for k, v in (("reason", event.reason), ("message", event.message)) if v}
-    active, power = event.state is State.ACTIVE, now.power
+    active, power, answered = event.state is State.ACTIVE, now.power, 1
     if active and power.requested > power.completed:
         power = replace(power, completed=power.requested, since=now.time)
         details |= {"type": POWER, "reason": TURNED[power.desired]}
-    return replace(
-        now,
-        state=event.state,
-        conditions=_conditions(now, event.state, **details),
-        power=power,
-        was_active=now.was_active or active,
-    )
+        answered = waiting_restarts(power, now.conditions)
+    for _ in range(answered):
+        now = replace(now, conditions=_conditions(now, event.state, **details))
+    return replace(now, state=event.state, power=power, was_active=now.was_active or active)
 
 
 def _explained(now: Resource, event: StatusReported) -> Resource:

@@ -64,8 +64,8 @@ async def print_quarantine(config: Config) -> int:
 
 async def close(config: Config, ref: Ref, reason: str) -> int:
     """Close the history of a resource that cannot be read in the log, or that is in the quarantine
-    of the rows that GET reads; it is gone from then on. Exit status 1 if neither is so, or it is in
-    use or contains others.
+    of the rows that GET reads; it is gone from then on. Exit status 1 if neither holds, or the
+    resource is in use or contains others.
 
     Raises:
         BadConfig: no resource can have that address.

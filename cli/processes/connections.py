@@ -16,6 +16,7 @@ from asyncpg import Pool
 from nats.aio.client import Client
 
 from secaplane.cli.config import BadConfig, Config
+from secaplane.cli.processes.tls import client_context
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
 from secaplane.eventlog.jetstream import JetStreamLog
 from secaplane.eventlog.log import LogUnavailable
@@ -142,9 +143,12 @@ def streams(config: Config) -> Streams:
 
 
 async def connect_nats(config: Config) -> Client:
-    """A client that buffers nothing while it is disconnected and reconnects without end."""
+    """A client that buffers nothing while it is disconnected and reconnects without end.
 
-    last = ""
+    Raises:
+        BadConfig: a file of `[tls]` cannot be used.
+    """
+    tls, last = client_context(config.tls), ""
 
     async def report(error: Exception) -> None:
         """Logs an error once, however often the client retries."""
@@ -165,6 +169,9 @@ async def connect_nats(config: Config) -> Client:
             max_outstanding_pings=2,
             allow_reconnect=True,
             error_cb=report,
+            tls=tls,
+            # before anything is sent: a server without TLS never gets the password
+            tls_handshake_first=tls is not None,
         )
 
     return await retrying(connect, *_NATS_ERRORS, awaited="NATS")

@@ -37,7 +37,7 @@ UNSETTLED_MAX = 1000
 
 
 class Served(NamedTuple):
-    """What a process serves."""
+    """The kinds of requests that a process serves."""
 
     reads: bool
     writes: bool
@@ -68,7 +68,7 @@ def judged(served: Served, outages: Outages) -> tuple[list[str], list[str]]:
 
 
 class Stall:
-    """How long a position has not moved although there is more to project. Pure."""
+    """Measures for how long a position has not moved although there is more to project. Pure."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock

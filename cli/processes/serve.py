@@ -23,7 +23,7 @@ from secaplane.cli.processes.health import HealthProbe, Served, judged
 from secaplane.cli.processes.issuers import TrustedIssuers, trusted_issuers
 from secaplane.cli.processes.monitor import monitored
 from secaplane.cli.processes.resource_log import CachedResourceLog
-from secaplane.cli.processes.wiring import command_dependencies
+from secaplane.cli.processes.wiring import command_dependencies, watching
 from secaplane.command.body import BodyReader
 from secaplane.command.handle import UNKNOWN
 from secaplane.command.http import reviews
@@ -39,7 +39,6 @@ from secaplane.edge.serving.server import listen, serving
 from secaplane.eventlog.log import LogUnavailable
 from secaplane.model.errors import Unavailable
 from secaplane.model.position import Position, written
-from secaplane.policy.grants.policy import KINDS_OF_POLICY, Policy
 from secaplane.policy.tokens.revocations import KINDS_OF_REVOCATION, Revocations
 from secaplane.policy.watch import PolicyWatch
 from secaplane.query import http as reads
@@ -57,7 +56,7 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
     listening = listen(config.http.host, config.http.port)
     host, port = listening.getsockname()[:2]
     base_url = config.site.base_url or f"http://{host}:{port}"
-    metrics, revocations = Metrics(), Revocations()
+    metrics, revocations, tls = Metrics(), Revocations(), config.tls
     async with (
         trusted_issuers(config, revocations, metrics) as trusted,
         process_dependencies(config, writes_log=side != "query") as process,
@@ -75,9 +74,9 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         recorder = audit_recorder(config, audit, proxies)
         guard = Guard(trusted.tokens, policy, recorder, _rates(config), proxies)
         await retrying(lambda: _learn_positions(process), *POLICY_ERRORS, awaited="the log's end")
-        probe = _probe(process, metrics, probes_appends=side != "query")
-        group.create_task(probe.run())
         served = Served(reads=side != "command", writes=side != "query")
+        probe = _probe(process, served, metrics)
+        group.create_task(probe.run())
         readiness = _readiness(served, process, watch, probe, trusted, audit)
         details = config.monitor.port is None and (host.startswith("127.") or host == "::1")
         routes = [*health.routes(readiness, metrics, details=details), *_documents(base_url)]
@@ -97,22 +96,32 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         )
         async with (
             running(audit),
-            serving(application, listening),
+            serving(
+                application,
+                listening,
+                config.limits.of_connections(proxies),
+                certificate=tls.certificate,
+                key=tls.key,
+            ),
             monitored(config, readiness, metrics) as monitor,
         ):
             announce(Announcement(port=port, monitor=monitor))
             await asyncio.Event().wait()
 
 
-def _probe(process: ProcessDependencies, metrics: Metrics, *, probes_appends: bool) -> HealthProbe:
-    """The probe, from which progress also learns the end of the log."""
+def _probe(process: ProcessDependencies, served: Served, metrics: Metrics) -> HealthProbe:
+    silent = metrics.gauge(
+        "projector_silent_seconds", "Seconds since the projector announced a position"
+    )
+    silent.set_function(lambda: process.progress.silent_s)
+    progress = process.progress
     return HealthProbe(
         process.log,
         process.pool,
-        process.progress.position,
+        progress.position,
         metrics,
-        know=process.progress.know,
-        probes_appends=probes_appends,
+        know=progress.know,
+        probes_appends=served.writes,
     )
 
 
@@ -128,13 +137,6 @@ async def _learn_positions(process: ProcessDependencies) -> None:
 def _documents(base_url: str) -> list[HTTPRouteHandler]:
     """Pages that need no token."""
     return [*openapi.routes(base_url), *swagger.routes(), *wellknown.routes(base_url)]
-
-
-def watching(config: Config, watch: PolicyWatch) -> Policy:
-    """A policy kept current by the watch."""
-    policy = Policy(operators=config.auth.operators, region=config.site.region, fresh=watch.fresh)
-    watch.subscribe(policy, KINDS_OF_POLICY)
-    return policy
 
 
 def _rates(config: Config) -> RateLimits | None:
@@ -233,7 +235,10 @@ def _readiness(
         if not watch.fresh():
             reasons.append("the authorization policy is stale")
         if process.progress.silent_s > PROJECTOR_SILENT_S_MAX:
-            remarks.append("the projector announces no position: lists may be stale")
+            remarks.append(
+                f"the projector has announced no position for {process.progress.silent_s:.0f} s:"
+                " lists may be stale"
+            )
         details = {
             "readModelPosition": written(map(process.progress.position, process.log.streams.names)),
             "projectionLag": probe.lag,

@@ -2,13 +2,33 @@
 
 from collections.abc import Sequence
 
+from secaplane.command.gather.load import load
+from secaplane.command.rules.commands import Close, Delete
 from secaplane.command.rules.context import Damage, DecisionContext
+from secaplane.eventlog.codec import Undecodable
 from secaplane.eventlog.decoding import remaining
 from secaplane.eventlog.log import Followed, Log, UndecodableEvent
+from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.kinds import KINDS
 from secaplane.model.evolve import evolve
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref, Resource
+
+
+async def load_perhaps_damaged(
+    log: Log, cache: ResourceCache, ref: Ref, command: Delete | Close
+) -> DecisionContext:
+    """The resource for a command that closes it if its history cannot be read.
+
+    Raises:
+        LogUnavailable: the log did not answer.
+    """
+    if isinstance(command, Close):
+        return await load_damaged(log, ref, command.since)
+    try:
+        return await load(cache, ref)
+    except Undecodable:
+        return await load_damaged(log, ref)
 
 
 async def load_damaged(log: Log, ref: Ref, since: Position = BEGINNING) -> DecisionContext:

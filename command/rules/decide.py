@@ -1,13 +1,13 @@
 """The decision: a context and a command go in; an event, nothing, or a refusal comes out. Pure.
 
-Order of checks: whether the resource or a parent is being deleted, then the caller's precondition,
-then the rules that compare with the present resource or with others, then the state, and at the end
-the permissions that the command grants and the quota.
+Order of checks: rules within the spec; being deleted, or below what is being deleted; the caller's
+precondition; rules that compare with the present resource or with others; state; and at the end the
+permissions that the command grants and the quota.
 """
 
 from typing import Any
 
-from secaplane.command.rules import checks
+from secaplane.command.rules import checks, closing
 from secaplane.command.rules.commands import (
     Act,
     Close,
@@ -15,26 +15,24 @@ from secaplane.command.rules.commands import (
     ConfirmDeleted,
     Delete,
     Put,
+    Release,
     ReportStatus,
     Revert,
 )
 from secaplane.command.rules.context import DecisionContext
 from secaplane.command.rules.quotas import refuse_over_quota
-from secaplane.model.errors import Conflict, PreconditionFailed, refuse_broken
+from secaplane.model.errors import refuse_broken
 from secaplane.model.events import (
     ActionRequested,
     AnyEvent,
-    Closed,
     Created,
     Deleted,
     DeletionRequested,
     StatusReported,
     Updated,
 )
-from secaplane.model.precondition import UNCONDITIONAL, refuse_failed
+from secaplane.model.precondition import refuse_failed
 from secaplane.model.shape import State
-
-UNKNOWN_VERSION = "the version of a resource in quarantine is not known: send no precondition"
 
 
 def decide(context: DecisionContext, command: Command) -> AnyEvent | None:
@@ -46,11 +44,13 @@ def decide(context: DecisionContext, command: Command) -> AnyEvent | None:
         case Delete():
             return delete(context, command)
         case Close():
-            return close(context, command)
+            return closing.close(context, command)
         case ReportStatus():
             return report(context, command)
         case ConfirmDeleted():
             return confirm_deleted(context, command)
+        case Release():
+            return release(context, command)
         case Revert():
             return revert(context, command)
 
@@ -58,12 +58,14 @@ def decide(context: DecisionContext, command: Command) -> AnyEvent | None:
 def put(context: DecisionContext, command: Put) -> AnyEvent:
     resource = context.resource
     old = resource.spec if resource else None
+    refuse_broken(checks.broken_shape(context.kind, command.spec))
     checks.refuse_without_parents(context)
     if resource is not None:
         checks.refuse_terminating(resource)
     refuse_failed(command.precondition, resource)
-    refuse_broken(checks.broken_rules(context, old, command.spec))
+    refuse_broken(checks.broken_rules(context, command.spec))
     checks.refuse_reserved_name(context)
+    checks.refuse_in_use(context)
     checks.refuse_escalation(context)
     refuse_over_quota(context.quota, context.ref, old, command.spec)
     return Created(**_desired(command)) if resource is None else Updated(**_desired(command))
@@ -92,10 +94,7 @@ def delete(context: DecisionContext, command: Delete) -> AnyEvent | None:
     if context.ref.name in context.kind.exposure.builtin_names:
         checks.refuse_reserved_name(context)
     if context.damage is not None:
-        checks.refuse_hidden_events(context, context.damage)
-        if command.precondition != UNCONDITIONAL:
-            raise PreconditionFailed(UNKNOWN_VERSION)
-        return close(context, Close())
+        return closing.delete(context, context.damage, command)
     resource = checks.existing(context)
     refuse_failed(command.precondition, resource)
     if resource.deleted_at and resource.state is not State.ERROR:
@@ -103,19 +102,6 @@ def delete(context: DecisionContext, command: Delete) -> AnyEvent | None:
     if not command.regardless:
         checks.refuse_blocked(context)
     return DeletionRequested()
-
-
-def close(context: DecisionContext, command: Close) -> AnyEvent:
-    """Every event that is left out may have been an intent, and counts as one."""
-    damage, former = context.damage, context.latest
-    if damage is None:
-        raise Conflict("every event of the resource can be read: delete it instead")
-    checks.refuse_blocked(context)
-    return Closed(
-        since=damage.since,
-        version=(former.version if former else 0) + damage.left_out + 1,
-        reason=command.reason or damage.reason,
-    )
 
 
 def report(context: DecisionContext, command: ReportStatus) -> AnyEvent | None:
@@ -145,10 +131,25 @@ def confirm_deleted(context: DecisionContext, command: ConfirmDeleted) -> AnyEve
     return Deleted()
 
 
-def revert(context: DecisionContext, command: Revert) -> AnyEvent | None:
-    """The compensating command is never refused. A referrer that appeared meanwhile waits for the
-    deletion, and the deletion waits for it."""
+def release(context: DecisionContext, command: Release) -> AnyEvent | None:
+    """A name that is gone leaves a spec, unless the resource changed meanwhile."""
     resource = context.resource
     if resource is None or resource.deleted_at or resource.version != command.expected:
         return None
-    return DeletionRequested() if command.to is None else Updated(**_desired(command.to))
+    return Updated(
+        spec=command.spec,
+        labels=resource.labels,
+        annotations=resource.annotations,
+        extensions=resource.extensions,
+    )
+
+
+def revert(context: DecisionContext, command: Revert) -> AnyEvent | None:
+    """The compensating command is never refused. A referrer of a creation that is reverted waits
+    for its deletion, and the deletion waits for it."""
+    resource = context.resource
+    if resource is None or resource.version != command.expected:
+        return None
+    if command.to is not None:
+        return Updated(**_desired(command.to))
+    return None if resource.deleted_at else DeletionRequested()

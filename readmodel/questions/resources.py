@@ -126,20 +126,22 @@ _ROW = """
 """
 
 
+_BELOW = """
+    select kind, path from resources
+    where kind = any($1) and not gone and ($4 or not terminating) and path > $2 and path < $3
+    union
+    select kind, path from quarantine
+    where kind = any($1) and path > $2 and path < $3
+"""
+
+
 async def below(
     pool: Pool, kinds: Sequence[str], path: str, *, include_terminating: bool, limit: int
 ) -> list[Ref]:
     """The resources contained in another one that are not gone; with `include_terminating` also
     those that are being deleted. What is in quarantine may exist, so it counts."""
     rows = await pool.fetch(
-        """
-        select kind, path from resources
-        where kind = any($1) and not gone and ($4 or not terminating) and path > $2 and path < $3
-        union
-        select kind, path from quarantine
-        where kind = any($1) and path > $2 and path < $3
-        order by kind, path limit $5
-        """,
+        f"{_BELOW} order by kind, path limit $5",
         list(kinds),
         f"{path}/",
         f"{path}0",  # 0 follows the slash: so these are all that begin with the path and a slash
@@ -154,10 +156,7 @@ async def below_counted(
 ) -> tuple[list[Ref], int]:
     """The first resources that `below` answers, and the number of all of them."""
     count = await pool.fetchval(
-        """
-        select count(*) from resources
-        where kind = any($1) and not gone and ($4 or not terminating) and path > $2 and path < $3
-        """,
+        f"select count(*) from ({_BELOW}) as below",
         list(kinds),
         f"{path}/",
         f"{path}0",

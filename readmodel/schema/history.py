@@ -4,8 +4,8 @@ from secaplane.readmodel.schema.group import TableGroup
 
 HISTORY = TableGroup(
     name="history",
-    layout=1,
-    digest="f244a369c79f65f5",
+    layout=2,
+    digest="81ee4c2fee2ba93a",
     tables="""
 create table if not exists {schema}.history (
     stream   text        collate "C" not null,

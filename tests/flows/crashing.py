@@ -159,7 +159,8 @@ async def scene_of(own_plane: RunningPlane) -> AsyncIterator[Scene]:
     ):
         streams = Streams(dev.config.nats.stream, dev.config.nats.global_stream)
         log = JetStreamLog(nats, streams=streams, region=dev.config.site.region)
-        site = Site(int(dev.config.cloud.url.rpartition(":")[2]))
+        cloud = dev.config.cloud
+        site = Site(int(cloud.url.rpartition(":")[2]), cloud.token)
         try:
             yield Scene(own_plane, client, log, site)
         finally:
