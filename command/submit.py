@@ -23,11 +23,12 @@ from secaplane.edge.guard import Guard
 from secaplane.edge.requests.context import RequestContext, new_id
 from secaplane.edge.requests.origin import Origin, origin
 from secaplane.edge.requests.paths import broken_names
-from secaplane.kinds import refs_within
+from secaplane.kinds import KINDS, refs_within
 from secaplane.model.actor import Actor
 from secaplane.model.events import Created
 from secaplane.model.kind import Kind
 from secaplane.model.position import Position, newest
+from secaplane.model.precondition import Precondition
 from secaplane.model.shape import Json, Ref
 from secaplane.policy.grants.escalation import in_slices
 from secaplane.policy.grants.policy import KINDS_OF_POLICY, Policy
@@ -44,8 +45,9 @@ class SubmitDependencies:
     bodies: BodyReader
     region: str
     base_url: str
-    projected: Callable[[Sequence[Position]], Awaitable[object]]
-    """Wait, for a bounded time, until the read model has reached the positions."""
+    projected: Callable[[str, Sequence[Position]], Awaitable[object]]
+    """(tenant, positions of a write in it): wait, for a bounded time, until the read model has
+    reached the positions; if it has not, let readers know of them before the write is answered."""
     policy_changed: Callable[[], Awaitable[None]]
     """Bring the policy of this process up to date with the log."""
 
@@ -57,8 +59,7 @@ class WriteRequest(NamedTuple):
     kind: Kind
     ids: Mapping[str, str]
     """The parameters of the path, `name` among them."""
-    expected: int | None
-    """The version in `if-unmodified-since`."""
+    precondition: Precondition
 
     @property
     def name(self) -> str:
@@ -97,7 +98,7 @@ async def put(
         labels=body.labels,
         annotations=body.annotations,
         extensions=body.extensions,
-        expected=request.expected,
+        precondition=request.precondition,
     )
     result, positions = await _write(
         dependencies, context, ref, command, caller, allowed, _required(kind, ids)
@@ -112,7 +113,9 @@ async def delete(dependencies: SubmitDependencies, request: WriteRequest) -> tup
     Raises:
         Refusal.
     """
-    return await _write_admitted(dependencies, request, "delete", Delete(expected=request.expected))
+    return await _write_admitted(
+        dependencies, request, "delete", Delete(precondition=request.precondition)
+    )
 
 
 async def act(
@@ -123,7 +126,7 @@ async def act(
     Raises:
         Refusal.
     """
-    command = Act(action=action, expected=request.expected)
+    command = Act(action=action, precondition=request.precondition)
     return await _write_admitted(dependencies, request, f"post.{action}", command)
 
 
@@ -193,7 +196,7 @@ async def _write(
     if companion is not None or (ref.kind in WATCHED_KINDS and result.event is not None):
         await dependencies.policy_changed()
     positions = submitted.positions
-    await dependencies.projected(positions)
+    await dependencies.projected(KINDS[ref.kind].ids(ref.path).get("tenant", ""), positions)
     return result, positions
 
 

@@ -30,6 +30,8 @@ from secaplane.reconcilers.fences import FenceSource, next_epoch
 from secaplane.reconcilers.run import Reconcilers
 
 POLL_S = 0.02
+OVERDUE_S_MAX = 10.0
+"""A resource that has waited longer for a worker is remarked: the cloud does not answer."""
 CATALOGUE_EVERY_S = 60.0
 BACKGROUND_NICE = 10
 """Low priority: processes that answer users go first."""
@@ -74,8 +76,12 @@ async def run(config: Config, announce: Announce) -> None:
                 reasons.append("the catalogue is not published")
             if not process.nats.is_connected:
                 reasons.append("the log is unavailable")
-            details = {"queue": len(reconcilers.queue), "failing": len(reconcilers.failures)}
-            return Readiness(not reasons, reasons, details=details)
+            details = {
+                "queue": len(reconcilers.queue),
+                "failing": len(reconcilers.failures),
+                "parked": len(reconcilers.parked),
+            }
+            return Readiness(not reasons, reasons, work_remarks(reconcilers), details)
 
         try:
             async with monitored(config, readiness, metrics) as monitor:
@@ -86,11 +92,28 @@ async def run(config: Config, announce: Announce) -> None:
             await plugin.close()
 
 
+def work_remarks(reconcilers: Reconcilers) -> list[str]:
+    """Resources that cannot be reconciled now, in numbers."""
+    remarks = []
+    if reconcilers.queue.overdue_s > OVERDUE_S_MAX:
+        seconds, queued = reconcilers.queue.overdue_s, len(reconcilers.queue)
+        remarks.append(f"{queued} resources are queued, the first for {seconds:.0f} s")
+    if reconcilers.failures:
+        most = max(reconcilers.failures.values())
+        remarks.append(
+            f"{len(reconcilers.failures)} resources fail, one {most} times in succession"
+        )
+    if reconcilers.parked:
+        parked = len(reconcilers.parked)
+        remarks.append(f"{parked} resources need a history that cannot be read")
+    return remarks
+
+
 def configured_plugin(config: Config) -> Plugin:
     """Raises BadConfig where the plugin is not installed or refuses its settings."""
     try:
-        return load_plugin(config.cloud.plugin, config.cloud.plugin_settings())
-    except PluginNotUsable as error:
+        return load_plugin(config.cloud.plugin, config.cloud.plugin_settings(config.tls.ca))
+    except (PluginNotUsable, OSError, ValueError) as error:
         raise BadConfig(f"cloud.plugin: {error}") from error
 
 
@@ -110,6 +133,14 @@ def _watch_reconcilers(metrics: Metrics, reconcilers: Reconcilers) -> None:
         "reconcile_failing_resources", "Resources whose last reconciliation failed"
     )
     failing.set_function(lambda: len(reconcilers.failures))
+    parked = metrics.gauge(
+        "reconcile_parked_resources", "Resources that need a history that cannot be read"
+    )
+    parked.set_function(lambda: len(reconcilers.parked))
+    overdue = metrics.gauge(
+        "reconcile_overdue_seconds", "Seconds for which the first queued resource has waited"
+    )
+    overdue.set_function(lambda: reconcilers.queue.overdue_s)
     metrics.counter("reconciliations", "Successful reconciliations", lambda: reconcilers.done)
 
 

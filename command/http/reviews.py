@@ -16,7 +16,7 @@ from litestar.response.base import ASGIResponse
 from secaplane.command.access_reviews import review
 from secaplane.command.body import read_as
 from secaplane.edge.guard import Guard
-from secaplane.edge.requests import parsing
+from secaplane.edge.requests import parsing, strict_json
 from secaplane.edge.requests.context import request_context
 from secaplane.edge.requests.paths import REVIEWS, template
 from secaplane.policy.grants.review import AccessReviewRequest
@@ -33,7 +33,7 @@ def routes(guard: Guard) -> list[HTTPRouteHandler]:
         caller = await guard.authenticate(context)
         data = await request.body()
         parsing.media_type(context.header(b"content-type"))
-        spec = read_as(AccessReviewRequest, parsing.body(data)).spec
+        spec = read_as(AccessReviewRequest, strict_json.read(data)).spec
         answer = await review(guard, context, caller, request.path_params["tenant"], spec)
         return ASGIResponse(body=_encode(answer), media_type=JSON)
 

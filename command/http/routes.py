@@ -10,9 +10,10 @@ from litestar.response.base import ASGIResponse
 from secaplane.command import submit
 from secaplane.command.attempt import Recorded
 from secaplane.command.submit import SubmitDependencies, WriteRequest
-from secaplane.edge.requests import parsing
+from secaplane.edge.requests import parsing, strict_json
 from secaplane.edge.requests.context import request_context
 from secaplane.edge.requests.paths import template
+from secaplane.edge.requests.preconditions import precondition
 from secaplane.kinds import KINDS
 from secaplane.model.document import document, encode, status
 from secaplane.model.events import Created
@@ -46,7 +47,7 @@ def _put(kind: Kind, dependencies: SubmitDependencies) -> HTTPRouteHandler:
         data = await request.body()
         if data:
             parsing.media_type(context.header(b"content-type"))
-        sent = parsing.body(data)
+        sent = strict_json.read(data)
         write = _write_request(request, kind)
         result, positions = await submit.put(dependencies, write, caller, sent)
         secrets = submit.may_read(dependencies, caller, result.resource.ref)
@@ -79,8 +80,7 @@ def _act(kind: Kind, dependencies: SubmitDependencies) -> HTTPRouteHandler:
 
 def _write_request(request: Request[Any, Any, Any], kind: Kind) -> WriteRequest:
     context = request_context(request.scope)
-    expected = parsing.expected(context.header(b"if-unmodified-since"))
-    return WriteRequest(context, kind, request.path_params, expected)
+    return WriteRequest(context, kind, request.path_params, precondition(context))
 
 
 def _answer(

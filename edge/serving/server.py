@@ -86,8 +86,11 @@ class _Protocol(HttpToolsProtocol):
 
 
 @contextlib.asynccontextmanager
-async def serving(app: Asgi, listening: socket.socket) -> AsyncIterator[None]:
-    """Answers requests on a socket while inside; on leaving, finishes those in progress."""
+async def serving(
+    app: Asgi, listening: socket.socket, *, certificate: str = "", key: str = ""
+) -> AsyncIterator[None]:
+    """Answers requests on a socket while inside; on leaving, finishes those in progress. With the
+    files of a certificate and its key: over TLS alone."""
     config = uvicorn.Config(
         app,
         loop="none",
@@ -98,6 +101,8 @@ async def serving(app: Asgi, listening: socket.socket) -> AsyncIterator[None]:
         log_config=None,
         server_header=False,
         proxy_headers=False,
+        ssl_certfile=certificate or None,
+        ssl_keyfile=key or None,
         timeout_graceful_shutdown=DRAIN_S_MAX,
     )
     server = _Server(config)
