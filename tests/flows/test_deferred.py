@@ -135,8 +135,8 @@ async def test_an_assignment_may_be_created_before_its_role(
 async def test_a_deferred_role_is_judged_by_the_author_of_the_assignment(
     client: Client, lenient: DevProcess, workspace_name: str
 ) -> None:
-    """Whoever writes the role, the author of the assignment cannot give away more than they hold;
-    a condition says what is missing, until the author holds it."""
+    """The author of the assignment cannot give away more than the author holds, also if another
+    caller writes the role; a condition says what is missing, until the author holds it."""
     name, author = f"trap-{workspace_name}", f"author-{workspace_name}"
     assigns = [
         {"provider": "seca.authorization", "resources": ["role-assignments/*"], "verb": ["put"]}
