@@ -8,10 +8,10 @@ event counts only for `author`."""
 from collections.abc import Iterable
 from functools import reduce
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 from msgspec.structs import asdict, replace
 
-from secaplane.model.actor import SYSTEM, Actor
+from secaplane.model.authors import author_after
 from secaplane.model.closing import CONDITIONS_MAX, closed
 from secaplane.model.events import (
     ActionRequested,
@@ -24,9 +24,7 @@ from secaplane.model.events import (
     Updated,
 )
 from secaplane.model.power import ACTIONS, POWER, TURNED, TURNING, waiting_restarts
-from secaplane.model.shape import SETTLED_STATES, Author, Condition, Moment, Resource, State
-
-AUTHORED_KINDS = frozenset({"role-assignment"})
+from secaplane.model.shape import SETTLED_STATES, Condition, Moment, Resource, State
 
 
 def fold(history: Iterable[RecordedEvent], resource: Resource | None = None) -> Resource | None:
@@ -45,7 +43,7 @@ def evolve(resource: Resource | None, recorded: RecordedEvent) -> Resource:
     match event:
         case Updated():
             # An update of a terminating resource reverts its deletion (`command.post_append`).
-            author = _author(recorded, resource)
+            author = author_after(resource, recorded)
             return replace(
                 _intended(now, State.UPDATING), deleted_at=None, **asdict(event), author=author
             )
@@ -75,23 +73,11 @@ def _created(former: Resource | None, recorded: RecordedEvent, event: Created) -
         events=former.events + 1 if former else 1,
         life=position,
         former_end=Moment(former.position, former.time) if former else UNSET,
-        author=_author(recorded, None),
+        author=author_after(None, recorded),
         last_intent=position,
         created_at=time,
         modified_at=time,
     )
-
-
-def _author(recorded: RecordedEvent, former: Resource | None) -> Author | UnsetType:
-    """The author of the desired state, of kinds whose author's rights are judged later."""
-    if recorded.ref.kind not in AUTHORED_KINDS:
-        return UNSET
-    if former is not None and recorded.actor == SYSTEM:
-        return former.author
-    written, actor = Moment(recorded.position, recorded.time), recorded.actor
-    if not isinstance(actor, Actor):
-        return Author(written=written)
-    return Author(written=written, issuer=actor.issuer, sub=actor.sub, groups=actor.groups)
 
 
 def _conditions(now: Resource, state: State, **details: str) -> tuple[Condition, ...]:

@@ -5,7 +5,7 @@ from secaplane.readmodel.schema.group import TableGroup
 HISTORY = TableGroup(
     name="history",
     layout=2,
-    digest="81ee4c2fee2ba93a",
+    digest="6b3c5c9ec69c97d5",
     tables="""
 create table if not exists {schema}.history (
     stream   text        collate "C" not null,
