@@ -11,8 +11,9 @@ from secaplane.command.handle import handle
 from secaplane.command.rules.commands import Put
 from secaplane.kinds import KINDS
 from secaplane.model.actor import RESERVED_SUBS, SYSTEM
-from secaplane.model.errors import PreconditionFailed
+from secaplane.model.errors import Conflict, PreconditionFailed, QuotaExceeded
 from secaplane.model.position import Position
+from secaplane.model.precondition import ABSENT
 from secaplane.model.shape import Ref, Resource
 
 
@@ -60,14 +61,18 @@ async def ensure_companion(
         result = await handle(
             dependencies,
             ref,
-            Put(spec=made.spec, expected=0),
+            Put(spec=made.spec, precondition=ABSENT),
             actor=SYSTEM,
             request=f"{request}.companion",
             cause=resource.life,
         )
-    except PreconditionFailed:  # another process made it meanwhile
+    except QuotaExceeded:
+        raise
+    except (PreconditionFailed, Conflict):
         existing = await dependencies.cache.current(ref)
-        return existing.position if existing else None
+        if existing is None or existing.gone:
+            raise
+        return existing.position  # another process made it meanwhile
     return result.position
 
 

@@ -10,7 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from secaplane.eventlog.codec import Undecodable
+from secaplane.eventlog.decoding import undecodable
 from secaplane.eventlog.log import Log, LogUnavailable
 from secaplane.eventlog.snapshots import SNAPSHOT_INTERVAL, Snapshots
 from secaplane.model.events import RecordedEvent
@@ -150,5 +150,5 @@ def _applied(before: Resource | None, history: Sequence[RecordedEvent]) -> Resou
         resource = fold(history, before)
         assert resource is not None, "a resource with a last event has no history"
     except (AssertionError, KeyError, TypeError, ValueError) as error:
-        raise Undecodable(f"{type(error).__name__}: {error}") from error
+        raise undecodable(history[0].ref, f"{type(error).__name__}: {error}") from error
     return resource

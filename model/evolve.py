@@ -1,17 +1,21 @@
 """`evolve`: former state of a resource + one recorded event -> its current state. Pure, total over
-the six event types, and the only place where state and conditions are derived.
+the seven event types, and the only place where state and conditions are derived.
 
 Intent moves the desired state, `version` and `last_intent`; a report moves the observed status and
-`observed_position`. State and conditions follow from both (docs/reference/api.md)."""
+`observed_position`. State and conditions follow from both (docs/reference/api.md). The actor of an
+event counts only for `author`."""
 
 from collections.abc import Iterable
 from functools import reduce
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from msgspec.structs import asdict, replace
 
+from secaplane.model.actor import SYSTEM, Actor
+from secaplane.model.closing import CONDITIONS_MAX, closed
 from secaplane.model.events import (
     ActionRequested,
+    Closed,
     Created,
     Deleted,
     DeletionRequested,
@@ -20,9 +24,9 @@ from secaplane.model.events import (
     Updated,
 )
 from secaplane.model.power import ACTIONS, POWER, TURNED, TURNING, waiting_restarts
-from secaplane.model.shape import SETTLED_STATES, Condition, Resource, State
+from secaplane.model.shape import SETTLED_STATES, Author, Condition, Moment, Resource, State
 
-CONDITIONS_MAX = 32
+AUTHORED_KINDS = frozenset({"role-assignment"})
 
 
 def fold(history: Iterable[RecordedEvent], resource: Resource | None = None) -> Resource | None:
@@ -34,12 +38,17 @@ def evolve(resource: Resource | None, recorded: RecordedEvent) -> Resource:
     event, position, time = recorded.event, recorded.position, recorded.time
     if isinstance(event, Created):
         return _created(resource, recorded, event)
+    if isinstance(event, Closed):
+        return closed(resource, recorded, event)
     assert resource is not None, f"{type(event).__name__} before Created on {recorded.ref}"
     now = replace(resource, position=position, time=time, events=resource.events + 1)
     match event:
         case Updated():
             # An update of a terminating resource reverts its deletion (`command.post_append`).
-            return replace(_intended(now, State.UPDATING), deleted_at=None, **asdict(event))
+            author = _author(recorded, resource)
+            return replace(
+                _intended(now, State.UPDATING), deleted_at=None, **asdict(event), author=author
+            )
         case ActionRequested():
             return _action_requested(now, event.action)
         case DeletionRequested():
@@ -65,10 +74,24 @@ def _created(former: Resource | None, recorded: RecordedEvent, event: Created) -
         time=time,
         events=former.events + 1 if former else 1,
         life=position,
+        former_end=Moment(former.position, former.time) if former else UNSET,
+        author=_author(recorded, None),
         last_intent=position,
         created_at=time,
         modified_at=time,
     )
+
+
+def _author(recorded: RecordedEvent, former: Resource | None) -> Author | UnsetType:
+    """The author of the desired state, of kinds whose author's rights are judged later."""
+    if recorded.ref.kind not in AUTHORED_KINDS:
+        return UNSET
+    if former is not None and recorded.actor == SYSTEM:
+        return former.author
+    written, actor = Moment(recorded.position, recorded.time), recorded.actor
+    if not isinstance(actor, Actor):
+        return Author(written=written)
+    return Author(written=written, issuer=actor.issuer, sub=actor.sub, groups=actor.groups)
 
 
 def _conditions(now: Resource, state: State, **details: str) -> tuple[Condition, ...]:

@@ -20,6 +20,18 @@ Check = Callable[[Json], Iterable[BrokenRule]]
 """A rule within one spec that no schema can express: spec -> broken rules."""
 
 
+@dataclass(frozen=True)
+class AbsentMeansAll:
+    """A list that restricts something, and whose absence means "no restriction". Present and empty,
+    it never means that: the last item may have been removed by a program."""
+
+    at: str
+    """JSON pointer below the spec; `*` stands for every item of a list."""
+    accepted: bool = False
+    """An empty list is accepted, because a released client sends it, and means that nothing
+    matches; the newest condition says so. Otherwise it is refused."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SpecRules:
     """Rules of a spec beyond the types of its fields. Fields are named by JSON pointers."""
@@ -32,6 +44,8 @@ class SpecRules:
     """Fields that an update may set if they are absent, but not change."""
     zones: tuple[str, ...] = ()
     """Fields that must name a zone of the region."""
+    absent_means_all: tuple[AbsentMeansAll, ...] = ()
+    """Lists whose absence means "all"."""
     empty_is_absent: tuple[str, ...] = ()
     """Names of fields whose empty list means the same as no field."""
     check: Check | None = None
@@ -75,6 +89,9 @@ class Link:
     """A kind whose resources affect the status, too, if they refer to the same target."""
     removed_with_target: bool = False
     """The deletion of the target removes the reference from the spec."""
+    removal: Callable[[Json, Ref, str], Json] | None = None
+    """(spec, target, region) -> the spec without the target, where more has to go than the item of
+    the list."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +154,8 @@ class DerivedStatus:
     """(spec) -> the status fields that are shown before the first report."""
     attached_to: bool = False
     """The status shows the instance that uses the resource, as `attachedTo`."""
+    remark: Callable[[Json], str] = lambda spec: ""
+    """(spec) -> why the resource has no effect, as the newest condition says; empty if it has."""
     resource_count: bool = False
     """The status shows the number of resources below it, as `resourceCount`."""
 

@@ -79,7 +79,10 @@ Observation = Observed | Absent
 
 class CatalogueEntry(msgspec.Struct, frozen=True):
     """A region, a SKU or an image that a cloud offers. `kind` is one whose `backing` is
-    `CATALOGUE`, or whose `exposure` is `to_all_tenants`."""
+    `CATALOGUE`, or whose `exposure` is `to_all_tenants`.
+
+    A SKU name that begins with `seca.` is an alias for ever (`kinds.sku_name`): `seca.rd500` is
+    published as `RD500`, and references may use either."""
 
     kind: str
     name: str

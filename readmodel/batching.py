@@ -6,9 +6,11 @@ A single GET waits for no other; under load, GETs share the cost of a round trip
 
 import asyncio
 from collections import deque
+from typing import NamedTuple
 
 from asyncpg import Pool
 
+from secaplane.model.position import Position
 from secaplane.model.shape import Ref
 from secaplane.readmodel.questions.derived import OF_ANY_KIND, shown
 
@@ -17,19 +19,37 @@ LANES = 2
 BATCH_MAX = 128
 ANSWER_S_MAX = 3.0
 
-FoundDocument = tuple[str, bool] | None
-"""The living resource's document, and whether it is quarantined; None where there is none."""
+
+class FoundDocument(NamedTuple):
+    """A living resource as a read by name answers it."""
+
+    document: str
+    uid: str
+    stream: str
+    sequence: int
+    quarantined: bool
+
+    @property
+    def position(self) -> Position:
+        """The position of the newest event that the document includes."""
+        return Position(self.stream, self.sequence)
+
+
+Answer = asyncio.Future[FoundDocument | None]
 
 
 class BatchedReads:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._queue: deque[tuple[Ref, asyncio.Future[FoundDocument]]] = deque()
+        self._queue: deque[tuple[Ref, Answer]] = deque()
         self._queued = asyncio.Event()
 
-    async def one(self, ref: Ref) -> FoundDocument:
-        """Raises whatever the SELECT raises, or TimeoutError."""
-        answer: asyncio.Future[FoundDocument] = asyncio.get_running_loop().create_future()
+    async def one(self, ref: Ref) -> FoundDocument | None:
+        """The living resource; None where there is none.
+
+        Raises whatever the SELECT raises, or TimeoutError.
+        """
+        answer: Answer = asyncio.get_running_loop().create_future()
         self._queue.append((ref, answer))
         self._queued.set()
         async with asyncio.timeout(ANSWER_S_MAX):
@@ -49,7 +69,7 @@ class BatchedReads:
             if batch:
                 await self._answer(batch)
 
-    async def _answer(self, batch: list[tuple[Ref, "asyncio.Future[FoundDocument]"]]) -> None:
+    async def _answer(self, batch: list[tuple[Ref, Answer]]) -> None:
         try:
             found = await self._select({ref for ref, _ in batch})
         except Exception as error:  # it is raised again where the answer is awaited
@@ -68,11 +88,14 @@ class BatchedReads:
             [ref.kind for ref in ordered],
             [ref.path for ref in ordered],
         )
-        return {Ref(row[0], row[1]): (shown(row[2], row[4], row[5]), row[3]) for row in rows}
+        return {
+            Ref(kind, path): FoundDocument(shown(document, attached, contained), *found)
+            for kind, path, document, *found, attached, contained in rows
+        }
 
 
 _SELECT = f"""
-    select r.kind, r.path, r.document,
+    select r.kind, r.path, r.document, r.uid, r.stream, r.position,
         exists (select from quarantine as q where q.kind = r.kind and q.path = r.path),
         {OF_ANY_KIND}
     from unnest($1::text[], $2::text[]) as wanted (kind, path)

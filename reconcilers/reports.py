@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from secaplane.command.rules.commands import Command, ConfirmDeleted, ReportStatus
+from secaplane.command.rules.empty_lists import remark
 from secaplane.kinds import KINDS
 from secaplane.model.errors import BrokenRule
 from secaplane.model.shape import Json, Resource, State
@@ -12,6 +13,8 @@ from secaplane.plugins.plugin import Ready, TerminalError
 from secaplane.reconcilers.plan import Plan, Step
 from secaplane.sealing.sealer import Sealer
 
+NO_EFFECT = "NoEffect"
+"""The reason of a condition whose message says why a resource, or a part of it, has no effect."""
 RULE_BROKEN = "RuleBroken"
 
 
@@ -32,12 +35,18 @@ def outcome_report(
         case Ready() if step is Step.REMOVE:
             return ConfirmDeleted(uid=resource.uid, observed_position=resource.position)
         case Ready(status=observed):
-            sealed = _sealed(sealer, resource, observed)
-            return status_report(resource, State.ACTIVE, observed=sealed)
-        case TerminalError(reason=reason, message=message):
-            sealed = _sealed(sealer, resource, actual) if actual else None
+            text = remark(KINDS[resource.ref.kind], resource.spec)
             return status_report(
-                resource, State.ERROR, observed=sealed, reason=reason, message=message
+                resource,
+                State.ACTIVE,
+                observed=_sealed(sealer, resource, observed),
+                reason=NO_EFFECT if text else "",
+                message=text,
+            )
+        case TerminalError(reason=reason, message=message):
+            known = _sealed(sealer, resource, actual) if actual else None
+            return status_report(
+                resource, State.ERROR, observed=known, reason=reason, message=message
             )
 
 

@@ -10,10 +10,10 @@ from secaplane.command.gather.quota_usage import quota_usage
 from secaplane.command.gather.rights import CallerPolicy, readable_blockers, referenced_refs
 from secaplane.command.gather.uses import use_conflicts
 from secaplane.command.rules.checks import blockers
-from secaplane.command.rules.commands import Command, Delete, Put
+from secaplane.command.rules.commands import Close, Command, Delete, Put
 from secaplane.command.rules.compared import Intent, followed_refs, proposed_spec
 from secaplane.command.rules.context import CallerRights, DecisionContext, UseConflict
-from secaplane.kinds import KINDS, blocking_kinds, log_ref, parents
+from secaplane.kinds import KINDS, blocking_kinds, log_ref, parents, releasing_kinds
 from secaplane.model.kind import Kind
 from secaplane.model.position import BEGINNING
 from secaplane.model.shape import Json, Ref, Resource
@@ -37,7 +37,7 @@ async def load_related(
     """
     if isinstance(command, Put):
         return await _for_put(dependencies, context, command, policy, from_cache=from_cache)
-    if isinstance(command, Delete):
+    if isinstance(command, Delete | Close):
         return await _for_delete(dependencies, context, policy, children)
     return replace(context, site=dependencies.site, children=children)
 
@@ -61,7 +61,7 @@ async def _for_put(
     readable = _with_blockers(readable, conflicts, policy)
     quota = await quota_usage(dependencies, ref, command.spec, from_cache=from_cache)
     old = resource.spec if resource else None
-    excess = policy.excess(ref, old, command.spec) if policy else ""
+    excess = await policy.excess(ref, old, command.spec) if policy else ""
     rights = CallerRights(readable=readable, excess=excess)
     return replace(
         context,
@@ -120,10 +120,15 @@ async def _for_delete(
     policy: CallerPolicy | None,
     children: Sequence[Ref],
 ) -> DecisionContext:
-    """The referrers are those of the resource and of each child that is deleted with it."""
-    staying = await _not_deleted_with_another(dependencies, children)
-    site, blockable = dependencies.site, blockable_refs(dependencies, context.ref, staying)
+    """The referrers are those of the resource and of each child that is deleted with it. Of a
+    resource that is closed they are also those that its reconciler would remove its name from."""
+    kind, site, staying = context.kind, dependencies.site, children
+    if context.damage is None:
+        staying = await _not_deleted_with_another(dependencies, children)
+    blockable = blockable_refs(dependencies, context.ref, staying)
     referrers = await dependencies.referrers(blockable, False) if blockable else ()
+    if context.damage is not None and (releasing := releasing_kinds(kind)):
+        referrers = [*referrers, *await dependencies.named_by(context.ref, releasing)]
     context = replace(context, children=staying, referrers=referrers, site=site)
     return replace(
         context,

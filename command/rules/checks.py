@@ -10,17 +10,17 @@ from secaplane.command.rules.compared import broken_claims, broken_compared, pro
 from secaplane.command.rules.context import CallerRights, DecisionContext
 from secaplane.command.rules.references import broken_references, broken_zones
 from secaplane.kinds import KINDS
+from secaplane.kinds.references import same_target
 from secaplane.model.errors import (
     BrokenRule,
     Conflict,
     Forbidden,
     NotFound,
-    PreconditionFailed,
 )
 from secaplane.model.kind import Kind
 from secaplane.model.pointer import at
 from secaplane.model.power import ACTIONS
-from secaplane.model.shape import Json, Ref, Resource, State
+from secaplane.model.shape import Json, Ref, Resource
 
 IN_USE = "the resource is in use by {}: delete or change the referrers first"
 BLOCKERS_MAX = 10
@@ -37,7 +37,7 @@ def broken_rules(context: DecisionContext, new: Json) -> list[BrokenRule]:
     its targets."""
     kind, before = context.kind, context.resource
     old = before.spec if before else None
-    broken = [*_changed_fixed_fields(kind, old, new)]
+    broken = [*_changed_fixed_fields(context, old, new)]
     if kind.rules.compared:
         parents = context.parents_by_kind
         proposed = proposed_spec(context.ref, new, before, parents, context.targets, context.site)
@@ -48,16 +48,22 @@ def broken_rules(context: DecisionContext, new: Json) -> list[BrokenRule]:
     return broken
 
 
-def _changed_fixed_fields(kind: Kind, old: Json | None, new: Json) -> Iterator[BrokenRule]:
+def _changed_fixed_fields(
+    context: DecisionContext, old: Json | None, new: Json
+) -> Iterator[BrokenRule]:
+    """References are compared by what they resolve to."""
+    ref, kind, region = context.ref, context.kind, context.site.region
     for pointer in kind.rules.immutable if old is not None else ():
-        if at(old, pointer) != at(new, pointer):
+        if not same_target(ref, pointer, at(old, pointer), at(new, pointer), region=region):
             yield BrokenRule(
                 "cannot change after creation: delete the resource and create it again",
                 f"/spec{pointer}",
             )
     for pointer in kind.rules.set_once if old is not None else ():
         before, after = at(old, pointer), at(new, pointer)
-        if None not in (before, after) and before != after:
+        if None not in (before, after) and not same_target(
+            ref, pointer, before, after, region=region
+        ):
             yield BrokenRule(
                 "can be set only once: delete the resource and create it again", f"/spec{pointer}"
             )
@@ -83,20 +89,6 @@ def refuse_without_parents(context: DecisionContext) -> None:
         cascades = (ref.kind, context.kind.name) in context.site.cascades
         if parent.terminating and (context.resource is None or cascades):
             raise Conflict(f"{ref.kind} {ref.name} is being deleted: it accepts no resources")
-
-
-def refuse_other_version(resource: Resource | None, expected: int | None) -> None:
-    """The caller's own optimistic concurrency: the version that the caller read last (0: none)."""
-    version = resource.version if resource else 0
-    if expected is None or expected == version:
-        return
-    if resource is None:
-        detail = f"the resource does not exist, so it has no version {expected}"
-    elif expected == 0:
-        detail = f"name already in use by a resource at version {version}"
-    else:
-        detail = f"the resource is at version {version}, not {expected}"
-    raise PreconditionFailed(f"{detail}; read it again", parameter="if-unmodified-since")
 
 
 def refuse_reserved_name(context: DecisionContext) -> None:
@@ -145,6 +137,9 @@ def blockers(context: DecisionContext) -> Sequence[Ref]:
 
 
 def _remaining_children(context: DecisionContext) -> list[Ref]:
+    """None of the children is deleted with a resource whose history is closed."""
+    if context.damage is not None:
+        return list(context.children)
     cascades = context.site.cascades
     return [ref for ref in context.children if (context.kind.name, ref.kind) not in cascades]
 
@@ -171,5 +166,5 @@ def changes_status(resource: Resource, command: ReportStatus) -> bool:
     return (
         resource.observed_position < resource.last_intent
         or command.state is not resource.state
-        or (command.state is not State.ACTIVE and new_text)
+        or new_text
     )

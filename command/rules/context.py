@@ -36,6 +36,20 @@ class CallerRights(msgspec.Struct, frozen=True, kw_only=True):
 UNRESTRICTED = CallerRights()
 
 
+class Damage(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of a history, which cannot be read."""
+
+    position: Position
+    """Of the last event."""
+    since: Position
+    """Of the first event that cannot be decoded or applied."""
+    left_out: int
+    """The number of events from there on."""
+    foreign: bool
+    """No release writes such events, so that none of them can be a caller's."""
+    reason: str
+
+
 class SiteRules(msgspec.Struct, frozen=True, kw_only=True):
     """The choices of this site where the contract leaves a choice."""
 
@@ -54,7 +68,9 @@ class DecisionContext(msgspec.Struct, frozen=True):
     ref: Ref
     kind: Kind
     latest: Resource | None
-    """The resource as last recorded, deleted or not."""
+    """The resource as last recorded, deleted or not; as it was before the damage, if there is
+    one."""
+    damage: Damage | None = None
     parents: Mapping[Ref, Resource | None] = {}
     """The resources that must exist for it; None where one does not."""
     targets: Mapping[Ref, Resource | None] = {}
@@ -82,6 +98,8 @@ class DecisionContext(msgspec.Struct, frozen=True):
     @property
     def position(self) -> Position:
         """The expected last position of the resource, for optimistic concurrency."""
+        if self.damage is not None:
+            return self.damage.position
         return self.latest.position if self.latest else BEGINNING
 
     @property

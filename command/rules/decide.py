@@ -7,13 +7,15 @@ permissions that the command grants and the quota.
 
 from typing import Any
 
-from secaplane.command.rules import checks
+from secaplane.command.rules import checks, closing
 from secaplane.command.rules.commands import (
     Act,
+    Close,
     Command,
     ConfirmDeleted,
     Delete,
     Put,
+    Release,
     ReportStatus,
     Revert,
 )
@@ -29,6 +31,7 @@ from secaplane.model.events import (
     StatusReported,
     Updated,
 )
+from secaplane.model.precondition import refuse_failed
 from secaplane.model.shape import State
 
 
@@ -40,10 +43,14 @@ def decide(context: DecisionContext, command: Command) -> AnyEvent | None:
             return act(context, command)
         case Delete():
             return delete(context, command)
+        case Close():
+            return closing.close(context, command)
         case ReportStatus():
             return report(context, command)
         case ConfirmDeleted():
             return confirm_deleted(context, command)
+        case Release():
+            return release(context, command)
         case Revert():
             return revert(context, command)
 
@@ -55,7 +62,7 @@ def put(context: DecisionContext, command: Put) -> AnyEvent:
     checks.refuse_without_parents(context)
     if resource is not None:
         checks.refuse_terminating(resource)
-    checks.refuse_other_version(resource, command.expected)
+    refuse_failed(command.precondition, resource)
     refuse_broken(checks.broken_rules(context, command.spec))
     checks.refuse_reserved_name(context)
     checks.refuse_in_use(context)
@@ -76,18 +83,20 @@ def _desired(command: Put) -> dict[str, Any]:
 def act(context: DecisionContext, command: Act) -> AnyEvent:
     resource = checks.existing(context)
     checks.refuse_terminating(resource)
-    checks.refuse_other_version(resource, command.expected)
+    refuse_failed(command.precondition, resource)
     checks.refuse_wrong_power(resource, command.action)
     return ActionRequested(action=command.action)
 
 
 def delete(context: DecisionContext, command: Delete) -> AnyEvent | None:
     """A second DELETE records nothing, unless the first removal ended in an error: then it is tried
-    again."""
+    again. A resource that cannot be read is closed (docs/decisions/040)."""
     if context.ref.name in context.kind.exposure.builtin_names:
         checks.refuse_reserved_name(context)
+    if context.damage is not None:
+        return closing.delete(context, context.damage, command)
     resource = checks.existing(context)
-    checks.refuse_other_version(resource, command.expected)
+    refuse_failed(command.precondition, resource)
     if resource.deleted_at and resource.state is not State.ERROR:
         return None
     if not command.regardless:
@@ -120,6 +129,19 @@ def confirm_deleted(context: DecisionContext, command: ConfirmDeleted) -> AnyEve
     if not resource.deleted_at or command.observed_position < resource.last_intent:
         return None
     return Deleted()
+
+
+def release(context: DecisionContext, command: Release) -> AnyEvent | None:
+    """A name that is gone leaves a spec, unless the resource changed meanwhile."""
+    resource = context.resource
+    if resource is None or resource.deleted_at or resource.version != command.expected:
+        return None
+    return Updated(
+        spec=command.spec,
+        labels=resource.labels,
+        annotations=resource.annotations,
+        extensions=resource.extensions,
+    )
 
 
 def revert(context: DecisionContext, command: Revert) -> AnyEvent | None:

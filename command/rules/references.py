@@ -8,7 +8,8 @@ from collections.abc import Container, Iterator, Mapping
 
 from secaplane.command.rules.context import DecisionContext
 from secaplane.kinds import KINDS, SHARED_TENANT, log_ref, parents
-from secaplane.kinds.references import SpecReference, references_in
+from secaplane.kinds.advice import to_reference
+from secaplane.kinds.references import SpecReference, references_in, same_target
 from secaplane.model.address import is_address_or_cidr, looks_like_address
 from secaplane.model.errors import BrokenRule
 from secaplane.model.kind import Backing, Kind, Link
@@ -28,7 +29,7 @@ def broken_references(
     """Every new or changed reference (of some `places`) that has no target. A target that a
     deferred reference is bound to later must be one that the caller may refer to now."""
     for reference in references_in(context.ref, new, region=context.site.region):
-        if not _changed(reference, old):
+        if not _changed(context, reference, old):
             continue
         if places is not None and reference.links[0].at not in places:
             continue
@@ -40,11 +41,10 @@ def broken_references(
         else:
             allowed = any(_exists(context, ref) for link, ref in reference.targets if link.strict)
         if not allowed:
-            kinds = " or ".join(name for link in reference.links for name in link.to)
-            yield BrokenRule(
-                f"{kinds} not found: create it or reference an existing one",
-                f"/spec{reference.pointer}",
-            )
+            kinds = [KINDS[name] for link in reference.links for name in link.to]
+            advice = to_reference(kinds, context.kind.ids(context.ref.path))
+            names = " or ".join(kind.name for kind in kinds)
+            yield BrokenRule(f"{names} not found: {advice}", f"/spec{reference.pointer}")
 
 
 def broken_zones(context: DecisionContext, old: Json | None, new: Json) -> Iterator[BrokenRule]:
@@ -98,11 +98,17 @@ def in_same_workspace(ref: Ref, target: Ref) -> bool:
     return same_workspace and ids.get("tenant", "") in ("", ref.scope("tenants"))
 
 
-def _changed(reference: SpecReference, old: Json | None) -> bool:
-    """True if a reference is new. An item that only moved in its list is not."""
+def _changed(context: DecisionContext, reference: SpecReference, old: Json | None) -> bool:
+    """True if a reference is new. An item that only moved in its list is not, nor is the value of a
+    single field that means the same in another spelling."""
     if old is None:
         return True
-    return all(former != reference.reference for _, former in every(old, reference.links[0].at))
+    place = reference.links[0].at
+    if "*" in place:
+        return all(former != reference.reference for _, former in every(old, place))
+    former = at(old, place)
+    region = context.site.region
+    return not same_target(context.ref, place, former, reference.reference, region=region)
 
 
 def _may_be_absent(context: DecisionContext, reference: SpecReference) -> bool:

@@ -32,7 +32,7 @@ class Quotas(Wire, frozen=True):
     """Upper limits of the tenant; what is left out has no limit."""
 
     resources: Annotated[dict[Counted, Most], Meta(max_length=256)] | UnsetType = UNSET
-    """Number of resources by kind (`public-ip`), or by kind and SKU (`instance/seca.dxs`)."""
+    """Number of resources by kind (`public-ip`), or by kind and SKU (`instance/DXS`)."""
     cores: Most | UnsetType = UNSET
     ram_gb: Most | UnsetType = msgspec.field(name="ramGB", default=UNSET)
     volume_gb: Most | UnsetType = msgspec.field(name="volumeGB", default=UNSET)

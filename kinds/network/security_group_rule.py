@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 from secaplane.kinds.network import PROVIDER
 from secaplane.model.address import IpVersion, range_of
 from secaplane.model.errors import BrokenRule
-from secaplane.model.kind import Kind, Link, SpecRules
+from secaplane.model.kind import AbsentMeansAll, Kind, Link, SpecRules
 from secaplane.model.shape import Annotations, Json, Reference, Wire
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -54,7 +54,7 @@ def broken_in(rule: Json, pointer: str) -> Iterable[BrokenRule]:
         yield BrokenRule("requires the protocol icmp, or none", f"{pointer}/icmp")
     if ports is not None and protocol == "icmp":
         yield BrokenRule("exclude the protocol icmp", f"{pointer}/ports")
-    if ports == {}:
+    if ports is not None and not any(ports.get(each) for each in ("from", "to", "list")):
         yield BrokenRule(
             "requires from, to or list; leave it out for all ports", f"{pointer}/ports"
         )
@@ -82,6 +82,6 @@ KIND = Kind(
     title="SecurityGroupRule",
     collection="tenants/{tenant}/workspaces/{workspace}/security-group-rules",
     spec=SecurityGroupRuleSpec,
-    rules=SpecRules(check=rule_is_consistent),
+    rules=SpecRules(absent_means_all=(AbsentMeansAll("/sourceRef"),), check=rule_is_consistent),
     links=(Link(at="/sourceRef/*", to=SOURCES, strict=False, allows_address=True),),
 )

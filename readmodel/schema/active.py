@@ -1,6 +1,6 @@
 """The active read model of a group, and the pool of a process that reads it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -103,9 +103,25 @@ class ReadModelPool:
 
 
 async def open_read_model_pool(
-    url: str, group: TableGroup, *, size: int = 4, writes: bool = False
+    url: str,
+    group: TableGroup,
+    *,
+    size: int = 4,
+    writes: bool = False,
+    lost: Callable[[], object] = lambda: None,
 ) -> ReadModelPool:
-    """Raises NoReadModel where there is none of this layout yet."""
+    """A pool on the active read model; `lost` is called whenever one of its connections has ended.
+
+    Raises:
+        NoReadModel: there is none of this layout yet.
+    """
+
+    def ended(connection: Any) -> None:
+        lost()
+
+    async def watch(connection: asyncpg.Connection) -> None:
+        connection.add_termination_listener(ended)
+
     reading = ReadModelPool(group, await find(url, group))
     reading.pool = await open_pool(
         url,
@@ -114,5 +130,6 @@ async def open_read_model_pool(
         writes=writes,
         connection_class=SwitchableConnection,
         setup=reading.prepare,
+        init=watch,
     )
     return reading

@@ -5,7 +5,7 @@ from secaplane.readmodel.schema.group import TableGroup
 HISTORY = TableGroup(
     name="history",
     layout=2,
-    digest="6c9582a2213c97ad",
+    digest="81ee4c2fee2ba93a",
     tables="""
 create table if not exists {schema}.history (
     stream   text        collate "C" not null,

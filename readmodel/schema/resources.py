@@ -12,7 +12,7 @@ NEVER_ENDED = 2**63 - 1
 RESOURCES = TableGroup(
     name="resources",
     layout=6,
-    digest="8c540110b33235de",
+    digest="1bcca9c5730feaac",
     tables="""
 -- each life of each resource: the fold of its events, and the document that a GET answers
 create table if not exists {schema}.resources (
@@ -95,6 +95,17 @@ create table if not exists {schema}.specs (
     position bigint      not null,
     time     timestamptz not null,
     spec     text        not null,
+    primary key (kind, path, position)
+);
+
+-- the lives whose history was closed because it could not be read: the cloud may still hold them
+create table if not exists {schema}.orphans (
+    kind     text        collate "C" not null,
+    path     text        collate "C" not null,
+    uid      text        collate "C" not null, -- empty where it is not known
+    stream   text        collate "C" not null,
+    position bigint      not null,
+    time     timestamptz not null,
     primary key (kind, path, position)
 );
 """,

@@ -36,7 +36,11 @@ HINTS: Mapping[str, Mapping[str, Any]] = {
     "nic": {"/addresses": ["0.0.0.0"]},
     "public-ip": {"/address": "192.0.2.7"},
     "revocation": {"/jti": "none-of-ours", "/sub": ABSENT, "/issuedBefore": ABSENT},
-    "role": {"/permissions/0/provider": "seca.storage/v1"},
+    "role": {
+        "/permissions/0/provider": "seca.storage/v1",
+        "/permissions/0/resources/0": "images/*",
+        "/permissions/0/verb/0": "get",
+    },
     "security-group": {"/rules/0/protocol": "tcp", "/rules/0/icmp": ABSENT},
     "security-group-rule": {"/protocol": "tcp", "/icmp": ABSENT},
     "tenant": {"/quotas/resources": {"public-ip": 0, "instance/seca.dxs": 0}},

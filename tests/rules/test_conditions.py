@@ -5,6 +5,7 @@ import pytest
 from msgspec import UNSET
 
 from secaplane.kinds import KINDS
+from secaplane.model.closing import CONDITIONS_MAX
 from secaplane.model.events import (
     ActionRequested,
     AnyEvent,
@@ -13,7 +14,6 @@ from secaplane.model.events import (
     DeletionRequested,
     Updated,
 )
-from secaplane.model.evolve import CONDITIONS_MAX
 from secaplane.model.shape import Condition, Resource, State
 from tests.positions import nth
 from tests.scenario import at, condition_texts, found, given

@@ -44,7 +44,7 @@ def ports(**fields: Any) -> Json:
         (ports(from_=1, to=65535), []),
         (ports(from_=80), []),
         (ports(to=80), []),
-        (ports(list=[]), []),
+        (ports(list=[]), ["/ports"]),
         (ICMP | ECHO, []),
         (ECHO, []),
         (ICMP, []),

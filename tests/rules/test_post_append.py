@@ -105,7 +105,7 @@ class Blind:
     def may_get(self, ref: Ref) -> bool:
         return False
 
-    def excess(self, ref: Ref, old: Json | None, new: Json) -> str:
+    async def excess(self, ref: Ref, old: Json | None, new: Json) -> str:
         return ""
 
 

@@ -362,7 +362,7 @@ class Readable:
     def may_get(self, ref: Ref) -> bool:
         return ref in self.refs
 
-    def excess(self, ref: Ref, old: Json | None, new: Json) -> str:
+    async def excess(self, ref: Ref, old: Json | None, new: Json) -> str:
         return ""
 
 
