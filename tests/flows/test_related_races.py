@@ -156,3 +156,35 @@ async def is_in_its_subnet(here: Client, place: str, n: int) -> None:
     if nic.status == 200:
         cidr = ip_network(found.json["status"]["cidr"]["ipv4"])
         assert ip_address(nic.json["status"]["addresses"][0]) in cidr
+
+
+# --- what shows later
+
+
+async def test_what_was_not_known_at_the_put_is_an_error_once_it_is_known(scene: Scene) -> None:
+    """A fixed address in a range that the cloud has yet to choose; a gateway whose NIC gets a
+    public IP."""
+    here, place = scene.client, "later"
+    ids = {"workspace": place, "network": "n"}
+    await here.made(at("workspace", place), {})
+    await networked(here, place, "n")
+    await scene.site.misbehave(delay_s=1.0)
+    path = at("subnet", "s", **ids)
+    assert (await here.put(path, subnet("0.0.0.0/24"))).status == 201
+    reference = {"subnetRef": {"resource": "networks/n/subnets/s"}}
+    outside = at("nic", "outside", workspace=place)
+    spec = reference | {"addresses": ["10.0.77.7"]}
+    assert (await here.put(outside, {"spec": spec})).status == 201
+    await scene.site.misbehave()
+    shown = await here.until(outside, lambda each: each.state == "error")
+    assert shown.json["status"]["conditions"][0]["reason"] == "RuleBroken"
+    nic, address = (at(kind, "x", workspace=place) for kind in ("nic", "public-ip"))
+    await here.made(nic, {"spec": reference})
+    await here.made(address, {"spec": {"version": "IPv4"}})
+    gateway = at("nat-gateway-instance", "g", workspace=place)
+    refs = {"nicRef": {"resource": "nics/x"}, "publicIpRef": {"resource": "public-ips/x"}}
+    await here.made(gateway, {"spec": refs | {"zone": "a"}})
+    exposed = reference | {"publicIpRefs": [{"resource": "public-ips/x"}]}
+    await here.made(nic, {"spec": exposed})
+    shown = await here.until(gateway, lambda each: each.state == "error")
+    assert shown.json["status"]["conditions"][0]["reason"] == "NicHasPublicIp"
