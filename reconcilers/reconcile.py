@@ -6,6 +6,7 @@ at any time and any number of times.
 
 from typing import NamedTuple
 
+from secaplane.command.companions import delete_companion
 from secaplane.command.gather.quota_usage import reverting
 from secaplane.command.rules.commands import Delete
 from secaplane.model.position import BEGINNING, Position
@@ -43,6 +44,9 @@ async def reconcile(
         related, bound = await load_related(
             dependencies.commands, dependencies.load_owned, resource, woken_by
         )
+        if resource is not None and resource.gone:  # only where its history was closed
+            request = f"reconciler-{resource.uid}"
+            await delete_companion(dependencies.commands, resource, request=request)
     todo = plan(resource, related)
     if resource is None or todo.step is Step.NOTHING:
         return None

@@ -6,7 +6,7 @@ from secaplane.eventlog.codec import Undecodable
 from secaplane.eventlog.log import Log, LogUnavailable
 from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.model.errors import Damaged, Unavailable
-from secaplane.model.events import Deleted, RecordedEvent
+from secaplane.model.events import Closed, Deleted, RecordedEvent
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref, Resource
 from secaplane.readmodel.resource_log import NewestEvent
@@ -58,4 +58,4 @@ class CachedResourceLog:
 def _newest(event: RecordedEvent | None) -> NewestEvent:
     if event is None:
         return NewestEvent(BEGINNING, living=False)
-    return NewestEvent(event.position, living=not isinstance(event.event, Deleted))
+    return NewestEvent(event.position, living=not isinstance(event.event, Deleted | Closed))

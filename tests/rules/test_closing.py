@@ -10,6 +10,7 @@ from secaplane.command.attempt import Recorded
 from secaplane.command.gather.damage import examined
 from secaplane.command.handle import handle
 from secaplane.command.rules.commands import Close, Command, Delete, Put, ReportStatus
+from secaplane.command.submit import submit
 from secaplane.eventlog.codec import Undecodable, encode
 from secaplane.eventlog.decoding import readable, remaining
 from secaplane.eventlog.log import Followed, UndecodableEvent
@@ -30,7 +31,7 @@ from secaplane.model.shape import Ref, State
 from tests.log.new_events import new_event
 from tests.positions import nth
 from tests.rules.command_scene import ADMINISTERED, DISK, VOLUME, Scene
-from tests.scenario import IDS, JANE, given, history
+from tests.scenario import IDS, JANE, WEB, given, history
 
 CREATED, BIGGER = Created(spec=VOLUME), Updated(spec=VOLUME | {"sizeGB": 20})
 GARBAGE = b"hello, is this thing on?"
@@ -250,6 +251,22 @@ async def test_what_is_in_use_is_not_closed() -> None:
         refusal = await refused(scene, command)
         assert isinstance(refusal, Conflict)
         assert refusal.meta["count"] == 1
+
+
+async def test_the_creators_role_assignment_is_deleted_with_a_closed_workspace() -> None:
+    """So that the next creator of the name gets one, and the former one has none in that life."""
+    scene = await Scene().given(ADMINISTERED)
+    companion = KINDS["workspace"].owned.companion
+    assert companion is not None
+    made = companion(WEB, {}, "carol")
+    ref = Ref(made.kind, made.path)
+    await scene.recorded(ref, Created(spec=made.spec), tenant="u1")
+    scene.log.inject(WEB, GARBAGE)
+    submitted = await submit(scene.dependencies, WEB, Delete(), actor=JANE, request="mine")
+    assert isinstance(submitted.result.event, Closed)
+    assignment = await scene.dependencies.cache.current(ref)
+    assert assignment is not None
+    assert (assignment.deleted_at is not None, submitted.companion) == (True, assignment.position)
 
 
 async def test_put_and_reports_still_meet_the_damage() -> None:
