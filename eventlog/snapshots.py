@@ -17,7 +17,7 @@ from secaplane.model.shape import Ref, Resource
 
 SNAPSHOT_INTERVAL = 100
 """Events of a resource between two snapshots."""
-FORMAT = 2
+FORMAT = 3
 """Counts up when `Resource` or `evolve` changes: snapshots of another format are not found."""
 DIGEST = "adf89b2a98c42b59"
 """The digest of `Resource` and `evolve` in this format. A test compares it

@@ -2,14 +2,16 @@
 the seven event types, and the only place where state and conditions are derived.
 
 Intent moves the desired state, `version` and `last_intent`; a report moves the observed status and
-`observed_position`. State and conditions follow from both (docs/reference/api.md)."""
+`observed_position`. State and conditions follow from both (docs/reference/api.md). The actor of an
+event counts only for `author`."""
 
 from collections.abc import Iterable
 from functools import reduce
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from msgspec.structs import asdict, replace
 
+from secaplane.model.actor import SYSTEM, Actor
 from secaplane.model.closing import CONDITIONS_MAX, closed
 from secaplane.model.events import (
     ActionRequested,
@@ -22,8 +24,17 @@ from secaplane.model.events import (
     Updated,
 )
 from secaplane.model.power import ACTIONS
-from secaplane.model.shape import SETTLED_STATES, Condition, PowerState, Resource, State
+from secaplane.model.shape import (
+    SETTLED_STATES,
+    Author,
+    Condition,
+    Moment,
+    PowerState,
+    Resource,
+    State,
+)
 
+AUTHORED_KINDS = frozenset({"role-assignment"})
 POWER = "powerState"
 TURNING: dict[PowerState, str] = {"on": "turningOn", "off": "turningOff"}
 TURNED: dict[PowerState, str] = {"on": "turnedOn", "off": "turnedOff"}
@@ -44,7 +55,8 @@ def evolve(resource: Resource | None, recorded: RecordedEvent) -> Resource:
     now = replace(resource, position=position, time=time, events=resource.events + 1)
     match event:
         case Updated():
-            return replace(_intended(now, State.UPDATING), **asdict(event))
+            author = _author(recorded, resource)
+            return replace(_intended(now, State.UPDATING), **asdict(event), author=author)
         case ActionRequested():
             return _action_requested(now, event.action)
         case DeletionRequested():
@@ -70,10 +82,24 @@ def _created(former: Resource | None, recorded: RecordedEvent, event: Created) -
         time=time,
         events=former.events + 1 if former else 1,
         life=position,
+        former_end=Moment(former.position, former.time) if former else UNSET,
+        author=_author(recorded, None),
         last_intent=position,
         created_at=time,
         modified_at=time,
     )
+
+
+def _author(recorded: RecordedEvent, former: Resource | None) -> Author | UnsetType:
+    """The author of the desired state, of kinds whose author's rights are judged later."""
+    if recorded.ref.kind not in AUTHORED_KINDS:
+        return UNSET
+    if former is not None and recorded.actor == SYSTEM:
+        return former.author
+    written, actor = Moment(recorded.position, recorded.time), recorded.actor
+    if not isinstance(actor, Actor):
+        return Author(written=written)
+    return Author(written=written, issuer=actor.issuer, sub=actor.sub, groups=actor.groups)
 
 
 def _conditions(now: Resource, state: State, **details: str) -> tuple[Condition, ...]:

@@ -80,6 +80,9 @@ class Link:
     """A kind whose resources affect the status, too, if they refer to the same target."""
     removed_with_target: bool = False
     """The deletion of the target removes the reference from the spec."""
+    removal: Callable[[Json, Ref, str], Json] | None = None
+    """(spec, target, region) -> the spec without the target, where more has to go than the item of
+    the list."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +145,8 @@ class DerivedStatus:
     """(spec) -> the status fields that are shown before the first report."""
     attached_to: bool = False
     """The status shows the instance that uses the resource, as `attachedTo`."""
+    remark: Callable[[Json], str] = lambda spec: ""
+    """(spec) -> why the resource has no effect, as the newest condition says; empty if it has."""
     resource_count: bool = False
     """The status shows the number of resources below it, as `resourceCount`."""
 

@@ -58,6 +58,8 @@ class ByName:
         if row is not None and not known and not row.quarantined:
             return row
         if await self._quarantined(ref, row):
+            if known and not (await self.log.newest(ref, known=known)).living:
+                return None  # an operator has closed it, which is not projected yet
             raise Damaged
         try:
             return await self._compared(ref, row, known)

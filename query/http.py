@@ -54,9 +54,11 @@ def _list(kind: Kind, dependencies: ReadDependencies, guard: Guard) -> HTTPRoute
     async def list_resources(request: Request[Any, Any, Any]) -> ASGIResponse:
         context, ids = request_context(request.scope), request.path_params
         deleted = parsing.deleted(context.header(b"accept"))
-        await guard.admit(context, "list", kind, ids)
+        names = await guard.admit_list(context, kind, ids)
         sent = _parameters(request)
-        query = ListQuery(sent.get("limit"), sent.get("labels", ""), sent.get("skipToken"), deleted)
+        query = ListQuery(
+            sent.get("limit"), sent.get("labels", ""), sent.get("skipToken"), deleted, names
+        )
         page = await read.list_page(dependencies, kind, ids, query, _at_least(context))
         body = _body(kind, kind.collection.format_map(ids), page)
         return _answer(context, body, f'"{digest(body)}"')

@@ -20,6 +20,7 @@ from secaplane.model.shape import Json, Ref
 from secaplane.query import builtin, pages, selectors
 from secaplane.query.by_name import ByName
 from secaplane.readmodel import questions
+from secaplane.readmodel.selection import limited_to
 
 SEALED = '"sealed:'
 """The beginning of every sealed string; a document without one is answered as it is stored."""
@@ -54,13 +55,15 @@ class ReadDependencies:
 
 
 class ListQuery(msgspec.Struct, frozen=True):
-    """The parameters of a list, as the client sent them."""
+    """The parameters of a list, as the client sent them, and what the caller may see of it."""
 
     limit: str | None = None
     labels: str = ""
     skip_token: str | None = None
     deleted: bool | None = False
     """False leaves out what is gone or being deleted, True shows only that, None shows all."""
+    names: Sequence[str] | None = None
+    """Not sent: the names that the caller may see; None shows all."""
 
 
 class ReadResource(msgspec.Struct, frozen=True):
@@ -130,10 +133,14 @@ async def list_page(
         after=after,
         limit=limit + 1,
         deleted=query.deleted,
-        selection=selectors.selection(terms),
+        selection=limited_to(selectors.selection(terms), query.names),
     )
     if kind.exposure.builtin_names and query.deleted is not True and selectors.bare(terms):
-        builtins = await _builtins(dependencies, kind, ids)
+        builtins = [
+            row
+            for row in await _builtins(dependencies, kind, ids)
+            if query.names is None or row.name in query.names
+        ]
         rows = builtin.page(rows, builtins, after=after, limit=limit + 1)
     documents = [row.document for row in rows[:limit] if row.document is not None]
     token = None

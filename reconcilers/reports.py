@@ -3,11 +3,15 @@
 import msgspec
 
 from secaplane.command.rules.commands import Command, ConfirmDeleted, ReportStatus
+from secaplane.command.rules.empty_lists import remark
 from secaplane.kinds import KINDS
 from secaplane.model.shape import Json, Resource, State
 from secaplane.plugins.plugin import Ready, TerminalError
 from secaplane.reconcilers.plan import Plan, Step
 from secaplane.sealing.sealer import Sealer
+
+NO_EFFECT = "NoEffect"
+"""The reason of a condition whose message says why a resource, or a part of it, has no effect."""
 
 
 def outcome_report(
@@ -25,7 +29,11 @@ def outcome_report(
         case Ready(status=observed):
             msgspec.convert(observed, kind.status)
             sealed = sealer.seal_status(kind, resource.ref, observed, resource.observed)
-            return status_report(resource, State.ACTIVE, observed=sealed)
+            text = remark(kind, resource.spec)
+            reason = NO_EFFECT if text else ""
+            return status_report(
+                resource, State.ACTIVE, observed=sealed, reason=reason, message=text
+            )
         case TerminalError(reason=reason, message=message):
             return status_report(resource, State.ERROR, reason=reason, message=message)
 

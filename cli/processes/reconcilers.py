@@ -13,7 +13,7 @@ from secaplane.cli.processes.connections import (
     sealer,
 )
 from secaplane.cli.processes.monitor import monitored
-from secaplane.cli.processes.wiring import command_dependencies, load_owned
+from secaplane.cli.processes.wiring import command_dependencies, load_owned, watching
 from secaplane.edge.serving.health import Readiness
 from secaplane.edge.serving.metrics import Metrics
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
@@ -21,8 +21,10 @@ from secaplane.eventlog.log import LogUnavailable
 from secaplane.model.errors import Refusal
 from secaplane.plugins.loading import PluginNotUsable, load_plugin
 from secaplane.plugins.plugin import Plugin
+from secaplane.policy.watch import PolicyWatch
 from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 from secaplane.reconcilers import catalogue
+from secaplane.reconcilers.deferred_roles import report_unbound
 from secaplane.reconcilers.dependencies import ReconcileDependencies
 from secaplane.reconcilers.fences import FenceSource, next_epoch
 from secaplane.reconcilers.run import Reconcilers
@@ -63,6 +65,10 @@ async def run(config: Config, announce: Announce) -> None:
         _watch_reconcilers(metrics, reconcilers)
         group.create_task(reconcilers.run())
         group.create_task(_publish(process, config, dependencies, plugin, published))
+        if config.references.role_assignment_roles == "deferred":
+            watch = PolicyWatch(process.log, process.cache, stale_s=config.auth.stale_seconds)
+            policy = watching(config, watch)
+            group.create_task(report_unbound(dependencies, watch, policy, process.pool))
 
         def readiness() -> Readiness:
             reasons = [] if reconcilers.started else ["not started"]

@@ -23,7 +23,7 @@ from secaplane.cli.processes.health import HealthProbe, Served, judged
 from secaplane.cli.processes.issuers import TrustedIssuers, trusted_issuers
 from secaplane.cli.processes.monitor import monitored
 from secaplane.cli.processes.resource_log import CachedResourceLog
-from secaplane.cli.processes.wiring import command_dependencies
+from secaplane.cli.processes.wiring import command_dependencies, watching
 from secaplane.command.body import BodyReader
 from secaplane.command.handle import UNKNOWN
 from secaplane.command.http import reviews
@@ -39,7 +39,6 @@ from secaplane.edge.serving.server import listen, serving
 from secaplane.eventlog.log import LogUnavailable
 from secaplane.model.errors import Unavailable
 from secaplane.model.position import Position, written
-from secaplane.policy.grants.policy import KINDS_OF_POLICY, Policy
 from secaplane.policy.tokens.revocations import KINDS_OF_REVOCATION, Revocations
 from secaplane.policy.watch import PolicyWatch
 from secaplane.query import http as reads
@@ -132,13 +131,6 @@ async def _learn_positions(process: ProcessDependencies) -> None:
 def _documents(base_url: str) -> list[HTTPRouteHandler]:
     """Pages that need no token."""
     return [*openapi.routes(base_url), *swagger.routes(), *wellknown.routes(base_url)]
-
-
-def watching(config: Config, watch: PolicyWatch) -> Policy:
-    """A policy kept current by the watch."""
-    policy = Policy(operators=config.auth.operators, region=config.site.region, fresh=watch.fresh)
-    watch.subscribe(policy, KINDS_OF_POLICY)
-    return policy
 
 
 def _rates(config: Config) -> RateLimits | None:
@@ -239,7 +231,7 @@ def _readiness(
         if process.progress.silent_s > PROJECTOR_SILENT_S_MAX:
             remarks.append(
                 f"the projector has announced no position for {process.progress.silent_s:.0f} s:"
-                " reads may be stale"
+                " lists may be stale"
             )
         details = {
             "readModelPosition": written(map(process.progress.position, process.log.streams.names)),

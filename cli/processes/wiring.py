@@ -14,6 +14,9 @@ from secaplane.eventlog.codec import SALT_BYTES
 from secaplane.kinds import KINDS, blocking_kinds, children
 from secaplane.model.position import Position
 from secaplane.model.shape import Ref, Resource
+from secaplane.policy.grants.lives import KINDS_OF_LIVES
+from secaplane.policy.grants.policy import KINDS_OF_POLICY, Policy
+from secaplane.policy.watch import PolicyWatch
 from secaplane.readmodel import questions
 from secaplane.readmodel.questions import owned
 from secaplane.readmodel.questions.usage import UsageQueries
@@ -70,6 +73,14 @@ def load_owned(process: ProcessDependencies) -> LoadOwned:
         return await owned.owned_resources(process.pool, places, stem)
 
     return load
+
+
+def watching(config: Config, watch: PolicyWatch) -> Policy:
+    """A policy kept current by the watch."""
+    policy = Policy(operators=config.auth.operators, region=config.site.region, fresh=watch.fresh)
+    watch.subscribe(policy, KINDS_OF_POLICY)
+    watch.subscribe(policy.former_workspaces, KINDS_OF_LIVES)
+    return policy
 
 
 def site_rules(config: Config) -> SiteRules:

@@ -18,7 +18,7 @@ from secaplane.model.errors import (
 )
 from secaplane.model.pointer import at
 from secaplane.model.power import ACTIONS
-from secaplane.model.shape import Json, Ref, Resource, State
+from secaplane.model.shape import Json, Ref, Resource
 
 BLOCKERS_MAX = 10
 """Blockers that one refusal names."""
@@ -148,5 +148,5 @@ def changes_status(resource: Resource, command: ReportStatus) -> bool:
     return (
         resource.observed_position < resource.last_intent
         or command.state is not resource.state
-        or (command.state is not State.ACTIVE and new_text)
+        or new_text
     )

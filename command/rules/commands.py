@@ -53,6 +53,13 @@ class ConfirmDeleted(msgspec.Struct, frozen=True, kw_only=True):
     observed_position: Position
 
 
+class Release(msgspec.Struct, frozen=True, kw_only=True):
+    """Replaces a spec by one without a name that is gone. Nothing refuses it: it only removes."""
+
+    spec: Json
+    expected: int
+
+
 class Revert(msgspec.Struct, frozen=True, kw_only=True):
     """The compensating command for a PUT that exceeded a quota."""
 
@@ -61,4 +68,4 @@ class Revert(msgspec.Struct, frozen=True, kw_only=True):
     expected: int
 
 
-Command = Put | Act | Delete | Close | ReportStatus | ConfirmDeleted | Revert
+Command = Put | Act | Delete | Close | ReportStatus | ConfirmDeleted | Release | Revert

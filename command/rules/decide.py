@@ -15,6 +15,7 @@ from secaplane.command.rules.commands import (
     ConfirmDeleted,
     Delete,
     Put,
+    Release,
     ReportStatus,
     Revert,
 )
@@ -48,6 +49,8 @@ def decide(context: DecisionContext, command: Command) -> AnyEvent | None:
             return report(context, command)
         case ConfirmDeleted():
             return confirm_deleted(context, command)
+        case Release():
+            return release(context, command)
         case Revert():
             return revert(context, command)
 
@@ -124,6 +127,19 @@ def confirm_deleted(context: DecisionContext, command: ConfirmDeleted) -> AnyEve
     if not resource.deleted_at or command.observed_position < resource.last_intent:
         return None
     return Deleted()
+
+
+def release(context: DecisionContext, command: Release) -> AnyEvent | None:
+    """A name that is gone leaves a spec, unless the resource changed meanwhile."""
+    resource = context.resource
+    if resource is None or resource.deleted_at or resource.version != command.expected:
+        return None
+    return Updated(
+        spec=command.spec,
+        labels=resource.labels,
+        annotations=resource.annotations,
+        extensions=resource.extensions,
+    )
 
 
 def revert(context: DecisionContext, command: Revert) -> AnyEvent | None:

@@ -16,6 +16,11 @@ def broken_empty_lists(kind: Kind, spec: Json) -> Iterator[BrokenRule]:
                 yield BrokenRule("is an empty list: leave it out to mean all", f"/spec{pointer}")
 
 
+def remark(kind: Kind, spec: Json) -> str:
+    """Why an accepted spec, or a part of it, has no effect: the newest condition says so."""
+    return kind.derived.remark(spec) or matches_nothing(kind, spec)
+
+
 def matches_nothing(kind: Kind, spec: Json) -> str:
     """A remark on the empty lists that are accepted; empty where there is none."""
     places = [

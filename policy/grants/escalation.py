@@ -35,9 +35,32 @@ Judgement = Generator[None, None, str]
 """Returns the first permission that exceeds the author's; empty where there is none."""
 
 
-def judge(given: Sequence[Grant], held: Iterable[Grant]) -> Judgement:
+class _TooManySteps(Exception):
+    pass
+
+
+class JudgementSteps:
+    """Counts the work of one judgement, or of several together."""
+
+    def __init__(self, number: int = STEPS_MAX) -> None:
+        self._left, self._next_pause = number, number - SLICE
+
+    def due(self, number: int = 1) -> bool:
+        """Count some steps; true if a pause is due."""
+        self._left -= number
+        if self._left < 0:
+            raise _TooManySteps
+        if self._left > self._next_pause:
+            return False
+        self._next_pause = self._left - SLICE
+        return True
+
+
+def judge(
+    given: Sequence[Grant], held: Iterable[Grant], steps: JudgementSteps | None = None
+) -> Judgement:
     """Judges grants by those that their author holds."""
-    steps = _Steps()
+    steps = steps or JudgementSteps()
     try:
         author = _HeldGrants()
         for each in held:
@@ -81,27 +104,6 @@ def given_by(ref: Ref, roles: Mapping[str, Role], spec: Json) -> list[Grant]:
     return list(assignment_grants(tenant, "", spec, roles, scopes))
 
 
-class _TooManySteps(Exception):
-    pass
-
-
-class _Steps:
-    """Counts the work of one judgement."""
-
-    def __init__(self) -> None:
-        self._left, self._next_pause = STEPS_MAX, STEPS_MAX - SLICE
-
-    def due(self, number: int = 1) -> bool:
-        """Count some steps; true if a pause is due."""
-        self._left -= number
-        if self._left < 0:
-            raise _TooManySteps
-        if self._left > self._next_pause:
-            return False
-        self._next_pause = self._left - SLICE
-        return True
-
-
 class _Place(NamedTuple):
     region: str
     workspace: str
@@ -125,7 +127,7 @@ class _HeldGrants:
         self._tables: dict[frozenset[int], Verbs] = {}
         self._judged: dict[tuple[int, frozenset[int]], str] = {}
 
-    def add(self, grant: Grant, steps: _Steps) -> Generator[None, None, None]:
+    def add(self, grant: Grant, steps: JudgementSteps) -> Generator[None, None, None]:
         for scope in grant.scopes:
             regions = tuple(dimension_of(scope, "regions"))
             for workspace in dimension_of(scope, "workspaces"):
@@ -133,7 +135,7 @@ class _HeldGrants:
                 if steps.due():
                     yield
 
-    def excess_of(self, grant: Grant, steps: _Steps) -> Judgement:
+    def excess_of(self, grant: Grant, steps: JudgementSteps) -> Judgement:
         """An author who holds all of a role in the whole tenant may assign it in any part of it."""
         if not (yield from self._excess_in(WHOLE_TENANT, grant.role, steps)):
             return ""
@@ -143,7 +145,7 @@ class _HeldGrants:
                 return f"{excess} in {place.text}"
         return ""
 
-    def _excess_in(self, place: _Place, role: Role, steps: _Steps) -> Judgement:
+    def _excess_in(self, place: _Place, role: Role, steps: JudgementSteps) -> Judgement:
         held: dict[int, Role] = {}
         for workspace in {EVERY, place.workspace}:
             for (_, regions), each in self._by_workspace.get(workspace, {}).items():
@@ -158,7 +160,7 @@ class _HeldGrants:
         return self._judged[id(role), key]
 
     def _table(
-        self, key: frozenset[int], roles: Iterable[Role], steps: _Steps
+        self, key: frozenset[int], roles: Iterable[Role], steps: JudgementSteps
     ) -> Generator[None, None, Verbs]:
         if key not in self._tables:
             table: Verbs = {}
@@ -171,7 +173,7 @@ class _HeldGrants:
         return self._tables[key]
 
 
-def _first_excess(role: Role, table: Verbs, steps: _Steps) -> Judgement:
+def _first_excess(role: Role, table: Verbs, steps: JudgementSteps) -> Judgement:
     for (provider, pattern), verbs in role.verbs.items():
         held = table.get(provider, {})
         for single in _single_patterns(provider, pattern):

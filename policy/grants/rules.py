@@ -11,6 +11,7 @@ import msgspec
 
 from secaplane.kinds import KINDS
 from secaplane.model.kind import Backing
+from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Json
 from secaplane.policy.grants.patterns import EVERY, covering, names_item
 from secaplane.policy.grants.system_roles import READ, SYSTEM_ROLES
@@ -58,9 +59,12 @@ def matches(requested: str, allowed: str) -> bool:
 class Role:
     """The permissions of a role: verbs by provider and resource pattern."""
 
-    __slots__ = ("names_items", "verbs")
+    __slots__ = ("life", "names_items", "verbs")
 
-    def __init__(self, spec: Json, *, providers: str = STANDARD) -> None:
+    def __init__(
+        self, spec: Json, *, providers: str = STANDARD, life: Position = BEGINNING
+    ) -> None:
+        self.life = life
         self.verbs: dict[tuple[str, str], dict[str, None]] = {}
         for permission in spec["permissions"]:
             provider = permission["provider"].partition("/")[0]

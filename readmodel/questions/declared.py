@@ -7,8 +7,10 @@ from contextlib import asynccontextmanager
 import msgspec
 from asyncpg import Pool
 from asyncpg.cursor import Cursor
+from msgspec import UNSET, UnsetType
 
-from secaplane.model.shape import Json, Ref
+from secaplane.model.position import Position
+from secaplane.model.shape import Author, Json, Moment, Ref
 from secaplane.readmodel.schema.checkpoints import Checkpoints, checkpoints
 
 BATCH_MAX = 50
@@ -19,13 +21,19 @@ class DeclaredResource(msgspec.Struct, frozen=True, gc=False):
 
     ref: Ref
     spec: Json
+    life: Position
+    former_end: Moment | UnsetType
+    author: Author | UnsetType
     terminating: bool
     quarantined: bool
     """A later event could not be decoded or applied."""
 
 
-class _OnlySpec(msgspec.Struct, frozen=True, gc=False):
+class _Declared(msgspec.Struct, frozen=True, gc=False):
     spec: Json
+    life: Position
+    former_end: Moment | UnsetType = UNSET
+    author: Author | UnsetType = UNSET
 
 
 @asynccontextmanager
@@ -49,9 +57,18 @@ async def declared(
 async def _declared(cursor: Cursor) -> AsyncIterator[list[DeclaredResource]]:
     while rows := await cursor.fetch(BATCH_MAX):
         yield [
-            DeclaredResource(Ref(kind, path), _decode_spec(resource).spec, terminating, quarantined)
+            _resource(Ref(kind, path), _decode_declared(resource), terminating, quarantined)
             for kind, path, resource, terminating, quarantined in rows
         ]
 
 
-_decode_spec = msgspec.json.Decoder(_OnlySpec).decode
+def _resource(
+    ref: Ref, declared: _Declared, terminating: bool, quarantined: bool
+) -> DeclaredResource:
+    spec, life = declared.spec, declared.life
+    return DeclaredResource(
+        ref, spec, life, declared.former_end, declared.author, terminating, quarantined
+    )
+
+
+_decode_declared = msgspec.json.Decoder(_Declared).decode

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
-from asyncpg import Pool
+from asyncpg import Pool, Record
 
 from secaplane.model.position import Position
 from secaplane.model.shape import Ref, Resource
@@ -52,18 +52,25 @@ async def page(
 
     `deleted`: False leaves out what is gone or being deleted, True shows only that, None shows all.
     """
-    rows = await pool.fetch(
-        _page(kind, selection, deleted),
-        kind,
-        collection,
-        *after,
-        limit,
-        *selection.arguments,
-    )
-    return [
-        Row(None if document is None else shown(document, attached, contained), name, life)
-        for document, name, life, attached, contained in rows
+    query = _page(kind, selection, deleted)
+    rows = await pool.fetch(query, kind, collection, *after, limit, *selection.arguments)
+    found = [
+        Row(shown(document, attached, contained), name, life)
+        for document, name, life, attached, contained, _ in rows
     ]
+    if not rows or len(rows) == limit or not _full(rows[-1]):
+        return found
+    last = found[-1]
+    further = await pool.fetch(
+        query, kind, collection, last.name, last.life, 1, *selection.arguments
+    )
+    return found + [Row(None, each["name"], each["life"]) for each in further]
+
+
+def _full(last: Record) -> bool:
+    """True if a page has no room after its last row."""
+    before: int = last["before"]
+    return before + len(last["document"].encode()) >= PAGE_BYTES_MAX
 
 
 def _page(kind: str, selection: Selection, deleted: bool | None) -> str:
@@ -83,18 +90,17 @@ def _page(kind: str, selection: Selection, deleted: bool | None) -> str:
 
 
 def _within_bytes(candidates: str, derived: str) -> str:
-    """The first of some rows, and without its document the one at which the bytes are used up. Only
-    the documents that are answered are read: the size of one is in its row."""
+    """The first of some rows, up to the one with which the bytes are used up. Only the documents
+    that are answered are read: the size of one is in its row."""
     return f"""
-        select case when r.upto - r.size < {PAGE_BYTES_MAX} then r.document end,
-            r.name, r.life, {derived}
+        select r.document, r.name, r.life, {derived}, r.before
         from (
-            select c.*, octet_length(c.document) as size,
-                sum(octet_length(c.document)) over w as upto,
-                lag(octet_length(c.document), 1, 0) over w as former
-            from ({candidates}) as c window w as (order by c.name, c.life)
+            select c.*, coalesce(sum(octet_length(c.document)) over (
+                order by c.name, c.life rows between unbounded preceding and 1 preceding
+            ), 0) as before
+            from ({candidates}) as c
         ) as r
-        where r.upto - r.size - r.former < {PAGE_BYTES_MAX}
+        where r.before < {PAGE_BYTES_MAX}
         order by r.name, r.life
     """
 

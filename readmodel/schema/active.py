@@ -116,7 +116,7 @@ async def open_read_model_pool(
         NoReadModel: there is none of this layout yet.
     """
 
-    async def ended(connection: object) -> None:
+    def ended(connection: Any) -> None:
         lost()
 
     async def watch(connection: asyncpg.Connection) -> None:

@@ -4,8 +4,8 @@ from secaplane.readmodel.schema.group import TableGroup
 
 HISTORY = TableGroup(
     name="history",
-    layout=1,
-    digest="aea239a35252b9a3",
+    layout=2,
+    digest="81ee4c2fee2ba93a",
     tables="""
 create table if not exists {schema}.history (
     stream   text        collate "C" not null,

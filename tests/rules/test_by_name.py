@@ -191,6 +191,12 @@ async def test_with_neither_log_nor_row_there_is_no_answer() -> None:
         await Scene(rows=row(folded(ONE)), log_answers=False).read(required=nth(7))
 
 
+async def test_a_damaged_resource_that_was_closed_is_absent_before_that_is_projected() -> None:
+    closed = folded(ONE, *GONE)
+    scene = Scene(rows=row(folded(ONE), quarantined=True), log=closed).behind()
+    assert await scene.read() is None
+
+
 # --- the database does not answer
 
 

@@ -1,7 +1,6 @@
 """Limits of every grant, whatever roles and role assignments say."""
 
 import pytest
-from msgspec import structs
 
 from tests.positions import nth
 from tests.rules.test_grants import JANE, assignment, may, permission, policy, role
@@ -35,16 +34,6 @@ def test_no_role_makes_an_operator() -> None:
     known = policy(own, assignment("jane", "own"))
     for verb in ("get", "list", "put"):
         assert may(known, JANE, verb, "tenant", "acme") is None
-
-
-def test_a_role_that_is_created_after_its_assignment_grants_at_once() -> None:
-    held = assignment("jane", "reader")
-    known = policy(held)
-    assert may(known, JANE, "get", "block-storage", "one") is None
-    later = known.revision.moved(1)
-    appears = role("reader", permission("seca.storage", "*", "get list"))
-    known.update([structs.replace(appears, life=later, last_intent=later, position=later)], later)
-    assert may(known, JANE, "get", "block-storage", "one") is not None
 
 
 def test_an_undecodable_assignment_grants_nothing() -> None:
