@@ -82,12 +82,19 @@ def _created(former: Resource | None, recorded: RecordedEvent, event: Created) -
         time=time,
         events=former.events + 1 if former else 1,
         life=position,
-        former_end=Moment(former.position, former.time) if former else UNSET,
+        former_end=_former_end(former, recorded),
         author=_author(recorded, None),
         last_intent=position,
         created_at=time,
         modified_at=time,
     )
+
+
+def _former_end(former: Resource | None, recorded: RecordedEvent) -> Moment | UnsetType:
+    """The end of the former life. Of one that could not be read only the position is known."""
+    if former is not None and former.version:
+        return Moment(former.position, former.time)
+    return Moment(recorded.previous, recorded.time) if recorded.previous else UNSET
 
 
 def _author(recorded: RecordedEvent, former: Resource | None) -> Author | UnsetType:

@@ -11,7 +11,7 @@ from secaplane.command.gather.rights import CallerPolicy, readable_blockers, ref
 from secaplane.command.rules.checks import blockers
 from secaplane.command.rules.commands import Close, Command, Delete, Put
 from secaplane.command.rules.context import CallerRights, DecisionContext
-from secaplane.kinds import KINDS, blocking_kinds, log_ref, parents, releasing_kinds
+from secaplane.kinds import KINDS, blocking_kinds, log_ref, parents
 from secaplane.model.kind import Kind
 from secaplane.model.shape import Ref, Resource
 
@@ -67,8 +67,7 @@ async def _for_delete(
     policy: CallerPolicy | None,
     children: Sequence[Ref],
 ) -> DecisionContext:
-    """The referrers are those of the resource and of each child that is deleted with it. Of a
-    resource that is closed they are also those that its reconciler would remove its name from."""
+    """The referrers are those of the resource and of each child that is deleted with it."""
     kind, site = context.kind, dependencies.site
     staying = children
     if context.damage is None:
@@ -76,8 +75,6 @@ async def _for_delete(
     cascading = [each for each in staying if (kind.name, each.kind) in site.cascades]
     blockable = [each for each in (context.ref, *cascading) if blocking_kinds(KINDS[each.kind])]
     referrers = await dependencies.referrers(blockable, False) if blockable else ()
-    if context.damage is not None and (releasing := releasing_kinds(kind)):
-        referrers = [*referrers, *await dependencies.named_by(context.ref, releasing)]
     context = replace(context, children=staying, referrers=referrers, site=site)
     return replace(
         context,

@@ -5,7 +5,7 @@ from secaplane.readmodel.schema.group import TableGroup
 HISTORY = TableGroup(
     name="history",
     layout=2,
-    digest="81ee4c2fee2ba93a",
+    digest="c73966430e2818ba",
     tables="""
 create table if not exists {schema}.history (
     stream   text        collate "C" not null,

@@ -27,7 +27,7 @@ from secaplane.model.events import (
 )
 from secaplane.model.evolve import evolve, fold
 from secaplane.model.precondition import Precondition
-from secaplane.model.shape import Ref, State
+from secaplane.model.shape import Moment, Ref, State
 from tests.log.new_events import new_event
 from tests.positions import nth
 from tests.rules.command_scene import ADMINISTERED, DISK, VOLUME, Scene
@@ -98,6 +98,15 @@ def test_a_name_of_which_nothing_could_be_read_begins_anew() -> None:
     assert resource is not None
     assert alone is not None
     assert (resource.version, resource.events) == (alone.version, alone.events) == (1, 1)
+
+
+def test_the_next_life_names_the_closing_as_the_end_of_the_former_one() -> None:
+    """The same whether a reader kept what is left of a name that was never readable, or nothing."""
+    some = events(NOTHING, closed(1, 2), CREATED)
+    created = readable(some)[-1]
+    kept, nothing = fold(readable(some)), evolve(None, created)
+    assert kept == nothing
+    assert nothing.former_end == Moment(nth(2), created.time)
 
 
 def test_closing_what_is_gone_changes_only_position_and_version() -> None:
