@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from secaplane.edge.requests.client_address import TrustedProxies
+from secaplane.edge.serving.connections import ConnectionLimits
 from secaplane.kinds import KINDS, children
 from secaplane.policy.tokens.issuer import REFETCH_INTERVAL_S, REFRESH_S, STALE_S, Issuer
 
@@ -151,10 +152,21 @@ class LimitsSettings(Settings, frozen=True):
     """Requests of all callers of one tenant in a second, 429 beyond; 0: no limit."""
     tenant_burst: Burst = 0
     """Requests of all callers of one tenant at once; 0: as many as in one second."""
+    connections_max: Annotated[int, Meta(ge=16, le=1_000_000)] = 4096
+    """Open connections of a port; beyond it, the one that has waited longest for a request is
+    closed."""
+    connections_per_address_max: Annotated[int, Meta(ge=256, le=1_000_000)] = 512
+    """Open connections of one address, 503 beyond. Those of `http.trusted_proxies` are not
+    limited."""
     url_bytes_max: Annotated[int, Meta(ge=1024, le=48 * 1024)] = 16 * 1024
     """Size of path and query, 414 beyond."""
     body_bytes_max: Annotated[int, Meta(ge=1024, le=2 * 1024 * 1024)] = 1024 * 1024
     """Size of a body, 413 beyond."""
+
+    def of_connections(self, proxies: TrustedProxies) -> ConnectionLimits:
+        return ConnectionLimits(
+            self.connections_max, self.connections_per_address_max, proxies=proxies
+        )
 
 
 class WritesSettings(Settings, frozen=True):
@@ -175,6 +187,12 @@ class ReferencesSettings(Settings, frozen=True):
     """The volume of an image."""
     role_assignment_roles: Mode = "strict"
     """Roles of a role assignment."""
+
+
+class NetworkSettings(Settings, frozen=True):
+    private_ranges: Literal["required", "any"] = "required"
+    """`required`: the ranges of a network are private (RFC 1918, RFC 4193), as the standard says.
+    `any`: other ranges are accepted, too."""
 
 
 class DeletionSettings(Settings, frozen=True):
@@ -257,6 +275,7 @@ class Config(Settings, frozen=True):
     writes: WritesSettings = WritesSettings()
     limits: LimitsSettings = LimitsSettings()
     references: ReferencesSettings = ReferencesSettings()
+    network: NetworkSettings = NetworkSettings()
     deletion: DeletionSettings = DeletionSettings()
     cloud: CloudSettings = CloudSettings()
     dev: DevSettings = DevSettings()

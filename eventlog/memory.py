@@ -62,6 +62,11 @@ class MemoryLog:
         self._appended.set()
         return at
 
+    def refs(self) -> list[Ref]:
+        """The resources that have events, for tests."""
+        stored = (each for some in self._stored.values() for each in some)
+        return list(dict.fromkeys(each.ref for each in stored))
+
     async def last(self, ref: Ref) -> Position:
         return self._last(ref.kind, lambda each: each.ref == ref)
 

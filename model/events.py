@@ -32,7 +32,8 @@ class Created(DesiredState, frozen=True):
 
 
 class Updated(DesiredState, frozen=True):
-    """Intent: this desired state replaces the former one."""
+    """Intent: this desired state replaces the former one. Of a terminating resource, only the
+    control plane records it: the deletion is reverted."""
 
 
 class ActionRequested(Event, frozen=True):

@@ -23,21 +23,10 @@ from secaplane.model.events import (
     StatusReported,
     Updated,
 )
-from secaplane.model.power import ACTIONS
-from secaplane.model.shape import (
-    SETTLED_STATES,
-    Author,
-    Condition,
-    Moment,
-    PowerState,
-    Resource,
-    State,
-)
+from secaplane.model.power import ACTIONS, POWER, TURNED, TURNING, waiting_restarts
+from secaplane.model.shape import SETTLED_STATES, Author, Condition, Moment, Resource, State
 
 AUTHORED_KINDS = frozenset({"role-assignment"})
-POWER = "powerState"
-TURNING: dict[PowerState, str] = {"on": "turningOn", "off": "turningOff"}
-TURNED: dict[PowerState, str] = {"on": "turnedOn", "off": "turnedOff"}
 
 
 def fold(history: Iterable[RecordedEvent], resource: Resource | None = None) -> Resource | None:
@@ -55,8 +44,11 @@ def evolve(resource: Resource | None, recorded: RecordedEvent) -> Resource:
     now = replace(resource, position=position, time=time, events=resource.events + 1)
     match event:
         case Updated():
+            # An update of a terminating resource reverts its deletion (`command.post_append`).
             author = _author(recorded, resource)
-            return replace(_intended(now, State.UPDATING), **asdict(event), author=author)
+            return replace(
+                _intended(now, State.UPDATING), deleted_at=None, **asdict(event), author=author
+            )
         case ActionRequested():
             return _action_requested(now, event.action)
         case DeletionRequested():
@@ -152,17 +144,14 @@ def _transitioned(now: Resource, event: StatusReported) -> Resource:
     if now.state is State.PENDING and event.state in SETTLED_STATES:
         now = replace(now, conditions=_conditions(now, State.CREATING))  # too fast for a report
     details = {k: v for k, v in (("reason", event.reason), ("message", event.message)) if v}
-    active, power = event.state is State.ACTIVE, now.power
+    active, power, answered = event.state is State.ACTIVE, now.power, 1
     if active and power.requested > power.completed:
         power = replace(power, completed=power.requested, since=now.time)
         details |= {"type": POWER, "reason": TURNED[power.desired]}
-    return replace(
-        now,
-        state=event.state,
-        conditions=_conditions(now, event.state, **details),
-        power=power,
-        was_active=now.was_active or active,
-    )
+        answered = waiting_restarts(power, now.conditions)
+    for _ in range(answered):
+        now = replace(now, conditions=_conditions(now, event.state, **details))
+    return replace(now, state=event.state, power=power, was_active=now.was_active or active)
 
 
 def _explained(now: Resource, event: StatusReported) -> Resource:

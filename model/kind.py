@@ -13,12 +13,11 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from secaplane.model.errors import BrokenRule
+from secaplane.model.rules import ComparedRule, UseRule
 from secaplane.model.shape import Json, Ref, Resource, Status
 
-ParentsByKind = Mapping[str, Resource]
-"""The resources named in the path of a resource, by kind: its tenant, workspace, network."""
-Check = Callable[[Json | None, Json, ParentsByKind], Iterable[BrokenRule]]
-"""A rule that no schema can express: (former spec or None, new spec, parents) -> broken rules."""
+Check = Callable[[Json], Iterable[BrokenRule]]
+"""A rule within one spec that no schema can express: spec -> broken rules."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,11 @@ class SpecRules:
     empty_is_absent: tuple[str, ...] = ()
     """Names of fields whose empty list means the same as no field."""
     check: Check | None = None
+    """A rule within one spec, judged with its schema."""
+    compared: tuple[ComparedRule, ...] = ()
+    """Rules that compare the spec with the present resource, its parents or its targets."""
+    in_use: tuple[UseRule, ...] = ()
+    """Changes that others forbid because they use the former value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +76,9 @@ class Link:
     """The value may be an IP address or a CIDR, which points to no resource."""
     allows_wildcard: bool = False
     """The value may be `*`, which stands for every target and points to none."""
+    excludes: tuple[str, ...] = ()
+    """Fields of this resource, and of others of its kind, that may not refer to the same target:
+    so a NIC belongs to one instance. An exclusion is named at both fields."""
     blocks_deletion: bool = False
     """The target cannot be deleted while this resource exists."""
     affects_status: bool = False
@@ -271,6 +278,17 @@ class Kind:
     def is_dependent(self) -> bool:
         """The observed status may change because another resource changed."""
         return any(link.affects_status for link in self.links)
+
+    @cached_property
+    def exclusive_links(self) -> tuple[Link, ...]:
+        """The links whose targets no other field may refer to."""
+        return tuple(link for link in self.links if link.excludes)
+
+    @cached_property
+    def is_related(self) -> bool:
+        """A PUT may be refused because of other resources, and the other way round."""
+        blocking = any(link.blocks_deletion for link in self.links)
+        return bool(blocking or self.rules.compared or self.rules.in_use or self.exclusive_links)
 
     @cached_property
     def counted(self) -> bool:

@@ -18,7 +18,12 @@ from secaplane.reconcilers.owned import RETRY_S, delete_cascading, with_owned
 from secaplane.reconcilers.plan import RelatedResources, Step, plan
 from secaplane.reconcilers.related import load_related
 from secaplane.reconcilers.release import release_referrers
-from secaplane.reconcilers.reports import creating_report, outcome_report, waiting_report
+from secaplane.reconcilers.reports import (
+    broken_report,
+    creating_report,
+    outcome_report,
+    waiting_report,
+)
 
 WAIT_S = 1.0  # before a waiting resource is reconciled again, should no event wake it
 
@@ -56,6 +61,9 @@ async def reconcile(
         case Step.CASCADE:
             await delete_cascading(dependencies, resource, related.ending)
             return RequeueAfter(RETRY_S, related.ending[0])
+        case Step.REFUSE:
+            await record(dependencies, resource, broken_report(resource, related.broken))
+            return None
         case Step.WAIT:
             await record(dependencies, resource, waiting_report(resource, todo))
             return RequeueAfter(WAIT_S, todo.waits_for)
@@ -102,9 +110,12 @@ async def _revert(
     dependencies: ReconcileDependencies, resource: Resource, related: RelatedResources
 ) -> None:
     """Append the compensating command; children and referrers do not prevent it."""
-    over = related.over
-    if over is None:
+    over, violation = related.over, related.violation
+    if violation is not None:
+        command = violation.command
+        await record(dependencies, resource, command, system=True, cause=violation.cause)
+    elif over is None:
         await record(dependencies, resource, Delete(regardless=True), system=True)
     else:
-        command = await reverting(dependencies.commands, resource, over)
-        await record(dependencies, resource, command, system=True, cause=over.position)
+        reverted = await reverting(dependencies.commands, resource, over)
+        await record(dependencies, resource, reverted, system=True, cause=over.position)

@@ -1,10 +1,13 @@
 """The reports of a reconciler: observed status as commands. Pure."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from secaplane.command.rules.commands import Command, ConfirmDeleted, ReportStatus
 from secaplane.command.rules.empty_lists import remark
 from secaplane.kinds import KINDS
+from secaplane.model.errors import BrokenRule
 from secaplane.model.shape import Json, Resource, State
 from secaplane.plugins.plugin import Ready, TerminalError
 from secaplane.reconcilers.plan import Plan, Step
@@ -12,6 +15,7 @@ from secaplane.sealing.sealer import Sealer
 
 NO_EFFECT = "NoEffect"
 """The reason of a condition whose message says why a resource, or a part of it, has no effect."""
+RULE_BROKEN = "RuleBroken"
 
 
 def outcome_report(
@@ -53,6 +57,12 @@ def waiting_report(resource: Resource, plan: Plan) -> ReportStatus:
         reason=f"WaitingFor{words}",
         message=f"waits until {target.kind} {target.name} is {plan.until}",
     )
+
+
+def broken_report(resource: Resource, broken: Sequence[BrokenRule]) -> ReportStatus:
+    """Rules about targets that could not be judged when the write was accepted."""
+    message = "; ".join(f"{each.pointer}: {each.detail}" for each in broken)
+    return status_report(resource, State.ERROR, reason=RULE_BROKEN, message=message)
 
 
 def members_report(resource: Resource) -> ReportStatus:

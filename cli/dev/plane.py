@@ -52,7 +52,7 @@ class DevPlane:
 
     def _completed(self, config: Config, port: int) -> Config:
         """The settings of the site, completed by addresses, keys and files of this data folder."""
-        own = Issuer(issuer=ISSUER, keys=str(self._place / "jwks.json"))
+        own = Issuer(issuer=ISSUER, keys=str(self._place / "jwks.json"), any_audience=True)
         change = msgspec.structs.replace
         return change(
             config,

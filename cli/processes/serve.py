@@ -96,7 +96,13 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         )
         async with (
             running(audit),
-            serving(application, listening, certificate=tls.certificate, key=tls.key),
+            serving(
+                application,
+                listening,
+                config.limits.of_connections(proxies),
+                certificate=tls.certificate,
+                key=tls.key,
+            ),
             monitored(config, readiness, metrics) as monitor,
         ):
             announce(Announcement(port=port, monitor=monitor))

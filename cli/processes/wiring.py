@@ -19,6 +19,7 @@ from secaplane.policy.grants.policy import KINDS_OF_POLICY, Policy
 from secaplane.policy.watch import PolicyWatch
 from secaplane.readmodel import questions
 from secaplane.readmodel.questions import owned
+from secaplane.readmodel.questions.related import RelatedQueries
 from secaplane.readmodel.questions.usage import UsageQueries
 from secaplane.reconcilers.related import LoadOwned
 
@@ -57,6 +58,7 @@ def command_dependencies(process: ProcessDependencies, config: Config) -> Comman
         children=children_of,
         referrers=referrers_of,
         named_by=named_by,
+        related=RelatedQueries(process.pool),
         reached=reached,
         usage=UsageQueries(process.pool),
         site=site_rules(config),
@@ -91,4 +93,5 @@ def site_rules(config: Config) -> SiteRules:
         region=config.site.region,
         deferred=frozenset(name for name, mode in modes.items() if mode == "deferred"),
         cascades=frozenset((parent, child) for parent, child in pairs),
+        any_ranges=config.network.private_ranges == "any",
     )

@@ -6,7 +6,8 @@ from itertools import islice
 from msgspec import UNSET
 
 from secaplane.command.rules.commands import ReportStatus
-from secaplane.command.rules.context import DecisionContext
+from secaplane.command.rules.compared import broken_claims, broken_compared, proposed_spec
+from secaplane.command.rules.context import CallerRights, DecisionContext
 from secaplane.command.rules.references import broken_references, broken_zones
 from secaplane.kinds import KINDS
 from secaplane.kinds.references import same_target
@@ -16,24 +17,34 @@ from secaplane.model.errors import (
     Forbidden,
     NotFound,
 )
+from secaplane.model.kind import Kind
 from secaplane.model.pointer import at
 from secaplane.model.power import ACTIONS
 from secaplane.model.shape import Json, Ref, Resource
 
+IN_USE = "the resource is in use by {}: delete or change the referrers first"
 BLOCKERS_MAX = 10
 """Blockers that one refusal names."""
 
 
-def broken_rules(context: DecisionContext, old: Json | None, new: Json) -> list[BrokenRule]:
-    """Every rule that a spec breaks. References are checked only if all parents live: without a
-    parent, the resources beside it cannot exist either."""
-    kind = context.kind
+def broken_shape(kind: Kind, spec: Json) -> list[BrokenRule]:
+    """The rules within a spec that it breaks, whatever else exists."""
+    return list(kind.rules.check(spec)) if kind.rules.check else []
+
+
+def broken_rules(context: DecisionContext, new: Json) -> list[BrokenRule]:
+    """Every rule that a spec breaks when it is compared with the present resource, its parents and
+    its targets."""
+    kind, before = context.kind, context.resource
+    old = before.spec if before else None
     broken = [*_changed_fixed_fields(context, old, new)]
-    if kind.rules.check:
-        broken += kind.rules.check(old, new, context.parents_by_kind)
-    if not any(parent is None or parent.terminating for parent in context.parents.values()):
-        broken += broken_zones(context, old, new)
-        broken += broken_references(context, old, new)
+    if kind.rules.compared:
+        parents = context.parents_by_kind
+        proposed = proposed_spec(context.ref, new, before, parents, context.targets, context.site)
+        broken += broken_compared(proposed, kind.rules.compared)
+    broken += broken_claims(context.ref, old, new, context.site.region)
+    broken += broken_zones(context, old, new)
+    broken += broken_references(context, old, new)
     return broken
 
 
@@ -107,15 +118,22 @@ def refuse_escalation(context: DecisionContext) -> None:
 def refuse_blocked(context: DecisionContext) -> None:
     """A resource stays while it contains others that are not deleted with it, or is in use."""
     if children := _remaining_children(context):
-        raise _blocked(context, children, "the resource still contains {}: delete them first")
+        raise blocked(context.rights, children, "the resource still contains {}: delete them first")
     if context.referrers:
-        advice = "the resource is in use by {}: delete or change the referrers first"
-        raise _blocked(context, context.referrers, advice)
+        advice = IN_USE
+        raise blocked(context.rights, context.referrers, advice)
+
+
+def refuse_in_use(context: DecisionContext) -> None:
+    """A PUT changes nothing that others use as it was."""
+    for conflict in context.conflicts:
+        raise blocked(context.rights, conflict.blockers, conflict.detail)
 
 
 def blockers(context: DecisionContext) -> Sequence[Ref]:
-    """The resources that a refusal by `refuse_blocked` is about."""
-    return _remaining_children(context) or context.referrers
+    """The resources that a refusal by `refuse_blocked` or `refuse_in_use` is about."""
+    used = [ref for conflict in context.conflicts[:1] for ref in conflict.blockers]
+    return used or _remaining_children(context) or context.referrers
 
 
 def _remaining_children(context: DecisionContext) -> list[Ref]:
@@ -126,10 +144,10 @@ def _remaining_children(context: DecisionContext) -> list[Ref]:
     return [ref for ref in context.children if (context.kind.name, ref.kind) not in cascades]
 
 
-def _blocked(context: DecisionContext, blocking: Sequence[Ref], detail: str) -> Conflict:
+def blocked(rights: CallerRights, blocking: Sequence[Ref], detail: str) -> Conflict:
     """A refusal that names only resources that the caller may get, and counts all."""
     count = len(blocking)
-    named = islice(filter(context.rights.may_get, blocking), BLOCKERS_MAX)
+    named = islice(filter(rights.may_get, blocking), BLOCKERS_MAX)
     return Conflict(
         detail.format("one resource" if count == 1 else f"{count} resources"),
         meta={"blockers": [KINDS[ref.kind].urn(ref) for ref in named], "count": count},

@@ -1,9 +1,12 @@
 """Commands on one resource: three of callers, one of operators, three of the control plane itself.
 Pure."""
 
+from typing import NamedTuple
+
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from secaplane.model.errors import Refusal
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.precondition import UNCONDITIONAL, Precondition
 from secaplane.model.shape import Annotations, Extensions, Json, Labels, State
@@ -61,11 +64,19 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Revert(msgspec.Struct, frozen=True, kw_only=True):
-    """The compensating command for a PUT that exceeded a quota."""
+    """The compensating command for a PUT or a DELETE that must not stand."""
 
     to: Put | None = None
-    """The desired state before the PUT; None where the PUT created the resource: it is deleted."""
+    """The desired state before it; None where a PUT created the resource: it is deleted."""
     expected: int
+
+
+class Violation(NamedTuple):
+    """The reason why a recorded write must not stand, and the compensating command."""
+
+    refusal: Refusal
+    command: Delete | Revert
+    cause: Position
 
 
 Command = Put | Act | Delete | Close | ReportStatus | ConfirmDeleted | Release | Revert

@@ -2,6 +2,7 @@
 it before the rule runs."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -9,6 +10,14 @@ from secaplane.command.rules.quotas import QuotaUsage
 from secaplane.model.kind import Kind
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref, Resource
+
+
+class UseConflict(NamedTuple):
+    """A change that other resources forbid."""
+
+    detail: str
+    """`{}` stands for their number."""
+    blockers: Sequence[Ref]
 
 
 class CallerRights(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +58,8 @@ class SiteRules(msgspec.Struct, frozen=True, kw_only=True):
     """The settings (`Link.deferrable_as`) of the links that are deferred at this site."""
     cascades: frozenset[tuple[str, str]] = frozenset()
     """(kind of a parent, kind of a child): deleting the parent deletes the child."""
+    any_ranges: bool = False
+    """Networks may have ranges that are not private."""
 
 
 class DecisionContext(msgspec.Struct, frozen=True):
@@ -71,6 +82,8 @@ class DecisionContext(msgspec.Struct, frozen=True):
     """The resources contained in it, for a command that ends it."""
     referrers: Sequence[Ref] = ()
     """The resources that block the deletion of it, or of a child that is deleted with it."""
+    conflicts: Sequence[UseConflict] = ()
+    """The other resources that forbid the PUT, because they use what it changes."""
     quota: QuotaUsage | None = None
     """None where the tenant has no quota of this kind."""
     site: SiteRules = SiteRules()

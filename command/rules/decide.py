@@ -1,8 +1,8 @@
 """The decision: a context and a command go in; an event, nothing, or a refusal comes out. Pure.
 
-Order of checks: whether the resource or a parent is being deleted, then the caller's precondition,
-then the rules that compare with the present resource or with others, then the state, and at the end
-the permissions that the command grants and the quota.
+Order of checks: rules within the spec; being deleted, or below what is being deleted; the caller's
+precondition; rules that compare with the present resource or with others; state; and at the end the
+permissions that the command grants and the quota.
 """
 
 from typing import Any
@@ -58,12 +58,14 @@ def decide(context: DecisionContext, command: Command) -> AnyEvent | None:
 def put(context: DecisionContext, command: Put) -> AnyEvent:
     resource = context.resource
     old = resource.spec if resource else None
+    refuse_broken(checks.broken_shape(context.kind, command.spec))
     checks.refuse_without_parents(context)
     if resource is not None:
         checks.refuse_terminating(resource)
     refuse_failed(command.precondition, resource)
-    refuse_broken(checks.broken_rules(context, old, command.spec))
+    refuse_broken(checks.broken_rules(context, command.spec))
     checks.refuse_reserved_name(context)
+    checks.refuse_in_use(context)
     checks.refuse_escalation(context)
     refuse_over_quota(context.quota, context.ref, old, command.spec)
     return Created(**_desired(command)) if resource is None else Updated(**_desired(command))
@@ -143,9 +145,11 @@ def release(context: DecisionContext, command: Release) -> AnyEvent | None:
 
 
 def revert(context: DecisionContext, command: Revert) -> AnyEvent | None:
-    """The compensating command is never refused. A referrer that appeared meanwhile waits for the
-    deletion, and the deletion waits for it."""
+    """The compensating command is never refused. A referrer of a creation that is reverted waits
+    for its deletion, and the deletion waits for it."""
     resource = context.resource
-    if resource is None or resource.deleted_at or resource.version != command.expected:
+    if resource is None or resource.version != command.expected:
         return None
-    return DeletionRequested() if command.to is None else Updated(**_desired(command.to))
+    if command.to is not None:
+        return Updated(**_desired(command.to))
+    return None if resource.deleted_at else DeletionRequested()

@@ -4,7 +4,7 @@ A strict reference needs a target that exists and is not being deleted; this is 
 references that are new or changed in this PUT. A deferred one is bound when its target appears.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 from secaplane.command.rules.context import DecisionContext
 from secaplane.kinds import KINDS, SHARED_TENANT, log_ref, parents
@@ -24,12 +24,14 @@ NO_ADDRESS = (
 
 
 def broken_references(
-    context: DecisionContext, old: Json | None, new: Json
+    context: DecisionContext, old: Json | None, new: Json, places: Container[str] | None = None
 ) -> Iterator[BrokenRule]:
-    """Every new or changed reference that has no target. A target that a deferred reference is
-    bound to later must be one that the caller may refer to now."""
+    """Every new or changed reference (of some `places`) that has no target. A target that a
+    deferred reference is bound to later must be one that the caller may refer to now."""
     for reference in references_in(context.ref, new, region=context.site.region):
         if not _changed(context, reference, old):
+            continue
+        if places is not None and reference.links[0].at not in places:
             continue
         if _allows_address(reference) and _is_broken_address(reference):
             yield BrokenRule(NO_ADDRESS, f"/spec{reference.pointer}")

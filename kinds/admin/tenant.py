@@ -19,7 +19,6 @@ from secaplane.model.kind import (
     Exposure,
     Kind,
     Ownership,
-    ParentsByKind,
     SpecRules,
 )
 from secaplane.model.pointer import pointer_to
@@ -53,8 +52,8 @@ def administration(ref: Ref, spec: Json, creator: str) -> CompanionResource:
     )
 
 
-def counts_known_kinds(old: Json | None, new: Json, parents: ParentsByKind) -> Iterable[BrokenRule]:
-    for counted in new.get("quotas", {}).get("resources", {}):
+def counts_known_kinds(spec: Json) -> Iterable[BrokenRule]:
+    for counted in spec.get("quotas", {}).get("resources", {}):
         name, slash, _ = counted.partition("/")
         kind = secaplane.kinds.KINDS.get(name)
         if kind is None or not kind.counted or (slash and kind.sku is None):

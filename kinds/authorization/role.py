@@ -11,7 +11,7 @@ from msgspec import Meta
 from secaplane.kinds.authorization import PROVIDER
 from secaplane.kinds.patterns import is_pattern, nearest_pattern
 from secaplane.model.errors import BrokenRule
-from secaplane.model.kind import SCOPE_LENGTH_MAX, Backing, Exposure, Kind, ParentsByKind, SpecRules
+from secaplane.model.kind import SCOPE_LENGTH_MAX, Backing, Exposure, Kind, SpecRules
 from secaplane.model.power import ACTIONS
 from secaplane.model.shape import Json, Wire
 
@@ -77,13 +77,13 @@ class RoleSpec(Wire, frozen=True):
     permissions: Annotated[tuple[Permission, ...], Meta(min_length=1, max_length=256)]
 
 
-def has_an_effect(old: Json | None, new: Json, parents: ParentsByKind) -> Iterable[BrokenRule]:
+def has_an_effect(spec: Json) -> Iterable[BrokenRule]:
     """Every part of a role can allow something; at most BROKEN_MAX parts are refused at once."""
-    lines = sum(len(each["resources"]) * len(each["verb"]) for each in new["permissions"])
+    lines = sum(len(each["resources"]) * len(each["verb"]) for each in spec["permissions"])
     if lines > LINES_MAX:
         detail = f"hold {lines} resources times verbs, over the limit of {LINES_MAX}; split them"
         yield BrokenRule(detail, "/spec/permissions")
-    yield from islice(_without_effect(new), BROKEN_MAX)
+    yield from islice(_without_effect(spec), BROKEN_MAX)
 
 
 def _without_effect(role: Json) -> Iterator[BrokenRule]:

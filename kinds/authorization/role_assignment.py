@@ -16,7 +16,6 @@ from secaplane.model.kind import (
     DerivedStatus,
     Kind,
     Link,
-    ParentsByKind,
     SpecRules,
 )
 from secaplane.model.shape import Json, Ref, Wire
@@ -45,11 +44,11 @@ class RoleAssignmentSpec(Wire, frozen=True):
     scopes: Annotated[tuple[Scope, ...], Meta(min_length=1, max_length=256)]
 
 
-def within_limits(old: Json | None, new: Json, parents: ParentsByKind) -> Iterable[BrokenRule]:
-    for n, sub in enumerate(new["subs"]):
+def within_limits(spec: Json) -> Iterable[BrokenRule]:
+    for n, sub in enumerate(spec["subs"]):
         if sub == GROUP:
             yield BrokenRule(f"names no group: write {GROUP}<name>", f"/spec/subs/{n}")
-    named = sum(len(each) for scope in new["scopes"] for each in scope.values())
+    named = sum(len(each) for scope in spec["scopes"] for each in scope.values())
     if named > NAMED_MAX:
         detail = f"name {named} tenants, regions and workspaces, over the limit of {NAMED_MAX}"
         yield BrokenRule(f"{detail}; split the assignment", "/spec/scopes")

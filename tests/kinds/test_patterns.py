@@ -19,7 +19,7 @@ def broken(provider: str, pattern: str, *verbs: str) -> list[BrokenRule]:
     permission: Json = {"provider": provider, "resources": [pattern], "verb": verbs or ["get"]}
     check = KINDS["role"].rules.check
     assert check is not None
-    return list(check(None, {"permissions": [permission]}, {}))
+    return list(check({"permissions": [permission]}))
 
 
 @pytest.mark.parametrize("kind", STANDARD, ids=lambda kind: kind.name)
@@ -103,7 +103,7 @@ def test_the_parts_that_are_named_at_once_are_bounded() -> None:
     permission: Json = {"provider": "seca.compute", "resources": ["x/y"] * 256, "verb": ["get"]}
     check = KINDS["role"].rules.check
     assert check is not None
-    assert len(list(check(None, {"permissions": [permission] * 30}, {}))) == 100
+    assert len(list(check({"permissions": [permission] * 30}))) == 100
 
 
 def test_a_role_for_one_collection_with_one_verb_is_created() -> None:

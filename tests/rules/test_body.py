@@ -5,7 +5,13 @@ from typing import Any
 import pytest
 from msgspec import UNSET
 
-from secaplane.command.body import KEY_LENGTH_MAX, PARTS_MAX, BodyReader, PutBody
+from secaplane.command.body import (
+    KEY_LENGTH_MAX,
+    LISTED_MAX,
+    PARTS_MAX,
+    BodyReader,
+    PutBody,
+)
 from secaplane.kinds import KINDS
 from secaplane.model.errors import Invalid, Malformed
 from secaplane.model.kind import Kind
@@ -326,5 +332,10 @@ def test_the_length_of_a_key_is_limited(part: str) -> None:
 
 
 def test_the_number_of_listed_broken_rules_is_limited() -> None:
-    crowd = {f"unknown{n}": n for n in range(5000)}
+    crowd = {f"unknown{n}": n for n in range(1000)}
     assert len(broken("block-storage", {"spec": VOLUME | crowd})) == 100
+
+
+def test_of_a_very_large_body_only_the_first_broken_rule_is_listed() -> None:
+    crowd = {f"unknown{n}": n for n in range(LISTED_MAX)}
+    assert broken("block-storage", {"spec": VOLUME | crowd}) == ["/spec"]

@@ -169,5 +169,5 @@ def test_a_group_without_a_name_is_refused() -> None:
     check = KINDS["role-assignment"].rules.check
     assert check is not None
     spec = {"subs": ["jane", "group:"], "roles": ["seca.admin"], "scopes": [{}]}
-    assert [rule.pointer for rule in check(None, spec, {})] == ["/spec/subs/1"]
-    assert not list(check(None, spec | {"subs": [STAFF]}, {}))
+    assert [rule.pointer for rule in check(spec)] == ["/spec/subs/1"]
+    assert not list(check(spec | {"subs": [STAFF]}))

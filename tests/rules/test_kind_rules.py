@@ -11,6 +11,7 @@ from secaplane.kinds import KINDS
 from secaplane.model.errors import Conflict, Invalid, NotFound, Refusal
 from secaplane.model.events import Created, Updated
 from secaplane.model.kind import Kind
+from secaplane.model.rules import ProposedSpec
 from secaplane.model.shape import Json, Resource, State
 from tests.flows.planning import WRITABLE, sensible
 from tests.scenario import IDS, WEB, found, from_catalogue, given, lived
@@ -228,9 +229,11 @@ def test_a_closed_zone_blocks_no_update() -> None:
 def test_the_specs_of_the_flow_tests_break_no_rule(kind: Kind, whole: bool) -> None:
     spec = sensible(kind, whole=whole)
     BodyReader(region="eu-1").read(kind, {"spec": spec})
-    assert kind.rules.check is None or list(kind.rules.check(None, spec, {})) == []
-    again = [] if kind.rules.check is None else list(kind.rules.check(spec, spec, {}))
-    assert again == []
+    assert kind.rules.check is None or list(kind.rules.check(spec)) == []
+    made = lived(kind.ref(IDS, "one"), spec)
+    for before in (None, made):
+        proposed = ProposedSpec(spec=spec, before=before)
+        assert [each for rule in kind.rules.compared for each in rule.check(proposed)] == []
 
 
 # --- system roles

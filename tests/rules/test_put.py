@@ -16,6 +16,7 @@ from secaplane.model.events import (
     DeletionRequested,
     Updated,
 )
+from secaplane.model.precondition import Precondition
 from secaplane.model.shape import Json, State
 from tests.scenario import TENANT, WEB, at_version, found, from_catalogue, given, lived
 
@@ -214,22 +215,39 @@ def test_a_parent_need_not_be_active_yet() -> None:
     )
 
 
-# --- the order of checks: being deleted, then the precondition, then the rules
+# --- the order of checks: within the spec, being deleted, precondition, rules that compare, state
 
 
 def test_a_failed_precondition_is_refused_before_a_rule_that_compares() -> None:
-    an_instance(Created(spec=IN_ZONE_A)).when(
+    moved = an_instance(Created(spec=IN_ZONE_A)).when(
         Put(spec=IN_ZONE_B, precondition=at_version(7))
-    ).then_refused(PreconditionFailed)
-    an_instance(Created(spec=IN_ZONE_A)).when(
-        Put(spec=IN_ZONE_B, precondition=at_version(1))
-    ).then_refused(Invalid)
+    )
+    moved.then_refused(PreconditionFailed)
+    moved.when(Put(spec=IN_ZONE_B, precondition=at_version(1))).then_refused(Invalid)
 
 
-def test_being_deleted_is_refused_before_a_failed_precondition_and_before_the_rules() -> None:
-    terminating = an_instance(Created(spec=IN_ZONE_A), DeletionRequested())
-    terminating.when(Put(spec=IN_ZONE_B, precondition=at_version(7))).then_refused(Conflict)
-    terminating.when(Put(spec=IN_ZONE_B)).then_refused(Conflict)
+@pytest.mark.parametrize("expected", [None, 1, 7])
+@pytest.mark.parametrize("spec", [SMALL, LARGE, SMALL | {"sizeGB": 5}, SMALL | {"skuRef": {}}])
+def test_what_is_being_deleted_is_refused_for_that_and_not_by_rules_of_its_old_life(
+    spec: Json, expected: int | None
+) -> None:
+    """A client that replaces a resource tries again after a conflict, and after nothing else."""
+    terminating = a_volume(Created(spec=LARGE), DeletionRequested())
+    refusal = terminating.when(
+        Put(spec=spec, precondition=Precondition(version=expected))
+    ).then_refused(Conflict)
+    assert "being deleted" in refusal.detail
+
+
+def test_below_what_is_being_deleted_no_rule_is_compared() -> None:
+    below = an_instance().under({WEB: TERMINATING_WEB}).in_zones("b")
+    assert "web is being deleted" in below.when(Put(spec=IN_ZONE_A)).then_refused(Conflict).detail
+
+
+def test_a_spec_that_contradicts_itself_is_refused_first() -> None:
+    spec = {"version": "IPv4", "address": "fd00::1"}
+    terminating = given("public-ip", Created(spec={"version": "IPv4"}), DeletionRequested())
+    terminating.when(Put(spec=spec, precondition=at_version(7))).then_refused(Invalid)
 
 
 @pytest.mark.parametrize("provider", ["seca.compute", "seca.compute/v1", "seca.kubernetes/v1beta1"])

@@ -285,7 +285,6 @@ def test_a_reference_to_an_absent_or_terminating_resource_is_refused(
 
 def test_every_reference_without_a_target_is_named() -> None:
     spec = {
-        "bootVolume": {"deviceRef": {"resource": "d"}},
         "dataVolumes": [{"deviceRef": {"resource": name}} for name in ("d", "e", "f")],
         "additionalNicRefs": [{"resource": "n"}],
     }

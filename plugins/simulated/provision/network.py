@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from ipaddress import IPv4Network, IPv6Network
 
+from secaplane.kinds.network.network import RangePlace, ranges_by_place
 from secaplane.model.address import (
     FAMILIES,
     UNSPECIFIED,
@@ -56,14 +57,13 @@ MAC_FIRST = 0x025E_0000_0000
 """A locally administered prefix; the last four bytes identify the NIC."""
 MAC_TRIES_MAX = 100
 
-Cidrs = dict[tuple[int, str], str]
-"""CIDRs by place: (index, `ipv4` or `ipv6`). Index 0 is `cidr`, the others `additionalCidrs`."""
+Cidrs = dict[RangePlace, str]
 
 
 def network(thing: CloudObject, desired: DesiredObject, world: CloudView) -> Json:
     check_sku(world, "network-sku", desired.spec["skuRef"])
-    desired_cidrs = _cidrs(desired.spec)
-    known = kept_choices(desired_cidrs, _cidrs(thing.spec), _cidrs(thing.status))
+    desired_cidrs = ranges_by_place(desired.spec)
+    known = kept_choices(desired_cidrs, ranges_by_place(thing.spec), ranges_by_place(thing.status))
     known = {place: text for place, text in known.items() if not _overlaps(place, known, desired)}
     where = _workspace(thing)
     for place, text in desired_cidrs.items():
@@ -74,9 +74,9 @@ def network(thing: CloudObject, desired: DesiredObject, world: CloudView) -> Jso
     return {"cidr": cidr, "additionalCidrs": more}
 
 
-def _overlaps(place: tuple[int, str], known: Cidrs, desired: DesiredObject) -> bool:
+def _overlaps(place: RangePlace, known: Cidrs, desired: DesiredObject) -> bool:
     """True for an earlier choice that overlaps a range that the desired state gives."""
-    desired_cidrs = _cidrs(desired.spec)
+    desired_cidrs = ranges_by_place(desired.spec)
     if not automatic(desired_cidrs[place]):
         return False
     choice = valid_network(known[place])
@@ -85,7 +85,7 @@ def _overlaps(place: tuple[int, str], known: Cidrs, desired: DesiredObject) -> b
 
 
 def network_holds(thing: CloudObject) -> Iterator[HeldRange]:
-    for text in _cidrs(thing.status).values():
+    for text in ranges_by_place(thing.status).values():
         yield held_range(_workspace(thing), text)
 
 
@@ -142,12 +142,6 @@ def nic_holds(thing: CloudObject) -> Iterator[HeldRange]:
 # --- ranges
 
 
-def _cidrs(source: Json) -> Cidrs:
-    """The CIDRs in a network's spec or status; a status may be empty."""
-    several = (source.get("cidr", {}), *source.get("additionalCidrs", ()))
-    return {(n, family): text for n, each in enumerate(several) for family, text in each.items()}
-
-
 def _with_choices(spec: Json, known: Cidrs) -> list[Json]:
     several = (spec["cidr"], *spec.get("additionalCidrs", ()))
     return [{family: known[n, family] for family in each} for n, each in enumerate(several)]
@@ -197,7 +191,7 @@ def _subnet_cidr(thing: CloudObject, desired: DesiredObject, world: CloudView) -
     parent = world.existing(desired.parents.get("network"))
     if parent is None:
         raise ProvisionPending("the network of the subnet does not exist yet")
-    ranges = [valid_network(text) for text in _cidrs(parent.status).values()]
+    ranges = [valid_network(text) for text in ranges_by_place(parent.status).values()]
     former = {f: text for f, text in thing.status.get("cidr", {}).items() if _inside(text, ranges)}
     known = kept_choices(cidrs, thing.spec["cidr"], former)
     for family, text in known.items():
