@@ -5,7 +5,7 @@ from secaplane.readmodel.schema.group import TableGroup
 HISTORY = TableGroup(
     name="history",
     layout=2,
-    digest="c73966430e2818ba",
+    digest="4a27de32fbe3a8de",
     tables="""
 create table if not exists {schema}.history (
     stream   text        collate "C" not null,
