@@ -14,7 +14,7 @@ import msgspec
 
 from secaplane.command.attempt import Recorded
 from secaplane.command.body import BodyReader, PutBody
-from secaplane.command.companions import ensure_companion
+from secaplane.command.companions import delete_companion, ensure_companion
 from secaplane.command.dependencies import CommandDependencies
 from secaplane.command.gather.rights import CallerPolicy
 from secaplane.command.handle import CommandResult, handle
@@ -26,7 +26,7 @@ from secaplane.edge.requests.origin import Origin, origin
 from secaplane.edge.requests.paths import broken_names
 from secaplane.kinds import KINDS, refs_within
 from secaplane.model.actor import Actor
-from secaplane.model.events import Created
+from secaplane.model.events import Closed, Created
 from secaplane.model.kind import Kind
 from secaplane.model.position import Position, newest
 from secaplane.model.precondition import Precondition
@@ -81,7 +81,7 @@ class Admitted(NamedTuple):
 class Submitted(NamedTuple):
     result: CommandResult
     companion: Position | None = None
-    """The position of the companion, where one was made."""
+    """The position of the companion, where one was made or deleted."""
 
     @property
     def positions(self) -> tuple[Position, ...]:
@@ -167,7 +167,8 @@ async def submit(
     policy: CallerPolicy | None = None,
     required: Sequence[Ref] = (),
 ) -> Submitted:
-    """Handle a command, and make the companion of the resource if it created one.
+    """Handle a command. If it created the resource, its companion is made; if it closed it, its
+    companion is deleted.
 
     Raises:
         Refusal: as `handle`.
@@ -176,6 +177,9 @@ async def submit(
     result = await handle(
         commands, ref, command, actor=actor, request=request, policy=policy, required=required
     )
+    if isinstance(result, Recorded) and isinstance(result.event, Closed):
+        deleted = await delete_companion(commands, result.resource, request=request)
+        return Submitted(result, deleted)
     if not isinstance(result.event, Created) or result.resource is None:
         return Submitted(result)
     companion = await ensure_companion(

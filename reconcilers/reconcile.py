@@ -6,6 +6,7 @@ at any time and any number of times.
 
 from typing import NamedTuple
 
+from secaplane.command.companions import delete_companion
 from secaplane.command.gather.quota_usage import reverting
 from secaplane.command.rules.commands import Delete
 from secaplane.kinds import KINDS
@@ -49,6 +50,8 @@ async def reconcile(
         related, bound = await load_related(
             dependencies.commands, dependencies.load_owned, resource, woken_by
         )
+    if resource is not None and resource.gone:
+        return await _after_closing(dependencies, resource)
     todo = plan(resource, related)
     if resource is None or todo.step is Step.NOTHING:
         return None
@@ -66,6 +69,18 @@ async def reconcile(
             await record(dependencies, resource, waiting_report(resource, todo))
             return RequeueAfter(WAIT_S, todo.waits_for)
     return await _apply(dependencies, resource, todo.step, bound)
+
+
+async def _after_closing(
+    dependencies: ReconcileDependencies, resource: Resource
+) -> RequeueAfter | None:
+    """Of resources that are gone only those are reconciled whose history was closed. Nothing was
+    done for their removal before: grants that name them, and their companion, go now."""
+    released = await release_referrers(dependencies, resource)
+    async with dependencies.gate:
+        request = f"reconciler-{resource.uid}"
+        await delete_companion(dependencies.commands, resource, request=request)
+    return None if released else RequeueAfter(0)
 
 
 async def _apply(
