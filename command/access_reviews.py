@@ -18,8 +18,27 @@ from secaplane.policy.tokens.caller import Caller
 ASSIGNMENT = KINDS["role-assignment"]
 
 
+def admit(guard: Guard, context: RequestContext, caller: Caller, tenant: str) -> bool:
+    """Refuse a caller that may ask about no caller of a tenant, before the body is read. True if
+    the caller may ask about every one; otherwise only about itself, unless `review` allows more.
+
+    Raises:
+        Forbidden, RateLimited, Unavailable.
+    """
+    if _is_named(guard, caller, tenant):
+        return False
+    guard.authorize(context, caller, "list", ASSIGNMENT, {"tenant": tenant})
+    return True
+
+
 async def review(
-    guard: Guard, context: RequestContext, caller: Caller, tenant: str, spec: AccessReviewSpec
+    guard: Guard,
+    context: RequestContext,
+    caller: Caller,
+    tenant: str,
+    spec: AccessReviewSpec,
+    *,
+    about_all: bool = False,
 ) -> AccessReview:
     """Review an access in a tenant. A caller that may list the tenant's role assignments may ask
     about every caller; a caller that one of them names may ask about itself.
@@ -29,12 +48,16 @@ async def review(
     """
     groups = caller.groups if isinstance(spec.groups, UnsetType) else spec.groups
     about_itself = spec.caller == caller.sub and set(groups) <= set(caller.groups)
-    if not (about_itself and guard.policy.index.named((*caller.subjects, EVERY), tenant)):
+    if not about_all and not (about_itself and _is_named(guard, caller, tenant)):
         guard.authorize(context, caller, "list", ASSIGNMENT, {"tenant": tenant})
     reviewed = place(spec)
     _refuse_outside(reviewed, tenant)
     asked = replace(spec, groups=groups) if about_itself else spec
     return AccessReview(spec=spec, status=await answer(guard.policy, asked, reviewed, tenant))
+
+
+def _is_named(guard: Guard, caller: Caller, tenant: str) -> bool:
+    return bool(guard.policy.index.named((*caller.subjects, EVERY), tenant))
 
 
 def _refuse_outside(reviewed: Place, tenant: str) -> None:

@@ -294,10 +294,10 @@ def _message(error: Any) -> str:
     messages repeat it."""
     rule, limit = error.validator, error.validator_value
     messages = {
-        "minLength": f"takes at least {limit} characters",
-        "maxLength": f"takes at most {limit} characters",
-        "minItems": f"takes at least {limit} items",
-        "maxItems": f"takes at most {limit} items",
+        "minLength": f"takes at least {_counted(limit, 'character')}",
+        "maxLength": f"takes at most {_counted(limit, 'character')}",
+        "minItems": f"takes at least {_counted(limit, 'item')}",
+        "maxItems": f"takes at most {_counted(limit, 'item')}",
         "minimum": f"takes {limit} or more",
         "maximum": f"takes {limit} or less",
         "type": f"takes a value of type {limit}",
@@ -307,3 +307,7 @@ def _message(error: Any) -> str:
         "format": f"takes {_FORMAT_NAMES.get(str(limit), limit)}",
     }
     return str(messages.get(rule, f"breaks the rule {rule} {limit}"))[:MESSAGE_LENGTH_MAX]
+
+
+def _counted(number: object, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -29,6 +29,7 @@ from secaplane.command.rules.commands import Command, Delete, Put
 from secaplane.eventlog.log import LogUnavailable
 from secaplane.model.actor import SYSTEM, Actor
 from secaplane.model.errors import Unavailable
+from secaplane.model.events import Closed
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref
 
@@ -65,7 +66,7 @@ async def handle(
     except LogUnavailable as error:
         raise Unavailable("the log does not answer; try again") from error
     checked = isinstance(command, Put) or (isinstance(command, Delete) and not command.regardless)
-    if checked and isinstance(result, Recorded):
+    if checked and isinstance(result, Recorded) and not isinstance(result.event, Closed):
         await _revert_violation(dependencies, envelope, result)
     return result
 

@@ -8,12 +8,15 @@ Logins and allowed reads of privileged kinds are recorded here; refusals are rec
 become answers (`edge.serving.app`).
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from secaplane.edge.audit_recorder import AuditRecorder
 from secaplane.edge.requests.client_address import TrustedProxies
 from secaplane.edge.requests.context import RequestContext
+from secaplane.edge.requests.failures import FailedAuthentications
+from secaplane.edge.requests.origin import client_address
 from secaplane.edge.requests.rates import RateLimits
 from secaplane.model.actor import Actor
 from secaplane.model.errors import Unauthenticated
@@ -31,6 +34,8 @@ class Guard:
     """None sets no limit."""
     proxies: TrustedProxies = field(default_factory=TrustedProxies)
     """Proxies that are trusted to name the client's address."""
+    failures: FailedAuthentications = field(default_factory=FailedAuthentications)
+    """Delays the refusals of addresses that fail often."""
 
     async def admit(
         self, context: RequestContext, verb: str, kind: Kind, ids: Mapping[str, str], name: str = ""
@@ -66,14 +71,23 @@ class Guard:
             RateLimited: the caller sends too many requests.
             Unavailable: the keys of the token's issuer are not known, or stale.
         """
-        sent = context.headers(b"authorization")
-        if len(sent) > 1:  # a proxy may have verified another one than we would
-            raise Unauthenticated("send one token: Authorization: Bearer <JWT>")
-        caller = context.caller = await self.tokens.caller(sent[0] if sent else None)
+        try:
+            caller = context.caller = await self._verified(context)
+        except Unauthenticated:
+            delay_s = self.failures.delay_s(client_address(context, self.proxies))
+            if delay_s:
+                await asyncio.sleep(delay_s)
+            raise
         self.recorder.authenticated(context, caller)
         if self.rates is not None:
             self.rates.limit_caller(caller.issuer, caller.sub)
         return caller
+
+    async def _verified(self, context: RequestContext) -> Caller:
+        sent = context.headers(b"authorization")
+        if len(sent) > 1:  # a proxy may have verified another one than we would
+            raise Unauthenticated("send one token: Authorization: Bearer <JWT>")
+        return await self.tokens.caller(sent[0] if sent else None)
 
     def authorize(
         self,

@@ -129,8 +129,10 @@ class Damaged(Refusal):
     """One of the resource's events cannot be decoded or applied: it can neither be read nor changed
     until it is deleted, or an operator repairs it (`secaplane retry`) or closes it."""
 
-    def __init__(self, detail: str = "", *, ref: Ref | None = None) -> None:
-        super().__init__(detail or IN_QUARANTINE)
+    def __init__(
+        self, detail: str = "", *, ref: Ref | None = None, meta: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(detail or IN_QUARANTINE, meta=meta)
         self.ref = ref
 
 

@@ -8,7 +8,7 @@ event counts only for `author`."""
 from collections.abc import Iterable
 from functools import reduce
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from msgspec.structs import asdict, replace
 
 from secaplane.model.authors import author_after
@@ -72,12 +72,19 @@ def _created(former: Resource | None, recorded: RecordedEvent, event: Created) -
         time=time,
         events=former.events + 1 if former else 1,
         life=position,
-        former_end=Moment(former.position, former.time) if former else UNSET,
+        former_end=_former_end(former, recorded),
         author=author_after(None, recorded),
         last_intent=position,
         created_at=time,
         modified_at=time,
     )
+
+
+def _former_end(former: Resource | None, recorded: RecordedEvent) -> Moment | UnsetType:
+    """The end of the former life. Of one that could not be read only the position is known."""
+    if former is not None and former.version:
+        return Moment(former.position, former.time)
+    return Moment(recorded.previous, recorded.time) if recorded.previous else UNSET
 
 
 def _conditions(now: Resource, state: State, **details: str) -> tuple[Condition, ...]:

@@ -96,7 +96,13 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         )
         async with (
             running(audit),
-            serving(application, listening, certificate=tls.certificate, key=tls.key),
+            serving(
+                application,
+                listening,
+                config.limits.of_connections(proxies),
+                certificate=tls.certificate,
+                key=tls.key,
+            ),
             monitored(config, readiness, metrics) as monitor,
         ):
             announce(Announcement(port=port, monitor=monitor))
@@ -187,8 +193,8 @@ def _submit_dependencies(
 def _read_dependencies(
     process: ProcessDependencies, config: Config, batched: BatchedReads
 ) -> ReadDependencies:
-    async def reached(positions: Sequence[Position]) -> bool:
-        return await process.progress.reached(positions, seconds=REACHED_S_MAX, patient=True)
+    async def reached(positions: Sequence[Position], patient: bool) -> bool:
+        return await process.progress.reached(positions, seconds=REACHED_S_MAX, patient=patient)
 
     by_name = ByName(
         pool=process.pool,

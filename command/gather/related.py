@@ -13,7 +13,7 @@ from secaplane.command.rules.checks import blockers
 from secaplane.command.rules.commands import Close, Command, Delete, Put
 from secaplane.command.rules.compared import Intent, followed_refs, proposed_spec
 from secaplane.command.rules.context import CallerRights, DecisionContext, UseConflict
-from secaplane.kinds import KINDS, blocking_kinds, log_ref, parents, releasing_kinds
+from secaplane.kinds import KINDS, blocking_kinds, log_ref, parents
 from secaplane.model.kind import Kind
 from secaplane.model.position import BEGINNING
 from secaplane.model.shape import Json, Ref, Resource
@@ -120,15 +120,12 @@ async def _for_delete(
     policy: CallerPolicy | None,
     children: Sequence[Ref],
 ) -> DecisionContext:
-    """The referrers are those of the resource and of each child that is deleted with it. Of a
-    resource that is closed they are also those that its reconciler would remove its name from."""
-    kind, site, staying = context.kind, dependencies.site, children
+    """The referrers are those of the resource and of each child that is deleted with it."""
+    site, staying = dependencies.site, children
     if context.damage is None:
         staying = await _not_deleted_with_another(dependencies, children)
     blockable = blockable_refs(dependencies, context.ref, staying)
     referrers = await dependencies.referrers(blockable, False) if blockable else ()
-    if context.damage is not None and (releasing := releasing_kinds(kind)):
-        referrers = [*referrers, *await dependencies.named_by(context.ref, releasing)]
     context = replace(context, children=staying, referrers=referrers, site=site)
     return replace(
         context,

@@ -10,7 +10,8 @@ from litestar.response.base import ASGIResponse
 from secaplane.command import submit
 from secaplane.command.attempt import Recorded
 from secaplane.command.submit import SubmitDependencies, WriteRequest
-from secaplane.edge.requests import parsing, strict_json
+from secaplane.edge.requests import parsing
+from secaplane.edge.requests.beside_loop import in_proportion
 from secaplane.edge.requests.context import request_context
 from secaplane.edge.requests.paths import template
 from secaplane.edge.requests.preconditions import precondition
@@ -43,14 +44,14 @@ def _put(kind: Kind, dependencies: SubmitDependencies) -> HTTPRouteHandler:
     async def put_resource(request: Request[Any, Any, Any]) -> ASGIResponse:
         context = request_context(request.scope)
         parsing.deleted(context.header(b"accept"))
-        caller = await dependencies.guard.authenticate(context)
-        data = await request.body()
-        if data:
-            parsing.media_type(context.header(b"content-type"))
-        sent = strict_json.read(data)
         write = _write_request(request, kind)
-        result, positions = await submit.put(dependencies, write, caller, sent)
-        secrets = submit.may_read(dependencies, caller, result.resource.ref)
+        if context.has_body:
+            parsing.media_type(context.header(b"content-type"))
+        admitted = await submit.admit(dependencies, write, "put")
+        data = await request.body()
+        body = await in_proportion(len(data), lambda: submit.read_body(dependencies, write, data))
+        result, positions = await submit.put(dependencies, write, admitted, body)
+        secrets = submit.may_read(dependencies, admitted.caller, result.resource.ref)
         return _answer(dependencies, kind, context.path, result, positions, secrets=secrets)
 
     return put_resource

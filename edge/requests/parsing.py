@@ -5,6 +5,8 @@ import re
 from secaplane.model.errors import NotAcceptable, UnsupportedMediaType
 
 MEDIA_TYPES = ("application/json", "application/*", "*/*")
+HEADER_LENGTH_MAX = 4096
+"""Of a header that is parsed part by part."""
 DELETED = {"true": None, "only": True, "false": False}
 """The value of `deleted` in Accept: `true` lists deleted resources too, `only` nothing else."""
 
@@ -19,6 +21,8 @@ def deleted(accept: str | None) -> bool | None:
     """
     if not accept:
         return False
+    if len(accept) > HEADER_LENGTH_MAX:
+        raise NotAcceptable(f"takes at most {HEADER_LENGTH_MAX} characters", parameter="Accept")
     for part in accept.lower().split(","):
         media_type, *parameters = [piece.strip() for piece in part.split(";")]
         if media_type in MEDIA_TYPES and not any(map(_NOT_AT_ALL.fullmatch, parameters)):
@@ -34,7 +38,7 @@ def deleted(accept: str | None) -> bool | None:
 
 def media_type(header: str | None) -> None:
     """Raises UnsupportedMediaType unless the header says JSON in UTF-8."""
-    kind, *parameters = (header or "").lower().replace(" ", "").split(";")
+    kind, *parameters = (header or "")[:HEADER_LENGTH_MAX].lower().replace(" ", "").split(";")
     charsets = [each for each in parameters if each.startswith("charset=")]
     if kind != "application/json" or any(c.strip('"') not in _UTF8 for c in charsets):
         raise UnsupportedMediaType(

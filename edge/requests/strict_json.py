@@ -8,8 +8,8 @@ so the cost is linear in the size of a body, whatever it holds (docs/decisions/0
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Set
-from itertools import chain, islice
+from collections.abc import Iterable, Iterator
+from itertools import accumulate, islice
 from typing import Any, NoReturn
 
 from secaplane.model.errors import BrokenRule, Malformed, ProblemSource
@@ -18,6 +18,8 @@ from secaplane.model.pointer import pointer_to
 NESTING_MAX = 64
 BROKEN_MAX = 100
 """Faults that a problem lists."""
+VISITED_MAX = 20_000
+"""Values among which the places of faults are looked for; a body may have many more."""
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 INTEGRAL_MAX = 2**53
 DIGITS_MAX = 20
@@ -26,12 +28,11 @@ DIGITS_MAX = 20
 _UNREADABLE = re.compile("[\0\ud800-\udfff]")
 _NO_NUMBER = "is not a JSON number"
 _NESTED = f"is nested deeper than {NESTING_MAX}"
-_DUPLICATE = "is a duplicate key"
 Step = str | int
 
 
 class _Fault:
-    """A fault, in the place of the number that has it."""
+    """A fault, in the place of the value that has it."""
 
     __slots__ = ("detail",)
 
@@ -39,21 +40,21 @@ class _Fault:
         self.detail = detail
 
 
-_INTEGER = _Fault("is an integer outside the range of int64")
-_NUMBER = _Fault("is a number beyond the range of a double")
+class _Repeated:
+    """An object with a duplicate key."""
 
-
-class _Repeated(list[Any]):
-    """The values of an object with a duplicate key."""
-
-    __slots__ = ("keys",)
+    __slots__ = ("pairs",)
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
-        super().__init__([value for _, value in pairs])
-        self.keys = [key for key, _ in pairs]
+        self.pairs = pairs
 
 
-_CONTAINERS = frozenset({dict, list, _Repeated})
+_DUPLICATE = _Fault("is a duplicate key")
+_INTEGER = _Fault("is an integer outside the range of int64")
+_NUMBER = _Fault("is a number beyond the range of a double")
+_NUL = _Fault("holds a NUL character")
+_SURROGATE = _Fault("holds half a surrogate pair")
+_SUSPECT = frozenset({dict, list, _Repeated, _Fault})
 
 
 def read(data: bytes) -> Any:
@@ -79,29 +80,66 @@ def read(data: bytes) -> Any:
         raise Malformed(f"the body is not JSON: {error.msg}, {place}") from error
     except RecursionError as error:
         raise Malformed(f"the body {_NESTED}") from error
-    texts = b"\\u0000" in data or b"\\ud" in data or b"\\uD" in data
-    deep = data.count(b"[") + data.count(b"{") > NESTING_MAX
-    scalars = hooks.numbers or texts
-    if hooks.duplicates or scalars or deep:
-        levels = _levels(value)
-        if hooks.duplicates or scalars or len(levels) > DEEPEST:
-            _refuse(islice(_broken(levels, scalars=scalars), BROKEN_MAX))
+    faults = hooks.faults | _faults_of_text(data)
+    if faults or _too_deep(data):
+        _refuse(value, faults or {_NESTED})
     return value
 
 
-class _Hooks:
-    """The hooks of one parse, and the marks that they have put."""
+def _refuse(value: Any, faults: set[str]) -> NoReturn:
+    """Refuse a body with known faults, naming the places of those that are met soon."""
+    broken = list(islice(_broken(value), BROKEN_MAX))
+    if not broken:
+        raise Malformed(
+            f"a value of the body {', or '.join(sorted(faults))}; it is too large to say where"
+        )
+    raise Malformed(
+        "; ".join(f"{each.pointer}: {each.detail}" for each in broken),
+        sources=[ProblemSource(each.pointer) for each in broken],
+    )
 
-    __slots__ = ("duplicates", "numbers")
+
+def _faults_of_text(data: bytes) -> set[str]:
+    """The faults that strings of a text that is JSON have."""
+    if b"\\u0000" not in data and b"\\ud" not in data and b"\\uD" not in data:
+        return set()
+    unpaired = _WHOLE.sub(b" ", data)
+    nul = {_NUL.detail} if b"\\u0000" in unpaired else set()
+    return nul | ({_SURROGATE.detail} if _HALF.search(unpaired) else set())
+
+
+_WHOLE = re.compile(rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
+"""Escaped backslashes, and escaped pairs of surrogates."""
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+def _too_deep(data: bytes) -> bool:
+    """True if containers are nested deeper than NESTING_MAX in a text that is JSON."""
+    if data.count(b"[") + data.count(b"{") <= NESTING_MAX:
+        return False
+    brackets = _STRINGS.sub(b"", data).translate(_STEPS, _NO_BRACKETS)
+    return max(accumulate(memoryview(brackets).cast("b")), default=0) > NESTING_MAX
+
+
+_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+_STEPS = bytes.maketrans(b"[{]}", b"\1\1\xff\xff")
+"""Opening brackets as 1, closing ones as -1 of a signed byte."""
+_NO_BRACKETS = bytes(set(range(256)).difference(b"[{]}"))
+
+
+class _Hooks:
+    """The hooks of one parse, and the faults that they have marked."""
+
+    __slots__ = ("faults",)
 
     def __init__(self) -> None:
-        self.duplicates = self.numbers = False
+        self.faults: set[str] = set()
 
     def members(self, pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Repeated:
         members = dict(pairs)
         if len(members) == len(pairs):
             return members
-        self.duplicates = True
+        self.faults.add(_DUPLICATE.detail)
         return _Repeated(pairs)
 
     def integer(self, digits: str) -> int | _Fault:
@@ -109,7 +147,7 @@ class _Hooks:
             return int(digits)
         if len(digits) <= DIGITS_MAX and INT_MIN <= (value := int(digits)) <= INT_MAX:
             return value
-        self.numbers = True
+        self.faults.add(_INTEGER.detail)
         return _INTEGER
 
     def number(self, digits: str) -> float | int | _Fault:
@@ -119,7 +157,7 @@ class _Hooks:
             return int(value) if value and -INTEGRAL_MAX <= value <= INTEGRAL_MAX else value
         if math.isfinite(value):
             return value
-        self.numbers = True
+        self.faults.add(_NUMBER.detail)
         return _NUMBER
 
 
@@ -127,126 +165,53 @@ def _no_constant(name: str) -> NoReturn:
     raise json.JSONDecodeError(f"{name} {_NO_NUMBER}", name, 0)
 
 
-DEEPEST = NESTING_MAX + 1
-"""Levels of a body that is nested as deep as is allowed: the first one holds the body itself."""
-_Levels = list[list[Any]]
+def _broken(value: Any) -> Iterator[BrokenRule]:
+    """Faults in the order of the body, until VISITED_MAX values have been visited."""
+    path: list[Step] = []
+    waiting = [_suspects([value])]
+    for _ in range(VISITED_MAX):
+        step, each = next(waiting[-1], (None, None))
+        if step is None:
+            waiting.pop()
+            if not waiting:
+                return
+            del path[-1:]
+        elif each.__class__ is _Fault:
+            yield BrokenRule(each.detail, _shown([*path, step]))
+        elif len(waiting) > NESTING_MAX:
+            yield BrokenRule(_NESTED, _shown([*path, step]))
+        else:
+            path.append(step)
+            waiting.append(_suspects(each))
 
 
-def _levels(value: Any) -> _Levels:
-    """The containers by depth, at most one level more than is allowed."""
-    levels: _Levels = []
-    level: list[Any] = [[value]]
-    while level and len(levels) <= DEEPEST:
-        levels.append(level)
-        level = [
-            inner
-            for each in level
-            if each
-            for inner in (each.values() if each.__class__ is dict else each)
-            if inner.__class__ in _CONTAINERS
-        ]
-    return levels
-
-
-def _refuse(faults: Iterator[BrokenRule]) -> None:
-    broken = list(faults)
-    if broken:
-        raise Malformed(
-            "; ".join(f"{each.pointer}: {each.detail}" for each in broken),
-            sources=[ProblemSource(each.pointer) for each in broken],
-        )
-
-
-def _broken(levels: _Levels, *, scalars: bool) -> Iterator[BrokenRule]:
-    """Faults, the outermost first. `scalars`: numbers and strings may have faults, too."""
-    holders = [_holders(level, scalars=scalars) for level in levels[:DEEPEST]]
-    too_deep = [level[:BROKEN_MAX] for level in levels[DEEPEST:]]
-    paths = _paths(levels, [*holders, *too_deep])
-    for holder in chain.from_iterable(holders):
-        for step, detail in _faults(holder):
-            yield BrokenRule(detail, _shown([*paths[id(holder)], step]))
-    for each in chain.from_iterable(too_deep):
-        yield BrokenRule(_NESTED, _shown(paths[id(each)]))
-
-
-def _holders(level: list[Any], *, scalars: bool) -> list[Any]:
-    """The first containers of a level that have a fault directly inside them."""
-    holders = (
-        each
-        for each in level
-        if each.__class__ is _Repeated or (scalars and each and _holds_scalar(each))
-    )
-    return list(islice(holders, BROKEN_MAX))
-
-
-def _holds_scalar(container: Any) -> bool:
-    """True if a number or a string directly inside a container has a fault."""
-    values = container.values() if container.__class__ is dict else container
-    types = set(map(type, values))
-    if _Fault in types:
-        return True
-    keys = container if container.__class__ is dict else ()
-    if str not in types and not keys:
-        return False
-    strings = [each for each in values if each.__class__ is str]
-    return _UNREADABLE.search("".join([*keys, *strings])) is not None
-
-
-def _faults(container: Any) -> Iterator[tuple[Step, str]]:
-    """(step, detail) of the faults directly inside a container."""
-    seen: set[Step] = set()
-    for step, value in _members(container):
-        if container.__class__ is _Repeated:
-            if step in seen:
-                yield step, _DUPLICATE
-            seen.add(step)
-        if value.__class__ is _Fault:
-            yield step, value.detail
-        for text in (step, value):
-            yield from ((step, detail) for detail in _faults_of_text(text))
-
-
-def _members(container: Any) -> Iterable[tuple[Step, Any]]:
+def _suspects(container: Any) -> Iterator[tuple[Step, Any]]:
+    """The containers and faults directly inside a container, each with its step."""
     if container.__class__ is _Repeated:
-        return zip(container.keys, container, strict=True)
-    return container.items() if container.__class__ is dict else enumerate(container)
+        return _with_faults_of_text(_with_duplicates(container.pairs))
+    members = container.items() if container.__class__ is dict else enumerate(container)
+    return _with_faults_of_text(members)
 
 
-def _faults_of_text(text: Any) -> Iterator[str]:
-    if text.__class__ is str and _UNREADABLE.search(text):
-        if "\0" in text:
-            yield "holds a NUL character"
-        if text.strip("\0") and _UNREADABLE.search(text.replace("\0", "")):
-            yield "holds half a surrogate pair"
+def _with_duplicates(pairs: list[tuple[str, Any]]) -> Iterator[tuple[Step, Any]]:
+    seen: set[str] = set()
+    for key, each in pairs:
+        if key in seen:
+            yield key, _DUPLICATE
+        seen.add(key)
+        yield key, each
 
 
-def _paths(levels: _Levels, wanted: _Levels) -> dict[int, list[Step]]:
-    """The path of each wanted container by its id, from one pass over the levels, the deepest
-    first."""
-    ways: dict[int, list[Step]] = {}
-    through: dict[int, list[int]] = {}
-    """Id of a container of the level below -> the wanted ones at or below it."""
-    for level, starting in zip(reversed(levels), reversed(wanted), strict=True):
-        lifted: dict[int, list[int]] = {}
-        for container, step, inner in _members_among(through.keys(), level) if through else ():
-            lifted.setdefault(id(container), []).extend(through[id(inner)])
-            for each in through[id(inner)]:
-                ways[each].append(step)
-        for new in starting:
-            ways[id(new)] = []
-            lifted.setdefault(id(new), []).append(id(new))
-        through = lifted
-    return {each: way[::-1] for each, way in ways.items()}
-
-
-def _members_among(ids: Set[int], level: list[Any]) -> list[tuple[Any, Step, Any]]:
-    return [
-        (each, step, inner)
-        for each in level
-        if not ids.isdisjoint(map(id, each.values() if each.__class__ is dict else each))
-        for step, inner in _members(each)
-        if id(inner) in ids
-    ]
+def _with_faults_of_text(members: Iterable[tuple[Step, Any]]) -> Iterator[tuple[Step, Any]]:
+    for step, each in members:
+        for text in (step, each) if each is not _DUPLICATE else ():
+            if text.__class__ is str and _UNREADABLE.search(text):
+                if "\0" in text:
+                    yield step, _NUL
+                if _UNREADABLE.search(text.replace("\0", "")):
+                    yield step, _SURROGATE
+        if each.__class__ in _SUSPECT:
+            yield step, each
 
 
 def _shown(path: list[Step]) -> str:

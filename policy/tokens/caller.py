@@ -23,7 +23,7 @@ from secaplane.policy.tokens.groups import groups_of
 from secaplane.policy.tokens.keys import IssuerKeys
 from secaplane.policy.tokens.revocations import Revocations
 
-TOKEN_BYTES_MAX = 8192
+TOKEN_BYTES_MAX = 16 * 1024
 SUB_LENGTH_MAX = 128
 TOKEN_ID_LENGTH_MAX = 128
 SKEW_S = 30
@@ -155,9 +155,20 @@ class TokenVerifier:
 
 
 def _bearer(authorization: str | None) -> str:
-    scheme, _, token = (authorization or "").partition(" ")
-    if scheme.lower() != "bearer" or not token or len(token) > TOKEN_BYTES_MAX:
+    """The token of `Bearer 1*SP token` (RFC 6750, section 2.1)."""
+    if authorization is None:
         raise Unauthenticated("send a token: Authorization: Bearer <JWT>")
+    scheme, _, token = authorization.partition(" ")
+    token = token.strip(" ")
+    if scheme.lower() != "bearer":
+        raise Unauthenticated("the scheme is not Bearer; send Authorization: Bearer <JWT>")
+    if not token:
+        raise Unauthenticated("the token is empty; send Authorization: Bearer <JWT>")
+    if len(token) > TOKEN_BYTES_MAX:
+        raise Unauthenticated(
+            f"the token is too large: {len(token)} bytes, at most {TOKEN_BYTES_MAX} are accepted; "
+            "have its issuer leave out claims, such as groups"
+        )
     return token
 
 
@@ -168,7 +179,7 @@ def _parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
         ValueError, RecursionError: not a JWT.
     """
     if not JWT.fullmatch(token):
-        raise ValueError("it is no signed JWT")
+        raise Unauthenticated("the token is malformed: it is no signed JWT, three parts with dots")
     header, claims, _ = token.split(".")
     return _object(base64url_decode(header)), _object(base64url_decode(claims))
 
@@ -228,6 +239,7 @@ def _decoded(token: str, key: jwt.PyJWK, keys: IssuerKeys) -> dict[str, Any]:
             "require": ["sub", "exp"],
             "verify_aud": bool(issuer.audience),
             "verify_iss": bool(issuer.issuer),
+            "verify_iat": False,
         },
     )
     return claims

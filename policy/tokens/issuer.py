@@ -37,7 +37,11 @@ class Issuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     `/realm_access/roles`. A role assignment names a group as `group:<prefix><name>`. Empty: tokens
     name no groups."""
     audience: str = ""
-    """The `aud` that its tokens must carry. Empty: not checked."""
+    """The `aud` that its tokens must carry: the name under which it knows this control plane.
+    Required, unless `any_audience`."""
+    any_audience: bool = False
+    """Accept tokens that the issuer made for other services, too. Safe only where it serves this
+    control plane alone: otherwise each of those services can act here as its users."""
     algorithms: tuple[str, ...] = ALGORITHMS
     """Accepted signature algorithms."""
     secret: str = ""
@@ -56,6 +60,11 @@ class Issuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         ):
             raise ValueError(
                 f'{SHARED} allows nothing else: algorithms = ["{SHARED}"], a secret, no keys'
+            )
+        if bool(self.audience) == self.any_audience:
+            raise ValueError(
+                f"{self.issuer} needs an audience, the aud of tokens for this control plane; or "
+                "any_audience = true, where it makes tokens for no other service"
             )
         if self.url:
             refuse_unsafe(self.url, plain_http=self.plain_http)

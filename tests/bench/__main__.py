@@ -10,6 +10,7 @@ from tests.bench import (
     growth_figures,
     http_figures,
     log_figures,
+    parsing_figures,
     policy_figures,
     restart_figures,
 )
@@ -28,7 +29,7 @@ async def main(*, growth_only: bool) -> None:
 
 
 async def everything_small() -> dict[str, Figure]:
-    figures = catalogue_figures.measure()
+    figures = catalogue_figures.measure() | parsing_figures.measure()
     async with running_plane() as plane:
         figures["rss_mib"] = figure([max(plane.rss_mib().values())], "MiB")
         figures |= await http_figures.measure(plane)

@@ -216,7 +216,7 @@ async def callers_and_operators_close_what_is_left(scene: Scene) -> None:
         assert await operators(scene, "close", "block-storage", disk(name).path) == 0
         assert (await scene.client.get(url(name))).status == 404
     await garble(scene.log, disk("fine"), GARBAGE)
-    await until(lambda: damaged_answer(scene, "fine"), "the event is projected")
+    await until(lambda: is_damaged(scene, url("fine")), "the event is projected")
     assert (await scene.client.delete(url("fine"))).status == 202
     assert (await scene.client.get(url("fine"))).status == 404
     assert (await scene.client.put(url("garbled"), VOLUME)).status == 201
@@ -228,12 +228,15 @@ async def callers_and_operators_close_what_is_left(scene: Scene) -> None:
     assert await operators(scene, "close", "block-storage", disk("amended").path) == 0
     assert (await scene.client.delete(url("garbled"))).status == 202
     await scene.client.gone(url("garbled"))
+    await garble(scene.log, KINDS["workspace"].ref({"tenant": "demo"}, "damaged"), GARBAGE)
+    await until(lambda: is_damaged(scene, workspace), "the event is projected")
     assert (await scene.client.delete(workspace)).status == 202
-    await scene.client.gone(workspace)
+    assert (await scene.client.get(workspace)).status == 404
+    await scene.client.made(workspace, {"spec": {}})
 
 
-async def damaged_answer(scene: Scene, name: str) -> bool:
-    return (await scene.client.get(url(name))).status == 500
+async def is_damaged(scene: Scene, path: str) -> bool:
+    return (await scene.client.get(path)).status == 500
 
 
 async def nothing_is_remarked(scene: Scene) -> bool:

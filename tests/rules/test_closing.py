@@ -10,6 +10,7 @@ from secaplane.command.attempt import Recorded
 from secaplane.command.gather.damage import examined
 from secaplane.command.handle import handle
 from secaplane.command.rules.commands import Close, Command, Delete, Put, ReportStatus
+from secaplane.command.submit import submit
 from secaplane.eventlog.codec import Undecodable, encode
 from secaplane.eventlog.decoding import readable, remaining
 from secaplane.eventlog.log import Followed, UndecodableEvent
@@ -26,11 +27,11 @@ from secaplane.model.events import (
 )
 from secaplane.model.evolve import evolve, fold
 from secaplane.model.precondition import Precondition
-from secaplane.model.shape import Ref, State
+from secaplane.model.shape import Moment, Ref, State
 from tests.log.new_events import new_event
 from tests.positions import nth
 from tests.rules.command_scene import ADMINISTERED, DISK, VOLUME, Scene
-from tests.scenario import IDS, JANE, given, history
+from tests.scenario import IDS, JANE, WEB, given, history
 
 CREATED, BIGGER = Created(spec=VOLUME), Updated(spec=VOLUME | {"sizeGB": 20})
 GARBAGE = b"hello, is this thing on?"
@@ -97,6 +98,15 @@ def test_a_name_of_which_nothing_could_be_read_begins_anew() -> None:
     assert resource is not None
     assert alone is not None
     assert (resource.version, resource.events) == (alone.version, alone.events) == (1, 1)
+
+
+def test_the_next_life_names_the_closing_as_the_end_of_the_former_one() -> None:
+    """The same whether a reader kept what is left of a name that was never readable, or nothing."""
+    some = events(NOTHING, closed(1, 2), CREATED)
+    created = readable(some)[-1]
+    kept, nothing = fold(readable(some)), evolve(None, created)
+    assert kept == nothing
+    assert nothing.former_end == Moment(nth(2), created.time)
 
 
 def test_closing_what_is_gone_changes_only_position_and_version() -> None:
@@ -250,6 +260,22 @@ async def test_what_is_in_use_is_not_closed() -> None:
         refusal = await refused(scene, command)
         assert isinstance(refusal, Conflict)
         assert refusal.meta["count"] == 1
+
+
+async def test_the_creators_role_assignment_is_deleted_with_a_closed_workspace() -> None:
+    """So that the next creator of the name gets one, and the former one has none in that life."""
+    scene = await Scene().given(ADMINISTERED)
+    companion = KINDS["workspace"].owned.companion
+    assert companion is not None
+    made = companion(WEB, {}, "carol")
+    ref = Ref(made.kind, made.path)
+    await scene.recorded(ref, Created(spec=made.spec), tenant="u1")
+    scene.log.inject(WEB, GARBAGE)
+    submitted = await submit(scene.dependencies, WEB, Delete(), actor=JANE, request="mine")
+    assert isinstance(submitted.result.event, Closed)
+    assignment = await scene.dependencies.cache.current(ref)
+    assert assignment is not None
+    assert (assignment.deleted_at is not None, submitted.companion) == (True, assignment.position)
 
 
 async def test_put_and_reports_still_meet_the_damage() -> None:
