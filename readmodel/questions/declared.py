@@ -57,13 +57,18 @@ async def declared(
 async def _declared(cursor: Cursor) -> AsyncIterator[list[DeclaredResource]]:
     while rows := await cursor.fetch(BATCH_MAX):
         yield [
-            _resource(Ref(kind, path), _decode_declared(resource), terminating, quarantined)
+            _resource(
+                Ref(kind, path),
+                _decode_declared(resource),
+                terminating=terminating,
+                quarantined=quarantined,
+            )
             for kind, path, resource, terminating, quarantined in rows
         ]
 
 
 def _resource(
-    ref: Ref, declared: _Declared, terminating: bool, quarantined: bool
+    ref: Ref, declared: _Declared, *, terminating: bool, quarantined: bool
 ) -> DeclaredResource:
     spec, life = declared.spec, declared.life
     return DeclaredResource(
