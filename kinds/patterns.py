@@ -57,7 +57,7 @@ def nearest_pattern(provider: str, text: str) -> str:
 
 
 def _completed(forms: PatternForms, collection: str, steps: Sequence[str], n: int) -> str:
-    """The pattern of a collection that stands at step n, with what can be kept of the others."""
+    """The pattern of the collection that is step n, with the other steps that can be kept."""
     nested, rest = forms.nested[collection], steps[n + 1 :]
     above = list(steps[max(0, n - 2 * (len(nested) - 1)) : n])
     keep = tuple(above[::2]) == nested[:-1] and _are_names(above[1::2])

@@ -8,11 +8,11 @@ event counts only for `author`."""
 from collections.abc import Iterable
 from functools import reduce
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 from msgspec.structs import asdict, replace
 
-from secaplane.model.actor import SYSTEM, Actor
-from secaplane.model.closing import CONDITIONS_MAX, closed
+from secaplane.model.authors import author_after
+from secaplane.model.closing import CONDITIONS_MAX, closed, former_end
 from secaplane.model.events import (
     ActionRequested,
     Closed,
@@ -24,9 +24,7 @@ from secaplane.model.events import (
     Updated,
 )
 from secaplane.model.power import ACTIONS, POWER, TURNED, TURNING, waiting_restarts
-from secaplane.model.shape import SETTLED_STATES, Author, Condition, Moment, Resource, State
-
-AUTHORED_KINDS = frozenset({"role-assignment"})
+from secaplane.model.shape import SETTLED_STATES, Condition, Moment, Resource, State
 
 
 def fold(history: Iterable[RecordedEvent], resource: Resource | None = None) -> Resource | None:
@@ -45,7 +43,7 @@ def evolve(resource: Resource | None, recorded: RecordedEvent) -> Resource:
     match event:
         case Updated():
             # An update of a terminating resource reverts its deletion (`command.post_append`).
-            author = _author(recorded, resource)
+            author = author_after(resource, recorded)
             return replace(
                 _intended(now, State.UPDATING), deleted_at=None, **asdict(event), author=author
             )
@@ -74,31 +72,12 @@ def _created(former: Resource | None, recorded: RecordedEvent, event: Created) -
         time=time,
         events=former.events + 1 if former else 1,
         life=position,
-        former_end=_former_end(former, recorded),
-        author=_author(recorded, None),
+        former_end=former_end(former, recorded),
+        author=author_after(None, recorded),
         last_intent=position,
         created_at=time,
         modified_at=time,
     )
-
-
-def _former_end(former: Resource | None, recorded: RecordedEvent) -> Moment | UnsetType:
-    """The end of the former life. Of one that could not be read only the position is known."""
-    if former is not None and former.version:
-        return Moment(former.position, former.time)
-    return Moment(recorded.previous, recorded.time) if recorded.previous else UNSET
-
-
-def _author(recorded: RecordedEvent, former: Resource | None) -> Author | UnsetType:
-    """The author of the desired state, of kinds whose author's rights are judged later."""
-    if recorded.ref.kind not in AUTHORED_KINDS:
-        return UNSET
-    if former is not None and recorded.actor == SYSTEM:
-        return former.author
-    written, actor = Moment(recorded.position, recorded.time), recorded.actor
-    if not isinstance(actor, Actor):
-        return Author(written=written)
-    return Author(written=written, issuer=actor.issuer, sub=actor.sub, groups=actor.groups)
 
 
 def _conditions(now: Resource, state: State, **details: str) -> tuple[Condition, ...]:

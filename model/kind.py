@@ -83,6 +83,8 @@ class Link:
     """The target cannot be deleted while this resource exists."""
     affects_status: bool = False
     """The observed status depends on the target, so its changes cause a reconciliation."""
+    fails_with_target: bool = False
+    """A change of the target can put this resource in `error`, without a PUT of its own."""
     shared_through: str = ""
     """A kind whose resources affect the status, too, if they refer to the same target."""
     removed_with_target: bool = False

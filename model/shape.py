@@ -124,6 +124,8 @@ class Author(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     issuer: str = ""
     sub: str = ""
     groups: tuple[str, ...] = ()
+    former: "Author | UnsetType" = UNSET
+    """The author before: of the desired state that a revert of this PUT restores."""
 
 
 class Resource(msgspec.Struct, frozen=True, kw_only=True):

@@ -107,7 +107,8 @@ class Plugin(Protocol):
     async def ensure(self, resource: Resource, bound: Bound, fence: Fence) -> Outcome:
         """Create the resource, or change it to match its spec. Called again for a settled resource
         when a target of its references has changed. A uid that was removed is a TerminalError:
-        nothing is made for it.
+        nothing is made for it. An empty list in a spec never means everything: where absent means
+        all (`SpecRules.absent_means_all`), it matches nothing.
 
         Raises:
             FenceRejected: another process made a later call.

@@ -36,8 +36,9 @@ class ByName:
     log: ResourceLog
     stream: Callable[[str], str]
     """(kind) -> the stream that records it."""
-    reached: Callable[[Sequence[Position]], Awaitable[bool]]
-    """Wait until the rows have reached some positions; False if they do not in time."""
+    reached: Callable[[Sequence[Position], bool], Awaitable[bool]]
+    """(positions, patient) -> wait until the rows have reached them; False if they do not in time.
+    A caller that is not patient does not wait while the projector stands still."""
     region: str
 
     async def living(self, ref: Ref, required: Position = BEGINNING) -> FoundDocument | None:
@@ -70,7 +71,7 @@ class ByName:
 
     async def missing(self, positions: Sequence[Position]) -> Sequence[Position]:
         """Those of some positions that the rows have not reached after a bounded time."""
-        if not positions or await self.reached(positions):
+        if not positions or await self.reached(positions, True):
             return ()
         return [each for each in positions if self.progress.position(each.stream) < each]
 
@@ -78,7 +79,7 @@ class ByName:
         """Wait, for a bounded time, for the writes in a tenant that were answered before the rows
         reached them: a list shows them if it can."""
         if self.progress.behind and (positions := [*self.progress.acknowledged(tenant)]):
-            await self.reached(positions)
+            await self.reached(positions, True)
 
     def _known(self, kind: str, required: Position) -> Position:
         """The newest known position of the kind's stream that the rows have not reached; BEGINNING
@@ -109,7 +110,7 @@ class ByName:
         bounded time. A row is answered even if they do not catch up: one event of another resource
         that is not projected must not end all reads."""
         if known:
-            await self.reached([known])
+            await self.reached([known], False)
         row = await self.batched.one(ref)
         cached = self.log.cached(ref)
         if cached is not None and (row is None or row.position < cached.position):

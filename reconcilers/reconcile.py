@@ -9,10 +9,11 @@ from typing import NamedTuple
 from secaplane.command.companions import delete_companion
 from secaplane.command.gather.quota_usage import reverting
 from secaplane.command.rules.commands import Delete
+from secaplane.kinds import KINDS
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref, Resource, State
 from secaplane.plugins.plugin import Bound, InProgress, Ready, TerminalError
-from secaplane.reconcilers.cloud_call import call_cloud
+from secaplane.reconcilers.cloud_call import call_cloud, status_after_error
 from secaplane.reconcilers.dependencies import ReconcileDependencies, record
 from secaplane.reconcilers.owned import RETRY_S, delete_cascading, with_owned
 from secaplane.reconcilers.plan import RelatedResources, Step, plan
@@ -92,12 +93,16 @@ async def _apply(
         if resource.state is State.PENDING:
             await record(dependencies, resource, creating_report(resource))
         return RequeueAfter(outcome.requeue_after_s)
-    if step is Step.REFRESH and isinstance(outcome, TerminalError):
+    fails = any(link.fails_with_target for link in KINDS[resource.ref.kind].links)
+    if step is Step.REFRESH and isinstance(outcome, TerminalError) and not fails:
         return None  # no user asked for a change: the resource keeps its state
     removed = step is Step.REMOVE and isinstance(outcome, Ready)
     if removed and not await release_referrers(dependencies, resource):
         return RequeueAfter(0)
-    report = outcome_report(dependencies.sealer, resource, step, outcome)
+    actual = None
+    if isinstance(outcome, TerminalError):
+        actual = await status_after_error(dependencies, resource, step)
+    report = outcome_report(dependencies.sealer, resource, step, outcome, actual)
     result = await record(dependencies, resource, report)
     if step is Step.REMOVE and result.event is None:
         return RequeueAfter(WAIT_S)  # a child was created meanwhile and has to go first

@@ -19,27 +19,41 @@ RULE_BROKEN = "RuleBroken"
 
 
 def outcome_report(
-    sealer: Sealer, resource: Resource, step: Step, outcome: Ready | TerminalError
+    sealer: Sealer,
+    resource: Resource,
+    step: Step,
+    outcome: Ready | TerminalError,
+    actual: Json | None = None,
 ) -> Command:
-    """The report of a finished step.
+    """The report of a finished step; `actual` is the status that the cloud has after an error, if
+    it has one.
 
     Raises:
         msgspec.ValidationError: the plugin reports a status that the kind does not have.
     """
-    kind = KINDS[resource.ref.kind]
     match outcome:
         case Ready() if step is Step.REMOVE:
             return ConfirmDeleted(uid=resource.uid, observed_position=resource.position)
         case Ready(status=observed):
-            msgspec.convert(observed, kind.status)
-            sealed = sealer.seal_status(kind, resource.ref, observed, resource.observed)
-            text = remark(kind, resource.spec)
-            reason = NO_EFFECT if text else ""
+            text = remark(KINDS[resource.ref.kind], resource.spec)
             return status_report(
-                resource, State.ACTIVE, observed=sealed, reason=reason, message=text
+                resource,
+                State.ACTIVE,
+                observed=_sealed(sealer, resource, observed),
+                reason=NO_EFFECT if text else "",
+                message=text,
             )
         case TerminalError(reason=reason, message=message):
-            return status_report(resource, State.ERROR, reason=reason, message=message)
+            known = _sealed(sealer, resource, actual) if actual else None
+            return status_report(
+                resource, State.ERROR, observed=known, reason=reason, message=message
+            )
+
+
+def _sealed(sealer: Sealer, resource: Resource, observed: Json) -> Json:
+    kind = KINDS[resource.ref.kind]
+    msgspec.convert(observed, kind.status)
+    return sealer.seal_status(kind, resource.ref, observed, resource.observed)
 
 
 def creating_report(resource: Resource) -> ReportStatus:

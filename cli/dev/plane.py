@@ -52,7 +52,12 @@ class DevPlane:
 
     def _completed(self, config: Config, port: int) -> Config:
         """The settings of the site, completed by addresses, keys and files of this data folder."""
-        own = Issuer(issuer=ISSUER, keys=str(self._place / "jwks.json"), any_audience=True)
+        own = Issuer(
+            issuer=ISSUER,
+            keys=str(self._place / "jwks.json"),
+            any_audience=True,
+            groups_claim="groups",
+        )
         change = msgspec.structs.replace
         return change(
             config,

@@ -56,7 +56,7 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
     listening = listen(config.http.host, config.http.port)
     host, port = listening.getsockname()[:2]
     base_url = config.site.base_url or f"http://{host}:{port}"
-    metrics, revocations, tls = Metrics(), Revocations(), config.tls
+    metrics, revocations = Metrics(), Revocations()
     async with (
         trusted_issuers(config, revocations, metrics) as trusted,
         process_dependencies(config, writes_log=side != "query") as process,
@@ -96,13 +96,7 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         )
         async with (
             running(audit),
-            serving(
-                application,
-                listening,
-                config.limits.of_connections(proxies),
-                certificate=tls.certificate,
-                key=tls.key,
-            ),
+            serving(application, listening, config.limits.of_connections(proxies), config.tls),
             monitored(config, readiness, metrics) as monitor,
         ):
             announce(Announcement(port=port, monitor=monitor))
@@ -193,8 +187,8 @@ def _submit_dependencies(
 def _read_dependencies(
     process: ProcessDependencies, config: Config, batched: BatchedReads
 ) -> ReadDependencies:
-    async def reached(positions: Sequence[Position]) -> bool:
-        return await process.progress.reached(positions, seconds=REACHED_S_MAX, patient=True)
+    async def reached(positions: Sequence[Position], patient: bool) -> bool:
+        return await process.progress.reached(positions, seconds=REACHED_S_MAX, patient=patient)
 
     by_name = ByName(
         pool=process.pool,

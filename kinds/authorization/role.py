@@ -93,10 +93,9 @@ def _without_effect(role: Json) -> Iterator[BrokenRule]:
             yield BrokenRule(
                 "is no provider of SECA, such as seca.compute/v1", f"{pointer}/provider"
             )
-            continue
         provider = provider.partition("/")[0]
         for m, pattern in enumerate(permission["resources"]):
-            if not is_pattern(provider, pattern):
+            if provider in PROVIDERS and not is_pattern(provider, pattern):
                 nearest = nearest_pattern(provider, pattern)
                 detail = f"matches no resource of {provider}; the nearest pattern is {nearest}"
                 yield BrokenRule(detail, f"{pointer}/resources/{m}")

@@ -47,7 +47,13 @@ KIND = Kind(
     ),
     links=(
         Link(at="/publicIpRef", to=("public-ip",), blocks_deletion=True),
-        Link(at="/nicRef", to=("nic",), blocks_deletion=True),
+        Link(
+            at="/nicRef",
+            to=("nic",),
+            blocks_deletion=True,
+            affects_status=True,
+            fails_with_target=True,
+        ),
         Link(at="/securityGroupRef", to=("security-group",)),
     ),
 )

@@ -75,18 +75,13 @@ def former_ranges(proposed: ProposedSpec) -> list[Network]:
 
 
 def known_ranges(resource: Resource, family: str) -> list[Network] | None:
-    """The ranges of a network or subnet of one family; None while the cloud has yet to choose one.
-    Desired ranges count, too, before the cloud reports them."""
-    sources = [resource.observed] if resource.observed else []
-    if resource.unsettled or not sources:
-        sources.append(resource.spec)
-    texts = [
-        text
-        for source in sources
-        for (_, each), text in ranges_by_place(source).items()
-        if each == family
-    ]
-    return None if any(map(automatic, texts)) else [valid_network(text) for text in texts]
+    """The ranges of one family that a network or subnet is to have; None while the cloud has yet to
+    choose one. A range that goes does not count, even while the cloud still has it."""
+    settled = settled_ranges(resource.spec, resource)
+    places = [place for place in ranges_by_place(resource.spec) if place[1] == family]
+    if any(place not in settled for place in places):
+        return None
+    return [valid_network(settled[place]) for place in places]
 
 
 def ranges_are_apart(proposed: ProposedSpec) -> Iterable[BrokenRule]:

@@ -1,7 +1,7 @@
 """Deferred roles: an assignment may name a role that does not exist yet. Later, the role is bound
 (it grants something) only while the assignment's author holds everything that it grants. Pure.
 
-A role is deferred if its life began after its assignment was written: nobody has judged it then.
+A role is deferred if its life began after its assignment was written, so that it was not judged.
 The author may hold something by deferred roles, too; of several that depend on each other, those
 are bound that can be reached from grants which need none (the least fixed point).
 """

@@ -8,6 +8,7 @@ import signal
 from secaplane.model.shape import Json
 from tests.flows.client import SKU, Client, at
 from tests.flows.crashing import Scene, put_accepted, until
+from tests.servers import STREAM
 
 WRITES, WRITERS, KILLS = 1000, 16, 3
 WEB = at("workspace", "named")
@@ -67,7 +68,12 @@ async def test_a_changed_and_a_deleted_resource_are_known_before_they_are_projec
                     found = await client.get(gateway("old"), If_None_Match=before)
                     assert (found.status, found.json["labels"]) == (200, {"n": str(n)})
                     assert found.headers["ETag"].startswith(f'"{n}-')
-            assert (await scene.client.put(gateway("new"), {"spec": {}})).status == 201
+            made = await scene.client.put(gateway("new"), {"spec": {}})
+            assert made.status == 201
+            position = made.headers["Secaplane-Position"]
+            assert (await reader.get(gateway("new"), Secaplane_At_Least=position)).status == 200
+            beyond = await reader.get(gateway("new"), Secaplane_At_Least=f"{STREAM}:{10**9}")
+            assert beyond.status == 503
             for client in (scene.client, reader):
                 assert (await client.get(gateway("new"))).status == 200
                 assert (await client.get(gateway("none"))).status == 404

@@ -111,3 +111,12 @@ def test_a_role_for_one_collection_with_one_verb_is_created() -> None:
         "permissions": [{"provider": "seca.storage/v1", "resources": ["images"], "verb": ["get"]}]
     }
     given("role").when(Put(spec=spec)).then(Created(spec=spec))
+
+
+@pytest.mark.parametrize(
+    "verb", ["", "patch", "get ", "get\n", "post.", "get.start", "post.1", "**"]
+)
+def test_a_role_takes_no_other_verb(verb: str) -> None:
+    assert [rule.pointer for rule in broken("seca.compute", "*", "get", verb)] == [
+        "/spec/permissions/0/verb/1"
+    ]

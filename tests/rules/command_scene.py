@@ -10,7 +10,7 @@ import pytest
 from secaplane.command.dependencies import CommandDependencies, UsageReader
 from secaplane.command.handle import CommandResult, handle
 from secaplane.command.rules.commands import Command, Put
-from secaplane.eventlog.codec import NewEvent
+from secaplane.eventlog.codec import NewEvent, Undecodable
 from secaplane.eventlog.log import LogUnavailable, PrefixExpectation
 from secaplane.eventlog.memory import MemoryLog
 from secaplane.eventlog.resource_cache import ResourceCache
@@ -115,9 +115,15 @@ class RelatedInLog:
         ]
 
     async def _living(self) -> list[Resource]:
-        refs = self._log.refs()
-        folded = [fold(await self._log.read(ref)) for ref in refs]
+        folded = [await self._folded(ref) for ref in self._log.refs()]
         return [each for each in folded if each is not None and not each.gone]
+
+    async def _folded(self, ref: Ref) -> Resource | None:
+        """None for what cannot be read: it is in quarantine, and no question answers it."""
+        try:
+            return fold(await self._log.read(ref))
+        except Undecodable:
+            return None
 
 
 @dataclass

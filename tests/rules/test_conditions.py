@@ -14,7 +14,7 @@ from secaplane.model.events import (
     DeletionRequested,
     Updated,
 )
-from secaplane.model.shape import Condition, Resource, State
+from secaplane.model.shape import Condition, Moment, Resource, State
 from tests.positions import nth
 from tests.scenario import at, condition_texts, found, given
 
@@ -282,6 +282,7 @@ def test_a_reused_name_starts_a_new_life_and_its_version_goes_on() -> None:
     assert reborn == Resource(
         ref=former.ref,
         uid="u2",
+        former_end=Moment(former.position, former.time),
         spec={"zone": "b"},
         labels={"a": "b"},
         conditions=(Condition(state=State.PENDING, last_transition_at=at(7)),),

@@ -61,7 +61,7 @@ def test_a_deferred_role_is_bound_if_the_author_holds_what_it_grants() -> None:
 
 
 def test_a_deferred_role_is_not_bound_if_the_author_does_not_hold_what_it_grants() -> None:
-    """Whoever writes the role: another one must not hand it to the author's assignment."""
+    """The writer of the role does not count: he must not give rights away without knowing it."""
     known = scene(assignment("boss", "seca.admin"), assignment("jane", "seca.workspace-viewer"))
     change(known, LATER)
     assert not writes(known, BOB)
@@ -77,7 +77,7 @@ def test_it_is_judged_again_when_the_role_or_the_grants_of_the_author_change() -
     change(known, assignment("jane", "seca.admin"))
     assert writes(known, BOB)
     change(known, created_at(role("later", WRITES, permission("seca.region", "*", "put")), 6))
-    assert writes(known, BOB) is False  # nobody may put regions
+    assert writes(known, BOB) is False  # no caller may put regions
     change(known, LATER)
     assert writes(known, BOB)
     known.update([], known.revision.moved(1), undecodable=[assignment("jane", "seca.admin").ref])
@@ -137,7 +137,7 @@ def test_the_groups_of_the_author_count() -> None:
 
 
 def test_writing_the_assignment_again_does_not_bind_a_role() -> None:
-    """What an assignment names and does not grant is new to everyone who writes it again."""
+    """Every caller who writes it again gives away something that the assignment does not grant."""
     held = written_at(assignment("jane", "later"), 5)
     known = policy(held, LATER, assignment("jane", "seca.workspace-viewer"))
     assert finished(known.excess(JANE, held.ref, held.spec, held.spec)) != ""
@@ -172,6 +172,18 @@ def test_the_author_is_the_caller_of_the_last_put() -> None:
     assert (resource.author.issuer, resource.author.sub) == ("iss", "boss")
     assert resource.author.groups == ("group:staff",)
     assert resource.author.written == Moment(nth(2), NOON + timedelta(seconds=2))
+
+
+def test_a_revert_restores_the_former_author() -> None:
+    """The reverted PUT may be an administrator's, who never wrote what is in force again."""
+    ref, spec = assignment("bob", "later").ref, assignment("bob", "later").spec
+    events = history(ref, Created(spec=spec), Updated(spec=spec), Updated(spec=spec))
+    events[1] = _by(events[1], Actor(sub="boss"))
+    events[2] = replace(_by(events[2], SYSTEM), cause=nth(2))
+    resource = fold(events)
+    assert resource is not None
+    assert isinstance(resource.author, Author)
+    assert (resource.author.sub, resource.author.written.position) == ("jane", nth(1))
 
 
 def test_other_kinds_have_no_author() -> None:

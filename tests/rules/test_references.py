@@ -240,7 +240,7 @@ def test_a_wildcard_points_to_no_resource() -> None:
 
 
 def test_a_wildcard_names_no_role() -> None:
-    spec = {"roles": ["*"], "scopes": [{}]}
+    spec = {"subs": ["jane"], "roles": ["*"], "scopes": [{}]}
     refusal = given("role-assignment").when(Put(spec=spec)).then_refused(Invalid)
     assert pointers(refusal) == ["/spec/roles/0"]
 

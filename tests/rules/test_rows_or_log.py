@@ -87,7 +87,7 @@ class Scene:
             def cached(self, ref: Ref) -> Resource | None:
                 return scene.cached
 
-        async def reached(positions: Sequence[Position]) -> bool:
+        async def reached(positions: Sequence[Position], patient: bool) -> bool:
             self.asked.append("wait")
             return self.catches_up
 
