@@ -24,7 +24,7 @@ from secaplane.model.events import (
     Updated,
 )
 from secaplane.model.power import ACTIONS, POWER, TURNED, TURNING, waiting_restarts
-from secaplane.model.shape import SETTLED_STATES, Condition, Moment, Resource, State
+from secaplane.model.shape import SETTLED_STATES, Condition, Resource, State
 
 
 def fold(history: Iterable[RecordedEvent], resource: Resource | None = None) -> Resource | None:

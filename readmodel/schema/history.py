@@ -5,7 +5,7 @@ from secaplane.readmodel.schema.group import TableGroup
 HISTORY = TableGroup(
     name="history",
     layout=2,
-    digest="4a27de32fbe3a8de",
+    digest="1077629fe2b39e76",
     tables="""
 create table if not exists {schema}.history (
     stream   text        collate "C" not null,

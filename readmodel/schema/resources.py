@@ -12,7 +12,7 @@ NEVER_ENDED = 2**63 - 1
 RESOURCES = TableGroup(
     name="resources",
     layout=6,
-    digest="0f9ff2b7d0704951",
+    digest="d425ddaace3ffd3e",
     tables="""
 -- each life of each resource: the fold of its events, and the document that a GET answers
 create table if not exists {schema}.resources (
