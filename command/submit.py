@@ -92,7 +92,7 @@ async def put(
     body = dependencies.bodies.read(kind, sent, broken_names(kind, ids, name))
     ref = request.ref
     command = Put(
-        spec=dependencies.sealer.seal(kind, ref, body.spec),
+        spec=body.spec,
         labels=body.labels,
         annotations=body.annotations,
         extensions=body.extensions,

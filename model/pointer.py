@@ -31,6 +31,12 @@ def without(value: Any, pointer: str) -> Any:
     return value | {first: without(value[first], rest)}
 
 
+def omitted(value: Any, pointer: str) -> Any:
+    """A copy without the member that the pointer points at; the value itself where there is
+    none."""
+    return _omitted(value, pointer.split("/")[1:])
+
+
 def every(value: Any, pattern: str) -> Iterator[tuple[str, Any]]:
     """All matches of a pointer in which `*` stands for every item of a list: (pointer, value)."""
     yield from _every(value, pattern.split("/")[1:], "")
@@ -49,6 +55,15 @@ def _every(value: Any, steps: Sequence[str], prefix: str) -> Iterator[tuple[str,
 def pointer_to(path: Sequence[str | int]) -> str:
     """The pointer for a path of keys and indices."""
     return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)
+
+
+def _omitted(value: Any, steps: Sequence[str]) -> Any:
+    first, *rest = steps
+    if not isinstance(value, dict) or first not in value:
+        return value
+    if rest:
+        return value | {first: _omitted(value[first], rest)}
+    return {key: each for key, each in value.items() if key != first}
 
 
 def _changed(value: Any, steps: Sequence[str], change: Callable[[str], str]) -> Any:

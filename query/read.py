@@ -15,7 +15,7 @@ from secaplane.model.document import encode
 from secaplane.model.errors import Damaged, NotFound, Unavailable
 from secaplane.model.kind import Backing, Kind
 from secaplane.model.position import Position
-from secaplane.model.shape import Json, Ref
+from secaplane.model.shape import Json, LifeIds, Ref
 from secaplane.query import builtin, pages, selectors
 from secaplane.readmodel import questions
 from secaplane.readmodel.batching import BatchedReads
@@ -34,8 +34,8 @@ class ReadDependencies:
     batched: BatchedReads
     reached: Callable[[Sequence[Position]], Awaitable[bool]]
     """Wait until the rows have reached some positions; False if they do not in time."""
-    open_secrets: Callable[[Kind, Ref, Json], Json]
-    """(kind, ref, a document) -> the same with its secrets in clear."""
+    open_secrets: Callable[[Kind, LifeIds, Json], Json]
+    """(kind, life, a document) -> the same with its secrets in clear."""
     page_keys: Sequence[bytes]
     """Keys of skipTokens; the first one signs."""
 
@@ -70,10 +70,10 @@ async def get(
     await _wait(dependencies, at_least)
     name = ids["name"]
     if name in kind.exposure.builtin_names:
-        document = await _builtin(dependencies, kind, ids, name)
+        document, life_ids = await _builtin(dependencies, kind, ids, name), None
     else:
-        document = await _recorded(dependencies, kind, ids, name)
-    return _shown(dependencies, kind, ids, document)
+        document, life_ids = await _recorded(dependencies, kind, ids, name)
+    return _shown(dependencies, kind, ids, document, life_ids)
 
 
 async def list_page(
@@ -111,7 +111,7 @@ async def list_page(
     if len(rows) > limit:
         last = rows[limit - 1]
         token = pages.skip_token((last.name, last.life), listed, dependencies.page_keys)
-    items = [_shown(dependencies, kind, ids, row.document) for row in rows[:limit]]
+    items = [_shown(dependencies, kind, ids, row.document, row.life_ids) for row in rows[:limit]]
     return ListedPage(items, token)
 
 
@@ -120,17 +120,19 @@ async def _wait(dependencies: ReadDependencies, positions: Sequence[Position]) -
         raise Unavailable("the read model has not reached this position yet; try again")
 
 
-async def _recorded(dependencies: ReadDependencies, kind: Kind, ids: Ids, name: str) -> str:
+async def _recorded(
+    dependencies: ReadDependencies, kind: Kind, ids: Ids, name: str
+) -> tuple[str, LifeIds | None]:
     ref = log_ref(kind.ref(ids, name))
     found = await dependencies.batched.one(ref)
     if found is None:
         if await questions.quarantined(dependencies.pool, ref):
             raise Damaged("in quarantine")
         raise NotFound(f"there is no {kind.name} {name}; create it with PUT")
-    document, quarantined = found
+    document, quarantined, life_ids = found
     if quarantined:
         raise Damaged("in quarantine")
-    return document
+    return document, life_ids
 
 
 async def _builtin(dependencies: ReadDependencies, kind: Kind, ids: Ids, name: str) -> str:
@@ -150,14 +152,18 @@ def _stored(kind: Kind, collection: str) -> str:
     return log_ref(Ref(kind.name, f"{collection}/-")).collection
 
 
-def _shown(dependencies: ReadDependencies, kind: Kind, ids: Ids, document: str) -> bytes:
+def _shown(
+    dependencies: ReadDependencies,
+    kind: Kind,
+    ids: Ids,
+    document: str,
+    life_ids: LifeIds | None,
+) -> bytes:
     """A stored document as this caller sees it; nearly always as it is stored."""
     if kind.backing is Backing.CATALOGUE and kind.scope:
         return _in_tenant(kind, ids["tenant"], document)
-    if kind.has_secrets and SEALED in document:
-        shown = _decode(document)
-        name = shown["metadata"]["name"]
-        return encode(dependencies.open_secrets(kind, kind.ref(ids, name), shown))
+    if life_ids is not None and SEALED in document:
+        return encode(dependencies.open_secrets(kind, life_ids, _decode(document)))
     return document.encode()
 
 

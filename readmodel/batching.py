@@ -9,16 +9,18 @@ from collections import deque
 
 from asyncpg import Pool
 
-from secaplane.model.shape import Ref
+from secaplane.model.shape import LifeIds, Ref
 from secaplane.readmodel.questions.derived import OF_ANY_KIND, shown
+from secaplane.readmodel.questions.lives import LIFE_IDS_OF_ANY_KIND, life_ids
 
 LANES = 2
 """SELECTs under way at once."""
 BATCH_MAX = 128
 ANSWER_S_MAX = 3.0
 
-FoundDocument = tuple[str, bool] | None
-"""The living resource's document, and whether it is quarantined; None where there is none."""
+FoundDocument = tuple[str, bool, LifeIds | None] | None
+"""The living resource's document, whether it is quarantined, and the uids that open its secrets, if
+its kind has some; None where there is no living resource."""
 
 
 class BatchedReads:
@@ -68,13 +70,16 @@ class BatchedReads:
             [ref.kind for ref in ordered],
             [ref.path for ref in ordered],
         )
-        return {Ref(row[0], row[1]): (shown(row[2], row[4], row[5]), row[3]) for row in rows}
+        return {
+            Ref(row[0], row[1]): (shown(row[2], row[5], row[6]), row[3], life_ids(row[4]))
+            for row in rows
+        }
 
 
 _SELECT = f"""
     select r.kind, r.path, r.document,
         exists (select from quarantine as q where q.kind = r.kind and q.path = r.path),
-        {OF_ANY_KIND}
+        {LIFE_IDS_OF_ANY_KIND}, {OF_ANY_KIND}
     from unnest($1::text[], $2::text[]) as wanted (kind, path)
     join resources as r on r.kind = wanted.kind and r.path = wanted.path where not r.gone
 """

@@ -34,7 +34,7 @@ async def call_cloud(
     if kind.backing is not Backing.PLUGIN:
         return Ready()
     plugin, fences = dependencies.plugin, dependencies.fences
-    spec = dependencies.sealer.open(kind, resource.ref, resource.spec)
+    spec = dependencies.sealer.open(kind, resource.life_ids, resource.spec)
     clear = resource if spec is resource.spec else msgspec.structs.replace(resource, spec=spec)
     if step is Step.REMOVE:
         return await plugin.remove(clear, fences.next())

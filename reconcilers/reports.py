@@ -24,7 +24,7 @@ def outcome_report(
             return ConfirmDeleted(uid=resource.uid, observed_position=resource.position)
         case Ready(status=observed):
             msgspec.convert(observed, kind.status)
-            sealed = sealer.seal_status(kind, resource.ref, observed, resource.observed)
+            sealed = sealer.seal_status(kind, resource.life_ids, observed, resource.observed)
             return status_report(resource, State.ACTIVE, observed=sealed)
         case TerminalError(reason=reason, message=message):
             return status_report(resource, State.ERROR, reason=reason, message=message)

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import msgspec
 from asyncpg import Pool
 
-from secaplane.model.shape import Ref, Resource
+from secaplane.model.shape import LifeIds, Ref, Resource
 from secaplane.readmodel.questions.derived import derived, shown
+from secaplane.readmodel.questions.lives import in_present_life, life_ids, life_ids_column
 from secaplane.readmodel.schema.checkpoints import Checkpoints, checkpoints
 from secaplane.readmodel.selection import ALL_RESOURCES, Selection
 
@@ -19,6 +20,8 @@ class Row(msgspec.Struct, frozen=True):
     document: str
     name: str
     life: int
+    life_ids: LifeIds | None = None
+    """The uids that open its secrets; None where its kind has none."""
 
 
 async def quarantined(pool: Pool, ref: Ref) -> bool:
@@ -41,6 +44,7 @@ async def page(
     """A page of a collection in the order (name, life).
 
     `deleted`: False leaves out what is gone or being deleted, True shows only that, None shows all.
+    What is gone is shown only if it began in the present life of its parent.
     """
     rows = await pool.fetch(
         _page(kind, selection, deleted),
@@ -50,18 +54,18 @@ async def page(
         limit,
         *selection.arguments,
     )
-    return [Row(shown(row[0], row[3], row[4]), row[1], row[2]) for row in rows]
+    return [Row(shown(row[0], row[4], row[5]), row[1], row[2], life_ids(row[3])) for row in rows]
 
 
 def _page(kind: str, selection: Selection, deleted: bool | None) -> str:
     only = {
         False: "and not r.gone and not r.terminating",
-        True: "and r.terminating",
-        None: "",
+        True: f"and r.terminating {in_present_life(kind)}",
+        None: in_present_life(kind),
     }[deleted]
     by = "l" if selection.indexed else "r"
     return f"""
-        select r.document, r.name, r.life, {derived(kind)}
+        select r.document, r.name, r.life, {life_ids_column(kind)}, {derived(kind)}
         from {_source(selection)} {only} {selection.conditions}
         order by {by}.name, {by}.life limit $5
     """

@@ -21,6 +21,7 @@ from secaplane.plugins.plugin import CatalogueEntry
 from secaplane.readmodel import questions
 from secaplane.reconcilers import catalogue
 from secaplane.reconcilers.catalogue import CatalogueUnavailable, ask, publish
+from tests.sealing import SEALER
 
 SKU = CatalogueEntry("storage-sku", "s", {"iops": 1, "type": "local-durable", "minVolumeSize": 1})
 IMAGE = CatalogueEntry(
@@ -47,6 +48,7 @@ class Publisher:
             clock=lambda: datetime(2026, 1, 1, tzinfo=UTC),
             new_uid=lambda: f"u{next(numbers)}",
             new_salt=lambda: bytes(16),
+            seal=SEALER.seal,
             children=cast(Any, self._nothing),
             referrers=cast(Any, self._nothing),
             named_by=cast(Any, self._nothing),
