@@ -1,8 +1,9 @@
 """Connections to NATS and PostgreSQL, and the parts of a process that are built on them."""
 
 import asyncio
+import base64
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -242,19 +243,22 @@ def now() -> datetime:
     return time.replace(microsecond=time.microsecond // 1000 * 1000)
 
 
-def keyring(config: Config) -> Keyring:
-    """The keyring of the configuration.
-
-    Raises:
-        BadConfig: none is configured, or the file cannot be used.
-    """
-    if not config.secrets.keyring:
-        raise BadConfig("secrets.keyring is not set; `secaplane keyring FILE` creates a keyring")
-    try:
-        return Keyring.read(Path(config.secrets.keyring))
-    except (OSError, ValueError) as error:
-        raise BadConfig(f"secrets.keyring: {error}") from error
-
-
 def sealer(config: Config) -> Sealer:
-    return Sealer(keyring(config))
+    return Sealer(_keyring("secrets.keyring", config.secrets.keyring))
+
+
+def page_keys(config: Config) -> Sequence[bytes]:
+    """Keys of page tokens: the first one signs, all of them verify. They open no secret."""
+    ring = _keyring("secrets.page_keyring", config.secrets.page_keyring)
+    order = [ring.current, *(name for name in ring.keys if name != ring.current)]
+    return [base64.b64decode(ring.keys[name]) for name in order]
+
+
+def _keyring(setting: str, path: str) -> Keyring:
+    """Raises BadConfig where none is configured, or the file cannot be used."""
+    if not path:
+        raise BadConfig(f"{setting} is not set; `secaplane keyring FILE` creates a keyring")
+    try:
+        return Keyring.read(Path(path))
+    except (OSError, ValueError) as error:
+        raise BadConfig(f"{setting}: {error}") from error

@@ -15,8 +15,7 @@ from secaplane.cli.dev.embedded import OWNER
 from secaplane.cli.dev.plane import PROCESSES, free_port
 from secaplane.cli.dev.supervisor import ChildProcess, Supervisor
 from secaplane.eventlog.jetstream import JetStreamLog
-from secaplane.eventlog.log import Log
-from secaplane.eventlog.log import LogUnavailable
+from secaplane.eventlog.log import Log, LogUnavailable
 from secaplane.eventlog.streams import Streams
 from secaplane.model.events import RecordedEvent
 from secaplane.model.position import BEGINNING
