@@ -46,6 +46,8 @@ SUBJECTS_OVERLAP = 10065
 EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 EXPECTED_OF = "Nats-Expected-Last-Subject-Sequence-Subject"
 PAYLOAD_BYTES_MIN = 4 * 1024 * 1024
+READ_BYTES_MAX = 4 * 1024 * 1024
+"""Of one batch of a history; at least one event is read."""
 LAGGING_S = 0.01
 """Before a replica that lags behind the leader is asked again."""
 
@@ -142,6 +144,15 @@ class JetStreamLog:
         end = await self.last(ref) if up_to is None else up_to
         return await self._read(ref.kind, subject(ref, self._region), after, end)
 
+    async def read_batches(
+        self, ref: Ref, *, after: Position, up_to: Position
+    ) -> AsyncGenerator[Sequence[RecordedEvent], None]:
+        stream, subjects = self._streams.of(ref.kind), subject(ref, self._region)
+        batches = self._message_batches(stream, subjects, after, up_to)
+        async with contextlib.aclosing(batches):
+            async for messages in batches:
+                yield _decoded(stream, messages)
+
     async def read_within(
         self, ref: Ref, *, after: Position, up_to: Position
     ) -> tuple[RecordedEvent, ...]:
@@ -217,32 +228,46 @@ class JetStreamLog:
         self, kind: str, subjects: str, after: Position, up_to: Position
     ) -> tuple[RecordedEvent, ...]:
         stream = self._streams.of(kind)
-        messages = await self._messages(stream, subjects, after, up_to)
-        return tuple(decode(each.data, Position(stream, _sequence(each))) for each in messages)
+        return _decoded(stream, await self._messages(stream, subjects, after, up_to))
 
     async def _messages(
         self, stream: str, subjects: str, after: Position, up_to: Position
     ) -> list[Msg]:
-        """A direct get may be answered by a replica that lags behind the leader who named `up_to`:
-        the missing part is asked for again until it arrives, or the time is up."""
         messages: list[Msg] = []
-        begin, end = after.sequence, up_to.sequence
-        try:
-            async with asyncio.timeout(ANSWER_S_MAX):
-                while begin < end:
-                    question = {"seq": begin + 1, "next_by_subj": subjects}
-                    arrived, _ = await direct_batch(
-                        self._nats, f"$JS.API.DIRECT.GET.{stream}", question
-                    )
-                    if not arrived:
-                        await asyncio.sleep(LAGGING_S)
-                    for message in arrived:
-                        begin = _sequence(message)
-                        if begin <= end:
-                            messages.append(message)
-        except CONNECTION_ERRORS as error:
-            raise LogUnavailable(f"history up to {up_to} was not read") from error
+        async with contextlib.aclosing(
+            self._message_batches(stream, subjects, after, up_to)
+        ) as batches:
+            async for batch in batches:
+                messages += batch
         return messages
+
+    async def _message_batches(
+        self, stream: str, subjects: str, after: Position, up_to: Position
+    ) -> AsyncGenerator[list[Msg], None]:
+        """A direct get may be answered by a replica that lags behind the leader who named `up_to`:
+        the missing part is asked for again until it arrives, or the time for one batch is up."""
+        begin, end = after.sequence, up_to.sequence
+        while begin < end:
+            try:
+                async with asyncio.timeout(ANSWER_S_MAX):
+                    arrived = await self._next_messages(stream, subjects, begin)
+            except CONNECTION_ERRORS as error:
+                raise LogUnavailable(f"history up to {up_to} was not read") from error
+            begin = _sequence(arrived[-1])
+            yield [each for each in arrived if _sequence(each) <= end]
+
+    async def _next_messages(self, stream: str, subjects: str, begin: int) -> list[Msg]:
+        """The next messages after a sequence; waits until there are some."""
+        question = {"seq": begin + 1, "next_by_subj": subjects, "max_bytes": READ_BYTES_MAX}
+        while True:
+            arrived, _ = await direct_batch(self._nats, f"$JS.API.DIRECT.GET.{stream}", question)
+            if arrived:
+                return arrived
+            await asyncio.sleep(LAGGING_S)
+
+
+def _decoded(stream: str, messages: Sequence[Msg]) -> tuple[RecordedEvent, ...]:
+    return tuple(decode(each.data, Position(stream, _sequence(each))) for each in messages)
 
 
 def _sequence(message: Msg) -> int:

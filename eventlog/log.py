@@ -110,6 +110,12 @@ class Log(Protocol):
         """
         ...
 
+    def read_batches(
+        self, ref: Ref, *, after: Position, up_to: Position
+    ) -> AsyncGenerator[Sequence[RecordedEvent], None]:
+        """As `read`, in batches that are bounded in bytes."""
+        ...
+
     async def read_within(
         self, ref: Ref, *, after: Position, up_to: Position
     ) -> tuple[RecordedEvent, ...]:

@@ -83,6 +83,11 @@ class MemoryLog:
     ) -> tuple[RecordedEvent, ...]:
         return _decoded(self._some(ref.kind, lambda each: each.ref == ref, after, up_to))
 
+    async def read_batches(
+        self, ref: Ref, *, after: Position, up_to: Position
+    ) -> AsyncGenerator[Sequence[RecordedEvent], None]:
+        yield await self.read(ref, after=after, up_to=up_to)
+
     async def read_within(
         self, ref: Ref, *, after: Position, up_to: Position
     ) -> tuple[RecordedEvent, ...]:

@@ -72,8 +72,8 @@ async def publish(
 async def _no_longer_offered(
     dependencies: CommandDependencies, pool: Pool, offered: dict[Ref, CatalogueEntry]
 ) -> list[Ref]:
-    living, _ = await questions.living_of(pool, READ_ONLY)
-    surplus = [each.ref for each in living if each.ref not in offered and not each.terminating]
+    living = await questions.living_of(pool, READ_ONLY, include_terminating=False)
+    surplus = [ref for ref in living if ref not in offered]
     shared = await questions.below(
         pool, SHARED, TENANT.path, include_terminating=False, limit=SHARED_MAX
     )

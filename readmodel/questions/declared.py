@@ -5,13 +5,16 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
-from asyncpg import Pool
+from asyncpg import Pool, Record
 from asyncpg.cursor import Cursor
 
 from secaplane.model.shape import Json, Ref
 from secaplane.readmodel.schema.checkpoints import Checkpoints, checkpoints
+from secaplane.readmodel.schema.tables import Tx
 
 BATCH_MAX = 50
+LARGE_BYTES = 64 * 1024
+"""A larger row is read alone, so that a batch is bounded in bytes."""
 
 
 class DeclaredResource(msgspec.Struct, frozen=True, gc=False):
@@ -38,20 +41,29 @@ async def declared(
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
         cursor = await connection.cursor(
-            "select kind, path, resource, terminating,"
-            " (kind, path) in (select kind, path from quarantine) from resources"
+            "select kind, path, life, terminating,"
+            " (kind, path) in (select kind, path from quarantine),"
+            f" case when octet_length(resource) <= {LARGE_BYTES} then resource end from resources"
             " where kind = any($1) and not gone",
             list(kinds),
         )
-        yield _declared(cursor), await checkpoints(connection)
+        yield _declared(connection, cursor), await checkpoints(connection)
 
 
-async def _declared(cursor: Cursor) -> AsyncIterator[list[DeclaredResource]]:
+async def _declared(connection: Tx, cursor: Cursor) -> AsyncIterator[list[DeclaredResource]]:
     while rows := await cursor.fetch(BATCH_MAX):
-        yield [
-            DeclaredResource(Ref(kind, path), _decode_spec(resource).spec, terminating, quarantined)
-            for kind, path, resource, terminating, quarantined in rows
-        ]
+        yield [_declared_resource(row, row[5]) for row in rows if row[5] is not None]
+        for row in rows:
+            if row[5] is None:
+                yield [_declared_resource(row, await connection.fetchval(_ONE, row[0], row[2]))]
+
+
+_ONE = "select resource from resources where life = $2 and kind = $1"
+
+
+def _declared_resource(row: Record, resource: str) -> DeclaredResource:
+    spec = _decode_spec(resource).spec
+    return DeclaredResource(Ref(row[0], row[1]), spec, terminating=row[3], quarantined=row[4])
 
 
 _decode_spec = msgspec.json.Decoder(_OnlySpec).decode

@@ -157,18 +157,18 @@ async def unsettled(pool: Pool) -> tuple[list[Ref], Checkpoints]:
         return [Ref(*row) for row in rows], await checkpoints(connection)
 
 
-async def living_of(pool: Pool, kinds: Sequence[str]) -> tuple[list[Resource], Checkpoints]:
-    """Every living resource of some kinds, and the positions at which that holds: one snapshot of
-    both."""
-    async with (
-        pool.acquire() as connection,
-        connection.transaction(isolation="repeatable_read", readonly=True),
-    ):
-        rows = await connection.fetch(
-            "select resource from resources where kind = any($1) and not gone", list(kinds)
-        )
-        found = [decode_resource(row[0]) for row in rows]
-        return found, await checkpoints(connection)
+async def living_of(
+    pool: Pool, kinds: Sequence[str], *, include_terminating: bool = True
+) -> list[Ref]:
+    """Every resource of some kinds that is not gone; without `include_terminating`, not those that
+    are being deleted."""
+    rows = await pool.fetch(
+        "select kind, path from resources"
+        " where kind = any($1) and not gone and ($2 or not terminating)",
+        list(kinds),
+        include_terminating,
+    )
+    return [Ref(*row) for row in rows]
 
 
 async def quarantine(pool: Pool) -> list[Ref]:

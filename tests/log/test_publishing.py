@@ -76,8 +76,11 @@ class Publisher:
         every = [await self.current(ref) for ref in sorted(self.refs) if ref.kind in kinds]
         return [each for each in every if each is not None and not each.gone]
 
-    async def _living_of(self, _: object, kinds: Sequence[str]) -> tuple[list[Resource], None]:
-        return await self._living(kinds), None
+    async def _living_of(
+        self, _: object, kinds: Sequence[str], *, include_terminating: bool
+    ) -> list[Ref]:
+        living = await self._living(kinds)
+        return [each.ref for each in living if include_terminating or not each.terminating]
 
     async def _below(self, _: object, kinds: Sequence[str], path: str, **__: object) -> list[Ref]:
         return [
