@@ -17,7 +17,7 @@ from secaplane.eventlog.log import LogUnavailable, RawEvent
 from secaplane.model.position import Position
 
 FOLLOW_BATCH_MAX = 1000
-PULL_BYTES_MAX = 8 * 1024 * 1024
+PULL_BYTES_MAX = 4 * 1024 * 1024
 """Of the messages that one pull request brings: more than the largest event."""
 BATCH_BYTES_MAX = 1024 * 1024
 """Of one batch; at least one message."""

@@ -18,7 +18,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 CACHED_MAX = 4096
-CACHED_BYTES_MAX = 24 * 1024 * 1024
+CACHED_BYTES_MAX = 20 * 1024 * 1024
 """Of one cache. A process has two or three of resources."""
 ENVELOPE_BYTES, CONDITION_BYTES = 1024, 512
 """Of a resource or event without its JSON, and of one condition."""

@@ -29,7 +29,7 @@ from secaplane.readmodel import questions
 from secaplane.readmodel.announcements import ANNOUNCE_EVERY_S, Announcer
 from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE, SCHEMA_DEFECTS
 
-KNOWN_BYTES_MAX = 8 * 1024 * 1024
+KNOWN_BYTES_MAX = 4 * 1024 * 1024
 """Of the resources kept in memory between batches, so that most batches need not read their
 rows."""
 SMALL_BATCH = 100

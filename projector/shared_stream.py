@@ -16,8 +16,9 @@ from secaplane.model.events import RecordedEvent
 from secaplane.model.position import BEGINNING, Position
 from secaplane.projector.folding import ProjectedEvent
 
-RECENT_MAX, RECENT_BYTES_MAX = 1000, 8 * 1024 * 1024
-"""Events kept for the projectors that come later; up to twice as many between two trims."""
+RECENT_MAX, RECENT_BYTES_MAX = 1000, 4 * 1024 * 1024
+"""Events kept for the projectors that come later, and their bytes; up to twice as many events
+between two trims."""
 
 
 class SharedStream:
@@ -89,9 +90,9 @@ class SharedStream:
 
     def _trim(self) -> None:
         dropped = 0
-        if len(self._recent) <= 2 * RECENT_MAX and self._size <= 2 * RECENT_BYTES_MAX:
+        if len(self._recent) <= 2 * RECENT_MAX and self._size <= RECENT_BYTES_MAX:
             return
-        while len(self._recent) - dropped > RECENT_MAX or self._size > RECENT_BYTES_MAX:
+        while len(self._recent) - dropped > RECENT_MAX or self._size > RECENT_BYTES_MAX // 2:
             self._size -= self._weights[dropped]
             self._folded.pop(self._recent[dropped].position.sequence, None)
             dropped += 1

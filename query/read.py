@@ -19,6 +19,7 @@ from secaplane.model.shape import Json, LifeIds, Ref
 from secaplane.query import builtin, pages, selectors
 from secaplane.readmodel import questions
 from secaplane.readmodel.batching import BatchedReads
+from secaplane.readmodel.list_share import ListShare
 
 SEALED = '"sealed:'
 """The beginning of every sealed string; a document without one is answered as it is stored."""
@@ -31,6 +32,7 @@ Ids = Mapping[str, str]
 @dataclass(frozen=True)
 class ReadDependencies:
     pool: Pool
+    lists: ListShare
     batched: BatchedReads
     reached: Callable[[Sequence[Position]], Awaitable[bool]]
     """Wait until the rows have reached some positions; False if they do not in time."""
@@ -87,7 +89,7 @@ async def list_page(
 
     Raises:
         Malformed: a parameter cannot be parsed, or the skipToken belongs to another list.
-        Unavailable: the rows have not reached a position in time.
+        Unavailable: the rows have not reached a position in time, or the list took too long.
     """
     limit = pages.limit(query.limit)
     terms = selectors.terms(query.labels) if query.labels else []
@@ -95,15 +97,18 @@ async def list_page(
     listed = f"{kind.name} {path} {query.deleted} {query.labels}"
     after = pages.after(query.skip_token, listed, dependencies.page_keys)
     await _wait(dependencies, at_least)
-    rows = await questions.page(
-        dependencies.pool,
-        kind.name,
-        _stored(kind, path),
-        after=after,
-        limit=limit + 1,
-        deleted=query.deleted,
-        selection=selectors.selection(terms),
-    )
+    selection = selectors.selection(terms)
+    scans = selection.scans or query.deleted is True
+    async with dependencies.lists.pool(scans=scans) as pool:
+        rows = await questions.page(
+            pool,
+            kind.name,
+            _stored(kind, path),
+            after=after,
+            limit=limit + 1,
+            deleted=query.deleted,
+            selection=selection,
+        )
     if kind.exposure.builtin_names and query.deleted is not True and selectors.bare(terms):
         builtins = await _builtins(dependencies, kind, ids)
         rows = builtin.page(rows, builtins, after=after, limit=limit + 1)

@@ -21,6 +21,8 @@ from secaplane.readmodel.selection import FIRST_ARGUMENT, Selection
 
 SELECTOR_LENGTH_MAX = 4096
 TERMS_MAX = 32
+PATTERNS_MAX = 4
+"""Terms with `*` where no term is `key=value` without one: they are evaluated on many rows."""
 TERM = re.compile(r"([^=!<>,\s]+)\s*(!=|>=|<=|=|>|<)([^=!<>,]*)")
 NUMBER = re.compile(r"[+-]?[0-9]{1,64}(\.[0-9]{1,64})?")
 _NUMERIC = "'^[+-]?[0-9]{1,64}([.][0-9]{1,64})?$'"
@@ -32,9 +34,13 @@ class Term(msgspec.Struct, frozen=True):
     value: str
 
     @property
+    def pattern(self) -> bool:
+        return "*" in self.key or "*" in self.value
+
+    @property
     def exact(self) -> bool:
         """One value of one key."""
-        return self.op == "=" and "*" not in self.key and "*" not in self.value
+        return self.op == "=" and not self.pattern
 
 
 def terms(selector: str) -> list[Term]:
@@ -46,7 +52,13 @@ def terms(selector: str) -> list[Term]:
     parts = selector.split(",")
     if len(parts) > TERMS_MAX:
         raise _malformed(f"a selector has at most {TERMS_MAX} terms")
-    return [_term(n, part) for n, part in enumerate(parts, start=1)]
+    found = [_term(n, part) for n, part in enumerate(parts, start=1)]
+    patterns = sum(1 for term in found if term.pattern)
+    if patterns > PATTERNS_MAX and not any(term.exact for term in found):
+        raise _malformed(
+            f"at most {PATTERNS_MAX} terms take *, unless another term is key=value without *"
+        )
+    return found
 
 
 def selection(terms: Sequence[Term]) -> Selection:
@@ -84,6 +96,9 @@ def _malformed(why: str) -> Malformed:
 def _written(term: Term, arguments: list[object]) -> str:
     if term.exact:
         return f"exists ({_ALSO} and {_condition('also', term, arguments)})"
+    if term.op == "!=" and not term.pattern:
+        value = f"r.labels ->> {_n(arguments, term.key)}::text"
+        return f"({value}) is distinct from {_n(arguments, term.value)}::text"
     if term.op in ("=", "!="):
         matches = _condition("own", term, arguments)
         own = f"exists (select from jsonb_each_text(r.labels) as own (key, value) where {matches})"

@@ -24,6 +24,7 @@ from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.eventlog.snapshots import KeyValueSnapshots
 from secaplane.eventlog.streams import Streams
 from secaplane.readmodel.announcements import Announcements
+from secaplane.readmodel.list_share import ListShare
 from secaplane.readmodel.progress import Progress
 from secaplane.readmodel.schema import tables
 from secaplane.readmodel.schema.active import (
@@ -56,6 +57,7 @@ class ProcessDependencies:
     cache: ResourceCache
     pool: Pool
     progress: Progress
+    lists: ListShare
 
 
 @asynccontextmanager
@@ -70,7 +72,8 @@ async def process_dependencies(
         connected_log(config, writes_log=writes_log) as (client, events, cache),
         following_read_model(config, client, writes=writes_tables) as (reading, progress),
     ):
-        yield ProcessDependencies(client, events, cache, reading.pool, progress)
+        lists = ListShare(reading.lists, connections=config.postgres.list_connections)
+        yield ProcessDependencies(client, events, cache, reading.pool, progress, lists)
 
 
 @asynccontextmanager
@@ -121,7 +124,7 @@ async def following_read_model(
             yield reading, progress
             switching.cancel()
     finally:
-        reading.pool.terminate()
+        reading.terminate()
 
 
 async def _switch(reading: ReadModelPool, announcements: Announcements) -> None:
@@ -169,9 +172,11 @@ async def connect_nats(config: Config) -> Client:
 
 
 async def connect_postgres(config: Config, *, writes: bool = False) -> ReadModelPool:
-    size = config.postgres.connections
+    size, list_size = config.postgres.connections, config.postgres.list_connections
     return await retrying(
-        lambda: open_read_model_pool(config.postgres.url, RESOURCES, size=size, writes=writes),
+        lambda: open_read_model_pool(
+            config.postgres.url, RESOURCES, size=size, list_size=list_size, writes=writes
+        ),
         *READ_MODEL_ERRORS,
         awaited="a read model",
     )

@@ -173,6 +173,7 @@ def _read_dependencies(
 
     return ReadDependencies(
         pool=process.pool,
+        lists=process.lists,
         batched=batched,
         reached=reached,
         open_secrets=sealer(config).open_shown if config.secrets.keyring else _refuse_to_open,

@@ -2,10 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import asyncpg
 
+from secaplane.readmodel.list_share import STATEMENT_S_MAX
 from secaplane.readmodel.schema.group import TableGroup
 from secaplane.readmodel.schema.tables import ADMIN_SCHEMA, CONNECT_S_MAX, Tx, open_pool
 
@@ -89,6 +91,8 @@ class ReadModelPool:
     """
 
     pool: asyncpg.Pool
+    lists: asyncpg.Pool
+    """For lists alone (`readmodel.list_share`)."""
 
     def __init__(self, group: TableGroup, read_model: str) -> None:
         self.group, self.read_model = group, read_model
@@ -97,22 +101,27 @@ class ReadModelPool:
         """Every connection that is handed out from now on reads that read model."""
         self.read_model = read_model
 
+    def terminate(self) -> None:
+        self.pool.terminate()
+        self.lists.terminate()
+
     async def prepare(self, connection: Any) -> None:
         while connection.read_model != self.read_model:
             await connection.switch(self.read_model)
 
 
 async def open_read_model_pool(
-    url: str, group: TableGroup, *, size: int = 4, writes: bool = False
+    url: str, group: TableGroup, *, size: int = 4, list_size: int = 2, writes: bool = False
 ) -> ReadModelPool:
     """Raises NoReadModel where there is none of this layout yet."""
     reading = ReadModelPool(group, await find(url, group))
-    reading.pool = await open_pool(
+    opened = partial(
+        open_pool,
         url,
         schema=reading.read_model,
-        size=size,
-        writes=writes,
         connection_class=SwitchableConnection,
         setup=reading.prepare,
     )
+    reading.pool = await opened(size=size, writes=writes)
+    reading.lists = await opened(size=list_size, statement_s_max=STATEMENT_S_MAX)
     return reading

@@ -38,10 +38,10 @@ LABELLED: Json = VOLUME | {"labels": {"env": "prod", "tenth": "yes"}}
 Ask = Callable[[str], Awaitable[float]]
 
 COPY = """
-insert into resources (kind, collection, name, life, stream, path, uid, labels, document, resource,
-    position, terminating, gone, unsettled, created_by_system)
+insert into resources (kind, collection, name, life, stream, path, uid, tenant, labels, document,
+    resource, position, terminating, gone, unsettled, created_by_system)
 select kind, collection, named.name, 1000000000 + n, stream,
-    collection || '/' || named.name, 'u' || n, named.labels::jsonb,
+    collection || '/' || named.name, 'u' || n, tenant, named.labels::jsonb,
     replace(replace(document, '{template}', named.name), '"tenth":"yes"', named.tenth),
     replace(replace(resource, '{template}', named.name), '"tenth":"yes"', named.tenth),
     position, terminating, gone, unsettled, created_by_system

@@ -180,9 +180,10 @@ async def test_a_workspace_shows_how_many_are_in_it(made: Rows) -> None:
 
 
 async def test_what_is_gone_shows_neither(made: Rows) -> None:
-    await made.take((ONE, Created(spec=boots_from(DISK))))
+    await made.take((at("tenant", "acme"), Created(spec={})), (WEB, Created(spec={})))
+    await made.take((ONE, Created(spec=boots_from(DISK))), (DISK, Created(spec=SMALL)))
     for ref in (DISK, WEB):
-        await made.take((ref, Created(spec=SMALL)), *((ref, each) for each in GOES))
+        await made.take(*((ref, each) for each in GOES))
         (gone,) = await page(made, ref, deleted=True)
         assert not json(gone)["status"].keys() & {"attachedTo", "resourceCount"}
 

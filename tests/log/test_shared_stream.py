@@ -120,6 +120,6 @@ async def test_the_events_kept_for_later_projectors_are_bounded_in_bytes(log: Co
     shared = SharedStream(log, STREAM)
     await take(shared, BEGINNING, 60)
     assert len(shared._recent) == len(shared._weights) < 20
-    assert shared._size == sum(shared._weights) <= 2 * RECENT_BYTES_MAX
+    assert shared._size == sum(shared._weights) <= RECENT_BYTES_MAX
     behind = await take(shared, BEGINNING, 60)
     assert [each.position for each in behind] == [nth(n) for n in range(1, 61)]

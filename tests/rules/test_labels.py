@@ -5,7 +5,14 @@ import time
 import pytest
 
 from secaplane.model.errors import Malformed
-from secaplane.query.selectors import SELECTOR_LENGTH_MAX, TERMS_MAX, Term, selection, terms
+from secaplane.query.selectors import (
+    PATTERNS_MAX,
+    SELECTOR_LENGTH_MAX,
+    TERMS_MAX,
+    Term,
+    selection,
+    terms,
+)
 from secaplane.readmodel.selection import Selection
 
 
@@ -77,6 +84,23 @@ def test_the_longest_selectors_are_read() -> None:
     assert len(terms("a=" + "b" * (SELECTOR_LENGTH_MAX - 2))) == 1
 
 
+def test_a_selector_that_scans_has_few_patterns() -> None:
+    scanning = ",".join([f"a{n}=x*" for n in range(PATTERNS_MAX)])
+    assert selection(terms(scanning)).scans
+    for more in ("b=*", "*=b", "b!=x*"):
+        with pytest.raises(Malformed, match=f"at most {PATTERNS_MAX} terms take"):
+            terms(f"{scanning},{more}")
+        assert len(terms(f"{scanning},{more},env=prod")) == PATTERNS_MAX + 2
+        assert len(terms(f"{scanning},env!=prod,cpu>1")) == PATTERNS_MAX + 2
+
+
+def test_a_list_in_the_order_of_an_index_does_not_scan() -> None:
+    assert not selection([]).scans
+    assert not selection(terms("env=prod")).scans
+    for selector in ("env=prod,tier=1", "env!=prod", "env=p*", "cpu>1"):
+        assert selection(terms(selector)).scans
+
+
 @pytest.mark.parametrize(
     "selector",
     ["a=" + " " * 4000 + "=", " " * 4000 + "=", "a" * 2000 + " " * 2000 + "!", "a>" + "1" * 4000],
@@ -115,8 +139,15 @@ NUMERIC = "'^[+-]?[0-9]{1,64}([.][0-9]{1,64})?$'"
             "env!=prod",
             "",
             False,
-            f"and not {OWN} own.key = $6 and own.value = $7)",
+            "and (r.labels ->> $6::text) is distinct from $7::text",
             ["env", "prod"],
+        ),
+        (
+            "env!=p*",
+            "",
+            False,
+            f"and not {OWN} own.key = $6 and own.value like $7)",
+            ["env", "p%"],
         ),
         (
             "*env*=100%_\\*",

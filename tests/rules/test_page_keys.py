@@ -80,6 +80,7 @@ async def test_a_reader_without_the_keyring_answers_503_for_a_resource_with_secr
         document = msgspec.json.encode({"metadata": {"name": name}, "spec": spec}).decode()
         reader = ReadDependencies(
             pool=cast(Any, None),
+            lists=cast(Any, None),
             batched=cast(BatchedReads, _OneRow(document)),
             reached=_reached,
             open_secrets=_refuse_to_open,
