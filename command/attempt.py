@@ -13,10 +13,18 @@ import msgspec
 
 from secaplane.command.dependencies import CommandDependencies
 from secaplane.command.gather.children import ChildrenReader
+from secaplane.command.gather.damage import load_perhaps_damaged
 from secaplane.command.gather.load import load
 from secaplane.command.gather.related import load_related
 from secaplane.command.gather.rights import CallerPolicy
-from secaplane.command.rules.commands import Command, ConfirmDeleted, Delete, Put, ReportStatus
+from secaplane.command.rules.commands import (
+    Close,
+    Command,
+    ConfirmDeleted,
+    Delete,
+    Put,
+    ReportStatus,
+)
 from secaplane.command.rules.context import DecisionContext
 from secaplane.command.rules.decide import decide
 from secaplane.eventlog.codec import NewEvent
@@ -127,7 +135,7 @@ def prepare(
     same resource; a name that this process never saw is most likely new. Any other resource was
     probably reported on by another process meanwhile."""
     command, ref = envelope.command, envelope.ref
-    if isinstance(command, Delete | ConfirmDeleted) and children(KINDS[ref.kind]):
+    if isinstance(command, Delete | Close | ConfirmDeleted) and children(KINDS[ref.kind]):
         ask, reached = dependencies.children, dependencies.reached
         terminating = isinstance(command, ConfirmDeleted)
         log = dependencies.log
@@ -167,7 +175,10 @@ async def _loaded(
 ) -> DecisionContext:
     ref, command = envelope.ref, envelope.command
     required = [*parents(ref), *envelope.required] if isinstance(command, Put) else []
-    context = await load(dependencies.cache, ref, required=required, from_cache=from_cache)
+    if isinstance(command, Delete | Close):
+        context = await load_perhaps_damaged(dependencies.log, dependencies.cache, ref, command)
+    else:
+        context = await load(dependencies.cache, ref, required=required, from_cache=from_cache)
     inside = reader.children if reader else ()
     return await load_related(
         dependencies, context, command, envelope.policy, inside, from_cache=from_cache

@@ -1,34 +1,37 @@
 """Application service of the write side: one write from its parsed request to its positions.
 
-A write is authorized, read into a command, and handled; the companion of a new resource is made;
-a changed policy is in force in this process; and the read model has a bounded time to catch up, so
-that the caller reads its own write. HTTP routes call `put`, `delete` and `act`; operators'
-commands, which need no token, call `submit`.
+A write is admitted by its path and token, its body is read into a command, and handled; the
+companion of a new resource is made; a changed policy is in force in this process; and the read
+model has a bounded time to catch up, so that the caller reads its own write. HTTP routes call
+`put`, `delete` and `act`; operators' commands, which need no token, call `submit`.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from secaplane.command.attempt import Recorded
-from secaplane.command.body import BodyReader
-from secaplane.command.companions import ensure_companion
+from secaplane.command.body import BodyReader, PutBody
+from secaplane.command.companions import delete_companion, ensure_companion
 from secaplane.command.dependencies import CommandDependencies
 from secaplane.command.gather.rights import CallerPolicy
 from secaplane.command.handle import CommandResult, handle
 from secaplane.command.rules.commands import Act, Command, Delete, Put
 from secaplane.edge.guard import Guard
+from secaplane.edge.requests import strict_json
 from secaplane.edge.requests.context import RequestContext, new_id
 from secaplane.edge.requests.origin import Origin, origin
 from secaplane.edge.requests.paths import broken_names
-from secaplane.kinds import refs_within
+from secaplane.kinds import KINDS, refs_within
 from secaplane.model.actor import Actor
-from secaplane.model.events import Created
+from secaplane.model.events import Closed, Created
 from secaplane.model.kind import Kind
 from secaplane.model.position import Position, newest
+from secaplane.model.precondition import Precondition
 from secaplane.model.shape import Json, Ref
+from secaplane.policy.grants.escalation import in_slices
 from secaplane.policy.grants.policy import KINDS_OF_POLICY, Policy
 from secaplane.policy.tokens.caller import Caller
 from secaplane.policy.watch import WATCHED_KINDS
@@ -43,8 +46,9 @@ class SubmitDependencies:
     bodies: BodyReader
     region: str
     base_url: str
-    projected: Callable[[Sequence[Position]], Awaitable[object]]
-    """Wait, for a bounded time, until the read model has reached the positions."""
+    projected: Callable[[str, Sequence[Position]], Awaitable[object]]
+    """(tenant, positions of a write in it): wait, for a bounded time, until the read model has
+    reached the positions; if it has not, let readers know of them before the write is answered."""
     policy_changed: Callable[[], Awaitable[None]]
     """Bring the policy of this process up to date with the log."""
 
@@ -56,8 +60,7 @@ class WriteRequest(NamedTuple):
     kind: Kind
     ids: Mapping[str, str]
     """The parameters of the path, `name` among them."""
-    expected: int | None
-    """The version in `if-unmodified-since`."""
+    precondition: Precondition
 
     @property
     def name(self) -> str:
@@ -68,10 +71,17 @@ class WriteRequest(NamedTuple):
         return self.kind.ref(self.ids, self.name)
 
 
+class Admitted(NamedTuple):
+    """The caller of an allowed write, and the actor that its event will name."""
+
+    caller: Caller
+    actor: Actor
+
+
 class Submitted(NamedTuple):
     result: CommandResult
     companion: Position | None = None
-    """The position of the companion, where one was made."""
+    """The position of the companion, where one was made or deleted."""
 
     @property
     def positions(self) -> tuple[Position, ...]:
@@ -79,27 +89,46 @@ class Submitted(NamedTuple):
         return newest(each for each in (self.result.position, self.companion) if each is not None)
 
 
+async def admit(dependencies: SubmitDependencies, request: WriteRequest, verb: str) -> Admitted:
+    """Authenticate and authorize a write by its path and token alone, before its body is read.
+
+    Raises:
+        Unauthenticated, Forbidden, RateLimited, Unavailable.
+    """
+    context, kind, ids = request.context, request.kind, request.ids
+    return Admitted(*await dependencies.guard.admit(context, verb, kind, ids, request.name))
+
+
+def read_body(dependencies: SubmitDependencies, request: WriteRequest, data: bytes) -> PutBody:
+    """The desired state that a PUT sends. Pure: a large body is read beside the event loop.
+
+    Raises:
+        Malformed, Invalid.
+    """
+    kind, ids = request.kind, request.ids
+    broken = broken_names(kind, ids, request.name)
+    return dependencies.bodies.read(kind, strict_json.read(data), broken)
+
+
 async def put(
-    dependencies: SubmitDependencies, request: WriteRequest, caller: Caller, sent: Any
+    dependencies: SubmitDependencies, request: WriteRequest, admitted: Admitted, body: PutBody
 ) -> tuple[Recorded, tuple[Position, ...]]:
-    """Create or update a resource from the body that was sent.
+    """Create or update a resource as an admitted caller desires.
 
     Raises:
         Refusal.
     """
-    context, kind, ids, name = request.context, request.kind, request.ids, request.name
-    allowed = dependencies.guard.authorize(context, caller, "put", kind, ids, name)
-    body = dependencies.bodies.read(kind, sent, broken_names(kind, ids, name))
+    context, kind, ids = request.context, request.kind, request.ids
     ref = request.ref
     command = Put(
         spec=body.spec,
         labels=body.labels,
         annotations=body.annotations,
         extensions=body.extensions,
-        expected=request.expected,
+        precondition=request.precondition,
     )
     result, positions = await _write(
-        dependencies, context, ref, command, caller, allowed, _required(kind, ids)
+        dependencies, context, ref, command, admitted, _required(kind, ids)
     )
     assert isinstance(result, Recorded), "a PUT that is accepted records an event"
     return result, positions
@@ -111,7 +140,9 @@ async def delete(dependencies: SubmitDependencies, request: WriteRequest) -> tup
     Raises:
         Refusal.
     """
-    return await _write_admitted(dependencies, request, "delete", Delete(expected=request.expected))
+    return await _write_admitted(
+        dependencies, request, "delete", Delete(precondition=request.precondition)
+    )
 
 
 async def act(
@@ -122,7 +153,7 @@ async def act(
     Raises:
         Refusal.
     """
-    command = Act(action=action, expected=request.expected)
+    command = Act(action=action, precondition=request.precondition)
     return await _write_admitted(dependencies, request, f"post.{action}", command)
 
 
@@ -136,7 +167,8 @@ async def submit(
     policy: CallerPolicy | None = None,
     required: Sequence[Ref] = (),
 ) -> Submitted:
-    """Handle a command, and make the companion of the resource if it created one.
+    """Handle a command. If it created the resource, its companion is made; if it closed it, its
+    companion is deleted.
 
     Raises:
         Refusal: as `handle`.
@@ -145,6 +177,9 @@ async def submit(
     result = await handle(
         commands, ref, command, actor=actor, request=request, policy=policy, required=required
     )
+    if isinstance(result, Recorded) and isinstance(result.event, Closed):
+        deleted = await delete_companion(commands, result.resource, request=request)
+        return Submitted(result, deleted)
     if not isinstance(result.event, Created) or result.resource is None:
         return Submitted(result)
     companion = await ensure_companion(
@@ -161,9 +196,8 @@ def may_read(dependencies: SubmitDependencies, caller: Caller, ref: Ref) -> bool
 async def _write_admitted(
     dependencies: SubmitDependencies, request: WriteRequest, verb: str, command: Command
 ) -> tuple[Position, ...]:
-    context, kind, ids = request.context, request.kind, request.ids
-    caller, allowed = await dependencies.guard.admit(context, verb, kind, ids, request.name)
-    _, positions = await _write(dependencies, context, request.ref, command, caller, allowed)
+    admitted = await admit(dependencies, request, verb)
+    _, positions = await _write(dependencies, request.context, request.ref, command, admitted)
     return positions
 
 
@@ -172,11 +206,11 @@ async def _write(
     context: RequestContext,
     ref: Ref,
     command: Command,
-    caller: Caller,
-    allowed: Actor,
+    admitted: Admitted,
     required: Sequence[Ref] = (),
 ) -> tuple[CommandResult, tuple[Position, ...]]:
     """Submit the caller's command, and wait until its effects are visible."""
+    caller, allowed = admitted
     if ref.kind in KINDS_OF_POLICY:
         await dependencies.policy_changed()  # escalation is checked against the latest policy
     submitted = await submit(
@@ -192,7 +226,7 @@ async def _write(
     if companion is not None or (ref.kind in WATCHED_KINDS and result.event is not None):
         await dependencies.policy_changed()
     positions = submitted.positions
-    await dependencies.projected(positions)
+    await dependencies.projected(KINDS[ref.kind].ids(ref.path).get("tenant", ""), positions)
     return result, positions
 
 
@@ -211,11 +245,11 @@ class PolicyOfCaller(NamedTuple):
     def may_get(self, ref: Ref) -> bool:
         return self.policy.allows(self.caller, "get", ref)
 
-    def excess(self, ref: Ref, old: Json | None, new: Json) -> str:
-        """Only roles and role assignments grant anything."""
+    async def excess(self, ref: Ref, old: Json | None, new: Json) -> str:
+        """Only roles and role assignments grant anything. Other requests are answered meanwhile."""
         if ref.kind not in KINDS_OF_POLICY:
             return ""
-        return self.policy.excess(self.caller, ref, old, new)
+        return await in_slices(self.policy.excess(self.caller, ref, old, new))
 
 
 def _required(kind: Kind, ids: Mapping[str, str]) -> list[Ref]:

@@ -75,7 +75,7 @@ class AuditRecorder:
                 time=self._clock(),
                 request=context.request_id,
                 client_address=client_address(context, self._proxies),
-                caller=EntryCaller(caller.issuer, caller.sub, caller.token)
+                caller=EntryCaller(caller.issuer, caller.sub, caller.token, caller.groups)
                 if caller
                 else UNKNOWN_CALLER,
                 verb=context.verb or context.method.lower(),
@@ -92,4 +92,4 @@ class AuditRecorder:
 def _words_of_authorization(context: RequestContext) -> list[str]:
     """The words of every Authorization header: one of them is the token."""
     headers = context.headers(b"authorization")[:HEADERS_MAX]
-    return [word for each in headers for word in each.split()[:WORDS_MAX]]
+    return [word for each in headers for word in each.split(None, WORDS_MAX)[:WORDS_MAX]]

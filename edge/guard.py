@@ -8,12 +8,15 @@ Logins and allowed reads of privileged kinds are recorded here; refusals are rec
 become answers (`edge.serving.app`).
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from secaplane.edge.audit_recorder import AuditRecorder
 from secaplane.edge.requests.client_address import TrustedProxies
 from secaplane.edge.requests.context import RequestContext
+from secaplane.edge.requests.failures import FailedAuthentications
+from secaplane.edge.requests.origin import client_address
 from secaplane.edge.requests.rates import RateLimits
 from secaplane.model.actor import Actor
 from secaplane.model.errors import Unauthenticated
@@ -31,6 +34,8 @@ class Guard:
     """None sets no limit."""
     proxies: TrustedProxies = field(default_factory=TrustedProxies)
     """Proxies that are trusted to name the client's address."""
+    failures: FailedAuthentications = field(default_factory=FailedAuthentications)
+    """Delays the refusals of addresses that fail often."""
 
     async def admit(
         self, context: RequestContext, verb: str, kind: Kind, ids: Mapping[str, str], name: str = ""
@@ -44,6 +49,20 @@ class Guard:
         caller = await self.authenticate(context)
         return caller, self.authorize(context, caller, verb, kind, ids, name)
 
+    async def admit_list(
+        self, context: RequestContext, kind: Kind, ids: Mapping[str, str]
+    ) -> Sequence[str] | None:
+        """Authenticate and authorize a list: the names that the caller may see, or None for all.
+
+        Raises:
+            Unauthenticated, Forbidden, RateLimited, Unavailable.
+        """
+        context.verb = "list"
+        caller = await self.authenticate(context)
+        rights = self.policy.authorize_list(caller, kind, ids)
+        self._admitted(context, "list", kind, ids, rights.actor)
+        return rights.names
+
     async def authenticate(self, context: RequestContext) -> Caller:
         """The caller of a request. Waits only for a signing key that is not cached, and bounded.
 
@@ -52,14 +71,23 @@ class Guard:
             RateLimited: the caller sends too many requests.
             Unavailable: the keys of the token's issuer are not known, or stale.
         """
-        sent = context.headers(b"authorization")
-        if len(sent) > 1:  # a proxy may have verified another one than we would
-            raise Unauthenticated("send one token: Authorization: Bearer <JWT>")
-        caller = context.caller = await self.tokens.caller(sent[0] if sent else None)
+        try:
+            caller = context.caller = await self._verified(context)
+        except Unauthenticated:
+            delay_s = self.failures.delay_s(client_address(context, self.proxies))
+            if delay_s:
+                await asyncio.sleep(delay_s)
+            raise
         self.recorder.authenticated(context, caller)
         if self.rates is not None:
             self.rates.limit_caller(caller.issuer, caller.sub)
         return caller
+
+    async def _verified(self, context: RequestContext) -> Caller:
+        sent = context.headers(b"authorization")
+        if len(sent) > 1:  # a proxy may have verified another one than we would
+            raise Unauthenticated("send one token: Authorization: Bearer <JWT>")
+        return await self.tokens.caller(sent[0] if sent else None)
 
     def authorize(
         self,
@@ -80,7 +108,12 @@ class Guard:
             Unavailable: the authorization policy is stale.
         """
         actor = self.policy.authorize(caller, verb, kind, ids, name)
+        self._admitted(context, verb, kind, ids, actor)
+        return actor
+
+    def _admitted(
+        self, context: RequestContext, verb: str, kind: Kind, ids: Mapping[str, str], actor: Actor
+    ) -> None:
         self.recorder.allowed(context, verb, kind.name, actor)
         if self.rates is not None:
             self.rates.limit_tenant(ids.get("tenant", ""))
-        return actor

@@ -8,13 +8,14 @@ from litestar import Response
 
 from secaplane.edge.requests.context import RequestContext
 from secaplane.model import errors
+from secaplane.model.pointer import LENGTH_MAX
 from secaplane.model.shape import Json
 
 BASE = "http://secapi.cloud/errors"
 MEDIA_TYPE = "application/problem+json"
 DETAIL_LENGTH_MAX = 32_768
 SOURCES_MAX = 256
-POINTER_LENGTH_MAX, PARAMETER_LENGTH_MAX = 256, 64
+PARAMETER_LENGTH_MAX = 64
 Dialect = Literal["spec", "secatest"]
 
 _INVALID_REQUEST = ("invalid-request", "Bad Request")
@@ -96,8 +97,8 @@ def answer(
 def _short(source: errors.ProblemSource) -> errors.ProblemSource:
     """A pointer that is too long is cut to the nearest ancestor that is not."""
     pointer = source.pointer
-    while len(pointer) > POINTER_LENGTH_MAX:
-        pointer = pointer.rpartition("/")[0]
+    if len(pointer) > LENGTH_MAX:
+        pointer = pointer[: LENGTH_MAX + 1].rpartition("/")[0]
     return errors.ProblemSource(pointer, source.parameter[:PARAMETER_LENGTH_MAX])
 
 

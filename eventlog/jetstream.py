@@ -14,9 +14,10 @@ import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from secaplane.eventlog.codec import NewEvent, decode, encode
+from secaplane.eventlog.append_health import AppendHealth, Refusals
+from secaplane.eventlog.codec import NewEvent, encode
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
-from secaplane.eventlog.decoding import address_of, decode_followed
+from secaplane.eventlog.decoding import address_of, decode_followed, readable
 from secaplane.eventlog.jetstream_api import (
     ANSWER_S_MAX,
     PREPARE_S_MAX,
@@ -48,6 +49,8 @@ EXPECTED_OF = "Nats-Expected-Last-Subject-Sequence-Subject"
 PAYLOAD_BYTES_MIN = 4 * 1024 * 1024
 READ_BYTES_MAX = 4 * 1024 * 1024
 """Of one batch of a history; at least one event is read."""
+PROBE, NEVER = "append-probe", str(2**63 - 1)
+"""Last token of the subject of a probe, and a sequence that no subject reaches."""
 LAGGING_S = 0.01
 """Before a replica that lags behind the leader is asked again."""
 
@@ -79,6 +82,7 @@ class JetStreamLog:
     def __init__(self, nats: Client, *, streams: Streams, region: str) -> None:
         self._nats, self._streams, self._region = nats, streams, region
         self._ask = partial(request, nats, _answer)
+        self.appends = AppendHealth(streams.names)
 
     @property
     def streams(self) -> Streams:
@@ -114,20 +118,50 @@ class JetStreamLog:
             headers[EXPECTED_OF] = prefix(expectation.around, self._region)
         stream = self._streams.of(new_event.ref.kind)
         address, data = subject(new_event.ref, self._region), encode(new_event, stream)
-        answer = await self._ask(address, data, seconds=PUBLISH_S_MAX, headers=headers)
-        if answer.error is None:
-            return new_event.at(Position(stream, answer.seq))
-        if answer.error.err_code in WRONG_LAST_SEQUENCE:
+        sequence = await self._published(address, data, headers, self.appends.events[stream])
+        if sequence is None:
             raise VersionConflict
-        raise LogUnavailable(answer.error.description)
+        return new_event.at(Position(stream, sequence))
+
+    async def probe_appends(self) -> None:
+        """Ask every stream to append under an expectation that never holds, so that nothing is
+        recorded; `appends` has the outcome."""
+        for stream in self._streams.names:
+            refusals = self.appends.questions[stream]
+            place = self._streams.subjects(stream, self._region)[0].removesuffix(">")
+            address = f"{place}{PROBE}"
+            with contextlib.suppress(LogUnavailable):
+                await self._published(address, b"", {EXPECTED: NEVER}, refusals)
+
+    async def _published(
+        self, address: str, data: bytes, headers: dict[str, str], refusals: Refusals
+    ) -> int | None:
+        """The sequence of a message that was appended; None where its expectation did not hold.
+
+        Raises:
+            LogUnavailable: no answer came, or another refusal.
+        """
+        try:
+            answer = await self._ask(address, data, seconds=PUBLISH_S_MAX, headers=headers)
+            wrong = answer.error is not None and answer.error.err_code in WRONG_LAST_SEQUENCE
+            if answer.error is not None and not wrong:
+                raise LogUnavailable(answer.error.description)
+        except LogUnavailable as error:
+            refusals.refused(str(error))
+            raise
+        refusals.accepted()
+        return None if wrong else answer.seq
 
     async def last(self, ref: Ref) -> Position:
         return await self._last(self._streams.of(ref.kind), subject(ref, self._region))
 
     async def latest(self, ref: Ref) -> RecordedEvent | None:
-        stream = self._streams.of(ref.kind)
-        message = await self._last_message(stream, subject(ref, self._region))
-        return None if message is None else decode(message.data, Position(stream, message.seq))
+        stream, address = self._streams.of(ref.kind), subject(ref, self._region)
+        message = await self._last_message(stream, address)
+        if message is None:
+            return None
+        raw = RawEvent(Position(stream, message.seq), address, {}, message.data)
+        return readable([decode_followed(raw)])[0]
 
     async def last_within(self, ref: Ref) -> Position:
         return await self._last(self._streams.of(ref.kind), prefix(ref, self._region))
@@ -142,20 +176,24 @@ class JetStreamLog:
         self, ref: Ref, *, after: Position = BEGINNING, up_to: Position | None = None
     ) -> tuple[RecordedEvent, ...]:
         end = await self.last(ref) if up_to is None else up_to
-        return await self._read(ref.kind, subject(ref, self._region), after, end)
+        return readable(await self._read(ref.kind, subject(ref, self._region), after, end))
+
+    async def history(self, ref: Ref) -> tuple[Followed, ...]:
+        end = await self.last(ref)
+        return await self._read(ref.kind, subject(ref, self._region), BEGINNING, end)
 
     async def read_batches(
         self, ref: Ref, *, after: Position, up_to: Position
-    ) -> AsyncGenerator[Sequence[RecordedEvent], None]:
+    ) -> AsyncGenerator[Sequence[Followed], None]:
         stream, subjects = self._streams.of(ref.kind), subject(ref, self._region)
         batches = self._message_batches(stream, subjects, after, up_to)
         async with contextlib.aclosing(batches):
             async for messages in batches:
-                yield _decoded(stream, messages)
+                yield _followed(stream, messages)
 
     async def read_within(
         self, ref: Ref, *, after: Position, up_to: Position
-    ) -> tuple[RecordedEvent, ...]:
+    ) -> tuple[Followed, ...]:
         return await self._read(ref.kind, prefix(ref, self._region), after, up_to)
 
     async def touched(self, kind: str, *, after: Position, up_to: Position) -> frozenset[Ref]:
@@ -226,9 +264,9 @@ class JetStreamLog:
 
     async def _read(
         self, kind: str, subjects: str, after: Position, up_to: Position
-    ) -> tuple[RecordedEvent, ...]:
+    ) -> tuple[Followed, ...]:
         stream = self._streams.of(kind)
-        return _decoded(stream, await self._messages(stream, subjects, after, up_to))
+        return _followed(stream, await self._messages(stream, subjects, after, up_to))
 
     async def _messages(
         self, stream: str, subjects: str, after: Position, up_to: Position
@@ -266,8 +304,14 @@ class JetStreamLog:
             await asyncio.sleep(LAGGING_S)
 
 
-def _decoded(stream: str, messages: Sequence[Msg]) -> tuple[RecordedEvent, ...]:
-    return tuple(decode(each.data, Position(stream, _sequence(each))) for each in messages)
+def _followed(stream: str, messages: Sequence[Msg]) -> tuple[Followed, ...]:
+    return tuple(decode_followed(_raw(each, stream)) for each in messages)
+
+
+def _raw(message: Msg, stream: str) -> RawEvent:
+    headers = message.headers or {}
+    at = Position(stream, int(headers["Nats-Sequence"]))
+    return RawEvent(at, headers["Nats-Subject"], headers, message.data)
 
 
 def _sequence(message: Msg) -> int:

@@ -8,13 +8,14 @@ RECENT_S old: for parents of a resource, which seldom change.
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
+from contextlib import aclosing
+from typing import NamedTuple, TypeGuard
 
-from secaplane.eventlog.codec import Undecodable
-from secaplane.eventlog.log import Log, LogUnavailable
+from secaplane.eventlog.decoding import undecodable
+from secaplane.eventlog.log import Followed, Log, LogUnavailable
 from secaplane.eventlog.snapshots import Snapshots, snapshot_due
 from secaplane.model.bounded_cache import BoundedCache, resource_bytes
-from secaplane.model.events import RecordedEvent
+from secaplane.model.events import Closed, RecordedEvent
 from secaplane.model.evolve import fold
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref, Resource
@@ -133,9 +134,16 @@ class ResourceCache:
     async def _read(self, ref: Ref, before: Resource | None, last: Position) -> Resource:
         """The history after a known state, applied batch by batch: never held as a whole."""
         resource, after = before, before.position if before else BEGINNING
-        async for events in self._log.read_batches(ref, after=after, up_to=last):
-            resource = _applied(resource, events)
-        return _applied(resource, ())
+        async with aclosing(self._log.read_batches(ref, after=after, up_to=last)) as batches:
+            async for batch in batches:
+                ordinary = [each for each in batch if _ordinary(each)]
+                if len(ordinary) < len(batch):  # an event may leave out some of earlier batches
+                    history = await self._log.read(ref, after=after, up_to=last)
+                    return _applied(before, history)
+                resource = _applied(resource, ordinary)
+        if resource is None:
+            raise undecodable(ref, "a resource with a last event has no history")
+        return resource
 
     async def _snapshot(self, ref: Ref, last: Position) -> Resource | None:
         """A snapshot that is newer than the log belongs to another log, or the log was restored
@@ -150,6 +158,10 @@ class ResourceCache:
             await self._snapshots.save(resource)
 
 
+def _ordinary(each: Followed) -> TypeGuard[RecordedEvent]:
+    return isinstance(each, RecordedEvent) and not isinstance(each.event, Closed)
+
+
 def _applied(before: Resource | None, history: Sequence[RecordedEvent]) -> Resource:
     """Raises Undecodable where an event cannot be applied: to readers and writers, that is the same
     damage as an event that cannot be decoded."""
@@ -157,5 +169,5 @@ def _applied(before: Resource | None, history: Sequence[RecordedEvent]) -> Resou
         resource = fold(history, before)
         assert resource is not None, "a resource with a last event has no history"
     except (AssertionError, KeyError, TypeError, ValueError) as error:
-        raise Undecodable(f"{type(error).__name__}: {error}") from error
+        raise undecodable(history[0].ref, f"{type(error).__name__}: {error}") from error
     return resource

@@ -19,9 +19,9 @@ SNAPSHOT_INTERVAL, LARGE_INTERVAL = 100, 10
 """Events between two snapshots of a resource, and of a large one: what is read after a snapshot
 stays small in bytes, too."""
 LARGE_BYTES = 64 * 1024
-FORMAT = 2
+FORMAT = 3
 """Counts up when `Resource` or `evolve` changes: snapshots of another format are not found."""
-DIGEST = "880fcec2fd7aef3e"
+DIGEST = "8ad4c5eadde760e6"
 """The digest of `Resource` and `evolve` in this format. A test compares it
 (tests/rules/test_layouts.py) and prints the new one."""
 

@@ -1,8 +1,11 @@
 """JSON pointers (RFC 6901) into plain values. Pure."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
 from typing import Any
+
+LENGTH_MAX = 256
+"""Characters of a pointer in an answer."""
 
 
 def at(value: Any, pointer: str) -> Any:
@@ -52,9 +55,18 @@ def _every(value: Any, steps: Sequence[str], prefix: str) -> Iterator[tuple[str,
         yield from _every(value[steps[0]], steps[1:], f"{prefix}/{steps[0]}")
 
 
-def pointer_to(path: Sequence[str | int]) -> str:
-    """The pointer for a path of keys and indices."""
-    return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)
+def pointer_to(path: Iterable[str | int]) -> str:
+    """The pointer for a path of keys and indices; of one that would be longer than LENGTH_MAX, the
+    nearest ancestor's. Bounded, because a client chooses the keys."""
+    pointer = ""
+    for step in path:
+        if len(pointer) + len(key := str(step)) >= LENGTH_MAX:
+            break
+        longer = f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}"
+        if len(longer) > LENGTH_MAX:
+            break
+        pointer = longer
+    return pointer
 
 
 def _omitted(value: Any, steps: Sequence[str]) -> Any:

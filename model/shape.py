@@ -112,6 +112,31 @@ class Power(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Time at which an action was last carried out."""
 
 
+class Moment(msgspec.Struct, frozen=True, array_like=True):
+    """The position of an event, and its time, which orders events of two streams."""
+
+    position: Position
+    time: datetime
+
+    def before(self, other: "Moment") -> bool:
+        """True if this event came first. Of two streams, an equal time counts as before."""
+        if self.position.stream == other.position.stream:
+            return self.position < other.position
+        return self.time <= other.time
+
+
+class Author(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The caller whose PUT the present desired state is; what the control plane itself removes from
+    it changes no author."""
+
+    written: Moment
+    issuer: str = ""
+    sub: str = ""
+    groups: tuple[str, ...] = ()
+    former: "Author | UnsetType" = UNSET
+    """The author before: of the desired state that a revert of this PUT restores."""
+
+
 class Resource(msgspec.Struct, frozen=True, kw_only=True):
     """The aggregate: one resource as its history makes it (`evolve`). A *life* is one incarnation
     of a name, from `Created` to `Deleted`, identified by `uid`."""
@@ -140,6 +165,10 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     """Number of events of the name, all lives counted."""
     life: Position
     """Position of the `Created` of this life."""
+    former_end: Moment | UnsetType = UNSET
+    """The end of the name's former life, if it had one."""
+    author: Author | UnsetType = UNSET
+    """Of a role assignment: its author's grants decide which deferred roles it can grant."""
     created_at: datetime
     modified_at: datetime
     deleted_at: datetime | None = None

@@ -7,12 +7,13 @@ one at a time in a lane of their own.
 
 import asyncio
 from collections import deque
+from typing import NamedTuple
 
 from asyncpg import Pool
 
+from secaplane.model.position import Position
 from secaplane.model.shape import LifeIds, Ref
 from secaplane.readmodel.questions.derived import OF_ANY_KIND, shown
-from secaplane.readmodel.questions.lives import LIFE_IDS_OF_ANY_KIND, life_ids
 
 LANES = 2
 """SELECTs of small documents under way at once."""
@@ -21,26 +22,43 @@ LARGE_BYTES = 64 * 1024
 """Size of a large document."""
 ANSWER_S_MAX = 3.0
 
-FoundDocument = tuple[str, bool, LifeIds | None] | None
-"""The living resource's document, whether it is quarantined, and the uids that open its secrets, if
-its kind has some; None where there is no living resource."""
+
+class FoundDocument(NamedTuple):
+    """A living resource as a read by name answers it."""
+
+    document: str
+    uid: str
+    tenant: str
+    """The uid of the life of its tenant."""
+    stream: str
+    sequence: int
+    quarantined: bool
+
+    @property
+    def position(self) -> Position:
+        """The position of the newest event that the document includes."""
+        return Position(self.stream, self.sequence)
+
+    @property
+    def life_ids(self) -> LifeIds:
+        return LifeIds(self.tenant, self.uid)
 
 
-_Waiting = tuple[Ref, "asyncio.Future[FoundDocument]"]
+Answer = asyncio.Future[FoundDocument | None]
 
 
 class _Lane:
     """Reads that wait for the next SELECT of a lane."""
 
     def __init__(self) -> None:
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[tuple[Ref, Answer]] = deque()
         self._queued = asyncio.Event()
 
-    def put(self, waiting: _Waiting) -> None:
+    def put(self, waiting: tuple[Ref, Answer]) -> None:
         self._queue.append(waiting)
         self._queued.set()
 
-    async def take(self, most: int) -> list[_Waiting]:
+    async def take(self, most: int) -> list[tuple[Ref, Answer]]:
         await self._queued.wait()
         batch = [self._queue.popleft() for _ in range(min(len(self._queue), most))]
         if not self._queue:
@@ -53,9 +71,12 @@ class BatchedReads:
         self._pool = pool
         self._small, self._large = _Lane(), _Lane()
 
-    async def one(self, ref: Ref) -> FoundDocument:
-        """Raises whatever the SELECT raises, or TimeoutError."""
-        answer: asyncio.Future[FoundDocument] = asyncio.get_running_loop().create_future()
+    async def one(self, ref: Ref) -> FoundDocument | None:
+        """The living resource; None where there is none.
+
+        Raises whatever the SELECT raises, or TimeoutError.
+        """
+        answer: Answer = asyncio.get_running_loop().create_future()
         self._small.put((ref, answer))
         async with asyncio.timeout(ANSWER_S_MAX):
             return await answer
@@ -71,7 +92,7 @@ class BatchedReads:
             if batch := await lane.take(most):
                 await self._answer(batch, select)
 
-    async def _answer(self, batch: list[_Waiting], select: str) -> None:
+    async def _answer(self, batch: list[tuple[Ref, Answer]], select: str) -> None:
         try:
             found = await self._select({ref for ref, _ in batch}, select)
         except Exception as error:  # it is raised again where the answer is awaited
@@ -94,21 +115,21 @@ class BatchedReads:
             [ref.path for ref in ordered],
         )
         return {
-            Ref(row[0], row[1]): _LARGE
-            if row[2] is None
-            else (shown(row[2], row[5], row[6]), row[3], life_ids(row[4]))
-            for row in rows
+            Ref(kind, path): _LARGE
+            if document is None
+            else FoundDocument(shown(document, attached, contained), *found)
+            for kind, path, document, *found, attached, contained in rows
         }
 
 
-_LARGE: FoundDocument = ("", False, None)
+_LARGE = FoundDocument("", "", "", "", 0, False)
 """Stands for a document that the SELECT left out."""
 
 
 _SELECT_ANY = f"""
-    select r.kind, r.path, r.document,
+    select r.kind, r.path, r.document, r.uid, r.tenant, r.stream, r.position,
         exists (select from quarantine as q where q.kind = r.kind and q.path = r.path),
-        {LIFE_IDS_OF_ANY_KIND}, {OF_ANY_KIND}
+        {OF_ANY_KIND}
     from unnest($1::text[], $2::text[]) as wanted (kind, path)
     join resources as r on r.kind = wanted.kind and r.path = wanted.path where not r.gone
 """

@@ -28,3 +28,15 @@ class Selection(msgspec.Struct, frozen=True):
 
 
 ALL_RESOURCES = Selection()
+
+
+def limited_to(selection: Selection, names: Sequence[str] | None) -> Selection:
+    """The resources of a selection with one of some names; all of them where `names` is None."""
+    if names is None:
+        return selection
+    number = FIRST_ARGUMENT + len(selection.arguments)
+    return msgspec.structs.replace(
+        selection,
+        conditions=f"{selection.conditions} and r.name = any(${number}::text[])",
+        arguments=(*selection.arguments, list(names)),
+    )

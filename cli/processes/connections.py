@@ -17,18 +17,21 @@ from asyncpg import Pool
 from nats.aio.client import Client
 
 from secaplane.cli.config import BadConfig, Config
+from secaplane.cli.processes.tls import client_context
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
 from secaplane.eventlog.jetstream import JetStreamLog
 from secaplane.eventlog.log import LogUnavailable
 from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.eventlog.snapshots import KeyValueSnapshots
 from secaplane.eventlog.streams import Streams
+from secaplane.readmodel.acknowledgements import Acknowledgements
 from secaplane.readmodel.announcements import Announcements
 from secaplane.readmodel.list_share import ListShare
 from secaplane.readmodel.progress import Progress
 from secaplane.readmodel.schema import tables
 from secaplane.readmodel.schema.active import (
     NoReadModel,
+    PoolSizes,
     ReadModelPool,
     active,
     open_read_model_pool,
@@ -57,6 +60,7 @@ class ProcessDependencies:
     cache: ResourceCache
     pool: Pool
     progress: Progress
+    acknowledgements: Acknowledgements
     lists: ListShare
 
 
@@ -72,8 +76,11 @@ async def process_dependencies(
         connected_log(config, writes_log=writes_log) as (client, events, cache),
         following_read_model(config, client, writes=writes_tables) as (reading, progress),
     ):
+        acknowledgements = Acknowledgements(client, progress)
         lists = ListShare(reading.lists, connections=config.postgres.list_connections)
-        yield ProcessDependencies(client, events, cache, reading.pool, progress, lists)
+        yield ProcessDependencies(
+            client, events, cache, reading.pool, progress, acknowledgements, lists
+        )
 
 
 @asynccontextmanager
@@ -114,9 +121,9 @@ async def following_read_model(
 ) -> AsyncIterator[tuple[ReadModelPool, Progress]]:
     """A pool on the active read model of the group `resources`, and its progress. Both switch when
     another read model becomes active; callers keep the same two objects."""
-    reading = await connect_postgres(config, writes=writes)
+    progress = Progress()
+    reading = await connect_postgres(config, writes=writes, lost=progress.doubt)
     try:
-        progress = Progress()
         announcements = Announcements(client, progress, streams=streams(config).names)
         await announcements.listen(reading.read_model)
         async with asyncio.TaskGroup() as group:
@@ -143,9 +150,12 @@ def streams(config: Config) -> Streams:
 
 
 async def connect_nats(config: Config) -> Client:
-    """A client that buffers nothing while it is disconnected and reconnects without end."""
+    """A client that buffers nothing while it is disconnected and reconnects without end.
 
-    last = ""
+    Raises:
+        BadConfig: a file of `[tls]` cannot be used.
+    """
+    tls, last = client_context(config.tls), ""
 
     async def report(error: Exception) -> None:
         """Logs an error once, however often the client retries."""
@@ -166,17 +176,21 @@ async def connect_nats(config: Config) -> Client:
             max_outstanding_pings=2,
             allow_reconnect=True,
             error_cb=report,
+            tls=tls,
+            # before anything is sent: a server without TLS never gets the password
+            tls_handshake_first=tls is not None,
         )
 
     return await retrying(connect, *_NATS_ERRORS, awaited="NATS")
 
 
-async def connect_postgres(config: Config, *, writes: bool = False) -> ReadModelPool:
-    size, list_size = config.postgres.connections, config.postgres.list_connections
+async def connect_postgres(
+    config: Config, *, writes: bool = False, lost: Callable[[], object] = lambda: None
+) -> ReadModelPool:
+    url = config.postgres.url
+    sizes = PoolSizes(config.postgres.connections, config.postgres.list_connections)
     return await retrying(
-        lambda: open_read_model_pool(
-            config.postgres.url, RESOURCES, size=size, list_size=list_size, writes=writes
-        ),
+        lambda: open_read_model_pool(url, RESOURCES, sizes=sizes, writes=writes, lost=lost),
         *READ_MODEL_ERRORS,
         awaited="a read model",
     )

@@ -19,5 +19,6 @@ async def monitored(
         return
     listening = listen(config.monitor.host, config.monitor.port)
     routes = health.routes(readiness, metrics, details=True)
-    async with serving(app.build(routes, metrics=metrics), listening):
+    monitor, tls = app.build(routes, metrics=metrics), config.tls
+    async with serving(monitor, listening, certificate=tls.certificate, key=tls.key):
         yield listening.getsockname()[1]

@@ -18,10 +18,11 @@ from secaplane.cli.processes.connections import (
     retrying,
     sealer,
 )
-from secaplane.cli.processes.health import HealthProbe
+from secaplane.cli.processes.health import HealthProbe, Served, judged
 from secaplane.cli.processes.issuers import TrustedIssuers, trusted_issuers
 from secaplane.cli.processes.monitor import monitored
-from secaplane.cli.processes.wiring import command_dependencies
+from secaplane.cli.processes.resource_log import CachedResourceLog
+from secaplane.cli.processes.wiring import command_dependencies, watching
 from secaplane.command.body import BodyReader
 from secaplane.command.handle import UNKNOWN
 from secaplane.command.http import reviews
@@ -39,10 +40,10 @@ from secaplane.model.errors import Unavailable
 from secaplane.model.kind import Kind
 from secaplane.model.position import Position, written
 from secaplane.model.shape import Json, LifeIds
-from secaplane.policy.grants.policy import KINDS_OF_POLICY, Policy
 from secaplane.policy.tokens.revocations import KINDS_OF_REVOCATION, Revocations
 from secaplane.policy.watch import PolicyWatch
 from secaplane.query import http as reads
+from secaplane.query.by_name import ByName
 from secaplane.query.read import ReadDependencies
 from secaplane.readmodel import questions
 from secaplane.readmodel.batching import BatchedReads
@@ -56,7 +57,7 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
     listening = listen(config.http.host, config.http.port)
     host, port = listening.getsockname()[:2]
     base_url = config.site.base_url or f"http://{host}:{port}"
-    metrics, revocations = Metrics(), Revocations()
+    metrics, revocations, tls = Metrics(), Revocations(), config.tls
     async with (
         trusted_issuers(config, revocations, metrics) as trusted,
         process_dependencies(config, writes_log=side != "query") as process,
@@ -73,11 +74,11 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         proxies = TrustedProxies(config.http.trusted_proxies)
         recorder = audit_recorder(config, audit, proxies)
         guard = Guard(trusted.tokens, policy, recorder, _rates(config), proxies)
-        for reached in (await questions.checkpoints(process.pool)).values():
-            process.progress.announce(reached)
-        probe = HealthProbe(process.log, process.pool, process.progress.position, metrics)
+        await retrying(lambda: _learn_positions(process), *POLICY_ERRORS, awaited="the log's end")
+        served = Served(reads=side != "command", writes=side != "query")
+        probe = _probe(process, served, metrics)
         group.create_task(probe.run())
-        readiness = _readiness(process, watch, probe, trusted, audit)
+        readiness = _readiness(served, process, watch, probe, trusted, audit)
         details = config.monitor.port is None and (host.startswith("127.") or host == "::1")
         routes = [*health.routes(readiness, metrics, details=details), *_documents(base_url)]
         if side in ("command", "serve"):
@@ -96,23 +97,47 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         )
         async with (
             running(audit),
-            serving(application, listening),
+            serving(
+                application,
+                listening,
+                config.limits.of_connections(proxies),
+                certificate=tls.certificate,
+                key=tls.key,
+            ),
             monitored(config, readiness, metrics) as monitor,
         ):
             announce(Announcement(port=port, monitor=monitor))
             await asyncio.Event().wait()
 
 
+def _probe(process: ProcessDependencies, served: Served, metrics: Metrics) -> HealthProbe:
+    silent = metrics.gauge(
+        "projector_silent_seconds", "Seconds since the projector announced a position"
+    )
+    silent.set_function(lambda: process.progress.silent_s)
+    progress = process.progress
+    return HealthProbe(
+        process.log,
+        process.pool,
+        progress.position,
+        metrics,
+        know=progress.know,
+        probes_appends=served.writes,
+    )
+
+
+async def _learn_positions(process: ProcessDependencies) -> None:
+    """Learn how far rows and log are: from here on, what is not projected yet is known to be."""
+    for reached in (await questions.checkpoints(process.pool)).values():
+        process.progress.announce(reached)
+    await process.acknowledgements.listen(process.log.streams.names)
+    for stream in process.log.streams.names:
+        process.progress.know(await process.log.end(stream))
+
+
 def _documents(base_url: str) -> list[HTTPRouteHandler]:
     """Pages that need no token."""
     return [*openapi.routes(base_url), *swagger.routes(), *wellknown.routes(base_url)]
-
-
-def watching(config: Config, watch: PolicyWatch) -> Policy:
-    """A policy kept current by the watch."""
-    policy = Policy(operators=config.auth.operators, region=config.site.region, fresh=watch.fresh)
-    watch.subscribe(policy, KINDS_OF_POLICY)
-    return policy
 
 
 def _rates(config: Config) -> RateLimits | None:
@@ -143,9 +168,10 @@ def _submit_dependencies(
     watch: PolicyWatch,
     base_url: str,
 ) -> SubmitDependencies:
-    async def projected(positions: Sequence[Position]) -> None:
-        if config.writes.wait_for_projection:
-            await process.progress.reached(positions)
+    async def projected(tenant: str, positions: Sequence[Position]) -> None:
+        waits = config.writes.wait_for_projection
+        if not waits or not await process.progress.reached(positions):
+            await process.acknowledgements.publish(tenant, positions)
 
     async def policy_changed() -> None:
         try:
@@ -168,14 +194,21 @@ def _submit_dependencies(
 def _read_dependencies(
     process: ProcessDependencies, config: Config, batched: BatchedReads
 ) -> ReadDependencies:
-    async def reached(positions: Sequence[Position]) -> bool:
-        return await process.progress.reached(positions, seconds=REACHED_S_MAX, patient=True)
+    async def reached(positions: Sequence[Position], patient: bool) -> bool:
+        return await process.progress.reached(positions, seconds=REACHED_S_MAX, patient=patient)
 
-    return ReadDependencies(
+    by_name = ByName(
         pool=process.pool,
-        lists=process.lists,
         batched=batched,
+        progress=process.progress,
+        log=CachedResourceLog(process.log, process.cache),
+        stream=process.log.streams.of,
         reached=reached,
+        region=config.site.region,
+    )
+    return ReadDependencies(
+        lists=process.lists,
+        by_name=by_name,
         open_secrets=sealer(config).open_shown if config.secrets.keyring else _refuse_to_open,
         page_keys=page_keys(config),
     )
@@ -188,6 +221,7 @@ def _refuse_to_open(kind: Kind, life: LifeIds, shown: Json) -> Json:
 
 
 def _readiness(
+    served: Served,
     process: ProcessDependencies,
     watch: PolicyWatch,
     probe: HealthProbe,
@@ -195,12 +229,16 @@ def _readiness(
     audit: AuditWriter,
 ) -> Callable[[], health.Readiness]:
     def readiness() -> health.Readiness:
-        reasons = [*probe.reasons, *trusted.reasons]
-        remarks = [*probe.remarks, *trusted.remarks, *audit.remarks]
+        outages, attention = judged(served, probe.outages)
+        reasons = [*outages, *trusted.reasons]
+        remarks = [*attention, *probe.remarks, *trusted.remarks, *audit.remarks]
         if not watch.fresh():
             reasons.append("the authorization policy is stale")
         if process.progress.silent_s > PROJECTOR_SILENT_S_MAX:
-            remarks.append("the projector announces no position: reads may be stale")
+            remarks.append(
+                f"the projector has announced no position for {process.progress.silent_s:.0f} s:"
+                " lists may be stale"
+            )
         details = {
             "readModelPosition": written(map(process.progress.position, process.log.streams.names)),
             "projectionLag": probe.lag,

@@ -16,8 +16,12 @@ from secaplane.model.errors import Unavailable
 from secaplane.model.kind import Kind
 from secaplane.model.position import Position
 from secaplane.model.shape import Json, LifeIds, Ref, Resource
+from secaplane.policy.grants.lives import KINDS_OF_LIVES
+from secaplane.policy.grants.policy import KINDS_OF_POLICY, Policy
+from secaplane.policy.watch import PolicyWatch
 from secaplane.readmodel import questions
 from secaplane.readmodel.questions import owned
+from secaplane.readmodel.questions.related import RelatedQueries
 from secaplane.readmodel.questions.usage import UsageQueries
 from secaplane.reconcilers.related import LoadOwned
 
@@ -57,6 +61,7 @@ def command_dependencies(process: ProcessDependencies, config: Config) -> Comman
         children=children_of,
         referrers=referrers_of,
         named_by=named_by,
+        related=RelatedQueries(process.pool),
         reached=reached,
         usage=UsageQueries(process.pool),
         site=site_rules(config),
@@ -87,6 +92,14 @@ def load_owned(process: ProcessDependencies) -> LoadOwned:
     return load
 
 
+def watching(config: Config, watch: PolicyWatch) -> Policy:
+    """A policy kept current by the watch."""
+    policy = Policy(operators=config.auth.operators, region=config.site.region, fresh=watch.fresh)
+    watch.subscribe(policy, KINDS_OF_POLICY)
+    watch.subscribe(policy.former_workspaces, KINDS_OF_LIVES)
+    return policy
+
+
 def site_rules(config: Config) -> SiteRules:
     modes = msgspec.structs.asdict(config.references)
     pairs = [each.split("/") for each in config.deletion.cascades]
@@ -95,4 +108,5 @@ def site_rules(config: Config) -> SiteRules:
         region=config.site.region,
         deferred=frozenset(name for name, mode in modes.items() if mode == "deferred"),
         cascades=frozenset((parent, child) for parent, child in pairs),
+        any_ranges=config.network.private_ranges == "any",
     )

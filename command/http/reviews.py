@@ -13,10 +13,11 @@ from litestar import Request, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 
-from secaplane.command.access_reviews import review
+from secaplane.command.access_reviews import admit, review
 from secaplane.command.body import read_as
 from secaplane.edge.guard import Guard
-from secaplane.edge.requests import parsing
+from secaplane.edge.requests import parsing, strict_json
+from secaplane.edge.requests.beside_loop import in_proportion
 from secaplane.edge.requests.context import request_context
 from secaplane.edge.requests.paths import REVIEWS, template
 from secaplane.policy.grants.review import AccessReviewRequest
@@ -30,11 +31,17 @@ def routes(guard: Guard) -> list[HTTPRouteHandler]:
     @post(template(REVIEWS), name="ReviewAccess", status_code=200)
     async def review_access(request: Request[Any, Any, Any]) -> ASGIResponse:
         context = request_context(request.scope)
-        caller = await guard.authenticate(context)
-        data = await request.body()
+        tenant = request.path_params["tenant"]
         parsing.media_type(context.header(b"content-type"))
-        spec = read_as(AccessReviewRequest, parsing.body(data)).spec
-        answer = await review(guard, context, caller, request.path_params["tenant"], spec)
+        caller = await guard.authenticate(context)
+        about_all = admit(guard, context, caller, tenant)
+        data = await request.body()
+        sent = await in_proportion(len(data), lambda: _read(data))
+        answer = await review(guard, context, caller, tenant, sent.spec, about_all=about_all)
         return ASGIResponse(body=_encode(answer), media_type=JSON)
 
     return [review_access]
+
+
+def _read(data: bytes) -> AccessReviewRequest:
+    return read_as(AccessReviewRequest, strict_json.read(data))

@@ -11,8 +11,10 @@ from secaplane.command import submit
 from secaplane.command.attempt import Recorded
 from secaplane.command.submit import SubmitDependencies, WriteRequest
 from secaplane.edge.requests import parsing
+from secaplane.edge.requests.beside_loop import in_proportion
 from secaplane.edge.requests.context import request_context
 from secaplane.edge.requests.paths import template
+from secaplane.edge.requests.preconditions import precondition
 from secaplane.kinds import KINDS
 from secaplane.model.document import document, encode, status
 from secaplane.model.events import Created
@@ -42,14 +44,14 @@ def _put(kind: Kind, dependencies: SubmitDependencies) -> HTTPRouteHandler:
     async def put_resource(request: Request[Any, Any, Any]) -> ASGIResponse:
         context = request_context(request.scope)
         parsing.deleted(context.header(b"accept"))
-        caller = await dependencies.guard.authenticate(context)
-        data = await request.body()
-        if data:
-            parsing.media_type(context.header(b"content-type"))
-        sent = parsing.body(data)
         write = _write_request(request, kind)
-        result, positions = await submit.put(dependencies, write, caller, sent)
-        secrets = submit.may_read(dependencies, caller, result.resource.ref)
+        if context.has_body:
+            parsing.media_type(context.header(b"content-type"))
+        admitted = await submit.admit(dependencies, write, "put")
+        data = await request.body()
+        body = await in_proportion(len(data), lambda: submit.read_body(dependencies, write, data))
+        result, positions = await submit.put(dependencies, write, admitted, body)
+        secrets = submit.may_read(dependencies, admitted.caller, result.resource.ref)
         return _answer(dependencies, kind, context.path, result, positions, secrets=secrets)
 
     return put_resource
@@ -79,8 +81,7 @@ def _act(kind: Kind, dependencies: SubmitDependencies) -> HTTPRouteHandler:
 
 def _write_request(request: Request[Any, Any, Any], kind: Kind) -> WriteRequest:
     context = request_context(request.scope)
-    expected = parsing.expected(context.header(b"if-unmodified-since"))
-    return WriteRequest(context, kind, request.path_params, expected)
+    return WriteRequest(context, kind, request.path_params, precondition(context))
 
 
 def _answer(

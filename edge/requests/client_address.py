@@ -32,7 +32,7 @@ class TrustedProxies:
         if address is None:
             return ""
         if self._trusts(address):
-            for each in reversed(",".join(forwarded).split(",")[-HOPS_MAX:]):
+            for each in reversed(",".join(forwarded).rsplit(",", HOPS_MAX)[-HOPS_MAX:]):
                 previous = _address(each.strip())
                 if previous is None:
                     break
@@ -40,6 +40,11 @@ class TrustedProxies:
                 if not self._trusts(address):
                     break
         return str(address)
+
+    def trusts(self, peer: str) -> bool:
+        """True for the address of a trusted proxy."""
+        address = _address(peer)
+        return address is not None and self._trusts(address)
 
     def _trusts(self, address: Address) -> bool:
         return any(address in network for network in self._trusted)

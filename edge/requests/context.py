@@ -35,6 +35,16 @@ class RequestContext:
         """Every header of that (lower-case) name, as text."""
         return [value.decode("latin-1") for key, value in self._sent if key == name]
 
+    def repeats(self, name: bytes) -> bool:
+        """True if several headers have that (lower-case) name."""
+        return len(self._headers) < len(self._sent) and len(self.headers(name)) > 1
+
+    @property
+    def has_body(self) -> bool:
+        """A body is announced (RFC 9112, section 6)."""
+        length = self._headers.get(b"content-length", b"0")
+        return length.strip(b"0") != b"" or b"transfer-encoding" in self._headers
+
     def _request_id(self) -> str:
         """The client's `X-Request-Id`, if it is valid; otherwise a new one."""
         sent = self.header(b"x-request-id")

@@ -38,6 +38,7 @@ def client_address(context: RequestContext, proxies: TrustedProxies) -> str:
 
 def printable(text: str) -> str:
     """The printable characters of a text, at most USER_AGENT_LENGTH_MAX."""
+    text = text[: 4 * USER_AGENT_LENGTH_MAX]
     clean = text if text.isprintable() else "".join(filter(str.isprintable, text))
     return clean[:USER_AGENT_LENGTH_MAX]
 

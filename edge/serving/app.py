@@ -14,15 +14,17 @@ from litestar.handlers import HTTPRouteHandler
 
 from secaplane.edge.audit_recorder import AuditRecorder
 from secaplane.edge.problem import Dialect, refused
+from secaplane.edge.requests import framing
 from secaplane.edge.requests.context import KEY, RequestContext
 from secaplane.edge.serving.exceptions import ExceptionAnswers
 from secaplane.edge.serving.metrics import Metrics
-from secaplane.model.errors import (
-    UriTooLong,
-)
+from secaplane.model.errors import Refusal, UriTooLong
 
 UNKNOWN = "/unknown"
 ACCEPTED = 202
+API = "/providers/"
+NO_STORE = (b"cache-control", b"no-store")
+"""On every answer of the API: any may hold what only its caller may see, such as secrets."""
 UNSERVED = "UNSERVED"
 log = logging.getLogger("secaplane.edge")
 
@@ -71,7 +73,9 @@ class RequestMiddleware:
         context = scope[KEY] = RequestContext(scope)
         _normalize(scope, context)
         began = time.perf_counter()
-        request_id = (b"x-request-id", context.request_id.encode())
+        own = [(b"x-request-id", context.request_id.encode())]
+        if context.path.startswith(API):
+            own.append(NO_STORE)
 
         status = 500
 
@@ -79,19 +83,27 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*_headers_of(message["headers"], status), request_id]
+                message["headers"] = [*_headers_of(message["headers"], status), *own]
             await send(message)
 
         try:
-            if _url_bytes(scope) > self._url_bytes_max:
-                await _refuse_url(context, self._url_bytes_max, sending)
+            if refusal := self._refusal(scope, context):
+                await _refuse(refusal, context, sending)
             else:
                 await self._app(scope, receive, sending)
         finally:
-            self._answered(context, status, began)
+            self._answered(context, scope.get("path_template") or UNKNOWN, status, began)
 
-    def _answered(self, context: RequestContext, status: int, began: float) -> None:
-        """Successful reads are counted but not logged: a log line would cost more than the read."""
+    def _refusal(self, scope: Any, context: RequestContext) -> Refusal | None:
+        """The refusal of a request that the router does not see, or None."""
+        if _url_bytes(scope) > self._url_bytes_max:
+            return UriTooLong(f"an address has at most {self._url_bytes_max} bytes")
+        return framing.fault(context, scope["http_version"])
+
+    def _answered(self, context: RequestContext, route: str, status: int, began: float) -> None:
+        """Successful reads are counted but not logged: a log line would cost more than the read.
+        The log names the route and no tenant, resource or query: the request id leads to the event
+        or the audit entry that does (docs/decisions/028)."""
         took_s = time.perf_counter() - began
         self._metrics.answered(context.method, status, took_s)
         if context.method in ("GET", "HEAD") and status < 400:
@@ -101,7 +113,7 @@ class RequestMiddleware:
             extra={
                 "request": context.request_id,
                 "method": context.method,
-                "path": context.path,
+                "route": route,
                 "status": status,
                 "took_ms": round(took_s * 1000, 2),
             },
@@ -112,9 +124,9 @@ def _url_bytes(scope: Any) -> int:
     return len(scope.get("raw_path") or b"") + len(scope.get("query_string") or b"")
 
 
-async def _refuse_url(context: RequestContext, bytes_max: int, send: Any) -> None:
+async def _refuse(refusal: Refusal, context: RequestContext, send: Any) -> None:
     """Answer before the router sees the request."""
-    problem = refused(UriTooLong(f"an address has at most {bytes_max} bytes"), context)
+    problem = refused(refusal, context)
     body: bytes = problem.content
     headers = [
         (b"content-type", str(problem.media_type).encode()),

@@ -25,9 +25,6 @@ from secaplane.model.errors import (
 )
 from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 
-DAMAGED = (
-    "one of this resource's events cannot be decoded or applied; ask the operator to repair it"
-)
 READS = "GET, HEAD"
 """The methods of paths that belong to no kind: health, metrics, documents."""
 log = logging.getLogger("secaplane.edge")
@@ -64,9 +61,10 @@ class ExceptionAnswers:
     def _damaged(self, request: HttpRequest, error: Exception) -> Response[bytes]:
         context = request_context(request.scope)
         self.metrics.damaged.inc()
-        where = {"request": context.request_id, "path": context.path, "reason": str(error)}
+        where = {"request": context.request_id, "route": _route(request), "reason": str(error)}
         log.error("damaged resource", extra=where)
-        return refused(Damaged(DAMAGED), context, self.dialect)
+        refusal = error if isinstance(error, Damaged) else Damaged()
+        return refused(refusal, context, self.dialect)
 
     def _framework_error(self, request: HttpRequest, error: HTTPException) -> Response[bytes]:
         refusal = _as_refusal(request, error, self.body_bytes_max)
@@ -74,7 +72,7 @@ class ExceptionAnswers:
 
     def _defect(self, request: HttpRequest, error: Exception) -> Response[bytes]:
         context = request_context(request.scope)
-        where = {"request": context.request_id, "path": context.path}
+        where = {"request": context.request_id, "route": _route(request)}
         log.error("defect", exc_info=error, extra=where)
         return defect(context)
 
@@ -85,6 +83,11 @@ class ExceptionAnswers:
         log.warning("database unavailable", extra=where)
         refusal = Unavailable("the database does not answer; try again")
         return refused(refusal, context, self.dialect)
+
+
+def _route(request: HttpRequest) -> str:
+    """The path without its names, as logs hold it."""
+    return str(request.scope.get("path_template", ""))
 
 
 def _as_refusal(request: HttpRequest, error: HTTPException, body_bytes_max: int) -> Refusal:

@@ -17,12 +17,13 @@ import jwt
 import msgspec
 from jwt.utils import base64url_decode
 
-from secaplane.model.actor import RESERVED_SUBS
+from secaplane.model.actor import GROUP, RESERVED_SUBS
 from secaplane.model.errors import Unauthenticated
+from secaplane.policy.tokens.groups import groups_of
 from secaplane.policy.tokens.keys import IssuerKeys
 from secaplane.policy.tokens.revocations import Revocations
 
-TOKEN_BYTES_MAX = 8192
+TOKEN_BYTES_MAX = 16 * 1024
 SUB_LENGTH_MAX = 128
 TOKEN_ID_LENGTH_MAX = 128
 SKEW_S = 30
@@ -39,13 +40,20 @@ KeyName = tuple[str | None, str]
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """(issuer, sub), and the id of the token (`jti`). Two tokens of one (issuer, sub) are one
-    caller."""
+    """(issuer, sub), the id of the token (`jti`), and the groups that it names. Two tokens of one
+    (issuer, sub) are one caller, who holds by each token what its groups hold."""
 
     issuer: str
     sub: str
     """With the issuer's prefix, as assignments and the configuration name it."""
     token: str = ""
+    groups: tuple[str, ...] = ()
+    """As assignments name them, sorted; at most `GROUPS_MAX`."""
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """All that an assignment can name the caller by, but `*`."""
+        return (self.sub, *self.groups)
 
 
 class _VerifiedToken(msgspec.Struct, frozen=True):
@@ -130,9 +138,12 @@ class TokenVerifier:
             raise Unauthenticated("the token's sub is not a valid name")
         if len(token_id) > TOKEN_ID_LENGTH_MAX or not _writable(token_id):
             raise Unauthenticated("the token's jti is not a valid id")
-        caller = Caller(keys.issuer.issuer, keys.issuer.prefix + sub, token_id)
+        groups = groups_of(claims, keys.issuer, self._prefix_of)
+        caller = Caller(keys.issuer.issuer, keys.issuer.prefix + sub, token_id, groups)
         if caller.sub in RESERVED_SUBS:
             raise Unauthenticated("the token's sub is reserved for the control plane")
+        if caller.sub.startswith(GROUP):
+            raise Unauthenticated(f"the token's sub begins with {GROUP}, which names groups")
         if self._prefix_of(caller.sub) != keys.issuer.prefix:
             raise Unauthenticated("the token's sub has the prefix of another issuer")
         return _VerifiedToken(caller, issued_at, expires, keys, key_name, key)
@@ -144,9 +155,20 @@ class TokenVerifier:
 
 
 def _bearer(authorization: str | None) -> str:
-    scheme, _, token = (authorization or "").partition(" ")
-    if scheme.lower() != "bearer" or not token or len(token) > TOKEN_BYTES_MAX:
+    """The token of `Bearer 1*SP token` (RFC 6750, section 2.1)."""
+    if authorization is None:
         raise Unauthenticated("send a token: Authorization: Bearer <JWT>")
+    scheme, _, token = authorization.partition(" ")
+    token = token.strip(" ")
+    if scheme.lower() != "bearer":
+        raise Unauthenticated("the scheme is not Bearer; send Authorization: Bearer <JWT>")
+    if not token:
+        raise Unauthenticated("the token is empty; send Authorization: Bearer <JWT>")
+    if len(token) > TOKEN_BYTES_MAX:
+        raise Unauthenticated(
+            f"the token is too large: {len(token)} bytes, at most {TOKEN_BYTES_MAX} are accepted; "
+            "have its issuer leave out claims, such as groups"
+        )
     return token
 
 
@@ -157,7 +179,7 @@ def _parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
         ValueError, RecursionError: not a JWT.
     """
     if not JWT.fullmatch(token):
-        raise ValueError("it is no signed JWT")
+        raise Unauthenticated("the token is malformed: it is no signed JWT, three parts with dots")
     header, claims, _ = token.split(".")
     return _object(base64url_decode(header)), _object(base64url_decode(claims))
 
@@ -217,6 +239,7 @@ def _decoded(token: str, key: jwt.PyJWK, keys: IssuerKeys) -> dict[str, Any]:
             "require": ["sub", "exp"],
             "verify_aud": bool(issuer.audience),
             "verify_iss": bool(issuer.issuer),
+            "verify_iat": False,
         },
     )
     return claims

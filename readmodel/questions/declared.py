@@ -7,8 +7,10 @@ from contextlib import asynccontextmanager
 import msgspec
 from asyncpg import Pool, Record
 from asyncpg.cursor import Cursor
+from msgspec import UNSET, UnsetType
 
-from secaplane.model.shape import Json, Ref
+from secaplane.model.position import Position
+from secaplane.model.shape import Author, Json, Moment, Ref
 from secaplane.readmodel.schema.checkpoints import Checkpoints, checkpoints
 from secaplane.readmodel.schema.tables import Tx
 
@@ -22,13 +24,19 @@ class DeclaredResource(msgspec.Struct, frozen=True, gc=False):
 
     ref: Ref
     spec: Json
+    life: Position
+    former_end: Moment | UnsetType
+    author: Author | UnsetType
     terminating: bool
     quarantined: bool
     """A later event could not be decoded or applied."""
 
 
-class _OnlySpec(msgspec.Struct, frozen=True, gc=False):
+class _Declared(msgspec.Struct, frozen=True, gc=False):
     spec: Json
+    life: Position
+    former_end: Moment | UnsetType = UNSET
+    author: Author | UnsetType = UNSET
 
 
 @asynccontextmanager
@@ -42,8 +50,9 @@ async def declared(
     ):
         cursor = await connection.cursor(
             "select kind, path, life, terminating,"
-            " (kind, path) in (select kind, path from quarantine),"
-            f" case when octet_length(resource) <= {LARGE_BYTES} then resource end from resources"
+            " (kind, path) in (select kind, path from quarantine) as quarantined,"
+            f" case when octet_length(resource) <= {LARGE_BYTES} then resource end as resource"
+            " from resources"
             " where kind = any($1) and not gone",
             list(kinds),
         )
@@ -52,18 +61,26 @@ async def declared(
 
 async def _declared(connection: Tx, cursor: Cursor) -> AsyncIterator[list[DeclaredResource]]:
     while rows := await cursor.fetch(BATCH_MAX):
-        yield [_declared_resource(row, row[5]) for row in rows if row[5] is not None]
+        yield [_resource(row, row["resource"]) for row in rows if row["resource"] is not None]
         for row in rows:
-            if row[5] is None:
-                yield [_declared_resource(row, await connection.fetchval(_ONE, row[0], row[2]))]
+            if row["resource"] is None:
+                yield [_resource(row, await connection.fetchval(_ONE, row["kind"], row["life"]))]
 
 
-_ONE = "select resource from resources where life = $2 and kind = $1"
+_ONE = "select resource from resources where kind = $1 and life = $2"
 
 
-def _declared_resource(row: Record, resource: str) -> DeclaredResource:
-    spec = _decode_spec(resource).spec
-    return DeclaredResource(Ref(row[0], row[1]), spec, terminating=row[3], quarantined=row[4])
+def _resource(row: Record, resource: str) -> DeclaredResource:
+    declared, ref = _decode_declared(resource), Ref(row["kind"], row["path"])
+    return DeclaredResource(
+        ref,
+        declared.spec,
+        declared.life,
+        declared.former_end,
+        declared.author,
+        row["terminating"],
+        row["quarantined"],
+    )
 
 
-_decode_spec = msgspec.json.Decoder(_OnlySpec).decode
+_decode_declared = msgspec.json.Decoder(_Declared).decode

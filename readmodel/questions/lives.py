@@ -33,7 +33,7 @@ def in_present_life(kind: str) -> str:
 
 
 def life_ids(row: list[str] | None) -> LifeIds | None:
-    """The value of one of the columns below."""
+    """The value of the column below."""
     return None if row is None else LifeIds(*row)
 
 
@@ -44,8 +44,3 @@ def life_ids_column(kind: str) -> str:
 
 
 _IDS = "array[r.tenant, r.uid]"
-LIFE_IDS_OF_ANY_KIND = f"""
-    case when r.kind in ({", ".join(f"'{k.name}'" for k in KINDS.values() if k.has_secrets)})
-        then {_IDS} end
-"""
-"""The same column for rows of any kind."""

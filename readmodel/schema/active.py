@@ -1,9 +1,9 @@
 """The active read model of a group, and the pool of a process that reads it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 
@@ -83,6 +83,16 @@ class SwitchableConnection(asyncpg.Connection):
         self.read_model = read_model
 
 
+class PoolSizes(NamedTuple):
+    """Connections of one process."""
+
+    others: int = 4
+    lists: int = 2
+
+
+DEFAULT_SIZES = PoolSizes()
+
+
 class ReadModelPool:
     """The pool through which a process reads one group, and the read model that it is switched to.
     A query that has begun ends on the read model where it began.
@@ -111,9 +121,25 @@ class ReadModelPool:
 
 
 async def open_read_model_pool(
-    url: str, group: TableGroup, *, size: int = 4, list_size: int = 2, writes: bool = False
+    url: str,
+    group: TableGroup,
+    *,
+    sizes: PoolSizes = DEFAULT_SIZES,
+    writes: bool = False,
+    lost: Callable[[], object] = lambda: None,
 ) -> ReadModelPool:
-    """Raises NoReadModel where there is none of this layout yet."""
+    """A pool on the active read model; `lost` is called whenever one of its connections has ended.
+
+    Raises:
+        NoReadModel: there is none of this layout yet.
+    """
+
+    def ended(connection: Any) -> None:
+        lost()
+
+    async def watch(connection: asyncpg.Connection) -> None:
+        connection.add_termination_listener(ended)
+
     reading = ReadModelPool(group, await find(url, group))
     opened = partial(
         open_pool,
@@ -121,7 +147,8 @@ async def open_read_model_pool(
         schema=reading.read_model,
         connection_class=SwitchableConnection,
         setup=reading.prepare,
+        init=watch,
     )
-    reading.pool = await opened(size=size, writes=writes)
-    reading.lists = await opened(size=list_size, statement_s_max=STATEMENT_S_MAX)
+    reading.pool = await opened(size=sizes.others, writes=writes)
+    reading.lists = await opened(size=sizes.lists, statement_s_max=STATEMENT_S_MAX)
     return reading

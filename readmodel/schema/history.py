@@ -4,8 +4,8 @@ from secaplane.readmodel.schema.group import TableGroup
 
 HISTORY = TableGroup(
     name="history",
-    layout=2,
-    digest="2c54e87a7bc23ef1",
+    layout=3,
+    digest="6b3c5c9ec69c97d5",
     tables="""
 create table if not exists {schema}.history (
     stream   text        collate "C" not null,

@@ -57,6 +57,28 @@ end $$;
 """
 
 
+REVOKES = """
+do $$
+declare function regprocedure;
+begin
+    execute format('revoke temporary on database %I from public', current_database());
+    if (select rolsuper from pg_roles where rolname = current_user) then
+        for function in
+            select oid::regprocedure from pg_proc
+            where pronamespace = 'pg_catalog'::regnamespace
+                and (proname like 'lo\\_%' or proname in ('loread', 'lowrite'))
+                and has_function_privilege('public', oid, 'execute')
+        loop
+            execute format('revoke execute on function %s from public', function);
+        end loop;
+    end if;
+end $$;
+"""
+"""Rights that PostgreSQL gives every role, and with which a reader could fill the disk: temporary
+tables, and large objects. Only a superuser may revoke the latter; where the owner of the tables is
+none, a superuser does it once (deploy/postgres-init.sh)."""
+
+
 async def prepare(url: str, group: TableGroup | None = None, read_model: str = "") -> None:
     """Create what is missing: `secaplane.active`, and the tables of a read model of a group (its
     first one, unless another is named). What exists stays as it is."""
@@ -64,6 +86,7 @@ async def prepare(url: str, group: TableGroup | None = None, read_model: str = "
     try:
         async with connection.transaction():
             await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
+            await connection.execute(REVOKES)
             await connection.execute(ACTIVE)
             await connection.execute(GRANTS.format(schema=ADMIN_SCHEMA))
             if group is not None:

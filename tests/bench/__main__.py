@@ -11,6 +11,7 @@ from tests.bench import (
     http_figures,
     log_figures,
     memory_figures,
+    parsing_figures,
     policy_figures,
     restart_figures,
 )
@@ -29,7 +30,7 @@ async def main(*, growth_only: bool) -> None:
 
 
 async def everything_small() -> dict[str, Figure]:
-    figures = catalogue_figures.measure()
+    figures = catalogue_figures.measure() | parsing_figures.measure()
     async with running_plane() as plane:
         figures["rss_mib"] = figure([max(plane.rss_mib().values())], "MiB")
         figures |= await http_figures.measure(plane)

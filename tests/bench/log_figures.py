@@ -144,7 +144,8 @@ async def _histories(plane: RunningPlane, client: Client) -> dict[str, Figure]:
     """PUT and reconcile, each with an empty cache, on a long history and on a short one."""
     log = JetStreamLog(client, streams=Streams("SECA"), region="eu-1")
     snapshots = KeyValueSnapshots(client, stream="SECA", region="eu-1")
-    plugin, fences = SimulatedPlugin(plane.dev.config.cloud.url), FenceSource(epoch=1)
+    cloud = plane.dev.config.cloud
+    plugin, fences = SimulatedPlugin(cloud.url, cloud.token), FenceSource(epoch=1)
     await log.prepare()
     await snapshots.prepare()
     long, short = _ref("long"), _ref("short")

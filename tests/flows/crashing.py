@@ -132,14 +132,18 @@ class Scene:
         await until(quiet, "everything is at rest")
 
     @asynccontextmanager
-    async def another_serve(self, nats_url: str = "") -> AsyncIterator[Client]:
-        """A second `serve` process on the same log and tables; killed at the end."""
+    async def another_serve(
+        self, nats_url: str = "", *, side: str = "serve"
+    ) -> AsyncIterator[Client]:
+        """A second `serve` process on the same log and tables, or a `query` or `command` process;
+        killed at the end."""
         process, port = self.plane.dev.process("serve"), free_port()
+        argv = tuple(side if each == "serve" else each for each in process.argv)
         environment = process.environment | {"SECAPLANE_HTTP_PORT": str(port)}
         if nats_url:
             environment["SECAPLANE_NATS_URL"] = nats_url
         async with Supervisor(self.plane.folder / "logs") as children:
-            await children.start(ChildProcess("second", process.argv, environment, announces=True))
+            await children.start(ChildProcess("second", argv, environment, announces=True))
             await children.ready("second")
             url = f"http://127.0.0.1:{port}"
             async with client_of(url, self.plane.token) as client:
@@ -155,7 +159,8 @@ async def scene_of(own_plane: RunningPlane) -> AsyncIterator[Scene]:
     ):
         streams = Streams(dev.config.nats.stream, dev.config.nats.global_stream)
         log = JetStreamLog(nats, streams=streams, region=dev.config.site.region)
-        site = Site(int(dev.config.cloud.url.rpartition(":")[2]))
+        cloud = dev.config.cloud
+        site = Site(int(cloud.url.rpartition(":")[2]), cloud.token)
         try:
             yield Scene(own_plane, client, log, site)
         finally:

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from secaplane.edge.serving.server import HEADERS_BYTES_MAX
+from secaplane.edge.serving.http_protocol import HEAD_BYTES_MAX
 from tests.flows.client import JSON, VOLUME, Client, at
 from tests.flows.dev_plane import DevDetails
 from tests.flows.problems import refused
@@ -125,7 +125,7 @@ async def test_endless_request_headers_are_cut_off(client: Client, details: DevD
         with suppress(ConnectionError):
             writer.write(b"GET / HTTP/1.1\r\nX-Endless: ")
             for _ in range(64):
-                writer.write(b"a" * HEADERS_BYTES_MAX)
+                writer.write(b"a" * HEAD_BYTES_MAX)
                 await writer.drain()
             assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
     writer.close()

@@ -11,7 +11,7 @@ from secaplane.projector.rebuild import switch
 from secaplane.readmodel import list_share
 from secaplane.readmodel.list_share import ListShare
 from secaplane.readmodel.schema import tables
-from secaplane.readmodel.schema.active import ReadModelPool, open_read_model_pool
+from secaplane.readmodel.schema.active import PoolSizes, ReadModelPool, open_read_model_pool
 from secaplane.readmodel.schema.resources import RESOURCES
 
 SLOW = "select pg_sleep(60)"
@@ -27,7 +27,7 @@ async def reading(
     connection = await asyncpg.connect(database_url)
     await switch(connection, RESOURCES, RESOURCES.first)
     await connection.close()
-    opened = await open_read_model_pool(database_url, RESOURCES, size=1, list_size=2)
+    opened = await open_read_model_pool(database_url, RESOURCES, sizes=PoolSizes(1, 2))
     yield opened
     await opened.pool.close()
     await opened.lists.close()

@@ -130,7 +130,7 @@ async def page(made: Rows, ref: Ref, *, deleted: bool | None) -> list[str]:
     found = await questions.page(
         made.pool, ref.kind, ref.collection, after=("", 0), limit=100, deleted=deleted
     )
-    return [each.document for each in found]
+    return [each.document for each in found if each.document is not None]
 
 
 def json(document: str) -> Json:

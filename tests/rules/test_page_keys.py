@@ -14,10 +14,11 @@ from secaplane.cli.processes.serve import _refuse_to_open
 from secaplane.kinds import KINDS
 from secaplane.model.errors import Unavailable
 from secaplane.model.position import Position
-from secaplane.model.shape import LifeIds, Ref
+from secaplane.model.shape import Ref
+from secaplane.query.by_name import ByName
 from secaplane.query.pages import after, skip_token
 from secaplane.query.read import ReadDependencies, get
-from secaplane.readmodel.batching import BatchedReads
+from secaplane.readmodel.batching import FoundDocument
 from secaplane.sealing.sealer import Keyring
 from tests.scenario import IDS
 
@@ -63,15 +64,16 @@ def test_page_tokens_need_their_own_keyring_not_the_one_of_secrets(tmp_path: Pat
 
 
 class _OneRow:
+    """Stands for `ByName`."""
+
     def __init__(self, document: str) -> None:
-        self._document = document
+        self._found = FoundDocument(document, "u", "t", "SECA", 1, False)
 
-    async def one(self, ref: Ref) -> tuple[str, bool, LifeIds]:
-        return self._document, False, LifeIds("t", "u")
+    def stream(self, kind: str) -> str:
+        return "SECA"
 
-
-async def _reached(positions: Sequence[Position]) -> bool:
-    return True
+    async def living(self, ref: Ref, required: Position) -> FoundDocument:
+        return self._found
 
 
 async def test_a_reader_without_the_keyring_answers_503_for_a_resource_with_secrets() -> None:
@@ -79,14 +81,12 @@ async def test_a_reader_without_the_keyring_answers_503_for_a_resource_with_secr
     for name, spec in (("with", {"userData": "sealed:k1:a:b"}), ("without", {})):
         document = msgspec.json.encode({"metadata": {"name": name}, "spec": spec}).decode()
         reader = ReadDependencies(
-            pool=cast(Any, None),
             lists=cast(Any, None),
-            batched=cast(BatchedReads, _OneRow(document)),
-            reached=_reached,
+            by_name=cast(ByName, _OneRow(document)),
             open_secrets=_refuse_to_open,
             page_keys=[b"k"],
         )
         shown[name] = get(reader, KINDS["instance"], IDS | {"name": name})
-    assert b"without" in await shown["without"]
+    assert b"without" in (await shown["without"]).document
     with pytest.raises(Unavailable, match="no keyring"):
         await shown["with"]

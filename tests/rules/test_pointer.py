@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secaplane.model.pointer import at, changed, every, pointer_to, without
+from secaplane.model.pointer import LENGTH_MAX, at, changed, every, pointer_to, without
 from secaplane.model.shape import Json
 
 VALUE: Json = {"a": {"b": "c", "n": None, "list": ["x"]}, "": "empty"}
@@ -40,6 +40,22 @@ def test_a_pointer_yields_its_value_or_none(pointer: str, value: object) -> None
     ],
 )
 def test_a_path_is_written_as_a_pointer(path: tuple[str | int, ...], pointer: str) -> None:
+    assert pointer_to(path) == pointer
+
+
+@pytest.mark.parametrize(
+    ("path", "pointer"),
+    [
+        (("a", "k" * LENGTH_MAX), "/a"),
+        (("a", "k" * (LENGTH_MAX - 3)), "/a/" + "k" * (LENGTH_MAX - 3)),
+        (("a", "/" * (LENGTH_MAX // 2), "b"), "/a"),
+        (("k" * LENGTH_MAX, "a"), ""),
+        (("a",) * LENGTH_MAX, "/a" * (LENGTH_MAX // 2)),
+    ],
+)
+def test_a_pointer_that_would_be_too_long_names_an_ancestor(
+    path: tuple[str | int, ...], pointer: str
+) -> None:
     assert pointer_to(path) == pointer
 
 

@@ -160,9 +160,12 @@ async def test_a_resource_without_its_newest_events_is_not_passed_on(scene: Scen
     assert [spec for _, spec, _ in scene.policy.updates] == [{}, {"a": 1}]
 
 
-def test_all_watched_kinds_are_recorded_by_one_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_kinds_of_a_subscriber_are_recorded_by_one_stream(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     log = MemoryLog(REGION, Streams("SECA", "SECA-GLOBAL"))
-    PolicyWatch(log, ResourceCache(log, MemorySnapshots()), stale_s=30)
+    watch = PolicyWatch(log, ResourceCache(log, MemorySnapshots()), stale_s=30)
+    watch.subscribe(Subscriber(), KINDS_OF_POLICY)
     monkeypatch.setattr(Streams, "of", lambda self, kind: f"SECA-{kind}")
     with pytest.raises(AssertionError, match="one stream"):
-        PolicyWatch(log, ResourceCache(log, MemorySnapshots()), stale_s=30)
+        watch.subscribe(Subscriber(), KINDS_OF_POLICY)

@@ -10,7 +10,6 @@ from litestar import Response
 from secaplane.edge.problem import (
     DETAIL_LENGTH_MAX,
     PARAMETER_LENGTH_MAX,
-    POINTER_LENGTH_MAX,
     PROBLEMS,
     SOURCES_MAX,
     Dialect,
@@ -20,6 +19,7 @@ from secaplane.edge.problem import (
 from secaplane.edge.requests.context import KEY, RequestContext, request_context
 from secaplane.model import errors
 from secaplane.model.errors import BrokenRule, ProblemSource, Refusal, refuse_broken
+from secaplane.model.pointer import LENGTH_MAX
 
 REFUSALS = sorted(PROBLEMS, key=lambda each: each.__name__)
 WRITES = ("PUT", "DELETE", "POST")
@@ -104,7 +104,7 @@ def test_the_size_of_a_problem_is_bounded() -> None:
 
 
 def test_a_pointer_that_is_too_long_names_an_ancestor() -> None:
-    key = "k" * POINTER_LENGTH_MAX
+    key = "k" * LENGTH_MAX
     sources = [
         ProblemSource(f"/spec/{key}"),
         ProblemSource("/spec/zone"),

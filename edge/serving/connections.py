@@ -1,0 +1,125 @@
+"""Limits of the connections of one port: their number in all and for each address, and deadlines.
+
+A connection that waits for a request is closed before one that is being answered, and one address
+cannot use up what others need. Trusted proxies have no limit of their own: they stand for many.
+"""
+
+import asyncio
+import resource
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from secaplane.edge.requests.client_address import TrustedProxies
+
+SWEEP_S = 1.0
+DESCRIPTORS_RESERVED = 256
+"""File descriptors of the process that are no connections of clients."""
+
+
+@dataclass(frozen=True)
+class ConnectionLimits:
+    connections_max: int = 4096
+    per_address_max: int = 512
+    head_s: float = 10.0
+    """Time for a head: request line and headers."""
+    body_bytes_per_s: int = 500
+    """Least rate of a body, over `window_s`."""
+    window_s: float = 10.0
+    idle_s: float = 75.0
+    """Time between two requests of a connection."""
+    proxies: TrustedProxies = field(default_factory=TrustedProxies)
+
+    def within_descriptors(self) -> "ConnectionLimits":
+        """As many connections as the process can open; its soft limit is raised to the hard one."""
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if hard == resource.RLIM_INFINITY:
+            return self
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        most = max(hard - DESCRIPTORS_RESERVED, 1)
+        return replace(self, connections_max=min(self.connections_max, most))
+
+
+class Connection(Protocol):
+    """A connection, as the limits see it."""
+
+    @property
+    def address(self) -> str:
+        """The peer's address."""
+
+    @property
+    def waiting_since(self) -> float | None:
+        """Time since when it waits for a request; None while one is read or answered."""
+
+    def overdue(self, now: float) -> bool:
+        """True if its peer is too slow, in sending or in receiving."""
+
+    def close(self) -> None:
+        """Close at once."""
+
+
+class Connections:
+    """The open connections of one port."""
+
+    def __init__(self, limits: ConnectionLimits) -> None:
+        self.limits = limits
+        self._open: dict[Connection, str] = {}
+        """Connection -> the address that it counts for; empty for a proxy."""
+        self._by_address = Counter[str]()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def admit(self, connection: Connection) -> bool:
+        """Count a new connection; False if it is one too many."""
+        address = connection.address
+        counted = "" if self.limits.proxies.trusts(address) else address
+        if counted and self._by_address[counted] >= self.limits.per_address_max:
+            return False
+        if len(self._open) >= self.limits.connections_max and not self._close_longest_waiting():
+            return False
+        self._open[connection] = counted
+        self._by_address[counted] += 1
+        return True
+
+    def remove(self, connection: Connection) -> None:
+        counted = self._open.pop(connection, None)
+        if counted is not None:
+            self._by_address[counted] -= 1
+            if not self._by_address[counted]:
+                del self._by_address[counted]
+
+    def sweep(self, now: float) -> None:
+        """Close the connections whose peers are too slow."""
+        for connection in [each for each in self._open if each.overdue(now)]:
+            connection.close()
+
+    @contextmanager
+    def swept(self) -> Iterator[None]:
+        """Sweeps every SWEEP_S until the context ends."""
+
+        async def run() -> None:
+            while True:
+                await asyncio.sleep(SWEEP_S)
+                self.sweep(asyncio.get_running_loop().time())
+
+        sweeping = asyncio.create_task(run())
+        try:
+            yield
+        finally:
+            sweeping.cancel()
+
+    def _close_longest_waiting(self) -> bool:
+        waiting = [
+            (since, n, each)
+            for n, each in enumerate(self._open)
+            if (since := each.waiting_since) is not None
+        ]
+        if not waiting:
+            return False
+        longest = min(waiting)[2]
+        self.remove(longest)
+        longest.close()
+        return True
