@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from secaplane.edge.requests.client_address import TrustedProxies
-from secaplane.edge.serving.connections import ConnectionLimits
+from secaplane.edge.serving.connections import PER_ADDRESS_MAX, TOTAL_MAX, ConnectionLimits
 from secaplane.kinds import KINDS, children
 from secaplane.policy.tokens.issuer import REFETCH_INTERVAL_S, REFRESH_S, STALE_S, Issuer
 
@@ -157,10 +157,10 @@ class LimitsSettings(Settings, frozen=True):
     """Requests of all callers of one tenant in a second, 429 beyond; 0: no limit."""
     tenant_burst: Burst = 0
     """Requests of all callers of one tenant at once; 0: as many as in one second."""
-    connections_max: Annotated[int, Meta(ge=16, le=1_000_000)] = 4096
+    connections_max: Annotated[int, Meta(ge=16, le=1_000_000)] = TOTAL_MAX
     """Open connections of a port; beyond it, the one that has waited longest for a request is
     closed."""
-    connections_per_address_max: Annotated[int, Meta(ge=256, le=1_000_000)] = 512
+    connections_per_address_max: Annotated[int, Meta(ge=256, le=1_000_000)] = PER_ADDRESS_MAX
     """Open connections of one address, 503 beyond. Those of `http.trusted_proxies` are not
     limited."""
     url_bytes_max: Annotated[int, Meta(ge=1024, le=48 * 1024)] = 16 * 1024

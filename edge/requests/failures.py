@@ -19,16 +19,16 @@ ADDRESSES_MAX = 10_000
 class FailedAuthentications:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._paid_at: OrderedDict[str, float] = OrderedDict()
-        """Address -> the time at which its failures will be paid off."""
+        self._debts: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        """Address -> (failures not paid off, at a time); PER_S are paid off in a second."""
 
     def delay_s(self, address: str) -> float:
         """Count one failure, and say how long its refusal has to wait."""
         now = self._clock()
-        free_until = now + BURST / PER_S
-        paid_at = max(self._paid_at.get(address, now), now) + 1 / PER_S
-        self._paid_at[address] = min(paid_at, free_until + DELAY_S_MAX)
-        self._paid_at.move_to_end(address)
-        if len(self._paid_at) > ADDRESSES_MAX:
-            self._paid_at.popitem(last=False)
-        return max(0.0, self._paid_at[address] - free_until)
+        debt, since = self._debts.get(address, (0.0, now))
+        debt = min(max(0.0, debt - (now - since) * PER_S) + 1, BURST + DELAY_S_MAX * PER_S)
+        self._debts[address] = debt, now
+        self._debts.move_to_end(address)
+        if len(self._debts) > ADDRESSES_MAX:
+            self._debts.popitem(last=False)
+        return max(0.0, debt - BURST) / PER_S

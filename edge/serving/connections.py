@@ -7,13 +7,13 @@ cannot use up what others need. Trusted proxies have no limit of their own: they
 import asyncio
 import resource
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from secaplane.edge.requests.client_address import TrustedProxies
 
+TOTAL_MAX = 4096
+PER_ADDRESS_MAX = 512
 SWEEP_S = 1.0
 DESCRIPTORS_RESERVED = 256
 """File descriptors of the process that are no connections of clients."""
@@ -21,11 +21,11 @@ DESCRIPTORS_RESERVED = 256
 
 @dataclass(frozen=True)
 class ConnectionLimits:
-    connections_max: int = 4096
-    per_address_max: int = 512
+    connections_max: int = TOTAL_MAX
+    per_address_max: int = PER_ADDRESS_MAX
     head_s: float = 10.0
     """Time for a head: request line and headers."""
-    body_bytes_per_s: int = 500
+    body_bytes_per_s: int = 1024
     """Least rate of a body, over `window_s`."""
     window_s: float = 10.0
     idle_s: float = 75.0
@@ -96,20 +96,11 @@ class Connections:
         for connection in [each for each in self._open if each.overdue(now)]:
             connection.close()
 
-    @contextmanager
-    def swept(self) -> Iterator[None]:
-        """Sweeps every SWEEP_S until the context ends."""
-
-        async def run() -> None:
-            while True:
-                await asyncio.sleep(SWEEP_S)
-                self.sweep(asyncio.get_running_loop().time())
-
-        sweeping = asyncio.create_task(run())
-        try:
-            yield
-        finally:
-            sweeping.cancel()
+    async def run(self) -> None:
+        """Sweep every SWEEP_S, for ever."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            self.sweep(asyncio.get_running_loop().time())
 
     def _close_longest_waiting(self) -> bool:
         waiting = [

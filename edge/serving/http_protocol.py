@@ -8,6 +8,7 @@ no other protocol is served (RFC 9110, section 7.8).
 
 import asyncio
 from enum import IntEnum
+from http import HTTPStatus
 from typing import Any
 
 import httptools
@@ -23,7 +24,7 @@ HEAD_BYTES_MAX = 64 * 1024
 PIECE_BYTES = 16 * 1024
 """The parser gets what has arrived in pieces, so that a limit acts before all of it is parsed."""
 UNREAD_BYTES_MAX = 1024 * 1024
-"""Of a body that nobody reads, because the answer has been given."""
+"""Of a body that is not read, because the answer has been given."""
 UPGRADE = (b"upgrade", b"http2-settings")
 
 
@@ -96,7 +97,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._since = self.loop.time()
         if not self._connections.admit(self):
             self._deaf = True
-            self._send(Unavailable("too many connections; use those that are open"), 503)
+            self._send(Unavailable("too many connections; use those that are open"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connections.remove(self)
@@ -213,14 +214,15 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._stage is Stage.BODY and self.cycle is not None and self.cycle.response_started:
             self.transport.close()
         else:
-            self._send(Malformed("this is not a valid HTTP/1.1 request"), 400)
+            self._send(Malformed("this is not a valid HTTP/1.1 request"))
 
-    def _send(self, refusal: Refusal, status: int) -> None:
+    def _send(self, refusal: Refusal) -> None:
         context = RequestContext({"method": "", "path": "", "headers": ()})
         problem = refused(refusal, context)
         body: bytes = problem.content
+        status = HTTPStatus(problem.status_code or 0)
         head = (
-            f"HTTP/1.1 {status} {'Bad Request' if status == 400 else 'Service Unavailable'}\r\n"
+            f"HTTP/1.1 {status.value} {status.phrase}\r\n"
             f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\n"
             f"x-request-id: {context.request_id}\r\nconnection: close\r\n\r\n"
         )

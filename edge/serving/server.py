@@ -80,8 +80,9 @@ async def serving(
     server = _Server(config)
     async with asyncio.TaskGroup() as group:
         group.create_task(server.serve(sockets=[listening]))
+        sweeping = group.create_task(connections.run())
         try:
-            with connections.swept():
-                yield
+            yield
         finally:
+            sweeping.cancel()
             server.should_exit = True

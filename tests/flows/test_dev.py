@@ -205,7 +205,11 @@ def test_a_folder_that_cannot_be_created_is_one_line(tmp_path: Path) -> None:
         (b"[site]\nregoin = 'eu-1'", "regoin"),
         (b"[site]\nrefusals = 'soft'", "refusals"),
         (b"[dev]\ntenant = 'Not A Name'", "tenant"),
-        (b"[[auth.issuers]]\nissuer = 'a'\nkeys = 'absent.json'\nprefix = 'a:'", "absent.json"),
+        (
+            b"[[auth.issuers]]\nissuer = 'a'\nkeys = 'absent.json'\nprefix = 'a:'\naudience = 's'",
+            "absent.json",
+        ),
+        (b"[[auth.issuers]]\nissuer = 'a'\nkeys = 'absent.json'", "any_audience = true"),
     ],
     ids=str,
 )

@@ -32,6 +32,7 @@ prefix = "oidc|"
 issuer = "{scripted}"
 keys = "{url}"
 prefix = "scripted|"
+any_audience = true
 """
 
 

@@ -300,6 +300,32 @@ def test_a_role_takes_verbs_in_either_case(verb: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("kind", "sent", "detail"),
+    [
+        (
+            "role",
+            {"spec": {"permissions": []}},
+            "/spec/permissions: takes at least 1 item",
+        ),
+        (
+            "block-storage",
+            {"spec": VOLUME | {"skuRef": {"resource": ""}}},
+            "/spec/skuRef/resource: takes at least 1 character",
+        ),
+        (
+            "block-storage",
+            {"spec": VOLUME, "labels": {"a": "x" * 64}},
+            "/labels/a: takes at most 63 characters",
+        ),
+    ],
+)
+def test_one_is_singular(kind: str, sent: Json, detail: str) -> None:
+    with pytest.raises(Invalid) as raised:
+        read(kind, sent)
+    assert raised.value.detail == detail
+
+
 # --- crowds
 
 

@@ -65,7 +65,7 @@ async def failure(issuer: Issuer) -> str:
 
 
 def at(provider: Provider, path: str = "/jwks") -> Issuer:
-    return Issuer(issuer="https://id.example.org", keys=provider.url + path)
+    return Issuer(any_audience=True, issuer="https://id.example.org", keys=provider.url + path)
 
 
 # --- from a URL
@@ -133,12 +133,16 @@ async def test_a_closed_or_refused_connection_is_a_failed_fetch(provider: Provid
 
     provider.answers["/jwks"] = hang_up
     await failure(at(provider))
-    await failure(Issuer(issuer="x", keys="http://127.0.0.1:1/jwks"))
-    await failure(Issuer(issuer="x", keys="https://id.invalid/jwks"))
+    await failure(Issuer(any_audience=True, issuer="x", keys="http://127.0.0.1:1/jwks"))
+    await failure(Issuer(any_audience=True, issuer="x", keys="https://id.invalid/jwks"))
 
 
 async def test_https_is_not_spoken_to_an_http_server(provider: Provider) -> None:
-    await failure(Issuer(issuer="x", keys=provider.url.replace("http:", "https:") + "/jwks"))
+    await failure(
+        Issuer(
+            any_audience=True, issuer="x", keys=provider.url.replace("http:", "https:") + "/jwks"
+        )
+    )
     assert provider.asked == []
 
 
@@ -162,7 +166,7 @@ async def test_no_cookie_and_no_token_is_sent(provider: Provider) -> None:
 async def test_keys_are_found_by_discovery(provider: Provider) -> None:
     said = {"issuer": provider.url, "jwks_uri": f"{provider.url}/jwks", "more": [1]}
     provider.answers[DISCOVERY] = said
-    assert await fetched(Issuer(issuer=provider.url)) == JWKS
+    assert await fetched(Issuer(any_audience=True, issuer=provider.url)) == JWKS
     assert provider.asked == [DISCOVERY, "/jwks"]
 
 
@@ -193,7 +197,7 @@ async def test_an_unsafe_discovery_document_is_not_followed(
     if isinstance(said["issuer"], str):
         said["issuer"] = said["issuer"].replace("{url}", provider.url)
     provider.answers[DISCOVERY] = said
-    await failure(Issuer(issuer=provider.url))
+    await failure(Issuer(any_audience=True, issuer=provider.url))
     assert provider.asked == [DISCOVERY]
 
 
@@ -202,7 +206,7 @@ async def test_an_undecodable_discovery_document_is_refused(
     provider: Provider, said: bytes
 ) -> None:
     provider.answers[DISCOVERY] = said
-    await failure(Issuer(issuer=provider.url))
+    await failure(Issuer(any_audience=True, issuer=provider.url))
 
 
 # --- from a file
@@ -211,11 +215,11 @@ async def test_an_undecodable_discovery_document_is_refused(
 async def test_keys_are_read_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "jwks.json"
     file.write_bytes(JWKS)
-    assert await fetched(Issuer(issuer="x", keys=str(file))) == JWKS
+    assert await fetched(Issuer(any_audience=True, issuer="x", keys=str(file))) == JWKS
     file.write_bytes(b" " * (BYTES_MAX + 1))
-    await failure(Issuer(issuer="x", keys=str(file)))
+    await failure(Issuer(any_audience=True, issuer="x", keys=str(file)))
     file.unlink()
-    await failure(Issuer(issuer="x", keys=str(file)))
+    await failure(Issuer(any_audience=True, issuer="x", keys=str(file)))
     with pytest.raises(FetchFailed):
         read_file(tmp_path)
 

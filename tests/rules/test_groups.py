@@ -30,7 +30,8 @@ def member(*groups: str, sub: str = "jane") -> Caller:
 
 def settings(tmp_path: Path, **more: Any) -> Issuer:
     keys = str(jwks(tmp_path / "jwks.json", ec=EC))
-    return Issuer(**{"issuer": ISSUER, "keys": keys, "groups_claim": "groups"} | more)
+    given: dict[str, Any] = {"issuer": ISSUER, "keys": keys, "any_audience": True}
+    return Issuer(**given | {"groups_claim": "groups"} | more)
 
 
 # --- the token
@@ -73,7 +74,12 @@ async def test_the_number_of_groups_is_bounded(tmp_path: Path) -> None:
 
 
 async def test_a_group_has_the_prefix_of_its_issuer_and_no_other(tmp_path: Path) -> None:
-    other = Issuer(issuer="https://b.example.org", keys=str(tmp_path / "b.json"), prefix="b:")
+    other = Issuer(
+        issuer="https://b.example.org",
+        keys=str(tmp_path / "b.json"),
+        prefix="b:",
+        any_audience=True,
+    )
     jwks(tmp_path / "b.json", ec=EC)
     tokens = verifier(settings(tmp_path), other)
     caller = await asked(tokens, signed(groups=["a", "b:admins"]))

@@ -14,7 +14,7 @@ from secaplane.policy.tokens import jwks
 from secaplane.policy.tokens.issuer import ALGORITHMS, Issuer
 from tests.rules.tokens import EC, EC_OTHER, ED, ISSUER, RSA, private, public
 
-SETTINGS = Issuer(issuer=ISSUER, algorithms=(*ALGORITHMS, "PS256"))
+SETTINGS = Issuer(any_audience=True, issuer=ISSUER, algorithms=(*ALGORITHMS, "PS256"))
 SMALL = rsa.generate_private_key(public_exponent=65537, key_size=1024)
 CURVE = ec.generate_private_key(ec.SECP384R1())
 GOOD = public("good", EC)
@@ -164,7 +164,30 @@ def test_any_key_is_either_usable_or_ignored(row: dict[str, Any], changes: dict[
 )
 def test_unsafe_settings_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(msgspec.ValidationError):
-        msgspec.convert({"issuer": ISSUER} | settings, Issuer)
+        msgspec.convert({"issuer": ISSUER, "audience": "seca"} | settings, Issuer)
+
+
+@pytest.mark.parametrize(
+    ("settings", "accepted"),
+    [
+        ({}, False),
+        ({"audience": ""}, False),
+        ({"any_audience": False}, False),
+        ({"audience": "seca", "any_audience": True}, False),
+        ({"audience": "seca"}, True),
+        ({"any_audience": True}, True),
+    ],
+    ids=str,
+)
+def test_an_issuer_names_its_audience_or_says_that_it_needs_none(
+    settings: dict[str, Any], accepted: bool
+) -> None:
+    sent = {"issuer": ISSUER, "keys": "jwks.json"} | settings
+    if accepted:
+        msgspec.convert(sent, Issuer)
+    else:
+        with pytest.raises(msgspec.ValidationError, match="any_audience = true"):
+            msgspec.convert(sent, Issuer)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +205,7 @@ def test_unsafe_settings_are_refused(settings: dict[str, Any]) -> None:
     ids=str,
 )
 def test_settings_select_the_source_of_keys(settings: dict[str, Any], url: str, file: str) -> None:
-    issuer = msgspec.convert({"issuer": ISSUER} | settings, Issuer)
+    issuer = msgspec.convert({"issuer": ISSUER, "audience": "seca"} | settings, Issuer)
     assert (issuer.url, issuer.file) == (url, file)
 
 

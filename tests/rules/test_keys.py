@@ -48,7 +48,7 @@ def now() -> float:
 async def fetching(
     provider: Provider, *, failed: Callable[[], object] = int
 ) -> AsyncIterator[IssuerKeys]:
-    keys = IssuerKeys(Issuer(issuer=ISSUER), failed=failed, clock=now)
+    keys = IssuerKeys(Issuer(any_audience=True, issuer=ISSUER), failed=failed, clock=now)
     async with asyncio.TaskGroup() as group:
         running = group.create_task(keys.run(provider.fetch))
         yield keys

@@ -3,6 +3,7 @@
 import pytest
 
 from secaplane.edge.requests import parsing
+from secaplane.edge.requests.parsing import HEADER_LENGTH_MAX
 from secaplane.model.errors import NotAcceptable, UnsupportedMediaType
 
 INT_MAX = 9223372036854775807
@@ -40,6 +41,11 @@ def test_accept_selects_living_or_deleted_resources(
 def test_an_accept_header_without_json_is_refused(header: str) -> None:
     with pytest.raises(NotAcceptable):
         parsing.deleted(header)
+
+
+def test_an_accept_header_without_end_is_refused_unread() -> None:
+    with pytest.raises(NotAcceptable):
+        parsing.deleted("," * HEADER_LENGTH_MAX + "*/*")
 
 
 @pytest.mark.parametrize(

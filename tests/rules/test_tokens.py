@@ -40,7 +40,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def tokens(file: Path) -> TokenVerifier:
-    return verifier(Issuer(issuer=ISSUER, keys=str(file)))
+    return verifier(Issuer(any_audience=True, issuer=ISSUER, keys=str(file)))
 
 
 # --- accepted tokens
@@ -64,7 +64,9 @@ async def test_a_token_without_a_jti_is_accepted(tokens: TokenVerifier) -> None:
 
 
 async def test_a_token_without_a_kid_is_verified_with_the_only_key(tmp_path: Path) -> None:
-    single_key = verifier(Issuer(issuer=ISSUER, keys=str(jwks(tmp_path / "one.json", ec=EC))))
+    single_key = verifier(
+        Issuer(any_audience=True, issuer=ISSUER, keys=str(jwks(tmp_path / "one.json", ec=EC)))
+    )
     assert await asked(single_key, signed(kid=None)) == JANE
 
 
@@ -73,6 +75,8 @@ async def test_a_token_without_a_kid_is_verified_with_the_only_key(tmp_path: Pat
     [
         {"exp": In(10 - SKEW_S)},
         {"nbf": In(SKEW_S - 10)},
+        {"iat": In(3600)},
+        {"note": "x" * 9000},
         {"iat": In(0), "aud": "anything", "scope": "x", "roles": ["seca.admin"]},
         {"sub": "x" * 128},
         {"sub": "jane@example.org|42 é"},
@@ -192,7 +196,6 @@ DEEP = encoded(b'{"alg":"ES256","kid":"ec","x":' + b"[" * 2500)
         f"Bearer {part({'alg': 'ES256', 'kid': 'ec'})}.{encoded(b'[' * 5000)}.AAAA",
         f"Basic {signed()}",
         signed(),
-        f"Bearer  {signed()}",
         f"Bearer {signed()} {signed()}",
         f"Bearer {signed()}, Basic x",
         f"Bearer {signed(note='x' * TOKEN_BYTES_MAX)}",
@@ -344,8 +347,8 @@ def raw_signature(data: bytes) -> bytes:
 async def test_a_token_is_verified_with_the_keys_of_its_issuer(tmp_path: Path) -> None:
     own, other = jwks(tmp_path / "a.json", k=EC), jwks(tmp_path / "b.json", k=EC_OTHER)
     tokens = verifier(
-        Issuer(issuer="a", keys=str(own)),
-        Issuer(issuer="b", keys=str(other), prefix="b|"),
+        Issuer(any_audience=True, issuer="a", keys=str(own)),
+        Issuer(any_audience=True, issuer="b", keys=str(other), prefix="b|"),
     )
     assert await asked(tokens, signed(EC, "k", iss="a")) == Caller("a", "jane", "t-1")
     assert await asked(tokens, signed(EC_OTHER, "k", iss="b")) == Caller("b", "b|jane", "t-1")
@@ -358,9 +361,9 @@ async def test_an_issuer_cannot_name_callers_with_the_prefix_of_another(
 ) -> None:
     own, other = jwks(tmp_path / "a.json", k=EC), jwks(tmp_path / "b.json", k=EC_OTHER)
     tokens = verifier(
-        Issuer(issuer="a", keys=str(own)),
-        Issuer(issuer="b", keys=str(other), prefix="b|"),
-        Issuer(issuer="c", keys=str(other), prefix="b|c|"),
+        Issuer(any_audience=True, issuer="a", keys=str(own)),
+        Issuer(any_audience=True, issuer="b", keys=str(other), prefix="b|"),
+        Issuer(any_audience=True, issuer="c", keys=str(other), prefix="b|c|"),
     )
     await refused(tokens, f"Bearer {signed(EC, 'k', iss='a', sub='b|jane')}")
     await refused(tokens, f"Bearer {signed(EC_OTHER, 'k', iss='b', sub='c|jane')}")
@@ -384,6 +387,8 @@ async def test_a_configured_audience_is_required(
 
 
 async def test_only_configured_algorithms_are_accepted(file: Path) -> None:
-    tokens = verifier(Issuer(issuer=ISSUER, keys=str(file), algorithms=("EdDSA",)))
+    tokens = verifier(
+        Issuer(any_audience=True, issuer=ISSUER, keys=str(file), algorithms=("EdDSA",))
+    )
     assert await asked(tokens, signed(ED, "ed", "EdDSA")) == JANE
     await refused(tokens, f"Bearer {signed()}")

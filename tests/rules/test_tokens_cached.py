@@ -40,7 +40,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def issuer(file: Path) -> Issuer:
-    return Issuer(issuer=ISSUER, keys=str(file))
+    return Issuer(any_audience=True, issuer=ISSUER, keys=str(file))
 
 
 async def test_a_token_is_accepted_until_it_expires(issuer: Issuer) -> None:
@@ -140,7 +140,11 @@ async def test_the_cache_of_tokens_is_bounded(
 async def test_a_shared_secret_verifies_tokens_where_it_is_configured(tmp_path: Path) -> None:
     secret = b"0123456789abcdef0123456789abcdef"
     (tmp_path / "secret").write_bytes(secret + b"\n")
-    tokens = verifier(Issuer(issuer=ISSUER, algorithms=("HS256",), secret=str(tmp_path / "secret")))
+    tokens = verifier(
+        Issuer(
+            any_audience=True, issuer=ISSUER, algorithms=("HS256",), secret=str(tmp_path / "secret")
+        )
+    )
     for kid in (None, "whatever"):
         assert await asked(tokens, signed(secret, kid, "HS256")) == JANE
         await refused(tokens, f"Bearer {signed(secret[::-1], kid, 'HS256')}")
@@ -226,7 +230,7 @@ async def test_a_token_without_a_time_of_issue_was_issued_before_every_other(
 
 async def test_a_revoked_sub_includes_its_issuers_prefix(file: Path) -> None:
     revocations = Revocations()
-    issuer = Issuer(issuer=ISSUER, keys=str(file), prefix="id|")
+    issuer = Issuer(any_audience=True, issuer=ISSUER, keys=str(file), prefix="id|")
     tokens = verifier(issuer, revocations=revocations)
     for sub, accepted in (("jane", True), ("id|jane", False)):
         spec = before("9999-01-01T00:00:00Z", sub)
