@@ -18,6 +18,7 @@ from typing import Literal
 from urllib.parse import unquote
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from secaplane.eventlog.codec import Undecodable
 
@@ -42,11 +43,13 @@ _SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 
 class EntryCaller(msgspec.Struct, frozen=True):
-    """A caller and the id (`jti`) of the token that was sent; empty where no caller is known."""
+    """A caller, the id (`jti`) of the token that was sent, and the groups that the token names;
+    empty where no caller is known."""
 
     issuer: str = ""
     sub: str = ""
     token: str = ""
+    groups: tuple[str, ...] | UnsetType = UNSET
 
 
 UNKNOWN_CALLER = EntryCaller()
@@ -89,7 +92,10 @@ def entry(
         request=_cleaned(request, NAME_LENGTH_MAX, secrets),
         client_address=_cleaned(client_address, NAME_LENGTH_MAX, secrets),
         caller=EntryCaller(
-            *(_cleaned(each, NAME_LENGTH_MAX) for each in msgspec.structs.astuple(caller))
+            _cleaned(caller.issuer, NAME_LENGTH_MAX),
+            _cleaned(caller.sub, NAME_LENGTH_MAX),
+            _cleaned(caller.token, NAME_LENGTH_MAX),
+            tuple(_cleaned(each, NAME_LENGTH_MAX) for each in caller.groups or ()) or UNSET,
         ),
         verb=_cleaned(verb, NAME_LENGTH_MAX, secrets),
         path=_cleaned(path, PATH_LENGTH_MAX, secrets),

@@ -20,6 +20,7 @@ from secaplane.policy.tokens.issuer import REFETCH_INTERVAL_S, REFRESH_S, STALE_
 
 PREFIX = "SECAPLANE_"
 SIMULATED = "simulated"
+TOKEN_LENGTH_MIN = 16
 CLOUD_SETTINGS = "settings_"
 """Begins the variables of `[cloud.settings]`, after `SECAPLANE_CLOUD_`."""
 OTHERS = ("ready", "test")
@@ -47,6 +48,20 @@ class SiteSettings(Settings, frozen=True):
     """Keys of `extensions` that are accepted; any other is refused."""
 
 
+class TlsSettings(Settings, frozen=True):
+    """TLS of this process, toward the others and for its own ports."""
+
+    ca: str = ""
+    """File with the certificates of the authorities that sign the certificates of NATS and of the
+    simulated cloud. Set: NATS is reached by TLS alone. PostgreSQL's is a parameter of its address:
+    `sslmode=verify-full&sslrootcert=FILE`."""
+    certificate: str = ""
+    """File with the certificate of this process. Set: its ports (API, monitor, simulated cloud)
+    speak TLS alone."""
+    key: str = ""
+    """File with the private key of the certificate."""
+
+
 class NatsSettings(Settings, frozen=True):
     url: str = "nats://127.0.0.1:4222"
     """Address with user and password; several servers of a cluster are separated by commas."""
@@ -65,6 +80,9 @@ class PostgresSettings(Settings, frozen=True):
     the others."""
     connections: Annotated[int, Meta(ge=1, le=100)] = 4
     """Size of the pool of each process."""
+    list_connections: Annotated[int, Meta(ge=1, le=100)] = 2
+    """Further connections of a process that answers GET, for lists alone. Lists that scan take all
+    but one of them."""
 
 
 class HttpSettings(Settings, frozen=True):
@@ -117,8 +135,10 @@ class AuditSettings(Settings, frozen=True):
 
 class SecretsSettings(Settings, frozen=True):
     keyring: str = ""
-    """Path of the keyring, which seals secrets and signs page tokens. All processes but the
-    projector and the simulated cloud need it."""
+    """Path of the keyring that seals secrets. `command`, `serve` and `reconcilers` need it; `query`
+    needs it to show secrets, and answers 503 for a resource with secrets without it."""
+    page_keyring: str = ""
+    """Path of the keyring that signs page tokens (`skipToken`). `query` and `serve` need it."""
 
 
 Rate = Annotated[float, Meta(ge=0, le=1_000_000)]
@@ -174,6 +194,12 @@ class ReferencesSettings(Settings, frozen=True):
     """Roles of a role assignment."""
 
 
+class NetworkSettings(Settings, frozen=True):
+    private_ranges: Literal["required", "any"] = "required"
+    """`required`: the ranges of a network are private (RFC 1918, RFC 4193), as the standard says.
+    `any`: other ranges are accepted, too."""
+
+
 class DeletionSettings(Settings, frozen=True):
     cascades: tuple[Annotated[str, Meta(pattern=r"^[a-z-]+/[a-z-]+\Z")], ...] = ()
     """`parent/child`, two kinds, such as `network/subnet`: the child is deleted with its parent
@@ -187,9 +213,14 @@ class CloudSettings(Settings, frozen=True):
     """The plugin that drives the cloud: an entry point in the group `secaplane.plugins`."""
     settings: dict[str, Any] = {}
     """Settings of the plugin. Variables set them one by one: `SECAPLANE_CLOUD_SETTINGS_API_URL` is
-    `api_url`. The simulated plugin has `url`, by default that of this section."""
+    `api_url`. The simulated plugin has `url` and `token`, by default those of this section."""
     url: str = "http://127.0.0.1:8090"
-    """Address of the simulated cloud, where it listens."""
+    """Address of the simulated cloud, where it listens; https where `tls.certificate` is set."""
+    token: str = ""
+    """Shared token that the simulated cloud asks of its plugin, at least 16 characters. It and
+    `token_file` empty: the simulated cloud does not start."""
+    token_file: str = ""
+    """File with the token, instead of `token`."""
     file: str = "cloud.sqlite"
     """File with the simulated cloud's state."""
     catalogue: str = ""
@@ -198,9 +229,28 @@ class CloudSettings(Settings, frozen=True):
     faults: dict[str, Any] = {}
     """Faults of the simulated cloud; `examples/site.toml` lists them."""
 
-    def plugin_settings(self) -> dict[str, Any]:
-        """The plugin's settings; the simulated plugin knows the address of its process."""
-        own = {"url": self.url} if self.plugin == SIMULATED else {}
+    def shared_token(self) -> str:
+        """The token of the simulated cloud; empty where none is configured.
+
+        Raises:
+            OSError: the file cannot be read.
+            ValueError: the token is too short.
+        """
+        token = Path(self.token_file).read_text().strip() if self.token_file else self.token
+        if token and len(token) < TOKEN_LENGTH_MIN:
+            raise ValueError(f"cloud.token has fewer than {TOKEN_LENGTH_MIN} characters")
+        return token
+
+    def plugin_settings(self, ca: str = "") -> dict[str, Any]:
+        """The plugin's settings; the simulated plugin knows address and token of its process, and
+        the file with the authorities that sign its certificate.
+
+        Raises:
+            OSError, ValueError: as `shared_token`.
+        """
+        if self.plugin != SIMULATED:
+            return self.settings
+        own = {"url": self.url, "token": self.shared_token(), "ca": ca}
         return own | self.settings
 
 
@@ -219,6 +269,7 @@ class DevSettings(Settings, frozen=True):
 
 class Config(Settings, frozen=True):
     site: SiteSettings = SiteSettings()
+    tls: TlsSettings = TlsSettings()
     nats: NatsSettings = NatsSettings()
     postgres: PostgresSettings = PostgresSettings()
     http: HttpSettings = HttpSettings()
@@ -229,6 +280,7 @@ class Config(Settings, frozen=True):
     writes: WritesSettings = WritesSettings()
     limits: LimitsSettings = LimitsSettings()
     references: ReferencesSettings = ReferencesSettings()
+    network: NetworkSettings = NetworkSettings()
     deletion: DeletionSettings = DeletionSettings()
     cloud: CloudSettings = CloudSettings()
     dev: DevSettings = DevSettings()
@@ -244,8 +296,12 @@ def read(path: Path | None, environment: Mapping[str, str] = os.environ) -> Conf
         written = _written(path) if path else {}
         config = msgspec.convert(_overlaid(written, environment), Config, strict=False)
         _refuse_shared_prefixes(config.auth.issuers)
+        if bool(config.tls.certificate) != bool(config.tls.key):
+            raise ValueError("tls.certificate and tls.key belong together: set both, or neither")
         if config.auth.keys_stale_seconds <= config.auth.keys_refresh_seconds:
             raise ValueError("auth.keys_stale_seconds must be more than auth.keys_refresh_seconds")
+        if config.secrets.keyring and config.secrets.keyring == config.secrets.page_keyring:
+            raise ValueError("secrets.page_keyring must be another file than secrets.keyring")
         _refuse_unknown_cascades(config.deletion.cascades)
         _refuse_unknown_kinds(config.audit.privileged)
         _refuse_invalid_proxies(config.http.trusted_proxies)

@@ -2,11 +2,15 @@
 it, or why none does; and which callers may. A review records nothing.
 """
 
+from msgspec import UnsetType
+from msgspec.structs import replace
+
 from secaplane.edge.guard import Guard
 from secaplane.edge.requests.context import RequestContext
 from secaplane.kinds import KINDS
 from secaplane.model.errors import Invalid
 from secaplane.policy.grants.explain import answer
+from secaplane.policy.grants.patterns import EVERY
 from secaplane.policy.grants.review import AccessReview, AccessReviewSpec, Place, place
 from secaplane.policy.grants.rules import STANDARD
 from secaplane.policy.tokens.caller import Caller
@@ -21,7 +25,7 @@ def admit(guard: Guard, context: RequestContext, caller: Caller, tenant: str) ->
     Raises:
         Forbidden, RateLimited, Unavailable.
     """
-    if guard.policy.index.names(caller.sub, tenant):
+    if _is_named(guard, caller, tenant):
         return False
     guard.authorize(context, caller, "list", ASSIGNMENT, {"tenant": tenant})
     return True
@@ -42,12 +46,18 @@ async def review(
     Raises:
         Refusal.
     """
-    about_itself = spec.caller == caller.sub
-    if not about_all and not (about_itself and guard.policy.index.names(caller.sub, tenant)):
+    groups = caller.groups if isinstance(spec.groups, UnsetType) else spec.groups
+    about_itself = spec.caller == caller.sub and set(groups) <= set(caller.groups)
+    if not about_all and not (about_itself and _is_named(guard, caller, tenant)):
         guard.authorize(context, caller, "list", ASSIGNMENT, {"tenant": tenant})
     reviewed = place(spec)
     _refuse_outside(reviewed, tenant)
-    return AccessReview(spec=spec, status=await answer(guard.policy, spec, reviewed, tenant))
+    asked = replace(spec, groups=groups) if about_itself else spec
+    return AccessReview(spec=spec, status=await answer(guard.policy, asked, reviewed, tenant))
+
+
+def _is_named(guard: Guard, caller: Caller, tenant: str) -> bool:
+    return bool(guard.policy.index.named((*caller.subjects, EVERY), tenant))
 
 
 def _refuse_outside(reviewed: Place, tenant: str) -> None:

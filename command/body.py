@@ -12,6 +12,9 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from secaplane.command.nulls import without_nulls
+from secaplane.command.rules.empty_lists import broken_empty_lists
+from secaplane.command.rules.labels import broken_label_keys
 from secaplane.kinds import KINDS
 from secaplane.model.address import FORMATS
 from secaplane.model.document import encode
@@ -64,11 +67,14 @@ class BodyReader:
             raise Malformed("the body must be a JSON object: a resource with its spec")
         _refuse_oversized(sent)
         broken = [*broken, *self._unsupported(kind, sent)]
-        parts = {key: value for key, value in sent.items() if key not in ("metadata", "status")}
+        parts: Json = {
+            key: value for key, value in sent.items() if key not in ("metadata", "status")
+        }
         if kind.rules.optional and parts.get("spec") is None:
             parts["spec"] = {}
         body = _converted(_body(kind.name), parts, broken)
-        spec = _plain(encode(body.spec))
+        broken += broken_label_keys(body.labels or ())
+        spec = _without_empty(kind, _plain(encode(body.spec)))
         refuse_broken(
             [
                 *broken,
@@ -78,6 +84,7 @@ class BodyReader:
                     for pointer, text in every(spec, place)
                     if not FORMATS[name](text)
                 ),
+                *broken_empty_lists(kind, spec),
             ]
         )
         return PutBody(
@@ -121,8 +128,19 @@ def _converted(shape: type[T], sent: Json, broken: Sequence[BrokenRule] = ()) ->
     try:
         return msgspec.convert(sent, shape)
     except msgspec.ValidationError as error:
+        present = without_nulls(shape, sent)
+        if present is not sent:
+            return _converted(shape, present, broken)
         refuse_broken([*broken, *_every_broken_rule(shape, sent, error)])
         raise AssertionError("msgspec refused, and no rule is broken") from error
+
+
+def _without_empty(kind: Kind, spec: Json) -> Json:
+    """The spec without the empty lists that mean the same as an absent field."""
+    for field in kind.rules.empty_is_absent:
+        if spec.get(field) == []:
+            del spec[field]
+    return spec
 
 
 @cache

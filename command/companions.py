@@ -8,11 +8,18 @@ deleted it on purpose.
 
 from secaplane.command.dependencies import CommandDependencies
 from secaplane.command.handle import handle
-from secaplane.command.rules.commands import Put
+from secaplane.command.rules.commands import Delete, Put
 from secaplane.kinds import KINDS
 from secaplane.model.actor import RESERVED_SUBS, SYSTEM
-from secaplane.model.errors import PreconditionFailed
+from secaplane.model.errors import (
+    Conflict,
+    NotFound,
+    PreconditionFailed,
+    QuotaExceeded,
+    Unavailable,
+)
 from secaplane.model.position import Position
+from secaplane.model.precondition import ABSENT
 from secaplane.model.shape import Ref, Resource
 
 
@@ -60,14 +67,48 @@ async def ensure_companion(
         result = await handle(
             dependencies,
             ref,
-            Put(spec=made.spec, expected=0),
+            Put(spec=made.spec, precondition=ABSENT),
             actor=SYSTEM,
             request=f"{request}.companion",
             cause=resource.life,
         )
-    except PreconditionFailed:  # another process made it meanwhile
+    except QuotaExceeded:
+        raise
+    except (PreconditionFailed, Conflict):
         existing = await dependencies.cache.current(ref)
-        return existing.position if existing else None
+        if existing is None or existing.gone:
+            raise
+        if creator is None and existing.terminating and not _began_after(existing, resource):
+            raise Unavailable("the companion of the former life is being deleted") from None
+        return existing.position  # another process made it meanwhile
+    return result.position
+
+
+async def delete_companion(
+    dependencies: CommandDependencies, closed: Resource, *, request: str
+) -> Position | None:
+    """Delete the companion of a resource whose history was closed: it is not deleted with its owner
+    by a reconciler, and a later life of the name gets one of its own.
+
+    Returns the position of the deletion; None where there is nothing to delete.
+
+    Raises:
+        LogUnavailable, Unavailable: the log did not answer.
+    """
+    companion = await companion_of(dependencies, closed)
+    if companion is None or companion.terminating:
+        return None
+    try:
+        result = await handle(
+            dependencies,
+            companion.ref,
+            Delete(),
+            actor=SYSTEM,
+            request=f"{request}.companion",
+            cause=closed.position,
+        )
+    except (Conflict, NotFound):
+        return None
     return result.position
 
 

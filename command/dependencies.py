@@ -1,6 +1,6 @@
 """Dependencies of command handling: the log, the read model, and the sources of time and chance."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -12,8 +12,9 @@ from secaplane.eventlog.log import Log
 from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.kinds.shares import QuotaShare
 from secaplane.model.errors import Unavailable
+from secaplane.model.kind import Kind
 from secaplane.model.position import Position
-from secaplane.model.shape import Json, Ref
+from secaplane.model.shape import Json, LifeIds, Ref, Resource
 
 AskReferrers = Callable[[Sequence[Ref], bool], Awaitable[Sequence[Ref]]]
 """(addresses, including referrers that are being deleted) -> the resources that block the deletion
@@ -22,6 +23,24 @@ of one of them, according to the read model."""
 AskNamedBy = Callable[[Ref, Sequence[str]], Awaitable[Sequence[Ref]]]
 """(address, kinds) -> the living resources of those kinds that refer to it, according to the read
 model."""
+
+
+SealSpec = Callable[[Kind, LifeIds, Json], Json]
+"""(kind, the life that the spec is of, spec) -> the spec with its secret strings sealed."""
+
+
+class RelatedReader(Protocol):
+    """Related resources that are not gone, according to the read model, in bounded batches."""
+
+    def referrers(
+        self, targets: Sequence[Ref], kinds: Sequence[str]
+    ) -> AsyncIterator[Sequence[Resource]]:
+        """The resources of some kinds that refer to one of some targets."""
+        ...
+
+    def children(self, parent: Ref, kinds: Sequence[str]) -> AsyncIterator[Sequence[Resource]]:
+        """The resources of some kinds that are contained in another one."""
+        ...
 
 
 class UsageReader(Protocol):
@@ -42,6 +61,25 @@ class UsageReader(Protocol):
     async def specs(self, refs: Sequence[Ref], at: Position) -> Mapping[Ref, Json]:
         """The desired state of resources at a position."""
         ...
+
+
+class NoRelatedReader:
+    """For processes that handle no command whose rules are about other resources."""
+
+    async def referrers(
+        self, targets: Sequence[Ref], kinds: Sequence[str]
+    ) -> AsyncIterator[Sequence[Resource]]:
+        raise Unavailable(NOT_READ)
+        yield
+
+    async def children(
+        self, parent: Ref, kinds: Sequence[str]
+    ) -> AsyncIterator[Sequence[Resource]]:
+        raise Unavailable(NOT_READ)
+        yield
+
+
+NOT_READ = "this process does not read related resources"
 
 
 class NoUsageReader:
@@ -72,10 +110,12 @@ class CommandDependencies:
     new_uid: Callable[[], str]
     new_salt: Callable[[], bytes]
     """SALT_BYTES random bytes for each event."""
+    seal: SealSpec
     children: AskChildren
     referrers: AskReferrers
     named_by: AskNamedBy
     reached: WaitReached
+    related: RelatedReader = field(default_factory=NoRelatedReader)
     usage: UsageReader = field(default_factory=NoUsageReader)
     site: SiteRules = field(default_factory=SiteRules)
     locks: KeyedLock = field(default_factory=KeyedLock)

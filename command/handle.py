@@ -24,11 +24,12 @@ from secaplane.command.attempt import (
 )
 from secaplane.command.dependencies import CommandDependencies
 from secaplane.command.gather.rights import CallerPolicy
-from secaplane.command.post_append import recheck
-from secaplane.command.rules.commands import Command, Put
+from secaplane.command.post_append import recheck, recheck_deletion
+from secaplane.command.rules.commands import Command, Delete, Put
 from secaplane.eventlog.log import LogUnavailable
 from secaplane.model.actor import SYSTEM, Actor
 from secaplane.model.errors import Unavailable
+from secaplane.model.events import Closed
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref
 
@@ -64,7 +65,8 @@ async def handle(
             dependencies.locks.release(ref)
     except LogUnavailable as error:
         raise Unavailable("the log does not answer; try again") from error
-    if isinstance(command, Put) and isinstance(result, Recorded):
+    checked = isinstance(command, Put) or (isinstance(command, Delete) and not command.regardless)
+    if checked and isinstance(result, Recorded) and not isinstance(result.event, Closed):
         await _revert_violation(dependencies, envelope, result)
     return result
 
@@ -107,9 +109,10 @@ async def _at_deadline(
 async def _revert_violation(
     dependencies: CommandDependencies, envelope: CommandEnvelope, result: Recorded
 ) -> None:
-    """Revert, once, a PUT that broke a rule meanwhile; where it cannot, the reconciler does."""
+    """Revert, once, a write that broke a rule meanwhile; where it cannot, the reconciler does."""
+    check = recheck if isinstance(envelope.command, Put) else recheck_deletion
     try:
-        violation = await recheck(dependencies, result.before, result.resource, envelope.policy)
+        violation = await check(dependencies, result.before, result.resource, envelope.policy)
         if violation is None:
             return
         ref, request = envelope.ref, f"{envelope.request}.revert"

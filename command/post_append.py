@@ -1,39 +1,46 @@
-"""The check after the append of a PUT.
+"""The check after the append of a PUT or a DELETE.
 
-Before the append its parents existed, its references had targets, and the quotas had room; another
-event may have changed that meanwhile. An event that is appended after this check is decided with
-the PUT in view.
+Before the append its parents existed, its references had targets, no other resource stood against
+it, and the quotas had room; another event may have changed that meanwhile. Of two writes that
+exclude each other the one with the lower position stays: this check counts each other resource as
+it was at the position of the write, and a write that does not stand is reverted by a compensating
+command. The reconciler asks the same before it calls the plugin (`reconcilers.related`).
 """
 
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
 
 from secaplane.command.dependencies import CommandDependencies
-from secaplane.command.gather.load import RARELY_CHANGED, load_living
+from secaplane.command.gather.intents import recorded_intent
+from secaplane.command.gather.load import RARELY_CHANGED
 from secaplane.command.gather.quota_usage import quota_limits, quota_violation, reverting
-from secaplane.command.gather.rights import CallerPolicy, referenced_refs
-from secaplane.command.rules.commands import Delete, Revert
+from secaplane.command.gather.related import blockable_refs, load_targets
+from secaplane.command.gather.rights import CallerPolicy, readable_blockers, referenced_refs
+from secaplane.command.gather.uses import as_of, earlier_referrers, use_conflicts
+from secaplane.command.rules.checks import IN_USE, blocked
+from secaplane.command.rules.commands import Delete, Put, Revert, Violation
+from secaplane.command.rules.compared import Asked, Intent, asked, proposed_spec, root_of
 from secaplane.command.rules.context import CallerRights, DecisionContext
 from secaplane.command.rules.quotas import needs_recheck
 from secaplane.command.rules.references import broken_references
-from secaplane.kinds import KINDS, log_ref, parents
-from secaplane.kinds.references import targets_of
-from secaplane.model.errors import Conflict, NotFound, Refusal, Unavailable, invalid
-from secaplane.model.position import Position
-from secaplane.model.shape import Resource
-
-COUNTED_S_MAX = 2.0
-UNCOUNTED = (
-    "the resource is recorded, but its quota could not be checked yet: read it, then try again"
+from secaplane.kinds import CATALOGUE_KINDS, KINDS, children, log_ref, parents
+from secaplane.model.errors import (
+    BrokenRule,
+    Conflict,
+    NotFound,
+    ProblemSource,
+    Refusal,
+    Unavailable,
 )
+from secaplane.model.kind import Link
+from secaplane.model.pointer import every
+from secaplane.model.position import Position
+from secaplane.model.rules import ComparedRule
+from secaplane.model.shape import Json, Ref, Resource
+
+REACHED_S_MAX = 2.0
+UNCHECKED = "the write is recorded, but could not be checked yet: read the resource, then try again"
+MEANWHILE = "another request came first: "
 UNDO_CREATION = Delete(regardless=True)
-
-
-class Violation(NamedTuple):
-    """The reason why a PUT should not have been recorded, and the compensating command."""
-
-    refusal: Refusal
-    command: Delete | Revert
-    cause: Position
 
 
 async def recheck(
@@ -49,10 +56,18 @@ async def recheck(
     """
     violation = None
     if before is None:
-        violation = await _parent_violation(dependencies, now) or await _reference_violation(
-            dependencies, now, policy
-        )
+        violation = await _parent_violation(dependencies, now)
+    if violation is None and (before is None or _may_compare(before, now)):
+        intent = await recorded_intent(dependencies, before, now)
+        violation = await rule_violation(dependencies, intent, now, policy)
     return violation or await _quota_violation(dependencies, before, now)
+
+
+def _may_compare(before: Resource, now: Resource) -> bool:
+    """False for a PUT that changes no field, after one that a reconciler has answered."""
+    kind = KINDS[now.ref.kind]
+    unanswered = kind.is_related and before.observed_position < before.last_intent
+    return unanswered or (bool(kind.links) and before.spec != now.spec)
 
 
 async def _parent_violation(dependencies: CommandDependencies, child: Resource) -> Violation | None:
@@ -76,25 +91,216 @@ def _refusal_by(parent: Resource | None, child: Resource, name: str) -> Refusal 
     return None
 
 
-async def _reference_violation(
-    dependencies: CommandDependencies, referrer: Resource, policy: CallerPolicy | None
+# --- rules between resources
+
+
+async def rule_violation(
+    dependencies: CommandDependencies,
+    intent: Intent,
+    now: Resource,
+    policy: CallerPolicy | None,
+    *,
+    references: bool = True,
 ) -> Violation | None:
-    """A target that was deleted before the referrer was recorded: its deletion did not wait for the
-    referrer. A deletion that is requested later does."""
-    ref, spec, site = referrer.ref, referrer.spec, dependencies.site
-    if not targets_of(ref, spec):
+    """The first intent that breaks a rule about other resources; `references`: targets that must
+    exist are checked, too.
+
+    Raises:
+        LogUnavailable, Unavailable: the log or the read model did not answer.
+    """
+    kind, region = KINDS[now.ref.kind], dependencies.site.region
+    rules = [each for each in kind.rules.compared if each.parents or each.targets]
+    links = [each for each in kind.links if references and _refers(now.spec, each)]
+    if not (rules or links or kind.rules.in_use or kind.exclusive_links):
         return None
-    loaded, readable = referenced_refs(ref, spec, region=site.region, policy=policy)
-    context = DecisionContext(
-        ref=ref,
-        kind=KINDS[ref.kind],
-        latest=None,
-        targets=await load_living(dependencies.cache, map(log_ref, loaded)),
-        site=site,
-        rights=CallerRights(readable=readable),
+    refs, readable = referenced_refs(now.ref, now.spec, region=region, policy=policy)
+    loaded = [log_ref(ref) for ref in refs]
+    states = _States(dependencies, now, loaded, readable)
+    broken: list[tuple[Asked, Refusal]] = [
+        (change, _refusal(found))
+        for change, some in _grouped(intent, rules, links)
+        if (found := await _broken(states, change, some))
+    ]
+    broken += await _conflicts(states, intent, policy)
+    if not broken:
+        return None
+    change, refusal = min(broken, key=lambda each: each[0].since.sequence)
+    return Violation(refusal, _undo(change, now), change.since)
+
+
+def _refers(spec: Json, link: Link) -> bool:
+    """True if a spec has references of a link whose targets can be deleted by a caller."""
+    return not CATALOGUE_KINDS.issuperset(link.to) and any(every(spec, link.at))
+
+
+class _States:
+    """The other resources that the rules of one resource read, as they are and as they were."""
+
+    def __init__(
+        self,
+        dependencies: CommandDependencies,
+        now: Resource,
+        targets: Sequence[Ref],
+        readable: frozenset[Ref] | None,
+    ) -> None:
+        self.dependencies, self.now, self._targets = dependencies, now, targets
+        self.rights = CallerRights(readable=readable)
+
+    async def current(self, former: Resource | None) -> DecisionContext:
+        targets = await load_targets(self.dependencies, self.now.ref, self._targets)
+        cache = self.dependencies.cache
+        above = {ref: await cache.current(ref) for ref in self._parents_read()}
+        return self._context(former, targets, above)
+
+    async def as_of(self, former: Resource | None, at: Position) -> DecisionContext:
+        """Each resource as it was at a position."""
+        current = await self.current(former)
+        targets = {ref: await as_of(self.dependencies, ref, at) for ref in current.targets}
+        above = {ref: await as_of(self.dependencies, ref, at) for ref in current.parents}
+        return self._context(former, targets, above)
+
+    def _parents_read(self) -> list[Ref]:
+        read = KINDS[self.now.ref.kind].parents_read
+        return [ref for ref in parents(self.now.ref) if ref.kind in read]
+
+    def _context(
+        self,
+        former: Resource | None,
+        targets: Mapping[Ref, Resource | None],
+        above: Mapping[Ref, Resource | None],
+    ) -> DecisionContext:
+        return DecisionContext(
+            ref=self.now.ref,
+            kind=KINDS[self.now.ref.kind],
+            latest=former,
+            parents=above,
+            targets=targets,
+            site=self.dependencies.site,
+            rights=self.rights,
+        )
+
+
+_Rules = tuple[list[ComparedRule], list[Link]]
+
+
+def _grouped(
+    intent: Intent, rules: Sequence[ComparedRule], links: Sequence[Link]
+) -> Iterator[tuple[Asked, _Rules]]:
+    """The rules and links to ask, by the intent that gave their fields their values."""
+    by_position = dict[Position, tuple[Asked, _Rules]]()
+    for rule in rules:
+        if change := asked(intent, rule.fields):
+            by_position.setdefault(change.since, (change, ([], [])))[1][0].append(rule)
+    for link in links:
+        if change := asked(intent, (root_of(link.at),)):
+            by_position.setdefault(change.since, (change, ([], [])))[1][1].append(link)
+    yield from by_position.values()
+
+
+async def _broken(states: _States, change: Asked, some: _Rules) -> list[BrokenRule]:
+    """Judged on the resources as they are; only what is broken then is judged as of the change."""
+    if not _judged(await states.current(change.former), states.now, some):
+        return []
+    return _judged(await states.as_of(change.former, change.since), states.now, some)
+
+
+def _judged(context: DecisionContext, now: Resource, some: _Rules) -> list[BrokenRule]:
+    rules, links = some
+    places = {link.at for link in links}
+    old = context.latest.spec if context.latest else None
+    above = context.parents_by_kind
+    proposed = proposed_spec(
+        now.ref, now.spec, context.latest, above, context.targets, context.site
     )
-    broken = list(broken_references(context, None, spec))
-    return Violation(invalid(broken), UNDO_CREATION, referrer.position) if broken else None
+    broken = [each for rule in rules for each in rule.check(proposed)]
+    broken += broken_references(context, old, now.spec, places) if places else ()
+    return broken
+
+
+def _refusal(broken: Sequence[BrokenRule]) -> Conflict:
+    detail = "; ".join(f"{each.pointer}: {each.detail}" for each in broken)
+    sources = [ProblemSource(each.pointer) for each in broken]
+    return Conflict(MEANWHILE + detail, sources=sources)
+
+
+async def _conflicts(
+    states: _States, intent: Intent, policy: CallerPolicy | None
+) -> list[tuple[Asked, Refusal]]:
+    kind, dependencies, now = KINDS[intent.ref.kind], states.dependencies, states.now
+    if not (kind.exclusive_links or kind.rules.in_use):
+        return []
+    if not await dependencies.reached([intent.position], REACHED_S_MAX):
+        raise Unavailable(UNCHECKED)
+    current = await states.current(None)
+    conflicts = await use_conflicts(
+        dependencies,
+        intent,
+        lambda former: proposed_spec(
+            now.ref, now.spec, former, {}, current.targets, dependencies.site
+        ),
+    )
+    return [
+        (change, _blocked(conflict.blockers, MEANWHILE + conflict.detail, policy))
+        for conflict, change in conflicts
+    ]
+
+
+def _blocked(blockers: Sequence[Ref], detail: str, policy: CallerPolicy | None) -> Conflict:
+    rights = CallerRights(readable=readable_blockers(blockers, policy))
+    return blocked(rights, blockers, detail)
+
+
+def _undo(change: Asked, now: Resource) -> Delete | Revert:
+    former = change.former
+    if former is None:
+        return UNDO_CREATION
+    return Revert(to=desired_state(former), expected=now.version)
+
+
+def desired_state(resource: Resource) -> Put:
+    """The command that makes the desired state of a resource again."""
+    return Put(
+        spec=resource.spec,
+        labels=resource.labels,
+        annotations=resource.annotations,
+        extensions=resource.extensions,
+    )
+
+
+# --- deletions
+
+
+async def recheck_deletion(
+    dependencies: CommandDependencies,
+    before: Resource | None,
+    now: Resource,
+    policy: CallerPolicy | None,
+) -> Violation | None:
+    """A referrer that was recorded before the deletion it blocks, and was not in the read model
+    yet. Referrers that come later are refused themselves.
+
+    Raises:
+        LogUnavailable, Unavailable: the log or the read model did not answer.
+    """
+    if before is None or before.deleted_at:
+        return None
+    ref, kind = now.ref, KINDS[now.ref.kind]
+    cascades = {child for parent, child in dependencies.site.cascades if parent == kind.name}
+    with_it = bool(cascades) and any(each.name in cascades for each in children(kind))
+    if not (with_it or blockable_refs(dependencies, ref, ())):
+        return None
+    if not await dependencies.reached([now.position], REACHED_S_MAX):
+        raise Unavailable(UNCHECKED)
+    below = await dependencies.children(ref, True) if with_it else ()
+    refs = blockable_refs(dependencies, ref, below)
+    blockers = await earlier_referrers(dependencies, refs, now.last_intent) if refs else []
+    if not blockers:
+        return None
+    command = Revert(to=desired_state(before), expected=now.version)
+    return Violation(_blocked(blockers, IN_USE, policy), command, now.last_intent)
+
+
+# --- quotas
 
 
 async def _quota_violation(
@@ -105,8 +311,8 @@ async def _quota_violation(
         before, now
     ):
         return None
-    if not await dependencies.reached([now.position], COUNTED_S_MAX):
-        raise Unavailable(UNCOUNTED)
+    if not await dependencies.reached([now.position], REACHED_S_MAX):
+        raise Unavailable(UNCHECKED)
     violation = await quota_violation(dependencies, now)
     if violation is None:
         return None

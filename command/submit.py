@@ -14,7 +14,7 @@ import msgspec
 
 from secaplane.command.attempt import Recorded
 from secaplane.command.body import BodyReader, PutBody
-from secaplane.command.companions import ensure_companion
+from secaplane.command.companions import delete_companion, ensure_companion
 from secaplane.command.dependencies import CommandDependencies
 from secaplane.command.gather.rights import CallerPolicy
 from secaplane.command.handle import CommandResult, handle
@@ -24,12 +24,14 @@ from secaplane.edge.requests import strict_json
 from secaplane.edge.requests.context import RequestContext, new_id
 from secaplane.edge.requests.origin import Origin, origin
 from secaplane.edge.requests.paths import broken_names
-from secaplane.kinds import refs_within
+from secaplane.kinds import KINDS, refs_within
 from secaplane.model.actor import Actor
-from secaplane.model.events import Created
+from secaplane.model.events import Closed, Created
 from secaplane.model.kind import Kind
 from secaplane.model.position import Position, newest
+from secaplane.model.precondition import Precondition
 from secaplane.model.shape import Json, Ref
+from secaplane.policy.grants.escalation import in_slices
 from secaplane.policy.grants.policy import KINDS_OF_POLICY, Policy
 from secaplane.policy.tokens.caller import Caller
 from secaplane.policy.watch import WATCHED_KINDS
@@ -44,8 +46,9 @@ class SubmitDependencies:
     bodies: BodyReader
     region: str
     base_url: str
-    projected: Callable[[Sequence[Position]], Awaitable[object]]
-    """Wait, for a bounded time, until the read model has reached the positions."""
+    projected: Callable[[str, Sequence[Position]], Awaitable[object]]
+    """(tenant, positions of a write in it): wait, for a bounded time, until the read model has
+    reached the positions; if it has not, let readers know of them before the write is answered."""
     policy_changed: Callable[[], Awaitable[None]]
     """Bring the policy of this process up to date with the log."""
 
@@ -57,8 +60,7 @@ class WriteRequest(NamedTuple):
     kind: Kind
     ids: Mapping[str, str]
     """The parameters of the path, `name` among them."""
-    expected: int | None
-    """The version in `if-unmodified-since`."""
+    precondition: Precondition
 
     @property
     def name(self) -> str:
@@ -79,7 +81,7 @@ class Admitted(NamedTuple):
 class Submitted(NamedTuple):
     result: CommandResult
     companion: Position | None = None
-    """The position of the companion, where one was made."""
+    """The position of the companion, where one was made or deleted."""
 
     @property
     def positions(self) -> tuple[Position, ...]:
@@ -119,11 +121,11 @@ async def put(
     context, kind, ids = request.context, request.kind, request.ids
     ref = request.ref
     command = Put(
-        spec=dependencies.sealer.seal(kind, ref, body.spec),
+        spec=body.spec,
         labels=body.labels,
         annotations=body.annotations,
         extensions=body.extensions,
-        expected=request.expected,
+        precondition=request.precondition,
     )
     result, positions = await _write(
         dependencies, context, ref, command, admitted, _required(kind, ids)
@@ -138,7 +140,9 @@ async def delete(dependencies: SubmitDependencies, request: WriteRequest) -> tup
     Raises:
         Refusal.
     """
-    return await _write_admitted(dependencies, request, "delete", Delete(expected=request.expected))
+    return await _write_admitted(
+        dependencies, request, "delete", Delete(precondition=request.precondition)
+    )
 
 
 async def act(
@@ -149,7 +153,7 @@ async def act(
     Raises:
         Refusal.
     """
-    command = Act(action=action, expected=request.expected)
+    command = Act(action=action, precondition=request.precondition)
     return await _write_admitted(dependencies, request, f"post.{action}", command)
 
 
@@ -163,7 +167,8 @@ async def submit(
     policy: CallerPolicy | None = None,
     required: Sequence[Ref] = (),
 ) -> Submitted:
-    """Handle a command, and make the companion of the resource if it created one.
+    """Handle a command. If it created the resource, its companion is made; if it closed it, its
+    companion is deleted.
 
     Raises:
         Refusal: as `handle`.
@@ -172,6 +177,9 @@ async def submit(
     result = await handle(
         commands, ref, command, actor=actor, request=request, policy=policy, required=required
     )
+    if isinstance(result, Recorded) and isinstance(result.event, Closed):
+        deleted = await delete_companion(commands, result.resource, request=request)
+        return Submitted(result, deleted)
     if not isinstance(result.event, Created) or result.resource is None:
         return Submitted(result)
     companion = await ensure_companion(
@@ -218,7 +226,7 @@ async def _write(
     if companion is not None or (ref.kind in WATCHED_KINDS and result.event is not None):
         await dependencies.policy_changed()
     positions = submitted.positions
-    await dependencies.projected(positions)
+    await dependencies.projected(KINDS[ref.kind].ids(ref.path).get("tenant", ""), positions)
     return result, positions
 
 
@@ -237,11 +245,11 @@ class PolicyOfCaller(NamedTuple):
     def may_get(self, ref: Ref) -> bool:
         return self.policy.allows(self.caller, "get", ref)
 
-    def excess(self, ref: Ref, old: Json | None, new: Json) -> str:
-        """Only roles and role assignments grant anything."""
+    async def excess(self, ref: Ref, old: Json | None, new: Json) -> str:
+        """Only roles and role assignments grant anything. Other requests are answered meanwhile."""
         if ref.kind not in KINDS_OF_POLICY:
             return ""
-        return self.policy.excess(self.caller, ref, old, new)
+        return await in_slices(self.policy.excess(self.caller, ref, old, new))
 
 
 def _required(kind: Kind, ids: Mapping[str, str]) -> list[Ref]:

@@ -12,4 +12,10 @@ create role secaplane_reader login password :'reader_password';
 create database secaplane owner secaplane;
 revoke all on database secaplane from public;
 grant connect on database secaplane to secaplane_reader;
+\connect secaplane
+-- Every role may create large objects unless the superuser forbids it; no process needs any.
+select format('revoke execute on function %s from public', oid::regprocedure) from pg_proc
+    where pronamespace = 'pg_catalog'::regnamespace
+    and (proname like 'lo\_%' or proname in ('loread', 'lowrite'))
+\gexec
 SQL

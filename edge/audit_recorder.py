@@ -75,7 +75,7 @@ class AuditRecorder:
                 time=self._clock(),
                 request=context.request_id,
                 client_address=client_address(context, self._proxies),
-                caller=EntryCaller(caller.issuer, caller.sub, caller.token)
+                caller=EntryCaller(caller.issuer, caller.sub, caller.token, caller.groups)
                 if caller
                 else UNKNOWN_CALLER,
                 verb=context.verb or context.method.lower(),

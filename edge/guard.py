@@ -9,7 +9,7 @@ become answers (`edge.serving.app`).
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from secaplane.edge.audit_recorder import AuditRecorder
@@ -48,6 +48,20 @@ class Guard:
         context.verb = verb
         caller = await self.authenticate(context)
         return caller, self.authorize(context, caller, verb, kind, ids, name)
+
+    async def admit_list(
+        self, context: RequestContext, kind: Kind, ids: Mapping[str, str]
+    ) -> Sequence[str] | None:
+        """Authenticate and authorize a list: the names that the caller may see, or None for all.
+
+        Raises:
+            Unauthenticated, Forbidden, RateLimited, Unavailable.
+        """
+        context.verb = "list"
+        caller = await self.authenticate(context)
+        rights = self.policy.authorize_list(caller, kind, ids)
+        self._admitted(context, "list", kind, ids, rights.actor)
+        return rights.names
 
     async def authenticate(self, context: RequestContext) -> Caller:
         """The caller of a request. Waits only for a signing key that is not cached, and bounded.
@@ -94,7 +108,12 @@ class Guard:
             Unavailable: the authorization policy is stale.
         """
         actor = self.policy.authorize(caller, verb, kind, ids, name)
+        self._admitted(context, verb, kind, ids, actor)
+        return actor
+
+    def _admitted(
+        self, context: RequestContext, verb: str, kind: Kind, ids: Mapping[str, str], actor: Actor
+    ) -> None:
         self.recorder.allowed(context, verb, kind.name, actor)
         if self.rates is not None:
             self.rates.limit_tenant(ids.get("tenant", ""))
-        return actor

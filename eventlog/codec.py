@@ -21,6 +21,7 @@ from secaplane.model.errors import ContentTooLarge
 from secaplane.model.events import (
     ActionRequested,
     AnyEvent,
+    Closed,
     Created,
     Deleted,
     DeletionRequested,
@@ -41,12 +42,20 @@ TYPES: dict[str, type[AnyEvent]] = {
     "deletion-requested": DeletionRequested,
     "status-reported": StatusReported,
     "deleted": Deleted,
+    "closed": Closed,
 }
 NAMES = {type_: name for name, type_ in TYPES.items()}
 
 
 class Undecodable(Exception):
     """The bytes at a position are no event that this release can read."""
+
+    ref: Ref | None = None
+    """The resource, where the reader knows it."""
+
+
+class NotAnEvent(Undecodable):
+    """The bytes are no event of any release: each writes a JSON object with `v` and `type`."""
 
 
 class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,8 +105,16 @@ class _Envelope(msgspec.Struct, frozen=True, kw_only=True):
     body: msgspec.Raw
 
 
+class _AnyRelease(msgspec.Struct, frozen=True):
+    """The fields of an envelope that every release writes."""
+
+    v: int
+    type: str
+
+
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _decode = msgspec.json.Decoder(_Envelope).decode
+_decode_any_release = msgspec.json.Decoder(_AnyRelease).decode
 _bodies = {name: msgspec.json.Decoder(type_) for name, type_ in TYPES.items()}
 _decode_sealed = msgspec.json.Decoder(str).decode
 
@@ -138,7 +155,8 @@ def decode(data: bytes, position: Position, open_body: OpenBody | None = None) -
     """The event in the bytes at a position.
 
     Raises:
-        Undecodable: no envelope, an unknown version or type, or a sealed body without a key.
+        Undecodable: an unknown version or type, or a sealed body without a key.
+        NotAnEvent: no envelope of any release.
     """
     try:
         envelope = _decode(data)
@@ -152,7 +170,7 @@ def decode(data: bytes, position: Position, open_body: OpenBody | None = None) -
             body = open_body(ref, envelope.tenant, _decode_sealed(body))
         event: AnyEvent = _bodies[envelope.type].decode(body)
     except msgspec.DecodeError as error:
-        raise Undecodable(str(error)) from error
+        raise _undecodable(data, str(error)) from error
     return RecordedEvent(
         ref=ref,
         uid=envelope.uid,
@@ -165,3 +183,11 @@ def decode(data: bytes, position: Position, open_body: OpenBody | None = None) -
         actor=envelope.actor,
         event=event,
     )
+
+
+def _undecodable(data: bytes, reason: str) -> Undecodable:
+    try:
+        _decode_any_release(data)
+    except msgspec.DecodeError:
+        return NotAnEvent(reason)
+    return Undecodable(reason)

@@ -14,9 +14,10 @@ import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from secaplane.eventlog.codec import NewEvent, decode, encode
+from secaplane.eventlog.append_health import AppendHealth, Refusals
+from secaplane.eventlog.codec import NewEvent, encode
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
-from secaplane.eventlog.decoding import address_of, decode_followed
+from secaplane.eventlog.decoding import address_of, decode_followed, readable
 from secaplane.eventlog.jetstream_api import (
     ANSWER_S_MAX,
     PREPARE_S_MAX,
@@ -46,6 +47,10 @@ SUBJECTS_OVERLAP = 10065
 EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 EXPECTED_OF = "Nats-Expected-Last-Subject-Sequence-Subject"
 PAYLOAD_BYTES_MIN = 4 * 1024 * 1024
+READ_BYTES_MAX = 4 * 1024 * 1024
+"""Of one batch of a history; at least one event is read."""
+PROBE, NEVER = "append-probe", str(2**63 - 1)
+"""Last token of the subject of a probe, and a sequence that no subject reaches."""
 LAGGING_S = 0.01
 """Before a replica that lags behind the leader is asked again."""
 
@@ -77,6 +82,7 @@ class JetStreamLog:
     def __init__(self, nats: Client, *, streams: Streams, region: str) -> None:
         self._nats, self._streams, self._region = nats, streams, region
         self._ask = partial(request, nats, _answer)
+        self.appends = AppendHealth(streams.names)
 
     @property
     def streams(self) -> Streams:
@@ -112,20 +118,50 @@ class JetStreamLog:
             headers[EXPECTED_OF] = prefix(expectation.around, self._region)
         stream = self._streams.of(new_event.ref.kind)
         address, data = subject(new_event.ref, self._region), encode(new_event, stream)
-        answer = await self._ask(address, data, seconds=PUBLISH_S_MAX, headers=headers)
-        if answer.error is None:
-            return new_event.at(Position(stream, answer.seq))
-        if answer.error.err_code in WRONG_LAST_SEQUENCE:
+        sequence = await self._published(address, data, headers, self.appends.events[stream])
+        if sequence is None:
             raise VersionConflict
-        raise LogUnavailable(answer.error.description)
+        return new_event.at(Position(stream, sequence))
+
+    async def probe_appends(self) -> None:
+        """Ask every stream to append under an expectation that never holds, so that nothing is
+        recorded; `appends` has the outcome."""
+        for stream in self._streams.names:
+            refusals = self.appends.questions[stream]
+            place = self._streams.subjects(stream, self._region)[0].removesuffix(">")
+            address = f"{place}{PROBE}"
+            with contextlib.suppress(LogUnavailable):
+                await self._published(address, b"", {EXPECTED: NEVER}, refusals)
+
+    async def _published(
+        self, address: str, data: bytes, headers: dict[str, str], refusals: Refusals
+    ) -> int | None:
+        """The sequence of a message that was appended; None where its expectation did not hold.
+
+        Raises:
+            LogUnavailable: no answer came, or another refusal.
+        """
+        try:
+            answer = await self._ask(address, data, seconds=PUBLISH_S_MAX, headers=headers)
+            wrong = answer.error is not None and answer.error.err_code in WRONG_LAST_SEQUENCE
+            if answer.error is not None and not wrong:
+                raise LogUnavailable(answer.error.description)
+        except LogUnavailable as error:
+            refusals.refused(str(error))
+            raise
+        refusals.accepted()
+        return None if wrong else answer.seq
 
     async def last(self, ref: Ref) -> Position:
         return await self._last(self._streams.of(ref.kind), subject(ref, self._region))
 
     async def latest(self, ref: Ref) -> RecordedEvent | None:
-        stream = self._streams.of(ref.kind)
-        message = await self._last_message(stream, subject(ref, self._region))
-        return None if message is None else decode(message.data, Position(stream, message.seq))
+        stream, address = self._streams.of(ref.kind), subject(ref, self._region)
+        message = await self._last_message(stream, address)
+        if message is None:
+            return None
+        raw = RawEvent(Position(stream, message.seq), address, {}, message.data)
+        return readable([decode_followed(raw)])[0]
 
     async def last_within(self, ref: Ref) -> Position:
         return await self._last(self._streams.of(ref.kind), prefix(ref, self._region))
@@ -140,11 +176,24 @@ class JetStreamLog:
         self, ref: Ref, *, after: Position = BEGINNING, up_to: Position | None = None
     ) -> tuple[RecordedEvent, ...]:
         end = await self.last(ref) if up_to is None else up_to
-        return await self._read(ref.kind, subject(ref, self._region), after, end)
+        return readable(await self._read(ref.kind, subject(ref, self._region), after, end))
+
+    async def history(self, ref: Ref) -> tuple[Followed, ...]:
+        end = await self.last(ref)
+        return await self._read(ref.kind, subject(ref, self._region), BEGINNING, end)
+
+    async def read_batches(
+        self, ref: Ref, *, after: Position, up_to: Position
+    ) -> AsyncGenerator[Sequence[Followed], None]:
+        stream, subjects = self._streams.of(ref.kind), subject(ref, self._region)
+        batches = self._message_batches(stream, subjects, after, up_to)
+        async with contextlib.aclosing(batches):
+            async for messages in batches:
+                yield _followed(stream, messages)
 
     async def read_within(
         self, ref: Ref, *, after: Position, up_to: Position
-    ) -> tuple[RecordedEvent, ...]:
+    ) -> tuple[Followed, ...]:
         return await self._read(ref.kind, prefix(ref, self._region), after, up_to)
 
     async def touched(self, kind: str, *, after: Position, up_to: Position) -> frozenset[Ref]:
@@ -215,34 +264,54 @@ class JetStreamLog:
 
     async def _read(
         self, kind: str, subjects: str, after: Position, up_to: Position
-    ) -> tuple[RecordedEvent, ...]:
+    ) -> tuple[Followed, ...]:
         stream = self._streams.of(kind)
-        messages = await self._messages(stream, subjects, after, up_to)
-        return tuple(decode(each.data, Position(stream, _sequence(each))) for each in messages)
+        return _followed(stream, await self._messages(stream, subjects, after, up_to))
 
     async def _messages(
         self, stream: str, subjects: str, after: Position, up_to: Position
     ) -> list[Msg]:
-        """A direct get may be answered by a replica that lags behind the leader who named `up_to`:
-        the missing part is asked for again until it arrives, or the time is up."""
         messages: list[Msg] = []
-        begin, end = after.sequence, up_to.sequence
-        try:
-            async with asyncio.timeout(ANSWER_S_MAX):
-                while begin < end:
-                    question = {"seq": begin + 1, "next_by_subj": subjects}
-                    arrived, _ = await direct_batch(
-                        self._nats, f"$JS.API.DIRECT.GET.{stream}", question
-                    )
-                    if not arrived:
-                        await asyncio.sleep(LAGGING_S)
-                    for message in arrived:
-                        begin = _sequence(message)
-                        if begin <= end:
-                            messages.append(message)
-        except CONNECTION_ERRORS as error:
-            raise LogUnavailable(f"history up to {up_to} was not read") from error
+        async with contextlib.aclosing(
+            self._message_batches(stream, subjects, after, up_to)
+        ) as batches:
+            async for batch in batches:
+                messages += batch
         return messages
+
+    async def _message_batches(
+        self, stream: str, subjects: str, after: Position, up_to: Position
+    ) -> AsyncGenerator[list[Msg], None]:
+        """A direct get may be answered by a replica that lags behind the leader who named `up_to`:
+        the missing part is asked for again until it arrives, or the time for one batch is up."""
+        begin, end = after.sequence, up_to.sequence
+        while begin < end:
+            try:
+                async with asyncio.timeout(ANSWER_S_MAX):
+                    arrived = await self._next_messages(stream, subjects, begin)
+            except CONNECTION_ERRORS as error:
+                raise LogUnavailable(f"history up to {up_to} was not read") from error
+            begin = _sequence(arrived[-1])
+            yield [each for each in arrived if _sequence(each) <= end]
+
+    async def _next_messages(self, stream: str, subjects: str, begin: int) -> list[Msg]:
+        """The next messages after a sequence; waits until there are some."""
+        question = {"seq": begin + 1, "next_by_subj": subjects, "max_bytes": READ_BYTES_MAX}
+        while True:
+            arrived, _ = await direct_batch(self._nats, f"$JS.API.DIRECT.GET.{stream}", question)
+            if arrived:
+                return arrived
+            await asyncio.sleep(LAGGING_S)
+
+
+def _followed(stream: str, messages: Sequence[Msg]) -> tuple[Followed, ...]:
+    return tuple(decode_followed(_raw(each, stream)) for each in messages)
+
+
+def _raw(message: Msg, stream: str) -> RawEvent:
+    headers = message.headers or {}
+    at = Position(stream, int(headers["Nats-Sequence"]))
+    return RawEvent(at, headers["Nats-Subject"], headers, message.data)
 
 
 def _sequence(message: Msg) -> int:

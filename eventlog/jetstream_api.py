@@ -67,8 +67,8 @@ async def direct_batch(
         while True:
             async with asyncio.timeout(ANSWER_S_MAX):
                 message = await arrived.get()
-            if not message.data:
-                return messages, message
+            if not message.data and "Status" in (message.headers or {}):
+                return messages, message  # a stored message may be empty, too
             messages.append(message)
     finally:
         with contextlib.suppress(*CONNECTION_ERRORS):

@@ -37,6 +37,8 @@ class UndecodableEvent(msgspec.Struct, frozen=True):
     ref: Ref
     position: Position
     reason: str
+    foreign: bool = False
+    """No release of this software writes such bytes."""
 
 
 class RawEvent(NamedTuple):
@@ -102,7 +104,8 @@ class Log(Protocol):
     async def read(
         self, ref: Ref, *, after: Position = BEGINNING, up_to: Position | None = None
     ) -> tuple[RecordedEvent, ...]:
-        """A resource's history after a position, up to and including another.
+        """A resource's history after a position, up to and including another, without the events
+        that a `Closed` in it leaves out.
 
         Raises:
             LogUnavailable: the log did not answer, or answered with less than `up_to`.
@@ -110,10 +113,20 @@ class Log(Protocol):
         """
         ...
 
+    def read_batches(
+        self, ref: Ref, *, after: Position, up_to: Position
+    ) -> AsyncGenerator[Sequence[Followed], None]:
+        """A part of a resource's history, decodable or not; batches are bounded in bytes."""
+        ...
+
+    async def history(self, ref: Ref) -> tuple[Followed, ...]:
+        """Every event of a resource, decodable or not."""
+        ...
+
     async def read_within(
         self, ref: Ref, *, after: Position, up_to: Position
-    ) -> tuple[RecordedEvent, ...]:
-        """The events of a resource and of everything below it, in order."""
+    ) -> tuple[Followed, ...]:
+        """The events of a resource and of everything below it, in order, decodable or not."""
         ...
 
     async def touched(self, kind: str, *, after: Position, up_to: Position) -> frozenset[Ref]:

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import NamedTuple
 
 from secaplane.eventlog.codec import NewEvent, decode, encode
-from secaplane.eventlog.decoding import decode_followed
+from secaplane.eventlog.decoding import decode_followed, readable
 from secaplane.eventlog.log import Followed, PrefixExpectation, RawEvent, VersionConflict
 from secaplane.eventlog.streams import Streams
 from secaplane.eventlog.subjects import prefix, subject
@@ -62,12 +62,17 @@ class MemoryLog:
         self._appended.set()
         return at
 
+    def refs(self) -> list[Ref]:
+        """The resources that have events, for tests."""
+        stored = (each for some in self._stored.values() for each in some)
+        return list(dict.fromkeys(each.ref for each in stored))
+
     async def last(self, ref: Ref) -> Position:
         return self._last(ref.kind, lambda each: each.ref == ref)
 
     async def latest(self, ref: Ref) -> RecordedEvent | None:
         history = self._some(ref.kind, lambda each: each.ref == ref)
-        return decode(history[-1].data, history[-1].position) if history else None
+        return readable([_followed(history[-1])])[0] if history else None
 
     async def last_within(self, ref: Ref) -> Position:
         return self._last(ref.kind, self._below(ref))
@@ -81,12 +86,22 @@ class MemoryLog:
     async def read(
         self, ref: Ref, *, after: Position = BEGINNING, up_to: Position | None = None
     ) -> tuple[RecordedEvent, ...]:
-        return _decoded(self._some(ref.kind, lambda each: each.ref == ref, after, up_to))
+        return readable(
+            map(_followed, self._some(ref.kind, lambda each: each.ref == ref, after, up_to))
+        )
+
+    async def history(self, ref: Ref) -> tuple[Followed, ...]:
+        return tuple(map(_followed, self._some(ref.kind, lambda each: each.ref == ref)))
+
+    async def read_batches(
+        self, ref: Ref, *, after: Position, up_to: Position
+    ) -> AsyncGenerator[Sequence[Followed], None]:
+        yield await self.read(ref, after=after, up_to=up_to)
 
     async def read_within(
         self, ref: Ref, *, after: Position, up_to: Position
-    ) -> tuple[RecordedEvent, ...]:
-        return _decoded(self._some(ref.kind, self._below(ref), after, up_to))
+    ) -> tuple[Followed, ...]:
+        return tuple(map(_followed, self._some(ref.kind, self._below(ref), after, up_to)))
 
     async def touched(self, kind: str, *, after: Position, up_to: Position) -> frozenset[Ref]:
         some = self._some(kind, lambda each: each.ref.kind == kind, after, up_to)
@@ -106,7 +121,7 @@ class MemoryLog:
         while True:
             batch = stored[begin : begin + BATCH_MAX]
             begin += len(batch)
-            yield [RawEvent(each.position, each.subject, {}, each.data) for each in batch]
+            yield [_raw(each) for each in batch]
             if begin == len(stored):
                 self._appended.clear()
                 try:
@@ -138,5 +153,9 @@ class MemoryLog:
         ]
 
 
-def _decoded(some: Sequence[_Stored]) -> tuple[RecordedEvent, ...]:
-    return tuple(decode(each.data, each.position) for each in some)
+def _raw(stored: _Stored) -> RawEvent:
+    return RawEvent(stored.position, stored.subject, {}, stored.data)
+
+
+def _followed(stored: _Stored) -> Followed:
+    return decode_followed(_raw(stored))

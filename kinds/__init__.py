@@ -31,13 +31,22 @@ SHARED_TENANT = "seca"
 path."""
 
 
+ALIAS_PREFIX = "seca."
+
+
 def log_ref(ref: Ref) -> Ref:
-    """The address of a resource in the log: catalogue entries are kept once, under SHARED_TENANT,
-    for all tenants."""
+    """The address of a resource in the log: catalogue entries are kept once, under SHARED_TENANT
+    and the name that the catalogue gives them, for all tenants."""
     if ref.kind not in CATALOGUE_KINDS or not KINDS[ref.kind].scope:
         return ref
-    _tenants, _tenant, rest = ref.path.split("/", 2)
-    return Ref(ref.kind, f"tenants/{SHARED_TENANT}/{rest}")
+    _tenants, _tenant, collection, name = ref.path.split("/", 3)
+    return Ref(ref.kind, f"tenants/{SHARED_TENANT}/{collection}/{sku_name(name)}")
+
+
+def sku_name(name: str) -> str:
+    """The name of a SKU in the catalogue. A name that begins with ALIAS_PREFIX is an alias for
+    ever: `seca.rd500` means `RD500` (docs/decisions/036)."""
+    return name.removeprefix(ALIAS_PREFIX).upper() if name.startswith(ALIAS_PREFIX) else name
 
 
 # --- parents and children, by path

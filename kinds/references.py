@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
-from secaplane.kinds import CATALOGUE_KINDS, KINDS, SHARED_TENANT
+from secaplane.kinds import CATALOGUE_KINDS, KINDS, SHARED_TENANT, log_ref
 from secaplane.model.kind import Kind, Link
 from secaplane.model.pointer import every
 from secaplane.model.reference import resolve
@@ -37,6 +37,21 @@ def references_in(ref: Ref, spec: Json, *, region: str = "") -> Iterator[SpecRef
             if reference != WILDCARD or not links[0].allows_wildcard:
                 targets = tuple(_targets(ref, links, reference, region))
                 yield SpecReference(pointer, links, reference, targets)
+
+
+def same_target(ref: Ref, place: str, one: object, other: object, *, region: str = "") -> bool:
+    """True if two values of a field mean the same: equal ones, or references that resolve to the
+    same resources, however each is spelled. `place` is the field below the spec."""
+    if one == other:
+        return True
+    links = tuple(link for link in KINDS[ref.kind].links if link.at == place)
+    if not links or not (isinstance(one, str | dict) and isinstance(other, str | dict)):
+        return False
+    first, second = (
+        [log_ref(target) for _, target in _targets(ref, links, value, region)]
+        for value in (one, other)
+    )
+    return first == second != []
 
 
 def targets_of(ref: Ref, spec: Json) -> frozenset[Ref]:

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from secaplane.kinds import KINDS
+from secaplane.kinds import KINDS, sku_name
 from secaplane.model.pointer import at
 from secaplane.model.shape import Json, Ref
 
@@ -20,12 +20,13 @@ class QuotaShare(NamedTuple):
 
 
 def quota_share(ref: Ref, spec: Json) -> QuotaShare:
-    """The share of one resource. The SKU's name is the end of every form of reference."""
+    """The share of one resource. The SKU's name is the end of every form of reference; an alias
+    counts as the SKU that it means."""
     kind = KINDS[ref.kind]
     reference = spec.get("skuRef", "") if kind.sku else ""
     text = reference if isinstance(reference, str) else reference["resource"]
     amount = at(spec, kind.amount_at) if kind.amount_at else 0
-    return QuotaShare(kind.name, text.rpartition("/")[2], 1, amount)
+    return QuotaShare(kind.name, sku_name(text.rpartition("/")[2]), 1, amount)
 
 
 QUOTA_SOURCES = frozenset(

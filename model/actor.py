@@ -25,3 +25,7 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
 SealedActor = str  # encrypted; without the key, readers learn only that there was an actor
 SYSTEM, RECONCILER = Actor(sub="system"), Actor(sub="reconciler")
 RESERVED_SUBS = (SYSTEM.sub, RECONCILER.sub)  # no token may claim to be the control plane
+
+GROUP = "group:"
+"""The beginning of a group's name wherever a subject is named: `group:<issuer prefix><name>`. No
+sub may begin with it."""

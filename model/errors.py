@@ -28,6 +28,8 @@ from typing import Any
 
 import msgspec
 
+from secaplane.model.shape import Ref
+
 
 class ProblemSource(msgspec.Struct, frozen=True):
     """The place of an error in a request: a JSON pointer into the body, or a parameter's name."""
@@ -42,6 +44,12 @@ class BrokenRule(msgspec.Struct, frozen=True):
     detail: str
     pointer: str = ""
     parameter: str = ""
+
+
+IN_QUARANTINE = (
+    "this resource is in quarantine: one of its events cannot be decoded or applied; delete it, or"
+    " ask the operator to repair it"
+)
 
 
 class Refusal(Exception):
@@ -119,7 +127,13 @@ class MethodNotAllowed(Refusal): ...
 
 class Damaged(Refusal):
     """One of the resource's events cannot be decoded or applied: it can neither be read nor changed
-    until an operator has repaired it (`secaplane retry`)."""
+    until it is deleted, or an operator repairs it (`secaplane retry`) or closes it."""
+
+    def __init__(
+        self, detail: str = "", *, ref: Ref | None = None, meta: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(detail or IN_QUARANTINE, meta=meta)
+        self.ref = ref
 
 
 class Unavailable(Refusal):

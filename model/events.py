@@ -1,7 +1,8 @@
-"""The six event types of every resource, and the envelope in which the log keeps an event.
+"""The seven event types of every resource, and the envelope in which the log keeps an event.
 
 Intent events record desired state and are caused by callers; report events record observed status
-and are caused by reconcilers. `evolve` derives state and conditions from both."""
+and are caused by reconcilers. `evolve` derives state and conditions from both. `Closed` is neither:
+it ends a history that cannot be read."""
 
 from datetime import datetime
 
@@ -31,7 +32,8 @@ class Created(DesiredState, frozen=True):
 
 
 class Updated(DesiredState, frozen=True):
-    """Intent: this desired state replaces the former one."""
+    """Intent: this desired state replaces the former one. Of a terminating resource, only the
+    control plane records it: the deletion is reverted."""
 
 
 class ActionRequested(Event, frozen=True):
@@ -58,9 +60,18 @@ class Deleted(Event, frozen=True):
     """Report: the resource is removed from the cloud, and its life has ended."""
 
 
+class Closed(Event, frozen=True):
+    """The end of a history that cannot be read: its resource is gone from here on, and the name can
+    be used again. The cloud was not asked: it may still hold the resource (docs/decisions/040)."""
+
+    since: Position  # of the first event that is left out; every event from there to here is
+    version: int  # of the name from here on: no event that is left out had a greater one
+    reason: str = ""
+
+
 Intent = Created | Updated | ActionRequested | DeletionRequested
 Report = StatusReported | Deleted
-AnyEvent = Intent | Report
+AnyEvent = Intent | Report | Closed
 
 
 class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,8 +1,9 @@
 """`evolve`: former state of a resource + one recorded event -> its current state. Pure, total over
-the six event types, and the only place where state and conditions are derived.
+the seven event types, and the only place where state and conditions are derived.
 
 Intent moves the desired state, `version` and `last_intent`; a report moves the observed status and
-`observed_position`. State and conditions follow from both (docs/reference/api.md)."""
+`observed_position`. State and conditions follow from both (docs/reference/api.md). The actor of an
+event counts only for `author`."""
 
 from collections.abc import Iterable
 from functools import reduce
@@ -10,8 +11,11 @@ from functools import reduce
 from msgspec import UNSET
 from msgspec.structs import asdict, replace
 
+from secaplane.model.authors import author_after
+from secaplane.model.closing import CONDITIONS_MAX, closed, former_end
 from secaplane.model.events import (
     ActionRequested,
+    Closed,
     Created,
     Deleted,
     DeletionRequested,
@@ -19,13 +23,8 @@ from secaplane.model.events import (
     StatusReported,
     Updated,
 )
-from secaplane.model.power import ACTIONS
-from secaplane.model.shape import SETTLED_STATES, Condition, PowerState, Resource, State
-
-CONDITIONS_MAX = 32
-POWER = "powerState"
-TURNING: dict[PowerState, str] = {"on": "turningOn", "off": "turningOff"}
-TURNED: dict[PowerState, str] = {"on": "turnedOn", "off": "turnedOff"}
+from secaplane.model.power import ACTIONS, POWER, TURNED, TURNING, waiting_restarts
+from secaplane.model.shape import SETTLED_STATES, Condition, Resource, State
 
 
 def fold(history: Iterable[RecordedEvent], resource: Resource | None = None) -> Resource | None:
@@ -37,11 +36,17 @@ def evolve(resource: Resource | None, recorded: RecordedEvent) -> Resource:
     event, position, time = recorded.event, recorded.position, recorded.time
     if isinstance(event, Created):
         return _created(resource, recorded, event)
+    if isinstance(event, Closed):
+        return closed(resource, recorded, event)
     assert resource is not None, f"{type(event).__name__} before Created on {recorded.ref}"
     now = replace(resource, position=position, time=time, events=resource.events + 1)
     match event:
         case Updated():
-            return replace(_intended(now, State.UPDATING), **asdict(event))
+            # An update of a terminating resource reverts its deletion (`command.post_append`).
+            author = author_after(resource, recorded)
+            return replace(
+                _intended(now, State.UPDATING), deleted_at=None, **asdict(event), author=author
+            )
         case ActionRequested():
             return _action_requested(now, event.action)
         case DeletionRequested():
@@ -67,6 +72,8 @@ def _created(former: Resource | None, recorded: RecordedEvent, event: Created) -
         time=time,
         events=former.events + 1 if former else 1,
         life=position,
+        former_end=former_end(former, recorded),
+        author=author_after(None, recorded),
         last_intent=position,
         created_at=time,
         modified_at=time,
@@ -116,17 +123,14 @@ def _transitioned(now: Resource, event: StatusReported) -> Resource:
     if now.state is State.PENDING and event.state in SETTLED_STATES:
         now = replace(now, conditions=_conditions(now, State.CREATING))  # too fast for a report
     details = {k: v for k, v in (("reason", event.reason), ("message", event.message)) if v}
-    active, power = event.state is State.ACTIVE, now.power
+    active, power, answered = event.state is State.ACTIVE, now.power, 1
     if active and power.requested > power.completed:
         power = replace(power, completed=power.requested, since=now.time)
         details |= {"type": POWER, "reason": TURNED[power.desired]}
-    return replace(
-        now,
-        state=event.state,
-        conditions=_conditions(now, event.state, **details),
-        power=power,
-        was_active=now.was_active or active,
-    )
+        answered = waiting_restarts(power, now.conditions)
+    for _ in range(answered):
+        now = replace(now, conditions=_conditions(now, event.state, **details))
+    return replace(now, state=event.state, power=power, was_active=now.was_active or active)
 
 
 def _explained(now: Resource, event: StatusReported) -> Resource:

@@ -13,12 +13,23 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from secaplane.model.errors import BrokenRule
+from secaplane.model.rules import ComparedRule, UseRule
 from secaplane.model.shape import Json, Ref, Resource, Status
 
-ParentsByKind = Mapping[str, Resource]
-"""The resources named in the path of a resource, by kind: its tenant, workspace, network."""
-Check = Callable[[Json | None, Json, ParentsByKind], Iterable[BrokenRule]]
-"""A rule that no schema can express: (former spec or None, new spec, parents) -> broken rules."""
+Check = Callable[[Json], Iterable[BrokenRule]]
+"""A rule within one spec that no schema can express: spec -> broken rules."""
+
+
+@dataclass(frozen=True)
+class AbsentMeansAll:
+    """A list that restricts something, and whose absence means "no restriction". Present and empty,
+    it never means that: the last item may have been removed by a program."""
+
+    at: str
+    """JSON pointer below the spec; `*` stands for every item of a list."""
+    accepted: bool = False
+    """An empty list is accepted, because a released client sends it, and means that nothing
+    matches; the newest condition says so. Otherwise it is refused."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +44,16 @@ class SpecRules:
     """Fields that an update may set if they are absent, but not change."""
     zones: tuple[str, ...] = ()
     """Fields that must name a zone of the region."""
+    absent_means_all: tuple[AbsentMeansAll, ...] = ()
+    """Lists whose absence means "all"."""
+    empty_is_absent: tuple[str, ...] = ()
+    """Names of fields whose empty list means the same as no field."""
     check: Check | None = None
+    """A rule within one spec, judged with its schema."""
+    compared: tuple[ComparedRule, ...] = ()
+    """Rules that compare the spec with the present resource, its parents or its targets."""
+    in_use: tuple[UseRule, ...] = ()
+    """Changes that others forbid because they use the former value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,14 +76,22 @@ class Link:
     """The value may be an IP address or a CIDR, which points to no resource."""
     allows_wildcard: bool = False
     """The value may be `*`, which stands for every target and points to none."""
+    excludes: tuple[str, ...] = ()
+    """Fields of this resource, and of others of its kind, that may not refer to the same target:
+    so a NIC belongs to one instance. An exclusion is named at both fields."""
     blocks_deletion: bool = False
     """The target cannot be deleted while this resource exists."""
     affects_status: bool = False
     """The observed status depends on the target, so its changes cause a reconciliation."""
+    fails_with_target: bool = False
+    """A change of the target can put this resource in `error`, without a PUT of its own."""
     shared_through: str = ""
     """A kind whose resources affect the status, too, if they refer to the same target."""
     removed_with_target: bool = False
     """The deletion of the target removes the reference from the spec."""
+    removal: Callable[[Json, Ref, str], Json] | None = None
+    """(spec, target, region) -> the spec without the target, where more has to go than the item of
+    the list."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +154,8 @@ class DerivedStatus:
     """(spec) -> the status fields that are shown before the first report."""
     attached_to: bool = False
     """The status shows the instance that uses the resource, as `attachedTo`."""
+    remark: Callable[[Json], str] = lambda spec: ""
+    """(spec) -> why the resource has no effect, as the newest condition says; empty if it has."""
     resource_count: bool = False
     """The status shows the number of resources below it, as `resourceCount`."""
 
@@ -159,6 +189,8 @@ class Exposure:
     """Resources that every tenant has without an event (`query.builtin`)."""
 
 
+NAME_LENGTH_MAX, SCOPE_LENGTH_MAX = 128, 64
+"""Longest name of a resource, and of one that is the scope of others (SECA: resource envelope)."""
 METADATA_SCOPES = ("tenant", "workspace", "network")
 """The ids of a path that a metadata class repeats as fields (SECA: resource envelope)."""
 
@@ -193,6 +225,8 @@ class Kind:
     """Path of the collection below the provider, ids in braces. Scope, parents and URL follow."""
     spec: Any
     status: type[Status] = Status
+    name_length_max: int = NAME_LENGTH_MAX
+    """Shorter for kinds whose names others use: in paths below them, and in role assignments."""
     rules: SpecRules = SpecRules()
     links: tuple[Link, ...] = ()
 
@@ -246,6 +280,22 @@ class Kind:
     def is_dependent(self) -> bool:
         """The observed status may change because another resource changed."""
         return any(link.affects_status for link in self.links)
+
+    @cached_property
+    def exclusive_links(self) -> tuple[Link, ...]:
+        """The links whose targets no other field may refer to."""
+        return tuple(link for link in self.links if link.excludes)
+
+    @cached_property
+    def parents_read(self) -> frozenset[str]:
+        """Kinds of the parents that its rules read."""
+        return frozenset(name for rule in self.rules.compared for name in rule.parents)
+
+    @cached_property
+    def is_related(self) -> bool:
+        """A PUT may be refused because of other resources, and the other way round."""
+        blocking = any(link.blocks_deletion for link in self.links)
+        return bool(blocking or self.rules.compared or self.rules.in_use or self.exclusive_links)
 
     @cached_property
     def counted(self) -> bool:

@@ -2,10 +2,16 @@
 actions by name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
-from secaplane.model.shape import Power, PowerState
+from secaplane.model.shape import SETTLED_STATES, Condition, Power, PowerState
+
+POWER = "powerState"
+"""The type of the conditions that actions add; their reasons:"""
+TURNING: Mapping[PowerState, str] = {"on": "turningOn", "off": "turningOff"}
+TURNED: Mapping[PowerState, str] = {"on": "turnedOn", "off": "turnedOff"}
 
 
 class Action(NamedTuple):
@@ -35,3 +41,13 @@ def pending_action(power: Power) -> str:
         for name, action in ACTIONS.items()
         if (action.leads_to, action.restarts) == (power.desired, restarts)
     )
+
+
+def waiting_restarts(power: Power, conditions: Sequence[Condition]) -> int:
+    """The restarts that are done as one, at least 1: each accepted one has two conditions, when it
+    was accepted and when it was done."""
+    if power.restart_requested != power.requested:
+        return 1
+    unanswered = takewhile(lambda each: each.state not in SETTLED_STATES, conditions)
+    reasons = (each.reason for each in unanswered if each.type == POWER)
+    return max(1, sum(1 for _ in takewhile(lambda reason: reason == TURNING["off"], reasons)))

@@ -90,6 +90,15 @@ class Ref(msgspec.Struct, frozen=True, order=True):
         return pairs.get(segment, "")
 
 
+class LifeIds(msgspec.Struct, frozen=True):
+    """The uids that identify one life of a resource. Keys of secrets are bound to both."""
+
+    tenant: str
+    """Of the life of the tenant that contains it; empty outside of tenants."""
+    uid: str
+    """Of its own life."""
+
+
 class Power(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Power as a level: the desired one, and the positions of the actions that led to it."""
 
@@ -101,6 +110,31 @@ class Power(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The last action that was carried out. One that failed is retried after the next intent."""
     since: datetime | None = None
     """Time at which an action was last carried out."""
+
+
+class Moment(msgspec.Struct, frozen=True, array_like=True):
+    """The position of an event, and its time, which orders events of two streams."""
+
+    position: Position
+    time: datetime
+
+    def before(self, other: "Moment") -> bool:
+        """True if this event came first. Of two streams, an equal time counts as before."""
+        if self.position.stream == other.position.stream:
+            return self.position < other.position
+        return self.time <= other.time
+
+
+class Author(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The caller whose PUT the present desired state is; what the control plane itself removes from
+    it changes no author."""
+
+    written: Moment
+    issuer: str = ""
+    sub: str = ""
+    groups: tuple[str, ...] = ()
+    former: "Author | UnsetType" = UNSET
+    """The author before: of the desired state that a revert of this PUT restores."""
 
 
 class Resource(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,6 +165,10 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     """Number of events of the name, all lives counted."""
     life: Position
     """Position of the `Created` of this life."""
+    former_end: Moment | UnsetType = UNSET
+    """The end of the name's former life, if it had one."""
+    author: Author | UnsetType = UNSET
+    """Of a role assignment: its author's grants decide which deferred roles it can grant."""
     created_at: datetime
     modified_at: datetime
     deleted_at: datetime | None = None
@@ -141,6 +179,10 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     """Position of the last intent event (Kubernetes: `generation`)."""
     observed_position: Position = BEGINNING
     """The newest position that a report has acted on (Kubernetes: `observedGeneration`)."""
+
+    @property
+    def life_ids(self) -> LifeIds:
+        return LifeIds(self.tenant, self.uid)
 
     @property
     def unsettled(self) -> bool:

@@ -79,7 +79,10 @@ Observation = Observed | Absent
 
 class CatalogueEntry(msgspec.Struct, frozen=True):
     """A region, a SKU or an image that a cloud offers. `kind` is one whose `backing` is
-    `CATALOGUE`, or whose `exposure` is `to_all_tenants`."""
+    `CATALOGUE`, or whose `exposure` is `to_all_tenants`.
+
+    A SKU name that begins with `seca.` is an alias for ever (`kinds.sku_name`): `seca.rd500` is
+    published as `RD500`, and references may use either."""
 
     kind: str
     name: str
@@ -104,7 +107,8 @@ class Plugin(Protocol):
     async def ensure(self, resource: Resource, bound: Bound, fence: Fence) -> Outcome:
         """Create the resource, or change it to match its spec. Called again for a settled resource
         when a target of its references has changed. A uid that was removed is a TerminalError:
-        nothing is made for it.
+        nothing is made for it. An empty list in a spec never means everything: where absent means
+        all (`SpecRules.absent_means_all`), it matches nothing.
 
         Raises:
             FenceRejected: another process made a later call.

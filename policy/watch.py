@@ -21,6 +21,7 @@ from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref, Resource
 from secaplane.policy.grants.assignments import PolicyResource
+from secaplane.policy.grants.lives import KINDS_OF_LIVES, LivingResource
 from secaplane.policy.grants.policy import KINDS_OF_POLICY
 from secaplane.policy.tokens.revocations import KINDS_OF_REVOCATION
 from secaplane.readmodel import questions
@@ -28,7 +29,12 @@ from secaplane.readmodel import questions
 REFRESH_INTERVAL_S = 0.3
 WATCHED_KINDS = (*KINDS_OF_POLICY, *KINDS_OF_REVOCATION)
 """A change of these is in force in the process that accepts it before the change is answered."""
+ALL_KINDS = (*WATCHED_KINDS, *KINDS_OF_LIVES)
 log = logging.getLogger("secaplane.policy")
+
+
+class WatchedResource(PolicyResource, LivingResource, Protocol):
+    """The parts of a resource that one subscriber or another needs."""
 
 
 class PolicySubscriber(Protocol):
@@ -40,7 +46,7 @@ class PolicySubscriber(Protocol):
 
     def update(
         self,
-        resources: Iterable[PolicyResource],
+        resources: Iterable[WatchedResource],
         revision: Position,
         *,
         undecodable: Iterable[Ref] = (),
@@ -51,8 +57,8 @@ class PolicySubscriber(Protocol):
 
 
 class PolicyWatch:
-    """All watched kinds are recorded by one stream, so that their positions can be compared; the
-    newest of them is the revision of the policy."""
+    """The kinds of one subscriber are recorded by one stream, so that their positions can be
+    compared; the newest of them is the revision that it gets."""
 
     def __init__(
         self,
@@ -62,20 +68,19 @@ class PolicyWatch:
         stale_s: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        streams = {log.streams.of(kind) for kind in WATCHED_KINDS}
-        assert len(streams) == 1, f"a policy revision is a position of one stream, not of {streams}"
-        (self._stream,) = streams
         self._log, self._cache, self._stale_s, self._clock = log, cache, stale_s, clock
         self._subscribers: list[tuple[tuple[str, ...], PolicySubscriber]] = []
-        self._passed_on = dict.fromkeys(WATCHED_KINDS, BEGINNING)
+        self._passed_on = dict.fromkeys(ALL_KINDS, BEGINNING)
         """Per kind, the position up to which the subscribers have every change."""
-        self._newest = dict.fromkeys(WATCHED_KINDS, BEGINNING)
+        self._newest = dict.fromkeys(ALL_KINDS, BEGINNING)
         """Per kind, the newest position in any answer so far."""
         self._confirmed_at = float("-inf")
         self._refreshing = asyncio.Lock()
 
     def subscribe(self, subscriber: PolicySubscriber, kinds: tuple[str, ...]) -> None:
         """Register a subscriber for some kinds; before the start."""
+        streams = {self._log.streams.of(kind) for kind in kinds}
+        assert len(streams) == 1, f"a revision is a position of one stream, not of {streams}"
         self._subscribers.append((kinds, subscriber))
 
     def fresh(self) -> bool:
@@ -89,23 +94,29 @@ class PolicyWatch:
         Raises:
             LogUnavailable, OSError, asyncpg.PostgresError: the caller tries again later.
         """
-        async with questions.declared(pool, WATCHED_KINDS) as (batches, checkpoints):
-            checkpoint = checkpoints.get(self._stream, BEGINNING)
-            for _, subscriber in self._subscribers:
-                subscriber.reset(checkpoint)
+        async with questions.declared(pool, ALL_KINDS) as (batches, checkpoints):
+            reached = {
+                kind: checkpoints.get(self._log.streams.of(kind), BEGINNING) for kind in ALL_KINDS
+            }
+            for kinds, subscriber in self._subscribers:
+                subscriber.reset(reached[kinds[0]])
             async for batch in batches:
                 valid = [each for each in batch if _counts(each)]
                 for kinds, subscriber in self._subscribers:
                     resources = [each for each in valid if each.ref.kind in kinds]
-                    subscriber.update(resources, checkpoint)
+                    subscriber.update(resources, reached[kinds[0]])
                 await asyncio.sleep(0)
-        end = await self._log.end(self._stream)
+        for stream in {self._log.streams.of(kind) for kind in ALL_KINDS}:
+            await self._refuse_outdated_end(stream, checkpoints.get(stream, BEGINNING))
+        self._passed_on = reached
+        await self.refresh()
+
+    async def _refuse_outdated_end(self, stream: str, checkpoint: Position) -> None:
+        end = await self._log.end(stream)
         if end < checkpoint:
             raise LogUnavailable(
                 f"an outdated answer: the log ends at {end}, the rows {checkpoint}"
             )
-        self._passed_on = dict.fromkeys(WATCHED_KINDS, checkpoint)
-        await self.refresh()
 
     async def run(self) -> None:
         while True:
@@ -122,7 +133,7 @@ class PolicyWatch:
         async with self._refreshing:
             asked_at = self._clock()
             changed, read = dict[Ref, Resource | None](), dict(self._passed_on)
-            for kind in WATCHED_KINDS:
+            for kind in ALL_KINDS:
                 last = await self._last_of(kind)
                 if last > read[kind]:
                     changed |= await self._changed(kind, read[kind], last)
@@ -173,5 +184,6 @@ class PolicyWatch:
 
 
 def _counts(row: questions.DeclaredResource) -> bool:
-    """A row whose newer events could not be applied grants nothing; a revocation stays in force."""
-    return not row.quarantined or row.ref.kind in KINDS_OF_REVOCATION
+    """A row whose newer events could not be applied grants nothing; a revocation and the end of a
+    former life stay in force."""
+    return not row.quarantined or row.ref.kind not in KINDS_OF_POLICY

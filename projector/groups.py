@@ -8,6 +8,7 @@ from secaplane.projector.projections.counts import Counts
 from secaplane.projector.projections.history import History
 from secaplane.projector.projections.labels import LabelRows
 from secaplane.projector.projections.links import Links
+from secaplane.projector.projections.orphans import Orphans
 from secaplane.projector.projections.resources import Resources
 from secaplane.projector.projections.specs import Specs
 from secaplane.projector.projections.usage import Usage
@@ -20,7 +21,7 @@ ENTRY_POINTS = "secaplane.projections"
 RESOURCES = ProjectionGroup(
     RESOURCES_TABLES,
     # Counts and Usage forget a resource before Resources does: they look up its rows
-    (Counts(), Usage(), Links(), LabelRows(), Specs(), Resources()),
+    (Counts(), Usage(), Links(), LabelRows(), Specs(), Orphans(), Resources()),
     load=resources.load,
 )
 HISTORY = ProjectionGroup(HISTORY_TABLES, (History(),), load=history.load, linger_s=0.1)

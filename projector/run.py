@@ -2,9 +2,10 @@
 
 Rows and checkpoint move in one statement, so a batch that is delivered twice is written once. One
 event cannot stop a projector: a batch that cannot be applied is halved until the event is alone,
-and the event's resource goes into quarantine. Three things do stop it until they are repaired: the
-log or the database is unavailable; a position is missing (what follows a gap is not the history);
-the tables do not fit (a schema defect is no event's fault, and no event is put into quarantine).
+and the event's resource goes into quarantine, until an event closes its history. Three things do
+stop it until they are repaired: the log or the database is unavailable; a position is missing (what
+follows a gap is not the history); the tables do not fit (a schema defect is no event's fault, and
+no event is put into quarantine).
 """
 
 import asyncio
@@ -16,7 +17,8 @@ from itertools import groupby
 from asyncpg import Pool
 
 from secaplane.eventlog.log import Followed, LogUnavailable, UndecodableEvent
-from secaplane.model.events import RecordedEvent
+from secaplane.model.bounded_cache import BoundedCache, resource_bytes
+from secaplane.model.events import Closed, RecordedEvent
 from secaplane.model.evolve import fold as fold_history
 from secaplane.model.position import BEGINNING, Position, position
 from secaplane.model.shape import Ref, Resource
@@ -26,10 +28,11 @@ from secaplane.projector.shared_stream import SharedStream
 from secaplane.projector.statement import GroupStatement, arguments
 from secaplane.readmodel import questions
 from secaplane.readmodel.announcements import ANNOUNCE_EVERY_S, Announcer
-from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE, SCHEMA_DEFECTS
+from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE, SCHEMA_DEFECTS, Tx
 
-KNOWN_MAX = 4096
-"""Resources kept in memory between batches, so that most batches need not read their rows."""
+KNOWN_BYTES_MAX = 4 * 1024 * 1024
+"""Of the resources kept in memory between batches, so that most batches need not read their
+rows."""
 SMALL_BATCH = 100
 REASON_LENGTH_MAX = 1000
 RETRY_S = 0.5
@@ -63,7 +66,9 @@ class Projector:
     _stuck_at: Position | None = None
     """The position at which a gap or a schema defect was found: the reason stays until the
     projector is past it."""
-    _known: dict[Ref, Resource] = field(default_factory=dict)
+    _known: BoundedCache[Ref, Resource] = field(
+        default_factory=lambda: BoundedCache(resource_bytes, bytes_max=KNOWN_BYTES_MAX)
+    )
     _advanced: asyncio.Event = field(default_factory=asyncio.Event)
     _statement: GroupStatement = field(init=False)
 
@@ -176,13 +181,15 @@ class Projector:
         Raises:
             LogGap: the batch does not begin where the checkpoint ends.
         """
-        for decoded, events in groupby(batch, lambda each: isinstance(each, RecordedEvent)):
-            if decoded:
+        for alone, events in groupby(batch, _alone):
+            if not alone:
                 await self._project([each for each in events if isinstance(each, RecordedEvent)])
-            else:
-                for each in events:
-                    assert isinstance(each, UndecodableEvent)
+                continue
+            for each in events:
+                if isinstance(each, UndecodableEvent):
                     await self._quarantine(each, each.reason)
+                else:
+                    await self._close(each)
         return self.position
 
     async def _project(self, events: Sequence[RecordedEvent]) -> None:
@@ -230,7 +237,8 @@ class Projector:
     async def _before(self, events: Sequence[RecordedEvent]) -> dict[Ref, Resource]:
         """The resources before a batch; loaded are only those that existed and are not known."""
         first = {each.ref: each for each in reversed(events)}
-        known = {ref: self._known[ref] for ref in first if ref in self._known}
+        held = {ref: self._known.get(ref) for ref in first}
+        known = {ref: resource for ref, resource in held.items() if resource is not None}
         unknown = [
             each
             for ref, each in first.items()
@@ -245,17 +253,17 @@ class Projector:
     async def _from_log(self, events: Sequence[RecordedEvent]) -> dict[Ref, Resource]:
         found = {}
         for each in events:
-            history = await self.stream.log.read(each.ref, up_to=each.previous)
+            event = each.event
+            before = event.since.moved(-1) if isinstance(event, Closed) else each.previous
+            history = await self.stream.log.read(each.ref, up_to=before)
             resource = fold_history(history)
             if resource is not None:
                 found[each.ref] = resource
         return found
 
     def _remember(self, folded: Sequence[ProjectedEvent]) -> None:
-        if len(self._known) > KNOWN_MAX:
-            self._known.clear()
-        for each in folded:
-            self._known[each.event.ref] = each.resource
+        for ref, resource in {each.event.ref: each.resource for each in folded}.items():
+            self._known.put(ref, resource)
 
     async def _catch_up(self) -> None:
         """Read checkpoint and quarantine again, and forget the resources kept in memory."""
@@ -271,14 +279,7 @@ class Projector:
         """From now on the events of its resource are left out, and reads answer an error."""
         ref = culprit.ref
         async with self.pool.acquire() as connection, connection.transaction():
-            moved = await connection.execute(
-                "update checkpoints set position = $3, epoch = epoch + 1"
-                " where stream = $1 and position = $2",
-                self.stream.name,
-                culprit.position.sequence - 1,
-                culprit.position.sequence,
-            )
-            if moved != "UPDATE 0":
+            if await self._moved(connection, culprit):
                 await connection.execute(
                     "insert into quarantine values ($1, $2, $3, $4, $5) on conflict do nothing",
                     ref.kind,
@@ -290,9 +291,52 @@ class Projector:
                 address = f"{ref.kind} {ref.path}"
                 where = {**self._where(), "position": str(culprit.position), "reason": reason}
                 log.error("resource quarantined", extra={"ref": address, **where})
+        await self._after_one(culprit)
+
+    async def _close(self, closing: RecordedEvent) -> None:
+        """The end of a history that could not be read: its resource leaves the quarantine, and its
+        rows show it as gone."""
+        if closing.position <= self.position:
+            return
+        try:
+            async with self.pool.acquire() as connection, connection.transaction():
+                if await self._moved(connection, closing):
+                    await connection.execute(
+                        "delete from quarantine where kind = $1 and path = $2",
+                        closing.ref.kind,
+                        closing.ref.path,
+                    )
+                    load, some = self.group.load, [closing]
+                    known = await (load(connection, some) if load else self._from_log(some))
+                    await self._statement.insert(connection, fold(known, [closing], self.region))
+        except (LogUnavailable, *SCHEMA_DEFECTS, *DATABASE_UNAVAILABLE):
+            raise
+        except Exception as error:  # as in `_project`
+            await self._quarantine(closing, f"{type(error).__name__}: {error}")
+            return
+        await self._after_one(closing)
+
+    async def _moved(self, tx: Tx, alone: Followed) -> bool:
+        """Move the checkpoint over one event, and begin another epoch; False where it was not right
+        before the event."""
+        moved = await tx.execute(
+            "update checkpoints set position = $3, epoch = epoch + 1"
+            " where stream = $1 and position = $2",
+            self.stream.name,
+            alone.position.sequence - 1,
+            alone.position.sequence,
+        )
+        return moved != "UPDATE 0"
+
+    async def _after_one(self, alone: Followed) -> None:
         await self._catch_up()
-        if self.position < culprit.position:
-            _refuse_gaps(self.position, [culprit])
+        if self.position < alone.position:
+            _refuse_gaps(self.position, [alone])
+
+
+def _alone(followed: Followed) -> bool:
+    """Events that are projected one by one, because they change the quarantine."""
+    return isinstance(followed, UndecodableEvent) or isinstance(followed.event, Closed)
 
 
 def _refuse_gaps(checkpoint: Position, events: Sequence[Followed]) -> None:

@@ -44,9 +44,12 @@ def rows(kind: Kind, ids: Mapping[str, str], tenant: str | None) -> list[Row]:
 def page(
     found: Sequence[Row], builtins: Sequence[Row], *, after: tuple[str, int], limit: int
 ) -> list[Row]:
-    """Rows of a page together with the builtin resources that belong on it."""
+    """Rows of a page together with the builtin resources that belong on it. A page without room
+    for its last row ends there."""
     due = [row for row in builtins if (row.name, row.life) > after]
-    return sorted((*found, *due), key=lambda row: (row.name, row.life))[:limit]
+    rows = sorted((*found, *due), key=lambda row: (row.name, row.life))[:limit]
+    full = next((n for n, row in enumerate(rows, start=1) if row.document is None), limit)
+    return rows[:full]
 
 
 def _shown(kind: Kind, ids: Mapping[str, str], name: str, since: datetime) -> str:

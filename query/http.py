@@ -1,7 +1,6 @@
 """GET and LIST over HTTP: routes for every kind, parameters, ETag."""
 
 from collections.abc import Sequence
-from hashlib import blake2b
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -14,11 +13,13 @@ from secaplane.edge.guard import Guard
 from secaplane.edge.requests import parsing
 from secaplane.edge.requests.context import RequestContext, request_context
 from secaplane.edge.requests.paths import template
+from secaplane.edge.requests.preconditions import not_modified
 from secaplane.kinds import KINDS
 from secaplane.model.document import encode
 from secaplane.model.errors import Malformed
 from secaplane.model.kind import Kind
 from secaplane.model.position import Position, parse_all
+from secaplane.model.precondition import digest, tag
 from secaplane.query import read
 from secaplane.query.read import ListedPage, ListQuery, ReadDependencies
 
@@ -42,7 +43,8 @@ def _get(kind: Kind, dependencies: ReadDependencies, guard: Guard) -> HTTPRouteH
         context, ids = request_context(request.scope), request.path_params
         parsing.deleted(context.header(b"accept"))
         await guard.admit(context, "get", kind, ids, ids["name"])
-        return _answer(context, await read.get(dependencies, kind, ids, _at_least(context)))
+        found = await read.get(dependencies, kind, ids, _at_least(context))
+        return _answer(context, found.document, tag(found.document, found.version, found.uid))
 
     return get_resource
 
@@ -52,11 +54,14 @@ def _list(kind: Kind, dependencies: ReadDependencies, guard: Guard) -> HTTPRoute
     async def list_resources(request: Request[Any, Any, Any]) -> ASGIResponse:
         context, ids = request_context(request.scope), request.path_params
         deleted = parsing.deleted(context.header(b"accept"))
-        await guard.admit(context, "list", kind, ids)
+        names = await guard.admit_list(context, kind, ids)
         sent = _parameters(request)
-        query = ListQuery(sent.get("limit"), sent.get("labels", ""), sent.get("skipToken"), deleted)
+        query = ListQuery(
+            sent.get("limit"), sent.get("labels", ""), sent.get("skipToken"), deleted, names
+        )
         page = await read.list_page(dependencies, kind, ids, query, _at_least(context))
-        return _answer(context, _body(kind, kind.collection.format_map(ids), page))
+        body = _body(kind, kind.collection.format_map(ids), page)
+        return _answer(context, body, f'"{digest(body)}"')
 
     return list_resources
 
@@ -109,10 +114,8 @@ def _body(kind: Kind, path: str, page: ListedPage) -> bytes:
     return b'{"items":[' + b",".join(page.items) + b'],"metadata":' + encode(metadata) + b"}"
 
 
-def _answer(context: RequestContext, body: bytes) -> ASGIResponse:
+def _answer(context: RequestContext, body: bytes, etag: str) -> ASGIResponse:
     """With an ETag; 304 where the client has this body (RFC 9110, sections 8.8.3 and 13.1.2)."""
-    etag = f'"{blake2b(body, digest_size=12).hexdigest()}"'
-    known = context.header(b"if-none-match")
-    if known is not None and (known.strip() == "*" or etag in known):
+    if not_modified(context, etag):
         return ASGIResponse(status_code=304, headers={"ETag": etag})
     return ASGIResponse(body=body, headers={"ETag": etag}, media_type=JSON)

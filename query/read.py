@@ -4,25 +4,41 @@ A GET is one SELECT. HTTP (`query.http`), subcommands and tests call it; authori
 it (`edge.guard`).
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
-from asyncpg import Pool
 
 from secaplane.kinds import KINDS, log_ref
+from secaplane.kinds.advice import to_find_or_create
 from secaplane.model.document import encode
-from secaplane.model.errors import Damaged, NotFound, Unavailable
+from secaplane.model.errors import NotFound, Unavailable
 from secaplane.model.kind import Backing, Kind
-from secaplane.model.position import Position
-from secaplane.model.shape import Json, Ref
+from secaplane.model.position import BEGINNING, Position
+from secaplane.model.shape import Json, LifeIds, Ref
 from secaplane.query import builtin, pages, selectors
+from secaplane.query.by_name import ByName
 from secaplane.readmodel import questions
-from secaplane.readmodel.batching import BatchedReads
+from secaplane.readmodel.list_share import ListShare
+from secaplane.readmodel.selection import limited_to
 
 SEALED = '"sealed:'
 """The beginning of every sealed string; a document without one is answered as it is stored."""
+BEHIND = "the read model has not reached this position yet; try again"
 _decode = msgspec.json.Decoder(Json).decode
+
+
+class _Metadata(msgspec.Struct, frozen=True):
+    version: int = msgspec.field(name="resourceVersion", default=0)
+
+
+class _Versioned(msgspec.Struct, frozen=True):
+    """The part of a document that holds its version."""
+
+    metadata: _Metadata
+
+
+_decode_version = msgspec.json.Decoder(_Versioned).decode
 
 Ids = Mapping[str, str]
 """The names in a path: `tenant`, `workspace`, ..., and `name`."""
@@ -30,24 +46,33 @@ Ids = Mapping[str, str]
 
 @dataclass(frozen=True)
 class ReadDependencies:
-    pool: Pool
-    batched: BatchedReads
-    reached: Callable[[Sequence[Position]], Awaitable[bool]]
-    """Wait until the rows have reached some positions; False if they do not in time."""
-    open_secrets: Callable[[Kind, Ref, Json], Json]
-    """(kind, ref, a document) -> the same with its secrets in clear."""
+    lists: ListShare
+    by_name: ByName
+    open_secrets: Callable[[Kind, LifeIds, Json], Json]
+    """(kind, life, a document) -> the same with its secrets in clear."""
     page_keys: Sequence[bytes]
     """Keys of skipTokens; the first one signs."""
 
 
 class ListQuery(msgspec.Struct, frozen=True):
-    """The parameters of a list, as the client sent them."""
+    """The parameters of a list, as the client sent them, and what the caller may see of it."""
 
     limit: str | None = None
     labels: str = ""
     skip_token: str | None = None
     deleted: bool | None = False
     """False leaves out what is gone or being deleted, True shows only that, None shows all."""
+    names: Sequence[str] | None = None
+    """Not sent: the names that the caller may see; None shows all."""
+
+
+class ReadResource(msgspec.Struct, frozen=True):
+    document: bytes
+    """JSON, as this caller sees it."""
+    version: int
+    """`resourceVersion`; 0 for kinds that have none."""
+    uid: str
+    """Of the life that is shown; empty for a builtin resource."""
 
 
 class ListedPage(msgspec.Struct, frozen=True):
@@ -59,21 +84,25 @@ class ListedPage(msgspec.Struct, frozen=True):
 
 async def get(
     dependencies: ReadDependencies, kind: Kind, ids: Ids, at_least: Sequence[Position] = ()
-) -> bytes:
-    """The document of one resource (JSON), from rows that have reached some positions.
+) -> ReadResource:
+    """One resource, not older than some positions.
 
     Raises:
         NotFound: there is no such resource.
         Damaged: one of its events could not be decoded or applied.
-        Unavailable: the rows have not reached a position in time.
+        Unavailable: neither the log nor the rows can answer.
     """
-    await _wait(dependencies, at_least)
-    name = ids["name"]
+    required = await _required(dependencies, kind, at_least)
+    name, uid, life_ids = ids["name"], "", None
     if name in kind.exposure.builtin_names:
         document = await _builtin(dependencies, kind, ids, name)
     else:
-        document = await _recorded(dependencies, kind, ids, name)
-    return _shown(dependencies, kind, ids, document)
+        found = await dependencies.by_name.living(log_ref(kind.ref(ids, name)), required)
+        if found is None:
+            raise NotFound(f"there is no {kind.name} {name}; {to_find_or_create(kind, ids)}")
+        document, uid, life_ids = found.document, found.uid, found.life_ids
+    body = _shown(dependencies, kind, ids, document, life_ids)
+    return ReadResource(body, _decode_version(body).metadata.version, uid)
 
 
 async def list_page(
@@ -94,55 +123,66 @@ async def list_page(
     path = kind.collection.format_map(ids)
     listed = f"{kind.name} {path} {query.deleted} {query.labels}"
     after = pages.after(query.skip_token, listed, dependencies.page_keys)
-    await _wait(dependencies, at_least)
-    rows = await questions.page(
-        dependencies.pool,
-        kind.name,
-        _stored(kind, path),
-        after=after,
-        limit=limit + 1,
-        deleted=query.deleted,
-        selection=selectors.selection(terms),
-    )
+    if await dependencies.by_name.missing(at_least):
+        raise Unavailable(BEHIND)
+    await dependencies.by_name.caught_up(ids.get("tenant", ""))
+    selection = limited_to(selectors.selection(terms), query.names)
+    async with dependencies.lists.pool(scans=selection.scans or query.deleted is True) as pool:
+        rows = await questions.page(
+            pool,
+            kind.name,
+            _stored(kind, path),
+            after=after,
+            limit=limit + 1,
+            deleted=query.deleted,
+            selection=selection,
+        )
     if kind.exposure.builtin_names and query.deleted is not True and selectors.bare(terms):
-        builtins = await _builtins(dependencies, kind, ids)
+        builtins = [
+            row
+            for row in await _builtins(dependencies, kind, ids)
+            if query.names is None or row.name in query.names
+        ]
         rows = builtin.page(rows, builtins, after=after, limit=limit + 1)
+    shown = [row for row in rows[:limit] if row.document is not None]
     token = None
-    if len(rows) > limit:
-        last = rows[limit - 1]
+    if len(rows) > len(shown):
+        last = rows[len(shown) - 1]
         token = pages.skip_token((last.name, last.life), listed, dependencies.page_keys)
-    items = [_shown(dependencies, kind, ids, row.document) for row in rows[:limit]]
+    items = [
+        _shown(dependencies, kind, ids, row.document, row.life_ids)
+        for row in shown
+        if row.document is not None
+    ]
     return ListedPage(items, token)
 
 
-async def _wait(dependencies: ReadDependencies, positions: Sequence[Position]) -> None:
-    if positions and not await dependencies.reached(positions):
-        raise Unavailable("the read model has not reached this position yet; try again")
+async def _required(
+    dependencies: ReadDependencies, kind: Kind, at_least: Sequence[Position]
+) -> Position:
+    """The position that the rows have not reached in time and the log has to include; BEGINNING
+    where they have reached all.
 
-
-async def _recorded(dependencies: ReadDependencies, kind: Kind, ids: Ids, name: str) -> str:
-    ref = log_ref(kind.ref(ids, name))
-    found = await dependencies.batched.one(ref)
-    if found is None:
-        if await questions.quarantined(dependencies.pool, ref):
-            raise Damaged("in quarantine")
-        raise NotFound(f"there is no {kind.name} {name}; create it with PUT")
-    document, quarantined = found
-    if quarantined:
-        raise Damaged("in quarantine")
-    return document
+    Raises:
+        Unavailable: it is a position of another stream than the kind's.
+    """
+    missing = await dependencies.by_name.missing(at_least) if at_least else ()
+    stream = dependencies.by_name.stream(kind.name)
+    if any(each.stream != stream for each in missing):
+        raise Unavailable(BEHIND)
+    return max(missing, default=BEGINNING)
 
 
 async def _builtin(dependencies: ReadDependencies, kind: Kind, ids: Ids, name: str) -> str:
     for row in await _builtins(dependencies, kind, ids):
-        if row.name == name:
+        if row.name == name and row.document is not None:
             return row.document
     raise NotFound(f"there is no tenant {ids['tenant']}")
 
 
 async def _builtins(dependencies: ReadDependencies, kind: Kind, ids: Ids) -> list[questions.Row]:
-    tenant = await dependencies.batched.one(KINDS["tenant"].ref({}, ids["tenant"]))
-    return builtin.rows(kind, ids, tenant[0] if tenant else None)
+    tenant = await dependencies.by_name.living(KINDS["tenant"].ref({}, ids["tenant"]))
+    return builtin.rows(kind, ids, tenant.document if tenant else None)
 
 
 def _stored(kind: Kind, collection: str) -> str:
@@ -150,14 +190,18 @@ def _stored(kind: Kind, collection: str) -> str:
     return log_ref(Ref(kind.name, f"{collection}/-")).collection
 
 
-def _shown(dependencies: ReadDependencies, kind: Kind, ids: Ids, document: str) -> bytes:
+def _shown(
+    dependencies: ReadDependencies,
+    kind: Kind,
+    ids: Ids,
+    document: str,
+    life_ids: LifeIds | None,
+) -> bytes:
     """A stored document as this caller sees it; nearly always as it is stored."""
     if kind.backing is Backing.CATALOGUE and kind.scope:
         return _in_tenant(kind, ids["tenant"], document)
-    if kind.has_secrets and SEALED in document:
-        shown = _decode(document)
-        name = shown["metadata"]["name"]
-        return encode(dependencies.open_secrets(kind, kind.ref(ids, name), shown))
+    if kind.has_secrets and life_ids is not None and SEALED in document:
+        return encode(dependencies.open_secrets(kind, life_ids, _decode(document)))
     return document.encode()
 
 

@@ -1,8 +1,10 @@
-"""Progress of the read model: how far its rows are in each stream, as announced to this process.
-Pure.
+"""Progress of the read model: how far its rows are in each stream, as announced to this process,
+and the newest positions that this process knows of. Pure.
 
 Writers wait for their own event (read-your-writes), readers for a position that they name. The
 projector announces its progress (`readmodel.announcements`); a lost announcement is repeated soon.
+While the rows are behind a known position, a read by name compares its row with the log
+(`query.by_name`), and a list waits for what was acknowledged in its tenant.
 """
 
 import asyncio
@@ -14,13 +16,26 @@ from itertools import count
 from secaplane.model.position import BEGINNING, Position
 
 REACHED_S_MAX = 2.0
+DOUBT_S = 3.0
+"""A projector notices within this time that the database lost its last commits."""
+TENANTS_MAX = 4096
+"""Tenants whose acknowledged positions are kept; beyond it, the one acknowledged first is dropped:
+its lists do not wait."""
 
 
 class Progress:
-    """The newest announced position of each stream, and the callers that wait for a later one."""
+    """The newest announced position of each stream, and the callers that wait for a later one.
+
+    `behind` is what a read pays for freshness while all is well: an empty mapping is false.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._positions: dict[str, Position] = {}
+        self._known: dict[str, Position] = {}
+        self._acknowledged: dict[str, dict[str, Position]] = {}
+        self._doubted_until = clock()
+        self.behind: dict[str, Position] = {}
+        """By stream, where the rows have not reached it: the newest position that is known."""
         self._clock = clock
         self._announced_at = clock()
         self._silent = False
@@ -34,13 +49,52 @@ class Progress:
     def announce(self, position: Position) -> None:
         """Take an announced position. It may be older than the last one: a database that crashed
         loses its last commits."""
+        stream = position.stream
         self._silent, self._announced_at = False, self._clock()
-        self._positions[position.stream] = position
-        waiting = self._waiting.get(position.stream, [])
+        self._positions[stream] = position
+        self.know(position)
+        caught_up = position >= self._known.get(stream, BEGINNING)
+        if caught_up and self._announced_at >= self._doubted_until:
+            self.behind.pop(stream, None)
+        waiting = self._waiting.get(stream, [])
         while waiting and waiting[0][0] <= position.sequence:
             _, _, waiter = heapq.heappop(waiting)
             if not waiter.done():
                 waiter.set_result(None)
+
+    def know(self, position: Position) -> None:
+        """Take a position that the log has reached, whether the rows have or not."""
+        stream = position.stream
+        known = self._known.get(stream, BEGINNING)
+        if known < position:
+            known = self._known[stream] = position
+        if self.position(stream) < known:
+            self.behind[stream] = known
+
+    def doubt(self) -> None:
+        """Take the rows of all streams as behind, until the projector announces them again: a
+        connection to the database was lost, and with it perhaps the last commits."""
+        self._doubted_until = self._clock() + DOUBT_S
+        self.behind |= self._known
+
+    def acknowledge(self, position: Position, tenant: str) -> None:
+        """Take the position of a write in a tenant that was answered before the rows reached it."""
+        self.know(position)
+        newest = self._acknowledged.setdefault(tenant, {})
+        if newest.get(position.stream, BEGINNING) < position:
+            newest[position.stream] = position
+        if len(self._acknowledged) > TENANTS_MAX:
+            del self._acknowledged[next(iter(self._acknowledged))]
+
+    def acknowledged(self, tenant: str) -> Iterable[Position]:
+        """The newest positions acknowledged in a tenant that the rows have not reached."""
+        newest = self._acknowledged.get(tenant)
+        if newest is None:
+            return ()
+        missing = [each for each in newest.values() if self.position(each.stream) < each]
+        if not missing:
+            del self._acknowledged[tenant]
+        return missing
 
     @property
     def silent_s(self) -> float:

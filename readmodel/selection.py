@@ -21,5 +21,22 @@ class Selection(msgspec.Struct, frozen=True):
     arguments: Sequence[object] = ()
     """Numbered from FIRST_ARGUMENT on."""
 
+    @property
+    def scans(self) -> bool:
+        """The query may read many rows that it does not answer."""
+        return bool(self.conditions) or (bool(self.indexed) and not self.ordered)
+
 
 ALL_RESOURCES = Selection()
+
+
+def limited_to(selection: Selection, names: Sequence[str] | None) -> Selection:
+    """The resources of a selection with one of some names; all of them where `names` is None."""
+    if names is None:
+        return selection
+    number = FIRST_ARGUMENT + len(selection.arguments)
+    return msgspec.structs.replace(
+        selection,
+        conditions=f"{selection.conditions} and r.name = any(${number}::text[])",
+        arguments=(*selection.arguments, list(names)),
+    )

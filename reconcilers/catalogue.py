@@ -2,7 +2,7 @@
 tenant, one event for each change."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Container, Sequence
 from uuid import uuid4
 
 from asyncpg import Pool
@@ -11,9 +11,10 @@ from msgspec import UNSET
 from secaplane.command.dependencies import CommandDependencies
 from secaplane.command.handle import handle
 from secaplane.command.rules.commands import Command, Delete, Put
-from secaplane.kinds import KINDS, SHARED_TENANT
+from secaplane.eventlog.codec import Undecodable
+from secaplane.kinds import KINDS, SHARED_TENANT, log_ref
 from secaplane.model.actor import SYSTEM
-from secaplane.model.errors import Conflict
+from secaplane.model.errors import Conflict, Damaged
 from secaplane.model.kind import Backing
 from secaplane.model.shape import Ref, Resource
 from secaplane.plugins.catalogue import validated_spec
@@ -56,32 +57,40 @@ async def publish(
     specs = [validated_spec(entry, base_url=base_url) for entry in entries]
     offered = {_ref(entry): entry for entry in entries}
     if any(entry.kind in SHARED for entry in entries):
-        await _ensure_tenant(dependencies)
+        await _unless_damaged(TENANT, _ensure_tenant(dependencies))
     for entry, spec in zip(entries, specs, strict=True):
-        ref, labels = _ref(entry), entry.labels or UNSET
-        current = await dependencies.cache.current(ref)
-        if current is not None and not current.terminating:
-            same = (current.spec, current.labels) == (spec, labels)
-            if same or not await _published(dependencies, current):
-                continue
-        await _command(dependencies, ref, Put(spec=spec, labels=labels))
-    for ref in await _no_longer_offered(dependencies, pool, offered):
-        await _delete(dependencies, ref)
+        put = Put(spec=spec, labels=entry.labels or UNSET)
+        await _unless_damaged(_ref(entry), _publish_entry(dependencies, _ref(entry), put))
+    for ref in await _candidates(pool, offered):
+        await _unless_damaged(ref, _withdraw(dependencies, ref))
 
 
-async def _no_longer_offered(
-    dependencies: CommandDependencies, pool: Pool, offered: dict[Ref, CatalogueEntry]
-) -> list[Ref]:
-    living, _ = await questions.living_of(pool, READ_ONLY)
-    surplus = [each.ref for each in living if each.ref not in offered and not each.terminating]
+async def _unless_damaged(ref: Ref, change: Awaitable[None]) -> None:
+    """One entry whose history cannot be read must not stop the others."""
+    try:
+        await change
+    except (Undecodable, Damaged) as error:
+        where = {"ref": ref.path, "reason": str(error)}
+        log.error("catalogue entry skipped: its history is damaged", extra=where)
+
+
+async def _publish_entry(dependencies: CommandDependencies, ref: Ref, put: Put) -> None:
+    current = await dependencies.cache.current(ref)
+    if current is not None and not current.terminating:
+        same = (current.spec, current.labels) == (put.spec, put.labels)
+        if same or not await _published(dependencies, current):
+            return
+    await _command(dependencies, ref, put)
+
+
+async def _candidates(pool: Pool, offered: Container[Ref]) -> list[Ref]:
+    """The resources that the catalogue may have created, and that are not offered."""
+    living = await questions.living_of(pool, READ_ONLY, include_terminating=False)
+    surplus = [ref for ref in living if ref not in offered]
     shared = await questions.below(
         pool, SHARED, TENANT.path, include_terminating=False, limit=SHARED_MAX
     )
-    for ref in shared:
-        current = await dependencies.cache.current(ref) if ref not in offered else None
-        if current is not None and not current.terminating:
-            surplus += [ref] if await _published(dependencies, current) else []
-    return surplus
+    return surplus + [ref for ref in shared if ref not in offered]
 
 
 async def _published(dependencies: CommandDependencies, current: Resource) -> bool:
@@ -103,11 +112,15 @@ async def _ensure_tenant(dependencies: CommandDependencies) -> None:
 
 
 def _ref(entry: CatalogueEntry) -> Ref:
-    return KINDS[entry.kind].ref({"tenant": SHARED_TENANT}, entry.name)
+    return log_ref(KINDS[entry.kind].ref({"tenant": SHARED_TENANT}, entry.name))
 
 
-async def _delete(dependencies: CommandDependencies, ref: Ref) -> None:
-    """A shared image that is still referred to stays; the next publication tries again."""
+async def _withdraw(dependencies: CommandDependencies, ref: Ref) -> None:
+    """Delete a resource that is no longer offered. A shared image that is still referred to stays;
+    the next publication tries again."""
+    current = await dependencies.cache.current(ref)
+    if current is None or current.terminating or not await _published(dependencies, current):
+        return
     try:
         await _command(dependencies, ref, Delete())
     except Conflict as refusal:

@@ -7,8 +7,8 @@ from secaplane.kinds import KINDS
 from secaplane.model.errors import QuotaExceeded
 from secaplane.model.kind import Backing
 from secaplane.model.power import pending_action
-from secaplane.model.shape import Resource
-from secaplane.plugins.plugin import Bound, Outcome, Ready, TerminalError
+from secaplane.model.shape import Json, Resource
+from secaplane.plugins.plugin import Absent, Bound, Observed, Outcome, Ready, TerminalError
 from secaplane.reconcilers.dependencies import ReconcileDependencies
 from secaplane.reconcilers.owned import OVER_QUOTA
 from secaplane.reconcilers.plan import Step
@@ -34,8 +34,7 @@ async def call_cloud(
     if kind.backing is not Backing.PLUGIN:
         return Ready()
     plugin, fences = dependencies.plugin, dependencies.fences
-    spec = dependencies.sealer.open(kind, resource.ref, resource.spec)
-    clear = resource if spec is resource.spec else msgspec.structs.replace(resource, spec=spec)
+    clear = _clear(dependencies, resource)
     if step is Step.REMOVE:
         return await plugin.remove(clear, fences.next())
     outcome = await plugin.ensure(clear, bound, fences.next())
@@ -43,3 +42,29 @@ async def call_cloud(
         power = resource.power
         return await plugin.act(clear, bound, pending_action(power), power.requested, fences.next())
     return outcome
+
+
+async def status_after_error(
+    dependencies: ReconcileDependencies, resource: Resource, step: Step
+) -> Json | None:
+    """The actual status of a resource whose change failed: the cloud may have done a part of it.
+    None where the cloud has nothing of it, or it is being removed.
+
+    Raises:
+        FenceRejected: another process has taken over; whatever else the plugin raises.
+    """
+    if step is Step.REMOVE or KINDS[resource.ref.kind].backing is not Backing.PLUGIN:
+        return None
+    clear = _clear(dependencies, resource)
+    match await dependencies.plugin.observe(clear, dependencies.fences.next()):
+        case Observed(status=status):
+            return status
+        case Absent():
+            return None
+
+
+def _clear(dependencies: ReconcileDependencies, resource: Resource) -> Resource:
+    """The resource with its secrets opened."""
+    kind = KINDS[resource.ref.kind]
+    spec = dependencies.sealer.open(kind, resource.life_ids, resource.spec)
+    return resource if spec is resource.spec else msgspec.structs.replace(resource, spec=spec)

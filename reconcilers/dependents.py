@@ -11,7 +11,7 @@ from secaplane.eventlog.codec import Undecodable
 from secaplane.eventlog.log import Followed, UndecodableEvent
 from secaplane.kinds import DEPENDENT_KINDS, KINDS, dependent_kinds, sharing_kinds
 from secaplane.kinds.references import targets_of
-from secaplane.model.events import Created, Deleted, StatusReported, Updated
+from secaplane.model.events import Closed, Created, Deleted, StatusReported, Updated
 from secaplane.model.position import BEGINNING, Position, newest
 from secaplane.model.shape import Ref, State
 from secaplane.readmodel import questions
@@ -38,10 +38,13 @@ class Dependents:
         dependents report."""
         if isinstance(followed, UndecodableEvent) or followed.ref.kind not in _WATCHED:
             return
-        if isinstance(followed.event, Updated | Deleted) and followed.ref.kind in _SHARING_KINDS:
+        if (
+            isinstance(followed.event, Updated | Deleted | Closed)
+            and followed.ref.kind in _SHARING_KINDS
+        ):
             self._released.add(followed.ref)
         match followed.event:
-            case StatusReported(state=State.ACTIVE) | Deleted():
+            case StatusReported(state=State.ACTIVE) | Deleted() | Closed():
                 self._changed[followed.ref] = followed.position
                 self._some.set()
 
@@ -88,7 +91,10 @@ class Dependents:
     async def _former_targets(self, ref: Ref) -> list[Ref]:
         """Every target that a resource referred to in its last life: the read model has dropped
         those it no longer refers to, and their other referrers may still report it."""
-        current = await self._commands.cache.current(ref)
+        try:
+            current = await self._commands.cache.current(ref)
+        except Undecodable:
+            return []
         if current is None:
             return []
         try:

@@ -11,6 +11,7 @@ from secaplane.kinds import KINDS
 from secaplane.model.actor import SYSTEM
 from secaplane.model.errors import Conflict, Invalid, NotFound, PreconditionFailed, QuotaExceeded
 from secaplane.model.kind import CompanionResource
+from secaplane.model.precondition import ABSENT
 from secaplane.model.shape import Ref, Resource, State
 from secaplane.plugins.plugin import InProgress, Outcome, Ready, TerminalError
 from secaplane.reconcilers.dependencies import ReconcileDependencies, record
@@ -101,7 +102,7 @@ def _reason(member: Resource) -> str:
 
 def _next_command(each: CompanionResource, current: Resource | None) -> Command | None:
     if current is None:
-        return Put(spec=each.spec, expected=0)
+        return Put(spec=each.spec, precondition=ABSENT)
     if each.action and not current.power.requested and current.state is State.ACTIVE:
         return Act(action=each.action)
     return None

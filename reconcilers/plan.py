@@ -6,8 +6,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from secaplane.command.rules.commands import Violation
 from secaplane.command.rules.quotas import QuotaViolation
 from secaplane.kinds import KINDS
+from secaplane.model.errors import BrokenRule
 from secaplane.model.kind import Backing
 from secaplane.model.shape import Ref, Resource, State
 
@@ -25,8 +27,12 @@ class Step(Enum):
     CASCADE = "cascade"
     """Delete what is deleted with it, before it is removed itself."""
     REVERT = "revert"
-    """Append the compensating command of a write that must not stand (its parent was terminating,
-    or a quota is exceeded): the process that accepted it died before its second check."""
+    """Append the compensating command of a write that must not stand (its parent was terminating, a
+    rule about other resources or a quota is broken): the process that accepted it died before its
+    second check."""
+    REFUSE = "refuse"
+    """Report an error without a call: a rule about its targets is broken that could not be judged
+    when the write was accepted."""
     WAIT = "wait"
 
 
@@ -51,6 +57,12 @@ class RelatedResources(msgspec.Struct, frozen=True):
     """Of a terminating resource: the referrers that block its removal and are not gone."""
     over: QuotaViolation | None = None
     """The quota it exceeds, according to a read model that has its last intent."""
+    violation: Violation | None = None
+    """The rule about other resources that its last intents break."""
+    read: frozenset[Ref] = frozenset()
+    """Those of its parents and targets that its rules read."""
+    broken: Sequence[BrokenRule] = ()
+    """The rules about them that it breaks, as they are now."""
 
 
 def plan(resource: Resource | None, related: RelatedResources) -> Plan:
@@ -60,24 +72,44 @@ def plan(resource: Resource | None, related: RelatedResources) -> Plan:
     if not kind.unsettled(resource):
         refresh = kind.is_dependent and resource.state is State.ACTIVE and not resource.terminating
         return Plan(Step.REFRESH if refresh else Step.NOTHING)
+    if related.violation is not None:
+        return Plan(Step.REVERT)
     if resource.deleted_at:
         return _plan_deletion(related)
     if related.over is not None:  # before the first report: what was observed counts as checked
         return Plan(Step.REVERT)
-    new = never_active(resource)
-    for ref, parent in related.parents.items() if new else ():
+    waiting = _parent_step(resource, related) or _target_step(resource, related)
+    if waiting is not None:
+        return waiting
+    if related.broken:
+        return Plan(Step.REFUSE)
+    action_due = resource.power.requested > resource.power.completed
+    return Plan(Step.ACT if action_due else Step.ENSURE)
+
+
+def _parent_step(resource: Resource, related: RelatedResources) -> Plan | None:
+    for ref, parent in related.parents.items() if never_active(resource) else ():
         if parent is None or parent.terminating:
             return Plan(Step.REVERT)
         if never_active(parent):
             return Plan(Step.WAIT, ref)
+    return None
+
+
+def _target_step(resource: Resource, related: RelatedResources) -> Plan | None:
+    """A resource that was active once continues without a target that is gone: only a change of the
+    reference requires it again (docs/reference/api.md). A new one waits until what its rules read
+    is settled."""
+    new = never_active(resource)
     for ref, target in related.targets.items():
-        # A resource that was active once continues without a target that is gone: only a change of
-        # the reference requires it again (docs/reference/api.md).
         absent = target is None or target.terminating
         if new if absent or target is None else never_active(target):
             return Plan(Step.WAIT, ref, TARGET_GONE if absent else "active")
-    action_due = resource.power.requested > resource.power.completed
-    return Plan(Step.ACT if action_due else Step.ENSURE)
+    for ref in related.read if new else ():
+        other = related.parents.get(ref) or related.targets.get(ref)
+        if other is not None and other.unsettled:
+            return Plan(Step.WAIT, ref)
+    return None
 
 
 def _plan_deletion(related: RelatedResources) -> Plan:

@@ -30,6 +30,12 @@ class Queue:
         if ref not in self._working:
             self._push(ref, due)
 
+    @property
+    def overdue_s(self) -> float:
+        """Seconds for which the first address has waited for a worker."""
+        wait_s = self._next_s()
+        return max(0.0, -wait_s) if wait_s is not None else 0.0
+
     async def get(self) -> Ref:
         """The next address that is due. No other worker gets it before `done`."""
         while True:

@@ -6,18 +6,25 @@ at any time and any number of times.
 
 from typing import NamedTuple
 
+from secaplane.command.companions import delete_companion
 from secaplane.command.gather.quota_usage import reverting
 from secaplane.command.rules.commands import Delete
+from secaplane.kinds import KINDS
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref, Resource, State
 from secaplane.plugins.plugin import Bound, InProgress, Ready, TerminalError
-from secaplane.reconcilers.cloud_call import call_cloud
+from secaplane.reconcilers.cloud_call import call_cloud, status_after_error
 from secaplane.reconcilers.dependencies import ReconcileDependencies, record
 from secaplane.reconcilers.owned import RETRY_S, delete_cascading, with_owned
 from secaplane.reconcilers.plan import RelatedResources, Step, plan
 from secaplane.reconcilers.related import load_related
 from secaplane.reconcilers.release import release_referrers
-from secaplane.reconcilers.reports import creating_report, outcome_report, waiting_report
+from secaplane.reconcilers.reports import (
+    broken_report,
+    creating_report,
+    outcome_report,
+    waiting_report,
+)
 
 WAIT_S = 1.0  # before a waiting resource is reconciled again, should no event wake it
 
@@ -43,6 +50,8 @@ async def reconcile(
         related, bound = await load_related(
             dependencies.commands, dependencies.load_owned, resource, woken_by
         )
+    if resource is not None and resource.gone:
+        return await _after_closing(dependencies, resource)
     todo = plan(resource, related)
     if resource is None or todo.step is Step.NOTHING:
         return None
@@ -53,10 +62,25 @@ async def reconcile(
         case Step.CASCADE:
             await delete_cascading(dependencies, resource, related.ending)
             return RequeueAfter(RETRY_S, related.ending[0])
+        case Step.REFUSE:
+            await record(dependencies, resource, broken_report(resource, related.broken))
+            return None
         case Step.WAIT:
             await record(dependencies, resource, waiting_report(resource, todo))
             return RequeueAfter(WAIT_S, todo.waits_for)
     return await _apply(dependencies, resource, todo.step, bound)
+
+
+async def _after_closing(
+    dependencies: ReconcileDependencies, resource: Resource
+) -> RequeueAfter | None:
+    """Of resources that are gone only those are reconciled whose history was closed. Nothing was
+    done for their removal before: grants that name them, and their companion, go now."""
+    released = await release_referrers(dependencies, resource)
+    async with dependencies.gate:
+        request = f"reconciler-{resource.uid}"
+        await delete_companion(dependencies.commands, resource, request=request)
+    return None if released else RequeueAfter(0)
 
 
 async def _apply(
@@ -69,12 +93,16 @@ async def _apply(
         if resource.state is State.PENDING:
             await record(dependencies, resource, creating_report(resource))
         return RequeueAfter(outcome.requeue_after_s)
-    if step is Step.REFRESH and isinstance(outcome, TerminalError):
+    fails = any(link.fails_with_target for link in KINDS[resource.ref.kind].links)
+    if step is Step.REFRESH and isinstance(outcome, TerminalError) and not fails:
         return None  # no user asked for a change: the resource keeps its state
     removed = step is Step.REMOVE and isinstance(outcome, Ready)
     if removed and not await release_referrers(dependencies, resource):
         return RequeueAfter(0)
-    report = outcome_report(dependencies.sealer, resource, step, outcome)
+    actual = None
+    if isinstance(outcome, TerminalError):
+        actual = await status_after_error(dependencies, resource, step)
+    report = outcome_report(dependencies.sealer, resource, step, outcome, actual)
     result = await record(dependencies, resource, report)
     if step is Step.REMOVE and result.event is None:
         return RequeueAfter(WAIT_S)  # a child was created meanwhile and has to go first
@@ -87,9 +115,12 @@ async def _revert(
     dependencies: ReconcileDependencies, resource: Resource, related: RelatedResources
 ) -> None:
     """Append the compensating command; children and referrers do not prevent it."""
-    over = related.over
-    if over is None:
+    over, violation = related.over, related.violation
+    if violation is not None:
+        command = violation.command
+        await record(dependencies, resource, command, system=True, cause=violation.cause)
+    elif over is None:
         await record(dependencies, resource, Delete(regardless=True), system=True)
     else:
-        command = await reverting(dependencies.commands, resource, over)
-        await record(dependencies, resource, command, system=True, cause=over.position)
+        reverted = await reverting(dependencies.commands, resource, over)
+        await record(dependencies, resource, reverted, system=True, cause=over.position)

@@ -1,18 +1,24 @@
 """Loads the related resources of a plan: only what the case needs."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from secaplane.command.companions import companion_of
 from secaplane.command.dependencies import CommandDependencies
+from secaplane.command.gather.intents import before_deletion, last_active, unanswered_intent
 from secaplane.command.gather.load import load_living
 from secaplane.command.gather.quota_usage import quota_violation, tenant_of
+from secaplane.command.post_append import recheck_deletion, rule_violation
+from secaplane.command.rules.commands import Violation
+from secaplane.command.rules.compared import broken_compared, followed_refs, proposed_spec
+from secaplane.command.rules.context import living
 from secaplane.command.rules.quotas import QuotaViolation, limits
 from secaplane.command.rules.references import always_exists, bound, strict_links
 from secaplane.kinds import KINDS, blocking_kinds, children, log_ref, parents, releasing_kinds
 from secaplane.kinds.references import SpecReference, references_in
-from secaplane.model.errors import Unavailable
+from secaplane.model.actor import SYSTEM
+from secaplane.model.errors import BrokenRule, Unavailable
 from secaplane.model.position import Position, newest
-from secaplane.model.shape import Ref, Resource
+from secaplane.model.shape import SETTLED_STATES, Ref, Resource, State
 from secaplane.plugins.plugin import Bound
 from secaplane.reconcilers.plan import RelatedResources
 
@@ -49,12 +55,66 @@ async def load_related(
     awaited = [ref for ref in above if KINDS[ref.kind].exposure.deletable]
     shown = {ref: current[ref] for ref in above if ref in awaited or _gone_or_ending(current[ref])}
     over = await _quota_excess(dependencies, resource, current[tenant[0]]) if tenant else None
+    violation = await _rule_violation(dependencies, resource)
+    read, broken = await _judged(dependencies, resource, current)
     targets, for_plugin = _targets(dependencies, resource.ref, references, current)
     for ref in awaited:
         parent = current[ref]
         if parent is not None and not parent.terminating:
             for_plugin[ref.kind] = parent
-    return RelatedResources(parents=shown, targets=targets, over=over), for_plugin
+    related = RelatedResources(
+        parents=shown,
+        targets=targets,
+        over=over,
+        violation=violation,
+        read=read,
+        broken=broken,
+    )
+    return related, for_plugin
+
+
+async def _rule_violation(
+    dependencies: CommandDependencies, resource: Resource
+) -> Violation | None:
+    """The check after the append, once more. References of a creation are waited for instead."""
+    intent = None
+    if KINDS[resource.ref.kind].is_related:
+        intent = await unanswered_intent(dependencies, resource)
+    if intent is None:
+        return None
+    updates = None not in intent.former
+    return await rule_violation(dependencies, intent, resource, None, references=updates)
+
+
+async def _judged(
+    dependencies: CommandDependencies, resource: Resource, current: Mapping[Ref, Resource | None]
+) -> tuple[frozenset[Ref], Sequence[BrokenRule]]:
+    """The parents and targets that rules read, and what the resource breaks of those rules now that
+    they are known. Fields that it had when it was last active are not judged again."""
+    ref, spec, site = resource.ref, resource.spec, dependencies.site
+    rules = [each for each in KINDS[ref.kind].rules.compared if each.parents or each.targets]
+    if not rules or not resource.unsettled:
+        return frozenset(), ()
+    targets = dict(current)
+    for followed in followed_refs(ref, current, site):
+        targets[followed] = living(await dependencies.cache.current(followed))
+    above = {each.kind: parent for each in parents(ref) if (parent := current[each]) is not None}
+    proposed = proposed_spec(ref, spec, None, above, targets, site)
+    read = {each.ref for rule in rules for kind in rule.parents if (each := above.get(kind))} | {
+        each.ref for rule in rules for at in rule.targets if (each := proposed.targets.get(at))
+    }
+    broken = list(broken_compared(proposed, rules))
+    if broken and not _failed(resource):
+        active = await last_active(dependencies, resource)
+        former = proposed_spec(ref, spec, active, above, targets, site)
+        broken = list(broken_compared(former, rules))
+    return frozenset(read), broken
+
+
+def _failed(resource: Resource) -> bool:
+    """True if the last intent that was answered ended in an error."""
+    settled = (each.state for each in resource.conditions if each.state in SETTLED_STATES)
+    return next(settled, None) is State.ERROR
 
 
 def _targets(
@@ -126,4 +186,17 @@ async def _of_terminating(
         inside.append(companion.ref)
         ending += [] if companion.terminating else [companion.ref]
     referrers = await dependencies.referrers([ref], True) if blocking_kinds(kind) else ()
-    return RelatedResources(children=inside, ending=ending, referrers=referrers)
+    violation = await _deletion_violation(dependencies, resource) if referrers or ending else None
+    return RelatedResources(
+        children=inside, ending=ending, referrers=referrers, violation=violation
+    )
+
+
+async def _deletion_violation(
+    dependencies: CommandDependencies, resource: Resource
+) -> Violation | None:
+    """The check after the append, once more. A deletion by the control plane itself stands."""
+    before, actor = await before_deletion(dependencies, resource)
+    if actor == SYSTEM:
+        return None
+    return await recheck_deletion(dependencies, before, resource, None)

@@ -4,11 +4,10 @@ from uuid import uuid4
 
 from secaplane.command.dependencies import CommandDependencies
 from secaplane.command.handle import handle
-from secaplane.command.rules.commands import Put
+from secaplane.command.rules.commands import Release
 from secaplane.kinds import KINDS, releasing_kinds
 from secaplane.kinds.references import references_in
 from secaplane.model.actor import SYSTEM
-from secaplane.model.errors import Conflict, NotFound, PreconditionFailed
 from secaplane.model.pointer import without
 from secaplane.model.shape import Json, Ref, Resource
 from secaplane.reconcilers.dependencies import ReconcileDependencies
@@ -35,28 +34,24 @@ async def _release(dependencies: CommandDependencies, referrer: Ref, gone: Resou
     current = await dependencies.cache.current(referrer)
     if current is None or current.terminating:
         return True
-    spec = _without(current, gone.ref)
+    spec = without_target(current, gone.ref, dependencies.site.region)
     if spec == current.spec:
         return True
-    command = Put(
-        spec=spec,
-        labels=current.labels,
-        annotations=current.annotations,
-        extensions=current.extensions,
-        expected=current.version,
+    result = await handle(
+        dependencies,
+        referrer,
+        Release(spec=spec, expected=current.version),
+        actor=SYSTEM,
+        request=f"reconciler-{uuid4().hex}",
+        cause=gone.position,
     )
-    request = f"reconciler-{uuid4().hex}"
-    try:
-        await handle(
-            dependencies, referrer, command, actor=SYSTEM, request=request, cause=gone.position
-        )
-    except (PreconditionFailed, Conflict, NotFound):
-        return False
-    return True
+    return result.event is not None
 
 
-def _without(current: Resource, gone: Ref) -> Json:
-    dropping = {link.at for link in KINDS[current.ref.kind].links if link.removed_with_target}
+def without_target(current: Resource, gone: Ref, region: str) -> Json:
+    """The spec of a resource without the references that are removed with their target."""
+    links = [link for link in KINDS[current.ref.kind].links if link.removed_with_target]
+    dropping = {link.at for link in links if link.removal is None}
     places = [
         reference.pointer
         for reference in references_in(current.ref, current.spec)
@@ -65,4 +60,7 @@ def _without(current: Resource, gone: Ref) -> Json:
     spec: Json = current.spec
     for place in reversed(places):
         spec = without(spec, place)
+    for link in links:
+        if link.removal is not None and gone.kind in link.to:
+            spec = link.removal(spec, gone, region)
     return spec

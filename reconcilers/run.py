@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 from asyncpg import Pool
 
+from secaplane.eventlog.codec import Undecodable
 from secaplane.eventlog.log import Followed, Log, LogUnavailable, UndecodableEvent
-from secaplane.kinds import DEPENDENT_KINDS, SHARING_KINDS
-from secaplane.model.errors import Unavailable
+from secaplane.kinds import DEPENDENT_KINDS, KINDS, SHARING_KINDS
+from secaplane.model.errors import Damaged, Unavailable
 from secaplane.model.events import Report
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref
@@ -42,6 +43,8 @@ class Reconcilers:
     done: int = 0
     failures: defaultdict[Ref, int] = field(default_factory=lambda: defaultdict(int))
     """Consecutive failures of each address; a success forgets them."""
+    parked: dict[Ref, Ref] = field(default_factory=dict)
+    """Address -> the one whose history it cannot be reconciled without, and cannot read."""
     dependents: Dependents = field(init=False)
     _waiting: defaultdict[Ref, set[Ref]] = field(default_factory=lambda: defaultdict(set))
     """Target -> addresses that any event of the target wakes."""
@@ -99,8 +102,8 @@ class Reconcilers:
         reconciled since its target changed: at the start, and after lost events."""
         unsettled, checkpoints = await questions.unsettled(self.pool)
         outpaced = await questions.outpaced(self.pool, DEPENDENT_KINDS)
-        sharing, _ = await questions.living_of(self.pool, SHARING_KINDS)
-        for ref in (*unsettled, *outpaced, *(resource.ref for resource in sharing)):
+        sharing = await questions.living_of(self.pool, SHARING_KINDS)
+        for ref in (*unsettled, *outpaced, *sharing):
             self.queue.add(ref)
         return checkpoints
 
@@ -112,7 +115,9 @@ class Reconcilers:
             self._woken_by[waiting] = followed.position
             self.queue.add(waiting)
         self.dependents.notice(followed)
-        if not isinstance(followed, UndecodableEvent) and not isinstance(followed.event, Report):
+        if isinstance(followed, UndecodableEvent) or followed.ref.kind not in KINDS:
+            return
+        if not isinstance(followed.event, Report):
             self.queue.add(followed.ref)
 
     async def _work(self) -> None:
@@ -127,6 +132,9 @@ class Reconcilers:
         began = time.perf_counter()
         try:
             again = await reconcile(self.dependencies, ref, self._woken_by.pop(ref, BEGINNING))
+        except (Undecodable, Damaged) as error:
+            self._park(ref, error.ref or ref, str(error))
+            return
         except FenceRejected as rejection:
             self._superseded(ref, rejection)
             return
@@ -134,6 +142,7 @@ class Reconcilers:
             self._requeue_failed(ref, error)
             return
         self.failures.pop(ref, None)
+        self.parked.pop(ref, None)
         self.done += 1
         if again is not None:
             self.queue.add(ref, seconds=self._delay_s(ref, again))
@@ -150,6 +159,20 @@ class Reconcilers:
         self._waiting[again.waits_for].add(ref)
         return 0.0
 
+    def _park(self, ref: Ref, damaged: Ref, reason: str) -> None:
+        """Retries would fail until the damaged history has another event, which wakes the address.
+        It is tried once more at once, as in `_delay_s`."""
+        self.failures.pop(ref, None)
+        if ref not in self._waiting[damaged]:
+            self._waiting[damaged].add(ref)
+            self.queue.add(ref)
+        elif self.parked.get(ref) != damaged:
+            self.parked[ref] = damaged
+            log.error(
+                "parked until a damaged history goes on",
+                extra={"ref": ref.path, "damaged": damaged.path, "reason": reason},
+            )
+
     def _superseded(self, ref: Ref, rejection: FenceRejected) -> None:
         """Another process has called the cloud for this resource since: this process reports
         nothing, and reads the state again after the longest backoff."""
@@ -163,6 +186,7 @@ class Reconcilers:
     def _requeue_failed(self, ref: Ref, error: Exception) -> None:
         """Exponential backoff: 0.2 s after the first failure, doubled up to 60 s."""
         self.failures[ref] += 1
+        self.parked.pop(ref, None)
         delay = min(DELAY_S_MAX, DELAY_S_MIN * 2 ** min(self.failures[ref] - 1, 16))
         expected = isinstance(error, (Unavailable, OSError, TimeoutError))
         log.warning(

@@ -20,10 +20,15 @@ from tests.positions import nth
 from tests.scenario import history
 
 ROWS_MAX = 20
+SOME = (0, 1, 1, 2, 2)
+"""Items of a list that restricts a scope; an empty one grants nothing."""
 REGION = "eu-1"
 TENANTS, WORKSPACES, NAMES = ("acme", "other"), ("web", "two"), ("one", "two", "web", "acme")
-SUBS = ("jane", "bob", "*")
-CALLERS = tuple(Caller("iss", sub) for sub in ("jane", "bob", "stranger", "operator"))
+SUBS = ("jane", "bob", "*", "group:g")
+CALLERS = (
+    *(Caller("iss", sub) for sub in ("jane", "bob", "stranger", "operator")),
+    *(Caller("iss", sub, groups=("group:f", "group:g")) for sub in ("jane", "bob")),
+)
 VERBS = ("get", "list", "put", "delete", "post.start", "post.stop")
 GIVEN_VERBS = (*VERBS, "post", "*", "GET")
 PATTERNS = (
@@ -112,8 +117,11 @@ class Plain:
         workspace = name if own == "workspaces" else ids.get("workspace", "")
         tenant = name if own == "tenants" else ids.get("tenant", "")
         flat = steps[-2:] if name else steps[-1:]
-        asked = (caller.sub, kind.provider.name, "/".join(flat), "/".join(steps), verb)
-        return bool(self._casbin.enforce(*asked, tenant, REGION, workspace))
+        asked = (kind.provider.name, "/".join(flat), "/".join(steps), verb)
+        return any(
+            self._casbin.enforce(sub, *asked, tenant, REGION, workspace)
+            for sub in (caller.sub, *caller.groups)
+        )
 
 
 def _does(requested: str, allowed: str) -> bool:
@@ -141,7 +149,7 @@ def _rows(resources: Sequence[Resource]) -> Iterator[Row]:
 
 
 def _granted(sub: str, permissions: Sequence[Json], tenant: str, scope: Json) -> Iterator[Row]:
-    if not {tenant, "*"} & set(scope.get("tenants") or [tenant]):
+    if not {tenant, "*"} & set(scope.get("tenants", [tenant])):
         return
     for permission in permissions:
         provider = permission["provider"].split("/")[0]
@@ -149,8 +157,8 @@ def _granted(sub: str, permissions: Sequence[Json], tenant: str, scope: Json) ->
             continue
         for pattern in permission["resources"]:
             for verb in permission["verb"]:
-                for region in scope.get("regions") or ["*"]:
-                    for workspace in scope.get("workspaces") or ["*"]:
+                for region in scope.get("regions", ["*"]):
+                    for workspace in scope.get("workspaces", ["*"]):
                         yield sub, provider, pattern, verb, tenant, region, workspace
 
 
@@ -167,7 +175,8 @@ def _built_in_rows(resources: Sequence[Resource]) -> Iterator[Row]:
     for each in resources:
         tenant = each.ref.path.split("/")[1]
         scopes = each.spec.get("scopes", ())
-        if any({tenant, "*"} & set(scope.get("tenants") or [tenant]) for scope in scopes):
+        covering = [scope for scope in scopes if [] not in scope.values()]
+        if any({tenant, "*"} & set(scope.get("tenants", [tenant])) for scope in covering):
             for sub in each.spec["subs"]:
                 for kind in KINDS.values():
                     if kind.backing is Backing.CATALOGUE and kind.scope:
@@ -197,12 +206,12 @@ def _assignment(luck: random.Random) -> Json:
         if luck.random() < 0.4:
             scope["tenants"] = luck.sample((*TENANTS, "*"), luck.randint(1, 2))
         if luck.random() < 0.4:
-            scope["workspaces"] = luck.sample((*WORKSPACES, "*", "three"), luck.randint(0, 2))
+            scope["workspaces"] = luck.sample((*WORKSPACES, "*", "three"), luck.choice(SOME))
         if luck.random() < 0.3:
-            scope["regions"] = luck.sample((REGION, "far", "*"), luck.randint(0, 2))
+            scope["regions"] = luck.sample((REGION, "far", "*"), luck.choice(SOME))
         scopes.append(scope)
     return {
-        "subs": luck.sample(SUBS, luck.randint(1, 2)),
+        "subs": luck.sample(SUBS, luck.randint(1, 3)),
         "roles": [f"r{n}" for n in luck.sample(range(4), luck.randint(1, 2))],
         "scopes": scopes,
     }

@@ -8,13 +8,14 @@ import pytest
 from msgspec import UNSET
 
 from secaplane.command.rules.commands import Command, ReportStatus
-from secaplane.command.rules.context import CallerRights, DecisionContext, SiteRules
+from secaplane.command.rules.context import CallerRights, Damage, DecisionContext, SiteRules
 from secaplane.command.rules.decide import decide
-from secaplane.kinds import KINDS, SHARED_TENANT
+from secaplane.kinds import KINDS, SHARED_TENANT, log_ref
 from secaplane.model.actor import Actor
 from secaplane.model.errors import Refusal
 from secaplane.model.events import AnyEvent, Created, RecordedEvent, StatusReported
 from secaplane.model.evolve import fold
+from secaplane.model.precondition import Precondition
 from secaplane.model.shape import Json, Ref, Resource, State
 from tests.positions import nth
 
@@ -45,6 +46,10 @@ class given:
 
     def containing(self, children: Sequence[Ref]) -> "given":
         self.context = msgspec.structs.replace(self.context, children=children)
+        return self
+
+    def damaged(self, damage: Damage | None) -> "given":
+        self.context = msgspec.structs.replace(self.context, damage=damage)
         return self
 
     def named(self, name: str) -> "given":
@@ -113,6 +118,11 @@ def history(ref: Ref, *events: AnyEvent) -> list[RecordedEvent]:
     return recorded
 
 
+def at_version(version: int) -> Precondition:
+    """`if-unmodified-since` with that version."""
+    return Precondition(version=version)
+
+
 def at(n: int) -> datetime:
     return NOON + timedelta(seconds=n)
 
@@ -167,4 +177,4 @@ def lived(ref: Ref, spec: Json, *reports: StatusReported) -> Resource:
 
 def from_catalogue(kind: str, name: str) -> Resource:
     """An entry of the catalogue, at its address in the log."""
-    return lived(KINDS[kind].ref({"tenant": SHARED_TENANT}, name), {})
+    return lived(log_ref(KINDS[kind].ref({"tenant": SHARED_TENANT}, name)), {})

@@ -27,8 +27,8 @@ READ_THE_LOG = (
     "secaplane.progress.>",
 )
 WRITE_THE_LOG = (*READ_THE_LOG, "$JS.API.STREAM.CREATE.>", "seca.>", "$KV.>")
-SERVE_THE_API = (*WRITE_THE_LOG, entries.ALL_SUBJECTS)
-"""Processes that serve the API also publish audit entries."""
+SERVE_THE_API = (*WRITE_THE_LOG, entries.ALL_SUBJECTS, "secaplane.acknowledged.>")
+"""Processes that serve the API also publish audit entries, and positions not projected yet."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from secaplane.sealing.sealer import Keyring
 
 ISSUER = "https://secaplane.dev"
 OPERATOR = "operator@secaplane.dev"
-PROCESSES = ("cloud", "serve", "projector", "reconcilers")
+CLOUD = "cloud"
+PROCESSES = (CLOUD, "serve", "projector", "reconcilers")
 NATS_USERS = {"serve": "serve", "command": "serve", "projector": "projector"}
 """NATS user of a process; default: `writer`, which appends events but no audit entries."""
 PASSWORDS = ("serve", "writer", "projector", "everything", embedded.OWNER, READER)
@@ -34,19 +35,30 @@ class DevPlane:
 
     def __init__(self, config: Config, place: Path, port: int, *, durable: bool) -> None:
         self._place, self._durable, self._dev = place, durable, config.dev
+        self.processes = tuple(
+            name for name in PROCESSES if name != CLOUD or config.cloud.plugin == SIMULATED
+        )
+        """Another plugin drives a cloud of its own."""
         port = port or free_port()
         self._ports = {name: free_port() for name in ("nats", "postgres", *PROCESSES)}
         self.base_url = config.site.base_url or f"http://{config.http.host}:{port}"
         self._passwords = _new_passwords() | _kept(place / "passwords.json", _new_passwords)
         self._issuer = issuer.DevIssuer.kept(place / "issuer.json", place / "jwks.json", ISSUER)
-        _kept(place / "keyring.json", lambda: msgspec.to_builtins(Keyring.generate()))
+        for name in ("keyring", "page-keyring"):
+            _kept(place / f"{name}.json", lambda: msgspec.to_builtins(Keyring.generate()))
+        self._cloud_token = _kept(place / "cloud-token.json", lambda: secrets.token_urlsafe(32))
         self.config = self._completed(config, port)
         (place / "config.json").touch(mode=0o600)
         (place / "config.json").write_bytes(msgspec.json.encode(self.config))
 
     def _completed(self, config: Config, port: int) -> Config:
         """The settings of the site, completed by addresses, keys and files of this data folder."""
-        own = Issuer(issuer=ISSUER, keys=str(self._place / "jwks.json"), any_audience=True)
+        own = Issuer(
+            issuer=ISSUER,
+            keys=str(self._place / "jwks.json"),
+            any_audience=True,
+            groups_claim="groups",
+        )
         change = msgspec.structs.replace
         return change(
             config,
@@ -57,10 +69,16 @@ class DevPlane:
                 operators=(*config.auth.operators, OPERATOR),
                 issuers=(*config.auth.issuers, own),
             ),
-            secrets=change(config.secrets, keyring=str(self._place / "keyring.json")),
+            secrets=change(
+                config.secrets,
+                keyring=str(self._place / "keyring.json"),
+                page_keyring=str(self._place / "page-keyring.json"),
+            ),
             cloud=change(
                 config.cloud,
                 url=f"http://{embedded.HOST}:{self._ports['cloud']}",
+                token=self._cloud_token,
+                token_file="",
                 settings=self._plugin_settings(config),
                 file=str(self._place / "cloud.sqlite"),
                 catalogue=str(Path(config.cloud.catalogue).absolute())
@@ -70,19 +88,20 @@ class DevPlane:
         )
 
     def _plugin_settings(self, config: Config) -> dict[str, Any]:
-        """Without the URL of a simulated cloud: this command starts its own."""
+        """Without URL and token of a simulated cloud: this command starts its own."""
         settings = config.cloud.settings
         if config.cloud.plugin != SIMULATED:
             return settings
-        return {name: value for name, value in settings.items() if name != "url"}
+        own = ("url", "token")
+        return {name: value for name, value in settings.items() if name not in own}
 
     async def start(self, children: Supervisor) -> None:
         """Starts servers and processes; returns when all are ready and the tenant exists."""
         await children.start(self.nats_server())
-        for name in PROCESSES:
+        for name in self.processes:
             await children.start(self.process(name))
         await children.start(await self.postgres_server())
-        await asyncio.gather(*(children.ready(name) for name in PROCESSES))
+        await asyncio.gather(*(children.ready(name) for name in self.processes))
         await self.create_tenant()
 
     def nats_server(self) -> ChildProcess:
@@ -147,7 +166,7 @@ class DevPlane:
         return self._issuer.token(sub, hours=self._dev.token_hours)
 
     def as_json(self, children: Supervisor) -> str:
-        order = ("nats", "postgres", *PROCESSES)
+        order = ("nats", "postgres", *self.processes)
         shown: Mapping[str, Any] = {
             "url": self.url,
             "tenant": self._dev.tenant,

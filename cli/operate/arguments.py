@@ -15,6 +15,7 @@ def add_to(commands: Any) -> None:
     _add_audit(commands)
     _add_revoke(commands)
     _add_retry(commands)
+    _add_quarantine(commands)
     _add_keyring(commands)
     _add_plugin(commands)
 
@@ -85,7 +86,9 @@ def _add_may(commands: Any) -> None:
     )
     _add_config(may)
     may.add_argument(
-        "caller", metavar="CALLER", help="sub, with the issuer's prefix; -: list the callers"
+        "caller",
+        metavar="CALLER",
+        help="sub with the issuer's prefix, or group:<prefix><name>; -: list the callers",
     )
     may.add_argument("verb", metavar="VERB", help="get, list, put, delete, post.start ...")
     may.add_argument("path", metavar="PATH", help="path of a URL, from /providers/ on")
@@ -172,6 +175,48 @@ def _retry(arguments: argparse.Namespace) -> int:
 
     logs.set_up("retry", "WARNING")
     return run(lambda: quarantine.retry_quarantine(read(arguments.config)))
+
+
+def _add_quarantine(commands: Any) -> None:
+    quarantine = _command(
+        commands, "quarantine", "list or close resources with an event that cannot be applied"
+    )
+    actions = quarantine.add_subparsers(required=True, metavar="COMMAND", title="commands")
+    list_ = _command(
+        actions,
+        "list",
+        "print what is in quarantine, and what was closed and may still be in the cloud",
+    )
+    list_.set_defaults(run=_quarantine_list)
+    close = _command(
+        actions,
+        "close",
+        "give up a resource whose events cannot be decoded or applied",
+        "Its name can be used again, and its parent can be deleted. Events that a newer release "
+        "could read are given up, too: after a downgrade, upgrade instead. The cloud is not asked.",
+    )
+    close.add_argument("kind", metavar="KIND", help="kind, as `list` prints it")
+    close.add_argument("path", metavar="PATH", help="path, as `list` prints it")
+    close.add_argument("--reason", default="", help="recorded in the event")
+    close.set_defaults(run=_quarantine_close)
+    for command in (list_, close):
+        _add_config(command)
+
+
+def _quarantine_list(arguments: argparse.Namespace) -> int:
+    from secaplane.cli.operate import quarantine
+
+    logs.set_up("quarantine", "WARNING")
+    return run(lambda: quarantine.print_quarantine(read(arguments.config)))
+
+
+def _quarantine_close(arguments: argparse.Namespace) -> int:
+    from secaplane.cli.operate import quarantine
+    from secaplane.model.shape import Ref
+
+    logs.set_up("quarantine", "WARNING")
+    ref = Ref(arguments.kind, arguments.path)
+    return run(lambda: quarantine.close(read(arguments.config), ref, arguments.reason))
 
 
 def _add_keyring(commands: Any) -> None:

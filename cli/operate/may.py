@@ -8,7 +8,8 @@ import msgspec
 
 from secaplane.cli.config import Config
 from secaplane.cli.processes.connections import process_dependencies, retrying, with_deadline
-from secaplane.cli.processes.serve import POLICY_ERRORS, watching
+from secaplane.cli.processes.serve import POLICY_ERRORS
+from secaplane.cli.processes.wiring import watching
 from secaplane.command.body import read_as
 from secaplane.model.errors import Refusal
 from secaplane.policy.grants.explain import answer

@@ -1,10 +1,27 @@
-"""`secaplane retry`: project quarantined events again."""
+"""`secaplane retry` and `secaplane quarantine`: resources with an event that cannot be decoded or
+applied."""
 
-from secaplane.cli.config import Config
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+from asyncpg import Pool
+
+from secaplane.cli.config import BadConfig, Config
 from secaplane.cli.processes.connections import process_dependencies, with_deadline
+from secaplane.cli.processes.wiring import command_dependencies
+from secaplane.command.rules.commands import Close
+from secaplane.command.submit import submit
+from secaplane.kinds import KINDS
+from secaplane.model.actor import Actor
+from secaplane.model.errors import Refusal
+from secaplane.model.position import BEGINNING
 from secaplane.model.shape import Ref
 from secaplane.projector.groups import groups
+from secaplane.projector.projection import ProjectionGroup
 from secaplane.projector.retry import retry
+from secaplane.readmodel import questions
 from secaplane.readmodel.schema.active import find
 from secaplane.readmodel.schema.tables import open_pool
 
@@ -19,12 +36,81 @@ async def retry_quarantine(config: Config) -> int:
     remaining = dict[Ref, str]()
     async with with_deadline(process_dependencies(config)) as process:
         for group in groups():
-            read_model = await find(config.postgres.url, group.tables)
-            pool = await open_pool(config.postgres.url, schema=read_model, writes=True)
-            try:
+            async with _opened(config, group, writes=True) as pool:
                 remaining |= await retry(pool, process.log, group, region=config.site.region)
-            finally:
-                pool.terminate()
     for ref, reason in remaining.items():
         print(f"{ref.kind} {ref.path}: {reason}")
     return 1 if remaining else 0
+
+
+async def print_quarantine(config: Config) -> int:
+    """Prints the resources in quarantine, and those that were closed and that the cloud may still
+    hold. Exit status 0.
+
+    Raises:
+        LogUnavailable: NATS or PostgreSQL is unavailable.
+    """
+    async with with_deadline(process_dependencies(config)) as process:
+        for group in groups():
+            async with _opened(config, group) as pool:
+                for entry in await questions.quarantine_entries(pool):
+                    address = f"{entry.ref.kind} {entry.ref.path}"
+                    print(f"quarantine ({group.name}) {address} {entry.position}: {entry.reason}")
+        for each in await questions.orphans(process.pool):
+            address, closed = f"{each.ref.kind} {each.ref.path}", each.closed_at.isoformat()
+            print(f"closed {address} {closed}: may be in the cloud, uid {each.uid or 'unknown'}")
+    return 0
+
+
+async def close(config: Config, ref: Ref, reason: str) -> int:
+    """Close the history of a resource that cannot be read in the log, or that is in the quarantine
+    of the rows that GET reads; it is gone from then on. Exit status 1 if neither holds, or the
+    resource is in use or contains others.
+
+    Raises:
+        BadConfig: no resource can have that address.
+        LogUnavailable: NATS or PostgreSQL is unavailable.
+    """
+    _refuse_invalid(ref)
+    async with with_deadline(process_dependencies(config, writes_log=True)) as process:
+        entries = {each.ref: each for each in await questions.quarantine_entries(process.pool)}
+        since = entries[ref].position if ref in entries else BEGINNING
+        command = Close(since=since, reason=reason)
+        try:
+            submitted = await submit(
+                command_dependencies(process, config),
+                ref,
+                command,
+                actor=Actor(sub="secaplane quarantine close"),
+                request=uuid4().hex,
+            )
+        except Refusal as refusal:
+            for line in (refusal.detail, *refusal.meta.get("blockers", ())):
+                print(f"secaplane: {line}", file=sys.stderr)
+            return 1
+        await process.progress.reached(submitted.positions)
+    print(f"{ref.kind} {ref.path} is closed; the cloud may still hold it")
+    return 0
+
+
+def _refuse_invalid(ref: Ref) -> None:
+    kind, given = KINDS.get(ref.kind), ref.path.split("/")
+    steps = [*kind.collection.split("/"), "{name}"] if kind else []
+    fits = len(steps) == len(given) and all(
+        each and (step.startswith("{") or step == each)
+        for step, each in zip(steps, given, strict=True)
+    )
+    if not fits:
+        raise BadConfig(f"{ref.kind} {ref.path} is not the address of a resource")
+
+
+@asynccontextmanager
+async def _opened(
+    config: Config, group: ProjectionGroup, *, writes: bool = False
+) -> AsyncIterator[Pool]:
+    read_model = await find(config.postgres.url, group.tables)
+    pool = await open_pool(config.postgres.url, schema=read_model, writes=writes)
+    try:
+        yield pool
+    finally:
+        pool.terminate()

@@ -14,6 +14,7 @@ from secaplane.edge.requests.paths import broken_names
 from secaplane.kinds import KINDS
 from secaplane.model.actor import Actor
 from secaplane.model.errors import PreconditionFailed, Refusal
+from secaplane.model.precondition import ABSENT
 
 KIND = KINDS["tenant"]
 
@@ -32,7 +33,7 @@ async def create(config: Config, name: str, administrators: Sequence[str]) -> in
             await submit(
                 command_dependencies(process, config),
                 KIND.ref({}, name),
-                Put(spec=body.spec, expected=0),
+                Put(spec=body.spec, precondition=ABSENT),
                 actor=Actor(sub="secaplane tenant create"),
                 request=uuid4().hex,
             )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from secaplane.cli.config import BadConfig, Config
 from secaplane.cli.processes.announce import Announce, Announcement
+from secaplane.cli.processes.tls import server_context
 from secaplane.plugins.simulated import server
 
 BACKGROUND_NICE = 10
@@ -18,16 +19,23 @@ async def run(config: Config, announce: Announce) -> None:
         BadConfig: its catalogue or its faults cannot be used.
     """
     os.nice(BACKGROUND_NICE)
-    host, _, port = config.cloud.url.removeprefix("http://").partition(":")
+    scheme, _, address = config.cloud.url.rpartition("://")
+    host, _, port = address.partition(":")
     try:
+        if (scheme == "https") != bool(config.tls.certificate):
+            raise ValueError(
+                "cloud.url begins with https where tls.certificate is set, and only then"
+            )
         await server.run(
             host=host,
             port=int(port or 0),
             file=Path(config.cloud.file),
             catalogue=Path(config.cloud.catalogue) if config.cloud.catalogue else None,
             region=config.site.region,
+            token=config.cloud.shared_token(),
             faults=config.cloud.faults or None,
+            tls=server_context(config.tls),
             announce=lambda actual: announce(Announcement(port=actual)),
         )
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise BadConfig(f"cloud: {error}") from error

@@ -1,8 +1,9 @@
 """Connections to NATS and PostgreSQL, and the parts of a process that are built on them."""
 
 import asyncio
+import base64
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,17 +17,21 @@ from asyncpg import Pool
 from nats.aio.client import Client
 
 from secaplane.cli.config import BadConfig, Config
+from secaplane.cli.processes.tls import client_context
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
 from secaplane.eventlog.jetstream import JetStreamLog
 from secaplane.eventlog.log import LogUnavailable
 from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.eventlog.snapshots import KeyValueSnapshots
 from secaplane.eventlog.streams import Streams
+from secaplane.readmodel.acknowledgements import Acknowledgements
 from secaplane.readmodel.announcements import Announcements
+from secaplane.readmodel.list_share import ListShare
 from secaplane.readmodel.progress import Progress
 from secaplane.readmodel.schema import tables
 from secaplane.readmodel.schema.active import (
     NoReadModel,
+    PoolSizes,
     ReadModelPool,
     active,
     open_read_model_pool,
@@ -55,6 +60,8 @@ class ProcessDependencies:
     cache: ResourceCache
     pool: Pool
     progress: Progress
+    acknowledgements: Acknowledgements
+    lists: ListShare
 
 
 @asynccontextmanager
@@ -69,7 +76,11 @@ async def process_dependencies(
         connected_log(config, writes_log=writes_log) as (client, events, cache),
         following_read_model(config, client, writes=writes_tables) as (reading, progress),
     ):
-        yield ProcessDependencies(client, events, cache, reading.pool, progress)
+        acknowledgements = Acknowledgements(client, progress)
+        lists = ListShare(reading.lists, connections=config.postgres.list_connections)
+        yield ProcessDependencies(
+            client, events, cache, reading.pool, progress, acknowledgements, lists
+        )
 
 
 @asynccontextmanager
@@ -110,9 +121,9 @@ async def following_read_model(
 ) -> AsyncIterator[tuple[ReadModelPool, Progress]]:
     """A pool on the active read model of the group `resources`, and its progress. Both switch when
     another read model becomes active; callers keep the same two objects."""
-    reading = await connect_postgres(config, writes=writes)
+    progress = Progress()
+    reading = await connect_postgres(config, writes=writes, lost=progress.doubt)
     try:
-        progress = Progress()
         announcements = Announcements(client, progress, streams=streams(config).names)
         await announcements.listen(reading.read_model)
         async with asyncio.TaskGroup() as group:
@@ -120,7 +131,7 @@ async def following_read_model(
             yield reading, progress
             switching.cancel()
     finally:
-        reading.pool.terminate()
+        reading.terminate()
 
 
 async def _switch(reading: ReadModelPool, announcements: Announcements) -> None:
@@ -139,9 +150,12 @@ def streams(config: Config) -> Streams:
 
 
 async def connect_nats(config: Config) -> Client:
-    """A client that buffers nothing while it is disconnected and reconnects without end."""
+    """A client that buffers nothing while it is disconnected and reconnects without end.
 
-    last = ""
+    Raises:
+        BadConfig: a file of `[tls]` cannot be used.
+    """
+    tls, last = client_context(config.tls), ""
 
     async def report(error: Exception) -> None:
         """Logs an error once, however often the client retries."""
@@ -162,15 +176,21 @@ async def connect_nats(config: Config) -> Client:
             max_outstanding_pings=2,
             allow_reconnect=True,
             error_cb=report,
+            tls=tls,
+            # before anything is sent: a server without TLS never gets the password
+            tls_handshake_first=tls is not None,
         )
 
     return await retrying(connect, *_NATS_ERRORS, awaited="NATS")
 
 
-async def connect_postgres(config: Config, *, writes: bool = False) -> ReadModelPool:
-    size = config.postgres.connections
+async def connect_postgres(
+    config: Config, *, writes: bool = False, lost: Callable[[], object] = lambda: None
+) -> ReadModelPool:
+    url = config.postgres.url
+    sizes = PoolSizes(config.postgres.connections, config.postgres.list_connections)
     return await retrying(
-        lambda: open_read_model_pool(config.postgres.url, RESOURCES, size=size, writes=writes),
+        lambda: open_read_model_pool(url, RESOURCES, sizes=sizes, writes=writes, lost=lost),
         *READ_MODEL_ERRORS,
         awaited="a read model",
     )
@@ -242,19 +262,22 @@ def now() -> datetime:
     return time.replace(microsecond=time.microsecond // 1000 * 1000)
 
 
-def keyring(config: Config) -> Keyring:
-    """The keyring of the configuration.
-
-    Raises:
-        BadConfig: none is configured, or the file cannot be used.
-    """
-    if not config.secrets.keyring:
-        raise BadConfig("secrets.keyring is not set; `secaplane keyring FILE` creates a keyring")
-    try:
-        return Keyring.read(Path(config.secrets.keyring))
-    except (OSError, ValueError) as error:
-        raise BadConfig(f"secrets.keyring: {error}") from error
-
-
 def sealer(config: Config) -> Sealer:
-    return Sealer(keyring(config))
+    return Sealer(_keyring("secrets.keyring", config.secrets.keyring))
+
+
+def page_keys(config: Config) -> Sequence[bytes]:
+    """Keys of page tokens: the first one signs, all of them verify. They open no secret."""
+    ring = _keyring("secrets.page_keyring", config.secrets.page_keyring)
+    order = [ring.current, *(name for name in ring.keys if name != ring.current)]
+    return [base64.b64decode(ring.keys[name]) for name in order]
+
+
+def _keyring(setting: str, path: str) -> Keyring:
+    """Raises BadConfig where none is configured, or the file cannot be used."""
+    if not path:
+        raise BadConfig(f"{setting} is not set; `secaplane keyring FILE` creates a keyring")
+    try:
+        return Keyring.read(Path(path))
+    except (OSError, ValueError) as error:
+        raise BadConfig(f"{setting}: {error}") from error

@@ -19,5 +19,6 @@ async def monitored(
         return
     listening = listen(config.monitor.host, config.monitor.port)
     routes = health.routes(readiness, metrics, details=True)
-    async with serving(app.build(routes, metrics=metrics), listening):
+    monitor = app.build(routes, metrics=metrics)
+    async with serving(monitor, listening, tls=config.tls):
         yield listening.getsockname()[1]

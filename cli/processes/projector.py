@@ -13,7 +13,13 @@ from secaplane.cli.processes.connections import (
     following_read_model,
     retrying,
 )
-from secaplane.cli.processes.health import HealthProbe, remarks
+from secaplane.cli.processes.health import (
+    HealthProbe,
+    Served,
+    judged,
+    lag_remarks,
+    quarantine_remarks,
+)
 from secaplane.cli.processes.monitor import monitored
 from secaplane.edge.serving.health import Readiness
 from secaplane.edge.serving.metrics import Metrics
@@ -28,6 +34,9 @@ from secaplane.projector.run import LogGap, Projector
 from secaplane.projector.supervisor import ProjectorSupervisor
 from secaplane.readmodel.announcements import Announcer
 from secaplane.readmodel.schema import tables
+
+PROJECTS = Served(reads=True, writes=False)
+"""A projector stops where the database does; its own reasons name the log."""
 
 
 @dataclass
@@ -44,7 +53,7 @@ class ProjectorStatus:
         if self.supervisor is None or self.probe is None:
             return Readiness(False, list(self.waiting.values()), [], {})
         running = {group.name: self.supervisor.of(group) for group in self.groups}
-        reasons = self.probe.reasons
+        reasons, remarks = judged(PROJECTS, self.probe.outages)
         for name in running:
             reasons += self._reasons(name, running[name])
         refs = {ref for some in running.values() for each in some for ref in each.quarantined}
@@ -55,7 +64,11 @@ class ProjectorStatus:
             "readModels": sorted(self.supervisor.projectors),
             "groups": {name: _details(some) for name, some in running.items()},
         }
-        return Readiness(not reasons, reasons, remarks(len(refs)), details)
+        remarks += [
+            *quarantine_remarks(len(refs)),
+            *lag_remarks(self.probe.lag, self.probe.stalled_s),
+        ]
+        return Readiness(not reasons, reasons, remarks, details)
 
     def _reasons(self, name: str, projectors: Sequence[Projector]) -> list[str]:
         if not projectors:

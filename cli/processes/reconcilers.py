@@ -13,7 +13,7 @@ from secaplane.cli.processes.connections import (
     sealer,
 )
 from secaplane.cli.processes.monitor import monitored
-from secaplane.cli.processes.wiring import command_dependencies, load_owned
+from secaplane.cli.processes.wiring import command_dependencies, load_owned, watching
 from secaplane.edge.serving.health import Readiness
 from secaplane.edge.serving.metrics import Metrics
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
@@ -21,13 +21,17 @@ from secaplane.eventlog.log import LogUnavailable
 from secaplane.model.errors import Refusal
 from secaplane.plugins.loading import PluginNotUsable, load_plugin
 from secaplane.plugins.plugin import Plugin
+from secaplane.policy.watch import PolicyWatch
 from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 from secaplane.reconcilers import catalogue
+from secaplane.reconcilers.deferred_roles import report_unbound
 from secaplane.reconcilers.dependencies import ReconcileDependencies
 from secaplane.reconcilers.fences import FenceSource, next_epoch
 from secaplane.reconcilers.run import Reconcilers
 
 POLL_S = 0.02
+OVERDUE_S_MAX = 10.0
+"""A resource that has waited longer for a worker is remarked: the cloud does not answer."""
 CATALOGUE_EVERY_S = 60.0
 BACKGROUND_NICE = 10
 """Low priority: processes that answer users go first."""
@@ -61,6 +65,10 @@ async def run(config: Config, announce: Announce) -> None:
         _watch_reconcilers(metrics, reconcilers)
         group.create_task(reconcilers.run())
         group.create_task(_publish(process, config, dependencies, plugin, published))
+        if config.references.role_assignment_roles == "deferred":
+            watch = PolicyWatch(process.log, process.cache, stale_s=config.auth.stale_seconds)
+            policy = watching(config, watch)
+            group.create_task(report_unbound(dependencies, watch, policy, process.pool))
 
         def readiness() -> Readiness:
             reasons = [] if reconcilers.started else ["not started"]
@@ -68,8 +76,12 @@ async def run(config: Config, announce: Announce) -> None:
                 reasons.append("the catalogue is not published")
             if not process.nats.is_connected:
                 reasons.append("the log is unavailable")
-            details = {"queue": len(reconcilers.queue), "failing": len(reconcilers.failures)}
-            return Readiness(not reasons, reasons, details=details)
+            details = {
+                "queue": len(reconcilers.queue),
+                "failing": len(reconcilers.failures),
+                "parked": len(reconcilers.parked),
+            }
+            return Readiness(not reasons, reasons, work_remarks(reconcilers), details)
 
         try:
             async with monitored(config, readiness, metrics) as monitor:
@@ -80,11 +92,28 @@ async def run(config: Config, announce: Announce) -> None:
             await plugin.close()
 
 
+def work_remarks(reconcilers: Reconcilers) -> list[str]:
+    """Resources that cannot be reconciled now, in numbers."""
+    remarks = []
+    if reconcilers.queue.overdue_s > OVERDUE_S_MAX:
+        seconds, queued = reconcilers.queue.overdue_s, len(reconcilers.queue)
+        remarks.append(f"{queued} resources are queued, the first for {seconds:.0f} s")
+    if reconcilers.failures:
+        most = max(reconcilers.failures.values())
+        remarks.append(
+            f"{len(reconcilers.failures)} resources fail, one {most} times in succession"
+        )
+    if reconcilers.parked:
+        parked = len(reconcilers.parked)
+        remarks.append(f"{parked} resources need a history that cannot be read")
+    return remarks
+
+
 def configured_plugin(config: Config) -> Plugin:
     """Raises BadConfig where the plugin is not installed or refuses its settings."""
     try:
-        return load_plugin(config.cloud.plugin, config.cloud.plugin_settings())
-    except PluginNotUsable as error:
+        return load_plugin(config.cloud.plugin, config.cloud.plugin_settings(config.tls.ca))
+    except (PluginNotUsable, OSError, ValueError) as error:
         raise BadConfig(f"cloud.plugin: {error}") from error
 
 
@@ -104,6 +133,14 @@ def _watch_reconcilers(metrics: Metrics, reconcilers: Reconcilers) -> None:
         "reconcile_failing_resources", "Resources whose last reconciliation failed"
     )
     failing.set_function(lambda: len(reconcilers.failures))
+    parked = metrics.gauge(
+        "reconcile_parked_resources", "Resources that need a history that cannot be read"
+    )
+    parked.set_function(lambda: len(reconcilers.parked))
+    overdue = metrics.gauge(
+        "reconcile_overdue_seconds", "Seconds for which the first queued resource has waited"
+    )
+    overdue.set_function(lambda: reconcilers.queue.overdue_s)
     metrics.counter("reconciliations", "Successful reconciliations", lambda: reconcilers.done)
 
 

@@ -1,7 +1,6 @@
 """The processes that serve the API: command, query, or both on one port."""
 
 import asyncio
-import base64
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -14,15 +13,16 @@ from secaplane.cli.processes.announce import Announce, Announcement
 from secaplane.cli.processes.audit import audit_recorder, audit_writer
 from secaplane.cli.processes.connections import (
     ProcessDependencies,
-    keyring,
+    page_keys,
     process_dependencies,
     retrying,
     sealer,
 )
-from secaplane.cli.processes.health import HealthProbe
+from secaplane.cli.processes.health import HealthProbe, Served, judged
 from secaplane.cli.processes.issuers import TrustedIssuers, trusted_issuers
 from secaplane.cli.processes.monitor import monitored
-from secaplane.cli.processes.wiring import command_dependencies
+from secaplane.cli.processes.resource_log import CachedResourceLog
+from secaplane.cli.processes.wiring import command_dependencies, watching
 from secaplane.command.body import BodyReader
 from secaplane.command.handle import UNKNOWN
 from secaplane.command.http import reviews
@@ -37,11 +37,13 @@ from secaplane.edge.serving.metrics import Metrics
 from secaplane.edge.serving.server import listen, serving
 from secaplane.eventlog.log import LogUnavailable
 from secaplane.model.errors import Unavailable
+from secaplane.model.kind import Kind
 from secaplane.model.position import Position, written
-from secaplane.policy.grants.policy import KINDS_OF_POLICY, Policy
+from secaplane.model.shape import Json, LifeIds
 from secaplane.policy.tokens.revocations import KINDS_OF_REVOCATION, Revocations
 from secaplane.policy.watch import PolicyWatch
 from secaplane.query import http as reads
+from secaplane.query.by_name import ByName
 from secaplane.query.read import ReadDependencies
 from secaplane.readmodel import questions
 from secaplane.readmodel.batching import BatchedReads
@@ -72,11 +74,11 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         proxies = TrustedProxies(config.http.trusted_proxies)
         recorder = audit_recorder(config, audit, proxies)
         guard = Guard(trusted.tokens, policy, recorder, _rates(config), proxies)
-        for reached in (await questions.checkpoints(process.pool)).values():
-            process.progress.announce(reached)
-        probe = HealthProbe(process.log, process.pool, process.progress.position, metrics)
+        await retrying(lambda: _learn_positions(process), *POLICY_ERRORS, awaited="the log's end")
+        served = Served(reads=side != "command", writes=side != "query")
+        probe = _probe(process, served, metrics)
         group.create_task(probe.run())
-        readiness = _readiness(process, watch, probe, trusted, audit)
+        readiness = _readiness(served, process, watch, probe, trusted, audit)
         details = config.monitor.port is None and (host.startswith("127.") or host == "::1")
         routes = [*health.routes(readiness, metrics, details=details), *_documents(base_url)]
         if side in ("command", "serve"):
@@ -95,23 +97,41 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         )
         async with (
             running(audit),
-            serving(application, listening, config.limits.of_connections(proxies)),
+            serving(application, listening, config.limits.of_connections(proxies), config.tls),
             monitored(config, readiness, metrics) as monitor,
         ):
             announce(Announcement(port=port, monitor=monitor))
             await asyncio.Event().wait()
 
 
+def _probe(process: ProcessDependencies, served: Served, metrics: Metrics) -> HealthProbe:
+    silent = metrics.gauge(
+        "projector_silent_seconds", "Seconds since the projector announced a position"
+    )
+    silent.set_function(lambda: process.progress.silent_s)
+    progress = process.progress
+    return HealthProbe(
+        process.log,
+        process.pool,
+        progress.position,
+        metrics,
+        know=progress.know,
+        probes_appends=served.writes,
+    )
+
+
+async def _learn_positions(process: ProcessDependencies) -> None:
+    """Learn how far rows and log are: from here on, what is not projected yet is known to be."""
+    for reached in (await questions.checkpoints(process.pool)).values():
+        process.progress.announce(reached)
+    await process.acknowledgements.listen(process.log.streams.names)
+    for stream in process.log.streams.names:
+        process.progress.know(await process.log.end(stream))
+
+
 def _documents(base_url: str) -> list[HTTPRouteHandler]:
     """Pages that need no token."""
     return [*openapi.routes(base_url), *swagger.routes(), *wellknown.routes(base_url)]
-
-
-def watching(config: Config, watch: PolicyWatch) -> Policy:
-    """A policy kept current by the watch."""
-    policy = Policy(operators=config.auth.operators, region=config.site.region, fresh=watch.fresh)
-    watch.subscribe(policy, KINDS_OF_POLICY)
-    return policy
 
 
 def _rates(config: Config) -> RateLimits | None:
@@ -142,9 +162,10 @@ def _submit_dependencies(
     watch: PolicyWatch,
     base_url: str,
 ) -> SubmitDependencies:
-    async def projected(positions: Sequence[Position]) -> None:
-        if config.writes.wait_for_projection:
-            await process.progress.reached(positions)
+    async def projected(tenant: str, positions: Sequence[Position]) -> None:
+        waits = config.writes.wait_for_projection
+        if not waits or not await process.progress.reached(positions):
+            await process.acknowledgements.publish(tenant, positions)
 
     async def policy_changed() -> None:
         try:
@@ -167,26 +188,34 @@ def _submit_dependencies(
 def _read_dependencies(
     process: ProcessDependencies, config: Config, batched: BatchedReads
 ) -> ReadDependencies:
-    async def reached(positions: Sequence[Position]) -> bool:
-        return await process.progress.reached(positions, seconds=REACHED_S_MAX, patient=True)
+    async def reached(positions: Sequence[Position], patient: bool) -> bool:
+        return await process.progress.reached(positions, seconds=REACHED_S_MAX, patient=patient)
 
-    return ReadDependencies(
+    by_name = ByName(
         pool=process.pool,
         batched=batched,
+        progress=process.progress,
+        log=CachedResourceLog(process.log, process.cache),
+        stream=process.log.streams.of,
         reached=reached,
-        open_secrets=sealer(config).open_shown,
-        page_keys=_page_keys(config),
+        region=config.site.region,
+    )
+    return ReadDependencies(
+        lists=process.lists,
+        by_name=by_name,
+        open_secrets=sealer(config).open_shown if config.secrets.keyring else _refuse_to_open,
+        page_keys=page_keys(config),
     )
 
 
-def _page_keys(config: Config) -> Sequence[bytes]:
-    """Keys of page tokens: the first signs, the others verify tokens that were signed before it."""
-    ring = keyring(config)
-    order = [ring.current, *(name for name in ring.keys if name != ring.current)]
-    return [b"skipToken " + base64.b64decode(ring.keys[name]) for name in order]
+def _refuse_to_open(kind: Kind, life: LifeIds, shown: Json) -> Json:
+    """For a `query` process without the keyring. It answers nothing rather than a resource without
+    its secrets, which clients would take for a change."""
+    raise Unavailable(f"this process cannot open the secrets of a {kind.name}: it has no keyring")
 
 
 def _readiness(
+    served: Served,
     process: ProcessDependencies,
     watch: PolicyWatch,
     probe: HealthProbe,
@@ -194,12 +223,16 @@ def _readiness(
     audit: AuditWriter,
 ) -> Callable[[], health.Readiness]:
     def readiness() -> health.Readiness:
-        reasons = [*probe.reasons, *trusted.reasons]
-        remarks = [*probe.remarks, *trusted.remarks, *audit.remarks]
+        outages, attention = judged(served, probe.outages)
+        reasons = [*outages, *trusted.reasons]
+        remarks = [*attention, *probe.remarks, *trusted.remarks, *audit.remarks]
         if not watch.fresh():
             reasons.append("the authorization policy is stale")
         if process.progress.silent_s > PROJECTOR_SILENT_S_MAX:
-            remarks.append("the projector announces no position: reads may be stale")
+            remarks.append(
+                f"the projector has announced no position for {process.progress.silent_s:.0f} s:"
+                " lists may be stale"
+            )
         details = {
             "readModelPosition": written(map(process.progress.position, process.log.streams.names)),
             "projectionLag": probe.lag,

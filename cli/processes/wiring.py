@@ -7,15 +7,21 @@ from uuid import uuid4
 import msgspec
 
 from secaplane.cli.config import Config
-from secaplane.cli.processes.connections import ProcessDependencies, now
-from secaplane.command.dependencies import CommandDependencies
+from secaplane.cli.processes.connections import ProcessDependencies, now, sealer
+from secaplane.command.dependencies import CommandDependencies, SealSpec
 from secaplane.command.rules.context import SiteRules
 from secaplane.eventlog.codec import SALT_BYTES
 from secaplane.kinds import KINDS, blocking_kinds, children
+from secaplane.model.errors import Unavailable
+from secaplane.model.kind import Kind
 from secaplane.model.position import Position
-from secaplane.model.shape import Ref, Resource
+from secaplane.model.shape import Json, LifeIds, Ref, Resource
+from secaplane.policy.grants.lives import KINDS_OF_LIVES
+from secaplane.policy.grants.policy import KINDS_OF_POLICY, Policy
+from secaplane.policy.watch import PolicyWatch
 from secaplane.readmodel import questions
 from secaplane.readmodel.questions import owned
+from secaplane.readmodel.questions.related import RelatedQueries
 from secaplane.readmodel.questions.usage import UsageQueries
 from secaplane.reconcilers.related import LoadOwned
 
@@ -51,13 +57,27 @@ def command_dependencies(process: ProcessDependencies, config: Config) -> Comman
         clock=now,
         new_uid=lambda: uuid4().hex,
         new_salt=lambda: token_bytes(SALT_BYTES),
+        seal=_seal(config),
         children=children_of,
         referrers=referrers_of,
         named_by=named_by,
+        related=RelatedQueries(process.pool),
         reached=reached,
         usage=UsageQueries(process.pool),
         site=site_rules(config),
     )
+
+
+def _seal(config: Config) -> SealSpec:
+    """Commands of operators, such as `secaplane tenant create`, may have no keyring: then what has
+    secrets cannot be written."""
+    if config.secrets.keyring:
+        return sealer(config).seal
+
+    def refuse(kind: Kind, life: LifeIds, spec: Json) -> Json:
+        raise Unavailable(f"this process has no keyring, and so writes no {kind.name}")
+
+    return refuse
 
 
 def load_owned(process: ProcessDependencies) -> LoadOwned:
@@ -72,6 +92,14 @@ def load_owned(process: ProcessDependencies) -> LoadOwned:
     return load
 
 
+def watching(config: Config, watch: PolicyWatch) -> Policy:
+    """A policy kept current by the watch."""
+    policy = Policy(operators=config.auth.operators, region=config.site.region, fresh=watch.fresh)
+    watch.subscribe(policy, KINDS_OF_POLICY)
+    watch.subscribe(policy.former_workspaces, KINDS_OF_LIVES)
+    return policy
+
+
 def site_rules(config: Config) -> SiteRules:
     modes = msgspec.structs.asdict(config.references)
     pairs = [each.split("/") for each in config.deletion.cascades]
@@ -80,4 +108,5 @@ def site_rules(config: Config) -> SiteRules:
         region=config.site.region,
         deferred=frozenset(name for name, mode in modes.items() if mode == "deferred"),
         cascades=frozenset((parent, child) for parent, child in pairs),
+        any_ranges=config.network.private_ranges == "any",
     )

@@ -3,9 +3,9 @@
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from secaplane.eventlog.log import Log, PrefixExpectation
+from secaplane.eventlog.log import Followed, Log, PrefixExpectation, UndecodableEvent
 from secaplane.model.errors import Unavailable
-from secaplane.model.events import Created, RecordedEvent
+from secaplane.model.events import Created
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref
 
@@ -54,14 +54,14 @@ class ChildrenReader:
             LogUnavailable: the log did not answer.
         """
         events = await self._read_new_events()
-        if any(each.ref == self._parent or isinstance(each.event, Created) for each in events):
+        if any(each.ref == self._parent or _may_create(each) for each in events):
             return None
         return PrefixExpectation(self._parent, self._read_up_to)
 
-    async def _read_new_events(self) -> Sequence[RecordedEvent]:
+    async def _read_new_events(self) -> Sequence[Followed]:
         end = await self._log.last_within(self._parent)
         events = await self._log.read_within(self._parent, after=self._read_up_to, up_to=end)
-        created = [each.ref for each in events if _creates_child(self._parent, each)]
+        created = [each.ref for each in events if each.ref != self._parent and _may_create(each)]
         self.children = [*dict.fromkeys((*self.children, *created))]
         self._read_up_to = end
         return events
@@ -74,5 +74,6 @@ class ChildrenReader:
         return last
 
 
-def _creates_child(parent: Ref, recorded: RecordedEvent) -> bool:
-    return recorded.ref != parent and isinstance(recorded.event, Created)
+def _may_create(followed: Followed) -> bool:
+    """An event that cannot be decoded may be a creation."""
+    return isinstance(followed, UndecodableEvent) or isinstance(followed.event, Created)

@@ -31,7 +31,11 @@ async def load(
     Raises:
         LogUnavailable: the log did not answer.
     """
-    parents = {parent: _cached_parent(cache, parent) for parent in required}
+    read_by_rules = KINDS[ref.kind].parents_read
+    parents = {
+        parent: None if parent.kind in read_by_rules else _cached_parent(cache, parent)
+        for parent in required
+    }
     uncached = [parent for parent, resource in parents.items() if resource is None]
     refs = uncached if from_cache else [ref, *uncached]
     answers = await asyncio.gather(*map(cache.current, refs)) if refs else []

@@ -19,7 +19,7 @@ class CallerPolicy(Protocol):
         """
         ...
 
-    def excess(self, ref: Ref, old: Json | None, new: Json) -> str:
+    async def excess(self, ref: Ref, old: Json | None, new: Json) -> str:
         """A permission that a PUT of a role or role assignment grants and the caller does not hold;
         empty where there is none.
 

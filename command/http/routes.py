@@ -14,6 +14,7 @@ from secaplane.edge.requests import parsing
 from secaplane.edge.requests.beside_loop import in_proportion
 from secaplane.edge.requests.context import request_context
 from secaplane.edge.requests.paths import template
+from secaplane.edge.requests.preconditions import precondition
 from secaplane.kinds import KINDS
 from secaplane.model.document import document, encode, status
 from secaplane.model.events import Created
@@ -80,8 +81,7 @@ def _act(kind: Kind, dependencies: SubmitDependencies) -> HTTPRouteHandler:
 
 def _write_request(request: Request[Any, Any, Any], kind: Kind) -> WriteRequest:
     context = request_context(request.scope)
-    expected = parsing.expected(context.header(b"if-unmodified-since"))
-    return WriteRequest(context, kind, request.path_params, expected)
+    return WriteRequest(context, kind, request.path_params, precondition(context))
 
 
 def _answer(
@@ -102,7 +102,7 @@ def _answer(
         hidden = () if secrets else kind.secrets.status
         for pointer in hidden:
             shown["status"].pop(pointer.removeprefix("/"), None)
-        shown = dependencies.sealer.open_shown(kind, result.resource.ref, shown)
+        shown = dependencies.sealer.open_shown(kind, result.resource.life_ids, shown)
     headers = {POSITION: written(positions)}
     created = isinstance(result.event, Created)
     if created:

@@ -6,48 +6,71 @@ from itertools import islice
 from msgspec import UNSET
 
 from secaplane.command.rules.commands import ReportStatus
-from secaplane.command.rules.context import DecisionContext
+from secaplane.command.rules.compared import broken_claims, broken_compared, proposed_spec
+from secaplane.command.rules.context import CallerRights, DecisionContext
 from secaplane.command.rules.references import broken_references, broken_zones
 from secaplane.kinds import KINDS
+from secaplane.kinds.references import same_target
 from secaplane.model.errors import (
     BrokenRule,
     Conflict,
     Forbidden,
     NotFound,
-    PreconditionFailed,
 )
 from secaplane.model.kind import Kind
 from secaplane.model.pointer import at
 from secaplane.model.power import ACTIONS
-from secaplane.model.shape import Json, Ref, Resource, State
+from secaplane.model.shape import Json, Ref, Resource
 
+IN_USE = "the resource is in use by {}: delete or change the referrers first"
 BLOCKERS_MAX = 10
 """Blockers that one refusal names."""
 
 
-def broken_rules(context: DecisionContext, old: Json | None, new: Json) -> list[BrokenRule]:
-    """Every rule that a spec breaks. References are checked only if all parents live: without a
-    parent, the resources beside it cannot exist either."""
-    kind = context.kind
-    broken = [*_changed_fixed_fields(kind, old, new)]
-    if kind.rules.check:
-        broken += kind.rules.check(old, new, context.parents_by_kind)
-    if not any(parent is None or parent.terminating for parent in context.parents.values()):
-        broken += broken_zones(context, old, new)
-        broken += broken_references(context, old, new)
-    return broken
+def broken_shape(kind: Kind, spec: Json) -> list[BrokenRule]:
+    """The rules within a spec that it breaks, whatever else exists."""
+    return list(kind.rules.check(spec)) if kind.rules.check else []
 
 
-def _changed_fixed_fields(kind: Kind, old: Json | None, new: Json) -> Iterator[BrokenRule]:
+def broken_rules(context: DecisionContext, new: Json) -> list[BrokenRule]:
+    """Every rule that a spec breaks when it is compared with the present resource, its parents and
+    its targets."""
+    kind, before = context.kind, context.resource
+    old = before.spec if before else None
+    unresolved = [*broken_zones(context, old, new), *broken_references(context, old, new)]
+    unknown = {each.pointer for each in unresolved}
+    broken = [*_changed_fixed_fields(context, old, new)]
+    if kind.rules.compared:
+        parents = context.parents_by_kind
+        proposed = proposed_spec(context.ref, new, before, parents, context.targets, context.site)
+        rules = [
+            rule
+            for rule in kind.rules.compared
+            if unknown.isdisjoint(f"/spec{field}" for field in rule.fields)
+        ]
+        broken += broken_compared(proposed, rules)
+    if kind.exclusive_links:
+        claims = broken_claims(context.ref, old, new, context.site.region)
+        broken += (each for each in claims if each.pointer not in unknown)
+    return broken + unresolved
+
+
+def _changed_fixed_fields(
+    context: DecisionContext, old: Json | None, new: Json
+) -> Iterator[BrokenRule]:
+    """References are compared by what they resolve to."""
+    ref, kind, region = context.ref, context.kind, context.site.region
     for pointer in kind.rules.immutable if old is not None else ():
-        if at(old, pointer) != at(new, pointer):
+        if not same_target(ref, pointer, at(old, pointer), at(new, pointer), region=region):
             yield BrokenRule(
                 "cannot change after creation: delete the resource and create it again",
                 f"/spec{pointer}",
             )
     for pointer in kind.rules.set_once if old is not None else ():
         before, after = at(old, pointer), at(new, pointer)
-        if None not in (before, after) and before != after:
+        if None not in (before, after) and not same_target(
+            ref, pointer, before, after, region=region
+        ):
             yield BrokenRule(
                 "can be set only once: delete the resource and create it again", f"/spec{pointer}"
             )
@@ -73,20 +96,6 @@ def refuse_without_parents(context: DecisionContext) -> None:
         cascades = (ref.kind, context.kind.name) in context.site.cascades
         if parent.terminating and (context.resource is None or cascades):
             raise Conflict(f"{ref.kind} {ref.name} is being deleted: it accepts no resources")
-
-
-def refuse_other_version(resource: Resource | None, expected: int | None) -> None:
-    """The caller's own optimistic concurrency: the version that the caller read last (0: none)."""
-    version = resource.version if resource else 0
-    if expected is None or expected == version:
-        return
-    if resource is None:
-        detail = f"the resource does not exist, so it has no version {expected}"
-    elif expected == 0:
-        detail = f"name already in use by a resource at version {version}"
-    else:
-        detail = f"the resource is at version {version}, not {expected}"
-    raise PreconditionFailed(f"{detail}; read it again", parameter="if-unmodified-since")
 
 
 def refuse_reserved_name(context: DecisionContext) -> None:
@@ -116,26 +125,36 @@ def refuse_escalation(context: DecisionContext) -> None:
 def refuse_blocked(context: DecisionContext) -> None:
     """A resource stays while it contains others that are not deleted with it, or is in use."""
     if children := _remaining_children(context):
-        raise _blocked(context, children, "the resource still contains {}: delete them first")
+        raise blocked(context.rights, children, "the resource still contains {}: delete them first")
     if context.referrers:
-        advice = "the resource is in use by {}: delete or change the referrers first"
-        raise _blocked(context, context.referrers, advice)
+        advice = IN_USE
+        raise blocked(context.rights, context.referrers, advice)
+
+
+def refuse_in_use(context: DecisionContext) -> None:
+    """A PUT changes nothing that others use as it was."""
+    for conflict in context.conflicts:
+        raise blocked(context.rights, conflict.blockers, conflict.detail)
 
 
 def blockers(context: DecisionContext) -> Sequence[Ref]:
-    """The resources that a refusal by `refuse_blocked` is about."""
-    return _remaining_children(context) or context.referrers
+    """The resources that a refusal by `refuse_blocked` or `refuse_in_use` is about."""
+    used = [ref for conflict in context.conflicts[:1] for ref in conflict.blockers]
+    return used or _remaining_children(context) or context.referrers
 
 
 def _remaining_children(context: DecisionContext) -> list[Ref]:
+    """None of the children is deleted with a resource whose history is closed."""
+    if context.damage is not None:
+        return list(context.children)
     cascades = context.site.cascades
     return [ref for ref in context.children if (context.kind.name, ref.kind) not in cascades]
 
 
-def _blocked(context: DecisionContext, blocking: Sequence[Ref], detail: str) -> Conflict:
+def blocked(rights: CallerRights, blocking: Sequence[Ref], detail: str) -> Conflict:
     """A refusal that names only resources that the caller may get, and counts all."""
     count = len(blocking)
-    named = islice(filter(context.rights.may_get, blocking), BLOCKERS_MAX)
+    named = islice(filter(rights.may_get, blocking), BLOCKERS_MAX)
     return Conflict(
         detail.format("one resource" if count == 1 else f"{count} resources"),
         meta={"blockers": [KINDS[ref.kind].urn(ref) for ref in named], "count": count},
@@ -154,5 +173,5 @@ def changes_status(resource: Resource, command: ReportStatus) -> bool:
     return (
         resource.observed_position < resource.last_intent
         or command.state is not resource.state
-        or (command.state is not State.ACTIVE and new_text)
+        or new_text
     )

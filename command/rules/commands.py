@@ -1,9 +1,14 @@
-"""Commands on one resource: three of callers, three of the control plane itself. Pure."""
+"""Commands on one resource: three of callers, one of operators, three of the control plane itself.
+Pure."""
+
+from typing import NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from secaplane.model.position import Position
+from secaplane.model.errors import Refusal
+from secaplane.model.position import BEGINNING, Position
+from secaplane.model.precondition import UNCONDITIONAL, Precondition
 from secaplane.model.shape import Annotations, Extensions, Json, Labels, State
 
 
@@ -12,19 +17,27 @@ class Put(msgspec.Struct, frozen=True, kw_only=True):
     labels: Labels | UnsetType = UNSET
     annotations: Annotations | UnsetType = UNSET
     extensions: Extensions | UnsetType = UNSET
-    expected: int | None = None
-    """The version that the caller read last; 0: the resource must not exist."""
+    precondition: Precondition = UNCONDITIONAL
 
 
 class Act(msgspec.Struct, frozen=True, kw_only=True):
     action: str
-    expected: int | None = None
+    precondition: Precondition = UNCONDITIONAL
 
 
 class Delete(msgspec.Struct, frozen=True, kw_only=True):
-    expected: int | None = None
+    precondition: Precondition = UNCONDITIONAL
     regardless: bool = False
     """Children and referrers do not block the deletion: for a creation that must be reverted."""
+
+
+class Close(msgspec.Struct, frozen=True, kw_only=True):
+    """Close a history that cannot be read, as a whole: also events that another release may be able
+    to read."""
+
+    since: Position = BEGINNING
+    """Position of the first event that a read model leaves out; BEGINNING: none does."""
+    reason: str = ""
 
 
 class ReportStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,12 +56,27 @@ class ConfirmDeleted(msgspec.Struct, frozen=True, kw_only=True):
     observed_position: Position
 
 
-class Revert(msgspec.Struct, frozen=True, kw_only=True):
-    """The compensating command for a PUT that exceeded a quota."""
+class Release(msgspec.Struct, frozen=True, kw_only=True):
+    """Replaces a spec by one without a name that is gone. Nothing refuses it: it only removes."""
 
-    to: Put | None = None
-    """The desired state before the PUT; None where the PUT created the resource: it is deleted."""
+    spec: Json
     expected: int
 
 
-Command = Put | Act | Delete | ReportStatus | ConfirmDeleted | Revert
+class Revert(msgspec.Struct, frozen=True, kw_only=True):
+    """The compensating command for a PUT or a DELETE that must not stand."""
+
+    to: Put | None = None
+    """The desired state before it; None where a PUT created the resource: it is deleted."""
+    expected: int
+
+
+class Violation(NamedTuple):
+    """The reason why a recorded write must not stand, and the compensating command."""
+
+    refusal: Refusal
+    command: Delete | Revert
+    cause: Position
+
+
+Command = Put | Act | Delete | Close | ReportStatus | ConfirmDeleted | Release | Revert

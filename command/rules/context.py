@@ -2,6 +2,7 @@
 it before the rule runs."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -9,6 +10,14 @@ from secaplane.command.rules.quotas import QuotaUsage
 from secaplane.model.kind import Kind
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref, Resource
+
+
+class UseConflict(NamedTuple):
+    """A change that other resources forbid."""
+
+    detail: str
+    """`{}` stands for their number."""
+    blockers: Sequence[Ref]
 
 
 class CallerRights(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +36,20 @@ class CallerRights(msgspec.Struct, frozen=True, kw_only=True):
 UNRESTRICTED = CallerRights()
 
 
+class Damage(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of a history, which cannot be read."""
+
+    position: Position
+    """Of the last event."""
+    since: Position
+    """Of the first event that cannot be decoded or applied."""
+    left_out: int
+    """The number of events from there on."""
+    foreign: bool
+    """No release writes such events, so that none of them can be a caller's."""
+    reason: str
+
+
 class SiteRules(msgspec.Struct, frozen=True, kw_only=True):
     """The choices of this site where the contract leaves a choice."""
 
@@ -35,6 +58,8 @@ class SiteRules(msgspec.Struct, frozen=True, kw_only=True):
     """The settings (`Link.deferrable_as`) of the links that are deferred at this site."""
     cascades: frozenset[tuple[str, str]] = frozenset()
     """(kind of a parent, kind of a child): deleting the parent deletes the child."""
+    any_ranges: bool = False
+    """Networks may have ranges that are not private."""
 
 
 class DecisionContext(msgspec.Struct, frozen=True):
@@ -43,7 +68,9 @@ class DecisionContext(msgspec.Struct, frozen=True):
     ref: Ref
     kind: Kind
     latest: Resource | None
-    """The resource as last recorded, deleted or not."""
+    """The resource as last recorded, deleted or not; as it was before the damage, if there is
+    one."""
+    damage: Damage | None = None
     parents: Mapping[Ref, Resource | None] = {}
     """The resources that must exist for it; None where one does not."""
     targets: Mapping[Ref, Resource | None] = {}
@@ -55,6 +82,8 @@ class DecisionContext(msgspec.Struct, frozen=True):
     """The resources contained in it, for a command that ends it."""
     referrers: Sequence[Ref] = ()
     """The resources that block the deletion of it, or of a child that is deleted with it."""
+    conflicts: Sequence[UseConflict] = ()
+    """The other resources that forbid the PUT, because they use what it changes."""
     quota: QuotaUsage | None = None
     """None where the tenant has no quota of this kind."""
     site: SiteRules = SiteRules()
@@ -69,6 +98,8 @@ class DecisionContext(msgspec.Struct, frozen=True):
     @property
     def position(self) -> Position:
         """The expected last position of the resource, for optimistic concurrency."""
+        if self.damage is not None:
+            return self.damage.position
         return self.latest.position if self.latest else BEGINNING
 
     @property

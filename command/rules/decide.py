@@ -1,18 +1,21 @@
 """The decision: a context and a command go in; an event, nothing, or a refusal comes out. Pure.
 
-Order of checks: schema and business rules, then the caller's precondition, then the state of the
-resource, and at the end the permissions that the command grants and the quota.
+Order of checks: rules within the spec; being deleted, or below what is being deleted; the caller's
+precondition; rules that compare with the present resource or with others; state; and at the end the
+permissions that the command grants and the quota.
 """
 
 from typing import Any
 
-from secaplane.command.rules import checks
+from secaplane.command.rules import checks, closing
 from secaplane.command.rules.commands import (
     Act,
+    Close,
     Command,
     ConfirmDeleted,
     Delete,
     Put,
+    Release,
     ReportStatus,
     Revert,
 )
@@ -28,6 +31,7 @@ from secaplane.model.events import (
     StatusReported,
     Updated,
 )
+from secaplane.model.precondition import refuse_failed
 from secaplane.model.shape import State
 
 
@@ -39,10 +43,14 @@ def decide(context: DecisionContext, command: Command) -> AnyEvent | None:
             return act(context, command)
         case Delete():
             return delete(context, command)
+        case Close():
+            return closing.close(context, command)
         case ReportStatus():
             return report(context, command)
         case ConfirmDeleted():
             return confirm_deleted(context, command)
+        case Release():
+            return release(context, command)
         case Revert():
             return revert(context, command)
 
@@ -50,12 +58,14 @@ def decide(context: DecisionContext, command: Command) -> AnyEvent | None:
 def put(context: DecisionContext, command: Put) -> AnyEvent:
     resource = context.resource
     old = resource.spec if resource else None
-    refuse_broken(checks.broken_rules(context, old, command.spec))
+    refuse_broken(checks.broken_shape(context.kind, command.spec))
     checks.refuse_without_parents(context)
-    checks.refuse_other_version(resource, command.expected)
-    checks.refuse_reserved_name(context)
     if resource is not None:
         checks.refuse_terminating(resource)
+    refuse_failed(command.precondition, resource)
+    refuse_broken(checks.broken_rules(context, command.spec))
+    checks.refuse_reserved_name(context)
+    checks.refuse_in_use(context)
     checks.refuse_escalation(context)
     refuse_over_quota(context.quota, context.ref, old, command.spec)
     return Created(**_desired(command)) if resource is None else Updated(**_desired(command))
@@ -72,19 +82,21 @@ def _desired(command: Put) -> dict[str, Any]:
 
 def act(context: DecisionContext, command: Act) -> AnyEvent:
     resource = checks.existing(context)
-    checks.refuse_other_version(resource, command.expected)
     checks.refuse_terminating(resource)
+    refuse_failed(command.precondition, resource)
     checks.refuse_wrong_power(resource, command.action)
     return ActionRequested(action=command.action)
 
 
 def delete(context: DecisionContext, command: Delete) -> AnyEvent | None:
     """A second DELETE records nothing, unless the first removal ended in an error: then it is tried
-    again."""
+    again. A resource that cannot be read is closed (docs/decisions/040)."""
     if context.ref.name in context.kind.exposure.builtin_names:
         checks.refuse_reserved_name(context)
+    if context.damage is not None:
+        return closing.delete(context, context.damage, command)
     resource = checks.existing(context)
-    checks.refuse_other_version(resource, command.expected)
+    refuse_failed(command.precondition, resource)
     if resource.deleted_at and resource.state is not State.ERROR:
         return None
     if not command.regardless:
@@ -119,10 +131,25 @@ def confirm_deleted(context: DecisionContext, command: ConfirmDeleted) -> AnyEve
     return Deleted()
 
 
-def revert(context: DecisionContext, command: Revert) -> AnyEvent | None:
-    """The compensating command is never refused. A referrer that appeared meanwhile waits for the
-    deletion, and the deletion waits for it."""
+def release(context: DecisionContext, command: Release) -> AnyEvent | None:
+    """A name that is gone leaves a spec, unless the resource changed meanwhile."""
     resource = context.resource
     if resource is None or resource.deleted_at or resource.version != command.expected:
         return None
-    return DeletionRequested() if command.to is None else Updated(**_desired(command.to))
+    return Updated(
+        spec=command.spec,
+        labels=resource.labels,
+        annotations=resource.annotations,
+        extensions=resource.extensions,
+    )
+
+
+def revert(context: DecisionContext, command: Revert) -> AnyEvent | None:
+    """The compensating command is never refused. A referrer of a creation that is reverted waits
+    for its deletion, and the deletion waits for it."""
+    resource = context.resource
+    if resource is None or resource.version != command.expected:
+        return None
+    if command.to is not None:
+        return Updated(**_desired(command.to))
+    return None if resource.deleted_at else DeletionRequested()

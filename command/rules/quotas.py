@@ -1,6 +1,6 @@
 """Quotas of a tenant: amounts, limits, and the refusal. Pure.
 
-Counted are the resources of a kind (`instance`), those of one SKU (`instance/seca.dxs`), and the
+Counted are the resources of a kind (`instance`), those of one SKU (`instance/DXS`), and the
 amounts that kinds declare (`cores`).
 """
 
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from secaplane.kinds import KINDS, SHARED_TENANT
+from secaplane.kinds import KINDS, SHARED_TENANT, log_ref, sku_name
 from secaplane.kinds.shares import QuotaShare, quota_share
 from secaplane.model.errors import QuotaExceeded
 from secaplane.model.kind import Kind
@@ -84,7 +84,7 @@ def skus_of(shares: Iterable[QuotaShare]) -> set[Ref]:
 
 def _sku(kind: Kind, name: str) -> Ref:
     assert kind.sku is not None, f"{kind.name} has no SKU"
-    return KINDS[kind.sku.to[0]].ref({"tenant": SHARED_TENANT}, name)
+    return log_ref(KINDS[kind.sku.to[0]].ref({"tenant": SHARED_TENANT}, name))
 
 
 def amounts(shares: Iterable[QuotaShare], skus: Specs) -> Counter[str]:
@@ -94,7 +94,7 @@ def amounts(shares: Iterable[QuotaShare], skus: Specs) -> Counter[str]:
         kind = KINDS[share.kind]
         total[kind.name] += share.number
         if share.sku:
-            total[f"{kind.name}/{share.sku}"] += share.number
+            total[f"{kind.name}/{sku_name(share.sku)}"] += share.number
         for weight in kind.quota:
             if not weight.of_sku:
                 total[weight.quota] += share.amount
@@ -109,10 +109,18 @@ def excess(
     """The quotas that a request exceeds. A request that takes no more of one is not refused for it,
     even where it is exceeded already."""
     return [
-        Excess(what, used.get(what, 0), requested[what], limit)
+        Excess(what, used.get(counted, 0), requested[counted], limit)
         for what, limit in allowed.items()
-        if requested[what] > 0 and used.get(what, 0) + requested[what] > limit
+        if requested[counted := _counted(what)] > 0
+        and used.get(counted, 0) + requested[counted] > limit
     ]
+
+
+def _counted(what: str) -> str:
+    """A quota as amounts are counted, with the SKU's name in the catalogue; the tenant's spec may
+    have an alias."""
+    kind, slash, sku = what.partition("/")
+    return f"{kind}/{sku_name(sku)}" if slash else what
 
 
 def refusal(exceeded: list[Excess]) -> QuotaExceeded:

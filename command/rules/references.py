@@ -4,37 +4,47 @@ A strict reference needs a target that exists and is not being deleted; this is 
 references that are new or changed in this PUT. A deferred one is bound when its target appears.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 from secaplane.command.rules.context import DecisionContext
 from secaplane.kinds import KINDS, SHARED_TENANT, log_ref, parents
-from secaplane.kinds.references import SpecReference, references_in
-from secaplane.model.address import is_address_or_cidr
+from secaplane.kinds.advice import to_reference
+from secaplane.kinds.references import SpecReference, references_in, same_target
+from secaplane.model.address import is_address_or_cidr, looks_like_address
 from secaplane.model.errors import BrokenRule
 from secaplane.model.kind import Backing, Kind, Link
 from secaplane.model.pointer import at, every
 from secaplane.model.reference import collection_names
 from secaplane.model.shape import Json, Ref, Resource
 
+NO_ADDRESS = (
+    "is no IP address and no range: write it without leading zeros, zone or ::ffff:; a resource of"
+    " that name is written with its collection, such as instances/10.0.0.1"
+)
+
 
 def broken_references(
-    context: DecisionContext, old: Json | None, new: Json
+    context: DecisionContext, old: Json | None, new: Json, places: Container[str] | None = None
 ) -> Iterator[BrokenRule]:
-    """Every new or changed reference that has no target. A target that a deferred reference is
-    bound to later must be one that the caller may refer to now."""
+    """Every new or changed reference (of some `places`) that has no target. A target that a
+    deferred reference is bound to later must be one that the caller may refer to now."""
     for reference in references_in(context.ref, new, region=context.site.region):
-        if not _changed(reference, old):
+        if not _changed(context, reference, old):
+            continue
+        if places is not None and reference.links[0].at not in places:
+            continue
+        if _allows_address(reference) and _is_broken_address(reference):
+            yield BrokenRule(NO_ADDRESS, f"/spec{reference.pointer}")
             continue
         if _may_be_absent(context, reference):
             allowed = _may_be_bound(context, reference)
         else:
             allowed = any(_exists(context, ref) for link, ref in reference.targets if link.strict)
         if not allowed:
-            kinds = " or ".join(name for link in reference.links for name in link.to)
-            yield BrokenRule(
-                f"{kinds} not found: create it or reference an existing one",
-                f"/spec{reference.pointer}",
-            )
+            kinds = [KINDS[name] for link in reference.links for name in link.to]
+            advice = to_reference(kinds, context.kind.ids(context.ref.path))
+            names = " or ".join(kind.name for kind in kinds)
+            yield BrokenRule(f"{names} not found: {advice}", f"/spec{reference.pointer}")
 
 
 def broken_zones(context: DecisionContext, old: Json | None, new: Json) -> Iterator[BrokenRule]:
@@ -88,11 +98,17 @@ def in_same_workspace(ref: Ref, target: Ref) -> bool:
     return same_workspace and ids.get("tenant", "") in ("", ref.scope("tenants"))
 
 
-def _changed(reference: SpecReference, old: Json | None) -> bool:
-    """True if a reference is new. An item that only moved in its list is not."""
+def _changed(context: DecisionContext, reference: SpecReference, old: Json | None) -> bool:
+    """True if a reference is new. An item that only moved in its list is not, nor is the value of a
+    single field that means the same in another spelling."""
     if old is None:
         return True
-    return all(former != reference.reference for _, former in every(old, reference.links[0].at))
+    place = reference.links[0].at
+    if "*" in place:
+        return all(former != reference.reference for _, former in every(old, place))
+    former = at(old, place)
+    region = context.site.region
+    return not same_target(context.ref, place, former, reference.reference, region=region)
 
 
 def _may_be_absent(context: DecisionContext, reference: SpecReference) -> bool:
@@ -127,8 +143,18 @@ def _is_incomplete(reference: SpecReference) -> bool:
 
 
 def _is_address(reference: SpecReference) -> bool:
-    allowed = any(link.allows_address for link in reference.links)
-    return allowed and is_address_or_cidr(_text(reference))
+    return _allows_address(reference) and is_address_or_cidr(_text(reference))
+
+
+def _allows_address(reference: SpecReference) -> bool:
+    return any(link.allows_address for link in reference.links)
+
+
+def _is_broken_address(reference: SpecReference) -> bool:
+    """True for a text that was meant to be an address: the name of a resource that looks like one
+    is written with its collection."""
+    text = _text(reference)
+    return looks_like_address(text) and not is_address_or_cidr(text)
 
 
 def _text(reference: SpecReference) -> str:

@@ -2,9 +2,8 @@
 
 import re
 
-from secaplane.model.errors import Malformed, NotAcceptable, UnsupportedMediaType
+from secaplane.model.errors import NotAcceptable, UnsupportedMediaType
 
-VERSION = re.compile(r"[0-9]{1,19}")
 MEDIA_TYPES = ("application/json", "application/*", "*/*")
 HEADER_LENGTH_MAX = 4096
 """Of a header that is parsed part by part."""
@@ -12,18 +11,6 @@ DELETED = {"true": None, "only": True, "false": False}
 """The value of `deleted` in Accept: `true` lists deleted resources too, `only` nothing else."""
 
 _NOT_AT_ALL = re.compile(r"q=0(\.0*)?")
-
-
-def expected(header: str | None) -> int | None:
-    """`if-unmodified-since`: a resource version, not a date."""
-    if header is None:
-        return None
-    if not VERSION.fullmatch(header.strip()):
-        raise Malformed(
-            "if-unmodified-since takes a resourceVersion, a whole number",
-            parameter="if-unmodified-since",
-        )
-    return int(header)
 
 
 def deleted(accept: str | None) -> bool | None:

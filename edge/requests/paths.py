@@ -5,13 +5,13 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 
-from secaplane.kinds import KINDS
+from secaplane.kinds import KINDS, children
 from secaplane.model.errors import BrokenRule, MethodNotAllowed
-from secaplane.model.kind import Kind
+from secaplane.model.kind import SCOPE_LENGTH_MAX, Kind
 
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-NAME_LENGTH_MAX = 128
-SCOPE_LENGTH_MAX = 64
+REF_LENGTH_MAX = 255
+"""Characters of `metadata.ref` (SECA: `ReferenceURN`)."""
 REVIEWS = f"{KINDS['tenant'].url}/{{tenant}}/access-reviews"
 """Access reviews belong to no kind: they are answered, and not recorded."""
 
@@ -23,10 +23,9 @@ def template(path: str) -> str:
 def broken_names(kind: Kind, ids: Mapping[str, str], name: str) -> list[BrokenRule]:
     """Violations of the name rule (SECA: resource envelope) by a resource's name and its scope's
     ids."""
-    name_length_max = SCOPE_LENGTH_MAX if kind.name == "tenant" else NAME_LENGTH_MAX
-    names = [(name, "name", name_length_max)]
+    names = [(name, "name", kind.name_length_max)]
     names += [(ids[each], each, SCOPE_LENGTH_MAX) for each in kind.scope]
-    return [
+    broken = [
         BrokenRule(
             f"takes 1 to {length_max} lower-case letters, digits, hyphens; dots join parts",
             f"/metadata/{field}",
@@ -35,6 +34,25 @@ def broken_names(kind: Kind, ids: Mapping[str, str], name: str) -> list[BrokenRu
         for text, field, length_max in names
         if len(text) > length_max or not NAME.fullmatch(text)
     ]
+    left = _characters_left(kind, ids)
+    if not broken and len(name) > left:
+        detail = f"has {len(name)} characters, and {max(left, 0)} are left: metadata.ref holds"
+        detail += f" {REF_LENGTH_MAX} with the names of what contains it; choose shorter names"
+        broken.append(BrokenRule(detail, "/metadata/name", "name"))
+    return broken
+
+
+def _characters_left(kind: Kind, ids: Mapping[str, str]) -> int:
+    """The longest name with which `metadata.ref` of the resource is short enough, and which leaves
+    one character for the names of the resources in it."""
+    path = kind.ref(ids, "").path
+    below = f"{kind.collection}/{{"
+    taken = [len(f"{kind.provider.full_name}/{path}")]
+    for child in children(kind):
+        _, _, rest = child.collection.removeprefix(below).partition("}/")
+        if "{" not in rest:
+            taken.append(len(f"{child.provider.full_name}/{path}/{rest}/n"))
+    return REF_LENGTH_MAX - max(taken)
 
 
 def allowed(path: str) -> str:

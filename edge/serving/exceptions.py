@@ -25,9 +25,6 @@ from secaplane.model.errors import (
 )
 from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 
-DAMAGED = (
-    "one of this resource's events cannot be decoded or applied; ask the operator to repair it"
-)
 READS = "GET, HEAD"
 """The methods of paths that belong to no kind: health, metrics, documents."""
 log = logging.getLogger("secaplane.edge")
@@ -66,7 +63,8 @@ class ExceptionAnswers:
         self.metrics.damaged.inc()
         where = {"request": context.request_id, "route": _route(request), "reason": str(error)}
         log.error("damaged resource", extra=where)
-        return refused(Damaged(DAMAGED), context, self.dialect)
+        refusal = error if isinstance(error, Damaged) else Damaged()
+        return refused(refusal, context, self.dialect)
 
     def _framework_error(self, request: HttpRequest, error: HTTPException) -> Response[bytes]:
         refusal = _as_refusal(request, error, self.body_bytes_max)

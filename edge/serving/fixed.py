@@ -1,7 +1,6 @@
 """Static answers, the same for every client, without a token."""
 
 from collections.abc import Mapping
-from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any
 
@@ -11,6 +10,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 
 from secaplane.edge.requests.context import request_context
+from secaplane.edge.requests.preconditions import not_modified
+from secaplane.model.precondition import digest
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -20,13 +21,12 @@ def fixed(
 ) -> HTTPRouteHandler:
     """GET and HEAD with an ETag; a browser revalidates each time, and receives 304 (RFC 9111,
     section 5.2.2.4)."""
-    etag = f'"{blake2b(body, digest_size=12).hexdigest()}"'
+    etag = f'"{digest(body)}"'
     sent = {"ETag": etag, "Cache-Control": "no-cache", **headers}
 
     @route(path, http_method=[HttpMethod.GET, HttpMethod.HEAD])
     async def static(request: Request[Any, Any, Any]) -> ASGIResponse:
-        known = request_context(request.scope).header(b"if-none-match")
-        if known is not None and (known.strip() == "*" or etag in known):
+        if not_modified(request_context(request.scope), etag):
             return ASGIResponse(status_code=304, headers=sent)
         return ASGIResponse(body=body, headers=sent, media_type=media_type)
 

@@ -5,7 +5,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import uvicorn
 
@@ -19,6 +19,15 @@ BACKLOG = 2048
 
 class CannotListen(Exception):
     """The address is in use, or is not one of this machine."""
+
+
+class CertificateFiles(Protocol):
+    """Paths of a certificate and its key, in PEM; empty without TLS."""
+
+    @property
+    def certificate(self) -> str: ...
+    @property
+    def key(self) -> str: ...
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -51,9 +60,13 @@ class _Server(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def serving(
-    app: Asgi, listening: socket.socket, limits: ConnectionLimits | None = None
+    app: Asgi,
+    listening: socket.socket,
+    limits: ConnectionLimits | None = None,
+    tls: CertificateFiles | None = None,
 ) -> AsyncIterator[None]:
-    """Answers requests on a socket while inside; on leaving, finishes those in progress."""
+    """Answers requests on a socket while inside; on leaving, finishes those in progress. With a
+    certificate: over TLS alone."""
     connections = Connections((limits or ConnectionLimits()).within_descriptors())
     protocol: Any = partial(BoundedHttpProtocol, connections=connections)
     config = uvicorn.Config(
@@ -66,6 +79,8 @@ async def serving(
         log_config=None,
         server_header=False,
         proxy_headers=False,
+        ssl_certfile=tls.certificate or None if tls else None,
+        ssl_keyfile=tls.key or None if tls else None,
         timeout_keep_alive=int(connections.limits.idle_s),
         timeout_graceful_shutdown=DRAIN_S_MAX,
     )

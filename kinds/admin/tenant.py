@@ -13,12 +13,12 @@ from secaplane.kinds.admin import PROVIDER
 from secaplane.kinds.authorization.role_assignment import Sub
 from secaplane.model.errors import BrokenRule
 from secaplane.model.kind import (
+    SCOPE_LENGTH_MAX,
     Backing,
     CompanionResource,
     Exposure,
     Kind,
     Ownership,
-    ParentsByKind,
     SpecRules,
 )
 from secaplane.model.pointer import pointer_to
@@ -32,7 +32,7 @@ class Quotas(Wire, frozen=True):
     """Upper limits of the tenant; what is left out has no limit."""
 
     resources: Annotated[dict[Counted, Most], Meta(max_length=256)] | UnsetType = UNSET
-    """Number of resources by kind (`public-ip`), or by kind and SKU (`instance/seca.dxs`)."""
+    """Number of resources by kind (`public-ip`), or by kind and SKU (`instance/DXS`)."""
     cores: Most | UnsetType = UNSET
     ram_gb: Most | UnsetType = msgspec.field(name="ramGB", default=UNSET)
     volume_gb: Most | UnsetType = msgspec.field(name="volumeGB", default=UNSET)
@@ -52,8 +52,8 @@ def administration(ref: Ref, spec: Json, creator: str) -> CompanionResource:
     )
 
 
-def counts_known_kinds(old: Json | None, new: Json, parents: ParentsByKind) -> Iterable[BrokenRule]:
-    for counted in new.get("quotas", {}).get("resources", {}):
+def counts_known_kinds(spec: Json) -> Iterable[BrokenRule]:
+    for counted in spec.get("quotas", {}).get("resources", {}):
         name, slash, _ = counted.partition("/")
         kind = secaplane.kinds.KINDS.get(name)
         if kind is None or not kind.counted or (slash and kind.sku is None):
@@ -66,6 +66,7 @@ KIND = Kind(
     name="tenant",
     title="Tenant",
     collection="tenants",
+    name_length_max=SCOPE_LENGTH_MAX,
     spec=TenantSpec,
     rules=SpecRules(check=counts_known_kinds),
     backing=Backing.RECORD,

@@ -2,15 +2,17 @@
 
 SECA `seca.authorization/v1` (foundation.authorization.v1)."""
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Annotated
 
 from msgspec import Meta
 
 from secaplane.kinds.authorization import PROVIDER
+from secaplane.kinds.patterns import is_pattern, nearest_pattern
 from secaplane.model.errors import BrokenRule
-from secaplane.model.kind import Backing, Exposure, Kind, ParentsByKind, SpecRules
+from secaplane.model.kind import SCOPE_LENGTH_MAX, Backing, Exposure, Kind, SpecRules
+from secaplane.model.power import ACTIONS
 from secaplane.model.shape import Json, Wire
 
 VERSIONS = {
@@ -43,12 +45,22 @@ SYSTEM_ROLES = frozenset(
 LINES_MAX = 10_000
 """Limit of resources times verbs, because evaluating them blocks the event loop."""
 
+VERBS = ("get", "list", "put", "delete", "post", "*")
+MEANT = {
+    "put": ("create", "update", "patch", "write", "edit", "modify"),
+    "get": ("read", "view", "describe", "head"),
+    "list": ("watch", "search"),
+    "delete": ("remove", "destroy"),
+    "post.<action>": ("start", "stop", "restart", "action"),
+}
+"""Verbs of SECA, and verbs of other systems that mean them."""
+BROKEN_MAX = 100
+
 Verb = Annotated[
     str,
     Meta(
         min_length=1,
-        pattern=r"^(?:\*|[Gg][Ee][Tt]|[Ll][Ii][Ss][Tt]|[Pp][Uu][Tt]|[Dd][Ee][Ll][Ee][Tt][Ee]"
-        r"|[Pp][Oo][Ss][Tt](?:\.[A-Za-z]{1,32})?)$",
+        max_length=64,
         description="get, list, put, delete, post, post.<action> or *, in either case",
     ),
 ]
@@ -65,22 +77,46 @@ class RoleSpec(Wire, frozen=True):
     permissions: Annotated[tuple[Permission, ...], Meta(min_length=1, max_length=256)]
 
 
-def names_known_providers(
-    old: Json | None, new: Json, parents: ParentsByKind
-) -> Iterable[BrokenRule]:
-    lines = sum(len(each["resources"]) * len(each["verb"]) for each in new["permissions"])
+def has_an_effect(spec: Json) -> Iterable[BrokenRule]:
+    """Every part of a role can allow something; at most BROKEN_MAX parts are refused at once."""
+    lines = sum(len(each["resources"]) * len(each["verb"]) for each in spec["permissions"])
     if lines > LINES_MAX:
         detail = f"hold {lines} resources times verbs, over the limit of {LINES_MAX}; split them"
         yield BrokenRule(detail, "/spec/permissions")
-    for n, permission in enumerate(new["permissions"]):
-        pointer = f"/spec/permissions/{n}"
-        if permission["provider"] not in PROVIDERS:
+    yield from islice(_without_effect(spec), BROKEN_MAX)
+
+
+def _without_effect(role: Json) -> Iterator[BrokenRule]:
+    for n, permission in enumerate(role["permissions"]):
+        pointer, provider = f"/spec/permissions/{n}", permission["provider"]
+        if provider not in PROVIDERS:
             yield BrokenRule(
                 "is no provider of SECA, such as seca.compute/v1", f"{pointer}/provider"
             )
+        provider = provider.partition("/")[0]
+        for m, pattern in enumerate(permission["resources"]):
+            if provider in PROVIDERS and not is_pattern(provider, pattern):
+                nearest = nearest_pattern(provider, pattern)
+                detail = f"matches no resource of {provider}; the nearest pattern is {nearest}"
+                yield BrokenRule(detail, f"{pointer}/resources/{m}")
         for m, verb in enumerate(permission["verb"]):
-            if not re.fullmatch(r"\*|[A-Za-z.]+", verb):
-                yield BrokenRule("is no verb, such as get or post.start", f"{pointer}/verb/{m}")
+            if not _is_verb(verb):
+                yield BrokenRule(_verb_advice(verb), f"{pointer}/verb/{m}")
+
+
+def _is_verb(verb: str) -> bool:
+    name, _, action = verb.lower().partition(".")
+    return verb.lower() in VERBS or (name == "post" and action in ACTIONS)
+
+
+def _verb_advice(verb: str) -> str:
+    meant = [name for name, others in MEANT.items() if verb.lower() in others]
+    if verb.lower().startswith("post."):
+        return f"is no action; the actions are {', '.join(sorted(ACTIONS))}"
+    advice = (
+        "is no verb: use get, list, put (creates and updates), delete, post, post.<action> or *"
+    )
+    return f"{advice}; here most likely {meant[0]}" if meant else advice
 
 
 KIND = Kind(
@@ -88,8 +124,9 @@ KIND = Kind(
     name="role",
     title="Role",
     collection="tenants/{tenant}/roles",
+    name_length_max=SCOPE_LENGTH_MAX,
     spec=RoleSpec,
-    rules=SpecRules(check=names_known_providers),
+    rules=SpecRules(check=has_an_effect),
     backing=Backing.RECORD,
     exposure=Exposure(reserved_prefix="seca.", builtin_names=SYSTEM_ROLES),
 )

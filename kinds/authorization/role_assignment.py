@@ -8,13 +8,22 @@ from typing import Annotated
 from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds.authorization import PROVIDER
+from secaplane.model.actor import GROUP
 from secaplane.model.errors import BrokenRule
-from secaplane.model.kind import Backing, Kind, Link, ParentsByKind, SpecRules
-from secaplane.model.shape import Json, Wire
+from secaplane.model.kind import (
+    AbsentMeansAll,
+    Backing,
+    DerivedStatus,
+    Kind,
+    Link,
+    SpecRules,
+)
+from secaplane.model.shape import Json, Ref, Wire
 
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
 Sub = Annotated[str, Meta(min_length=1, max_length=128)]
 
+EVERY = "*"
 NAMED_MAX = 1024
 """Limit over all scopes of one assignment, because evaluating them blocks the event loop."""
 
@@ -29,16 +38,52 @@ class Scope(Wire, frozen=True):
 
 class RoleAssignmentSpec(Wire, frozen=True):
     subs: Annotated[tuple[Sub, ...], Meta(min_length=1, max_length=256)]
+    """Callers, or groups of callers (`group:<issuer prefix><name>`); `*` is every caller."""
     roles: Annotated[tuple[Id, ...], Meta(min_length=1, max_length=32)]
     """Names, not references."""
     scopes: Annotated[tuple[Scope, ...], Meta(min_length=1, max_length=256)]
 
 
-def within_size_limit(old: Json | None, new: Json, parents: ParentsByKind) -> Iterable[BrokenRule]:
-    named = sum(len(each) for scope in new["scopes"] for each in scope.values())
+def within_limits(spec: Json) -> Iterable[BrokenRule]:
+    for n, sub in enumerate(spec["subs"]):
+        if sub == GROUP:
+            yield BrokenRule(f"names no group: write {GROUP}<name>", f"/spec/subs/{n}")
+    named = sum(len(each) for scope in spec["scopes"] for each in scope.values())
     if named > NAMED_MAX:
         detail = f"name {named} tenants, regions and workspaces, over the limit of {NAMED_MAX}"
         yield BrokenRule(f"{detail}; split the assignment", "/spec/scopes")
+
+
+def without_workspace(spec: Json, gone: Ref, region: str) -> Json:
+    """The spec without a workspace of a region. Where it was the only workspace of a scope, the
+    whole scope goes: without its list it would mean all workspaces."""
+    scopes = [
+        left for scope in spec["scopes"] for left in _without_workspace(scope, gone.name, region)
+    ]
+    return spec | {"scopes": scopes}
+
+
+def _without_workspace(scope: Json, gone: str, region: str) -> list[Json]:
+    """The parts that are left of a scope. One that names other regions, too, is left as it is
+    there."""
+    workspaces, regions = scope.get("workspaces", ()), scope.get("regions", (EVERY,))
+    if gone not in workspaces or not {region, EVERY}.intersection(regions):
+        return [scope]
+    rest = [each for each in workspaces if each != gone]
+    elsewhere = [] if EVERY in regions else [each for each in regions if each != region]
+    if not elsewhere:
+        return [scope | {"workspaces": rest}] if rest else []
+    left = [scope | {"regions": elsewhere}]
+    return [*left, scope | {"regions": [region], "workspaces": rest}] if rest else left
+
+
+def remark(spec: Json) -> str:
+    """The control plane removes roles and workspaces that go; nothing may be left."""
+    missing = [field for field in ("roles", "scopes") if not spec[field]]
+    if not missing:
+        return ""
+    absent = " and no ".join(missing)
+    return f"grants nothing: it has no {absent} left; send a PUT with some, or delete it"
 
 
 KIND = Kind(
@@ -56,8 +101,23 @@ KIND = Kind(
         ),
         Link(at="/scopes/*/tenants/*", to=("tenant",), allows_wildcard=True),
         Link(at="/scopes/*/regions/*", to=("region",), allows_wildcard=True),
-        Link(at="/scopes/*/workspaces/*", to=("workspace",), strict=False, allows_wildcard=True),
+        Link(
+            at="/scopes/*/workspaces/*",
+            to=("workspace",),
+            strict=False,
+            allows_wildcard=True,
+            removed_with_target=True,
+            removal=without_workspace,
+        ),
     ),
-    rules=SpecRules(check=within_size_limit),
+    rules=SpecRules(
+        absent_means_all=(
+            AbsentMeansAll("/scopes/*/tenants"),
+            AbsentMeansAll("/scopes/*/regions"),
+            AbsentMeansAll("/scopes/*/workspaces"),
+        ),
+        check=within_limits,
+    ),
+    derived=DerivedStatus(remark=remark),
     backing=Backing.RECORD,
 )

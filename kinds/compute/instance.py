@@ -42,6 +42,10 @@ class InstanceStatus(Status, frozen=True):
     """Derived by the control plane from the actions; a plugin does not report it."""
 
 
+BOOT, DATA = "/bootVolume/deviceRef", "/dataVolumes/*/deviceRef"
+"""A data volume belongs to one instance, once; a volume may boot several."""
+NIC, MORE_NICS = "/primaryNicRef", "/additionalNicRefs/*"
+
 KIND = Kind(
     provider=PROVIDER,
     name="instance",
@@ -52,10 +56,10 @@ KIND = Kind(
     rules=SpecRules(immutable=("/skuRef", "/zone"), zones=("/zone",)),
     links=(
         Link(at="/skuRef", to=("instance-sku",)),
-        Link(at="/bootVolume/deviceRef", to=("block-storage",), blocks_deletion=True),
-        Link(at="/dataVolumes/*/deviceRef", to=("block-storage",), blocks_deletion=True),
-        Link(at="/primaryNicRef", to=("nic",), blocks_deletion=True),
-        Link(at="/additionalNicRefs/*", to=("nic",), blocks_deletion=True),
+        Link(at=BOOT, to=("block-storage",), excludes=(DATA,), blocks_deletion=True),
+        Link(at=DATA, to=("block-storage",), excludes=(BOOT, DATA), blocks_deletion=True),
+        Link(at=NIC, to=("nic",), excludes=(NIC, MORE_NICS), blocks_deletion=True),
+        Link(at=MORE_NICS, to=("nic",), excludes=(NIC, MORE_NICS), blocks_deletion=True),
         Link(at="/securityGroupRef", to=("security-group",)),
     ),
     actions=tuple(ACTIONS),

@@ -8,7 +8,14 @@ from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds.kubernetes import PROVIDER
 from secaplane.model.address import AddressOrCidr, AnyCidr
-from secaplane.model.kind import Kind, Link, Secrets, SpecRules
+from secaplane.model.kind import (
+    SCOPE_LENGTH_MAX,
+    AbsentMeansAll,
+    Kind,
+    Link,
+    Secrets,
+    SpecRules,
+)
 from secaplane.model.shape import Reference, Status, Wire
 
 
@@ -31,9 +38,12 @@ KIND = Kind(
     name="kubernetes-cluster",
     title="Cluster",
     collection="tenants/{tenant}/workspaces/{workspace}/clusters",
+    name_length_max=SCOPE_LENGTH_MAX,
     spec=KubernetesClusterSpec,
     status=KubernetesClusterStatus,
-    rules=SpecRules(immutable=("/skuRef",)),
+    rules=SpecRules(
+        immutable=("/skuRef",), absent_means_all=(AbsentMeansAll("/restrictKubernetesApi"),)
+    ),
     links=(Link(at="/skuRef", to=("kubernetes-cluster-sku",)),),
     secrets=Secrets(status=("/kubeConfig",)),
 )

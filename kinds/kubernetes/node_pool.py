@@ -17,7 +17,6 @@ from secaplane.model.kind import (
     Link,
     OwnedResources,
     Ownership,
-    ParentsByKind,
     SpecRules,
 )
 from secaplane.model.shape import Json, Ref, Reference, Resource, Status, Wire, Zone
@@ -65,7 +64,7 @@ def nodes(pool: Resource) -> OwnedResources:
     above = "/".join(pool.ref.path.split("/")[:4])
     members = []
     for name in (f"{name_prefix}{n}" for n in range(pool.spec["instances"])):
-        nic: Json = {"subnetRef": template["subnetRef"], "addresses": ["0.0.0.0"]}
+        nic: Json = {"subnetRef": template["subnetRef"]}
         instance = {
             "skuRef": template["skuRef"],
             "zone": template["zone"],
@@ -86,9 +85,9 @@ def shown(members: Sequence[Ref]) -> Json:
     return {"nodes": instances[:NODES_MAX]}
 
 
-def root_volume_fits(old: Json | None, new: Json, parents: ParentsByKind) -> Iterable[BrokenRule]:
+def root_volume_fits(spec: Json) -> Iterable[BrokenRule]:
     """The standard sets no upper limit, but each root volume becomes a block storage."""
-    if new["nodeTemplate"]["rootVolume"]["sizeGB"] > GIGABYTES_MAX:
+    if spec["nodeTemplate"]["rootVolume"]["sizeGB"] > GIGABYTES_MAX:
         yield BrokenRule(
             f"becomes a block storage, which has at most {GIGABYTES_MAX} GB",
             "/spec/nodeTemplate/rootVolume/sizeGB",

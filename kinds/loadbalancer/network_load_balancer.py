@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds.loadbalancer import PROVIDER
 from secaplane.model.errors import BrokenRule
-from secaplane.model.kind import Kind, Link, ParentsByKind, SpecRules
+from secaplane.model.kind import Kind, Link, SpecRules
 from secaplane.model.shape import Json, Reference, Status, Wire
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -52,10 +52,10 @@ class NetworkLoadBalancerStatus(Status, frozen=True):
     healthy_members: Annotated[tuple[Reference, ...], Meta(max_length=1000)] | UnsetType = UNSET
 
 
-def distinct_frontends(old: Json | None, new: Json, parents: ParentsByKind) -> Iterable[BrokenRule]:
+def distinct_frontends(spec: Json) -> Iterable[BrokenRule]:
     """No two frontends share port and protocol; `both` is tcp and udp."""
     taken: Counter[tuple[str, int]] = Counter()
-    for n, each in enumerate(new["frontends"]):
+    for n, each in enumerate(spec["frontends"]):
         protocols = ("tcp", "udp") if each["protocol"] == "both" else (each["protocol"],)
         ports = [(protocol, each["port"]) for protocol in protocols]
         if any(taken[port] for port in ports):

@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 from secaplane.kinds.network import PROVIDER
 from secaplane.model.address import IpVersion, MaybeAddress, version
 from secaplane.model.errors import BrokenRule
-from secaplane.model.kind import DerivedStatus, Kind, ParentsByKind, SpecRules
+from secaplane.model.kind import DerivedStatus, Kind, SpecRules
 from secaplane.model.shape import Json, Reference, Status, Wire
 
 
@@ -24,11 +24,11 @@ class PublicIpStatus(Status, frozen=True):
     attached_to: Reference | UnsetType = UNSET  # derived from its referrers, not reported
 
 
-def matches_version(old: Json | None, new: Json, parents: ParentsByKind) -> Iterable[BrokenRule]:
-    family = version(new.get("address", ""))
-    if family is not None and new["version"] != f"IPv{family}":
+def matches_version(spec: Json) -> Iterable[BrokenRule]:
+    family = version(spec.get("address", ""))
+    if family is not None and spec["version"] != f"IPv{family}":
         yield BrokenRule(
-            f"is an IPv{family} address, and version is {new['version']}", "/spec/address"
+            f"is an IPv{family} address, and version is {spec['version']}", "/spec/address"
         )
 
 

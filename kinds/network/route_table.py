@@ -2,13 +2,17 @@
 
 SECA `seca.network/v1` (foundation.network.v1)."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds.network import PROVIDER
-from secaplane.model.address import CidrBlock
-from secaplane.model.kind import Kind, Link
+from secaplane.kinds.network.network import known_ranges
+from secaplane.model.address import CidrBlock, contains, range_of
+from secaplane.model.errors import BrokenRule
+from secaplane.model.kind import Kind, Link, SpecRules
+from secaplane.model.rules import ComparedRule, ProposedSpec
 from secaplane.model.shape import PartStatus, Reference, Status, Wire
 
 
@@ -27,6 +31,23 @@ class RouteTableStatus(Status, frozen=True):
     """One for each route, in its order."""
 
 
+def targets_are_in_network(proposed: ProposedSpec) -> Iterable[BrokenRule]:
+    """An address as a target is "part of the network", as far as its ranges are known."""
+    if (parent := proposed.parents.get("network")) is None:
+        return
+    for n, route in enumerate(proposed.spec["routes"]):
+        target = range_of(route["targetRef"]["resource"])
+        if target is None:
+            continue
+        family = f"ipv{target.version}"
+        ranges = known_ranges(parent, family)
+        if ranges is not None and not any(contains(each, target) for each in ranges):
+            known = ", ".join(map(str, ranges)) or f"no {family} range"
+            yield BrokenRule(
+                f"is outside of the network, which has {known}", f"/spec/routes/{n}/targetRef"
+            )
+
+
 KIND = Kind(
     provider=PROVIDER,
     name="routing-table",
@@ -34,6 +55,11 @@ KIND = Kind(
     collection="tenants/{tenant}/workspaces/{workspace}/networks/{network}/route-tables",
     spec=RouteTableSpec,
     status=RouteTableStatus,
+    rules=SpecRules(
+        compared=(
+            ComparedRule(fields=("/routes",), check=targets_are_in_network, parents=("network",)),
+        )
+    ),
     links=(
         Link(
             at="/routes/*/targetRef",

@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from secaplane.kinds.network import PROVIDER
 from secaplane.kinds.network.security_group_rule import SOURCES, SecurityGroupRuleSpec, broken_in
 from secaplane.model.errors import BrokenRule
-from secaplane.model.kind import Kind, Link, ParentsByKind, SpecRules
+from secaplane.model.kind import AbsentMeansAll, Kind, Link, SpecRules
 from secaplane.model.shape import Json, PartStatus, Reference, Status, Wire
 
 RULES_MAX = 500
@@ -29,10 +29,8 @@ class SecurityGroupStatus(Status, frozen=True):
     """One for each rule, in their order, then one for each reference."""
 
 
-def rules_are_consistent(
-    old: Json | None, new: Json, parents: ParentsByKind
-) -> Iterable[BrokenRule]:
-    for n, rule in enumerate(new.get("rules", ())):
+def rules_are_consistent(spec: Json) -> Iterable[BrokenRule]:
+    for n, rule in enumerate(spec.get("rules", ())):
         yield from broken_in(rule, f"/spec/rules/{n}")
 
 
@@ -43,7 +41,11 @@ KIND = Kind(
     collection="tenants/{tenant}/workspaces/{workspace}/security-groups",
     spec=SecurityGroupSpec,
     status=SecurityGroupStatus,
-    rules=SpecRules(check=rules_are_consistent),
+    rules=SpecRules(
+        # use cases of the Terraform provider, which has no other rules, send an empty list
+        absent_means_all=(AbsentMeansAll("/rules/*/sourceRef", accepted=True),),
+        check=rules_are_consistent,
+    ),
     links=(
         Link(at="/ruleRefs/*", to=("security-group-rule",), affects_status=True),
         Link(at="/rules/*/sourceRef/*", to=SOURCES, strict=False, allows_address=True),

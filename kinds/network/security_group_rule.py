@@ -9,9 +9,9 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds.network import PROVIDER
-from secaplane.model.address import IpVersion
+from secaplane.model.address import IpVersion, range_of
 from secaplane.model.errors import BrokenRule
-from secaplane.model.kind import Kind, Link, ParentsByKind, SpecRules
+from secaplane.model.kind import AbsentMeansAll, Kind, Link, SpecRules
 from secaplane.model.shape import Annotations, Json, Reference, Wire
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -54,16 +54,26 @@ def broken_in(rule: Json, pointer: str) -> Iterable[BrokenRule]:
         yield BrokenRule("requires the protocol icmp, or none", f"{pointer}/icmp")
     if ports is not None and protocol == "icmp":
         yield BrokenRule("exclude the protocol icmp", f"{pointer}/ports")
-    if ports == {}:
+    if ports is not None and not any(ports.get(each) for each in ("from", "to", "list")):
         yield BrokenRule(
             "requires from, to or list; leave it out for all ports", f"{pointer}/ports"
         )
     if ports and ports.get("to", 65535) < ports.get("from", 1):
         yield BrokenRule("must not be less than from", f"{pointer}/ports/to")
+    yield from _sources_of_other_version(rule, pointer)
 
 
-def rule_is_consistent(old: Json | None, new: Json, parents: ParentsByKind) -> Iterable[BrokenRule]:
-    return broken_in(new, "/spec")
+def _sources_of_other_version(rule: Json, pointer: str) -> Iterable[BrokenRule]:
+    """A rule of one IP version can match no address of the other."""
+    for n, source in enumerate(rule.get("sourceRef", ()) if "version" in rule else ()):
+        addresses = range_of(source["resource"])
+        if addresses is not None and rule["version"] != f"IPv{addresses.version}":
+            detail = f"is of IPv{addresses.version}, and the rule's version is {rule['version']}"
+            yield BrokenRule(detail, f"{pointer}/sourceRef/{n}")
+
+
+def rule_is_consistent(spec: Json) -> Iterable[BrokenRule]:
+    return broken_in(spec, "/spec")
 
 
 KIND = Kind(
@@ -72,6 +82,6 @@ KIND = Kind(
     title="SecurityGroupRule",
     collection="tenants/{tenant}/workspaces/{workspace}/security-group-rules",
     spec=SecurityGroupRuleSpec,
-    rules=SpecRules(check=rule_is_consistent),
+    rules=SpecRules(absent_means_all=(AbsentMeansAll("/sourceRef"),), check=rule_is_consistent),
     links=(Link(at="/sourceRef/*", to=SOURCES, strict=False, allows_address=True),),
 )

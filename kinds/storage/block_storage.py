@@ -8,8 +8,9 @@ from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds.storage import PROVIDER
 from secaplane.model.errors import BrokenRule
-from secaplane.model.kind import DerivedStatus, Kind, Link, ParentsByKind, QuotaWeight, SpecRules
-from secaplane.model.shape import Json, Reference, Status, Wire
+from secaplane.model.kind import DerivedStatus, Kind, Link, QuotaWeight, SpecRules
+from secaplane.model.rules import ComparedRule, ProposedSpec
+from secaplane.model.shape import Reference, State, Status, Wire
 
 GIGABYTES_MAX = 1_000_000
 
@@ -25,11 +26,16 @@ class BlockStorageStatus(Status, frozen=True):
     attached_to: Reference | UnsetType = UNSET  # derived from its referrers, not reported
 
 
-def sizes_only_grow(old: Json | None, new: Json, parents: ParentsByKind) -> Iterable[BrokenRule]:
-    if old and new["sizeGB"] < old["sizeGB"]:
-        yield BrokenRule(
-            f"is {old['sizeGB']} GB and can only grow; ask for at least that", "/spec/sizeGB"
-        )
+def sizes_only_grow(proposed: ProposedSpec) -> Iterable[BrokenRule]:
+    """A growth that the cloud refused can be withdrawn, down to the size that the volume has."""
+    before = proposed.before
+    if before is None:
+        return
+    least = before.spec["sizeGB"]
+    if before.state is State.ERROR:
+        least = before.observed.get("sizeGB", 1)
+    if proposed.spec["sizeGB"] < least:
+        yield BrokenRule(f"is {least} GB and can only grow; ask for at least that", "/spec/sizeGB")
 
 
 KIND = Kind(
@@ -39,7 +45,10 @@ KIND = Kind(
     collection="tenants/{tenant}/workspaces/{workspace}/block-storages",
     spec=BlockStorageSpec,
     status=BlockStorageStatus,
-    rules=SpecRules(immutable=("/skuRef",), check=sizes_only_grow),
+    rules=SpecRules(
+        immutable=("/skuRef",),
+        compared=(ComparedRule(fields=("/sizeGB",), check=sizes_only_grow),),
+    ),
     links=(
         Link(at="/skuRef", to=("storage-sku",)),
         Link(at="/sourceImageRef", to=("image",)),

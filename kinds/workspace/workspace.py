@@ -7,7 +7,14 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds.workspace import PROVIDER
-from secaplane.model.kind import CompanionResource, DerivedStatus, Kind, Ownership, SpecRules
+from secaplane.model.kind import (
+    SCOPE_LENGTH_MAX,
+    CompanionResource,
+    DerivedStatus,
+    Kind,
+    Ownership,
+    SpecRules,
+)
 from secaplane.model.shape import Json, Ref, Status
 
 
@@ -32,6 +39,7 @@ KIND = Kind(
     name="workspace",
     title="Workspace",
     collection="tenants/{tenant}/workspaces",
+    name_length_max=SCOPE_LENGTH_MAX,
     spec=dict[str, Any],
     status=WorkspaceStatus,
     rules=SpecRules(optional=True),

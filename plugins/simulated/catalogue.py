@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from secaplane.kinds import sku_name
 from secaplane.model.shape import Labels, Zone
 from secaplane.plugins.catalogue import validated_spec
 from secaplane.plugins.plugin import CatalogueEntry
@@ -19,7 +20,8 @@ class Catalogue(msgspec.Struct, frozen=True):
     """SKUs, and images that are shared with every tenant."""
 
     def has(self, kind: str, name: str) -> bool:
-        return any(sku.name == name and sku.kind == kind for sku in self.skus)
+        """By its name, or by an alias of it."""
+        return any(sku.kind == kind and sku_name(sku.name) == sku_name(name) for sku in self.skus)
 
     def entries(self, region: str) -> list[CatalogueEntry]:
         """The entries; the control plane adds the region's providers, with its own URL."""
@@ -61,7 +63,7 @@ def _skus(file: Path, kind: str, written: Any) -> list[CatalogueEntry]:
             raise ValueError(f"{file}: [[{kind}]] {name or number}: {error}") from error
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from error
-        if any(other.name == sku.name for other in entries):
+        if any(sku_name(other.name) == sku_name(sku.name) for other in entries):
             raise ValueError(f"{file}: {kind} {sku.name}: duplicate name")
         entries.append(entry)
     return entries

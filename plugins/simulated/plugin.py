@@ -1,5 +1,6 @@
 """The plugin of the simulated cloud: an HTTP client of its process."""
 
+import ssl
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -49,11 +50,23 @@ class SimulatedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
     url: str
     """Address of its process."""
+    token: str
+    """The token that it shares with its plugin."""
+    ca: str = ""
+    """File with the certificates of the authorities that sign its certificate; empty: those of the
+    system."""
 
 
 def from_settings(settings: Mapping[str, Any]) -> "SimulatedPlugin":
     """Raises ValueError where a setting is missing, unknown or wrong."""
-    return SimulatedPlugin(msgspec.convert(settings, SimulatedSettings, strict=False).url)
+    chosen = msgspec.convert(settings, SimulatedSettings, strict=False)
+    if not chosen.token:
+        raise ValueError("token is empty; it is that of the cloud's process (cloud.token)")
+    try:
+        tls = ssl.create_default_context(cafile=chosen.ca) if chosen.ca else None
+    except OSError as error:
+        raise ValueError(f"ca: {error}") from error
+    return SimulatedPlugin(chosen.url, chosen.token, tls)
 
 
 class SimulatedPlugin:
@@ -62,8 +75,9 @@ class SimulatedPlugin:
 
     compares_fences = True
 
-    def __init__(self, url: str) -> None:
-        self._url = url.rstrip("/")
+    def __init__(self, url: str, token: str, tls: ssl.SSLContext | None = None) -> None:
+        self._url, self._tls = url.rstrip("/"), tls
+        self._authorization = {"Authorization": f"Bearer {token}"}
         self._session: aiohttp.ClientSession | None = None
 
     async def ensure(self, resource: Resource, bound: Bound, fence: Fence) -> Outcome:
@@ -112,8 +126,8 @@ class SimulatedPlugin:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=REQUEST_S_MAX),
-                connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX),
-                headers={"Content-Type": "application/json"},
+                connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX, ssl=self._tls or True),
+                headers={"Content-Type": "application/json"} | self._authorization,
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
             # aiohttp would silently repeat an idempotent request whose answer was lost. Retries

@@ -9,18 +9,23 @@ GET    /things                       everything that exists     (for tests)
 GET    /counts                       changes ever made          (for tests)
 GET    /faults, PUT /faults          injected faults            (for tests)
 
+Every request needs the header `Authorization: Bearer <shared token>`; 401 otherwise. Where the
+cloud listens on loopback, drills (`/faults`, `/counts`) need none: they show and change no thing.
 The first three need the header `Fence: <epoch>.<number>`; 412 answers a fence that is too small.
 """
 
 import asyncio
+import hmac
 import secrets
+import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from secaplane.plugins.plugin import Fence, FenceRejected
 from secaplane.plugins.simulated import catalogue as catalogues
@@ -40,6 +45,8 @@ Answered = TypeVar("Answered")
 
 BODY_BYTES_MAX = 16 * 1024 * 1024
 """A load balancer may have 50,000 members, and each is sent with its uid."""
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+DRILLS = ("/faults", "/counts")
 STOP_S_MAX = 1.0
 """Limit for requests in progress once the process is asked to stop."""
 
@@ -56,33 +63,65 @@ async def run(
     file: Path,
     catalogue: Path | None,
     region: str,
+    token: str,
     faults: dict[str, Any] | None,
     announce: Callable[[int], None],
+    tls: ssl.SSLContext | None = None,
     clock: Clock = time.time,
 ) -> None:
     """Serve until cancelled; `announce` gets the port, a free one if `port` is 0.
 
     Raises:
-        ValueError: the catalogue or the faults are wrong; one line says where.
+        ValueError: the catalogue or the faults are wrong, or there is no token; one line.
     """
+    if not token:
+        raise ValueError("no token is configured that the plugin must send (cloud.token)")
     offered = catalogues.read(catalogue or catalogues.STANDARD)
     state = CloudState(file)
     try:
         cloud = SimulatedCloud(state, offered, clock, secrets.token_bytes)
         if faults is not None:
             cloud.inject(msgspec.convert(faults, Faults))
-        await _serve(CloudHttp(cloud, region), host, port, announce)
+        guard = _guard(token, drills_are_open=host in LOOPBACK)
+        await _serve(CloudHttp(cloud, region), guard, host, port, announce, tls)
     finally:
         state.close()
 
 
-async def _serve(edge: "CloudHttp", host: str, port: int, announce: Callable[[int], None]) -> None:
-    app = web.Application(client_max_size=BODY_BYTES_MAX)
+def _guard(token: str, *, drills_are_open: bool) -> Middleware:
+    """Refuses requests without the token, before anything of them is read."""
+    expected = f"Bearer {token}".encode()
+
+    @web.middleware
+    async def guard(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        sent = request.headers.get("Authorization", "").encode(errors="replace")
+        is_open = drills_are_open and request.path in DRILLS
+        if not (hmac.compare_digest(sent, expected) or is_open):
+            raise web.HTTPUnauthorized(
+                text="send the shared token of this cloud: Authorization: Bearer <token>",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        return await handler(request)
+
+    return guard
+
+
+async def _serve(
+    edge: "CloudHttp",
+    guard: Middleware,
+    host: str,
+    port: int,
+    announce: Callable[[int], None],
+    tls: ssl.SSLContext | None,
+) -> None:
+    app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[guard])
     app.add_routes(edge.routes())
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_S_MAX)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        await web.TCPSite(runner, host, port, ssl_context=tls).start()
         announce(runner.addresses[0][1])
         await asyncio.Event().wait()
     finally:

@@ -25,17 +25,17 @@ class GrantEnforcer:
     """The grants of one caller in one place, and casbin's decisions over them."""
 
     def __init__(self, grants: Iterable[Grant]) -> None:
-        self._grants: Sequence[Grant] = tuple(grants)
-        self.names_items = any(grant.role.names_items for grant in self._grants)
+        self.grants: Sequence[Grant] = tuple(grants)
+        self.names_items = any(grant.role.names_items for grant in self.grants)
 
     def rules(self) -> Iterator[Rule]:
         """The grants as rules, at most SHOWN_MAX: for explanations."""
-        every = chain.from_iterable(grant.rules() for grant in self._grants)
+        every = chain.from_iterable(grant.rules() for grant in self.grants)
         return _distinct([islice(every, SHOWN_MAX)])
 
     def allowed_by(self, request: AccessRequest) -> Rule | None:
         """The rule that allows a request; None where none does."""
-        matching = _distinct(grant.matching_rules(request) for grant in self._grants)
+        matching = _distinct(grant.matching_rules(request) for grant in self.grants)
         while batch := list(islice(matching, BATCH)):
             rule = _enforced(batch, request)
             if rule is not None:

@@ -3,102 +3,100 @@
 
 A role is judged as if it were assigned in its whole tenant, so that the order in which a role and
 its assignment are written does not matter.
+
+A judgement is a generator: it yields after SLICE steps, so that a process can answer other requests
+meanwhile. Its cost is linear in the patterns that are given and held.
 """
 
+import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
-from typing import Any
-
-import msgspec
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence, Set
+from typing import NamedTuple
 
 from secaplane.kinds import KINDS
 from secaplane.model.shape import Json, Ref
-from secaplane.policy.grants.patterns import EVERY
+from secaplane.policy.grants.patterns import EVERY, including
 from secaplane.policy.grants.rules import (
     Grant,
     Role,
-    Rule,
     assignment_grants,
     assignment_scopes,
     dimension_of,
 )
 from secaplane.policy.grants.system_roles import ALL
 
-GIVEN_MAX = 10_000
-"""Rules in one role, and in one assignment to parts of a tenant: judging more would block the event
-loop."""
-COMPARISONS_MAX = 200_000
-"""Comparisons with the author's grants: half a second."""
+SLICE = 250
+"""Steps between two pauses of a judgement: a few milliseconds."""
+STEPS_MAX = 100_000
+"""Steps of one judgement; one that needs more is refused."""
 TOO_MANY = "more at once than can be judged; split it"
 
-
-def excess(
-    held: Iterable[Grant], ref: Ref, roles: Mapping[str, Role], old: Json | None, new: Json
-) -> str:
-    """The first permission of a role or an assignment that no held grant includes; empty where
-    there is none. Permissions that it granted before the change do not count, unless the change
-    adds subs. `roles` are the tenant's roles."""
-    try:
-        return _excess(_HeldGrants(held), ref, roles, old, new)
-    except _TooManyComparisons:
-        return TOO_MANY
+Judgement = Generator[None, None, str]
+"""Returns the first permission that exceeds the author's; empty where there is none."""
 
 
-def _excess(
-    held: "_HeldGrants", ref: Ref, roles: Mapping[str, Role], old: Json | None, new: Json
-) -> str:
-    same_subs = old and set(new.get("subs", ())) <= set(old.get("subs", ()))
-    before = _given(ref, roles, old) if old and same_subs else []
-    given = _given(ref, roles, new)
-    if sum(len(grant.role) for grant in given) > GIVEN_MAX:
-        return TOO_MANY
-    rest = [grant for grant in given if not _held_in_whole_tenant(held, grant)]
-    if not _few(rest):
-        return TOO_MANY
-    given_before = set(_single_rules(before)) if _few(before) else set()
-    for rule in _single_rules(rest):
-        if rule not in given_before and not held.include(rule):
-            where = rule.workspace if rule.workspace != EVERY else "every workspace"
-            return f"{rule.verb} on {rule.provider} {rule.resource} in {where}"
-    return ""
-
-
-class _TooManyComparisons(Exception):
+class _TooManySteps(Exception):
     pass
 
 
-class _HeldGrants:
-    """The author's grants by workspace; each role occurs once in each place."""
+class JudgementSteps:
+    """Counts the work of one judgement, or of several together."""
 
-    def __init__(self, held: Iterable[Grant]) -> None:
-        self._comparisons_left = COMPARISONS_MAX
-        self._by_workspace: defaultdict[str, dict[Any, Grant]] = defaultdict(dict)
-        for grant in held:
-            for scope in grant.scopes:
-                regions = tuple(dimension_of(scope, "regions"))
-                for workspace in dimension_of(scope, "workspaces"):
-                    self._count()
-                    scopes = [{"regions": regions, "workspaces": (workspace,)}]
-                    single = Grant(grant.role, grant.tenant, scopes, grant.assignment)
-                    self._by_workspace[workspace][id(grant.role), grant.tenant, regions] = single
+    def __init__(self, number: int = STEPS_MAX) -> None:
+        self._left, self._next_pause = number, number - SLICE
 
-    def include(self, rule: Rule) -> bool:
-        for workspace in {EVERY, rule.workspace}:
-            for grant in self._by_workspace.get(workspace, {}).values():
-                self._count()
-                if grant.includes(rule):
-                    return True
-        return False
-
-    def _count(self) -> None:
-        self._comparisons_left -= 1
-        if self._comparisons_left < 0:
-            raise _TooManyComparisons
+    def due(self, number: int = 1) -> bool:
+        """Count some steps; true if a pause is due."""
+        self._left -= number
+        if self._left < 0:
+            raise _TooManySteps
+        if self._left > self._next_pause:
+            return False
+        self._next_pause = self._left - SLICE
+        return True
 
 
-def _given(ref: Ref, roles: Mapping[str, Role], spec: Json) -> list[Grant]:
-    """The grants that a role or an assignment makes."""
+def judge(
+    given: Sequence[Grant], held: Iterable[Grant], steps: JudgementSteps | None = None
+) -> Judgement:
+    """Judges grants by those that their author holds."""
+    steps = steps or JudgementSteps()
+    try:
+        author = _HeldGrants()
+        for each in held:
+            yield from author.add(each, steps)
+        for grant in given:
+            excess = yield from author.excess_of(grant, steps)
+            if excess:
+                return excess
+        return ""
+    except _TooManySteps:
+        return TOO_MANY
+
+
+def finished(judgement: Judgement) -> str:
+    """The result of a judgement, without pauses."""
+    while True:
+        try:
+            next(judgement)
+        except StopIteration as result:
+            excess: str = result.value
+            return excess
+
+
+async def in_slices(judgement: Judgement) -> str:
+    """The result of a judgement; other tasks run at its pauses."""
+    while True:
+        try:
+            next(judgement)
+        except StopIteration as result:
+            excess: str = result.value
+            return excess
+        await asyncio.sleep(0)
+
+
+def given_by(ref: Ref, roles: Mapping[str, Role], spec: Json) -> list[Grant]:
+    """The grants that a role or an assignment makes; `roles` are the tenant's."""
     tenant = ref.scope("tenants")
     if ref.kind == "role":
         return [Grant(Role(spec), tenant, ({},), "")]
@@ -106,28 +104,113 @@ def _given(ref: Ref, roles: Mapping[str, Role], spec: Json) -> list[Grant]:
     return list(assignment_grants(tenant, "", spec, roles, scopes))
 
 
-def _held_in_whole_tenant(held: _HeldGrants, given: Grant) -> bool:
-    """An author who holds all of a role in the whole tenant may assign it in any part of it."""
-    whole = msgspec.structs.replace(given, scopes=({},))
-    return all(held.include(rule) for rule in _single_rules([whole]))
+class _Place(NamedTuple):
+    region: str
+    workspace: str
+
+    @property
+    def text(self) -> str:
+        return self.workspace if self.workspace != EVERY else "every workspace"
 
 
-def _few(grants: Iterable[Grant]) -> bool:
-    return sum(map(len, grants)) <= GIVEN_MAX
+WHOLE_TENANT = _Place(EVERY, EVERY)
+Verbs = dict[str, dict[str, set[str]]]
+"""Verbs by provider and pattern."""
 
 
-def _single_rules(grants: Iterable[Grant]) -> Iterator[Rule]:
-    """Rules of one verb and one collection each, without their assignment: an author who holds each
-    of them, by whichever assignment, holds all. Collections that are not served grant nothing."""
-    for rule in chain.from_iterable(grant.rules() for grant in grants):
-        served = _SERVED.get(rule.provider, ())
-        if rule.resource == EVERY:
-            patterns = [f"{name}/*" for name in served]
-        else:
-            patterns = [rule.resource] if rule.resource.partition("/")[0] in served else []
-        for pattern in patterns:
-            for verb in ALL if rule.verb == EVERY else (rule.verb,):
-                yield msgspec.structs.replace(rule, resource=pattern, verb=verb, assignment="")
+class _HeldGrants:
+    """The author's grants. All roles that are held in one place count together; places with the
+    same roles share one table of verbs."""
+
+    def __init__(self) -> None:
+        self._by_workspace = defaultdict[str, dict[tuple[int, tuple[str, ...]], Role]](dict)
+        self._tables: dict[frozenset[int], Verbs] = {}
+        self._judged: dict[tuple[int, frozenset[int]], str] = {}
+
+    def add(self, grant: Grant, steps: JudgementSteps) -> Generator[None, None, None]:
+        for scope in grant.scopes:
+            regions = tuple(dimension_of(scope, "regions"))
+            for workspace in dimension_of(scope, "workspaces"):
+                self._by_workspace[workspace][id(grant.role), regions] = grant.role
+                if steps.due():
+                    yield
+
+    def excess_of(self, grant: Grant, steps: JudgementSteps) -> Judgement:
+        """An author who holds all of a role in the whole tenant may assign it in any part of it."""
+        if not (yield from self._excess_in(WHOLE_TENANT, grant.role, steps)):
+            return ""
+        for place in _places(grant):
+            excess = yield from self._excess_in(place, grant.role, steps)
+            if excess:
+                return f"{excess} in {place.text}"
+        return ""
+
+    def _excess_in(self, place: _Place, role: Role, steps: JudgementSteps) -> Judgement:
+        held: dict[int, Role] = {}
+        for workspace in {EVERY, place.workspace}:
+            for (_, regions), each in self._by_workspace.get(workspace, {}).items():
+                if steps.due():
+                    yield
+                if EVERY in regions or place.region in regions:
+                    held[id(each)] = each
+        key = frozenset(held)
+        if (id(role), key) not in self._judged:
+            table = yield from self._table(key, held.values(), steps)
+            self._judged[id(role), key] = yield from _first_excess(role, table, steps)
+        return self._judged[id(role), key]
+
+    def _table(
+        self, key: frozenset[int], roles: Iterable[Role], steps: JudgementSteps
+    ) -> Generator[None, None, Verbs]:
+        if key not in self._tables:
+            table: Verbs = {}
+            for role in roles:
+                for (provider, pattern), verbs in role.verbs.items():
+                    table.setdefault(provider, {}).setdefault(pattern, set()).update(verbs)
+                    if steps.due():
+                        yield
+            self._tables[key] = table
+        return self._tables[key]
+
+
+def _first_excess(role: Role, table: Verbs, steps: JudgementSteps) -> Judgement:
+    for (provider, pattern), verbs in role.verbs.items():
+        held = table.get(provider, {})
+        for single in _single_patterns(provider, pattern):
+            if steps.due():
+                yield
+            missing = _missing_verb(
+                verbs, [held[each] for each in including(single) if each in held]
+            )
+            if missing:
+                return f"{missing} on {provider} {single}"
+    return ""
+
+
+def _missing_verb(verbs: Iterable[str], held: Sequence[Set[str]]) -> str:
+    """A verb that is in none of the sets; an author who holds each verb, by whichever role, holds
+    all."""
+    for verb in verbs:
+        for single in ALL if verb == EVERY else (verb,):
+            covering = {EVERY, single, single.partition(".")[0]}
+            if all(covering.isdisjoint(each) for each in held):
+                return single
+    return ""
+
+
+def _places(grant: Grant) -> Iterator[_Place]:
+    for scope in grant.scopes:
+        for region in dimension_of(scope, "regions"):
+            for workspace in dimension_of(scope, "workspaces"):
+                yield _Place(region, workspace)
+
+
+def _single_patterns(provider: str, pattern: str) -> Sequence[str]:
+    """Patterns of one collection each. Collections that are not served grant nothing."""
+    served = _SERVED.get(provider, ())
+    if pattern == EVERY:
+        return [f"{name}/*" for name in served]
+    return [pattern] if pattern.partition("/")[0] in served else []
 
 
 _SERVED = {

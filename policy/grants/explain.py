@@ -6,6 +6,7 @@ import asyncio
 from msgspec import UNSET, UnsetType
 
 from secaplane.policy.grants.enforcer import mismatches
+from secaplane.policy.grants.filters import NAMES_MAX
 from secaplane.policy.grants.patterns import EVERY
 from secaplane.policy.grants.policy import Policy, PolicyDecision
 from secaplane.policy.grants.review import (
@@ -29,7 +30,18 @@ async def answer(
     """
     if isinstance(spec.caller, UnsetType):
         return await allowed_callers(policy, spec.verb, place, tenant)
-    return explained(policy.explain(Caller("", spec.caller), spec.verb, *place))
+    groups = () if isinstance(spec.groups, UnsetType) else spec.groups
+    caller = Caller("", spec.caller, groups=groups)
+    status = explained(policy.explain(caller, spec.verb, *place))
+    rights = policy.filtered(caller, place.kind, place.ids) if spec.verb == "list" else None
+    if status.allowed or rights is None or rights.names is None:
+        return status
+    return AccessReviewStatus(
+        allowed=len(rights.names) <= NAMES_MAX,
+        policy_revision=status.policy_revision,
+        names=rights.names[:NAMES_MAX],
+        reason=f"the list is limited to resources that may be seen, at most {NAMES_MAX}",
+    )
 
 
 def explained(decision: PolicyDecision) -> AccessReviewStatus:
@@ -38,10 +50,14 @@ def explained(decision: PolicyDecision) -> AccessReviewStatus:
         by = _permission(decision.rule)
         return AccessReviewStatus(allowed=True, policy_revision=revision, by=by)
     nearest = tuple(_permission(rule, decision.request) for rule in decision.nearest)
-    if not nearest:
-        reason = "no assignment in the tenant names this caller"
-    else:
+    if nearest:
         reason = f"the nearest permission does not match in: {', '.join(nearest[0].fails or ())}"
+    elif decision.named:
+        reason = "the assignments that name this caller grant nothing"
+    else:
+        reason = "no assignment in the tenant names this caller"
+    for (assignment, role), why in decision.unbound:
+        reason += f"; role {role} of {assignment.name} is not bound: its author does not hold {why}"
     return AccessReviewStatus(
         allowed=False,
         policy_revision=revision,
@@ -53,15 +69,15 @@ def explained(decision: PolicyDecision) -> AccessReviewStatus:
 async def allowed_callers(
     policy: Policy, verb: str, place: Place, tenant: str
 ) -> AccessReviewStatus:
-    """The subs that an assignment of the tenant names and that may do it; `*` stands for every
-    authenticated caller.
+    """The subs and groups that an assignment of the tenant names and that may do it; `*` stands for
+    every authenticated caller.
 
     Raises:
         Unavailable: the policy is stale.
     """
     revision = str(policy.index.revision(tenant))
     allowed: list[str] = []
-    for sub in (EVERY, *policy.index.subs(tenant)):
+    for sub in (EVERY, *policy.index.subjects(tenant)):
         await asyncio.sleep(0)  # other requests are answered between two decisions
         if not policy.allows_uncached(Caller("", sub), verb, *place):
             continue

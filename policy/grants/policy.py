@@ -13,6 +13,8 @@ answer is Unavailable. A role or an assignment that cannot be decoded grants not
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
 
 import msgspec
 
@@ -22,9 +24,19 @@ from secaplane.model.errors import Forbidden, Unavailable
 from secaplane.model.kind import Kind
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Json, Ref
-from secaplane.policy.grants import escalation
 from secaplane.policy.grants.assignments import AssignmentIndex, PolicyResource
+from secaplane.policy.grants.deferred import DeferredRole
 from secaplane.policy.grants.enforcer import GrantEnforcer, mismatches
+from secaplane.policy.grants.escalation import Judgement, given_by, judge
+from secaplane.policy.grants.filters import (
+    NAMES_MAX,
+    ListRights,
+    candidates,
+    lists_workspaces,
+    name_of,
+)
+from secaplane.policy.grants.lives import FormerWorkspaces
+from secaplane.policy.grants.patterns import EVERY
 from secaplane.policy.grants.rules import (
     EVERYONE,
     NO_WORKSPACE,
@@ -35,12 +47,17 @@ from secaplane.policy.grants.rules import (
 )
 from secaplane.policy.tokens.caller import Caller
 
+CallerPlace = tuple[str, str, tuple[str, ...], str, str]
+"""Issuer, sub and groups of a caller, a tenant and a workspace."""
 DECISIONS_MAX = 100_000
 """Cached decisions of all callers together."""
 CALLER_GRANTS_MAX = 10_000
 KEY_LENGTH_MAX = 512
 """Characters of a cached decision's key; no resource has a longer address."""
+FILTERS_MAX = 64
+"""Cached filters of lists, for each caller and place."""
 NEAREST_MAX = 5
+DENIED = "you may not do this here; ask an administrator of the tenant for a role"
 SCOPES = ("tenant", "workspace")
 """Kinds whose own name is a dimension of the rules."""
 KINDS_OF_POLICY = ("role", "role-assignment")
@@ -50,12 +67,19 @@ class CallerGrants:
     """The grants of one caller in one workspace of one tenant, as of an edition of the tenant's
     policy, with the decisions made over them."""
 
-    __slots__ = ("decisions", "edition", "enforcer", "revision")
+    __slots__ = ("decisions", "edition", "enforcer", "filters", "groups", "revision")
 
-    def __init__(self, grants: Iterable[Grant], revision: Position, edition: int) -> None:
+    def __init__(
+        self,
+        grants: Iterable[Grant],
+        revision: Position,
+        edition: int,
+        groups: tuple[str, ...] = (),
+    ) -> None:
         self.enforcer = GrantEnforcer(grants)
-        self.revision, self.edition = revision, edition
+        self.revision, self.edition, self.groups = revision, edition, groups
         self.decisions: dict[tuple[str, ...], Actor | None] = {}
+        self.filters: dict[AccessRequest, ListRights | None] = {}
 
 
 class PolicyDecision(msgspec.Struct, frozen=True):
@@ -66,6 +90,10 @@ class PolicyDecision(msgspec.Struct, frozen=True):
     revision: Position
     request: AccessRequest
     nearest: Sequence[Rule] = ()
+    named: bool = False
+    """An assignment of the tenant names a caller that is denied, or one of its groups."""
+    unbound: Sequence[tuple[DeferredRole, str]] = ()
+    """Deferred roles of a caller that is denied, and why they are not bound."""
 
 
 class Policy:
@@ -82,11 +110,13 @@ class Policy:
         fresh: Callable[[], bool],
     ) -> None:
         self.revision = BEGINNING
-        self.index = AssignmentIndex(region)
+        self.former_workspaces = FormerWorkspaces(lambda tenant: self.index.changed(tenant))
+        """A subscriber of its own: workspaces may be recorded by another stream."""
+        self.index = AssignmentIndex(region, self.former_workspaces)
         self._region, self._fresh = region, fresh
         self._operators = frozenset(operators)
         self._decisions = 0
-        self._cached: OrderedDict[tuple[str, str, str, str], CallerGrants] = OrderedDict()
+        self._cached: OrderedDict[CallerPlace, CallerGrants] = OrderedDict()
 
     # --- decisions
 
@@ -114,13 +144,60 @@ class Policy:
             actor = grants.decisions[key]
         except KeyError:
             rule = grants.enforcer.allowed_by(self._request(verb, kind, ids, name))
-            actor = _actor(caller, rule, grants.revision)
+            actor = _actor(caller, rule, grants)
             self._cache_decision(grants, key, actor)
         if actor is None:
-            raise Forbidden(
-                "you may not do this here; ask an administrator of the tenant for a role"
-            )
+            raise Forbidden(DENIED)
         return actor
+
+    def authorize_list(self, caller: Caller, kind: Kind, ids: Mapping[str, str]) -> ListRights:
+        """The right to list a collection, perhaps limited to some names. It depends on grants
+        alone, never on what exists.
+
+        Raises:
+            Forbidden: the caller may see nothing in it, or more single resources than NAMES_MAX.
+            Unavailable: the policy is stale.
+        """
+        with suppress(Forbidden):
+            return ListRights(self.authorize(caller, "list", kind, ids))
+        rights = self.filtered(caller, kind, ids)
+        if rights is None:
+            raise Forbidden(DENIED)
+        if rights.names is not None and len(rights.names) > NAMES_MAX:
+            raise Forbidden(
+                f"you may see single resources here, and more than {NAMES_MAX} of them: GET them by"
+                " name, or ask an administrator of the tenant for the right to list"
+            )
+        return rights
+
+    def filtered(self, caller: Caller, kind: Kind, ids: Mapping[str, str]) -> ListRights | None:
+        """The names of a collection that a caller may see who may not list all of it, at most
+        NAMES_MAX + 1; None where there are none."""
+        request = self._request("list", kind, ids, "")
+        cached = self._caller_grants(caller, request.tenant, request.workspace)
+        if request not in cached.filters:
+            if len(cached.filters) >= FILTERS_MAX:
+                cached.filters.clear()
+            cached.filters[request] = self._filtered(caller, request, cached)
+        return cached.filters[request]
+
+    def _filtered(
+        self, caller: Caller, request: AccessRequest, grants: CallerGrants
+    ) -> ListRights | None:
+        enforcer = grants.enforcer
+        if lists_workspaces(request):
+            enforcer = GrantEnforcer(self._own_grants(caller, request.tenant))
+        elif not enforcer.names_items:
+            return None
+        rules: dict[str, Rule] = {}
+        for single in candidates(enforcer.grants, request):
+            rule = enforcer.allowed_by(single)
+            if rule is not None:
+                rules[name_of(request, single)] = rule
+            if len(rules) > NAMES_MAX:
+                break
+        actor = _actor(caller, next(iter(rules.values()), None), grants)
+        return None if actor is None else ListRights(actor, tuple(sorted(rules)))
 
     def allows(self, caller: Caller, verb: str, ref: Ref) -> bool:
         """True if `authorize` would allow it.
@@ -158,35 +235,50 @@ class Policy:
         self._refuse_stale()
         request = self._request(verb, kind, ids, name)
         rule = self._rule(caller, request)
-        held = GrantEnforcer(() if rule else self._own_grants(caller, request.tenant))
-        nearest = nearest_to(request, held.rules())
-        return PolicyDecision(rule, self.index.revision(request.tenant), request, nearest)
+        revision = self.index.revision(request.tenant)
+        if rule is not None:
+            return PolicyDecision(rule, revision, request)
+        held = GrantEnforcer(self._own_grants(caller, request.tenant))
+        return PolicyDecision(
+            None,
+            revision,
+            request,
+            nearest_to(request, held.rules()),
+            bool(self.index.named((*caller.subjects, EVERY), request.tenant)),
+            tuple(islice(self.index.unbound(caller.subjects, request.tenant), NEAREST_MAX)),
+        )
 
-    def excess(self, caller: Caller, ref: Ref, old: Json | None, new: Json) -> str:
-        """The first permission that a role or an assignment would grant although its author does
-        not hold it (privilege escalation); empty where there is none.
+    def excess(self, caller: Caller, ref: Ref, old: Json | None, new: Json) -> Judgement:
+        """Judges a role or an assignment: the first permission that it would grant although its
+        author does not hold it (privilege escalation). What it grants already does not count,
+        unless the change adds subs. The judgement is of the policy as it is now, also if it takes
+        a while.
 
         Raises:
             Unavailable: the policy is stale.
         """
         self._refuse_stale()
-        tenant = ref.scope("tenants")
-        held = [EVERYONE, *self._own_grants(caller, tenant)]
-        return escalation.excess(held, ref, self.index.roles(tenant), old, new)
+        tenant, held = ref.scope("tenants"), [EVERYONE]
+        held += self._own_grants(caller, tenant)
+        if old is not None and ref.kind == "role":
+            held += given_by(ref, {}, old)
+        elif old is not None and set(new["subs"]) <= set(old["subs"]):
+            held += self.index.granted_by(ref)
+        return judge(given_by(ref, self.index.roles(tenant), new), held)
 
     def grants(self, caller: Caller, tenant: str, workspace: str) -> Iterator[Grant]:
         """The grants of a caller in a place: everyone's, an operator's, and those of the tenant's
         assignments that name the caller."""
         yield EVERYONE
-        if caller.sub in self._operators:
+        if self._is_operator(caller):
             yield OPERATOR
         if tenant:
-            yield from self.index.grants(caller.sub, tenant, workspace)
+            yield from self.index.grants(caller.subjects, tenant, workspace)
 
     # --- changes, as the watch passes them on (`policy.watch.PolicySubscriber`)
 
     def reset(self, revision: Position) -> None:
-        self.revision, self.index = revision, AssignmentIndex(self._region)
+        self.revision, self.index = revision, AssignmentIndex(self._region, self.former_workspaces)
         self.index.reset(revision)
         self._cached.clear()
         self._decisions = 0
@@ -242,9 +334,12 @@ class Policy:
         """The grants of a caller anywhere in a tenant, without everyone's; outside of tenants, an
         operator's. A tenant's answers do not reveal who is an operator."""
         if tenant:
-            yield from self.index.grants_anywhere(caller.sub, tenant)
-        elif caller.sub in self._operators:
+            yield from self.index.grants_anywhere(caller.subjects, tenant)
+        elif self._is_operator(caller):
             yield OPERATOR
+
+    def _is_operator(self, caller: Caller) -> bool:
+        return not self._operators.isdisjoint(caller.subjects)
 
     # --- the cache
 
@@ -252,13 +347,14 @@ class Policy:
         """Cached, except for a caller without grants in the tenant: such callers can send any
         number of tenant names, and must not evict callers that have grants."""
         edition = self.index.edition(tenant)
-        key = (caller.issuer, caller.sub, tenant, workspace)
+        key = (caller.issuer, caller.sub, caller.groups, tenant, workspace)
         cached = self._cached.get(key)
         if cached is not None and cached.edition == edition:
             self._cached.move_to_end(key)
             return cached
         grants = list(self.grants(caller, tenant, workspace))
-        current = CallerGrants(grants, self.index.revision(tenant), edition)
+        groups = self.index.named(caller.groups, tenant)
+        current = CallerGrants(grants, self.index.revision(tenant), edition, groups)
         if not tenant or len(grants) > 1:
             self._cached[key] = current
             self._cached.move_to_end(key)
@@ -279,11 +375,18 @@ class Policy:
         self._decisions += 1
 
 
-def _actor(caller: Caller, rule: Rule | None, revision: Position) -> Actor | None:
-    """Without the token's id: a decision is cached for all tokens of a caller."""
+def _actor(caller: Caller, rule: Rule | None, grants: CallerGrants) -> Actor | None:
+    """Without the token's id: a decision is cached for all tokens of a caller. Of the groups, only
+    those that hold something in the tenant."""
     if rule is None:
         return None
-    return Actor(issuer=caller.issuer, sub=caller.sub, assignment=rule.assignment, policy=revision)
+    return Actor(
+        issuer=caller.issuer,
+        sub=caller.sub,
+        groups=grants.groups,
+        assignment=rule.assignment,
+        policy=grants.revision,
+    )
 
 
 def nearest_to(request: AccessRequest, rules: Iterable[Rule]) -> list[Rule]:

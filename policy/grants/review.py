@@ -9,6 +9,7 @@ from secaplane.kinds import KINDS
 from secaplane.model.errors import Invalid
 from secaplane.model.kind import Kind
 from secaplane.model.shape import Wire
+from secaplane.policy.tokens.groups import GROUPS_MAX
 
 CALLERS_MAX = 1_000
 
@@ -20,7 +21,17 @@ class AccessReviewSpec(Wire, frozen=True):
     path: Annotated[str, Meta(min_length=1, max_length=2000)]
     """As in the URL, from `/providers/` on."""
     caller: Annotated[str, Meta(min_length=1, max_length=256)] | UnsetType = UNSET
-    """A sub with its issuer's prefix; absent: list all callers that are allowed."""
+    """A sub with its issuer's prefix, or a group (`group:<issuer prefix><name>`); absent: list all
+    callers that are allowed."""
+    groups: (
+        Annotated[
+            tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...],
+            Meta(max_length=GROUPS_MAX),
+        ]
+        | UnsetType
+    ) = UNSET
+    """The groups that its token names, as assignments name them. Absent: none; for a caller that
+    asks about itself, its own."""
 
 
 class AccessReviewRequest(Wire, frozen=True):
@@ -51,6 +62,8 @@ class AccessReviewStatus(Wire, frozen=True):
     nearest: tuple[AccessReviewPermission, ...] | UnsetType = UNSET
     """Of a denied request: the caller's permissions that mismatch in the fewest dimensions."""
     reason: str | UnsetType = UNSET
+    names: tuple[str, ...] | UnsetType = UNSET
+    """Of a list that is allowed in part: the names that it is limited to."""
     callers: Annotated[tuple[str, ...], Meta(max_length=CALLERS_MAX)] | UnsetType = UNSET
     """The callers that are allowed; `*` is every authenticated caller."""
     more: bool | UnsetType = UNSET

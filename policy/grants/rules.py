@@ -11,8 +11,9 @@ import msgspec
 
 from secaplane.kinds import KINDS
 from secaplane.model.kind import Backing
+from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Json
-from secaplane.policy.grants.patterns import EVERY, covering, including, names_item
+from secaplane.policy.grants.patterns import EVERY, covering, names_item
 from secaplane.policy.grants.system_roles import READ, SYSTEM_ROLES
 
 NO_WORKSPACE = ""
@@ -58,9 +59,12 @@ def matches(requested: str, allowed: str) -> bool:
 class Role:
     """The permissions of a role: verbs by provider and resource pattern."""
 
-    __slots__ = ("names_items", "verbs")
+    __slots__ = ("life", "names_items", "verbs")
 
-    def __init__(self, spec: Json, *, providers: str = STANDARD) -> None:
+    def __init__(
+        self, spec: Json, *, providers: str = STANDARD, life: Position = BEGINNING
+    ) -> None:
+        self.life = life
         self.verbs: dict[tuple[str, str], dict[str, None]] = {}
         for permission in spec["permissions"]:
             provider = permission["provider"].partition("/")[0]
@@ -69,9 +73,6 @@ class Role:
                 for pattern in permission["resources"]:
                     self.verbs.setdefault((provider, pattern), {}).update(verbs)
         self.names_items = any(names_item(pattern) for _, pattern in self.verbs)
-
-    def __len__(self) -> int:
-        return sum(map(len, self.verbs.values()))
 
     def permissions(self) -> Iterator[tuple[str, str, str]]:
         for (provider, pattern), verbs in self.verbs.items():
@@ -85,7 +86,7 @@ class Grant(msgspec.Struct, frozen=True):
     role: Role
     tenant: str
     scopes: Sequence[Json]
-    """A dimension that is missing or empty is not restricted."""
+    """A dimension that is missing is not restricted; an empty one matches nothing."""
     assignment: str
 
     def matching_rules(self, request: AccessRequest) -> Iterator[Rule]:
@@ -111,22 +112,6 @@ class Grant(msgspec.Struct, frozen=True):
             for workspace in scope["workspaces"]
         }
 
-    def includes(self, rule: Rule) -> bool:
-        """True if it allows everything that a rule allows."""
-        if self.tenant not in (EVERY, rule.tenant):
-            return False
-        if not any(
-            not {EVERY, rule.region}.isdisjoint(dimension_of(scope, "regions"))
-            and not {EVERY, rule.workspace}.isdisjoint(dimension_of(scope, "workspaces"))
-            for scope in self.scopes
-        ):
-            return False
-        verbs = {EVERY, rule.verb, rule.verb.partition(".")[0]}
-        return any(
-            not verbs.isdisjoint(self.role.verbs.get((rule.provider, pattern), ()))
-            for pattern in including(rule.resource)
-        )
-
     def rules(self) -> Iterator[Rule]:
         """All its rules, multiplied out; an iterator, because there may be very many."""
         for scope in self.scopes:
@@ -135,18 +120,12 @@ class Grant(msgspec.Struct, frozen=True):
                     for permission in self.role.permissions():
                         yield Rule(*permission, self.tenant, region, workspace, self.assignment)
 
-    def __len__(self) -> int:
-        """The number of its rules, multiplied out."""
-        places = sum(
-            len(dimension_of(scope, "regions")) * len(dimension_of(scope, "workspaces"))
-            for scope in self.scopes
-        )
-        return places * len(self.role)
-
 
 def dimension_of(scope: Json, dimension: str) -> Sequence[str]:
-    """The regions or workspaces of a scope; EVERY where it does not restrict them."""
-    return scope.get(dimension) or (EVERY,)
+    """The regions or workspaces of a scope; EVERY where it does not restrict them. An empty list
+    grants nothing."""
+    named: Sequence[str] = scope.get(dimension, (EVERY,))
+    return named
 
 
 def narrowed(scopes: Sequence[Json], region: str, workspace: str) -> list[Json]:
@@ -166,9 +145,9 @@ def narrowed(scopes: Sequence[Json], region: str, workspace: str) -> list[Json]:
 def applies_in(scope: Json, tenant: str) -> bool:
     """True if a scope of an assignment covers the assignment's own tenant. An assignment grants
     nothing in other tenants, whichever it names: otherwise an administrator of one tenant could
-    become the administrator of all."""
-    tenants = scope.get("tenants") or (tenant,)
-    return tenant in tenants or EVERY in tenants
+    become the administrator of all. A scope with an empty list covers nothing."""
+    tenants = scope.get("tenants", (tenant,))
+    return (tenant in tenants or EVERY in tenants) and all(scope.values())
 
 
 def assignment_scopes(tenant: str, spec: Json) -> list[Json]:

@@ -17,8 +17,9 @@ import jwt
 import msgspec
 from jwt.utils import base64url_decode
 
-from secaplane.model.actor import RESERVED_SUBS
+from secaplane.model.actor import GROUP, RESERVED_SUBS
 from secaplane.model.errors import Unauthenticated
+from secaplane.policy.tokens.groups import groups_of
 from secaplane.policy.tokens.keys import IssuerKeys
 from secaplane.policy.tokens.revocations import Revocations
 
@@ -39,13 +40,20 @@ KeyName = tuple[str | None, str]
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """(issuer, sub), and the id of the token (`jti`). Two tokens of one (issuer, sub) are one
-    caller."""
+    """(issuer, sub), the id of the token (`jti`), and the groups that it names. Two tokens of one
+    (issuer, sub) are one caller, who holds by each token what its groups hold."""
 
     issuer: str
     sub: str
     """With the issuer's prefix, as assignments and the configuration name it."""
     token: str = ""
+    groups: tuple[str, ...] = ()
+    """As assignments name them, sorted; at most `GROUPS_MAX`."""
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """All that an assignment can name the caller by, but `*`."""
+        return (self.sub, *self.groups)
 
 
 class _VerifiedToken(msgspec.Struct, frozen=True):
@@ -130,9 +138,12 @@ class TokenVerifier:
             raise Unauthenticated("the token's sub is not a valid name")
         if len(token_id) > TOKEN_ID_LENGTH_MAX or not _writable(token_id):
             raise Unauthenticated("the token's jti is not a valid id")
-        caller = Caller(keys.issuer.issuer, keys.issuer.prefix + sub, token_id)
+        groups = groups_of(claims, keys.issuer, self._prefix_of)
+        caller = Caller(keys.issuer.issuer, keys.issuer.prefix + sub, token_id, groups)
         if caller.sub in RESERVED_SUBS:
             raise Unauthenticated("the token's sub is reserved for the control plane")
+        if caller.sub.startswith(GROUP):
+            raise Unauthenticated(f"the token's sub begins with {GROUP}, which names groups")
         if self._prefix_of(caller.sub) != keys.issuer.prefix:
             raise Unauthenticated("the token's sub has the prefix of another issuer")
         return _VerifiedToken(caller, issued_at, expires, keys, key_name, key)

@@ -5,6 +5,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from secaplane.model.actor import GROUP
+
 ALGORITHMS = ("ES256", "RS256", "EdDSA")
 SHARED = "HS256"
 """Signs with a shared secret: a party that can verify a token can create one."""
@@ -30,6 +32,10 @@ class Issuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     by OpenID Connect Discovery."""
     prefix: str = ""
     """Put before the subs of its callers; every issuer but one needs its own."""
+    groups_claim: str = ""
+    """The claim that lists the groups of a caller: its name, or a JSON pointer such as
+    `/realm_access/roles`. A role assignment names a group as `group:<prefix><name>`. Empty: tokens
+    name no groups."""
     audience: str = ""
     """The `aud` that its tokens must carry: the name under which it knows this control plane.
     Required, unless `any_audience`."""
@@ -44,6 +50,8 @@ class Issuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Accept keys over http from other machines. Safe only where no other party can answer."""
 
     def __post_init__(self) -> None:
+        if self.prefix.startswith(GROUP):
+            raise ValueError(f"a prefix does not begin with {GROUP}, which names groups")
         strange = sorted({*self.algorithms}.difference(KNOWN))
         if not self.algorithms or strange:
             raise ValueError(f"algorithms are among {', '.join(KNOWN)}")

@@ -6,7 +6,7 @@ import msgspec
 from asyncpg import Pool
 
 from secaplane.eventlog.codec import NAMES
-from secaplane.model.events import RecordedEvent
+from secaplane.model.events import Closed, RecordedEvent
 from secaplane.model.shape import Ref, Resource
 from secaplane.projector.columns import InsertRows, Row, TableChange
 from secaplane.projector.folding import ProjectedEvent
@@ -19,6 +19,7 @@ COLUMNS = {
     "kind": "text",
     "path": "text",
     "uid": "text",
+    "tenant": "text",
     "time": "timestamptz",
     "type": "text",
     "request": "text",
@@ -48,6 +49,7 @@ def _row(folded: ProjectedEvent) -> Row:
         event.ref.kind,
         event.ref.path,
         event.uid,
+        event.tenant,
         event.time,
         NAMES[type(event.event)],
         event.request,
@@ -58,7 +60,8 @@ def _row(folded: ProjectedEvent) -> Row:
 
 
 async def load(tx: Tx | Pool, events: Sequence[RecordedEvent]) -> dict[Ref, Resource]:
-    """The resource of each event as it was after the event before."""
+    """The resource of each event as it was after the event before; of one that closes a history,
+    after the last event that has a row."""
     rows = await tx.fetch(
         """
         select history.resource from unnest($1::text[], $2::bigint[]) as wanted (stream, position)
@@ -67,4 +70,9 @@ async def load(tx: Tx | Pool, events: Sequence[RecordedEvent]) -> dict[Ref, Reso
         [each.previous.stream for each in events],
         [each.previous.sequence for each in events],
     )
+    for each in events:
+        if isinstance(each.event, Closed):
+            last = "select resource from history where kind = $1 and path = $2 and position < $3"
+            where = (each.ref.kind, each.ref.path, each.position.sequence)
+            rows += await tx.fetch(f"{last} order by position desc limit 1", *where)
     return {resource.ref: resource for resource in (decode_resource(each[0]) for each in rows)}

@@ -15,7 +15,13 @@ from secaplane.readmodel.questions.resources import decode_resource
 from secaplane.readmodel.schema.tables import Tx
 
 KEY = {"kind": "text", "collection": "text", "name": "text", "life": "bigint"}
-FIXED = {"stream": "text", "path": "text", "uid": "text", "created_by_system": "bool"}
+FIXED = {
+    "stream": "text",
+    "path": "text",
+    "uid": "text",
+    "tenant": "text",
+    "created_by_system": "bool",
+}
 CHANGING = {
     "labels": "jsonb",
     "document": "text",
@@ -38,8 +44,10 @@ class Resources:
 
     def rows(self, folded: Sequence[ProjectedEvent]) -> tuple[list[Row]]:
         """Only the last state of each life in the batch is written; lives that ended come first, so
-        that the index of living resources has room for a name that is used again."""
+        that the index of living resources has room for a name that is used again. A history that
+        was closed before anything of it could be read has no row."""
         last = {(each.event.ref, each.resource.life): each for each in folded}
+        last = {key: each for key, each in last.items() if each.resource.version}
         ended_first = sorted(last.values(), key=lambda each: not each.resource.gone)
         own = {each.event.position for each in folded if _created_by_system(each.event)}
         return ([_row(each, each.resource.life in own) for each in ended_first],)
@@ -59,7 +67,7 @@ def _row(folded: ProjectedEvent, created_by_system: bool) -> Row:
     ref, life = resource.ref, resource.life
     return (
         *(ref.kind, ref.collection, ref.name, life.sequence),
-        *(life.stream, ref.path, resource.uid, created_by_system),
+        *(life.stream, ref.path, resource.uid, resource.tenant, created_by_system),
         _encode(resource.labels or {}).decode(),
         folded.document,
         _encode(resource).decode(),

@@ -1,17 +1,23 @@
 """The desired state of all living resources of some kinds, a few at a time, so that the process
 goes on answering requests meanwhile."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import msgspec
-from asyncpg import Pool
+from asyncpg import Pool, Record
 from asyncpg.cursor import Cursor
+from msgspec import UNSET, UnsetType
 
-from secaplane.model.shape import Json, Ref
+from secaplane.model.position import Position
+from secaplane.model.shape import Author, Json, Moment, Ref
 from secaplane.readmodel.schema.checkpoints import Checkpoints, checkpoints
+from secaplane.readmodel.schema.tables import Tx
 
 BATCH_MAX = 50
+LARGE_BYTES = 64 * 1024
+"""A larger row is read alone, so that a batch is bounded in bytes."""
 
 
 class DeclaredResource(msgspec.Struct, frozen=True, gc=False):
@@ -19,13 +25,19 @@ class DeclaredResource(msgspec.Struct, frozen=True, gc=False):
 
     ref: Ref
     spec: Json
+    life: Position
+    former_end: Moment | UnsetType
+    author: Author | UnsetType
     terminating: bool
     quarantined: bool
     """A later event could not be decoded or applied."""
 
 
-class _OnlySpec(msgspec.Struct, frozen=True, gc=False):
+class _Declared(msgspec.Struct, frozen=True, gc=False):
     spec: Json
+    life: Position
+    former_end: Moment | UnsetType = UNSET
+    author: Author | UnsetType = UNSET
 
 
 @asynccontextmanager
@@ -38,20 +50,38 @@ async def declared(
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
         cursor = await connection.cursor(
-            "select kind, path, resource, terminating,"
-            " (kind, path) in (select kind, path from quarantine) from resources"
+            "select kind, path, life, terminating,"
+            " (kind, path) in (select kind, path from quarantine) as quarantined,"
+            f" case when octet_length(resource) <= {LARGE_BYTES} then resource end as resource"
+            " from resources"
             " where kind = any($1) and not gone",
             list(kinds),
         )
-        yield _declared(cursor), await checkpoints(connection)
+        yield _declared(connection, cursor), await checkpoints(connection)
 
 
-async def _declared(cursor: Cursor) -> AsyncIterator[list[DeclaredResource]]:
+async def _declared(connection: Tx, cursor: Cursor) -> AsyncIterator[list[DeclaredResource]]:
     while rows := await cursor.fetch(BATCH_MAX):
-        yield [
-            DeclaredResource(Ref(kind, path), _decode_spec(resource).spec, terminating, quarantined)
-            for kind, path, resource, terminating, quarantined in rows
-        ]
+        yield [_resource(row, row["resource"]) for row in rows if row["resource"] is not None]
+        for row in rows:
+            if row["resource"] is None:
+                yield [_resource(row, await connection.fetchval(_ONE, row["kind"], row["life"]))]
 
 
-_decode_spec = msgspec.json.Decoder(_OnlySpec).decode
+_ONE = "select resource from resources where kind = $1 and life = $2"
+
+
+def _resource(row: Record | Mapping[str, Any], resource: str) -> DeclaredResource:
+    declared, ref = _decode_declared(resource), Ref(row["kind"], row["path"])
+    return DeclaredResource(
+        ref,
+        declared.spec,
+        declared.life,
+        declared.former_end,
+        declared.author,
+        row["terminating"],
+        row["quarantined"],
+    )
+
+
+_decode_declared = msgspec.json.Decoder(_Declared).decode

@@ -4,6 +4,7 @@ when a resource is read. Kinds without such fields do not pay for it."""
 from collections.abc import Callable
 
 import msgspec
+from asyncpg import Pool
 
 from secaplane.kinds import KINDS
 from secaplane.model.kind import Kind
@@ -52,6 +53,21 @@ def derived(kind: str) -> str:
     attached = f"case when not r.gone then {_ATTACHED} end" if shows.attached_to else "null"
     contained = f"case when not r.gone then {_CONTAINED} end" if shows.resource_count else "null"
     return f"{attached}::text, {contained}::bigint"
+
+
+async def with_derived(pool: Pool, ref: Ref, document: str) -> str:
+    """A document that was not read from a row, with the fields that other rows give it."""
+    shows = KINDS[ref.kind].derived
+    if not (shows.attached_to or shows.resource_count):
+        return document
+    row = await pool.fetchrow(
+        f"select {derived(ref.kind)} from"
+        " (select $1::text as kind, $2::text as path, false as gone) as r",
+        ref.kind,
+        ref.path,
+    )
+    assert row is not None, "a SELECT without a condition has one row"
+    return shown(document, *row)
 
 
 def shown(document: str, attached: str | None, contained: int | None) -> str:

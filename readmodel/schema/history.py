@@ -4,8 +4,8 @@ from secaplane.readmodel.schema.group import TableGroup
 
 HISTORY = TableGroup(
     name="history",
-    layout=1,
-    digest="4650bac5441525bf",
+    layout=3,
+    digest="6b3c5c9ec69c97d5",
     tables="""
 create table if not exists {schema}.history (
     stream   text        collate "C" not null,
@@ -13,6 +13,7 @@ create table if not exists {schema}.history (
     kind     text        collate "C" not null,
     path     text        collate "C" not null,
     uid      text        collate "C" not null,
+    tenant   text        collate "C" not null, -- uid of the life of the containing tenant
     time     timestamptz not null,
     type     text        collate "C" not null,
     request  text        not null,

@@ -11,8 +11,8 @@ NEVER_ENDED = 2**63 - 1
 
 RESOURCES = TableGroup(
     name="resources",
-    layout=5,
-    digest="a2c23d990092d8ad",
+    layout=7,
+    digest="4e9ec8c9a553cf0b",
     tables="""
 -- each life of each resource: the fold of its events, and the document that a GET answers
 create table if not exists {schema}.resources (
@@ -23,6 +23,7 @@ create table if not exists {schema}.resources (
     stream            text   collate "C" not null,
     path              text   collate "C" not null,
     uid               text   collate "C" not null,
+    tenant            text   collate "C" not null, -- uid of the life of the containing tenant
     labels            jsonb  not null,
     document          text   not null,
     resource          text   not null,
@@ -95,6 +96,17 @@ create table if not exists {schema}.specs (
     position bigint      not null,
     time     timestamptz not null,
     spec     text        not null,
+    primary key (kind, path, position)
+);
+
+-- the lives whose history was closed because it could not be read: the cloud may still hold them
+create table if not exists {schema}.orphans (
+    kind     text        collate "C" not null,
+    path     text        collate "C" not null,
+    uid      text        collate "C" not null, -- empty where it is not known
+    stream   text        collate "C" not null,
+    position bigint      not null,
+    time     timestamptz not null,
     primary key (kind, path, position)
 );
 """,

@@ -57,6 +57,28 @@ end $$;
 """
 
 
+REVOKES = """
+do $$
+declare function regprocedure;
+begin
+    execute format('revoke temporary on database %I from public', current_database());
+    if (select rolsuper from pg_roles where rolname = current_user) then
+        for function in
+            select oid::regprocedure from pg_proc
+            where pronamespace = 'pg_catalog'::regnamespace
+                and (proname like 'lo\\_%' or proname in ('loread', 'lowrite'))
+                and has_function_privilege('public', oid, 'execute')
+        loop
+            execute format('revoke execute on function %s from public', function);
+        end loop;
+    end if;
+end $$;
+"""
+"""Rights that PostgreSQL gives every role, and with which a reader could fill the disk: temporary
+tables, and large objects. Only a superuser may revoke the latter; where the owner of the tables is
+none, a superuser does it once (deploy/postgres-init.sh)."""
+
+
 async def prepare(url: str, group: TableGroup | None = None, read_model: str = "") -> None:
     """Create what is missing: `secaplane.active`, and the tables of a read model of a group (its
     first one, unless another is named). What exists stays as it is."""
@@ -64,6 +86,7 @@ async def prepare(url: str, group: TableGroup | None = None, read_model: str = "
     try:
         async with connection.transaction():
             await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
+            await connection.execute(REVOKES)
             await connection.execute(ACTIVE)
             await connection.execute(GRANTS.format(schema=ADMIN_SCHEMA))
             if group is not None:
@@ -76,19 +99,28 @@ async def prepare(url: str, group: TableGroup | None = None, read_model: str = "
 
 
 async def open_pool(
-    url: str, *, schema: str, size: int = 4, writes: bool = False, **more: Any
+    url: str,
+    *,
+    schema: str,
+    size: int = 4,
+    writes: bool = False,
+    statement_s_max: float = 0.0,
+    **more: Any,
 ) -> asyncpg.Pool:
     """A pool whose queries read one read model.
 
     Connections are handed back without the usual reset round trip, because no query leaves session
     state behind. A pool that `writes` does not wait for the disk: rows and checkpoint are kept or
-    lost together, and the log has the rest (docs/decisions/005).
+    lost together, and the log has the rest (docs/decisions/005). One whose statements are bounded
+    in time connects when it is first used.
     """
+    bounded = {"statement_timeout": str(int(statement_s_max * 1000))} if statement_s_max else {}
+    settings = {"search_path": schema} | _OF_ALL | (_OF_WRITERS if writes else {}) | bounded
     return await asyncpg.create_pool(
         url,
-        min_size=1,
+        min_size=0 if bounded else 1,
         max_size=size,
-        server_settings={"search_path": schema} | _OF_ALL | (_OF_WRITERS if writes else {}),
+        server_settings=settings,
         reset=_nothing_to_reset,
         command_timeout=ANSWER_S_MAX,
         timeout=CONNECT_S_MAX,

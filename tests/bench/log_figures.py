@@ -42,6 +42,7 @@ from tests.bench.figures import Figure, figure
 from tests.log.new_events import SALT
 from tests.plane import TENANT, VOLUME, RunningPlane, quiet_plane
 from tests.positions import STREAM, nth
+from tests.sealing import SEALER
 
 REPEATS = 5
 EVENTS_MAX = 20_000
@@ -143,7 +144,8 @@ async def _histories(plane: RunningPlane, client: Client) -> dict[str, Figure]:
     """PUT and reconcile, each with an empty cache, on a long history and on a short one."""
     log = JetStreamLog(client, streams=Streams("SECA"), region="eu-1")
     snapshots = KeyValueSnapshots(client, stream="SECA", region="eu-1")
-    plugin, fences = SimulatedPlugin(plane.dev.config.cloud.url), FenceSource(epoch=1)
+    cloud = plane.dev.config.cloud
+    plugin, fences = SimulatedPlugin(cloud.url, cloud.token), FenceSource(epoch=1)
     await log.prepare()
     await snapshots.prepare()
     long, short = _ref("long"), _ref("short")
@@ -243,6 +245,7 @@ def _door(log: JetStreamLog, cache: ResourceCache) -> CommandDependencies:
         clock=lambda: datetime.now(UTC),
         new_uid=lambda: "uid",
         new_salt=lambda: SALT,
+        seal=SEALER.seal,
         children=inside,
         referrers=users,
         named_by=named_by,

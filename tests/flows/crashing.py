@@ -15,7 +15,7 @@ from secaplane.cli.dev.embedded import OWNER
 from secaplane.cli.dev.plane import PROCESSES, free_port
 from secaplane.cli.dev.supervisor import ChildProcess, Supervisor
 from secaplane.eventlog.jetstream import JetStreamLog
-from secaplane.eventlog.log import LogUnavailable
+from secaplane.eventlog.log import Log, LogUnavailable
 from secaplane.eventlog.streams import Streams
 from secaplane.model.events import RecordedEvent
 from secaplane.model.position import BEGINNING
@@ -132,14 +132,18 @@ class Scene:
         await until(quiet, "everything is at rest")
 
     @asynccontextmanager
-    async def another_serve(self, nats_url: str = "") -> AsyncIterator[Client]:
-        """A second `serve` process on the same log and tables; killed at the end."""
+    async def another_serve(
+        self, nats_url: str = "", *, side: str = "serve"
+    ) -> AsyncIterator[Client]:
+        """A second `serve` process on the same log and tables, or a `query` or `command` process;
+        killed at the end."""
         process, port = self.plane.dev.process("serve"), free_port()
+        argv = tuple(side if each == "serve" else each for each in process.argv)
         environment = process.environment | {"SECAPLANE_HTTP_PORT": str(port)}
         if nats_url:
             environment["SECAPLANE_NATS_URL"] = nats_url
         async with Supervisor(self.plane.folder / "logs") as children:
-            await children.start(ChildProcess("second", process.argv, environment, announces=True))
+            await children.start(ChildProcess("second", argv, environment, announces=True))
             await children.ready("second")
             url = f"http://127.0.0.1:{port}"
             async with client_of(url, self.plane.token) as client:
@@ -155,14 +159,15 @@ async def scene_of(own_plane: RunningPlane) -> AsyncIterator[Scene]:
     ):
         streams = Streams(dev.config.nats.stream, dev.config.nats.global_stream)
         log = JetStreamLog(nats, streams=streams, region=dev.config.site.region)
-        site = Site(int(dev.config.cloud.url.rpartition(":")[2]))
+        cloud = dev.config.cloud
+        site = Site(int(cloud.url.rpartition(":")[2]), cloud.token)
         try:
             yield Scene(own_plane, client, log, site)
         finally:
             await site.plugin.close()
 
 
-async def whole(log: JetStreamLog, stream: str = STREAM) -> list[RecordedEvent]:
+async def whole(log: Log, stream: str = STREAM) -> list[RecordedEvent]:
     """Every event of a stream, oldest first; fails on one that cannot be decoded."""
     end, events = await log.end(stream), list[RecordedEvent]()
     following = log.follow(stream, after=BEGINNING)

@@ -81,10 +81,10 @@ class DevProcess:
     def logs(self) -> Path:
         return self.folder / "logs"
 
-    def token(self, sub: str) -> str:
+    def token(self, sub: str, *groups: str) -> str:
         """A token for any subject, signed by the issuer of this control plane."""
         issuer = DevIssuer.kept(self.folder / "issuer.json", self.folder / "jwks.json", ISSUER)
-        return issuer.token(sub, hours=TOKEN_HOURS)
+        return issuer.token(sub, hours=TOKEN_HOURS, **({"groups": groups} if groups else {}))
 
     def processes(self) -> list[Process]:
         """The supervisor and all its descendants."""

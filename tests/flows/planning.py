@@ -14,6 +14,8 @@ from tests.kinds.schemas import Schema
 
 BASE = "base"
 """Name of the one resource of each kind that others refer to or are contained in."""
+SECOND = "second"
+"""Name of a second resource of the kinds that only one field may refer to."""
 IDS = {"tenant": "demo", "workspace": BASE, "network": BASE, "cluster": BASE}
 CATALOGUE = read(STANDARD)
 ZONE, REGION = CATALOGUE.zones[0], "eu-1"
@@ -34,7 +36,11 @@ HINTS: Mapping[str, Mapping[str, Any]] = {
     "nic": {"/addresses": ["0.0.0.0"]},
     "public-ip": {"/address": "192.0.2.7"},
     "revocation": {"/jti": "none-of-ours", "/sub": ABSENT, "/issuedBefore": ABSENT},
-    "role": {"/permissions/0/provider": "seca.storage/v1"},
+    "role": {
+        "/permissions/0/provider": "seca.storage/v1",
+        "/permissions/0/resources/0": "images/*",
+        "/permissions/0/verb/0": "get",
+    },
     "security-group": {"/rules/0/protocol": "tcp", "/rules/0/icmp": ABSENT},
     "security-group-rule": {"/protocol": "tcp", "/icmp": ABSENT},
     "tenant": {"/quotas/resources": {"public-ip": 0, "instance/seca.dxs": 0}},
@@ -60,8 +66,15 @@ def sensible(kind: Kind, *, whole: bool = False, links: bool = True) -> Json:
         spec = replaced(spec, pointer, ZONE)
     for link in reversed(kind.links) if links else ():
         for pointer, _ in every(spec, link.at):
-            spec = replaced(spec, pointer, reference_to(kind, target(link.to[0])))
+            spec = replaced(spec, pointer, reference_to(kind, linked_target(link)))
     return spec
+
+
+def linked_target(link: Link) -> Ref:
+    """The resource that a reference points to. A data volume is no boot volume besides, so the
+    items of an exclusive list have one of their own."""
+    kind = KINDS[link.to[0]]
+    return kind.ref(IDS, SECOND) if link.excludes and "*" in link.at else target(kind.name)
 
 
 def reference_to(kind: Kind, ref: Ref) -> str | Json:
@@ -128,6 +141,8 @@ async def prepare(client: Client) -> None:
     """Create one resource of each kind, named `base`, each active before the next one needs it."""
     for kind in creation_order():
         await client.made(url(target(kind.name)), body(kind))
+    for kind in {KINDS[x.to[0]] for k in TENANT_KINDS for x in k.links if x.excludes}:
+        await client.made(url(kind.ref(IDS, SECOND)), body(kind))
 
 
 def url(ref: Ref) -> str:

@@ -26,6 +26,7 @@ ORDERS = {
         "counts": "path",
         "usage": "tenant, kind, life, position, sku",
         "specs": "kind, path, position",
+        "orphans": "kind, path, position",
         **HOUSEKEEPING,
     },
     "history": {"history": "stream, position", **HOUSEKEEPING},

@@ -83,16 +83,21 @@ WHOLE: dict[str, Json] = {
 OFF, ON = Ready({"powerState": "off"}), Ready({"powerState": "on"})
 
 
+TOKEN = "the token of a cloud in tests"
 EPOCHS = count(1)
 """Each plugin is a process that starts later than the former."""
+
+
+def authorized(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
 
 
 class Site:
     """A running cloud: its plugin, and the requests of tests."""
 
-    def __init__(self, port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}"
-        self.plugin: Plugin = SimulatedPlugin(self.url)
+    def __init__(self, port: int, token: str = TOKEN) -> None:
+        self.url, self.token = f"http://127.0.0.1:{port}", token
+        self.plugin: Plugin = SimulatedPlugin(self.url, token)
         self.fences = FenceSource(next(EPOCHS))
 
     async def ensure(self, resource: Resource, **bound: Resource) -> Outcome:
@@ -131,7 +136,7 @@ class Site:
 
     async def ask(self, method: str, path: str, body: object = None) -> bytes:
         async with (
-            aiohttp.ClientSession(raise_for_status=True) as session,
+            aiohttp.ClientSession(raise_for_status=True, headers=authorized(self.token)) as session,
             session.request(method, self.url + path, json=body) as response,
         ):
             return await response.read()
@@ -144,7 +149,8 @@ async def process(file: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process,
         "import asyncio, sys; from pathlib import Path;"
         "from secaplane.plugins.simulated.server import run;"
         "asyncio.run(run(host='127.0.0.1', port=0, file=Path(sys.argv[1]), catalogue=None,"
-        " region='eu-1', faults=None, announce=lambda port: print(port, flush=True)))"
+        f" region='eu-1', faults=None, token='{TOKEN}',"
+        " announce=lambda port: print(port, flush=True)))"
     )
     cloud = await asyncio.create_subprocess_exec(
         sys.executable, "-c", start, str(file), stdout=asyncio.subprocess.PIPE
@@ -168,8 +174,14 @@ async def running(file: Path, **more: Any) -> AsyncIterator[Site]:
 
 
 async def serve(file: Path, **more: Any) -> None:
-    usual: dict[str, Any] = {"catalogue": None, "faults": None, "announce": lambda port: None}
-    await server.run(host="127.0.0.1", port=0, file=file, region="eu-1", **(usual | more))
+    usual: dict[str, Any] = {
+        "host": "127.0.0.1",
+        "catalogue": None,
+        "faults": None,
+        "token": TOKEN,
+        "announce": lambda port: None,
+    }
+    await server.run(port=0, file=file, region="eu-1", **(usual | more))
 
 
 def a(kind: str, spec: Json, *, uid: str = "u1", power: PowerState = "off") -> Resource:

@@ -6,9 +6,11 @@ name server resolves their names for the proxy, like Docker's.
 """
 
 import asyncio
+import json
 import re
 import shutil
 import socket
+import ssl
 import struct
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -24,6 +26,7 @@ from secaplane.cli.dev.embedded import HOST
 from secaplane.cli.dev.plane import DevPlane, free_port
 from secaplane.cli.dev.supervisor import ChildProcess, Supervisor
 from secaplane.kinds import KINDS
+from tests.flows.certificates import made, trusting
 
 CADDY = shutil.which("caddy")
 CADDYFILE = Path(__file__).parents[2] / "deploy" / "Caddyfile"
@@ -43,6 +46,7 @@ class SplitPlane:
     dev: DevPlane
     children: Supervisor
     monitors: Mapping[str, int]
+    certificates: Path
 
     @property
     def url(self) -> str:
@@ -54,9 +58,7 @@ class SplitPlane:
 
     async def answers(self, name: str) -> Mapping[str, int]:
         """Number of answered requests of one process, by method."""
-        url = f"http://{ADDRESSES[name]}:{self.monitors[name]}/metrics"
-        async with aiohttp.ClientSession() as session, session.get(url) as answer:
-            text = await answer.text()
+        text = await self._monitored(name, "/metrics")
         found: dict[str, int] = {}
         for method, count in re.findall(
             r'^secaplane_http_requests_total{method="(\w+)".*} ([0-9.]+)$', text, re.M
@@ -64,11 +66,25 @@ class SplitPlane:
             found[method] = found.get(method, 0) + int(float(count))
         return found
 
+    async def readiness(self, name: str) -> dict[str, Any]:
+        """The body of a process's `/readyz`."""
+        body: dict[str, Any] = json.loads(await self._monitored(name, "/readyz"))
+        return body
+
+    async def _monitored(self, name: str, path: str) -> str:
+        url = f"https://{ADDRESSES[name]}:{self.monitors[name]}{path}"
+        tls = trusting(self.certificates)
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(url, ssl=tls, server_hostname="localhost") as answer,
+        ):
+            return await answer.text()
+
     async def accepts_administrator(self, url: str) -> None:
         """Waits until the process at `url` has applied the administrator's role assignment."""
         path = KINDS["workspace"].url.format(tenant=self.dev.config.dev.tenant)
         headers = {"Authorization": f"Bearer {self.token}"}
-        await _answers(f"{url}{path}", headers)
+        await _answers(f"{url}{path}", headers, trusting(self.certificates))
 
 
 @asynccontextmanager
@@ -81,6 +97,7 @@ async def split() -> AsyncIterator[SplitPlane]:
     try:
         async with names_served() as resolver, Supervisor(place / "logs") as children:
             dev = DevPlane(settings, place, port, durable=False)
+            tls = made(place / "tls")
             monitors = {name: free_port() for name in ADDRESSES}
             await children.start(dev.nats_server())
             await children.start(await dev.postgres_server())
@@ -88,16 +105,16 @@ async def split() -> AsyncIterator[SplitPlane]:
                 await children.start(dev.process(name))
             upstream_port = free_port()
             for name in ADDRESSES:
-                await children.start(_serving(dev, name, upstream_port, monitors[name]))
+                await children.start(_serving(dev, name, upstream_port, monitors[name], tls))
             async with asyncio.timeout(READY_S_MAX):
                 await asyncio.gather(*(children.ready(name) for name in (*BACKGROUND, *ADDRESSES)))
-            await children.start(_proxy(place, port, upstream_port, resolver))
+            await children.start(_proxy(place, port, upstream_port, resolver, tls))
             await _answers(f"{dev.url}/healthz")
             await dev.create_tenant()
-            made = SplitPlane(dev, children, monitors)
+            plane = SplitPlane(dev, children, monitors, tls)
             for name in NAMES["query"]:
-                await made.accepts_administrator(f"http://{ADDRESSES[name]}:{upstream_port}")
-            yield made
+                await plane.accepts_administrator(f"https://{ADDRESSES[name]}:{upstream_port}")
+            yield plane
     finally:
         shutil.rmtree(place, ignore_errors=True)
 
@@ -107,7 +124,8 @@ async def alone(place: Path) -> AsyncIterator[str]:
     """The proxy without a process behind it; yields its URL."""
     port = free_port()
     async with names_served() as resolver, Supervisor(place / "logs") as children:
-        await children.start(_proxy(place, port, free_port(), resolver))
+        tls = made(place / "tls")
+        await children.start(_proxy(place, port, free_port(), resolver, tls))
         async with asyncio.timeout(PROXY_S_MAX):
             while True:
                 if _listens(port):
@@ -121,7 +139,7 @@ def _listens(port: int) -> bool:
         return probe.connect_ex((HOST, port)) == 0
 
 
-def _serving(dev: DevPlane, name: str, port: int, monitor: int) -> ChildProcess:
+def _serving(dev: DevPlane, name: str, port: int, monitor: int, tls: Path) -> ChildProcess:
     """`command` or `query` instead of `serve`; query may not append to the log."""
     side, address = name.partition("-")[0], ADDRESSES[name]
     as_one = dev.process("serve")
@@ -131,18 +149,21 @@ def _serving(dev: DevPlane, name: str, port: int, monitor: int) -> ChildProcess:
         "SECAPLANE_HTTP_PORT": str(port),
         "SECAPLANE_MONITOR_HOST": address,
         "SECAPLANE_MONITOR_PORT": str(monitor),
+        "SECAPLANE_TLS_CERTIFICATE": str(tls / f"{side}.crt"),
+        "SECAPLANE_TLS_KEY": str(tls / f"{side}.key"),
     }
     if side == "query":
         environment["SECAPLANE_NATS_URL"] = dev.nats("projector")
     return replace(as_one, name=name, argv=argv, environment=environment)
 
 
-def _proxy(place: Path, port: int, upstream_port: int, resolver: str) -> ChildProcess:
+def _proxy(place: Path, port: int, upstream_port: int, resolver: str, tls: Path) -> ChildProcess:
     assert CADDY is not None
     environment = {
         "PROXY_ADDRESS": f"http://{HOST}:{port}",
         "UPSTREAM_PORT": str(upstream_port),
         "RESOLVERS": f"resolvers {resolver}",
+        "CA_FILE": str(tls / "ca.crt"),
         "XDG_DATA_HOME": str(place / "data"),
         "XDG_CONFIG_HOME": str(place / "config"),
     }
@@ -150,11 +171,14 @@ def _proxy(place: Path, port: int, upstream_port: int, resolver: str) -> ChildPr
     return ChildProcess("proxy", argv, environment)
 
 
-async def _answers(url: str, headers: Mapping[str, str] | None = None) -> None:
+async def _answers(
+    url: str, headers: Mapping[str, str] | None = None, tls: ssl.SSLContext | None = None
+) -> None:
+    name = "localhost" if tls else None
     async with asyncio.timeout(PROXY_S_MAX), aiohttp.ClientSession(headers=headers) as session:
         while True:
             try:
-                async with session.get(url) as answer:
+                async with session.get(url, ssl=tls or True, server_hostname=name) as answer:
                     if answer.status == 200:
                         return
             except aiohttp.ClientError:

@@ -132,6 +132,33 @@ async def test_an_assignment_may_be_created_before_its_role(
     assert (await client.get(assignment)).json["metadata"]["resourceVersion"] == 1
 
 
+async def test_a_deferred_role_is_judged_by_the_author_of_the_assignment(
+    client: Client, lenient: DevProcess, workspace_name: str
+) -> None:
+    """The author of the assignment cannot give away more than the author holds, also if another
+    caller writes the role; a condition says what is missing, until the author holds it."""
+    name, author = f"trap-{workspace_name}", f"author-{workspace_name}"
+    assigns = [
+        {"provider": "seca.authorization", "resources": ["role-assignments/*"], "verb": ["put"]}
+    ]
+    await client.made(at("role", author), {"spec": {"permissions": assigns}})
+    held: Json = {"subs": [author], "roles": [author], "scopes": [{}]}
+    await client.made(at("role-assignment", author), {"spec": held})
+    spec = {"subs": [name], "roles": [name], "scopes": [{}]}
+    trap = at("role-assignment", name)
+    assert (await client.by(lenient.token(author)).put(trap, {"spec": spec})).status == 201
+    await client.made(at("role", name), {"spec": READS})
+    grantee, volumes = client.by(lenient.token(name)), at("block-storage", workspace=workspace_name)
+    assert refused(await grantee.get(volumes), 403) == []
+    said = f"role {name} grants get on seca.storage"
+    await client.until(trap, lambda answer: said in str(answer.json["status"]["conditions"][0]))
+    more: Json = held | {"roles": [author, "seca.workspace-viewer"]}
+    await client.put(at("role-assignment", author), {"spec": more})
+    await grantee.until(volumes, lambda answer: answer.status == 200)
+    bound = await client.until(trap, lambda answer: "are bound" in str(answer.json["status"]))
+    assert (bound.history, bound.json["metadata"]["resourceVersion"]) == (MADE, 1)
+
+
 @pytest.mark.parametrize(
     ("kind", "spec", "pointer"),
     [

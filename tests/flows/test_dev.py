@@ -9,6 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from secaplane.cli.config import TOKEN_LENGTH_MIN, CloudSettings, Config
+from secaplane.cli.dev.plane import PROCESSES, DevPlane
 from tests.flows.client import VOLUME, Client, at, client_of
 from tests.flows.dev_plane import (
     DevProcess,
@@ -218,3 +220,15 @@ def test_a_wrong_configuration_is_one_line(
     if written is not None:
         config.write_bytes(written)
     assert message in error_of(tmp_path, *FRESH, "--config", str(config))
+
+
+def test_the_simulated_cloud_is_started_only_for_its_plugin(tmp_path: Path) -> None:
+    for plugin, expected in (("simulated", PROCESSES), ("cirrus", PROCESSES[1:])):
+        config = Config(cloud=CloudSettings(plugin=plugin, settings={"region": "r"}))
+        place = tmp_path / plugin
+        place.mkdir()
+        plane = DevPlane(config, place, 0, durable=False)
+        assert plane.processes == expected
+        assert plane.config.cloud.settings == {"region": "r"}
+        assert len(plane.config.cloud.token) >= TOKEN_LENGTH_MIN
+    assert (tmp_path / "simulated" / "cloud-token.json").stat().st_mode & 0o077 == 0

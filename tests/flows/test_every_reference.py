@@ -1,12 +1,12 @@
 """Every reference of every kind: to a missing resource, in every spelling, and to a resource that
 the caller may not read.
 
-Each request carries a precondition that cannot hold. Rules are checked before preconditions, so 412
-means that the reference was resolved, and nothing is created.
+A reference that is resolved creates a resource (201), which is deleted at once: what is being
+deleted uses nothing.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
+from itertools import count
 
 import pytest
 
@@ -22,19 +22,21 @@ from tests.flows.planning import (
     REGION,
     TENANT_KINDS,
     linked_pointers,
+    linked_target,
     lists_names,
     reference_to,
     replaced,
     sensible,
-    target,
     url,
 )
 from tests.flows.problems import refused
 
 LINKED = [kind for kind in TENANT_KINDS if kind.links]
 each = pytest.mark.parametrize("kind", LINKED, ids=lambda kind: kind.name)
-NEVER = {"if-unmodified-since": "999"}
-RESOLVED, NOT_FOUND = 412, 422
+RESOLVED, NOT_FOUND = 201, 422
+SPELLINGS_EACH = 9
+"""Of one reference over HTTP; tests/rules/test_references.py has all of them."""
+_numbers = count(1)
 
 
 @pytest.fixture
@@ -45,8 +47,16 @@ async def client(peopled: DevDetails) -> AsyncIterator[Client]:
 
 async def put_reference(client: Client, kind: Kind, pointer: str, reference: object) -> Answer:
     """PUT a valid spec with one reference replaced."""
-    spec = replaced(sensible(kind, whole=True), pointer, reference)
-    return await client.put(url(kind.ref(IDS, "asked")), {"spec": spec}, **NEVER)
+    return await put_once(client, kind, replaced(sensible(kind, whole=True), pointer, reference))
+
+
+async def put_once(client: Client, kind: Kind, spec: Json) -> Answer:
+    """PUT a new resource; one that is created is deleted again."""
+    path = url(kind.ref(IDS, f"asked{next(_numbers)}"))
+    answer = await client.put(path, {"spec": spec})
+    if answer.status == RESOLVED:
+        assert (await client.delete(path)).status == 202
+    return answer
 
 
 def places(kind: Kind) -> list[tuple[str, tuple[Link, ...]]]:
@@ -56,9 +66,9 @@ def places(kind: Kind) -> list[tuple[str, tuple[Link, ...]]]:
 # --- to a missing resource
 
 
-def absent(kind: str) -> Ref:
+def absent(kind: str, number: int = 0) -> Ref:
     """The address of a resource that does not exist."""
-    return KINDS[kind].ref(IDS, "absent")
+    return KINDS[kind].ref(IDS, f"absent{number}")
 
 
 @each
@@ -75,21 +85,21 @@ async def test_a_strict_reference_to_a_missing_resource_is_refused(
                     assert refused(answer, NOT_FOUND) == [(f"/spec{pointer}", "")]
                     assert name in answer.json["detail"]
                 else:
-                    refused(answer, RESOLVED)
+                    assert answer.status == RESOLVED
 
 
 @each
 async def test_all_missing_references_are_named_at_once(client: Client, kind: Kind) -> None:
     spec, expected = sensible(kind, whole=True), []
-    for pointer, links in places(kind):
+    for n, (pointer, links) in enumerate(places(kind)):
         if links[0].strict:
-            spec = replaced(spec, pointer, reference_to(kind, absent(links[0].to[0])))
+            spec = replaced(spec, pointer, reference_to(kind, absent(links[0].to[0], n)))
             expected.append((f"/spec{pointer}", ""))
-    answer = await client.put(url(kind.ref(IDS, "asked")), {"spec": spec}, **NEVER)
-    assert sorted(refused(answer, NOT_FOUND if expected else RESOLVED)) in (
-        sorted(expected),
-        [("", "if-unmodified-since")],
-    )
+    answer = await put_once(client, kind, spec)
+    if expected:
+        assert sorted(refused(answer, NOT_FOUND)) == sorted(expected)
+    else:
+        assert answer.status == RESOLVED
 
 
 @each
@@ -97,7 +107,7 @@ async def test_a_reference_to_elsewhere_or_malformed_is_refused(client: Client, 
     """Only strict references: a deferred one may be malformed, as its target may appear later."""
     for pointer, links in places(kind):
         if all(link.strict for link in links) and not lists_names(kind):
-            existing = target(links[0].to[0])
+            existing = linked_target(links[0])
             for reference in nonsense(existing):
                 answer = await put_reference(client, kind, pointer, reference)
                 assert refused(answer, NOT_FOUND) == [(f"/spec{pointer}", "")], reference
@@ -129,12 +139,10 @@ def nonsense(existing: Ref) -> Iterator[Json]:
 @each
 async def test_every_spelling_of_a_reference_is_resolved(client: Client, kind: Kind) -> None:
     for pointer, links in places(kind):
-        existing = target(links[0].to[0])
+        existing = linked_target(links[0])
         spelled = [existing.name] if lists_names(kind) else spellings(kind, existing)
-        answers = await asyncio.gather(
-            *(put_reference(client, kind, pointer, reference) for reference in spelled)
-        )
-        for answer, reference in zip(answers, spelled, strict=True):
+        for reference in spelled[:: max(1, len(spelled) // SPELLINGS_EACH)]:
+            answer = await put_reference(client, kind, pointer, reference)
             assert answer.status == RESOLVED, (reference, answer)
 
 
@@ -180,7 +188,7 @@ async def test_a_reference_to_a_resource_that_the_caller_may_not_read_is_refused
     await grant(client, f"only-{kind.name}", role | {"verb": ["get", "list", "put"]})
     caller, own_tenant = client.by(plane.token(f"only-{kind.name}")), Ref("tenant", "tenants/demo")
     for pointer, links in places(kind):
-        existing = target(links[0].to[0])
+        existing = linked_target(links[0])
         if (
             links[0].strict
             and KINDS[existing.kind].backing is not Backing.CATALOGUE

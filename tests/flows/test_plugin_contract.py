@@ -18,7 +18,7 @@ from secaplane.model.shape import Resource
 from secaplane.plugins import contract
 from secaplane.plugins.plugin import Bound, CatalogueEntry, Fence, Outcome, Ready
 from secaplane.plugins.simulated import SimulatedPlugin
-from tests.flows.simulated_site import Site, running
+from tests.flows.simulated_site import TOKEN, Site, running
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "folder_cloud.py"
 EACH_CHECK = pytest.mark.parametrize("check", contract.CHECKS, ids=contract.name)
@@ -64,7 +64,8 @@ def test_the_simulated_cloud_keeps_the_contract(check: contract.Check, tmp_path:
         async def objects(uid: str) -> int:
             return sum(thing.uid == uid for thing in await site.things())
 
-        contract.run(check, contract.Subject(lambda: SimulatedPlugin(site.url), objects=objects))
+        subject = contract.Subject(lambda: SimulatedPlugin(site.url, site.token), objects=objects)
+        contract.run(check, subject)
 
 
 @EACH_CHECK
@@ -155,7 +156,9 @@ def test_the_command_runs_every_check_against_the_configured_cloud(
 ) -> None:
     with simulated(tmp_path / "cloud.db") as site:
         config = tmp_path / "secaplane.toml"
-        config.write_text(f'[cloud.settings]\nurl = "{site.url}"\n')
+        config.write_text(
+            f'[cloud]\ntoken = "{site.token}"\n[cloud.settings]\nurl = "{site.url}"\n'
+        )
         assert main.main(["plugin", "check", "simulated", "--config", str(config)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines == [f"{contract.name(each).replace('_', ' ')}: ok" for each in contract.CHECKS]
@@ -165,7 +168,7 @@ def test_the_command_fails_when_the_cloud_does_not_answer(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = tmp_path / "secaplane.toml"
-    config.write_text('[cloud.settings]\nurl = "http://127.0.0.1:9"\n')
+    config.write_text(f'[cloud]\nurl = "http://127.0.0.1:9"\ntoken = "{TOKEN}"\n')
     assert main.main(["plugin", "check", "simulated", "--config", str(config)]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(contract.CHECKS)
@@ -197,7 +200,15 @@ def test_variables_set_settings_of_the_plugin(tmp_path: Path) -> None:
     )
 
 
-def test_the_simulated_plugin_knows_the_address_of_its_process() -> None:
-    cloud = read(None, {"SECAPLANE_CLOUD_URL": "http://cloud:8090"}).cloud
-    assert cloud.plugin_settings() == {"url": "http://cloud:8090"}
+def test_the_simulated_plugin_knows_address_and_token_of_its_process(tmp_path: Path) -> None:
+    kept = tmp_path / "token"
+    kept.write_text("a token from a file\n")
+    address = {"SECAPLANE_CLOUD_URL": "https://cloud:8090"}
+    for variable, value, token in (
+        ("TOKEN", "a token as a variable", "a token as a variable"),
+        ("TOKEN_FILE", str(kept), "a token from a file"),
+    ):
+        cloud = read(None, address | {f"SECAPLANE_CLOUD_{variable}": value}).cloud
+        known = {"url": "https://cloud:8090", "token": token, "ca": "/ca.crt"}
+        assert cloud.plugin_settings("/ca.crt") == known
     assert msgspec.structs.replace(cloud, plugin="x").plugin_settings() == {}

@@ -1,8 +1,10 @@
 """One damaged event cannot stop a projector: its resource goes into quarantine."""
 
 import asyncio
+import os
 import re
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import msgspec
 import pytest
@@ -16,14 +18,14 @@ from secaplane.eventlog import codec
 from secaplane.eventlog.codec import NewEvent, encode
 from secaplane.kinds import KINDS
 from secaplane.model.actor import RECONCILER
-from secaplane.model.events import AnyEvent, Created, StatusReported, Updated
+from secaplane.model.events import AnyEvent, Closed, Created, StatusReported, Updated
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Json, Ref, State
 from secaplane.projector.retry import retry
 from tests.flows.client import VOLUME, at, client_of
 from tests.flows.crashing import CHECKPOINT, Scene, scene_of, until
 from tests.flows.damaging import World, garble, world_on
-from tests.flows.read_models import GROUPS, read_models
+from tests.flows.read_models import GROUPS, ReadModels, Rows, assert_same, read_models
 from tests.flows.simulated_site import SMALL
 from tests.log.new_events import IDS, REGION, new_event
 from tests.plane import shared_plane
@@ -67,6 +69,7 @@ async def test_damaged_resources_are_quarantined_until_a_release_can_apply_their
             failed = await retried(scene)
             assert {ref.name for ref in failed} == DAMAGED - {"amended"}
             await is_repaired(scene)
+            await callers_and_operators_close_what_is_left(scene)
 
 
 async def damage(scene: Scene) -> None:
@@ -196,6 +199,62 @@ async def is_repaired(scene: Scene) -> None:
     await until(lambda: remarked(scene, len(DAMAGED) - 1), "readiness names those that are left")
 
 
+async def callers_and_operators_close_what_is_left(scene: Scene) -> None:
+    """A DELETE closes what no release can read; what may be of another release needs an operator.
+    Until then both block the deletion of their workspace."""
+    workspace = at("workspace", "damaged")
+    listed = (await scene.client.get(at("block-storage", workspace="damaged"))).names
+    assert {"amended", "fine"} <= set(listed)
+    assert not DAMAGED - {"amended"} & set(listed)
+    blocked = await scene.client.delete(workspace)
+    assert (blocked.status, blocked.json["meta"]["count"]) == (409, 4)
+    refused = await scene.client.delete(url("unborn"))
+    assert (refused.status, "another release" in refused.json["detail"]) == (500, True)
+    # Garbage, and an event after it: not all of it is foreign.
+    assert (await scene.client.delete(url("garbled"))).status == 500
+    for name in ("unborn", "garbled"):
+        assert await operators(scene, "close", "block-storage", disk(name).path) == 0
+        assert (await scene.client.get(url(name))).status == 404
+    await garble(scene.log, disk("fine"), GARBAGE)
+    await until(lambda: is_damaged(scene, url("fine")), "the event is projected")
+    assert (await scene.client.delete(url("fine"))).status == 202
+    assert (await scene.client.get(url("fine"))).status == 404
+    assert (await scene.client.put(url("garbled"), VOLUME)).status == 201
+    await until(lambda: nothing_is_remarked(scene), "the quarantine is empty")
+    assert await operators(scene, "close", "block-storage", disk("garbled").path) == 1
+    assert await operators(scene, "list") == 0
+    # The processes of the plane cannot read it, although this one can.
+    assert (await scene.client.delete(url("amended"))).status == 500
+    assert await operators(scene, "close", "block-storage", disk("amended").path) == 0
+    assert (await scene.client.delete(url("garbled"))).status == 202
+    await scene.client.gone(url("garbled"))
+    await garble(scene.log, KINDS["workspace"].ref({"tenant": "demo"}, "damaged"), GARBAGE)
+    await until(lambda: is_damaged(scene, workspace), "the event is projected")
+    assert (await scene.client.delete(workspace)).status == 202
+    assert (await scene.client.get(workspace)).status == 404
+    await scene.client.made(workspace, {"spec": {}})
+
+
+async def is_damaged(scene: Scene, path: str) -> bool:
+    return (await scene.client.get(path)).status == 500
+
+
+async def nothing_is_remarked(scene: Scene) -> bool:
+    port = scene.plane.dev.process("projector").environment["SECAPLANE_MONITOR_PORT"]
+    async with client_of(f"http://127.0.0.1:{port}", None) as monitor:
+        return bool((await monitor.get("/readyz")).json["remarks"] == [])
+
+
+async def operators(scene: Scene, *arguments: str) -> int:
+    """`secaplane quarantine ...`, with the settings of the plane."""
+    process = scene.plane.dev.process("serve")
+    command = [*process.argv[:4], "quarantine", *arguments, *process.argv[-2:]]
+    made = await asyncio.create_subprocess_exec(
+        *command, env={**os.environ, **process.environment}, stderr=asyncio.subprocess.DEVNULL
+    )
+    return await made.wait()
+
+
 # --- a projector alone
 
 
@@ -232,3 +291,66 @@ async def test_only_the_damaged_events_of_a_batch_are_quarantined(world: World) 
         assert [row["position"] for row in quarantined] == [7, 10, 13, 6, 9, 12]
         assert [row["position"] for row in found[f"{group.name}.checkpoints"]] == [14]
     assert [row["position"] for row in found["history"]] == [1, 2, 3, 4, 5, 8, 11, 14]
+
+
+async def test_rows_of_closed_resources_do_not_depend_on_how_events_were_batched(
+    world: World, database_url: str
+) -> None:
+    await world.made()
+    disks = [KINDS["block-storage"].ref(IDS, f"v{n}") for n in range(3)]
+    unborn, nothing = (KINDS["instance"].ref(IDS, name) for name in ("unborn", "nothing"))
+    await world.events(3)
+    await garble(world.log, disks[0], GARBAGE)
+    await world.log.append(new_event(unborn, Updated(spec={}), previous=BEGINNING))
+    await garble(world.log, nothing, GARBAGE)
+    await world.log.append(
+        new_event(disks[0], Updated(spec=SMALL | {"sizeGB": 9}), previous=nth(4))
+    )
+    for ref, since, last in ((disks[0], 4, 7), (unborn, 5, 5), (nothing, 6, 6)):
+        event = Closed(since=nth(since), version=4)
+        await world.log.append(new_event(ref, event, previous=nth(last)))
+    for ref, last in ((disks[0], 8), (nothing, 10)):
+        again = new_event(ref, Created(spec=SMALL), uid="u2", previous=nth(last))
+        await world.log.append(again)
+    found = []
+    for number, batch_max in ((1, 100), (2, 1), (3, 4)):
+        async with read_models(database_url, number) as models:
+            await projected(models, world, batch_max)
+            found.append(await models.rows())
+    assert_same(found[0], found[1])
+    assert_same(found[0], found[2])
+    await shows_closed_resources(found[0])
+
+
+async def projected(models: ReadModels, world: World, batch_max: int) -> None:
+    for made in models.projectors(world.log):
+        await made.begin()
+        async with (
+            asyncio.timeout(10),
+            aclosing(world.log.follow(STREAM, after=BEGINNING)) as following,
+        ):
+            async for batch in following:
+                for begin in range(0, len(batch), batch_max):
+                    await made.project(batch[begin : begin + batch_max])
+                if made.position == nth(12):
+                    break
+        assert made.quarantined == frozenset()
+
+
+async def shows_closed_resources(found: Rows) -> None:
+    rows = {(row["path"], row["life"]): row for row in found["resources"]}
+    disk = KINDS["block-storage"].ref(IDS, "v0").path
+    assert [(row["gone"], row["unsettled"]) for row in found["resources"]].count((True, False)) == 1
+    assert rows[disk, 1]["gone"]
+    assert not rows[disk, 11]["gone"]
+    assert '"resourceVersion":5' in rows[disk, 11]["document"]
+    nothing = KINDS["instance"].ref(IDS, "nothing").path
+    assert '"resourceVersion":1' in rows[nothing, 12]["document"]
+    assert KINDS["instance"].ref(IDS, "unborn").path not in {path for path, _ in rows}
+    orphans = {(row["path"].rpartition("/")[2], row["uid"]) for row in found["orphans"]}
+    assert orphans == {("v0", "u1"), ("unborn", ""), ("nothing", "")}
+    assert [row["type"] for row in found["history"] if row["path"] == disk] == [
+        "created",
+        "closed",
+        "created",
+    ]

@@ -3,6 +3,7 @@ clients see one API, also when a query process dies."""
 
 import asyncio
 import os
+import re
 import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from secaplane.edge.problem import MEDIA_TYPE, Problem
 from tests.flows.client import REACHED_S_MAX, VOLUME, Client, at, client_of
+from tests.flows.crashing import until
 from tests.flows.split_plane import ADDRESSES, CADDY, SplitPlane, alone, split
 from tests.plane import outliving
 
@@ -164,3 +166,28 @@ async def test_without_a_process_behind_it_the_proxy_answers_a_problem(
     assert (refused.json["status"], refused.json["sources"]) == (UNAVAILABLE, [])
     assert refused.json["instance"].startswith("urn:secaplane:proxy:")
     assert refused.json.keys() == {field for field in Problem.__struct_fields__ if field != "meta"}
+
+
+async def test_command_alone_is_not_ready_while_the_log_takes_no_events(
+    own_plane: SplitPlane,
+) -> None:
+    """Readers go on: what stops only writing is a remark for them, with numbers."""
+
+    async def ready(name: str) -> tuple[bool, str]:
+        shown = await own_plane.readiness(name)
+        return shown["ready"], " ".join([*shown["reasons"], *shown["remarks"]])
+
+    async def command_is(expected: bool) -> bool:
+        return (await ready("command"))[0] is expected
+
+    nats = own_plane.children.pid("nats")
+    os.kill(nats, signal.SIGSTOP)
+    try:
+        await until(lambda: command_is(False), "command is not ready")
+        stopped, reader = await ready("command"), await ready("query-1")
+    finally:
+        os.kill(nats, signal.SIGCONT)
+    assert re.search(r"appends are refused for \d+ s", stopped[1])
+    assert reader[0]
+    assert re.search(r"the log is unavailable: no answer for \d+ s", reader[1])
+    await until(lambda: command_is(True), "command is ready again")

@@ -21,7 +21,7 @@ IDS = {"tenant": "demo", "workspace": "fuzz", "network": "one", "cluster": "one"
 NAMES = ("a", "b", "c", "d.e", "f-1")
 CIDR4 = st.builds("10.{}.0.0/{}".format, st.integers(0, 255), st.integers(8, 30))
 CIDR6 = st.builds("fd00:{:x}::/{}".format, st.integers(0, 65535), st.integers(8, 64))
-IP = st.ip_addresses().map(str)
+IP = st.ip_addresses().filter(lambda each: not getattr(each, "ipv4_mapped", None)).map(str)
 FORMATS = {
     "ipv4-cidr": CIDR4,
     "ipv6-cidr": CIDR6,

@@ -146,7 +146,8 @@ def test_every_text_is_bounded_and_can_be_encoded(text: str) -> None:
     assert decode(encode(made)) == made
     assert len(made.path) <= PATH_LENGTH_MAX
     assert len(made.reason) <= REASON_LENGTH_MAX
-    names = (made.request, made.client_address, made.verb, *msgspec.structs.astuple(made.caller))
+    caller = made.caller
+    names = (made.request, made.client_address, made.verb, caller.issuer, caller.sub, caller.token)
     assert all(len(each) <= NAME_LENGTH_MAX for each in names)
 
 

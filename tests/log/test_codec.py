@@ -21,6 +21,7 @@ from secaplane.model.errors import ContentTooLarge
 from secaplane.model.events import (
     ActionRequested,
     AnyEvent,
+    Closed,
     Created,
     Deleted,
     DeletionRequested,
@@ -82,6 +83,8 @@ EVENTS: dict[str, AnyEvent] = {
         message="the disks are full",
     ),
     "deleted.v2": Deleted(),
+    "closed.v2": Closed(since=nth(7), version=4),
+    "closed.v2.whole": Closed(since=nth(7), version=4, reason="no event"),
 }
 
 

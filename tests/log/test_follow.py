@@ -1,20 +1,31 @@
 """The contract of `Log.follow`, and of undecodable events, for every implementation."""
 
 import asyncio
+from contextlib import aclosing
 
 import pytest
 from nats.aio.client import Client
 
 from secaplane.eventlog import jetstream_follow, memory
-from secaplane.eventlog.codec import Undecodable
+from secaplane.eventlog.codec import Undecodable, encode
 from secaplane.eventlog.jetstream import JetStreamLog
-from secaplane.eventlog.log import Log, UndecodableEvent
+from secaplane.eventlog.jetstream_follow import PULL_BYTES_MAX
+from secaplane.eventlog.log import Followed, Log, UndecodableEvent
+from secaplane.eventlog.resource_cache import ResourceCache
+from secaplane.eventlog.snapshots import MemorySnapshots
 from secaplane.eventlog.streams import Streams
 from secaplane.kinds import KINDS
-from secaplane.model.events import Deleted, DeletionRequested
+from secaplane.model.events import (
+    Closed,
+    Created,
+    Deleted,
+    DeletionRequested,
+    RecordedEvent,
+    Updated,
+)
 from secaplane.model.position import BEGINNING
 from tests.log.appending import CREATED, FOLLOW_S_MAX, UPDATED, add, append_undecodable, first
-from tests.log.new_events import DISK, IDS, ONE, REGION, TWO, WEB
+from tests.log.new_events import DISK, IDS, ONE, REGION, TWO, WEB, new_event
 from tests.positions import nth
 from tests.servers import STREAM
 
@@ -52,6 +63,36 @@ async def test_every_follower_sees_everything(log: Log) -> None:
     assert [each.result() for each in seen] == [history] * 3
     for following in followings:
         await following.aclose()
+
+
+async def test_large_events_arrive_in_batches_that_are_bounded_in_bytes(
+    nats_client: Client, fresh_stream: str
+) -> None:
+    """More than one pull request brings, so that some of them end with their bytes used up."""
+    log = JetStreamLog(nats_client, streams=Streams(fresh_stream), region=REGION)
+    await log.prepare()
+    large, count = Created(spec={"a": "x" * 900_000}), 2 * PULL_BYTES_MAX // 900_000 + 5
+    history = [
+        (await add(log, ONE, large if n == 0 else Updated(spec=large.spec)))[0]
+        for n in range(count)
+    ]
+    seen: list[Followed] = []
+    async with (
+        asyncio.timeout(FOLLOW_S_MAX),
+        aclosing(log.follow(STREAM, after=BEGINNING)) as batches,
+    ):
+        async for batch in batches:
+            assert len(batch) <= 2
+            seen += batch
+            if len(seen) == count:
+                break
+    assert seen == history
+    read: list[Followed] = []
+    end = history[-1].position
+    async for events in log.read_batches(ONE, after=BEGINNING, up_to=end):
+        assert len(events) <= 6
+        read += events
+    assert read == history == list(await log.read(ONE))
 
 
 async def test_a_follower_yields_an_empty_batch_while_no_event_arrives(
@@ -95,9 +136,35 @@ async def test_a_history_with_an_undecodable_event_cannot_be_read(log: Log) -> N
     for read in (log.read, log.latest):
         with pytest.raises(Undecodable):
             await read(ONE)
-    with pytest.raises(Undecodable):
-        await log.read_within(WEB, after=BEGINNING, up_to=nth(3))
+    within = await log.read_within(WEB, after=BEGINNING, up_to=nth(3))
+    assert [type(each) for each in within] == [RecordedEvent, UndecodableEvent, RecordedEvent]
+    assert await log.history(ONE) == within[:2]
     assert await log.read(TWO) == other
+
+
+@pytest.mark.parametrize("data", [b"no event", b"", b"{}"])
+async def test_a_history_can_be_read_again_once_it_was_closed(log: Log, data: bytes) -> None:
+    (created,) = await add(log, ONE, CREATED)
+    await append_undecodable(log, ONE, data)
+    (closed,) = await add(log, ONE, Closed(since=nth(2), version=3))
+    assert await log.read(ONE) == (created, closed)
+    assert await log.latest(ONE) == closed
+    (again,) = await add(log, ONE, CREATED)
+    assert await log.read(ONE) == (created, closed, again)
+    assert len(await log.history(ONE)) == 4
+    cache = ResourceCache(log, MemorySnapshots())
+    resource = await cache.current(ONE)
+    assert resource is not None
+    assert (resource.gone, resource.version) == (False, 4)
+
+
+async def test_only_what_no_release_writes_is_foreign(log: Log) -> None:
+    later = encode(new_event(ONE, CREATED), STREAM).replace(b'"v":2', b'"v":3')
+    for data in (b"no event", b'{"v":2}', later):
+        await append_undecodable(log, ONE, data)
+    events = await log.history(ONE)
+    foreign = [each.foreign for each in events if isinstance(each, UndecodableEvent)]
+    assert foreign == [True, True, False]
 
 
 async def test_the_latest_event_can_be_read_after_an_undecodable_one(log: Log) -> None:

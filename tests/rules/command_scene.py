@@ -1,6 +1,6 @@
 """Command handling on a log in memory, and on a read model that a test dictates."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -10,22 +10,26 @@ import pytest
 from secaplane.command.dependencies import CommandDependencies, UsageReader
 from secaplane.command.handle import CommandResult, handle
 from secaplane.command.rules.commands import Command, Put
-from secaplane.eventlog.codec import NewEvent
+from secaplane.eventlog.codec import NewEvent, Undecodable
 from secaplane.eventlog.log import LogUnavailable, PrefixExpectation
 from secaplane.eventlog.memory import MemoryLog
 from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.eventlog.snapshots import MemorySnapshots
-from secaplane.kinds import KINDS, SHARED_TENANT
+from secaplane.kinds import KINDS, SHARED_TENANT, blocking_kinds
+from secaplane.kinds.references import targets_of
 from secaplane.kinds.shares import QuotaShare
 from secaplane.model.actor import SYSTEM
 from secaplane.model.errors import Refusal
 from secaplane.model.events import AnyEvent, Created, DeletionRequested, RecordedEvent
+from secaplane.model.evolve import fold
 from secaplane.model.position import Position
-from secaplane.model.shape import Json, Ref
+from secaplane.model.shape import Json, Ref, Resource
 from tests.log.new_events import SALT, new_event
 from tests.scenario import IDS, JANE, NOON, TENANT, WEB
+from tests.sealing import SEALER
 
 DISK, VM = (KINDS[kind].ref(IDS, "one") for kind in ("block-storage", "instance"))
+OTHER_VM = KINDS["instance"].ref(IDS, "two")
 SPARE = KINDS["block-storage"].ref(IDS, "spare")
 STORAGE_SKU, INSTANCE_SKU = (
     KINDS[kind].ref({"tenant": SHARED_TENANT}, "s") for kind in ("storage-sku", "instance-sku")
@@ -83,6 +87,46 @@ class ExceededQuota:
         return {TENANT: QUOTAS}
 
 
+class RelatedInLog:
+    """The read model of related resources, folded from the log when it is asked."""
+
+    def __init__(self, log: MemoryLog) -> None:
+        self._log = log
+
+    async def referrers(
+        self, targets: Sequence[Ref], kinds: Sequence[str]
+    ) -> AsyncIterator[list[Resource]]:
+        for each in await self._living():
+            if each.ref.kind in kinds and targets_of(each.ref, each.spec).intersection(targets):
+                yield [each]
+
+    async def children(self, parent: Ref, kinds: Sequence[str]) -> AsyncIterator[list[Resource]]:
+        for each in await self._living():
+            if each.ref.kind in kinds and each.ref.path.startswith(f"{parent.path}/"):
+                yield [each]
+
+    async def blocking(self, refs: Sequence[Ref], include_terminating: bool) -> list[Ref]:
+        kinds = {name for ref in refs for name in blocking_kinds(KINDS[ref.kind])}
+        return [
+            each.ref
+            for each in await self._living()
+            if each.ref.kind in kinds
+            and not targets_of(each.ref, each.spec).isdisjoint(refs)
+            and (include_terminating or not each.terminating)
+        ]
+
+    async def _living(self) -> list[Resource]:
+        folded = [await self._folded(ref) for ref in self._log.refs()]
+        return [each for each in folded if each is not None and not each.gone]
+
+    async def _folded(self, ref: Ref) -> Resource | None:
+        """None for what cannot be read: it is in quarantine, and no question answers it."""
+        try:
+            return fold(await self._log.read(ref))
+        except Undecodable:
+            return None
+
+
 @dataclass
 class Scene:
     """One process that handles commands."""
@@ -101,9 +145,11 @@ class Scene:
             clock=lambda: NOON,
             new_uid=lambda: f"new{next(numbers)}",
             new_salt=lambda: SALT,
+            seal=SEALER.seal,
             children=self._children,
             referrers=self._referrers,
             named_by=self._named_by,
+            related=RelatedInLog(self.log),
             reached=self._reached,
             usage=self.usage,
         )
@@ -139,7 +185,7 @@ class Scene:
         return []
 
     async def _referrers(self, refs: Sequence[Ref], include_terminating: bool) -> Sequence[Ref]:
-        return self.referrers
+        return self.referrers or await RelatedInLog(self.log).blocking(refs, include_terminating)
 
     async def _named_by(self, ref: Ref, kinds: Sequence[str]) -> list[Ref]:
         return []

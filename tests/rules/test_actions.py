@@ -6,7 +6,7 @@ from secaplane.command.rules.commands import Act
 from secaplane.model.errors import Conflict, NotFound, PreconditionFailed
 from secaplane.model.events import ActionRequested, Created, Deleted, DeletionRequested, Updated
 from secaplane.model.shape import Json, State
-from tests.scenario import found, given
+from tests.scenario import at_version, found, given
 
 SPEC: Json = {"skuRef": {"resource": "skus/s"}, "zone": "a"}
 CREATED = Created(spec=SPEC)
@@ -64,10 +64,10 @@ def test_a_new_life_is_off() -> None:
 
 
 def test_an_action_accepts_only_the_current_version() -> None:
-    given("instance", CREATED).when(Act(action="start", expected=1)).then(START)
-    given("instance", CREATED, START).when(Act(action="stop", expected=1)).then_refused(
-        PreconditionFailed
-    )
+    given("instance", CREATED).when(Act(action="start", precondition=at_version(1))).then(START)
+    given("instance", CREATED, START).when(
+        Act(action="stop", precondition=at_version(1))
+    ).then_refused(PreconditionFailed)
 
 
 @pytest.mark.parametrize("state", [State.CREATING, State.ACTIVE, State.UPDATING, State.ERROR])

@@ -23,7 +23,7 @@ from secaplane.model.position import BEGINNING
 from secaplane.model.shape import Json, Ref
 from tests.log.new_events import new_event
 from tests.rules.command_scene import ADMINISTERED, DISK, VOLUME, ContendedLog, Scene
-from tests.scenario import JANE
+from tests.scenario import JANE, at_version
 
 LARGER: Json = VOLUME | {"sizeGB": 20}
 
@@ -109,7 +109,7 @@ async def test_a_refusal_on_the_cached_resource_is_decided_again_on_the_current_
     scene: Scene,
 ) -> None:
     await scene.recorded(DISK, Updated(spec=VOLUME), tenant="u1")
-    outcome = await tried(scene, Put(spec=LARGER, expected=2), from_cache=True)
+    outcome = await tried(scene, Put(spec=LARGER, precondition=at_version(2)), from_cache=True)
     assert isinstance(outcome, Recorded)
     with pytest.raises(Invalid):
         await tried(scene, Put(spec=VOLUME), from_cache=True)
@@ -188,7 +188,7 @@ class Escalating:
     def may_get(self, ref: Ref) -> bool:
         return True
 
-    def excess(self, ref: Ref, old: Json | None, new: Json) -> str:
+    async def excess(self, ref: Ref, old: Json | None, new: Json) -> str:
         self.specs.append((old, new))
         return "put on seca.storage *"
 

@@ -5,6 +5,7 @@ import pytest
 from msgspec import UNSET
 
 from secaplane.kinds import KINDS
+from secaplane.model.closing import CONDITIONS_MAX
 from secaplane.model.events import (
     ActionRequested,
     AnyEvent,
@@ -13,12 +14,12 @@ from secaplane.model.events import (
     DeletionRequested,
     Updated,
 )
-from secaplane.model.evolve import CONDITIONS_MAX
-from secaplane.model.shape import Condition, Resource, State
+from secaplane.model.shape import Condition, Moment, Resource, State
 from tests.positions import nth
 from tests.scenario import at, condition_texts, found, given
 
 CREATED, PUT = Created(spec={}), Updated(spec={})
+TURNING_OFF = "powerState turningOff updating"
 START, STOP, RESTART = (ActionRequested(action=each) for each in ("start", "stop", "restart"))
 ACTIVE_AFTER_CREATE = found(State.ACTIVE, observed_position=1)
 BEGUN = ["active", "creating", "pending"]
@@ -181,6 +182,34 @@ def test_a_restart_adds_exactly_two_conditions() -> None:
     assert resource.power.since == at(6)
 
 
+def test_restarts_that_wait_are_done_as_one_and_have_two_conditions_each() -> None:
+    """Each accepted restart is an intent: a version, and both of its conditions."""
+    on = given("instance", *ON).resource
+    resource = given("instance", *ON, RESTART, RESTART, RESTART).resource
+    assert resource.version == on.version + 3
+    done = given(
+        "instance", *ON, RESTART, RESTART, PUT, RESTART, found(State.ACTIVE, observed_position=8)
+    )
+    words = ["powerState turnedOn active"] * 3
+    words += [TURNING_OFF, "updating", TURNING_OFF, TURNING_OFF]
+    assert condition_texts(done.resource) == [*words, *STARTED]
+    assert done.resource.power.completed == nth(8)
+
+
+def test_a_stop_and_a_start_before_a_restart_are_no_restarts() -> None:
+    """Superseded actions were not carried out, and claim no conditions."""
+    done = given(
+        "instance", *ON, STOP, START, RESTART, found(State.ACTIVE, observed_position=7)
+    ).resource
+    assert condition_texts(done) == [
+        "powerState turnedOn active",
+        TURNING_OFF,
+        "powerState turningOn updating",
+        TURNING_OFF,
+        *STARTED,
+    ]
+
+
 def test_a_put_after_an_action_adds_plain_conditions() -> None:
     resource = given("instance", *ON, PUT, found(State.ACTIVE, observed_position=5)).resource
     assert condition_texts(resource) == ["active", "updating", *STARTED]
@@ -253,6 +282,7 @@ def test_a_reused_name_starts_a_new_life_and_its_version_goes_on() -> None:
     assert reborn == Resource(
         ref=former.ref,
         uid="u2",
+        former_end=Moment(former.position, former.time),
         spec={"zone": "b"},
         labels={"a": "b"},
         conditions=(Condition(state=State.PENDING, last_transition_at=at(7)),),

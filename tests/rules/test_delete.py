@@ -9,7 +9,7 @@ from secaplane.model.errors import Conflict, NotFound, PreconditionFailed
 from secaplane.model.events import ActionRequested, Created, Deleted, DeletionRequested
 from secaplane.model.shape import State
 from tests.positions import nth
-from tests.scenario import IDS, found, given
+from tests.scenario import IDS, at_version, found, given
 
 CREATED = Created(spec={"sizeGB": 1})
 TERMINATING = (CREATED, DeletionRequested())
@@ -55,10 +55,14 @@ def test_an_error_from_before_the_delete_does_not_make_a_second_one() -> None:
 
 
 def test_a_delete_accepts_only_the_current_version() -> None:
-    given("instance", CREATED).when(Delete(expected=1)).then(DeletionRequested())
-    given("instance", CREATED).when(Delete(expected=2)).then_refused(PreconditionFailed)
-    given("instance", *TERMINATING).when(Delete(expected=1)).then_refused(PreconditionFailed)
-    given("instance", *TERMINATING).when(Delete(expected=2)).then_nothing()
+    given("instance", CREATED).when(Delete(precondition=at_version(1))).then(DeletionRequested())
+    given("instance", CREATED).when(Delete(precondition=at_version(2))).then_refused(
+        PreconditionFailed
+    )
+    given("instance", *TERMINATING).when(Delete(precondition=at_version(1))).then_refused(
+        PreconditionFailed
+    )
+    given("instance", *TERMINATING).when(Delete(precondition=at_version(2))).then_nothing()
 
 
 def test_a_parent_with_children_stays_and_the_refusal_names_them() -> None:

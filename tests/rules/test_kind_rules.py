@@ -11,6 +11,7 @@ from secaplane.kinds import KINDS
 from secaplane.model.errors import Conflict, Invalid, NotFound, Refusal
 from secaplane.model.events import Created, Updated
 from secaplane.model.kind import Kind
+from secaplane.model.rules import ProposedSpec
 from secaplane.model.shape import Json, Resource, State
 from tests.flows.planning import WRITABLE, sensible
 from tests.scenario import IDS, WEB, found, from_catalogue, given, lived
@@ -43,7 +44,7 @@ def ports(**fields: Any) -> Json:
         (ports(from_=1, to=65535), []),
         (ports(from_=80), []),
         (ports(to=80), []),
-        (ports(list=[]), []),
+        (ports(list=[]), ["/ports"]),
         (ICMP | ECHO, []),
         (ECHO, []),
         (ICMP, []),
@@ -68,6 +69,23 @@ def test_the_fields_of_a_security_group_rule_are_consistent(rule: Json, broken: 
     assert pointers(refusal) == broken
     refusal = group.when(Put(spec=grouped)).then_refused(Invalid)
     assert pointers(refusal) == [f"/rules/1{pointer}" for pointer in broken]
+
+
+# --- addresses in references
+
+
+@pytest.mark.parametrize(
+    "text", ["::ffff:10.0.0.9", "::ffff:0:0/96", "010.1.1.1", "fe80::1%eth0", "10.0.0.0/33"]
+)
+def test_what_was_meant_to_be_an_address_is_not_taken_for_the_name_of_a_resource(text: str) -> None:
+    route = {"destinationCidrBlock": "10.9.0.0/16", "targetRef": {"resource": text}}
+    table = given("routing-table").when(Put(spec={"routes": [route]}))
+    assert pointers(table.then_refused(Invalid)) == ["/routes/0/targetRef"]
+    rule = {"direction": "ingress", "sourceRef": [{"resource": "10.0.0.1"}, {"resource": text}]}
+    alone = given("security-group-rule").when(Put(spec=rule))
+    assert pointers(alone.then_refused(Invalid)) == ["/sourceRef/1"]
+    group = given("security-group").when(Put(spec={"rules": [rule]}))
+    assert pointers(group.then_refused(Invalid)) == ["/rules/0/sourceRef/1"]
 
 
 # --- frontends
@@ -211,9 +229,11 @@ def test_a_closed_zone_blocks_no_update() -> None:
 def test_the_specs_of_the_flow_tests_break_no_rule(kind: Kind, whole: bool) -> None:
     spec = sensible(kind, whole=whole)
     BodyReader(region="eu-1").read(kind, {"spec": spec})
-    assert kind.rules.check is None or list(kind.rules.check(None, spec, {})) == []
-    again = [] if kind.rules.check is None else list(kind.rules.check(spec, spec, {}))
-    assert again == []
+    assert kind.rules.check is None or list(kind.rules.check(spec)) == []
+    made = lived(kind.ref(IDS, "one"), spec)
+    for before in (None, made):
+        proposed = ProposedSpec(spec=spec, before=before)
+        assert [each for rule in kind.rules.compared for each in rule.check(proposed)] == []
 
 
 # --- system roles

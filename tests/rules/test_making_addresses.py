@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from secaplane.model.address import kept_choices
 from secaplane.model.shape import Json
-from secaplane.plugins.simulated.ranges import FullRanges, HeldRange, first_free, kept_choices
+from secaplane.plugins.simulated.ranges import FullRanges, HeldRange, first_free
 from tests.rules.cloud_scene import ROUTED, SIZED, Scene, to
 
 AUTO4, AUTO6 = {"ipv4": "0.0.0.0/16"}, {"ipv6": "::/56"}
@@ -92,8 +93,21 @@ def test_a_network_keeps_its_range_until_another_size_is_desired(scene: Scene) -
     assert scene.network({"ipv4": "10.7.0.0/16"}, AUTO4)["additionalCidrs"] == [
         {"ipv4": "10.1.0.0/16"}
     ]
-    assert scene.network(AUTO4)["cidr"] == {"ipv4": "10.1.0.0/16"}
+    assert scene.network(AUTO4)["cidr"] == {"ipv4": "10.7.0.0/16"}, "automatic is no change"
     assert scene.network({"ipv4": "0.0.0.0/12"})["cidr"] == {"ipv4": "10.0.0.0/12"}
+
+
+def test_a_choice_gives_way_to_a_range_that_the_network_is_given(scene: Scene) -> None:
+    assert scene.network(AUTO4)["cidr"] == {"ipv4": "10.0.0.0/16"}
+    changed = scene.network(AUTO4, {"ipv4": "10.0.5.0/24"})
+    assert changed["cidr"] == {"ipv4": "10.1.0.0/16"}
+
+
+def test_a_range_in_another_spelling_is_no_change(scene: Scene) -> None:
+    scene.network({"ipv6": "::/56"})
+    assert scene.network({"ipv6": "0::0/56"})["cidr"] == {"ipv6": "fd00::/56"}
+    assert scene.subnet({"ipv6": "::/64"}) == {"ipv6": "fd00::/64"}
+    assert scene.subnet({"ipv6": "0:0:0:0:0:0:0:0/64"}) == {"ipv6": "fd00::/64"}
 
 
 def test_a_full_private_block_is_followed_by_the_next(scene: Scene) -> None:
@@ -199,6 +213,19 @@ def test_a_nic_gets_the_first_free_addresses_of_its_subnet(placed: Scene) -> Non
     assert placed.refused("nic", spec, uid="late", **bound) == "AddressesUsedUp"
     placed.remove("nic")
     assert placed.nic("0.0.0.0", uid="late") == ["10.0.0.4"]
+
+
+def test_a_nic_without_addresses_gets_one_for_each_family_of_its_subnet(placed: Scene) -> None:
+    spec, bound = {"subnetRef": to("subnet")}, {"/subnetRef": "subnet"}
+    first = placed.made("nic", spec, **bound)
+    assert first["addresses"] == ["10.0.0.2", "fd00::2"]
+    assert placed.made("nic", spec, **bound) == first
+    assert placed.nic("::", "0.0.0.0") == ["fd00::2", "10.0.0.2"]
+    assert placed.made("nic", spec, **bound) == first
+    placed.subnet({"ipv6": "fd00:0:0:1::/64"}, uid="only6")
+    moved = placed.made("nic", spec, **{"/subnetRef": "only6"})
+    assert moved["addresses"] == ["fd00:0:0:1::2"]
+    assert placed.waits("nic", spec, uid="early", **{"/subnetRef": "absent"})
 
 
 def test_a_nic_keeps_its_addresses_until_it_moves(placed: Scene) -> None:

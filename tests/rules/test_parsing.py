@@ -4,7 +4,7 @@ import pytest
 
 from secaplane.edge.requests import parsing
 from secaplane.edge.requests.parsing import HEADER_LENGTH_MAX
-from secaplane.model.errors import Malformed, NotAcceptable, UnsupportedMediaType
+from secaplane.model.errors import NotAcceptable, UnsupportedMediaType
 
 INT_MAX = 9223372036854775807
 
@@ -81,24 +81,3 @@ def test_the_media_type_json_in_utf_8_is_accepted(header: str) -> None:
 def test_other_media_types_are_refused(header: str | None) -> None:
     with pytest.raises(UnsupportedMediaType):
         parsing.media_type(header)
-
-
-@pytest.mark.parametrize(
-    ("header", "version"),
-    [(None, None), ("0", 0), ("7", 7), (" 7 ", 7), ("007", 7), (str(INT_MAX), INT_MAX)],
-)
-def test_if_unmodified_since_accepts_a_version(header: str | None, version: int | None) -> None:
-    assert parsing.expected(header) == version
-
-
-@pytest.mark.parametrize(
-    "header",
-    [
-        *("", " ", "-1", "+1", "1.0", "1e3", "seven", '"7"', "٣", "7, 8", "1" * 20),
-        "Wed, 21 Oct 2026 07:28:00 GMT",
-    ],
-)
-def test_if_unmodified_since_refuses_other_values(header: str) -> None:
-    with pytest.raises(Malformed) as raised:
-        parsing.expected(header)
-    assert [source.parameter for source in raised.value.sources] == ["if-unmodified-since"]

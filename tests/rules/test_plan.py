@@ -2,7 +2,9 @@
 
 import pytest
 
+from secaplane.command.rules.commands import Delete, ReportStatus, Violation
 from secaplane.kinds import KINDS
+from secaplane.model.errors import BrokenRule, Conflict
 from secaplane.model.events import (
     ActionRequested,
     AnyEvent,
@@ -13,7 +15,11 @@ from secaplane.model.events import (
 )
 from secaplane.model.power import pending_action as action
 from secaplane.model.shape import Resource, State
+from secaplane.plugins.plugin import TerminalError
 from secaplane.reconcilers.plan import Plan, RelatedResources, Step, never_active, plan
+from secaplane.reconcilers.reports import broken_report, outcome_report
+from tests.positions import nth
+from tests.rules.test_sealing import sealer
 from tests.scenario import IDS, TENANT, WEB, found, from_catalogue, given, lived
 
 CREATED, PUT = Created(spec={}), Updated(spec={})
@@ -186,6 +192,7 @@ def test_the_dependent_kinds() -> None:
     following = {kind.name for kind in KINDS.values() if kind.is_dependent}
     assert following == {
         "image",
+        "nat-gateway-instance",
         "network-load-balancer",
         "nic",
         "routing-table",
@@ -216,3 +223,54 @@ ON = (CREATED, START, found(State.ACTIVE, observed_position=2))
 )
 def test_a_superseded_action_is_not_performed(events: tuple[AnyEvent, ...], wanted: str) -> None:
     assert action(an(*events).power) == wanted
+
+
+# --- rules about other resources
+
+BROKEN = (BrokenRule("is outside of the subnet", "/spec/addresses/0"),)
+
+
+def test_a_write_that_must_not_stand_is_reverted_before_anything_else() -> None:
+    violation = Violation(Conflict("too late"), Delete(regardless=True), nth(1))
+    for resource in (an(CREATED), an(CREATED, ACTIVE, PUT), an(CREATED, DeletionRequested())):
+        related = RelatedResources(parents={WEB: None}, children=[WEB], violation=violation)
+        assert plan(resource, related) == Plan(Step.REVERT)
+    assert plan(an(CREATED, ACTIVE), RelatedResources(violation=violation)) == Plan(Step.NOTHING)
+
+
+def test_a_new_resource_waits_until_what_its_rules_read_is_settled() -> None:
+    changing = given("subnet", CREATED, ACTIVE, PUT).resource
+    reading = RelatedResources(targets={changing.ref: changing}, read=frozenset({changing.ref}))
+    assert plan(an(CREATED), reading) == Plan(Step.WAIT, changing.ref)
+    assert plan(an(CREATED, ACTIVE, PUT), reading) == Plan(Step.ENSURE)
+    settled = given("subnet", CREATED, ACTIVE).resource
+    reading = RelatedResources(targets={settled.ref: settled}, read=frozenset({settled.ref}))
+    assert plan(an(CREATED), reading) == Plan(Step.ENSURE)
+
+
+def test_a_rule_that_is_broken_once_its_targets_are_known_is_reported_without_a_call() -> None:
+    assert plan(an(CREATED), RelatedResources(broken=BROKEN)) == Plan(Step.REFUSE)
+    assert plan(an(CREATED, START), RelatedResources(broken=BROKEN)) == Plan(Step.REFUSE)
+    waiting = RelatedResources(targets={WEB: None}, broken=BROKEN)
+    assert plan(an(CREATED), waiting).step is Step.WAIT
+    report = broken_report(an(CREATED), BROKEN)
+    assert (report.state, report.reason) == (State.ERROR, "RuleBroken")
+    assert report.message == "/spec/addresses/0: is outside of the subnet"
+
+
+def test_after_an_error_the_status_is_what_the_cloud_has() -> None:
+    """A growth that failed may be done all the same."""
+    volume = given(
+        "block-storage", CREATED, found(State.ACTIVE, observed_position=1, sizeGB=3), PUT
+    )
+    error = TerminalError("CannotShrink", "it has 100 GB")
+    report = outcome_report(sealer(), volume.resource, Step.ENSURE, error, {"sizeGB": 100})
+    assert isinstance(report, ReportStatus)
+    assert (report.state, report.reason, report.status) == (
+        State.ERROR,
+        "CannotShrink",
+        {"sizeGB": 100},
+    )
+    unknown = outcome_report(sealer(), volume.resource, Step.ENSURE, error)
+    assert isinstance(unknown, ReportStatus)
+    assert unknown.status == {"sizeGB": 3}

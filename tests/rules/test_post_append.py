@@ -9,10 +9,10 @@ import pytest
 from secaplane.command.dependencies import NoUsageReader
 from secaplane.command.gather.load import load_living
 from secaplane.command.handle import UNKNOWN
-from secaplane.command.post_append import UNCOUNTED, recheck
+from secaplane.command.post_append import MEANWHILE, UNCHECKED, recheck
 from secaplane.command.rules.commands import Delete
 from secaplane.eventlog.resource_cache import ResourceCache
-from secaplane.model.errors import Conflict, Invalid, NotFound, QuotaExceeded, Refusal, Unavailable
+from secaplane.model.errors import Conflict, NotFound, QuotaExceeded, Refusal, Unavailable
 from secaplane.model.events import AnyEvent, Created, Deleted, DeletionRequested, Updated
 from secaplane.model.shape import Json, Ref, Resource
 from tests.log.new_events import new_event
@@ -20,6 +20,7 @@ from tests.rules.command_scene import (
     ADMINISTERED,
     DISK,
     INSTANCE,
+    OTHER_VM,
     QUOTAS,
     SPARE,
     STORAGE_SKU,
@@ -54,8 +55,6 @@ async def test_a_creation_that_breaks_no_rule_stays() -> None:
         (TENANT, [DeletionRequested()], Conflict),
         (TENANT, [DeletionRequested(), Deleted()], NotFound),
         (TENANT, [DeletionRequested(), Deleted(), Created(spec=ADMINISTERED)], Conflict),
-        (DISK, [DeletionRequested()], Invalid),
-        (DISK, [DeletionRequested(), Deleted()], Invalid),
     ],
 )
 async def test_a_creation_whose_parent_or_target_was_deleted_is_deleted(
@@ -69,6 +68,27 @@ async def test_a_creation_whose_parent_or_target_was_deleted_is_deleted(
     assert violation is not None
     assert type(violation.refusal) is refusal
     assert (violation.command, violation.cause) == (Delete(regardless=True), child.position)
+
+
+@pytest.mark.parametrize("events", [[DeletionRequested()], [DeletionRequested(), Deleted()]])
+async def test_a_reference_to_what_was_deleted_before_is_reverted_and_to_what_is_deleted_later_not(
+    events: Sequence[AnyEvent],
+) -> None:
+    """The lower position stays: a later deletion is refused because of the reference."""
+    scene = await Scene().given(ADMINISTERED, DISK, SPARE)
+    for event in events:
+        await scene.recorded(DISK, event, tenant="u1")
+    late = await a_child(scene, VM, INSTANCE)
+    violation = await recheck(scene.dependencies, None, late, None)
+    assert violation is not None
+    assert type(violation.refusal) is Conflict
+    assert violation.refusal.detail.startswith(MEANWHILE)
+    assert (violation.command, violation.cause) == (Delete(regardless=True), late.position)
+    booting = INSTANCE | {"bootVolume": {"deviceRef": {"resource": "block-storages/spare"}}}
+    early = await a_child(scene, OTHER_VM, booting)
+    for event in events:
+        await scene.recorded(SPARE, event, tenant="u1")
+    assert await recheck(scene.dependencies, None, early, None) is None
 
 
 async def test_a_target_that_the_caller_may_not_get_counts_as_absent() -> None:
@@ -85,7 +105,7 @@ class Blind:
     def may_get(self, ref: Ref) -> bool:
         return False
 
-    def excess(self, ref: Ref, old: Json | None, new: Json) -> str:
+    async def excess(self, ref: Ref, old: Json | None, new: Json) -> str:
         return ""
 
 
@@ -112,7 +132,7 @@ async def test_an_exceeded_quota_is_reverted_though_the_resource_is_in_use_alrea
 
 @pytest.mark.parametrize(
     ("rival", "ref", "spec", "refusal"),
-    [(DISK, VM, INSTANCE, Invalid), (WEB, VM, INSTANCE, Conflict), (WEB, SPARE, VOLUME, Conflict)],
+    [(DISK, VM, INSTANCE, Conflict), (WEB, VM, INSTANCE, Conflict), (WEB, SPARE, VOLUME, Conflict)],
 )
 async def test_a_creation_with_two_violations_is_reverted_once(
     rival: Ref, ref: Ref, spec: Json, refusal: type[Refusal]
@@ -130,7 +150,7 @@ async def test_a_creation_with_two_violations_is_reverted_once(
 async def test_a_resource_stays_and_is_not_confirmed_while_its_quota_cannot_be_checked() -> None:
     scene = await Scene(counted=False).given(QUOTAS)
     refusal = await scene.refused(DISK, VOLUME)
-    assert (type(refusal), refusal.detail) == (Unavailable, UNCOUNTED)
+    assert (type(refusal), refusal.detail) == (Unavailable, UNCHECKED)
     assert len(await scene.log.read(DISK)) == 1
 
 

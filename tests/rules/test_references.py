@@ -240,7 +240,7 @@ def test_a_wildcard_points_to_no_resource() -> None:
 
 
 def test_a_wildcard_names_no_role() -> None:
-    spec = {"roles": ["*"], "scopes": [{}]}
+    spec = {"subs": ["jane"], "roles": ["*"], "scopes": [{}]}
     refusal = given("role-assignment").when(Put(spec=spec)).then_refused(Invalid)
     assert pointers(refusal) == ["/spec/roles/0"]
 
@@ -285,7 +285,6 @@ def test_a_reference_to_an_absent_or_terminating_resource_is_refused(
 
 def test_every_reference_without_a_target_is_named() -> None:
     spec = {
-        "bootVolume": {"deviceRef": {"resource": "d"}},
         "dataVolumes": [{"deviceRef": {"resource": name}} for name in ("d", "e", "f")],
         "additionalNicRefs": [{"resource": "n"}],
     }
@@ -363,7 +362,7 @@ class Readable:
     def may_get(self, ref: Ref) -> bool:
         return ref in self.refs
 
-    def excess(self, ref: Ref, old: Json | None, new: Json) -> str:
+    async def excess(self, ref: Ref, old: Json | None, new: Json) -> str:
         return ""
 
 

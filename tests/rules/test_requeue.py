@@ -9,9 +9,11 @@ from typing import Any, cast
 
 import pytest
 
+from secaplane.eventlog.codec import Undecodable
+from secaplane.eventlog.decoding import undecodable
 from secaplane.eventlog.log import UndecodableEvent
-from secaplane.model.errors import Unavailable
-from secaplane.model.events import Created, RecordedEvent
+from secaplane.model.errors import Damaged, Unavailable
+from secaplane.model.events import Closed, Created, RecordedEvent
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref, State
 from secaplane.plugins.plugin import FenceRejected
@@ -257,3 +259,62 @@ async def test_a_rejected_fence_is_no_failure_and_is_tried_again_after_the_longe
     await trace.during(100)
     assert trace.times[NIC] == [0, DELAY_S_MAX]
     assert (trace.reconcilers.failures, trace.reconcilers.done) == ({}, 1)
+
+
+# --- damaged histories
+
+
+def damaged(ref: Ref) -> Undecodable:
+    return undecodable(ref, "of a later release")
+
+
+@in_virtual_time
+async def test_an_address_whose_history_cannot_be_read_is_parked_without_backoff() -> None:
+    trace = Trace(lambda ref, before: damaged(NIC))
+    trace.add(NIC)
+    await trace.during(500)
+    assert trace.times[NIC] == [0, 0]
+    assert (trace.reconcilers.parked, trace.reconcilers.failures) == ({NIC: NIC}, {})
+
+
+@in_virtual_time
+async def test_an_address_that_needs_a_damaged_one_is_parked_and_woken_by_its_next_event() -> None:
+    whole = False
+
+    def script(ref: Ref, before: int) -> Result:
+        return None if whole or ref == DISK else damaged(SUBNET)
+
+    trace = Trace(script)
+
+    async def scene() -> None:
+        nonlocal whole
+        await asyncio.sleep(5)
+        trace.reconcilers.wake(report_of(SUBNET, 7))
+        await asyncio.sleep(5)
+        whole = True
+        (closed,) = history(SUBNET, Closed(since=nth(7), version=2))
+        trace.reconcilers.wake(closed)
+
+    trace.add(NIC, DISK)
+    await trace.during(50, scene())
+    assert trace.times == {NIC: [0, 0, 5, 5, 10], DISK: [0], SUBNET: [10]}
+    assert trace.reconcilers.parked == {}
+
+
+@in_virtual_time
+async def test_a_refused_closing_parks_the_owner() -> None:
+    trace = Trace(lambda ref, before: Damaged(ref=DISK))
+    trace.add(NIC)
+    await trace.during(50)
+    assert trace.reconcilers.parked == {NIC: DISK}
+
+
+@in_virtual_time
+async def test_an_event_of_a_kind_of_a_later_release_queues_nothing() -> None:
+    trace = Trace(lambda ref, before: None)
+
+    async def scene() -> None:
+        trace.reconcilers.wake(history(Ref("mainframe", "mainframes/m"), Created(spec={}))[0])
+
+    await trace.during(5, scene())
+    assert trace.times == {}

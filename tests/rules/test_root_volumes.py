@@ -10,7 +10,7 @@ from secaplane.kinds.storage.block_storage import GIGABYTES_MAX
 def test_a_root_volume_has_the_size_limit_of_a_block_storage(size: int, broken: int) -> None:
     check = KINDS["kubernetes-node-pool"].rules.check
     assert check is not None
-    rules_broken = list(check(None, {"nodeTemplate": {"rootVolume": {"sizeGB": size}}}, {}))
+    rules_broken = list(check({"nodeTemplate": {"rootVolume": {"sizeGB": size}}}))
     assert [each.pointer for each in rules_broken] == [
         "/spec/nodeTemplate/rootVolume/sizeGB"
     ] * broken

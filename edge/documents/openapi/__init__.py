@@ -29,8 +29,8 @@ The Sovereign European Cloud API as this control plane serves it. A PUT takes th
 state of a resource and is carried out afterwards: GET shows the progress, in `status`.
 
 Every operation also accepts these headers: `X-Request-Id` (repeated in the answer, the logs and the
-events), `If-None-Match` on GET, and `Secaplane-At-Least` on GET, with the `Secaplane-Position` of a
-write that the answer must include."""
+events), and `Secaplane-At-Least` on GET, with the `Secaplane-Position` of a write that the answer
+must include."""
 
 
 def routes(base_url: str) -> list[HTTPRouteHandler]:

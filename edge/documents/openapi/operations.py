@@ -52,8 +52,39 @@ PRECONDITION: Json = {
     "schema": {"type": "integer"},
     "description": "Expected metadata.resourceVersion; 0 in a PUT: the resource must not exist.",
 }
+
+
+def _tags(name: str, description: str) -> Json:
+    schema = {"type": "string"}
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "schema": schema,
+        "description": description,
+    }
+
+
+WRITE_TAGS = [
+    _tags(
+        "If-Match",
+        "`*`: the resource must exist. Entity tags: one must be a strong ETag of a GET, of the "
+        "present version and life; the status may have changed since. 412 otherwise.",
+    ),
+    _tags(
+        "If-None-Match",
+        "`*`: the resource must not exist. Entity tags: none may be of the present version. 412 "
+        "otherwise.",
+    ),
+]
+"""Headers of HTTP that the standard's files do not list; all preconditions sent must hold."""
+READ_TAGS = [_tags("If-None-Match", "ETags of earlier answers: 304 if the answer is one of them.")]
 HEADERS: Json = {
-    "ETag": {"description": "For If-None-Match.", "schema": {"type": "string"}},
+    "ETag": {
+        "description": "For If-None-Match, and that of one resource for If-Match: "
+        '`"<resourceVersion>-<8 of uid>.<digest of the answer>"`.',
+        "schema": {"type": "string"},
+    },
     "Location": {"description": "URL of the resource.", "schema": {"type": "string"}},
     "Secaplane-Position": {
         "description": "For Secaplane-At-Least in a GET whose answer must include this write.",
@@ -115,7 +146,8 @@ def _path_parameters(path: str) -> list[Json]:
 
 
 def _parameters(verb: str) -> list[Json]:
-    return {"list": LIST_PARAMETERS, "get": []}.get(verb, [PRECONDITION])
+    reads = {"list": [*LIST_PARAMETERS, *READ_TAGS], "get": READ_TAGS}
+    return reads.get(verb, [PRECONDITION, *WRITE_TAGS])
 
 
 def _responses(kind: Kind, verb: str) -> Json:

@@ -4,11 +4,22 @@ What the desired state leaves open (`0.0.0.0/16`) is chosen once and kept until 
 changes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network
 
-from secaplane.model.address import Network, version
+from secaplane.kinds.network.network import RangePlace, ranges_by_place
+from secaplane.model.address import (
+    FAMILIES,
+    UNSPECIFIED,
+    Network,
+    automatic,
+    contains,
+    kept_choices,
+    valid_address,
+    valid_network,
+    version,
+)
 from secaplane.model.shape import Json
 from secaplane.plugins.simulated.provision.provisioner import (
     ProvisionPending,
@@ -21,22 +32,24 @@ from secaplane.plugins.simulated.ranges import (
     address_text,
     held_address,
     held_range,
-    kept_choices,
     space,
 )
 from secaplane.plugins.simulated.wire import CloudObject, DesiredObject
 from secaplane.plugins.simulated.world import CloudView
 
-PRIVATE = {
-    4: [ip_network(each) for each in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")],
-    6: [ip_network("fd00::/8")],
+CHOSEN_FROM = {
+    4: ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"),
+    6: ("fd00::/8",),
 }
-"""RFC 1918 and RFC 4193."""
+"""RFC 1918 and the locally assigned half of RFC 4193."""
 PREFIXES = {4: range(8, 29), 6: range(48, 65)}
 """Prefix lengths of a network whose range the cloud chooses."""
 PREFIX_MAX = {4: 30, 6: 126}
 """Longer prefixes leave a subnet without an address to choose."""
-PUBLIC = {"IPv4": ip_network("198.18.0.0/15"), "IPv6": ip_network("2001:db8::/32")}
+PUBLIC: dict[str, Network] = {
+    "IPv4": IPv4Network("198.18.0.0/15"),
+    "IPv6": IPv6Network("2001:db8::/32"),
+}
 """Ranges reserved for benchmarks and documentation (RFC 2544, RFC 3849)."""
 PUBLIC_SPACE = "public"
 MAC_SPACE = "mac"
@@ -44,14 +57,14 @@ MAC_FIRST = 0x025E_0000_0000
 """A locally administered prefix; the last four bytes identify the NIC."""
 MAC_TRIES_MAX = 100
 
-Cidrs = dict[tuple[int, str], str]
-"""CIDRs by place: (index, `ipv4` or `ipv6`). Index 0 is `cidr`, the others `additionalCidrs`."""
+Cidrs = dict[RangePlace, str]
 
 
 def network(thing: CloudObject, desired: DesiredObject, world: CloudView) -> Json:
     check_sku(world, "network-sku", desired.spec["skuRef"])
-    desired_cidrs = _cidrs(desired.spec)
-    known = kept_choices(desired_cidrs, _cidrs(thing.spec), _cidrs(thing.status))
+    desired_cidrs = ranges_by_place(desired.spec)
+    known = kept_choices(desired_cidrs, ranges_by_place(thing.spec), ranges_by_place(thing.status))
+    known = {place: text for place, text in known.items() if not _overlaps(place, known, desired)}
     where = _workspace(thing)
     for place, text in desired_cidrs.items():
         if place not in known:
@@ -61,8 +74,18 @@ def network(thing: CloudObject, desired: DesiredObject, world: CloudView) -> Jso
     return {"cidr": cidr, "additionalCidrs": more}
 
 
+def _overlaps(place: RangePlace, known: Cidrs, desired: DesiredObject) -> bool:
+    """True for an earlier choice that overlaps a range that the desired state gives."""
+    desired_cidrs = ranges_by_place(desired.spec)
+    if not automatic(desired_cidrs[place]):
+        return False
+    choice = valid_network(known[place])
+    fixed = (valid_network(text) for text in desired_cidrs.values() if not automatic(text))
+    return any(choice.version == each.version and choice.overlaps(each) for each in fixed)
+
+
 def network_holds(thing: CloudObject) -> Iterator[HeldRange]:
-    for text in _cidrs(thing.status).values():
+    for text in ranges_by_place(thing.status).values():
         yield held_range(_workspace(thing), text)
 
 
@@ -119,12 +142,6 @@ def nic_holds(thing: CloudObject) -> Iterator[HeldRange]:
 # --- ranges
 
 
-def _cidrs(source: Json) -> Cidrs:
-    """The CIDRs in a network's spec or status; a status may be empty."""
-    several = (source.get("cidr", {}), *source.get("additionalCidrs", ()))
-    return {(n, family): text for n, each in enumerate(several) for family, text in each.items()}
-
-
 def _with_choices(spec: Json, known: Cidrs) -> list[Json]:
     several = (spec["cidr"], *spec.get("additionalCidrs", ()))
     return [{family: known[n, family] for family in each} for n, each in enumerate(several)]
@@ -137,12 +154,12 @@ def _workspace(thing: CloudObject) -> str:
 
 
 def _private(text: str, thing: CloudObject, world: CloudView, chosen: list[HeldRange]) -> str:
-    size = ip_network(text, strict=False)
+    size = valid_network(text)
     allowed = PREFIXES[size.version]
     if size.prefixlen not in allowed:
         limits = f"/{allowed[0]} to /{allowed[-1]}"
         raise ProvisionRefused("CidrSize", f"an automatic CIDR must be {limits}, not {text}")
-    cidr = _free_part(_workspace(thing), PRIVATE[size.version], size, thing, world, chosen)
+    cidr = _free_part(_workspace(thing), CHOSEN_FROM[size.version], size, thing, world, chosen)
     if cidr is None:
         raise ProvisionRefused("CidrsUsedUp", f"no /{size.prefixlen} is free in the workspace")
     return cidr
@@ -150,7 +167,7 @@ def _private(text: str, thing: CloudObject, world: CloudView, chosen: list[HeldR
 
 def _free_part(
     where: str,
-    ranges: list[Network],
+    ranges: Iterable[str],
     size: Network,
     thing: CloudObject,
     world: CloudView,
@@ -158,7 +175,7 @@ def _free_part(
 ) -> str | None:
     """The first free part of the ranges with this size, as a CIDR."""
     for each in ranges:
-        if each.prefixlen <= size.prefixlen:
+        if valid_network(each).prefixlen <= size.prefixlen:
             first = world.free(
                 held_range(where, each), uid=thing.uid, size=size.num_addresses, besides=chosen
             )
@@ -174,7 +191,7 @@ def _subnet_cidr(thing: CloudObject, desired: DesiredObject, world: CloudView) -
     parent = world.existing(desired.parents.get("network"))
     if parent is None:
         raise ProvisionPending("the network of the subnet does not exist yet")
-    ranges = [ip_network(text, strict=False) for text in _cidrs(parent.status).values()]
+    ranges = [valid_network(text) for text in ranges_by_place(parent.status).values()]
     former = {f: text for f, text in thing.status.get("cidr", {}).items() if _inside(text, ranges)}
     known = kept_choices(cidrs, thing.spec["cidr"], former)
     for family, text in known.items():
@@ -192,33 +209,32 @@ def _subnet_cidr(thing: CloudObject, desired: DesiredObject, world: CloudView) -
 def _subnet_part(
     text: str, network_uid: str, ranges: list[Network], thing: CloudObject, world: CloudView
 ) -> str:
-    size = ip_network(text, strict=False)
+    size = valid_network(text)
     ranges = [each for each in ranges if each.version == size.version]
     if not ranges:
         raise ProvisionRefused("NoRange", f"the network has no IPv{size.version} range")
     shortest, longest = min(each.prefixlen for each in ranges), PREFIX_MAX[size.version]
     if not shortest <= size.prefixlen <= longest:
         raise ProvisionRefused("CidrSize", f"{text} is not between /{shortest} and /{longest}")
-    cidr = _free_part(network_uid, ranges, size, thing, world, [])
+    cidr = _free_part(network_uid, map(str, ranges), size, thing, world, [])
     if cidr is None:
         raise ProvisionRefused("CidrsUsedUp", f"no /{size.prefixlen} is free in the network")
     return cidr
 
 
 def _inside(text: str, ranges: list[Network]) -> bool:
-    cidr = ip_network(text, strict=False)
-    return any(cidr.network_address in each and cidr.prefixlen >= each.prefixlen for each in ranges)
+    cidr = valid_network(text)
+    return any(contains(each, cidr) for each in ranges)
 
 
 # --- addresses
 
 
 def _addresses(thing: CloudObject, desired: DesiredObject, world: CloudView) -> list[str]:
-    texts = dict(enumerate(desired.spec["addresses"]))
     subnet = world.target(desired, "/subnetRef")
-    known = kept_choices(
-        texts, dict(enumerate(thing.spec["addresses"])), _former_choices(thing, desired, subnet)
-    )
+    former = _former_choices(thing, desired, subnet)
+    texts = _desired_addresses(desired.spec, subnet)
+    known = kept_choices(texts, _former_addresses(thing, former), former)
     for n, text in texts.items():
         if n not in known:
             if subnet is None:
@@ -226,6 +242,23 @@ def _addresses(thing: CloudObject, desired: DesiredObject, world: CloudView) -> 
             chosen = [held_address(subnet.uid, each) for each in known.values()]
             known[n] = _address(text, subnet, thing, world, chosen)
     return [known[n] for n in texts]
+
+
+def _desired_addresses(spec: Json, subnet: CloudObject | None) -> dict[int, str]:
+    """Without addresses, an automatic one for each family of the subnet."""
+    if "addresses" in spec:
+        return dict(enumerate(spec["addresses"]))
+    if subnet is None:
+        raise ProvisionPending("the subnet of the NIC does not exist yet")
+    families = [FAMILIES[name] for name in FAMILIES if name in subnet.status["cidr"]]
+    return dict(enumerate(UNSPECIFIED[family] for family in families))
+
+
+def _former_addresses(thing: CloudObject, former: dict[int, str]) -> dict[int, str]:
+    """The former spec; where it gave no addresses, each was automatic."""
+    if "addresses" in thing.spec:
+        return dict(enumerate(thing.spec["addresses"]))
+    return {n: UNSPECIFIED[valid_address(text).version] for n, text in former.items()}
 
 
 def _former_choices(
@@ -241,11 +274,11 @@ def _former_choices(
     if desired.spec == thing.spec:
         return former
     ranges = _ranges(subnet)
-    return {n: a for n, a in former.items() if any(ip_address(a) in each for each in ranges)}
+    return {n: a for n, a in former.items() if any(valid_address(a) in each for each in ranges)}
 
 
 def _ranges(subnet: CloudObject) -> list[Network]:
-    return [ip_network(text, strict=False) for text in subnet.status["cidr"].values()]
+    return [valid_network(text) for text in subnet.status["cidr"].values()]
 
 
 def _address(

@@ -1,0 +1,25 @@
+"""Advice in a refusal about an absent resource: how a caller gets one. Pure.
+
+Entries of the catalogue come from the cloud: a caller can list them, and never create one.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from secaplane.model.kind import Kind
+
+
+def to_find_or_create(kind: Kind, ids: Mapping[str, str]) -> str:
+    """For a resource that was addressed by its path, with the ids of that path."""
+    return "create it with PUT" if kind.writable else _to_list(kind, ids)
+
+
+def to_reference(kinds: Sequence[Kind], ids: Mapping[str, str]) -> str:
+    """For the target of a reference that may point to some kinds, with the ids of the referrer's
+    path."""
+    if any(kind.writable for kind in kinds):
+        return "create it or reference an existing one"
+    return "; ".join(dict.fromkeys(_to_list(kind, ids) for kind in kinds))
+
+
+def _to_list(kind: Kind, ids: Mapping[str, str]) -> str:
+    return f"{kind.url.format_map(ids)} lists the existing ones"

@@ -1,0 +1,86 @@
+"""The resource patterns that a role can hold: those that can match a resource. Pure.
+
+*   subnets   subnets/*   subnets/s   networks/n/subnets/s   networks/n/*
+"""
+
+import re
+from collections.abc import Sequence
+from difflib import get_close_matches
+from functools import cache
+from typing import NamedTuple
+
+from secaplane import kinds
+from secaplane.model.kind import Backing
+
+EVERY = "*"
+NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+NAME_IN_CATALOGUE = re.compile(NAME.pattern, re.IGNORECASE)
+NAME_LENGTH_MAX = 128
+
+
+class PatternForms(NamedTuple):
+    """The collections of one provider. A collection below others is known by its own name, too."""
+
+    names: dict[tuple[str, ...], re.Pattern[str]]
+    """(networks, subnets) -> the names of its resources."""
+    parents: frozenset[tuple[str, ...]]
+    """The collections whose resources contain others."""
+    nested: dict[str, tuple[str, ...]]
+    """subnets -> (networks, subnets)."""
+
+
+def is_pattern(provider: str, pattern: str) -> bool:
+    """True if a pattern can match a resource of a provider (`seca.network`), whichever exist."""
+    if pattern == EVERY:
+        return True
+    steps, forms = pattern.split("/"), _forms(provider)
+    if len(steps) > 2 and len(steps) % 2 and steps[-1] == EVERY:
+        return tuple(steps[:-1:2]) in forms.parents and _are_names(steps[1::2])
+    name = forms.names.get(tuple(steps[::2]))
+    if name is None:
+        return False
+    if len(steps) % 2:
+        return _are_names(steps[1::2])
+    return _are_names(steps[1:-1:2]) and (steps[-1] == EVERY or _is_name(steps[-1], name))
+
+
+def nearest_pattern(provider: str, text: str) -> str:
+    """The pattern that was most likely meant."""
+    steps, forms = [step for step in text.split("/") if step], _forms(provider)
+    if not forms.nested or not steps or steps[0].startswith(EVERY):
+        return EVERY
+    for n in reversed(range(len(steps))):
+        found = get_close_matches(steps[n].lower(), forms.nested, 1, 0.75)
+        if found:
+            return _completed(forms, found[0], steps, n)
+    return f"{get_close_matches(steps[0].lower(), forms.nested, 1, 0.0)[0]}/{EVERY}"
+
+
+def _completed(forms: PatternForms, collection: str, steps: Sequence[str], n: int) -> str:
+    """The pattern of the collection that is step n, with the other steps that can be kept."""
+    nested, rest = forms.nested[collection], steps[n + 1 :]
+    above = list(steps[max(0, n - 2 * (len(nested) - 1)) : n])
+    keep = tuple(above[::2]) == nested[:-1] and _are_names(above[1::2])
+    name = rest[0] if rest and _is_name(rest[0], forms.names[(collection,)]) else EVERY
+    return "/".join([*(above if keep else ()), collection, name])
+
+
+def _are_names(texts: Sequence[str]) -> bool:
+    return all(_is_name(each, NAME) for each in texts)
+
+
+def _is_name(text: str, form: re.Pattern[str]) -> bool:
+    return len(text) <= NAME_LENGTH_MAX and form.fullmatch(text) is not None
+
+
+@cache
+def _forms(provider: str) -> PatternForms:
+    names, nested, parents = {}, {}, set[tuple[str, ...]]()
+    for kind in kinds.KINDS.values():
+        if kind.provider.name == provider:
+            path = tuple(kind.resource(kind.collection).split("/")[::2])
+            form = NAME_IN_CATALOGUE if kind.backing is Backing.CATALOGUE else NAME
+            names[path] = names[path[-1:]] = form
+            nested[path[-1]] = path
+            parents |= {path[: n + 1] for n in range(len(path) - 1)}
+    return PatternForms(names, frozenset(parents), nested)

@@ -1,0 +1,138 @@
+"""One resource by its name, never older than the log's newest event of that address.
+
+A row answers as long as the rows have reached every position that this process knows of. Otherwise,
+and where there is no row, the newest event of the address decides: the row is current, or there is
+no such resource, or the answer is the resource as `evolve` makes it. If the log does not answer,
+the rows get a bounded time to reach the known position; if the database does not, the log answers
+(docs/decisions/035).
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from asyncpg import Pool
+
+from secaplane.kinds import KINDS
+from secaplane.model.document import document, encode
+from secaplane.model.errors import Damaged, Unavailable
+from secaplane.model.position import BEGINNING, Position
+from secaplane.model.shape import Ref, Resource
+from secaplane.readmodel import questions
+from secaplane.readmodel.batching import BatchedReads, FoundDocument
+from secaplane.readmodel.progress import Progress
+from secaplane.readmodel.resource_log import NewestEvent, ResourceLog
+from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
+
+UNKNOWN = "neither the log nor the read model can answer now; try again"
+
+
+@dataclass(frozen=True)
+class ByName:
+    """Reads one living resource."""
+
+    pool: Pool
+    batched: BatchedReads
+    progress: Progress
+    log: ResourceLog
+    stream: Callable[[str], str]
+    """(kind) -> the stream that records it."""
+    reached: Callable[[Sequence[Position], bool], Awaitable[bool]]
+    """(positions, patient) -> wait until the rows have reached them; False if they do not in time.
+    A caller that is not patient does not wait while the projector stands still."""
+    region: str
+
+    async def living(self, ref: Ref, required: Position = BEGINNING) -> FoundDocument | None:
+        """The document of a resource by its address in the log; None if there is none. `required`
+        is a position in its stream that the answer must include.
+
+        Raises:
+            Damaged: one of its events could not be decoded or applied.
+            Unavailable: neither the log nor the rows can answer.
+        """
+        known = self._known(ref.kind, required)
+        try:
+            row = await self.batched.one(ref)
+        except DATABASE_UNAVAILABLE:
+            if _shows_others(ref):
+                raise
+            return await self._folded(ref, await self.log.newest(ref, known=known))
+        if row is not None and not known and not row.quarantined:
+            return row
+        if await self._quarantined(ref, row):
+            if known and not (await self.log.newest(ref, known=known)).living:
+                return None  # an operator has closed it, which is not projected yet
+            raise Damaged
+        try:
+            return await self._compared(ref, row, known)
+        except Unavailable:
+            if required:
+                raise
+            return await self._without_log(ref, known)
+
+    async def missing(self, positions: Sequence[Position]) -> Sequence[Position]:
+        """Those of some positions that the rows have not reached after a bounded time."""
+        if not positions or await self.reached(positions, True):
+            return ()
+        return [each for each in positions if self.progress.position(each.stream) < each]
+
+    async def caught_up(self, tenant: str) -> None:
+        """Wait, for a bounded time, for the writes in a tenant that were answered before the rows
+        reached them: a list shows them if it can."""
+        if self.progress.behind and (positions := [*self.progress.acknowledged(tenant)]):
+            await self.reached(positions, True)
+
+    def _known(self, kind: str, required: Position) -> Position:
+        """The newest known position of the kind's stream that the rows have not reached; BEGINNING
+        while they have reached all."""
+        if not self.progress.behind and not required:
+            return BEGINNING
+        return max(self.progress.behind.get(self.stream(kind), BEGINNING), required)
+
+    async def _quarantined(self, ref: Ref, row: FoundDocument | None) -> bool:
+        if row is not None:
+            return row.quarantined
+        return await questions.quarantined(self.pool, ref)
+
+    async def _compared(
+        self, ref: Ref, row: FoundDocument | None, known: Position
+    ) -> FoundDocument | None:
+        """Raises Unavailable where the log does not answer."""
+        newest = await self.log.newest(ref, known=known)
+        if row is not None and newest.position <= row.position:
+            return row  # an answer of the log that is older than the row decides nothing
+        return await self._folded(ref, newest)
+
+    async def _folded(self, ref: Ref, newest: NewestEvent) -> FoundDocument | None:
+        return await self._made(await self.log.resource(ref) if newest.living else None)
+
+    async def _without_log(self, ref: Ref, known: Position) -> FoundDocument | None:
+        """Nothing can be appended now, but the rows may still be behind what was: they get a
+        bounded time. A row is answered even if they do not catch up: one event of another resource
+        that is not projected must not end all reads."""
+        if known:
+            await self.reached([known], False)
+        row = await self.batched.one(ref)
+        cached = self.log.cached(ref)
+        if cached is not None and (row is None or row.position < cached.position):
+            return await self._made(cached)
+        if row is None:
+            raise Unavailable(UNKNOWN)
+        return row
+
+    async def _made(self, resource: Resource | None) -> FoundDocument | None:
+        """The document that the projector would write, with the fields that are derived from other
+        rows as they are now; None for a resource that is gone."""
+        if resource is None or resource.gone:
+            return None
+        kind, position = KINDS[resource.ref.kind], resource.position
+        made = encode(document(kind, resource, region=self.region)).decode()
+        shown = await questions.with_derived(self.pool, resource.ref, made)
+        return FoundDocument(
+            shown, resource.uid, resource.tenant, position.stream, position.sequence, False
+        )
+
+
+def _shows_others(ref: Ref) -> bool:
+    """True for kinds whose status has fields that follow from the rows of other resources."""
+    shows = KINDS[ref.kind].derived
+    return shows.attached_to or shows.resource_count

@@ -1,0 +1,148 @@
+"""The production layout, read as data: limits, hardening, TLS, and an image without what no process
+imports."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+DEPLOY = ROOT / "deploy"
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OWN = ("command", "query", "projector", "reconcilers", "cloud")
+LIMITS = ("mem_limit", "pids_limit", "cpus")
+PLAINTEXT = re.compile(r"\b(http|nats|postgresql|postgres)://([^/\s\"']+)([^\s\"']*)")
+LOOPBACK = re.compile(r"^(127\.0\.0\.1|localhost)(:|$)")
+IMPORTING = """
+import importlib, sys
+from pathlib import Path
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {blocked!r}:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Absent())
+for name in {modules!r}:
+    importlib.import_module(name)
+
+from secaplane.command.body import BodyReader
+from secaplane.edge.serving import app, health
+from secaplane.edge.serving.metrics import Metrics
+from secaplane.kinds import KINDS
+from secaplane.model.errors import Invalid
+import uvicorn
+
+metrics = Metrics()
+app.build(health.routes(lambda: health.Readiness(True), metrics, details=True), metrics=metrics)
+uvicorn.Config(app, loop="none", http="httptools", ws="none").load()
+try:
+    BodyReader(region="r").read(KINDS["block-storage"], {{"spec": {{"sizeGB": "x"}}}})
+except Invalid:
+    print("a broken body is refused with its pointers")
+"""
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_has_limits_of_memory_processes_and_cpu(name: str) -> None:
+    for limit in LIMITS:
+        assert SERVICES[name][limit], limit
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_is_hardened(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert "privileged" not in service
+    if name != "nats-folders":  # it gives the volumes to the user of the nodes, and ends
+        assert not service.get("user", "10001").startswith("0")
+
+
+def test_no_address_between_the_parts_is_in_clear() -> None:
+    text = (ROOT / "compose.yaml").read_text() + (DEPLOY / "secaplane.toml").read_text()
+    for scheme, host, rest in PLAINTEXT.findall(text):
+        address = f"{scheme}://{host}{rest}"
+        if scheme in ("postgresql", "postgres"):
+            assert "sslmode=verify-full&sslrootcert=" in rest, address
+        elif "issuer" not in host and "PUBLIC_URL" not in address:
+            assert LOOPBACK.match(host), address
+
+
+def test_every_process_has_a_certificate_and_trusts_one_authority() -> None:
+    for name in OWN:
+        mounted = {
+            each if isinstance(each, str) else (each["source"], each["target"])
+            for each in SERVICES[name]["secrets"]
+        }
+        assert {"ca.crt", (f"{name}.crt", "tls.crt"), (f"{name}.key", "tls.key")} <= mounted
+    for name in ("reconcilers", "cloud"):
+        assert "cloud-token" in SERVICES[name]["secrets"]
+    named = {
+        each if isinstance(each, str) else each["source"]
+        for service in SERVICES.values()
+        for each in service.get("secrets", ())
+    }
+    assert named == set(COMPOSE["secrets"])
+
+
+def test_nats_and_postgresql_accept_tls_alone() -> None:
+    nats = (DEPLOY / "nats.conf").read_text()
+    assert nats.count("handshake_first: true") == 1
+    assert nats.count("cert_file:") == 2
+    rules = [line.split() for line in (DEPLOY / "pg_hba.conf").read_text().splitlines()]
+    assert {rule[0] for rule in rules if rule and rule[0] != "#"} == {"local", "hostssl"}
+    assert "ssl=on" in SERVICES["postgres"]["command"]
+
+
+def test_the_proxy_verifies_the_services() -> None:
+    caddyfile = (DEPLOY / "Caddyfile").read_text()
+    for name in ("query", "command"):
+        assert f"tls_server_name {name}" in caddyfile
+    assert caddyfile.count("tls_trusted_ca_certs") == caddyfile.count("reverse_proxy")
+    # of two transports the last one holds
+    assert caddyfile.count("transport http") == caddyfile.count("reverse_proxy")
+    assert "tls_insecure_skip_verify" not in caddyfile
+
+
+def test_every_image_can_be_pinned_by_digest() -> None:
+    pinned = dict(re.findall(r"\[(\w+_IMAGE)\]=(\S+)", (DEPLOY / "pin-images.sh").read_text()))
+    text = (ROOT / "compose.yaml").read_text()
+    defaults = dict(re.findall(r"\$\{(\w+_IMAGE):-([^}]+)\}", text))
+    (python,) = re.findall(r"^ARG PYTHON_IMAGE=(\S+)", (ROOT / "Dockerfile").read_text(), re.M)
+    assert defaults | {"PYTHON_IMAGE": python} == pinned
+    for image in re.findall(r"^\s+image: (\S+)", text, re.M):
+        assert image.startswith(("${", "secaplane:")), image
+
+
+@pytest.mark.parametrize("script", ["certificates.sh", "pin-images.sh", "postgres-init.sh"])
+def test_every_script_can_be_parsed(script: str) -> None:
+    subprocess.run(["bash", "-n", str(DEPLOY / script)], check=True, timeout=10)
+
+
+def test_no_process_imports_what_the_image_leaves_out() -> None:
+    (unused,) = re.findall(r'^ARG UNUSED="(.*?)"', (ROOT / "Dockerfile").read_text(), re.M | re.S)
+    packages = unused.replace("\\", " ").split()
+    pinned = re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements.txt").read_text(), re.M)
+    assert set(packages) <= set(pinned)
+    blocked = {name.replace("-", "_") for name in packages} | {"markdown_it"}
+    modules = [
+        "secaplane." + ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for layer in ("cli", "command", "query", "projector", "reconcilers", "plugins")
+        for path in sorted((ROOT / layer).rglob("*.py"))
+    ]
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", IMPORTING.format(blocked=blocked, modules=modules)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "a broken body is refused" in done.stdout
