@@ -5,7 +5,7 @@ from secaplane.readmodel.schema.group import TableGroup
 HISTORY = TableGroup(
     name="history",
     layout=3,
-    digest="6b3c5c9ec69c97d5",
+    digest="f1fa73b3fa89594b",
     tables="""
 create table if not exists {schema}.history (
     stream   text        collate "C" not null,
