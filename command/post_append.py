@@ -160,8 +160,8 @@ class _States:
         return self._context(former, targets, above)
 
     def _parents_read(self) -> list[Ref]:
-        kinds = {n for rule in KINDS[self.now.ref.kind].rules.compared for n in rule.parents}
-        return [ref for ref in parents(self.now.ref) if ref.kind in kinds]
+        read = KINDS[self.now.ref.kind].parents_read
+        return [ref for ref in parents(self.now.ref) if ref.kind in read]
 
     def _context(
         self,

@@ -287,6 +287,11 @@ class Kind:
         return tuple(link for link in self.links if link.excludes)
 
     @cached_property
+    def parents_read(self) -> frozenset[str]:
+        """Kinds of the parents that its rules read."""
+        return frozenset(name for rule in self.rules.compared for name in rule.parents)
+
+    @cached_property
     def is_related(self) -> bool:
         """A PUT may be refused because of other resources, and the other way round."""
         blocking = any(link.blocks_deletion for link in self.links)

@@ -57,7 +57,7 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
     listening = listen(config.http.host, config.http.port)
     host, port = listening.getsockname()[:2]
     base_url = config.site.base_url or f"http://{host}:{port}"
-    metrics, revocations, tls = Metrics(), Revocations(), config.tls
+    metrics, revocations = Metrics(), Revocations()
     async with (
         trusted_issuers(config, revocations, metrics) as trusted,
         process_dependencies(config, writes_log=side != "query") as process,
@@ -97,13 +97,7 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         )
         async with (
             running(audit),
-            serving(
-                application,
-                listening,
-                config.limits.of_connections(proxies),
-                certificate=tls.certificate,
-                key=tls.key,
-            ),
+            serving(application, listening, config.limits.of_connections(proxies), config.tls),
             monitored(config, readiness, metrics) as monitor,
         ):
             announce(Announcement(port=port, monitor=monitor))

@@ -31,7 +31,7 @@ async def load(
     Raises:
         LogUnavailable: the log did not answer.
     """
-    read_by_rules = {name for rule in KINDS[ref.kind].rules.compared for name in rule.parents}
+    read_by_rules = KINDS[ref.kind].parents_read
     parents = {
         parent: None if parent.kind in read_by_rules else _cached_parent(cache, parent)
         for parent in required

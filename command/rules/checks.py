@@ -37,15 +37,22 @@ def broken_rules(context: DecisionContext, new: Json) -> list[BrokenRule]:
     its targets."""
     kind, before = context.kind, context.resource
     old = before.spec if before else None
+    unresolved = [*broken_zones(context, old, new), *broken_references(context, old, new)]
+    unknown = {each.pointer for each in unresolved}
     broken = [*_changed_fixed_fields(context, old, new)]
     if kind.rules.compared:
         parents = context.parents_by_kind
         proposed = proposed_spec(context.ref, new, before, parents, context.targets, context.site)
-        broken += broken_compared(proposed, kind.rules.compared)
-    broken += broken_claims(context.ref, old, new, context.site.region)
-    broken += broken_zones(context, old, new)
-    broken += broken_references(context, old, new)
-    return broken
+        rules = [
+            rule
+            for rule in kind.rules.compared
+            if unknown.isdisjoint(f"/spec{field}" for field in rule.fields)
+        ]
+        broken += broken_compared(proposed, rules)
+    if kind.exclusive_links:
+        claims = broken_claims(context.ref, old, new, context.site.region)
+        broken += (each for each in claims if each.pointer not in unknown)
+    return broken + unresolved
 
 
 def _changed_fixed_fields(

@@ -5,7 +5,7 @@ from secaplane.readmodel.schema.group import TableGroup
 HISTORY = TableGroup(
     name="history",
     layout=3,
-    digest="f1fa73b3fa89594b",
+    digest="35282a6f00092fa7",
     tables="""
 create table if not exists {schema}.history (
     stream   text        collate "C" not null,

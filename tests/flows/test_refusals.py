@@ -166,7 +166,7 @@ async def test_all_violations_of_a_body_are_named_at_once(
         (
             "role",
             {"spec": {"permissions": [{"provider": "p", "resources": ["*"], "verb": ["fly"]}]}},
-            ["/spec/permissions/0/verb/0"],
+            ["/spec/permissions/0/provider", "/spec/permissions/0/verb/0"],
         ),
         ("role-assignment", {"spec": {"subs": ["a"], "roles": ["r"]}}, ["/spec/scopes"]),
     ],

@@ -246,6 +246,25 @@ def test_the_pointers_of_a_kind_exist_in_its_schemas(kind: Kind) -> None:
 
 
 @each(EVERY)
+def test_the_rules_of_a_kind_name_what_exists(kind: Kind) -> None:
+    """And an exclusion of two fields is named at both."""
+    spec, rules, places = Schema(kind.spec), kind.rules, {link.at for link in kind.links}
+    for rule in (*rules.compared, *rules.in_use):
+        assert rule.fields
+        assert all(spec.has(field) for field in rule.fields)
+    for compared in rules.compared:
+        assert set(compared.parents) <= {each.kind for each in parents(kind.ref(IDS, "one"))}
+        assert {*compared.targets, *(at for at, _ in compared.follows)} <= places
+    for use in rules.in_use:
+        assert set(use.children) <= {each.name for each in children(kind)}
+        for name in use.referrers:
+            assert any(kind.name in link.to for link in KINDS[name].links)
+    for link in kind.exclusive_links:
+        for place in link.excludes:
+            assert any(other.at == place and link.at in other.excludes for other in kind.links)
+
+
+@each(EVERY)
 def test_every_reference_and_zone_in_a_schema_is_declared_by_its_kind(kind: Kind) -> None:
     """Without a link, a reference would not be checked; a list of names is a link, too."""
     whole = Schema(kind.spec).whole()

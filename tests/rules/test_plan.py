@@ -192,6 +192,7 @@ def test_the_dependent_kinds() -> None:
     following = {kind.name for kind in KINDS.values() if kind.is_dependent}
     assert following == {
         "image",
+        "nat-gateway-instance",
         "network-load-balancer",
         "nic",
         "routing-table",

@@ -9,11 +9,17 @@ import pytest
 
 from secaplane.command.gather.intents import unanswered_intent
 from secaplane.command.handle import handle
-from secaplane.command.post_append import MEANWHILE, recheck, recheck_deletion, rule_violation
+from secaplane.command.post_append import (
+    MEANWHILE,
+    UNCHECKED,
+    recheck,
+    recheck_deletion,
+    rule_violation,
+)
 from secaplane.command.rules.commands import Delete, Put, Revert
 from secaplane.kinds import KINDS, SHARED_TENANT
 from secaplane.model.actor import SYSTEM
-from secaplane.model.errors import Conflict
+from secaplane.model.errors import Conflict, Unavailable
 from secaplane.model.events import AnyEvent, Created, DeletionRequested, Updated
 from secaplane.model.shape import Json, Ref, Resource, State
 from tests.log.new_events import new_event
@@ -296,6 +302,19 @@ async def test_a_revert_is_not_reverted() -> None:
     revert = Revert(to=Put(spec=INSTANCE), expected=now.version)
     await handle(scene.dependencies, VM, revert, actor=SYSTEM, request="revert")
     assert await unanswered_intent(scene.dependencies, await the(scene, VM)) is None
+
+
+async def test_a_write_that_cannot_be_checked_yet_is_recorded_and_not_confirmed() -> None:
+    """The read model is behind; the reconciler checks it before it calls a cloud."""
+    scene = await scene_with((VM, INSTANCE))
+    scene.counted = False
+    refusal = await scene.refused(OTHER_VM, TWO)
+    assert (type(refusal), refusal.detail) == (Unavailable, UNCHECKED)
+    assert (await the(scene, OTHER_VM)).spec == TWO
+    with pytest.raises(Unavailable):
+        await scene.handled(SPARE, Delete())
+    assert (await the(scene, SPARE)).terminating
+    await scene.put(DISK_TWO, VOLUME, "no rule of a volume is about others")
 
 
 # --- deletions

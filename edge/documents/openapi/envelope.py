@@ -77,6 +77,8 @@ def labelled(kind: Kind) -> bool:
     return kind.writable or not kind.is_versioned
 
 
+LABEL_KEY = r"^[^=!<>,\s]([^=!<>,]*[^=!<>,\s])?$"
+"""A selector can name it."""
 USER_PARTS: Json = {"labels": ref("Labels"), "annotations": ref("Annotations")}
 USER_PARTS["extensions"] = ref("Extensions")
 
@@ -90,7 +92,8 @@ def components() -> Json:
     conditions = {"type": "array", "maxItems": CONDITIONS_MAX, "items": ref("StatusCondition")}
     permission = PERMISSION | {"skipToken": {"type": "string"}}
     return {
-        "Labels": _map(text(63), "At most 64, with keys of at most 128 characters."),
+        "Labels": _map(text(63), "At most 64, with keys of at most 128 characters.")
+        | {"propertyNames": {"pattern": LABEL_KEY}},
         "Annotations": _map(text(1024), "At most 64, with keys of at most 128 characters."),
         "Extensions": _map(
             {"type": "string"},
