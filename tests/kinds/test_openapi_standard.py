@@ -37,8 +37,8 @@ WITHOUT_ADDRESSES = (
     ("/spec required", ["subnetRef"], ["addresses", "subnetRef"]),
     ("/spec/addresses minItems", None, 1),
 )
-"""A NIC may be sent without addresses: the text of the standard assigns them then, its schema requires
-them, and the released Terraform provider leaves them out."""
+"""A NIC may be sent without addresses: the text of the standard assigns them then, its schema
+requires them, and the released Terraform provider leaves them out."""
 ALWAYS_PRESENT = " required"
 """Answers name the fields that are always present; the standard requires fewer."""
 
