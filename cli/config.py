@@ -80,6 +80,9 @@ class PostgresSettings(Settings, frozen=True):
     the others."""
     connections: Annotated[int, Meta(ge=1, le=100)] = 4
     """Size of the pool of each process."""
+    list_connections: Annotated[int, Meta(ge=1, le=100)] = 2
+    """Further connections of a process that answers GET, for lists alone. Lists that scan take all
+    but one of them."""
 
 
 class HttpSettings(Settings, frozen=True):
@@ -132,8 +135,10 @@ class AuditSettings(Settings, frozen=True):
 
 class SecretsSettings(Settings, frozen=True):
     keyring: str = ""
-    """Path of the keyring, which seals secrets and signs page tokens. All processes but the
-    projector and the simulated cloud need it."""
+    """Path of the keyring that seals secrets. `command`, `serve` and `reconcilers` need it; `query`
+    needs it to show secrets, and answers 503 for a resource with secrets without it."""
+    page_keyring: str = ""
+    """Path of the keyring that signs page tokens (`skipToken`). `query` and `serve` need it."""
 
 
 Rate = Annotated[float, Meta(ge=0, le=1_000_000)]
@@ -295,6 +300,8 @@ def read(path: Path | None, environment: Mapping[str, str] = os.environ) -> Conf
             raise ValueError("tls.certificate and tls.key belong together: set both, or neither")
         if config.auth.keys_stale_seconds <= config.auth.keys_refresh_seconds:
             raise ValueError("auth.keys_stale_seconds must be more than auth.keys_refresh_seconds")
+        if config.secrets.keyring and config.secrets.keyring == config.secrets.page_keyring:
+            raise ValueError("secrets.page_keyring must be another file than secrets.keyring")
         _refuse_unknown_cascades(config.deletion.cascades)
         _refuse_unknown_kinds(config.audit.privileged)
         _refuse_invalid_proxies(config.http.trusted_proxies)

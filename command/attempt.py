@@ -32,10 +32,10 @@ from secaplane.eventlog.log import LogUnavailable, PrefixExpectation, VersionCon
 from secaplane.kinds import KINDS, children, parents
 from secaplane.model.actor import Actor
 from secaplane.model.errors import Refusal
-from secaplane.model.events import AnyEvent, Created, RecordedEvent
+from secaplane.model.events import AnyEvent, RecordedEvent
 from secaplane.model.evolve import evolve, fold
 from secaplane.model.position import Position
-from secaplane.model.shape import Ref, Resource
+from secaplane.model.shape import LifeIds, Ref, Resource
 
 CLOCK_STEP = timedelta(milliseconds=1)
 
@@ -112,14 +112,15 @@ async def attempt(
     context = await _loaded(dependencies, envelope, reader, from_cache=from_cache)
     if lost and (recorded := await look_up(dependencies, envelope, lost, context.position)):
         return recorded
+    life = _life(dependencies, context, envelope.command)
     try:
-        event = decide(context, envelope.command)
+        event = decide(context, _sealed(dependencies, context, envelope.command, life))
     except Refusal:
         if not from_cache:
             raise
         event = None
     if event is not None:
-        new_event = _new_event(dependencies, envelope, context, event)
+        new_event = _new_event(dependencies, envelope, context, event, life)
         return await _appended(dependencies, context, new_event, expectation, reader, deadline)
     if not from_cache:
         return NothingToDo(context.resource, context.position)
@@ -189,19 +190,15 @@ def _new_event(
     envelope: CommandEnvelope,
     context: DecisionContext,
     event: AnyEvent,
+    life: LifeIds,
 ) -> NewEvent:
     """The event with its envelope. Its time is the clock's, but at least a millisecond after the
     resource's last event."""
     latest, now = context.latest, dependencies.clock()
-    if latest is None or isinstance(event, Created):
-        uid = dependencies.new_uid()
-        tenant = _tenant(context, uid)
-    else:
-        uid, tenant = latest.uid, latest.tenant
     return NewEvent(
         ref=envelope.ref,
-        uid=uid,
-        tenant=tenant,
+        uid=life.uid,
+        tenant=life.tenant,
         time=max(now, latest.time + CLOCK_STEP) if latest else now,
         request=envelope.request,
         cause=envelope.cause,
@@ -210,6 +207,27 @@ def _new_event(
         actor=envelope.actor,
         event=event,
     )
+
+
+def _life(dependencies: CommandDependencies, context: DecisionContext, command: Command) -> LifeIds:
+    """The life that the event is of: the present one, or the one that a PUT begins. It is fixed
+    before the decision, because secrets are sealed for it."""
+    latest = context.latest
+    if latest is not None and not (latest.gone and isinstance(command, Put)):
+        return latest.life_ids
+    uid = dependencies.new_uid()
+    return LifeIds(_tenant(context, uid), uid)
+
+
+def _sealed(
+    dependencies: CommandDependencies, context: DecisionContext, command: Command, life: LifeIds
+) -> Command:
+    """The command with the secrets of its spec sealed. Only a PUT brings some in clear; what a
+    Revert restores is sealed already."""
+    if not isinstance(command, Put) or not context.kind.secrets.spec:
+        return command
+    spec = dependencies.seal(context.kind, life, command.spec)
+    return msgspec.structs.replace(command, spec=spec)
 
 
 def _tenant(context: DecisionContext, uid: str) -> str:

@@ -12,8 +12,9 @@ from secaplane.eventlog.log import Log
 from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.kinds.shares import QuotaShare
 from secaplane.model.errors import Unavailable
+from secaplane.model.kind import Kind
 from secaplane.model.position import Position
-from secaplane.model.shape import Json, Ref, Resource
+from secaplane.model.shape import Json, LifeIds, Ref, Resource
 
 AskReferrers = Callable[[Sequence[Ref], bool], Awaitable[Sequence[Ref]]]
 """(addresses, including referrers that are being deleted) -> the resources that block the deletion
@@ -22,6 +23,10 @@ of one of them, according to the read model."""
 AskNamedBy = Callable[[Ref, Sequence[str]], Awaitable[Sequence[Ref]]]
 """(address, kinds) -> the living resources of those kinds that refer to it, according to the read
 model."""
+
+
+SealSpec = Callable[[Kind, LifeIds, Json], Json]
+"""(kind, the life that the spec is of, spec) -> the spec with its secret strings sealed."""
 
 
 class RelatedReader(Protocol):
@@ -105,6 +110,7 @@ class CommandDependencies:
     new_uid: Callable[[], str]
     new_salt: Callable[[], bytes]
     """SALT_BYTES random bytes for each event."""
+    seal: SealSpec
     children: AskChildren
     referrers: AskReferrers
     named_by: AskNamedBy

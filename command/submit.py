@@ -121,7 +121,7 @@ async def put(
     context, kind, ids = request.context, request.kind, request.ids
     ref = request.ref
     command = Put(
-        spec=dependencies.sealer.seal(kind, ref, body.spec),
+        spec=body.spec,
         labels=body.labels,
         annotations=body.annotations,
         extensions=body.extensions,

@@ -47,6 +47,8 @@ SUBJECTS_OVERLAP = 10065
 EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 EXPECTED_OF = "Nats-Expected-Last-Subject-Sequence-Subject"
 PAYLOAD_BYTES_MIN = 4 * 1024 * 1024
+READ_BYTES_MAX = 4 * 1024 * 1024
+"""Of one batch of a history; at least one event is read."""
 PROBE, NEVER = "append-probe", str(2**63 - 1)
 """Last token of the subject of a probe, and a sequence that no subject reaches."""
 LAGGING_S = 0.01
@@ -180,6 +182,15 @@ class JetStreamLog:
         end = await self.last(ref)
         return await self._read(ref.kind, subject(ref, self._region), BEGINNING, end)
 
+    async def read_batches(
+        self, ref: Ref, *, after: Position, up_to: Position
+    ) -> AsyncGenerator[Sequence[Followed], None]:
+        stream, subjects = self._streams.of(ref.kind), subject(ref, self._region)
+        batches = self._message_batches(stream, subjects, after, up_to)
+        async with contextlib.aclosing(batches):
+            async for messages in batches:
+                yield _followed(stream, messages)
+
     async def read_within(
         self, ref: Ref, *, after: Position, up_to: Position
     ) -> tuple[Followed, ...]:
@@ -255,32 +266,46 @@ class JetStreamLog:
         self, kind: str, subjects: str, after: Position, up_to: Position
     ) -> tuple[Followed, ...]:
         stream = self._streams.of(kind)
-        messages = await self._messages(stream, subjects, after, up_to)
-        return tuple(decode_followed(_raw(each, stream)) for each in messages)
+        return _followed(stream, await self._messages(stream, subjects, after, up_to))
 
     async def _messages(
         self, stream: str, subjects: str, after: Position, up_to: Position
     ) -> list[Msg]:
-        """A direct get may be answered by a replica that lags behind the leader who named `up_to`:
-        the missing part is asked for again until it arrives, or the time is up."""
         messages: list[Msg] = []
-        begin, end = after.sequence, up_to.sequence
-        try:
-            async with asyncio.timeout(ANSWER_S_MAX):
-                while begin < end:
-                    question = {"seq": begin + 1, "next_by_subj": subjects}
-                    arrived, _ = await direct_batch(
-                        self._nats, f"$JS.API.DIRECT.GET.{stream}", question
-                    )
-                    if not arrived:
-                        await asyncio.sleep(LAGGING_S)
-                    for message in arrived:
-                        begin = _sequence(message)
-                        if begin <= end:
-                            messages.append(message)
-        except CONNECTION_ERRORS as error:
-            raise LogUnavailable(f"history up to {up_to} was not read") from error
+        async with contextlib.aclosing(
+            self._message_batches(stream, subjects, after, up_to)
+        ) as batches:
+            async for batch in batches:
+                messages += batch
         return messages
+
+    async def _message_batches(
+        self, stream: str, subjects: str, after: Position, up_to: Position
+    ) -> AsyncGenerator[list[Msg], None]:
+        """A direct get may be answered by a replica that lags behind the leader who named `up_to`:
+        the missing part is asked for again until it arrives, or the time for one batch is up."""
+        begin, end = after.sequence, up_to.sequence
+        while begin < end:
+            try:
+                async with asyncio.timeout(ANSWER_S_MAX):
+                    arrived = await self._next_messages(stream, subjects, begin)
+            except CONNECTION_ERRORS as error:
+                raise LogUnavailable(f"history up to {up_to} was not read") from error
+            begin = _sequence(arrived[-1])
+            yield [each for each in arrived if _sequence(each) <= end]
+
+    async def _next_messages(self, stream: str, subjects: str, begin: int) -> list[Msg]:
+        """The next messages after a sequence; waits until there are some."""
+        question = {"seq": begin + 1, "next_by_subj": subjects, "max_bytes": READ_BYTES_MAX}
+        while True:
+            arrived, _ = await direct_batch(self._nats, f"$JS.API.DIRECT.GET.{stream}", question)
+            if arrived:
+                return arrived
+            await asyncio.sleep(LAGGING_S)
+
+
+def _followed(stream: str, messages: Sequence[Msg]) -> tuple[Followed, ...]:
+    return tuple(decode_followed(_raw(each, stream)) for each in messages)
 
 
 def _raw(message: Msg, stream: str) -> RawEvent:

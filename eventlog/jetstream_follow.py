@@ -17,6 +17,12 @@ from secaplane.eventlog.log import LogUnavailable, RawEvent
 from secaplane.model.position import Position
 
 FOLLOW_BATCH_MAX = 1000
+PULL_BYTES_MAX = 4 * 1024 * 1024
+"""Of the messages that one pull request brings: more than the largest event."""
+BATCH_BYTES_MAX = 1024 * 1024
+"""Of one batch; at least one message."""
+FULL = "Message Size Exceeds MaxBytes"
+"""Ends a pull request whose bytes are used up."""
 QUIET_S = 1.0
 """Lifetime of a pull request at the server while no message arrives. A follower that gets no
 answer for twice as long assumes that the server was restarted and has forgotten the request."""
@@ -54,7 +60,13 @@ async def _pulled(
     arrived: asyncio.Queue[Msg] = asyncio.Queue()
     inbox = nats.new_inbox()
     subscription = await nats.subscribe(inbox, cb=arrived.put, pending_bytes_limit=-1)
-    pull = json({"batch": FOLLOW_BATCH_MAX, "expires": int(QUIET_S * 1e9)})
+    pull = json(
+        {
+            "batch": FOLLOW_BATCH_MAX,
+            "max_bytes": PULL_BYTES_MAX,
+            "expires": int(QUIET_S * 1e9),
+        }
+    )
     try:
         while True:
             await nats.publish(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}", pull, reply=inbox)
@@ -69,23 +81,26 @@ async def _pulled(
 
 
 async def _arrivals(arrived: asyncio.Queue[Msg], stream: str) -> tuple[list[RawEvent], bool]:
-    """The messages that have arrived, at least one; and whether the server closed the request."""
+    """Messages that have arrived, at least one, and not more than fit into a batch; and whether the
+    server closed the request."""
     try:
         async with asyncio.timeout(QUIET_S + 1):
-            messages = [await arrived.get()]
+            message = await arrived.get()
     except TimeoutError as error:
         raise LogUnavailable("the server has forgotten the follower's request") from error
-    while not arrived.empty():
-        messages.append(arrived.get_nowait())
     batch: list[RawEvent] = []
-    for message in messages:
+    size = 0
+    while True:
         headers = message.headers or {}
         if not message.data and (status := headers.get("Status")):
-            if status not in ("404", "408"):
+            if status not in ("404", "408") and headers.get("Description") != FULL:
                 raise LogUnavailable(f"the follower's request ended with status {status}")
             return batch, True
         batch.append(RawEvent(_position(message, stream), message.subject, headers, message.data))
-    return batch, False
+        size += len(message.data)
+        if arrived.empty() or size >= BATCH_BYTES_MAX:
+            return batch, False
+        message = arrived.get_nowait()
 
 
 def _consumer(after: Position) -> dict[str, object]:

@@ -113,6 +113,12 @@ class Log(Protocol):
         """
         ...
 
+    def read_batches(
+        self, ref: Ref, *, after: Position, up_to: Position
+    ) -> AsyncGenerator[Sequence[Followed], None]:
+        """A part of a resource's history, decodable or not; batches are bounded in bytes."""
+        ...
+
     async def history(self, ref: Ref) -> tuple[Followed, ...]:
         """Every event of a resource, decodable or not."""
         ...

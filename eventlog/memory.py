@@ -93,6 +93,11 @@ class MemoryLog:
     async def history(self, ref: Ref) -> tuple[Followed, ...]:
         return tuple(map(_followed, self._some(ref.kind, lambda each: each.ref == ref)))
 
+    async def read_batches(
+        self, ref: Ref, *, after: Position, up_to: Position
+    ) -> AsyncGenerator[Sequence[Followed], None]:
+        yield await self.read(ref, after=after, up_to=up_to)
+
     async def read_within(
         self, ref: Ref, *, after: Position, up_to: Position
     ) -> tuple[Followed, ...]:

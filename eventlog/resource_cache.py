@@ -7,26 +7,33 @@ RECENT_S old: for parents of a resource, which seldom change.
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import aclosing
+from typing import NamedTuple, TypeGuard
 
 from secaplane.eventlog.decoding import undecodable
-from secaplane.eventlog.log import Log, LogUnavailable
-from secaplane.eventlog.snapshots import SNAPSHOT_INTERVAL, Snapshots
-from secaplane.model.events import RecordedEvent
+from secaplane.eventlog.log import Followed, Log, LogUnavailable
+from secaplane.eventlog.snapshots import Snapshots, snapshot_due
+from secaplane.model.bounded_cache import BoundedCache, resource_bytes
+from secaplane.model.events import Closed, RecordedEvent
 from secaplane.model.evolve import fold
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref, Resource
 
-CACHED_MAX = 4096
 RECENT_S = 5.0
+
+
+class _ReadResource(NamedTuple):
+    at: float
+    """Monotonic seconds."""
+    resource: Resource
 
 
 class ResourceCache:
     def __init__(self, log: Log, snapshots: Snapshots) -> None:
         self._log, self._snapshots = log, snapshots
-        self._resources: OrderedDict[Ref, Resource] = OrderedDict()
-        self._recent: dict[Ref, tuple[float, Resource]] = {}
+        self._resources = BoundedCache[Ref, Resource](resource_bytes)
+        self._recent = BoundedCache[Ref, _ReadResource](lambda read: resource_bytes(read.resource))
         self._reads_in_flight: dict[Ref, object] = {}
         """Reads of `recent` whose resource has not been invalidated since they began."""
         self._loads: dict[Ref, asyncio.Future[Resource | None]] = {}
@@ -37,7 +44,7 @@ class ResourceCache:
 
     def invalidate(self, ref: Ref) -> None:
         """Called by a follower of the log for each event: `recent` must read this resource."""
-        self._recent.pop(ref, None)
+        self._recent.pop(ref)
         self._reads_in_flight.pop(ref, None)
 
     def invalidate_all(self) -> None:
@@ -80,18 +87,18 @@ class ResourceCache:
                 if valid:
                     del self._reads_in_flight[ref]
             if valid:
-                self._recent.pop(ref, None)
+                self._recent.pop(ref)
                 if resource is not None and not resource.terminating:
-                    self._recent[ref] = (now, resource)
+                    self._recent.put(ref, _ReadResource(now, resource))
         return resource
 
     def recently_read(self, ref: Ref) -> Resource | None:
         """The answer of `recent` without reading; None where it would have to read, also because
         this process knows a newer position."""
-        read_at, resource = self._recent.get(ref, (0.0, None))
-        if resource is None or time.monotonic() - read_at > RECENT_S:
+        read = self._recent.get(ref)
+        if read is None or time.monotonic() - read.at > RECENT_S:
             return None
-        cached = self._resources.get(ref)
+        resource, cached = read.resource, self._resources.get(ref)
         return resource if cached is None or cached.position <= resource.position else None
 
     async def _shared_load(self, ref: Ref) -> Resource | None:
@@ -115,15 +122,27 @@ class ResourceCache:
         last = latest.position
         before = self._resources.get(ref)
         if before is not None and before.position == last:
-            self._resources.move_to_end(ref)
             return before
         if latest.previous == (before.position if before else BEGINNING):
             resource = _applied(before, [latest])
         else:
             before = before or await self._snapshot(ref, last)
-            after = before.position if before else BEGINNING
-            resource = _applied(before, await self._log.read(ref, after=after, up_to=last))
+            resource = await self._read(ref, before, last)
         await self.store(resource, before=before)
+        return resource
+
+    async def _read(self, ref: Ref, before: Resource | None, last: Position) -> Resource:
+        """The history after a known state, applied batch by batch: never held as a whole."""
+        resource, after = before, before.position if before else BEGINNING
+        async with aclosing(self._log.read_batches(ref, after=after, up_to=last)) as batches:
+            async for batch in batches:
+                ordinary = [each for each in batch if _ordinary(each)]
+                if len(ordinary) < len(batch):  # an event may leave out some of earlier batches
+                    history = await self._log.read(ref, after=after, up_to=last)
+                    return _applied(before, history)
+                resource = _applied(resource, ordinary)
+        if resource is None:
+            raise undecodable(ref, "a resource with a last event has no history")
         return resource
 
     async def _snapshot(self, ref: Ref, last: Position) -> Resource | None:
@@ -133,14 +152,14 @@ class ResourceCache:
         return snapshot if snapshot is not None and snapshot.position <= last else None
 
     async def store(self, resource: Resource, *, before: Resource | None) -> None:
-        """Cache a resource, and save a snapshot every SNAPSHOT_INTERVAL events."""
-        self._resources[resource.ref] = resource
-        self._resources.move_to_end(resource.ref)
-        while len(self._resources) > CACHED_MAX:
-            self._resources.popitem(last=False)
-        snapshots_before = (before.events if before else 0) // SNAPSHOT_INTERVAL
-        if resource.events // SNAPSHOT_INTERVAL > snapshots_before:
+        """Cache a resource, and save a snapshot if one is due."""
+        self._resources.put(resource.ref, resource)
+        if snapshot_due(resource, before):
             await self._snapshots.save(resource)
+
+
+def _ordinary(each: Followed) -> TypeGuard[RecordedEvent]:
+    return isinstance(each, RecordedEvent) and not isinstance(each.event, Closed)
 
 
 def _applied(before: Resource | None, history: Sequence[RecordedEvent]) -> Resource:

@@ -15,16 +15,28 @@ from secaplane.eventlog.log import LogUnavailable
 from secaplane.eventlog.subjects import subject
 from secaplane.model.shape import Ref, Resource
 
-SNAPSHOT_INTERVAL = 100
-"""Events of a resource between two snapshots."""
+SNAPSHOT_INTERVAL, LARGE_INTERVAL = 100, 10
+"""Events between two snapshots of a resource, and of a large one: what is read after a snapshot
+stays small in bytes, too."""
+LARGE_BYTES = 64 * 1024
 FORMAT = 3
 """Counts up when `Resource` or `evolve` changes: snapshots of another format are not found."""
-DIGEST = "35a5b28b998c2958"
+DIGEST = "04055e2c94033715"
 """The digest of `Resource` and `evolve` in this format. A test compares it
 (tests/rules/test_layouts.py) and prints the new one."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Resource).decode
+
+
+def snapshot_due(resource: Resource, before: Resource | None) -> bool:
+    """A snapshot is saved where the number of events passes a multiple of the interval."""
+    events = before.events if before else 0
+    if resource.events // LARGE_INTERVAL == events // LARGE_INTERVAL:
+        return False
+    if resource.events // SNAPSHOT_INTERVAL > events // SNAPSHOT_INTERVAL:
+        return True
+    return len(_encode(resource.spec)) > LARGE_BYTES
 
 
 class Snapshots(Protocol):

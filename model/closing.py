@@ -1,9 +1,10 @@
 """The state after a history that cannot be read was closed: a part of `evolve`. Pure."""
 
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from secaplane.model.events import Closed, RecordedEvent
-from secaplane.model.shape import Condition, Resource, State
+from secaplane.model.shape import Condition, Moment, Resource, State
 
 CLOSED = "Closed"
 """The reason of the last condition of a resource whose history was closed."""
@@ -53,3 +54,11 @@ def closed(former: Resource | None, recorded: RecordedEvent, event: Closed) -> R
         modified_at=time,
         last_intent=position,
     )
+
+
+def former_end(former: Resource | None, created: RecordedEvent) -> Moment | UnsetType:
+    """The end of the life before a creation. Of one that could not be read only the position is
+    known; its time is not later than the creation's."""
+    if former is not None and former.version:
+        return Moment(former.position, former.time)
+    return Moment(created.previous, created.time) if created.previous else UNSET

@@ -1,26 +1,32 @@
 """The JSON document of a resource as the API shows it (SECA: resource envelope;
 docs/reference/api.md). Pure."""
 
+from functools import reduce
 from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
 from secaplane.model.kind import Kind
+from secaplane.model.pointer import omitted
 from secaplane.model.shape import Json, Resource
 
 
 def document(kind: Kind, resource: Resource, *, region: str, verb: str = "GET") -> Json:
-    """The whole document of one resource; `region` is the region of this control plane."""
+    """The whole document of one resource; `region` is the region of this control plane. A resource
+    that is gone is shown without its secrets, sealed or not: they are opened for no caller."""
     shown: Json = {}
     for part in ("labels", "annotations", "extensions"):
         value = getattr(resource, part)
         if value is not UNSET:
             shown[part] = value
     shown["metadata"] = metadata(kind, resource, region=region, verb=verb)
-    shown["spec"] = resource.spec
+    ended = resource.gone and kind.has_secrets
+    shown["spec"] = reduce(omitted, kind.secrets.spec, resource.spec) if ended else resource.spec
     if kind.has_status:
         shown["status"] = status(kind, resource)
+        if ended:
+            shown["status"] = reduce(omitted, kind.secrets.status, shown["status"])
     return shown
 
 

@@ -8,11 +8,11 @@ event counts only for `author`."""
 from collections.abc import Iterable
 from functools import reduce
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 from msgspec.structs import asdict, replace
 
 from secaplane.model.authors import author_after
-from secaplane.model.closing import CONDITIONS_MAX, closed
+from secaplane.model.closing import CONDITIONS_MAX, closed, former_end
 from secaplane.model.events import (
     ActionRequested,
     Closed,
@@ -24,7 +24,7 @@ from secaplane.model.events import (
     Updated,
 )
 from secaplane.model.power import ACTIONS, POWER, TURNED, TURNING, waiting_restarts
-from secaplane.model.shape import SETTLED_STATES, Condition, Moment, Resource, State
+from secaplane.model.shape import SETTLED_STATES, Condition, Resource, State
 
 
 def fold(history: Iterable[RecordedEvent], resource: Resource | None = None) -> Resource | None:
@@ -72,19 +72,12 @@ def _created(former: Resource | None, recorded: RecordedEvent, event: Created) -
         time=time,
         events=former.events + 1 if former else 1,
         life=position,
-        former_end=_former_end(former, recorded),
+        former_end=former_end(former, recorded),
         author=author_after(None, recorded),
         last_intent=position,
         created_at=time,
         modified_at=time,
     )
-
-
-def _former_end(former: Resource | None, recorded: RecordedEvent) -> Moment | UnsetType:
-    """The end of the former life. Of one that could not be read only the position is known."""
-    if former is not None and former.version:
-        return Moment(former.position, former.time)
-    return Moment(recorded.previous, recorded.time) if recorded.previous else UNSET
 
 
 def _conditions(now: Resource, state: State, **details: str) -> tuple[Condition, ...]:

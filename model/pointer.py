@@ -34,6 +34,12 @@ def without(value: Any, pointer: str) -> Any:
     return value | {first: without(value[first], rest)}
 
 
+def omitted(value: Any, pointer: str) -> Any:
+    """A copy without the member that the pointer points at; the value itself where there is
+    none."""
+    return _omitted(value, pointer.split("/")[1:])
+
+
 def every(value: Any, pattern: str) -> Iterator[tuple[str, Any]]:
     """All matches of a pointer in which `*` stands for every item of a list: (pointer, value)."""
     yield from _every(value, pattern.split("/")[1:], "")
@@ -61,6 +67,15 @@ def pointer_to(path: Iterable[str | int]) -> str:
             break
         pointer = longer
     return pointer
+
+
+def _omitted(value: Any, steps: Sequence[str]) -> Any:
+    first, *rest = steps
+    if not isinstance(value, dict) or first not in value:
+        return value
+    if rest:
+        return value | {first: _omitted(value[first], rest)}
+    return {key: each for key, each in value.items() if key != first}
 
 
 def _changed(value: Any, steps: Sequence[str], change: Callable[[str], str]) -> Any:

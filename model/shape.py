@@ -90,6 +90,15 @@ class Ref(msgspec.Struct, frozen=True, order=True):
         return pairs.get(segment, "")
 
 
+class LifeIds(msgspec.Struct, frozen=True):
+    """The uids that identify one life of a resource. Keys of secrets are bound to both."""
+
+    tenant: str
+    """Of the life of the tenant that contains it; empty outside of tenants."""
+    uid: str
+    """Of its own life."""
+
+
 class Power(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Power as a level: the desired one, and the positions of the actions that led to it."""
 
@@ -170,6 +179,10 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     """Position of the last intent event (Kubernetes: `generation`)."""
     observed_position: Position = BEGINNING
     """The newest position that a report has acted on (Kubernetes: `observedGeneration`)."""
+
+    @property
+    def life_ids(self) -> LifeIds:
+        return LifeIds(self.tenant, self.uid)
 
     @property
     def unsettled(self) -> bool:

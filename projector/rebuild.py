@@ -11,6 +11,7 @@ from typing import NamedTuple
 from asyncpg import Connection
 
 from secaplane.eventlog.log import Followed, Log
+from secaplane.model.bounded_cache import event_bytes
 from secaplane.model.position import BEGINNING, Position
 from secaplane.projector.projection import ProjectionGroup
 from secaplane.projector.run import Projector
@@ -28,7 +29,7 @@ from secaplane.readmodel.schema.active import (
 from secaplane.readmodel.schema.group import TableGroup
 from secaplane.readmodel.schema.tables import ADMIN_SCHEMA, Tx
 
-BATCH_MAX = 4000
+BATCH_MAX, BATCH_BYTES_MAX = 4000, 16 * 1024 * 1024
 CLOSE = 512
 """Events that may be missing in each stream when the live checkpoints are locked: few enough to be
 written in that time."""
@@ -142,8 +143,15 @@ class _Filling(NamedTuple):
     async def fill(self, up_to: Position) -> None:
         while self.projector.position < up_to:
             batch: list[Followed] = []
-            while len(batch) < BATCH_MAX and (not batch or batch[-1].position < up_to):
-                batch += await anext(self.batches)
+            size = 0
+            while (
+                len(batch) < BATCH_MAX
+                and size < BATCH_BYTES_MAX
+                and (not batch or batch[-1].position < up_to)
+            ):
+                arrived = await anext(self.batches)
+                batch += arrived
+                size += sum(map(event_bytes, arrived))
             await self.projector.project(batch)
 
 

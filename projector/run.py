@@ -17,6 +17,7 @@ from itertools import groupby
 from asyncpg import Pool
 
 from secaplane.eventlog.log import Followed, LogUnavailable, UndecodableEvent
+from secaplane.model.bounded_cache import BoundedCache, resource_bytes
 from secaplane.model.events import Closed, RecordedEvent
 from secaplane.model.evolve import fold as fold_history
 from secaplane.model.position import BEGINNING, Position, position
@@ -29,8 +30,9 @@ from secaplane.readmodel import questions
 from secaplane.readmodel.announcements import ANNOUNCE_EVERY_S, Announcer
 from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE, SCHEMA_DEFECTS, Tx
 
-KNOWN_MAX = 4096
-"""Resources kept in memory between batches, so that most batches need not read their rows."""
+KNOWN_BYTES_MAX = 4 * 1024 * 1024
+"""Of the resources kept in memory between batches, so that most batches need not read their
+rows."""
 SMALL_BATCH = 100
 REASON_LENGTH_MAX = 1000
 RETRY_S = 0.5
@@ -64,7 +66,9 @@ class Projector:
     _stuck_at: Position | None = None
     """The position at which a gap or a schema defect was found: the reason stays until the
     projector is past it."""
-    _known: dict[Ref, Resource] = field(default_factory=dict)
+    _known: BoundedCache[Ref, Resource] = field(
+        default_factory=lambda: BoundedCache(resource_bytes, bytes_max=KNOWN_BYTES_MAX)
+    )
     _advanced: asyncio.Event = field(default_factory=asyncio.Event)
     _statement: GroupStatement = field(init=False)
 
@@ -233,7 +237,8 @@ class Projector:
     async def _before(self, events: Sequence[RecordedEvent]) -> dict[Ref, Resource]:
         """The resources before a batch; loaded are only those that existed and are not known."""
         first = {each.ref: each for each in reversed(events)}
-        known = {ref: self._known[ref] for ref in first if ref in self._known}
+        held = {ref: self._known.get(ref) for ref in first}
+        known = {ref: resource for ref, resource in held.items() if resource is not None}
         unknown = [
             each
             for ref, each in first.items()
@@ -257,10 +262,8 @@ class Projector:
         return found
 
     def _remember(self, folded: Sequence[ProjectedEvent]) -> None:
-        if len(self._known) > KNOWN_MAX:
-            self._known.clear()
-        for each in folded:
-            self._known[each.event.ref] = each.resource
+        for ref, resource in {each.event.ref: each.resource for each in folded}.items():
+            self._known.put(ref, resource)
 
     async def _catch_up(self) -> None:
         """Read checkpoint and quarantine again, and forget the resources kept in memory."""

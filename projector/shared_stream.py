@@ -11,12 +11,14 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from secaplane.eventlog.log import Followed, Log
+from secaplane.model.bounded_cache import event_bytes
 from secaplane.model.events import RecordedEvent
 from secaplane.model.position import BEGINNING, Position
 from secaplane.projector.folding import ProjectedEvent
 
-RECENT_MAX = 1000
-"""Events kept for the projectors that come later; up to twice as many between two trims."""
+RECENT_MAX, RECENT_BYTES_MAX = 1000, 4 * 1024 * 1024
+"""Events kept for the projectors that come later, and their bytes; up to twice as many events
+between two trims."""
 
 
 class SharedStream:
@@ -24,6 +26,10 @@ class SharedStream:
         self.log, self.name = log, name
         self._recent: list[Followed] = []
         """All events after `_begin`, up to and including `_end`."""
+        self._weights: list[int] = []
+        """Of each of them, in bytes."""
+        self._size = 0
+        """Of all of them."""
         self._begin: Position | None = None
         self._end = BEGINNING
         self._source: AsyncGenerator[Sequence[Followed], None] | None = None
@@ -75,16 +81,23 @@ class SharedStream:
             batch = await anext(source)
             self._source = source
             self._recent += batch
+            weights = [event_bytes(each) for each in batch]
+            self._weights += weights
+            self._size += sum(weights)
             self._end = batch[-1].position if batch else after
             self._trim()
             return batch
 
     def _trim(self) -> None:
-        if len(self._recent) > 2 * RECENT_MAX:
-            for each in self._recent[:-RECENT_MAX]:
-                self._folded.pop(each.position.sequence, None)
-            self._begin = self._recent[-RECENT_MAX - 1].position
-            del self._recent[:-RECENT_MAX]
+        dropped = 0
+        if len(self._recent) <= 2 * RECENT_MAX and self._size <= RECENT_BYTES_MAX:
+            return
+        while len(self._recent) - dropped > RECENT_MAX or self._size > RECENT_BYTES_MAX // 2:
+            self._size -= self._weights[dropped]
+            self._folded.pop(self._recent[dropped].position.sequence, None)
+            dropped += 1
+        self._begin = self._recent[dropped - 1].position
+        del self._recent[:dropped], self._weights[:dropped]
 
 
 def _sequence(followed: Followed) -> int:

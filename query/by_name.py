@@ -127,7 +127,9 @@ class ByName:
         kind, position = KINDS[resource.ref.kind], resource.position
         made = encode(document(kind, resource, region=self.region)).decode()
         shown = await questions.with_derived(self.pool, resource.ref, made)
-        return FoundDocument(shown, resource.uid, position.stream, position.sequence, False)
+        return FoundDocument(
+            shown, resource.uid, resource.tenant, position.stream, position.sequence, False
+        )
 
 
 def _shows_others(ref: Ref) -> bool:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
-from asyncpg import Pool
 
 from secaplane.kinds import KINDS, log_ref
 from secaplane.kinds.advice import to_find_or_create
@@ -16,10 +15,11 @@ from secaplane.model.document import encode
 from secaplane.model.errors import NotFound, Unavailable
 from secaplane.model.kind import Backing, Kind
 from secaplane.model.position import BEGINNING, Position
-from secaplane.model.shape import Json, Ref
+from secaplane.model.shape import Json, LifeIds, Ref
 from secaplane.query import builtin, pages, selectors
 from secaplane.query.by_name import ByName
 from secaplane.readmodel import questions
+from secaplane.readmodel.list_share import ListShare
 from secaplane.readmodel.selection import limited_to
 
 SEALED = '"sealed:'
@@ -46,10 +46,10 @@ Ids = Mapping[str, str]
 
 @dataclass(frozen=True)
 class ReadDependencies:
-    pool: Pool
+    lists: ListShare
     by_name: ByName
-    open_secrets: Callable[[Kind, Ref, Json], Json]
-    """(kind, ref, a document) -> the same with its secrets in clear."""
+    open_secrets: Callable[[Kind, LifeIds, Json], Json]
+    """(kind, life, a document) -> the same with its secrets in clear."""
     page_keys: Sequence[bytes]
     """Keys of skipTokens; the first one signs."""
 
@@ -93,15 +93,15 @@ async def get(
         Unavailable: neither the log nor the rows can answer.
     """
     required = await _required(dependencies, kind, at_least)
-    name, uid = ids["name"], ""
+    name, uid, life_ids = ids["name"], "", None
     if name in kind.exposure.builtin_names:
         document = await _builtin(dependencies, kind, ids, name)
     else:
         found = await dependencies.by_name.living(log_ref(kind.ref(ids, name)), required)
         if found is None:
             raise NotFound(f"there is no {kind.name} {name}; {to_find_or_create(kind, ids)}")
-        document, uid = found.document, found.uid
-    body = _shown(dependencies, kind, ids, document)
+        document, uid, life_ids = found.document, found.uid, found.life_ids
+    body = _shown(dependencies, kind, ids, document, life_ids)
     return ReadResource(body, _decode_version(body).metadata.version, uid)
 
 
@@ -126,15 +126,17 @@ async def list_page(
     if await dependencies.by_name.missing(at_least):
         raise Unavailable(BEHIND)
     await dependencies.by_name.caught_up(ids.get("tenant", ""))
-    rows = await questions.page(
-        dependencies.pool,
-        kind.name,
-        _stored(kind, path),
-        after=after,
-        limit=limit + 1,
-        deleted=query.deleted,
-        selection=limited_to(selectors.selection(terms), query.names),
-    )
+    selection = limited_to(selectors.selection(terms), query.names)
+    async with dependencies.lists.pool(scans=selection.scans or query.deleted is True) as pool:
+        rows = await questions.page(
+            pool,
+            kind.name,
+            _stored(kind, path),
+            after=after,
+            limit=limit + 1,
+            deleted=query.deleted,
+            selection=selection,
+        )
     if kind.exposure.builtin_names and query.deleted is not True and selectors.bare(terms):
         builtins = [
             row
@@ -142,12 +144,16 @@ async def list_page(
             if query.names is None or row.name in query.names
         ]
         rows = builtin.page(rows, builtins, after=after, limit=limit + 1)
-    documents = [row.document for row in rows[:limit] if row.document is not None]
+    shown = [row for row in rows[:limit] if row.document is not None]
     token = None
-    if len(rows) > len(documents):
-        last = rows[len(documents) - 1]
+    if len(rows) > len(shown):
+        last = rows[len(shown) - 1]
         token = pages.skip_token((last.name, last.life), listed, dependencies.page_keys)
-    items = [_shown(dependencies, kind, ids, document) for document in documents]
+    items = [
+        _shown(dependencies, kind, ids, row.document, row.life_ids)
+        for row in shown
+        if row.document is not None
+    ]
     return ListedPage(items, token)
 
 
@@ -184,14 +190,18 @@ def _stored(kind: Kind, collection: str) -> str:
     return log_ref(Ref(kind.name, f"{collection}/-")).collection
 
 
-def _shown(dependencies: ReadDependencies, kind: Kind, ids: Ids, document: str) -> bytes:
+def _shown(
+    dependencies: ReadDependencies,
+    kind: Kind,
+    ids: Ids,
+    document: str,
+    life_ids: LifeIds | None,
+) -> bytes:
     """A stored document as this caller sees it; nearly always as it is stored."""
     if kind.backing is Backing.CATALOGUE and kind.scope:
         return _in_tenant(kind, ids["tenant"], document)
-    if kind.has_secrets and SEALED in document:
-        shown = _decode(document)
-        name = shown["metadata"]["name"]
-        return encode(dependencies.open_secrets(kind, kind.ref(ids, name), shown))
+    if kind.has_secrets and life_ids is not None and SEALED in document:
+        return encode(dependencies.open_secrets(kind, life_ids, _decode(document)))
     return document.encode()
 
 

@@ -25,8 +25,9 @@ from secaplane.readmodel.selection import FIRST_ARGUMENT, Selection
 
 SELECTOR_LENGTH_MAX = 4096
 TERMS_MAX = 32
-PATTERNS_MAX = 8
-"""Terms with a `*`: each is evaluated on all labels of every row."""
+PATTERNS_MAX, SCANNING_PATTERNS_MAX = 8, 4
+"""Terms with a `*`: each is evaluated on all labels of every row; and fewer where no term is
+`key=value`, because then those are many rows."""
 STARS_MAX = 8
 """In one key or value."""
 SHOWN_MAX = 80
@@ -77,9 +78,19 @@ def terms(selector: str) -> list[Term]:
             raise _malformed(f"a selector has at most {TERMS_MAX} terms")
         term, place = _term(selector, len(parsed) + 1, place)
         parsed.append(term)
-    if sum(term.has_star for term in parsed) > PATTERNS_MAX:
-        raise _malformed(f"a selector has at most {PATTERNS_MAX} terms with a *")
+    _refuse_many_patterns(parsed)
     return parsed
+
+
+def _refuse_many_patterns(parsed: Sequence[Term]) -> None:
+    patterns = sum(term.has_star for term in parsed)
+    if patterns > PATTERNS_MAX:
+        raise _malformed(f"a selector has at most {PATTERNS_MAX} terms with a *")
+    if patterns > SCANNING_PATTERNS_MAX and not any(term.exact for term in parsed):
+        raise _malformed(
+            f"at most {SCANNING_PATTERNS_MAX} terms take a *, unless another one is key=value"
+            " without it"
+        )
 
 
 def pattern(text: str) -> Pattern:
@@ -167,6 +178,9 @@ def _malformed(why: str) -> Malformed:
 def _written(term: Term, arguments: list[object]) -> str:
     if term.exact:
         return f"exists ({_ALSO} and {_condition('also', term, arguments)})"
+    if term.op == "!=" and not term.has_star:
+        value = f"r.labels ->> {_n(arguments, term.key.parts[0])}::text"
+        return f"({value}) is distinct from {_n(arguments, term.value.parts[0])}::text"
     if term.op in ("=", "!="):
         matches = _condition("own", term, arguments)
         own = f"exists (select from jsonb_each_text(r.labels) as own (key, value) where {matches})"

@@ -1,7 +1,8 @@
 """Batched reads: one SELECT for all GETs that arrived while the one before was under way.
 
 A single GET waits for no other; under load, GETs share the cost of a round trip
-(docs/decisions/012).
+(docs/decisions/012). A batch is bounded in bytes, too: large documents are left out of it, and read
+one at a time in a lane of their own.
 """
 
 import asyncio
@@ -11,12 +12,14 @@ from typing import NamedTuple
 from asyncpg import Pool
 
 from secaplane.model.position import Position
-from secaplane.model.shape import Ref
+from secaplane.model.shape import LifeIds, Ref
 from secaplane.readmodel.questions.derived import OF_ANY_KIND, shown
 
 LANES = 2
-"""SELECTs under way at once."""
+"""SELECTs of small documents under way at once."""
 BATCH_MAX = 128
+LARGE_BYTES = 64 * 1024
+"""Size of a large document."""
 ANSWER_S_MAX = 3.0
 
 
@@ -25,6 +28,8 @@ class FoundDocument(NamedTuple):
 
     document: str
     uid: str
+    tenant: str
+    """The uid of the life of its tenant."""
     stream: str
     sequence: int
     quarantined: bool
@@ -34,15 +39,37 @@ class FoundDocument(NamedTuple):
         """The position of the newest event that the document includes."""
         return Position(self.stream, self.sequence)
 
+    @property
+    def life_ids(self) -> LifeIds:
+        return LifeIds(self.tenant, self.uid)
+
 
 Answer = asyncio.Future[FoundDocument | None]
+
+
+class _Lane:
+    """Reads that wait for the next SELECT of a lane."""
+
+    def __init__(self) -> None:
+        self._queue: deque[tuple[Ref, Answer]] = deque()
+        self._queued = asyncio.Event()
+
+    def put(self, waiting: tuple[Ref, Answer]) -> None:
+        self._queue.append(waiting)
+        self._queued.set()
+
+    async def take(self, most: int) -> list[tuple[Ref, Answer]]:
+        await self._queued.wait()
+        batch = [self._queue.popleft() for _ in range(min(len(self._queue), most))]
+        if not self._queue:
+            self._queued.clear()
+        return batch
 
 
 class BatchedReads:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._queue: deque[tuple[Ref, Answer]] = deque()
-        self._queued = asyncio.Event()
+        self._small, self._large = _Lane(), _Lane()
 
     async def one(self, ref: Ref) -> FoundDocument | None:
         """The living resource; None where there is none.
@@ -50,54 +77,63 @@ class BatchedReads:
         Raises whatever the SELECT raises, or TimeoutError.
         """
         answer: Answer = asyncio.get_running_loop().create_future()
-        self._queue.append((ref, answer))
-        self._queued.set()
+        self._small.put((ref, answer))
         async with asyncio.timeout(ANSWER_S_MAX):
             return await answer
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             for _ in range(LANES):
-                group.create_task(self._lane())
+                group.create_task(self._serve(self._small, BATCH_MAX, _SELECT_SMALL))
+            group.create_task(self._serve(self._large, 1, _SELECT_ANY))
 
-    async def _lane(self) -> None:
+    async def _serve(self, lane: _Lane, most: int, select: str) -> None:
         while True:
-            await self._queued.wait()
-            batch = [self._queue.popleft() for _ in range(min(len(self._queue), BATCH_MAX))]
-            if not self._queue:
-                self._queued.clear()
-            if batch:
-                await self._answer(batch)
+            if batch := await lane.take(most):
+                await self._answer(batch, select)
 
-    async def _answer(self, batch: list[tuple[Ref, Answer]]) -> None:
+    async def _answer(self, batch: list[tuple[Ref, Answer]], select: str) -> None:
         try:
-            found = await self._select({ref for ref, _ in batch})
+            found = await self._select({ref for ref, _ in batch}, select)
         except Exception as error:  # it is raised again where the answer is awaited
             for _, answer in batch:
                 if not answer.done():
                     answer.set_exception(error)
             return
         for ref, answer in batch:
-            if not answer.done():
-                answer.set_result(found.get(ref))
+            document = found.get(ref)
+            if document is _LARGE:
+                self._large.put((ref, answer))
+            elif not answer.done():
+                answer.set_result(document)
 
-    async def _select(self, refs: set[Ref]) -> dict[Ref, FoundDocument]:
+    async def _select(self, refs: set[Ref], select: str) -> dict[Ref, FoundDocument]:
         ordered = list(refs)
         rows = await self._pool.fetch(
-            _SELECT,
+            select,
             [ref.kind for ref in ordered],
             [ref.path for ref in ordered],
         )
         return {
-            Ref(kind, path): FoundDocument(shown(document, attached, contained), *found)
+            Ref(kind, path): _LARGE
+            if document is None
+            else FoundDocument(shown(document, attached, contained), *found)
             for kind, path, document, *found, attached, contained in rows
         }
 
 
-_SELECT = f"""
-    select r.kind, r.path, r.document, r.uid, r.stream, r.position,
+_LARGE = FoundDocument("", "", "", "", 0, False)
+"""Stands for a document that the SELECT left out."""
+
+
+_SELECT_ANY = f"""
+    select r.kind, r.path, r.document, r.uid, r.tenant, r.stream, r.position,
         exists (select from quarantine as q where q.kind = r.kind and q.path = r.path),
         {OF_ANY_KIND}
     from unnest($1::text[], $2::text[]) as wanted (kind, path)
     join resources as r on r.kind = wanted.kind and r.path = wanted.path where not r.gone
 """
+_SELECT_SMALL = _SELECT_ANY.replace(
+    "r.document,", f"case when octet_length(r.document) <= {LARGE_BYTES} then r.document end,", 1
+)
+"""Sizes are known without reading the documents."""

@@ -21,6 +21,11 @@ class Selection(msgspec.Struct, frozen=True):
     arguments: Sequence[object] = ()
     """Numbered from FIRST_ARGUMENT on."""
 
+    @property
+    def scans(self) -> bool:
+        """The query may read many rows that it does not answer."""
+        return bool(self.conditions) or (bool(self.indexed) and not self.ordered)
+
 
 ALL_RESOURCES = Selection()
 

@@ -85,8 +85,8 @@ async def _publish_entry(dependencies: CommandDependencies, ref: Ref, put: Put) 
 
 async def _candidates(pool: Pool, offered: Container[Ref]) -> list[Ref]:
     """The resources that the catalogue may have created, and that are not offered."""
-    living, _ = await questions.living_of(pool, READ_ONLY)
-    surplus = [each.ref for each in living if each.ref not in offered and not each.terminating]
+    living = await questions.living_of(pool, READ_ONLY, include_terminating=False)
+    surplus = [ref for ref in living if ref not in offered]
     shared = await questions.below(
         pool, SHARED, TENANT.path, include_terminating=False, limit=SHARED_MAX
     )

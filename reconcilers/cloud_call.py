@@ -66,5 +66,5 @@ async def status_after_error(
 def _clear(dependencies: ReconcileDependencies, resource: Resource) -> Resource:
     """The resource with its secrets opened."""
     kind = KINDS[resource.ref.kind]
-    spec = dependencies.sealer.open(kind, resource.ref, resource.spec)
+    spec = dependencies.sealer.open(kind, resource.life_ids, resource.spec)
     return resource if spec is resource.spec else msgspec.structs.replace(resource, spec=spec)

@@ -53,7 +53,7 @@ def outcome_report(
 def _sealed(sealer: Sealer, resource: Resource, observed: Json) -> Json:
     kind = KINDS[resource.ref.kind]
     msgspec.convert(observed, kind.status)
-    return sealer.seal_status(kind, resource.ref, observed, resource.observed)
+    return sealer.seal_status(kind, resource.life_ids, observed, resource.observed)
 
 
 def creating_report(resource: Resource) -> ReportStatus:

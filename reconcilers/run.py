@@ -102,8 +102,8 @@ class Reconcilers:
         reconciled since its target changed: at the start, and after lost events."""
         unsettled, checkpoints = await questions.unsettled(self.pool)
         outpaced = await questions.outpaced(self.pool, DEPENDENT_KINDS)
-        sharing, _ = await questions.living_of(self.pool, SHARING_KINDS)
-        for ref in (*unsettled, *outpaced, *(resource.ref for resource in sharing)):
+        sharing = await questions.living_of(self.pool, SHARING_KINDS)
+        for ref in (*unsettled, *outpaced, *sharing):
             self.queue.add(ref)
         return checkpoints
 

@@ -24,8 +24,11 @@ SOME = (0, 1, 1, 2, 2)
 """Items of a list that restricts a scope; an empty one grants nothing."""
 REGION = "eu-1"
 TENANTS, WORKSPACES, NAMES = ("acme", "other"), ("web", "two"), ("one", "two", "web", "acme")
-SUBS = ("jane", "bob", "*")
-CALLERS = tuple(Caller("iss", sub) for sub in ("jane", "bob", "stranger", "operator"))
+SUBS = ("jane", "bob", "*", "group:g")
+CALLERS = (
+    *(Caller("iss", sub) for sub in ("jane", "bob", "stranger", "operator")),
+    *(Caller("iss", sub, groups=("group:f", "group:g")) for sub in ("jane", "bob")),
+)
 VERBS = ("get", "list", "put", "delete", "post.start", "post.stop")
 GIVEN_VERBS = (*VERBS, "post", "*", "GET")
 PATTERNS = (
@@ -114,8 +117,11 @@ class Plain:
         workspace = name if own == "workspaces" else ids.get("workspace", "")
         tenant = name if own == "tenants" else ids.get("tenant", "")
         flat = steps[-2:] if name else steps[-1:]
-        asked = (caller.sub, kind.provider.name, "/".join(flat), "/".join(steps), verb)
-        return bool(self._casbin.enforce(*asked, tenant, REGION, workspace))
+        asked = (kind.provider.name, "/".join(flat), "/".join(steps), verb)
+        return any(
+            self._casbin.enforce(sub, *asked, tenant, REGION, workspace)
+            for sub in (caller.sub, *caller.groups)
+        )
 
 
 def _does(requested: str, allowed: str) -> bool:
@@ -205,7 +211,7 @@ def _assignment(luck: random.Random) -> Json:
             scope["regions"] = luck.sample((REGION, "far", "*"), luck.choice(SOME))
         scopes.append(scope)
     return {
-        "subs": luck.sample(SUBS, luck.randint(1, 2)),
+        "subs": luck.sample(SUBS, luck.randint(1, 3)),
         "roles": [f"r{n}" for n in luck.sample(range(4), luck.randint(1, 2))],
         "scopes": scopes,
     }

@@ -106,6 +106,8 @@ def test_the_proxy_verifies_the_services() -> None:
     for name in ("query", "command"):
         assert f"tls_server_name {name}" in caddyfile
     assert caddyfile.count("tls_trusted_ca_certs") == caddyfile.count("reverse_proxy")
+    # of two transports the last one holds
+    assert caddyfile.count("transport http") == caddyfile.count("reverse_proxy")
     assert "tls_insecure_skip_verify" not in caddyfile
 
 

@@ -44,7 +44,8 @@ class DevPlane:
         self.base_url = config.site.base_url or f"http://{config.http.host}:{port}"
         self._passwords = _new_passwords() | _kept(place / "passwords.json", _new_passwords)
         self._issuer = issuer.DevIssuer.kept(place / "issuer.json", place / "jwks.json", ISSUER)
-        _kept(place / "keyring.json", lambda: msgspec.to_builtins(Keyring.generate()))
+        for name in ("keyring", "page-keyring"):
+            _kept(place / f"{name}.json", lambda: msgspec.to_builtins(Keyring.generate()))
         self._cloud_token = _kept(place / "cloud-token.json", lambda: secrets.token_urlsafe(32))
         self.config = self._completed(config, port)
         (place / "config.json").touch(mode=0o600)
@@ -68,7 +69,11 @@ class DevPlane:
                 operators=(*config.auth.operators, OPERATOR),
                 issuers=(*config.auth.issuers, own),
             ),
-            secrets=change(config.secrets, keyring=str(self._place / "keyring.json")),
+            secrets=change(
+                config.secrets,
+                keyring=str(self._place / "keyring.json"),
+                page_keyring=str(self._place / "page-keyring.json"),
+            ),
             cloud=change(
                 config.cloud,
                 url=f"http://{embedded.HOST}:{self._ports['cloud']}",

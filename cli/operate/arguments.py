@@ -86,7 +86,9 @@ def _add_may(commands: Any) -> None:
     )
     _add_config(may)
     may.add_argument(
-        "caller", metavar="CALLER", help="sub, with the issuer's prefix; -: list the callers"
+        "caller",
+        metavar="CALLER",
+        help="sub with the issuer's prefix, or group:<prefix><name>; -: list the callers",
     )
     may.add_argument("verb", metavar="VERB", help="get, list, put, delete, post.start ...")
     may.add_argument("path", metavar="PATH", help="path of a URL, from /providers/ on")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from secaplane.cli.config import read
-from secaplane.cli.processes import gc_tuning, logs
+from secaplane.cli.processes import gc_tuning, logs, malloc_tuning
 from secaplane.cli.processes.announce import Announce, Announcement, to_parent
 from secaplane.cli.running import run
 
@@ -57,6 +57,7 @@ def _add_read_models(commands: Any) -> None:
 
 def _process(arguments: argparse.Namespace) -> int:
     gc_tuning.starting()
+    malloc_tuning.starting()
     config, name = read(arguments.config), arguments.process
     logs.set_up(name)
     announce = _after_tuning(to_parent(os.environ))

@@ -1,8 +1,9 @@
 """Connections to NATS and PostgreSQL, and the parts of a process that are built on them."""
 
 import asyncio
+import base64
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,10 +26,12 @@ from secaplane.eventlog.snapshots import KeyValueSnapshots
 from secaplane.eventlog.streams import Streams
 from secaplane.readmodel.acknowledgements import Acknowledgements
 from secaplane.readmodel.announcements import Announcements
+from secaplane.readmodel.list_share import ListShare
 from secaplane.readmodel.progress import Progress
 from secaplane.readmodel.schema import tables
 from secaplane.readmodel.schema.active import (
     NoReadModel,
+    PoolSizes,
     ReadModelPool,
     active,
     open_read_model_pool,
@@ -58,6 +61,7 @@ class ProcessDependencies:
     pool: Pool
     progress: Progress
     acknowledgements: Acknowledgements
+    lists: ListShare
 
 
 @asynccontextmanager
@@ -73,7 +77,10 @@ async def process_dependencies(
         following_read_model(config, client, writes=writes_tables) as (reading, progress),
     ):
         acknowledgements = Acknowledgements(client, progress)
-        yield ProcessDependencies(client, events, cache, reading.pool, progress, acknowledgements)
+        lists = ListShare(reading.lists, connections=config.postgres.list_connections)
+        yield ProcessDependencies(
+            client, events, cache, reading.pool, progress, acknowledgements, lists
+        )
 
 
 @asynccontextmanager
@@ -124,7 +131,7 @@ async def following_read_model(
             yield reading, progress
             switching.cancel()
     finally:
-        reading.pool.terminate()
+        reading.terminate()
 
 
 async def _switch(reading: ReadModelPool, announcements: Announcements) -> None:
@@ -180,9 +187,10 @@ async def connect_nats(config: Config) -> Client:
 async def connect_postgres(
     config: Config, *, writes: bool = False, lost: Callable[[], object] = lambda: None
 ) -> ReadModelPool:
-    size, url = config.postgres.connections, config.postgres.url
+    url = config.postgres.url
+    sizes = PoolSizes(config.postgres.connections, config.postgres.list_connections)
     return await retrying(
-        lambda: open_read_model_pool(url, RESOURCES, size=size, writes=writes, lost=lost),
+        lambda: open_read_model_pool(url, RESOURCES, sizes=sizes, writes=writes, lost=lost),
         *READ_MODEL_ERRORS,
         awaited="a read model",
     )
@@ -254,19 +262,22 @@ def now() -> datetime:
     return time.replace(microsecond=time.microsecond // 1000 * 1000)
 
 
-def keyring(config: Config) -> Keyring:
-    """The keyring of the configuration.
-
-    Raises:
-        BadConfig: none is configured, or the file cannot be used.
-    """
-    if not config.secrets.keyring:
-        raise BadConfig("secrets.keyring is not set; `secaplane keyring FILE` creates a keyring")
-    try:
-        return Keyring.read(Path(config.secrets.keyring))
-    except (OSError, ValueError) as error:
-        raise BadConfig(f"secrets.keyring: {error}") from error
-
-
 def sealer(config: Config) -> Sealer:
-    return Sealer(keyring(config))
+    return Sealer(_keyring("secrets.keyring", config.secrets.keyring))
+
+
+def page_keys(config: Config) -> Sequence[bytes]:
+    """Keys of page tokens: the first one signs, all of them verify. They open no secret."""
+    ring = _keyring("secrets.page_keyring", config.secrets.page_keyring)
+    order = [ring.current, *(name for name in ring.keys if name != ring.current)]
+    return [base64.b64decode(ring.keys[name]) for name in order]
+
+
+def _keyring(setting: str, path: str) -> Keyring:
+    """Raises BadConfig where none is configured, or the file cannot be used."""
+    if not path:
+        raise BadConfig(f"{setting} is not set; `secaplane keyring FILE` creates a keyring")
+    try:
+        return Keyring.read(Path(path))
+    except (OSError, ValueError) as error:
+        raise BadConfig(f"{setting}: {error}") from error

@@ -19,6 +19,6 @@ async def monitored(
         return
     listening = listen(config.monitor.host, config.monitor.port)
     routes = health.routes(readiness, metrics, details=True)
-    monitor, tls = app.build(routes, metrics=metrics), config.tls
-    async with serving(monitor, listening, certificate=tls.certificate, key=tls.key):
+    monitor = app.build(routes, metrics=metrics)
+    async with serving(monitor, listening, tls=config.tls):
         yield listening.getsockname()[1]

@@ -1,7 +1,6 @@
 """The processes that serve the API: command, query, or both on one port."""
 
 import asyncio
-import base64
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -14,7 +13,7 @@ from secaplane.cli.processes.announce import Announce, Announcement
 from secaplane.cli.processes.audit import audit_recorder, audit_writer
 from secaplane.cli.processes.connections import (
     ProcessDependencies,
-    keyring,
+    page_keys,
     process_dependencies,
     retrying,
     sealer,
@@ -38,7 +37,9 @@ from secaplane.edge.serving.metrics import Metrics
 from secaplane.edge.serving.server import listen, serving
 from secaplane.eventlog.log import LogUnavailable
 from secaplane.model.errors import Unavailable
+from secaplane.model.kind import Kind
 from secaplane.model.position import Position, written
+from secaplane.model.shape import Json, LifeIds
 from secaplane.policy.tokens.revocations import KINDS_OF_REVOCATION, Revocations
 from secaplane.policy.watch import PolicyWatch
 from secaplane.query import http as reads
@@ -56,7 +57,7 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
     listening = listen(config.http.host, config.http.port)
     host, port = listening.getsockname()[:2]
     base_url = config.site.base_url or f"http://{host}:{port}"
-    metrics, revocations, tls = Metrics(), Revocations(), config.tls
+    metrics, revocations = Metrics(), Revocations()
     async with (
         trusted_issuers(config, revocations, metrics) as trusted,
         process_dependencies(config, writes_log=side != "query") as process,
@@ -96,13 +97,7 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         )
         async with (
             running(audit),
-            serving(
-                application,
-                listening,
-                config.limits.of_connections(proxies),
-                certificate=tls.certificate,
-                key=tls.key,
-            ),
+            serving(application, listening, config.limits.of_connections(proxies), config.tls),
             monitored(config, readiness, metrics) as monitor,
         ):
             announce(Announcement(port=port, monitor=monitor))
@@ -206,18 +201,17 @@ def _read_dependencies(
         region=config.site.region,
     )
     return ReadDependencies(
-        pool=process.pool,
+        lists=process.lists,
         by_name=by_name,
-        open_secrets=sealer(config).open_shown,
-        page_keys=_page_keys(config),
+        open_secrets=sealer(config).open_shown if config.secrets.keyring else _refuse_to_open,
+        page_keys=page_keys(config),
     )
 
 
-def _page_keys(config: Config) -> Sequence[bytes]:
-    """Keys of page tokens: the first signs, the others verify tokens that were signed before it."""
-    ring = keyring(config)
-    order = [ring.current, *(name for name in ring.keys if name != ring.current)]
-    return [b"skipToken " + base64.b64decode(ring.keys[name]) for name in order]
+def _refuse_to_open(kind: Kind, life: LifeIds, shown: Json) -> Json:
+    """For a `query` process without the keyring. It answers nothing rather than a resource without
+    its secrets, which clients would take for a change."""
+    raise Unavailable(f"this process cannot open the secrets of a {kind.name}: it has no keyring")
 
 
 def _readiness(

@@ -7,13 +7,15 @@ from uuid import uuid4
 import msgspec
 
 from secaplane.cli.config import Config
-from secaplane.cli.processes.connections import ProcessDependencies, now
-from secaplane.command.dependencies import CommandDependencies
+from secaplane.cli.processes.connections import ProcessDependencies, now, sealer
+from secaplane.command.dependencies import CommandDependencies, SealSpec
 from secaplane.command.rules.context import SiteRules
 from secaplane.eventlog.codec import SALT_BYTES
 from secaplane.kinds import KINDS, blocking_kinds, children
+from secaplane.model.errors import Unavailable
+from secaplane.model.kind import Kind
 from secaplane.model.position import Position
-from secaplane.model.shape import Ref, Resource
+from secaplane.model.shape import Json, LifeIds, Ref, Resource
 from secaplane.policy.grants.lives import KINDS_OF_LIVES
 from secaplane.policy.grants.policy import KINDS_OF_POLICY, Policy
 from secaplane.policy.watch import PolicyWatch
@@ -55,6 +57,7 @@ def command_dependencies(process: ProcessDependencies, config: Config) -> Comman
         clock=now,
         new_uid=lambda: uuid4().hex,
         new_salt=lambda: token_bytes(SALT_BYTES),
+        seal=_seal(config),
         children=children_of,
         referrers=referrers_of,
         named_by=named_by,
@@ -63,6 +66,18 @@ def command_dependencies(process: ProcessDependencies, config: Config) -> Comman
         usage=UsageQueries(process.pool),
         site=site_rules(config),
     )
+
+
+def _seal(config: Config) -> SealSpec:
+    """Commands of operators, such as `secaplane tenant create`, may have no keyring: then what has
+    secrets cannot be written."""
+    if config.secrets.keyring:
+        return sealer(config).seal
+
+    def refuse(kind: Kind, life: LifeIds, spec: Json) -> Json:
+        raise Unavailable(f"this process has no keyring, and so writes no {kind.name}")
+
+    return refuse
 
 
 def load_owned(process: ProcessDependencies) -> LoadOwned:

@@ -102,7 +102,7 @@ def _answer(
         hidden = () if secrets else kind.secrets.status
         for pointer in hidden:
             shown["status"].pop(pointer.removeprefix("/"), None)
-        shown = dependencies.sealer.open_shown(kind, result.resource.ref, shown)
+        shown = dependencies.sealer.open_shown(kind, result.resource.life_ids, shown)
     headers = {POSITION: written(positions)}
     created = isinstance(result.event, Created)
     if created:

@@ -5,7 +5,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import uvicorn
 
@@ -19,6 +19,15 @@ BACKLOG = 2048
 
 class CannotListen(Exception):
     """The address is in use, or is not one of this machine."""
+
+
+class CertificateFiles(Protocol):
+    """Paths of a certificate and its key, in PEM; empty without TLS."""
+
+    @property
+    def certificate(self) -> str: ...
+    @property
+    def key(self) -> str: ...
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -54,12 +63,10 @@ async def serving(
     app: Asgi,
     listening: socket.socket,
     limits: ConnectionLimits | None = None,
-    *,
-    certificate: str = "",
-    key: str = "",
+    tls: CertificateFiles | None = None,
 ) -> AsyncIterator[None]:
-    """Answers requests on a socket while inside; on leaving, finishes those in progress. With the
-    files of a certificate and its key: over TLS alone."""
+    """Answers requests on a socket while inside; on leaving, finishes those in progress. With a
+    certificate: over TLS alone."""
     connections = Connections((limits or ConnectionLimits()).within_descriptors())
     protocol: Any = partial(BoundedHttpProtocol, connections=connections)
     config = uvicorn.Config(
@@ -72,8 +79,8 @@ async def serving(
         log_config=None,
         server_header=False,
         proxy_headers=False,
-        ssl_certfile=certificate or None,
-        ssl_keyfile=key or None,
+        ssl_certfile=tls.certificate or None if tls else None,
+        ssl_keyfile=tls.key or None if tls else None,
         timeout_keep_alive=int(connections.limits.idle_s),
         timeout_graceful_shutdown=DRAIN_S_MAX,
     )

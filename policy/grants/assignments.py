@@ -181,6 +181,13 @@ class AssignmentIndex:
         every = [each for ref in self._assignments[tenant] for each in self._deferred_in(ref)]
         return {each: self._why_unbound(each) for each in every}
 
+    def unbound(self, subjects: Sequence[str], tenant: str) -> Iterator[tuple[DeferredRole, str]]:
+        """The deferred roles that an assignment names for a caller and that are not bound, and why
+        not."""
+        for each in _Authored(self, tenant).deferred_roles(subjects):
+            if why := self._why_unbound(each):
+                yield each, why
+
     def author(self, ref: Ref) -> Author:
         """The author of an assignment that exists."""
         return self._stored(ref).author

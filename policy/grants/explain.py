@@ -50,10 +50,14 @@ def explained(decision: PolicyDecision) -> AccessReviewStatus:
         by = _permission(decision.rule)
         return AccessReviewStatus(allowed=True, policy_revision=revision, by=by)
     nearest = tuple(_permission(rule, decision.request) for rule in decision.nearest)
-    if not nearest:
-        reason = "no assignment in the tenant names this caller"
-    else:
+    if nearest:
         reason = f"the nearest permission does not match in: {', '.join(nearest[0].fails or ())}"
+    elif decision.named:
+        reason = "the assignments that name this caller grant nothing"
+    else:
+        reason = "no assignment in the tenant names this caller"
+    for (assignment, role), why in decision.unbound:
+        reason += f"; role {role} of {assignment.name} is not bound: its author does not hold {why}"
     return AccessReviewStatus(
         allowed=False,
         policy_revision=revision,

@@ -14,6 +14,7 @@ answer is Unavailable. A role or an assignment that cannot be decoded grants not
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 
 import msgspec
 
@@ -24,6 +25,7 @@ from secaplane.model.kind import Kind
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Json, Ref
 from secaplane.policy.grants.assignments import AssignmentIndex, PolicyResource
+from secaplane.policy.grants.deferred import DeferredRole
 from secaplane.policy.grants.enforcer import GrantEnforcer, mismatches
 from secaplane.policy.grants.escalation import Judgement, given_by, judge
 from secaplane.policy.grants.filters import (
@@ -34,6 +36,7 @@ from secaplane.policy.grants.filters import (
     name_of,
 )
 from secaplane.policy.grants.lives import FormerWorkspaces
+from secaplane.policy.grants.patterns import EVERY
 from secaplane.policy.grants.rules import (
     EVERYONE,
     NO_WORKSPACE,
@@ -87,6 +90,10 @@ class PolicyDecision(msgspec.Struct, frozen=True):
     revision: Position
     request: AccessRequest
     nearest: Sequence[Rule] = ()
+    named: bool = False
+    """An assignment of the tenant names a caller that is denied, or one of its groups."""
+    unbound: Sequence[tuple[DeferredRole, str]] = ()
+    """Deferred roles of a caller that is denied, and why they are not bound."""
 
 
 class Policy:
@@ -228,9 +235,18 @@ class Policy:
         self._refuse_stale()
         request = self._request(verb, kind, ids, name)
         rule = self._rule(caller, request)
-        held = GrantEnforcer(() if rule else self._own_grants(caller, request.tenant))
-        nearest = nearest_to(request, held.rules())
-        return PolicyDecision(rule, self.index.revision(request.tenant), request, nearest)
+        revision = self.index.revision(request.tenant)
+        if rule is not None:
+            return PolicyDecision(rule, revision, request)
+        held = GrantEnforcer(self._own_grants(caller, request.tenant))
+        return PolicyDecision(
+            None,
+            revision,
+            request,
+            nearest_to(request, held.rules()),
+            bool(self.index.named((*caller.subjects, EVERY), request.tenant)),
+            tuple(islice(self.index.unbound(caller.subjects, request.tenant), NEAREST_MAX)),
+        )
 
     def excess(self, caller: Caller, ref: Ref, old: Json | None, new: Json) -> Judgement:
         """Judges a role or an assignment: the first permission that it would grant although its

@@ -15,7 +15,13 @@ from secaplane.readmodel.questions.resources import decode_resource
 from secaplane.readmodel.schema.tables import Tx
 
 KEY = {"kind": "text", "collection": "text", "name": "text", "life": "bigint"}
-FIXED = {"stream": "text", "path": "text", "uid": "text", "created_by_system": "bool"}
+FIXED = {
+    "stream": "text",
+    "path": "text",
+    "uid": "text",
+    "tenant": "text",
+    "created_by_system": "bool",
+}
 CHANGING = {
     "labels": "jsonb",
     "document": "text",
@@ -61,7 +67,7 @@ def _row(folded: ProjectedEvent, created_by_system: bool) -> Row:
     ref, life = resource.ref, resource.life
     return (
         *(ref.kind, ref.collection, ref.name, life.sequence),
-        *(life.stream, ref.path, resource.uid, created_by_system),
+        *(life.stream, ref.path, resource.uid, resource.tenant, created_by_system),
         _encode(resource.labels or {}).decode(),
         folded.document,
         _encode(resource).decode(),

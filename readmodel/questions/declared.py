@@ -1,19 +1,23 @@
 """The desired state of all living resources of some kinds, a few at a time, so that the process
 goes on answering requests meanwhile."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import msgspec
-from asyncpg import Pool
+from asyncpg import Pool, Record
 from asyncpg.cursor import Cursor
 from msgspec import UNSET, UnsetType
 
 from secaplane.model.position import Position
 from secaplane.model.shape import Author, Json, Moment, Ref
 from secaplane.readmodel.schema.checkpoints import Checkpoints, checkpoints
+from secaplane.readmodel.schema.tables import Tx
 
 BATCH_MAX = 50
+LARGE_BYTES = 64 * 1024
+"""A larger row is read alone, so that a batch is bounded in bytes."""
 
 
 class DeclaredResource(msgspec.Struct, frozen=True, gc=False):
@@ -46,28 +50,37 @@ async def declared(
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
         cursor = await connection.cursor(
-            "select kind, path, resource, terminating,"
-            " (kind, path) in (select kind, path from quarantine) from resources"
+            "select kind, path, life, terminating,"
+            " (kind, path) in (select kind, path from quarantine) as quarantined,"
+            f" case when octet_length(resource) <= {LARGE_BYTES} then resource end as resource"
+            " from resources"
             " where kind = any($1) and not gone",
             list(kinds),
         )
-        yield _declared(cursor), await checkpoints(connection)
+        yield _declared(connection, cursor), await checkpoints(connection)
 
 
-async def _declared(cursor: Cursor) -> AsyncIterator[list[DeclaredResource]]:
+async def _declared(connection: Tx, cursor: Cursor) -> AsyncIterator[list[DeclaredResource]]:
     while rows := await cursor.fetch(BATCH_MAX):
-        yield [
-            _resource(Ref(kind, path), _decode_declared(resource), terminating, quarantined)
-            for kind, path, resource, terminating, quarantined in rows
-        ]
+        yield [_resource(row, row["resource"]) for row in rows if row["resource"] is not None]
+        for row in rows:
+            if row["resource"] is None:
+                yield [_resource(row, await connection.fetchval(_ONE, row["kind"], row["life"]))]
 
 
-def _resource(
-    ref: Ref, declared: _Declared, terminating: bool, quarantined: bool
-) -> DeclaredResource:
-    spec, life = declared.spec, declared.life
+_ONE = "select resource from resources where kind = $1 and life = $2"
+
+
+def _resource(row: Record | Mapping[str, Any], resource: str) -> DeclaredResource:
+    declared, ref = _decode_declared(resource), Ref(row["kind"], row["path"])
     return DeclaredResource(
-        ref, spec, life, declared.former_end, declared.author, terminating, quarantined
+        ref,
+        declared.spec,
+        declared.life,
+        declared.former_end,
+        declared.author,
+        row["terminating"],
+        row["quarantined"],
     )
 
 

@@ -8,8 +8,9 @@ import msgspec
 from asyncpg import Pool, Record
 
 from secaplane.model.position import Position
-from secaplane.model.shape import Ref, Resource
+from secaplane.model.shape import LifeIds, Ref, Resource
 from secaplane.readmodel.questions.derived import derived, shown
+from secaplane.readmodel.questions.lives import in_present_life, life_ids, life_ids_column
 from secaplane.readmodel.schema.checkpoints import Checkpoints, checkpoints
 from secaplane.readmodel.selection import ALL_RESOURCES, Selection
 
@@ -27,6 +28,8 @@ class Row(msgspec.Struct, frozen=True):
     """None for an item that has no room on the page: the page ends before it."""
     name: str
     life: int
+    life_ids: LifeIds | None = None
+    """The uids that open its secrets; None where its kind has none."""
 
 
 async def quarantined(pool: Pool, ref: Ref) -> bool:
@@ -51,12 +54,13 @@ async def page(
     a GET of it is refused, too.
 
     `deleted`: False leaves out what is gone or being deleted, True shows only that, None shows all.
+    What is gone is shown only if it began in the present life of its parent.
     """
     query = _page(kind, selection, deleted)
     rows = await pool.fetch(query, kind, collection, *after, limit, *selection.arguments)
     found = [
-        Row(shown(document, attached, contained), name, life)
-        for document, name, life, attached, contained, _ in rows
+        Row(shown(document, attached, contained), name, life, life_ids(ids))
+        for document, name, life, ids, attached, contained, _ in rows
     ]
     if not rows or len(rows) == limit or not _full(rows[-1]):
         return found
@@ -76,12 +80,13 @@ def _full(last: Record) -> bool:
 def _page(kind: str, selection: Selection, deleted: bool | None) -> str:
     only = {
         False: "and not r.gone and not r.terminating",
-        True: "and r.terminating",
-        None: "",
+        True: f"and r.terminating {in_present_life(kind)}",
+        None: in_present_life(kind),
     }[deleted]
     by = "l" if selection.indexed else "r"
     candidates = f"""
-        select r.kind, r.path, r.gone, r.document, r.name, r.life
+        select r.kind, r.path, r.gone, r.document, r.name, r.life,
+            {life_ids_column(kind)} as life_ids
         from {_source(selection)} {only} {selection.conditions}
         and (r.kind, r.path) not in (select kind, path from quarantine)
         order by {by}.name, {by}.life limit $5
@@ -93,7 +98,7 @@ def _within_bytes(candidates: str, derived: str) -> str:
     """The first of some rows, up to the one with which the bytes are used up. Only the documents
     that are answered are read: the size of one is in its row."""
     return f"""
-        select r.document, r.name, r.life, {derived}, r.before
+        select r.document, r.name, r.life, r.life_ids, {derived}, r.before
         from (
             select c.*, coalesce(sum(octet_length(c.document)) over (
                 order by c.name, c.life rows between unbounded preceding and 1 preceding
@@ -193,6 +198,20 @@ async def unsettled(pool: Pool) -> tuple[list[Ref], Checkpoints]:
         return [Ref(*row) for row in rows], await checkpoints(connection)
 
 
+async def living_of(
+    pool: Pool, kinds: Sequence[str], *, include_terminating: bool = True
+) -> list[Ref]:
+    """Every resource of some kinds that is not gone; without `include_terminating`, not those that
+    are being deleted."""
+    rows = await pool.fetch(
+        "select kind, path from resources"
+        " where kind = any($1) and not gone and ($2 or not terminating)",
+        list(kinds),
+        include_terminating,
+    )
+    return [Ref(*row) for row in rows]
+
+
 async def unsettled_positions(pool: Pool, *, limit: int) -> dict[Ref, int]:
     """Unsettled resources, each with the sequence of its last event."""
     rows = await pool.fetch(
@@ -200,20 +219,6 @@ async def unsettled_positions(pool: Pool, *, limit: int) -> dict[Ref, int]:
         limit,
     )
     return {Ref(*row[:2]): row[2] for row in rows}
-
-
-async def living_of(pool: Pool, kinds: Sequence[str]) -> tuple[list[Resource], Checkpoints]:
-    """Every living resource of some kinds, and the positions at which that holds: one snapshot of
-    both."""
-    async with (
-        pool.acquire() as connection,
-        connection.transaction(isolation="repeatable_read", readonly=True),
-    ):
-        rows = await connection.fetch(
-            "select resource from resources where kind = any($1) and not gone", list(kinds)
-        )
-        found = [decode_resource(row[0]) for row in rows]
-        return found, await checkpoints(connection)
 
 
 class QuarantinedResource(NamedTuple):

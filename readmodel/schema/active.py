@@ -2,10 +2,12 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import asyncpg
 
+from secaplane.readmodel.list_share import STATEMENT_S_MAX
 from secaplane.readmodel.schema.group import TableGroup
 from secaplane.readmodel.schema.tables import ADMIN_SCHEMA, CONNECT_S_MAX, Tx, open_pool
 
@@ -81,6 +83,16 @@ class SwitchableConnection(asyncpg.Connection):
         self.read_model = read_model
 
 
+class PoolSizes(NamedTuple):
+    """Connections of one process."""
+
+    others: int = 4
+    lists: int = 2
+
+
+DEFAULT_SIZES = PoolSizes()
+
+
 class ReadModelPool:
     """The pool through which a process reads one group, and the read model that it is switched to.
     A query that has begun ends on the read model where it began.
@@ -89,6 +101,8 @@ class ReadModelPool:
     """
 
     pool: asyncpg.Pool
+    lists: asyncpg.Pool
+    """For lists alone (`readmodel.list_share`)."""
 
     def __init__(self, group: TableGroup, read_model: str) -> None:
         self.group, self.read_model = group, read_model
@@ -96,6 +110,10 @@ class ReadModelPool:
     def switch(self, read_model: str) -> None:
         """Every connection that is handed out from now on reads that read model."""
         self.read_model = read_model
+
+    def terminate(self) -> None:
+        self.pool.terminate()
+        self.lists.terminate()
 
     async def prepare(self, connection: Any) -> None:
         while connection.read_model != self.read_model:
@@ -106,7 +124,7 @@ async def open_read_model_pool(
     url: str,
     group: TableGroup,
     *,
-    size: int = 4,
+    sizes: PoolSizes = DEFAULT_SIZES,
     writes: bool = False,
     lost: Callable[[], object] = lambda: None,
 ) -> ReadModelPool:
@@ -123,13 +141,14 @@ async def open_read_model_pool(
         connection.add_termination_listener(ended)
 
     reading = ReadModelPool(group, await find(url, group))
-    reading.pool = await open_pool(
+    opened = partial(
+        open_pool,
         url,
         schema=reading.read_model,
-        size=size,
-        writes=writes,
         connection_class=SwitchableConnection,
         setup=reading.prepare,
         init=watch,
     )
+    reading.pool = await opened(size=sizes.others, writes=writes)
+    reading.lists = await opened(size=sizes.lists, statement_s_max=STATEMENT_S_MAX)
     return reading

@@ -4,8 +4,8 @@ from secaplane.readmodel.schema.group import TableGroup
 
 HISTORY = TableGroup(
     name="history",
-    layout=2,
-    digest="e14c023afbf215da",
+    layout=3,
+    digest="35282a6f00092fa7",
     tables="""
 create table if not exists {schema}.history (
     stream   text        collate "C" not null,
@@ -13,6 +13,7 @@ create table if not exists {schema}.history (
     kind     text        collate "C" not null,
     path     text        collate "C" not null,
     uid      text        collate "C" not null,
+    tenant   text        collate "C" not null, -- uid of the life of the containing tenant
     time     timestamptz not null,
     type     text        collate "C" not null,
     request  text        not null,

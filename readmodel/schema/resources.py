@@ -11,8 +11,8 @@ NEVER_ENDED = 2**63 - 1
 
 RESOURCES = TableGroup(
     name="resources",
-    layout=6,
-    digest="9f0057a2ba95444e",
+    layout=7,
+    digest="fc4c923a337d504d",
     tables="""
 -- each life of each resource: the fold of its events, and the document that a GET answers
 create table if not exists {schema}.resources (
@@ -23,6 +23,7 @@ create table if not exists {schema}.resources (
     stream            text   collate "C" not null,
     path              text   collate "C" not null,
     uid               text   collate "C" not null,
+    tenant            text   collate "C" not null, -- uid of the life of the containing tenant
     labels            jsonb  not null,
     document          text   not null,
     resource          text   not null,

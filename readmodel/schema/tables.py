@@ -99,19 +99,28 @@ async def prepare(url: str, group: TableGroup | None = None, read_model: str = "
 
 
 async def open_pool(
-    url: str, *, schema: str, size: int = 4, writes: bool = False, **more: Any
+    url: str,
+    *,
+    schema: str,
+    size: int = 4,
+    writes: bool = False,
+    statement_s_max: float = 0.0,
+    **more: Any,
 ) -> asyncpg.Pool:
     """A pool whose queries read one read model.
 
     Connections are handed back without the usual reset round trip, because no query leaves session
     state behind. A pool that `writes` does not wait for the disk: rows and checkpoint are kept or
-    lost together, and the log has the rest (docs/decisions/005).
+    lost together, and the log has the rest (docs/decisions/005). One whose statements are bounded
+    in time connects when it is first used.
     """
+    bounded = {"statement_timeout": str(int(statement_s_max * 1000))} if statement_s_max else {}
+    settings = {"search_path": schema} | _OF_ALL | (_OF_WRITERS if writes else {}) | bounded
     return await asyncpg.create_pool(
         url,
-        min_size=1,
+        min_size=0 if bounded else 1,
         max_size=size,
-        server_settings={"search_path": schema} | _OF_ALL | (_OF_WRITERS if writes else {}),
+        server_settings=settings,
         reset=_nothing_to_reset,
         command_timeout=ANSWER_S_MAX,
         timeout=CONNECT_S_MAX,

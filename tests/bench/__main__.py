@@ -10,6 +10,7 @@ from tests.bench import (
     growth_figures,
     http_figures,
     log_figures,
+    memory_figures,
     parsing_figures,
     policy_figures,
     restart_figures,
@@ -34,6 +35,7 @@ async def everything_small() -> dict[str, Figure]:
         figures["rss_mib"] = figure([max(plane.rss_mib().values())], "MiB")
         figures |= await http_figures.measure(plane)
         figures |= await log_figures.measure(plane)
+    figures |= await memory_figures.measure()
     figures |= await policy_figures.measure(figures["get_per_second"].median)
     return figures | await log_figures.measure_histories()
 

@@ -19,7 +19,7 @@ import msgspec
 from secaplane.cli.dev import embedded
 from secaplane.cli.dev.plane import DevPlane
 from secaplane.cli.dev.supervisor import Supervisor
-from secaplane.cli.processes.serve import _page_keys
+from secaplane.cli.processes.connections import page_keys
 from secaplane.model.shape import Json
 from secaplane.query.pages import skip_token
 from secaplane.readmodel.schema.resources import RESOURCES
@@ -38,10 +38,10 @@ LABELLED: Json = VOLUME | {"labels": {"env": "prod", "tenth": "yes"}}
 Ask = Callable[[str], Awaitable[float]]
 
 COPY = """
-insert into resources (kind, collection, name, life, stream, path, uid, labels, document, resource,
-    position, terminating, gone, unsettled, created_by_system)
+insert into resources (kind, collection, name, life, stream, path, uid, tenant, labels, document,
+    resource, position, terminating, gone, unsettled, created_by_system)
 select kind, collection, named.name, 1000000000 + n, stream,
-    collection || '/' || named.name, 'u' || n, named.labels::jsonb,
+    collection || '/' || named.name, 'u' || n, tenant, named.labels::jsonb,
     replace(replace(document, '{template}', named.name), '"tenth":"yes"', named.tenth),
     replace(replace(resource, '{template}', named.name), '"tenth":"yes"', named.tenth),
     position, terminating, gone, unsettled, created_by_system
@@ -123,7 +123,7 @@ def _token(plane: RunningPlane) -> str:
     after = MANY - PAGE
     listed = f"block-storage {COLLECTION} False "
     where = (f"v-{after:07}", 1_000_000_000 + after)
-    return skip_token(where, listed, _page_keys(plane.dev.config))
+    return skip_token(where, listed, page_keys(plane.dev.config))
 
 
 async def _get_s(timed_get: Ask, rows: int) -> float:

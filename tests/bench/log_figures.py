@@ -42,6 +42,7 @@ from tests.bench.figures import Figure, figure
 from tests.log.new_events import SALT
 from tests.plane import TENANT, VOLUME, RunningPlane, quiet_plane
 from tests.positions import STREAM, nth
+from tests.sealing import SEALER
 
 REPEATS = 5
 EVENTS_MAX = 20_000
@@ -244,6 +245,7 @@ def _door(log: JetStreamLog, cache: ResourceCache) -> CommandDependencies:
         clock=lambda: datetime.now(UTC),
         new_uid=lambda: "uid",
         new_salt=lambda: SALT,
+        seal=SEALER.seal,
         children=inside,
         referrers=users,
         named_by=named_by,

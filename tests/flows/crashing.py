@@ -15,7 +15,7 @@ from secaplane.cli.dev.embedded import OWNER
 from secaplane.cli.dev.plane import PROCESSES, free_port
 from secaplane.cli.dev.supervisor import ChildProcess, Supervisor
 from secaplane.eventlog.jetstream import JetStreamLog
-from secaplane.eventlog.log import LogUnavailable
+from secaplane.eventlog.log import Log, LogUnavailable
 from secaplane.eventlog.streams import Streams
 from secaplane.model.events import RecordedEvent
 from secaplane.model.position import BEGINNING
@@ -167,7 +167,7 @@ async def scene_of(own_plane: RunningPlane) -> AsyncIterator[Scene]:
             await site.plugin.close()
 
 
-async def whole(log: JetStreamLog, stream: str = STREAM) -> list[RecordedEvent]:
+async def whole(log: Log, stream: str = STREAM) -> list[RecordedEvent]:
     """Every event of a stream, oldest first; fails on one that cannot be decoded."""
     end, events = await log.end(stream), list[RecordedEvent]()
     following = log.follow(stream, after=BEGINNING)

@@ -18,6 +18,8 @@ from secaplane.readmodel.schema import tables
 from tests.log.new_events import IDS, REGION, new_event
 from tests.positions import nth
 
+TENANT_UID = "t"
+
 
 class Rows:
     def __init__(self, pool: Pool, positions: "count[int]") -> None:
@@ -42,8 +44,11 @@ class Rows:
 
     def _recorded(self, ref: Ref, event: AnyEvent) -> RecordedEvent:
         n = next(self._numbers)
-        written = new_event(ref, event, uid=f"u{n}")
-        return replace(written, time=written.time + timedelta(milliseconds=n)).at(nth(n))
+        uid = TENANT_UID if ref.kind == "tenant" else f"u{n}"
+        written = new_event(ref, event, uid=uid)
+        return replace(
+            written, tenant=TENANT_UID, time=written.time + timedelta(milliseconds=n)
+        ).at(nth(n))
 
 
 @asynccontextmanager

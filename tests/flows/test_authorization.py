@@ -129,9 +129,12 @@ async def test_a_narrowed_assignment_takes_effect_at_once(
     await client.put(path, of_viewer(furnished, role))
     assert await statuses(viewer, own_volumes, other_volumes, at("workspace")) == [200, 200, 200]
     await client.put(path, of_viewer(furnished, role, workspaces=[f"{furnished}-second"]))
-    assert await statuses(viewer, own_volumes, other_volumes, at("workspace")) == [403, 200, 403]
+    assert await statuses(viewer, own_volumes, other_volumes, at("workspace")) == [403, 200, 200]
+    shown = (await viewer.get(at("workspace"))).json["items"]
+    assert [each["metadata"]["name"] for each in shown] == [f"{furnished}-second"]
     await client.put(path, of_viewer(furnished, role, workspaces=["nowhere"]))
-    assert await statuses(viewer, own_volumes, other_volumes, at("workspace")) == [403, 403, 403]
+    assert await statuses(viewer, own_volumes, other_volumes, at("workspace")) == [403, 403, 200]
+    assert (await viewer.get(at("workspace"))).json["items"] == []  # by grants, not by what exists
 
 
 async def test_a_custom_role_allows_exactly_its_permissions(

@@ -8,7 +8,7 @@ import pytest
 from secaplane.model.events import Created, Deleted, DeletionRequested, Updated
 from secaplane.model.shape import Json, Ref
 from secaplane.readmodel import questions
-from secaplane.readmodel.batching import BatchedReads
+from secaplane.readmodel.batching import _SELECT_ANY, BatchedReads
 from secaplane.readmodel.questions.referrers import Referrer
 from tests.flows.read_models import rows_of
 from tests.flows.rows_by_hand import Rows, at, rows_in
@@ -118,7 +118,7 @@ async def test_a_referrer_is_outpaced_by_a_later_change_of_its_target_or_of_anot
 async def status(made: Rows, ref: Ref) -> Json:
     """By GET; a list says the same."""
     together = BatchedReads(made.pool)
-    found = (await together._select({ref}))[ref]
+    found = (await together._select({ref}, _SELECT_ANY))[ref]
     assert found is not None
     listed = await page(made, ref, deleted=False)
     assert [each for each in listed if json(each)["metadata"]["name"] == ref.name] == [found[0]]
@@ -180,9 +180,10 @@ async def test_a_workspace_shows_how_many_are_in_it(made: Rows) -> None:
 
 
 async def test_what_is_gone_shows_neither(made: Rows) -> None:
-    await made.take((ONE, Created(spec=boots_from(DISK))))
+    await made.take((at("tenant", "acme"), Created(spec={})), (WEB, Created(spec={})))
+    await made.take((ONE, Created(spec=boots_from(DISK))), (DISK, Created(spec=SMALL)))
     for ref in (DISK, WEB):
-        await made.take((ref, Created(spec=SMALL)), *((ref, each) for each in GOES))
+        await made.take(*((ref, each) for each in GOES))
         (gone,) = await page(made, ref, deleted=True)
         assert not json(gone)["status"].keys() & {"attachedTo", "resourceCount"}
 

@@ -76,6 +76,7 @@ async def test_sql_finds_what_a_plain_matcher_finds(
         if all(matches(term, own) for term in chosen)
     }
     async with rows_in(database_url, _positions) as made:
+        await made.take((at("workspace", workspace), Created(spec={})))
         for ref, own in zip(refs, labels, strict=True):
             await made.take((ref, Created(spec=SMALL, labels=own)))
         await made.take((refs[0], DeletionRequested()), (refs[0], Deleted()))

@@ -233,7 +233,7 @@ async def api(tls: TlsSettings) -> AsyncIterator[int]:
     application = app.build(
         health.routes(lambda: health.Readiness(True), metrics, details=False), metrics=metrics
     )
-    async with serving(application, listening, certificate=tls.certificate, key=tls.key):
+    async with serving(application, listening, tls=tls):
         yield listening.getsockname()[1]
 
 

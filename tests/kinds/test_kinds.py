@@ -249,9 +249,12 @@ def test_the_pointers_of_a_kind_exist_in_its_schemas(kind: Kind) -> None:
 def test_the_rules_of_a_kind_name_what_exists(kind: Kind) -> None:
     """And an exclusion of two fields is named at both."""
     spec, rules, places = Schema(kind.spec), kind.rules, {link.at for link in kind.links}
-    named = [rule.fields for rule in rules.compared] + [rule.fields for rule in rules.in_use]
-    assert all(named)
-    assert all(spec.has(field) for fields in named for field in fields)
+    for fields in (
+        *(each.fields for each in rules.compared),
+        *(use.fields for use in rules.in_use),
+    ):
+        assert fields
+        assert all(spec.has(field) for field in fields)
     for compared in rules.compared:
         assert set(compared.parents) <= {each.kind for each in parents(kind.ref(IDS, "one"))}
         assert {*compared.targets, *(at for at, _ in compared.follows)} <= places

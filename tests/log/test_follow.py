@@ -1,6 +1,7 @@
 """The contract of `Log.follow`, and of undecodable events, for every implementation."""
 
 import asyncio
+from contextlib import aclosing
 
 import pytest
 from nats.aio.client import Client
@@ -8,12 +9,20 @@ from nats.aio.client import Client
 from secaplane.eventlog import jetstream_follow, memory
 from secaplane.eventlog.codec import Undecodable, encode
 from secaplane.eventlog.jetstream import JetStreamLog
-from secaplane.eventlog.log import Log, UndecodableEvent
+from secaplane.eventlog.jetstream_follow import PULL_BYTES_MAX
+from secaplane.eventlog.log import Followed, Log, UndecodableEvent
 from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.eventlog.snapshots import MemorySnapshots
 from secaplane.eventlog.streams import Streams
 from secaplane.kinds import KINDS
-from secaplane.model.events import Closed, Deleted, DeletionRequested, RecordedEvent
+from secaplane.model.events import (
+    Closed,
+    Created,
+    Deleted,
+    DeletionRequested,
+    RecordedEvent,
+    Updated,
+)
 from secaplane.model.position import BEGINNING
 from tests.log.appending import CREATED, FOLLOW_S_MAX, UPDATED, add, append_undecodable, first
 from tests.log.new_events import DISK, IDS, ONE, REGION, TWO, WEB, new_event
@@ -54,6 +63,36 @@ async def test_every_follower_sees_everything(log: Log) -> None:
     assert [each.result() for each in seen] == [history] * 3
     for following in followings:
         await following.aclose()
+
+
+async def test_large_events_arrive_in_batches_that_are_bounded_in_bytes(
+    nats_client: Client, fresh_stream: str
+) -> None:
+    """More than one pull request brings, so that some of them end with their bytes used up."""
+    log = JetStreamLog(nats_client, streams=Streams(fresh_stream), region=REGION)
+    await log.prepare()
+    large, count = Created(spec={"a": "x" * 900_000}), 2 * PULL_BYTES_MAX // 900_000 + 5
+    history = [
+        (await add(log, ONE, large if n == 0 else Updated(spec=large.spec)))[0]
+        for n in range(count)
+    ]
+    seen: list[Followed] = []
+    async with (
+        asyncio.timeout(FOLLOW_S_MAX),
+        aclosing(log.follow(STREAM, after=BEGINNING)) as batches,
+    ):
+        async for batch in batches:
+            assert len(batch) <= 2
+            seen += batch
+            if len(seen) == count:
+                break
+    assert seen == history
+    read: list[Followed] = []
+    end = history[-1].position
+    async for events in log.read_batches(ONE, after=BEGINNING, up_to=end):
+        assert len(events) <= 6
+        read += events
+    assert read == history == list(await log.read(ONE))
 
 
 async def test_a_follower_yields_an_empty_batch_while_no_event_arrives(

@@ -18,6 +18,7 @@ from secaplane.model.events import Created, DeletionRequested
 from secaplane.model.position import Position
 from secaplane.model.shape import Ref
 from tests.log.new_events import IDS, NOON, REGION, SALT, WEB
+from tests.sealing import SEALER
 
 JANE = Actor(sub="jane")
 TENANT = KINDS["tenant"].ref({}, IDS["tenant"])
@@ -48,6 +49,7 @@ def dependencies(log: MemoryLog) -> CommandDependencies:
         clock=lambda: NOON,
         new_uid=lambda: f"u{next(numbers)}",
         new_salt=lambda: SALT,
+        seal=SEALER.seal,
         children=no_children,
         referrers=no_referrers,
         named_by=no_names,

@@ -21,6 +21,7 @@ from secaplane.plugins.plugin import CatalogueEntry
 from secaplane.readmodel import questions
 from secaplane.reconcilers import catalogue
 from secaplane.reconcilers.catalogue import CatalogueUnavailable, ask, publish
+from tests.sealing import SEALER
 
 SKU = CatalogueEntry("storage-sku", "s", {"iops": 1, "type": "local-durable", "minVolumeSize": 1})
 IMAGE = CatalogueEntry(
@@ -47,6 +48,7 @@ class Publisher:
             clock=lambda: datetime(2026, 1, 1, tzinfo=UTC),
             new_uid=lambda: f"u{next(numbers)}",
             new_salt=lambda: bytes(16),
+            seal=SEALER.seal,
             children=cast(Any, self._nothing),
             referrers=cast(Any, self._nothing),
             named_by=cast(Any, self._nothing),
@@ -74,8 +76,11 @@ class Publisher:
         every = [await self.current(ref) for ref in sorted(self.refs) if ref.kind in kinds]
         return [each for each in every if each is not None and not each.gone]
 
-    async def _living_of(self, _: object, kinds: Sequence[str]) -> tuple[list[Resource], None]:
-        return await self._living(kinds), None
+    async def _living_of(
+        self, _: object, kinds: Sequence[str], *, include_terminating: bool
+    ) -> list[Ref]:
+        living = await self._living(kinds)
+        return [each.ref for each in living if include_terminating or not each.terminating]
 
     async def _below(self, _: object, kinds: Sequence[str], path: str, **__: object) -> list[Ref]:
         return [

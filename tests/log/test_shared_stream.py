@@ -12,7 +12,7 @@ from secaplane.kinds import KINDS
 from secaplane.model.events import Created, RecordedEvent
 from secaplane.model.position import BEGINNING, Position
 from secaplane.projector.folding import fold
-from secaplane.projector.shared_stream import RECENT_MAX, SharedStream
+from secaplane.projector.shared_stream import RECENT_BYTES_MAX, RECENT_MAX, SharedStream
 from tests.log.new_events import IDS, REGION, SPEC, new_event
 from tests.positions import STREAM, nth
 
@@ -111,3 +111,15 @@ async def test_an_event_is_folded_once_for_all_projectors(log: CountingLog) -> N
     (other,) = fold({}, decoded_again, REGION, shared)
     assert other is not first[0]
     assert other == first[0]
+
+
+async def test_the_events_kept_for_later_projectors_are_bounded_in_bytes(log: CountingLog) -> None:
+    large = Created(spec={"a": "x" * 1_000_000})
+    for n in range(60):
+        await log.append(new_event(KINDS["workspace"].ref(IDS, f"w{n}"), large))
+    shared = SharedStream(log, STREAM)
+    await take(shared, BEGINNING, 60)
+    assert len(shared._recent) == len(shared._weights) < 20
+    assert shared._size == sum(shared._weights) <= RECENT_BYTES_MAX
+    behind = await take(shared, BEGINNING, 60)
+    assert [each.position for each in behind] == [nth(n) for n in range(1, 61)]

@@ -11,6 +11,7 @@ from secaplane.model.evolve import fold
 from secaplane.model.shape import Author, Json, Moment, Ref, Resource
 from secaplane.policy.grants.deferred import DeferredRole
 from secaplane.policy.grants.escalation import finished
+from secaplane.policy.grants.explain import explained
 from secaplane.policy.grants.policy import Policy
 from secaplane.policy.tokens.caller import Caller
 from tests.positions import nth
@@ -68,7 +69,10 @@ def test_a_deferred_role_is_not_bound_if_the_author_does_not_hold_what_it_grants
     ((deferred, why),) = unbound(known).items()
     assert deferred == DeferredRole(assignment("bob", "later").ref, "later")
     assert why == "put on seca.storage block-storages/* in every workspace"
-    assert known.explain(BOB, "put", KINDS["block-storage"], IDS, "one").rule is None
+    decision = known.explain(BOB, "put", KINDS["block-storage"], IDS, "one")
+    assert decision.rule is None
+    reason = explained(decision).reason
+    assert "grant nothing; role later of bob-later is not bound: its author does not" in str(reason)
 
 
 def test_it_is_judged_again_when_the_role_or_the_grants_of_the_author_change() -> None:

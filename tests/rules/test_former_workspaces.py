@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -13,6 +14,7 @@ from secaplane.model.shape import Author, Moment, Resource
 from secaplane.policy.grants import lives
 from secaplane.policy.grants.escalation import finished
 from secaplane.policy.grants.policy import Policy
+from secaplane.readmodel.questions.declared import _decode_declared, _resource
 from tests.positions import nth
 from tests.rules.test_grants import JANE, assignment, may, policy
 from tests.scenario import NOON, WEB, history
@@ -116,3 +118,18 @@ def test_what_a_scope_no_longer_grants_is_new_to_its_author() -> None:
 def test_a_life_knows_the_end_of_the_former_one() -> None:
     assert workspace(*SECOND).former_end == Moment(nth(3), NOON + timedelta(seconds=3))
     assert not isinstance(workspace(*FIRST).former_end, Moment)
+
+
+def test_the_read_model_gives_the_same_as_the_log() -> None:
+    """At the start, the policy is loaded from rows; only living workspaces are among them."""
+    living = workspace(*SECOND)
+    ref = living.ref
+    row = {"kind": ref.kind, "path": ref.path, "terminating": False, "quarantined": False}
+    loaded = _resource(row, msgspec.json.encode(living).decode())
+    known = policy(held(1, "web"))
+    known.former_workspaces.update([loaded], living.position)
+    assert not reads(known)
+    assert (loaded.life, loaded.former_end) == (living.life, living.former_end)
+    author = held(1, "web").author
+    declared = _decode_declared(msgspec.json.encode(held(1, "web")))
+    assert declared.author == author

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from secaplane.model.errors import Malformed
 from secaplane.query.selectors import (
     PATTERNS_MAX,
+    SCANNING_PATTERNS_MAX,
     SELECTOR_LENGTH_MAX,
     STARS_MAX,
     TERMS_MAX,
@@ -134,6 +135,23 @@ def test_the_longest_selectors_are_read() -> None:
     assert len(terms("a=" + "b" * (SELECTOR_LENGTH_MAX - 2))) == 1
 
 
+def test_a_selector_that_scans_has_few_patterns() -> None:
+    scanning = ",".join([f"a{n}=x*" for n in range(SCANNING_PATTERNS_MAX)])
+    assert selection(terms(scanning)).scans
+    for more in ("b=*", "*=b", "b!=x*"):
+        with pytest.raises(Malformed, match=f"at most {SCANNING_PATTERNS_MAX} terms take"):
+            terms(f"{scanning},{more}")
+        assert len(terms(f"{scanning},{more},env=prod")) == SCANNING_PATTERNS_MAX + 2
+        assert len(terms(f"{scanning},env!=prod,cpu>1")) == SCANNING_PATTERNS_MAX + 2
+
+
+def test_a_list_in_the_order_of_an_index_does_not_scan() -> None:
+    assert not selection([]).scans
+    assert not selection(terms("env=prod")).scans
+    for selector in ("env=prod,tier=1", "env!=prod", "env=p*", "cpu>1"):
+        assert selection(terms(selector)).scans
+
+
 # --- every stored label can be found and excluded
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=63)
@@ -204,8 +222,15 @@ NUMERIC = "'^[+-]?[0-9]{1,64}([.][0-9]{1,64})?$'"
             "env!=prod",
             "",
             False,
-            f"and not {OWN} own.key = $6 and own.value = $7)",
+            "and (r.labels ->> $6::text) is distinct from $7::text",
             ["env", "prod"],
+        ),
+        (
+            "env!=p*",
+            "",
+            False,
+            f"and not {OWN} own.key = $6 and own.value like $7)",
+            ["env", "p%"],
         ),
         (
             "*env*=100%_\\*",

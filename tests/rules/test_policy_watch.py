@@ -15,11 +15,13 @@ from secaplane.model.events import Created, Updated
 from secaplane.model.position import Position
 from secaplane.model.shape import Json, Ref, Resource
 from secaplane.policy.grants.assignments import PolicyResource
+from secaplane.policy.grants.lives import KINDS_OF_LIVES
 from secaplane.policy.grants.policy import KINDS_OF_POLICY
 from secaplane.policy.tokens.revocations import KINDS_OF_REVOCATION
 from secaplane.policy.watch import PolicyWatch
 from tests.log.new_events import IDS, REGION, ROLE, new_event
 from tests.positions import nth
+from tests.scenario import WEB
 
 REVOCATION = KINDS["revocation"].ref({}, "one")
 ASSIGNMENT = KINDS["role-assignment"].ref(IDS, "readers")
@@ -158,6 +160,15 @@ async def test_a_resource_without_its_newest_events_is_not_passed_on(scene: Scen
     scene.cache.earlier = None
     await scene.watch.refresh()
     assert [spec for _, spec, _ in scene.policy.updates] == [{}, {"a": 1}]
+
+
+async def test_workspaces_are_followed_for_the_ends_of_their_lives(scene: Scene) -> None:
+    lives = Subscriber()
+    scene.watch.subscribe(lives, KINDS_OF_LIVES)
+    await scene.write(WEB, {"a": 1})
+    await scene.watch.refresh()
+    assert [name for name, _, _ in lives.updates] == ["web"]
+    assert scene.policy.updates == []
 
 
 def test_the_kinds_of_a_subscriber_are_recorded_by_one_stream(

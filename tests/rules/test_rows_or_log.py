@@ -36,7 +36,7 @@ def folded(*events: AnyEvent) -> Resource:
 def row(resource: Resource, *, quarantined: bool = False) -> FoundDocument:
     text = encode(document(KINDS["internet-gateway"], resource, region=REGION)).decode()
     at = resource.position
-    return FoundDocument(text, resource.uid, at.stream, at.sequence, quarantined)
+    return FoundDocument(text, resource.uid, resource.tenant, at.stream, at.sequence, quarantined)
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Secret fields: encrypted before they reach the log, decryptable only for the same resource."""
+"""Secret fields: encrypted before they reach the log, decryptable only in the life they are of."""
 
 import base64
 from itertools import count
@@ -8,12 +8,11 @@ import msgspec
 import pytest
 
 from secaplane.kinds import KINDS
-from secaplane.model.shape import Json
+from secaplane.model.shape import Json, LifeIds
 from secaplane.sealing.sealer import Keyring, Sealer, UnsealFailed
-from tests.scenario import IDS
 
 INSTANCE = KINDS["instance"]
-ONE = INSTANCE.ref(IDS, "one")
+ONE = LifeIds("tenant-1", "one-1")
 SECRET = "#cloud-config\npassword: hunter2 é 😀"
 SPEC: Json = {"zone": "a", "userData": SECRET, "sshKeys": ["ssh-ed25519 AAAA"]}
 
@@ -71,24 +70,28 @@ def test_the_same_text_has_the_same_digest_and_another_ciphertext() -> None:
     assert first[2] != other[2]
 
 
-def test_a_digest_differs_between_tenants() -> None:
-    elsewhere = INSTANCE.ref(IDS | {"tenant": "other"}, "one")
-    first, second = (sealer().seal(INSTANCE, ref, SPEC)["userData"] for ref in (ONE, elsewhere))
+OTHERS = [LifeIds("tenant-1", "one-2"), LifeIds("tenant-2", "one-1"), LifeIds("", "one-1")]
+"""The next life of the same name, the same uid in the next life of the tenant, and outside of any
+tenant."""
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_a_digest_differs_between_lives(other: LifeIds) -> None:
+    first, second = (sealer().seal(INSTANCE, life, SPEC)["userData"] for life in (ONE, other))
     assert first.split(":")[2] != second.split(":")[2]
 
 
-@pytest.mark.parametrize(
-    ("ids", "name"),
-    [
-        (IDS | {"tenant": "other"}, "one"),
-        (IDS | {"workspace": "other"}, "one"),
-        (IDS, "two"),
-    ],
-)
-def test_a_secret_opens_only_where_it_was_sealed(ids: dict[str, str], name: str) -> None:
+@pytest.mark.parametrize("other", OTHERS)
+def test_a_secret_opens_only_in_the_life_it_was_sealed_for(other: LifeIds) -> None:
     sealed = sealer().seal(INSTANCE, ONE, SPEC)
     with pytest.raises(UnsealFailed):
-        sealer().open(INSTANCE, INSTANCE.ref(ids, name), sealed)
+        sealer().open(INSTANCE, other, sealed)
+
+
+def test_a_secret_does_not_open_as_another_field() -> None:
+    text = sealer().seal(INSTANCE, ONE, SPEC)["userData"]
+    with pytest.raises(UnsealFailed):
+        sealer().open_status(KINDS["kubernetes-cluster"], ONE, {"kubeConfig": text})
 
 
 def test_an_old_key_opens_and_only_the_current_key_seals() -> None:
