@@ -6,20 +6,17 @@ at, and the log accepts the event only if that is still the resource's last posi
 """
 
 import time
-from collections.abc import Sequence
-from datetime import timedelta
 
 import msgspec
 
 from secaplane.command.dependencies import CommandDependencies
+from secaplane.command.envelope import CommandEnvelope, enveloped, life_of, sealed
 from secaplane.command.gather.children import ChildrenReader
 from secaplane.command.gather.damage import load_perhaps_damaged
 from secaplane.command.gather.load import load
 from secaplane.command.gather.related import load_related
-from secaplane.command.gather.rights import CallerPolicy
 from secaplane.command.rules.commands import (
     Close,
-    Command,
     ConfirmDeleted,
     Delete,
     Put,
@@ -30,28 +27,11 @@ from secaplane.command.rules.decide import decide
 from secaplane.eventlog.codec import NewEvent
 from secaplane.eventlog.log import LogUnavailable, PrefixExpectation, VersionConflict
 from secaplane.kinds import KINDS, children, parents
-from secaplane.model.actor import Actor
 from secaplane.model.errors import Refusal
 from secaplane.model.events import AnyEvent, RecordedEvent
 from secaplane.model.evolve import evolve, fold
 from secaplane.model.position import Position
-from secaplane.model.shape import LifeIds, Ref, Resource
-
-CLOCK_STEP = timedelta(milliseconds=1)
-
-
-class CommandEnvelope(msgspec.Struct, frozen=True):
-    """A command, and the data that is recorded beside its event."""
-
-    ref: Ref
-    command: Command
-    actor: Actor
-    request: str
-    cause: Position
-    policy: CallerPolicy | None = None
-    """None: the control plane's own command, which may refer to everything."""
-    required: Sequence[Ref] = ()
-    """Resources that must exist for a PUT, besides its parents."""
+from secaplane.model.shape import Resource
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -112,15 +92,15 @@ async def attempt(
     context = await _loaded(dependencies, envelope, reader, from_cache=from_cache)
     if lost and (recorded := await look_up(dependencies, envelope, lost, context.position)):
         return recorded
-    life = _life(dependencies, context, envelope.command)
+    life = life_of(dependencies, context, envelope.command)
     try:
-        event = decide(context, _sealed(dependencies, context, envelope.command, life))
+        event = decide(context, sealed(dependencies, context, envelope.command, life))
     except Refusal:
         if not from_cache:
             raise
         event = None
     if event is not None:
-        new_event = _new_event(dependencies, envelope, context, event, life)
+        new_event = enveloped(dependencies, envelope, context, event, life)
         return await _appended(dependencies, context, new_event, expectation, reader, deadline)
     if not from_cache:
         return NothingToDo(context.resource, context.position)
@@ -183,60 +163,6 @@ async def _loaded(
     return await load_related(
         dependencies, context, command, envelope.policy, inside, from_cache=from_cache
     )
-
-
-def _new_event(
-    dependencies: CommandDependencies,
-    envelope: CommandEnvelope,
-    context: DecisionContext,
-    event: AnyEvent,
-    life: LifeIds,
-) -> NewEvent:
-    """The event with its envelope. Its time is the clock's, but at least a millisecond after the
-    resource's last event."""
-    latest, now = context.latest, dependencies.clock()
-    return NewEvent(
-        ref=envelope.ref,
-        uid=life.uid,
-        tenant=life.tenant,
-        time=max(now, latest.time + CLOCK_STEP) if latest else now,
-        request=envelope.request,
-        cause=envelope.cause,
-        previous=context.position,
-        salt=dependencies.new_salt(),
-        actor=envelope.actor,
-        event=event,
-    )
-
-
-def _life(dependencies: CommandDependencies, context: DecisionContext, command: Command) -> LifeIds:
-    """The life that the event is of: the present one, or the one that a PUT begins. It is fixed
-    before the decision, because secrets are sealed for it."""
-    latest = context.latest
-    if latest is not None and not (latest.gone and isinstance(command, Put)):
-        return latest.life_ids
-    uid = dependencies.new_uid()
-    return LifeIds(_tenant(context, uid), uid)
-
-
-def _sealed(
-    dependencies: CommandDependencies, context: DecisionContext, command: Command, life: LifeIds
-) -> Command:
-    """The command with the secrets of its spec sealed. Only a PUT brings some in clear; what a
-    Revert restores is sealed already."""
-    if not isinstance(command, Put) or not context.kind.secrets.spec:
-        return command
-    spec = dependencies.seal(context.kind, life, command.spec)
-    return msgspec.structs.replace(command, spec=spec)
-
-
-def _tenant(context: DecisionContext, uid: str) -> str:
-    """The uid of the tenant's life that contains a new resource; a tenant contains itself."""
-    if context.kind.name == "tenant":
-        return uid
-    tenants = (parent for ref, parent in context.parents.items() if ref.kind == "tenant")
-    tenant = next(tenants, None)
-    return tenant.uid if tenant is not None else ""
 
 
 async def _appended(

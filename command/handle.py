@@ -13,7 +13,6 @@ import time
 from collections.abc import Sequence
 
 from secaplane.command.attempt import (
-    CommandEnvelope,
     NothingToDo,
     Recorded,
     Stale,
@@ -23,6 +22,7 @@ from secaplane.command.attempt import (
     prepare,
 )
 from secaplane.command.dependencies import CommandDependencies
+from secaplane.command.envelope import CommandEnvelope
 from secaplane.command.gather.rights import CallerPolicy
 from secaplane.command.post_append import recheck, recheck_deletion
 from secaplane.command.rules.commands import Command, Delete, Put

@@ -2,10 +2,12 @@
 behind lists, and a bounded time for each.
 
 Lists that scan take all but one of these connections: a list in the order of an index never waits
-behind scans.
+behind scans. After each scan its connection rests for as long as the scan took, so that scans take
+at most half of a processor each.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 
@@ -38,7 +40,17 @@ class ListShare:
             Unavailable: the list took too long, or no connection became free in time.
         """
         try:
-            async with asyncio.timeout(LIST_S_MAX), self._scans if scans else nullcontext():
+            async with asyncio.timeout(LIST_S_MAX), self._scan() if scans else nullcontext():
                 yield self._pool
         except (TimeoutError, asyncpg.QueryCanceledError) as error:
             raise Unavailable(TOO_LONG) from error
+
+    @asynccontextmanager
+    async def _scan(self) -> AsyncIterator[None]:
+        await self._scans.acquire()
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            took = time.monotonic() - began
+            asyncio.get_running_loop().call_later(took, self._scans.release)

@@ -19,6 +19,7 @@ from secaplane.command.rules.compared import (
     root_of,
 )
 from secaplane.command.rules.context import UseConflict
+from secaplane.eventlog.codec import Undecodable
 from secaplane.kinds import KINDS
 from secaplane.kinds.references import targets_of
 from secaplane.model.evolve import fold
@@ -104,8 +105,19 @@ async def _counts(dependencies: CommandDependencies, question: _Question, other:
         return False
     if not at or other.last_intent <= at:
         return True
-    former = await as_of(dependencies, other.ref, at)
-    return former is not None and not former.terminating and question.uses(former)
+    return await _as_of_satisfies(dependencies, other.ref, at, question.uses)
+
+
+async def _as_of_satisfies(
+    dependencies: CommandDependencies, ref: Ref, at: Position, uses: Callable[[Resource], bool]
+) -> bool:
+    """True if a resource was living at a position and used it; one in quarantine counts as the read
+    model shows it."""
+    try:
+        former = await as_of(dependencies, ref, at)
+    except Undecodable:
+        return True
+    return former is not None and not former.terminating and uses(former)
 
 
 async def earlier_referrers(
@@ -117,13 +129,15 @@ async def earlier_referrers(
     Raises:
         LogUnavailable: the log did not answer; whatever the database raises.
     """
-    blocking = list[Ref]()
-    for ref in await dependencies.referrers(refs, False):
-        former = await as_of(dependencies, ref, at)
-        living = former is not None and not former.terminating
-        if former and living and not targets_of(ref, former.spec).isdisjoint(refs):
-            blocking.append(ref)
-    return blocking
+    return [
+        ref
+        for ref in await dependencies.referrers(refs, False)
+        if await _as_of_satisfies(dependencies, ref, at, partial(_refers_to_one_of, refs))
+    ]
+
+
+def _refers_to_one_of(refs: Sequence[Ref], other: Resource) -> bool:
+    return not targets_of(other.ref, other.spec).isdisjoint(refs)
 
 
 async def as_of(dependencies: CommandDependencies, ref: Ref, at: Position) -> Resource | None:
@@ -132,6 +146,7 @@ async def as_of(dependencies: CommandDependencies, ref: Ref, at: Position) -> Re
 
     Raises:
         LogUnavailable: the log did not answer.
+        Undecodable: the resource is in quarantine.
     """
     current = await dependencies.cache.current(ref)
     if current is not None and current.position.stream == at.stream and current.position > at:

@@ -5,9 +5,7 @@ precondition; rules that compare with the present resource or with others; state
 permissions that the command grants and the quota.
 """
 
-from typing import Any
-
-from secaplane.command.rules import checks, closing
+from secaplane.command.rules import checks, closing, compensation
 from secaplane.command.rules.commands import (
     Act,
     Close,
@@ -50,9 +48,9 @@ def decide(context: DecisionContext, command: Command) -> AnyEvent | None:
         case ConfirmDeleted():
             return confirm_deleted(context, command)
         case Release():
-            return release(context, command)
+            return compensation.release(context, command)
         case Revert():
-            return revert(context, command)
+            return compensation.revert(context, command)
 
 
 def put(context: DecisionContext, command: Put) -> AnyEvent:
@@ -68,16 +66,8 @@ def put(context: DecisionContext, command: Put) -> AnyEvent:
     checks.refuse_in_use(context)
     checks.refuse_escalation(context)
     refuse_over_quota(context.quota, context.ref, old, command.spec)
-    return Created(**_desired(command)) if resource is None else Updated(**_desired(command))
-
-
-def _desired(command: Put) -> dict[str, Any]:
-    return {
-        "spec": command.spec,
-        "labels": command.labels,
-        "annotations": command.annotations,
-        "extensions": command.extensions,
-    }
+    event = Created if resource is None else Updated
+    return event(**compensation.desired(command))
 
 
 def act(context: DecisionContext, command: Act) -> AnyEvent:
@@ -129,27 +119,3 @@ def confirm_deleted(context: DecisionContext, command: ConfirmDeleted) -> AnyEve
     if not resource.deleted_at or command.observed_position < resource.last_intent:
         return None
     return Deleted()
-
-
-def release(context: DecisionContext, command: Release) -> AnyEvent | None:
-    """A name that is gone leaves a spec, unless the resource changed meanwhile."""
-    resource = context.resource
-    if resource is None or resource.deleted_at or resource.version != command.expected:
-        return None
-    return Updated(
-        spec=command.spec,
-        labels=resource.labels,
-        annotations=resource.annotations,
-        extensions=resource.extensions,
-    )
-
-
-def revert(context: DecisionContext, command: Revert) -> AnyEvent | None:
-    """The compensating command is never refused. A referrer of a creation that is reverted waits
-    for its deletion, and the deletion waits for it."""
-    resource = context.resource
-    if resource is None or resource.version != command.expected:
-        return None
-    if command.to is not None:
-        return Updated(**_desired(command.to))
-    return None if resource.deleted_at else DeletionRequested()

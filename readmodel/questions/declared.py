@@ -1,9 +1,8 @@
 """The desired state of all living resources of some kinds, a few at a time, so that the process
 goes on answering requests meanwhile."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
 import msgspec
 from asyncpg import Pool, Record
@@ -62,25 +61,30 @@ async def declared(
 
 async def _declared(connection: Tx, cursor: Cursor) -> AsyncIterator[list[DeclaredResource]]:
     while rows := await cursor.fetch(BATCH_MAX):
-        yield [_resource(row, row["resource"]) for row in rows if row["resource"] is not None]
+        yield [_of_row(row, row["resource"]) for row in rows if row["resource"] is not None]
         for row in rows:
             if row["resource"] is None:
-                yield [_resource(row, await connection.fetchval(_ONE, row["kind"], row["life"]))]
+                yield [_of_row(row, await connection.fetchval(_ONE, row["kind"], row["life"]))]
 
 
 _ONE = "select resource from resources where kind = $1 and life = $2"
 
 
-def _resource(row: Record | Mapping[str, Any], resource: str) -> DeclaredResource:
-    declared, ref = _decode_declared(resource), Ref(row["kind"], row["path"])
+def _of_row(row: Record, resource: str) -> DeclaredResource:
+    return _resource(
+        Ref(row["kind"], row["path"]),
+        _decode_declared(resource),
+        terminating=row["terminating"],
+        quarantined=row["quarantined"],
+    )
+
+
+def _resource(
+    ref: Ref, declared: _Declared, *, terminating: bool, quarantined: bool
+) -> DeclaredResource:
+    spec, life = declared.spec, declared.life
     return DeclaredResource(
-        ref,
-        declared.spec,
-        declared.life,
-        declared.former_end,
-        declared.author,
-        row["terminating"],
-        row["quarantined"],
+        ref, spec, life, declared.former_end, declared.author, terminating, quarantined
     )
 
 

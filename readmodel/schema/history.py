@@ -5,7 +5,7 @@ from secaplane.readmodel.schema.group import TableGroup
 HISTORY = TableGroup(
     name="history",
     layout=3,
-    digest="6b3c5c9ec69c97d5",
+    digest="35282a6f00092fa7",
     tables="""
 create table if not exists {schema}.history (
     stream   text        collate "C" not null,

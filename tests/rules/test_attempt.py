@@ -6,13 +6,13 @@ import pytest
 
 from secaplane.command import handle as handling
 from secaplane.command.attempt import (
-    CommandEnvelope,
     NothingToDo,
     Recorded,
     Stale,
     Unknown,
     attempt,
 )
+from secaplane.command.envelope import CommandEnvelope
 from secaplane.command.handle import UNKNOWN, CommandResult
 from secaplane.command.rules.commands import Command, Delete, Put
 from secaplane.eventlog.codec import NewEvent

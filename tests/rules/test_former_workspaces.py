@@ -123,13 +123,12 @@ def test_a_life_knows_the_end_of_the_former_one() -> None:
 def test_the_read_model_gives_the_same_as_the_log() -> None:
     """At the start, the policy is loaded from rows; only living workspaces are among them."""
     living = workspace(*SECOND)
-    ref = living.ref
-    row = {"kind": ref.kind, "path": ref.path, "terminating": False, "quarantined": False}
-    loaded = _resource(row, msgspec.json.encode(living).decode())
+    row = _decode_declared(msgspec.json.encode(living))
+    loaded = _resource(living.ref, row, terminating=False, quarantined=False)
     known = policy(held(1, "web"))
     known.former_workspaces.update([loaded], living.position)
     assert not reads(known)
     assert (loaded.life, loaded.former_end) == (living.life, living.former_end)
     author = held(1, "web").author
-    declared = _decode_declared(msgspec.json.encode(held(1, "web")))
-    assert declared.author == author
+    row = _decode_declared(msgspec.json.encode(held(1, "web")))
+    assert row.author == author
