@@ -8,7 +8,7 @@ from secaplane.model.errors import Unauthenticated
 from secaplane.model.pointer import at
 from secaplane.policy.tokens.issuer import Issuer
 
-GROUPS_MAX = 128
+GROUPS_MAX = 512
 GROUP_LENGTH_MAX = 128
 """No longer subject can be named in a role assignment."""
 
