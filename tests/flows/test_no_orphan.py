@@ -46,6 +46,7 @@ DEATHS, ORPHANS, STAGGER_S = 3, 12, 0.01
 REST_S_MAX = 600.0
 """Reconcilers fall behind during the race and need time to catch up."""
 CASCADES = {("network", "subnet")}
+IN_A_RANGE: Json = NETWORK | {"cidr": {"ipv4": "10.0.0.0/16"}}
 TO_AN_ADDRESS: Json = {
     "routes": [{"destinationCidrBlock": "10.9.0.0/16", "targetRef": {"resource": "10.0.0.9"}}]
 }
@@ -74,6 +75,7 @@ class Pair(NamedTuple):
 
 
 VOLUMES = Pair("workspace", "block-storage")
+ADDRESSES = Pair("workspace", "public-ip")
 PAIRS = (
     *[VOLUMES] * 6,
     Pair("network", "routing-table"),
@@ -82,7 +84,8 @@ PAIRS = (
 )
 SPECS: dict[str, Json] = {
     "workspace": {},
-    "network": NETWORK,
+    "network": IN_A_RANGE,
+    "public-ip": {"version": "IPv4"},
     "block-storage": SMALL,
     "routing-table": TO_AN_ADDRESS,
     "subnet": TO_ANOTHER_TABLE,
@@ -302,8 +305,9 @@ async def leave_orphans(
     scene: Scene, deleter: RacerProcess, killed: RacerProcess, name: str, when: str
 ) -> list[tuple[Ref, Ref, str, str]]:
     """Kill one process in the middle of creations; (parent, child, outcome of the creation, outcome
-    of the deletion) for each."""
-    pairs = [VOLUMES, Pair("network", "routing-table")] * (ORPHANS // 2)
+    of the deletion) for each. No rule of these kinds reads the parent, so the process takes it from
+    its cache, also after the deletion."""
+    pairs = [VOLUMES, ADDRESSES] * (ORPHANS // 2)
     parents = [home(pair.parent, f"{name}n{n}") for n, pair in enumerate(pairs)]
     children = [inside(p, c.child, "orphan") for p, c in zip(parents, pairs, strict=True)]
     await asyncio.gather(*(killed.do(parent, SPECS[parent.kind]) for parent in parents))

@@ -149,7 +149,7 @@ async def test_only_operators_may_revoke(client: Client, plane: DevProcess, work
         ({"sub": "y", "issuedBefore": 1767225600}, None),
         ({"jti": ""}, ["/spec/jti"]),
         ({"jti": "x" * 129}, ["/spec/jti"]),
-        ({"jti": None}, ["/spec/jti"]),
+        ({"jti": None}, ["/spec"]),
     ],
     ids=str,
 )
