@@ -21,5 +21,21 @@ def to_reference(kinds: Sequence[Kind], ids: Mapping[str, str]) -> str:
     return "; ".join(dict.fromkeys(_to_list(kind, ids) for kind in kinds))
 
 
+def to_complete(kinds: Sequence[Kind], ids: Mapping[str, str]) -> str:
+    """For a reference that points to no resource, because its spelling is another kind's or leaves
+    out a part: the shortest form for each kind, with the ids of the referrer's path."""
+    return f"write it as {' or '.join(dict.fromkeys(_shortest(kind, ids) for kind in kinds))}"
+
+
+def _shortest(kind: Kind, ids: Mapping[str, str]) -> str:
+    """The collection without what the referrer's own path gives, such as
+    `networks/<network>/subnets/<name>`."""
+    steps = kind.collection.split("/")
+    pairs = [steps[n : n + 2] for n in range(0, len(steps), 2)]
+    missing = [pair for pair in pairs if len(pair) == 1 or pair[1].strip("{}") not in ids]
+    form = "/".join(step for pair in missing for step in pair)
+    return f"{form}/<name>".replace("{", "<").replace("}", ">")
+
+
 def _to_list(kind: Kind, ids: Mapping[str, str]) -> str:
     return f"{kind.url.format_map(ids)} lists the existing ones"

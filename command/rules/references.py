@@ -8,7 +8,7 @@ from collections.abc import Container, Iterator, Mapping
 
 from secaplane.command.rules.context import DecisionContext
 from secaplane.kinds import KINDS, SHARED_TENANT, log_ref, parents
-from secaplane.kinds.advice import to_reference
+from secaplane.kinds.advice import to_complete, to_reference
 from secaplane.kinds.references import SpecReference, references_in, same_target
 from secaplane.model.address import is_address_or_cidr, looks_like_address
 from secaplane.model.errors import BrokenRule
@@ -42,7 +42,8 @@ def broken_references(
             allowed = any(_exists(context, ref) for link, ref in reference.targets if link.strict)
         if not allowed:
             kinds = [KINDS[name] for link in reference.links for name in link.to]
-            advice = to_reference(kinds, context.kind.ids(context.ref.path))
+            advise = to_reference if reference.targets else to_complete
+            advice = advise(kinds, context.kind.ids(context.ref.path))
             names = " or ".join(kind.name for kind in kinds)
             yield BrokenRule(f"{names} not found: {advice}", f"/spec{reference.pointer}")
 
