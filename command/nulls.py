@@ -12,7 +12,8 @@ from secaplane.model.shape import Json
 def without_nulls(shape: Any, sent: Any) -> Any:
     """A copy of a body without the fields of `shape` that are null; the body itself if it has none.
 
-    The work is linear in the size of the body: each value is visited once.
+    Each value of a list or an object of the schema is visited once. A list that is longer than its
+    schema allows stays as it is: it is refused anyway.
     """
     root, definitions = _schemas(shape)
     return _without(sent, root, definitions)
@@ -34,10 +35,18 @@ def _without(value: Any, schema: Json, definitions: Json) -> Any:
             if each is not None or key not in fields
         }
         return value if _same(kept, value) else kept
-    if isinstance(value, list) and isinstance(schema.get("items"), dict):
+    if isinstance(value, list) and _holds_fields(schema, len(value)):
         items = [_without(each, schema["items"], definitions) for each in value]
         return items if any(a is not b for a, b in zip(items, value, strict=True)) else value
     return value
+
+
+def _holds_fields(schema: Json, length: int) -> bool:
+    """True for a list of that length whose items may have fields."""
+    items = schema.get("items")
+    if not isinstance(items, dict) or items.keys().isdisjoint(("$ref", "properties", "items")):
+        return False
+    return length <= int(schema.get("maxItems", length))
 
 
 def _same(kept: Json, value: Json) -> bool:
