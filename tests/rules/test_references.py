@@ -245,28 +245,6 @@ def test_a_wildcard_names_no_role() -> None:
     assert pointers(refusal) == ["/spec/roles/0"]
 
 
-# --- references that point to no resource
-
-
-@pytest.mark.parametrize(
-    ("kind", "spec", "form"),
-    [
-        ("nic", {"subnetRef": {"resource": "subnets/s"}}, "networks/<network>/subnets/<name>"),
-        ("nic", {"subnetRef": {"resource": "nets/n/s"}}, "networks/<network>/subnets/<name>"),
-        (
-            "image",
-            {"blockStorageRef": {"resource": "block-storages/v"}},
-            "workspaces/<workspace>/block-storages/<name>",
-        ),
-    ],
-)
-def test_an_incomplete_reference_is_refused_with_the_form_that_completes_it(
-    kind: str, spec: Json, form: str
-) -> None:
-    refusal = given(kind).when(Put(spec=spec)).then_refused(Invalid)
-    assert f"write it as {form}" in refusal.detail
-
-
 # --- targets that must exist
 
 VOLUME: Json = {"sizeGB": 1, "skuRef": {"resource": "skus/s"}}
