@@ -23,8 +23,9 @@ HEAD_BYTES_MAX = 64 * 1024
 """Of the head, chunk extensions and trailers of one request, give or take PIECE_BYTES."""
 PIECE_BYTES = 16 * 1024
 """The parser gets what has arrived in pieces, so that a limit acts before all of it is parsed."""
-UNREAD_BYTES_MAX = 1024 * 1024
-"""Of a body that is not read, because the answer has been given."""
+UNREAD_BYTES_MAX = 4 * 1024 * 1024
+"""Of a body that is not read, because the answer has been given: a client that has not yet seen its
+413 goes on sending, and would miss it if the connection were closed at once."""
 UPGRADE = (b"upgrade", b"http2-settings")
 
 
