@@ -258,6 +258,9 @@ def test_a_role_may_name_providers_of_the_standard(provider: str) -> None:
 
 @pytest.mark.parametrize("provider", ["*", "seca.nope/v1", "seca.storage/v9", "secaplane.admin/v1"])
 def test_a_role_may_name_no_other_provider(provider: str) -> None:
-    spec = {"permissions": [{"provider": provider, "resources": ["*"], "verb": ["get"]}]}
+    spec = {"permissions": [{"provider": provider, "resources": ["*"], "verb": ["get\n"]}]}
     refusal = given("role").when(Put(spec=spec)).then_refused(Invalid)
-    assert [source.pointer for source in refusal.sources] == ["/spec/permissions/0/provider"]
+    assert [source.pointer for source in refusal.sources] == [
+        "/spec/permissions/0/provider",
+        "/spec/permissions/0/verb/0",
+    ]
