@@ -37,6 +37,7 @@ PROBLEMS: dict[type[errors.Refusal], tuple[int, str, str]] = {
     errors.Invalid: (422, "validation-error", "Unprocessable Entity"),
     errors.RateLimited: (429, *_INVALID_REQUEST),
     errors.Damaged: (500, *_INTERNAL),
+    errors.HistoryIncomplete: (409, "resource-conflict", "Conflict"),
     errors.Unavailable: (503, *_INTERNAL),
 }
 DEFECT = (500, *_INTERNAL)

@@ -30,7 +30,7 @@ from secaplane.model.events import (
     Updated,
 )
 from secaplane.model.position import BEGINNING, Position
-from secaplane.model.shape import Ref
+from secaplane.model.shape import Ref, Resource
 
 EVENT_BYTES_MAX = 2 * 1024 * 1024
 SALT_BYTES = 16
@@ -52,6 +52,14 @@ class Undecodable(Exception):
 
     ref: Ref | None = None
     """The resource, where the reader knows it."""
+
+
+class EventMissing(Undecodable):
+    """The log has lost an event of the resource: another one names it as its predecessor, or a
+    process has read it before."""
+
+    known: Resource | None = None
+    """The resource right after the lost event, where a process has read that."""
 
 
 class NotAnEvent(Undecodable):

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 
-from secaplane.eventlog.codec import NotAnEvent, Undecodable, decode
+from secaplane.eventlog.codec import EventMissing, NotAnEvent, Undecodable, decode
 from secaplane.eventlog.log import Followed, RawEvent, UndecodableEvent
 from secaplane.eventlog.subjects import ref
 from secaplane.model.events import Closed, RecordedEvent
+from secaplane.model.position import Position
 from secaplane.model.shape import Ref
 
 
@@ -18,29 +19,59 @@ def decode_followed(raw: RawEvent) -> Followed:
         return UndecodableEvent(address_of(raw.subject), raw.position, str(reason), foreign)
 
 
-def remaining(history: Iterable[Followed]) -> list[Followed]:
-    """The events of one resource without those that a `Closed` leaves out."""
+def remaining(history: Iterable[Followed], after: Position | None = None) -> list[Followed]:
+    """The events of one resource without those that a `Closed` leaves out. One whose predecessor is
+    missing is undecodable; `after` is the predecessor of the first event, None if it is not known.
+    """
     kept: list[Followed] = []
     for each in history:
         if isinstance(each, RecordedEvent) and isinstance(each.event, Closed):
             while kept and kept[-1].position >= each.event.since:
                 kept.pop()
-        kept.append(each)
+            kept.append(each)
+        else:
+            kept.append(with_predecessor(each, after))
+        after = each.position
     return kept
 
 
-def readable(history: Iterable[Followed]) -> tuple[RecordedEvent, ...]:
-    """The events of one resource that make its state.
+def with_predecessor(each: Followed, before: Position | None) -> Followed:
+    """An event after the one at `before` of its resource; undecodable if it names another one."""
+    if before is None or isinstance(each, UndecodableEvent) or each.previous == before:
+        return each
+    lost = max(each.previous, before)  # the later of the two is what one of them does not know
+    reason = f"event {lost} of the resource is missing in the log"
+    return UndecodableEvent(each.ref, each.position, reason, missing=lost)
+
+
+def readable(
+    history: Iterable[Followed], after: Position | None = None
+) -> tuple[RecordedEvent, ...]:
+    """The events of one resource that make its state; `after` as in `remaining`.
 
     Raises:
         Undecodable: one of them cannot be decoded.
+        EventMissing: one of them has no predecessor.
     """
     events: list[RecordedEvent] = []
-    for each in remaining(history):
+    for each in remaining(history, after):
         if isinstance(each, UndecodableEvent):
-            raise undecodable(each.ref, each.reason)
+            raise as_exception(each)
         events.append(each)
     return tuple(events)
+
+
+def as_exception(event: UndecodableEvent) -> Undecodable:
+    error = EventMissing(event.reason) if event.missing else Undecodable(event.reason)
+    error.ref = event.ref
+    return error
+
+
+def missing(ref: Ref, lost: Position) -> EventMissing:
+    """The exception about a resource whose event at a position is missing."""
+    error = EventMissing(f"event {lost} of the resource is missing in the log")
+    error.ref = ref
+    return error
 
 
 def undecodable(ref: Ref, reason: str) -> Undecodable:

@@ -14,10 +14,13 @@ import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from secaplane.eventlog.acknowledged_holes import AcknowledgedHoles
 from secaplane.eventlog.append_health import AppendHealth, Refusals
 from secaplane.eventlog.codec import NewEvent, encode
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
 from secaplane.eventlog.decoding import address_of, decode_followed, readable
+from secaplane.eventlog.holes import Acknowledgement, Hole, between
+from secaplane.eventlog.integrity import LogIntegrity
 from secaplane.eventlog.jetstream_api import (
     ANSWER_S_MAX,
     PREPARE_S_MAX,
@@ -36,7 +39,7 @@ from secaplane.eventlog.log import (
 )
 from secaplane.eventlog.streams import Streams
 from secaplane.eventlog.subjects import ALL_SUBJECTS, every, prefix, subject
-from secaplane.model.events import RecordedEvent
+from secaplane.model.events import Closed, RecordedEvent
 from secaplane.model.position import BEGINNING, Position, position
 from secaplane.model.shape import Ref
 
@@ -60,6 +63,14 @@ class _Message(msgspec.Struct, frozen=True):
     data: bytes = b""
 
 
+class StreamState(msgspec.Struct, frozen=True):
+    """The counts that a server keeps of a stream."""
+
+    messages: int
+    first_seq: int
+    last_seq: int
+
+
 class _Answer(msgspec.Struct, frozen=True):
     """The parts of a JetStream answer that are read here."""
 
@@ -67,6 +78,7 @@ class _Answer(msgspec.Struct, frozen=True):
     seq: int = 0
     message: _Message | None = None
     name: str = ""
+    state: StreamState | None = None
 
 
 _answer = msgspec.json.Decoder(_Answer).decode
@@ -83,6 +95,9 @@ class JetStreamLog:
         self._nats, self._streams, self._region = nats, streams, region
         self._ask = partial(request, nats, _answer)
         self.appends = AppendHealth(streams.names)
+        self.integrity = LogIntegrity()
+        self._acknowledged = AcknowledgedHoles(nats, stream=streams.names[0])
+        self._reconnects = 0
 
     @property
     def streams(self) -> Streams:
@@ -112,6 +127,8 @@ class JetStreamLog:
     async def append(
         self, new_event: NewEvent, *, expectation: PrefixExpectation | None = None
     ) -> RecordedEvent:
+        if not isinstance(new_event.event, Closed):  # the exit of a resource that has lost an event
+            await self._refuse_damaged(new_event.ref)
         expected = expectation.after if expectation else new_event.previous
         headers = {EXPECTED: str(expected.sequence)}
         if expectation is not None:
@@ -121,7 +138,33 @@ class JetStreamLog:
         sequence = await self._published(address, data, headers, self.appends.events[stream])
         if sequence is None:
             raise VersionConflict
-        return new_event.at(Position(stream, sequence))
+        at = Position(stream, sequence)
+        self.integrity.know(at)
+        return new_event.at(at)
+
+    async def _refuse_damaged(self, ref: Ref) -> None:
+        """Asks the server nothing, but after the connection was lost: it may have come back with
+        less than it had."""
+        if self.reconnected:
+            await self.compare_ends()
+            self.integrity.doubt()
+        await self.integrity.refuse_damaged(ref)
+
+    @property
+    def reconnected(self) -> bool:
+        """True if the connection was lost since the ends of the streams were compared."""
+        return bool(self._nats.stats["reconnects"] != self._reconnects)
+
+    async def compare_ends(self) -> None:
+        """Compare the end of each stream with the positions that it has given.
+
+        Raises:
+            LogUnavailable: a server did not answer.
+        """
+        reconnects = self._nats.stats["reconnects"]
+        for stream in self._streams.names:
+            self.integrity.ends(stream, await self.given_up_to(stream))
+        self._reconnects = reconnects
 
     async def probe_appends(self) -> None:
         """Ask every stream to append under an expectation that never holds, so that nothing is
@@ -170,17 +213,100 @@ class JetStreamLog:
         return await self._last(self._streams.of(kind), every(kind, self._region))
 
     async def end(self, stream: str) -> Position:
-        return await self._last(stream, ALL_SUBJECTS)
+        last = await self._last(stream, ALL_SUBJECTS)
+        # a server that has lost a stream's last event finds none at all
+        return last or await self.given_up_to(stream)
+
+    async def given_up_to(self, stream: str) -> Position:
+        return position(stream, (await self.state(stream)).last_seq)
+
+    async def state(self, stream: str) -> StreamState:
+        """The counts that the server keeps of a stream. They do not show a message that became
+        unreadable while the server was stopped.
+
+        Raises:
+            LogUnavailable: the server did not answer.
+        """
+        answer = await self._ask(f"$JS.API.STREAM.INFO.{stream}", b"")
+        if answer.state is None:
+            raise LogUnavailable(answer.error.description if answer.error else "no state")
+        return answer.state
+
+    async def acknowledged(self) -> list[Acknowledgement]:
+        return await self._acknowledged.read()
+
+    async def acknowledge(self, acknowledgement: Acknowledgement, *, replicas: int = 1) -> None:
+        """Raises LogUnavailable if no answer came."""
+        await self._acknowledged.record(acknowledgement, replicas=replicas)
+
+    async def scan(
+        self, stream: str, *, up_to: Position
+    ) -> AsyncGenerator[tuple[Position, Sequence[Hole]], None]:
+        """Every position up to another one, as the server can still read it: the position reached,
+        and the holes on the way, batch by batch. Only reading shows what a server has lost.
+
+        Raises:
+            LogUnavailable: the server did not answer.
+        """
+        after, end = 0, up_to.sequence
+        whole = follow_raw(self._nats, stream, self._consumer, after=BEGINNING, headers_only=True)
+        async with contextlib.aclosing(whole) as batches:
+            while after < end:
+                batch = await anext(batches)
+                there = [each.position.sequence for each in batch if each.position <= up_to]
+                if len(there) < len(batch) or not (batch or await self._next(stream, after)):
+                    there.append(end + 1)
+                holes = [*between(stream, after, there)]
+                after = min(there[-1], end) if there else after
+                yield position(stream, after), holes
+
+    async def lacks(self, hole: Hole) -> bool:
+        """True if the stream's leader has no event in a hole, and has given its positions.
+
+        Raises:
+            LogUnavailable: the leader did not answer.
+        """
+        later = await self._next(hole.stream, hole.first - 1)
+        end = await self.given_up_to(hole.stream)
+        return end.sequence >= hole.last and (later is None or later > hole.last)
+
+    async def _next(self, stream: str, after: int) -> int | None:
+        """The sequence of the leader's first message after another one; None if it has none."""
+        question = json({"seq": after + 1, "next_by_subj": ALL_SUBJECTS})
+        answer = await self._ask(f"$JS.API.STREAM.MSG.GET.{stream}", question)
+        if answer.error is not None and answer.error.err_code != NO_MESSAGE_FOUND:
+            raise LogUnavailable(answer.error.description)
+        return answer.message.seq if answer.message else None
 
     async def read(
         self, ref: Ref, *, after: Position = BEGINNING, up_to: Position | None = None
     ) -> tuple[RecordedEvent, ...]:
         end = await self.last(ref) if up_to is None else up_to
-        return readable(await self._read(ref.kind, subject(ref, self._region), after, end))
+        some = await self._read(ref.kind, subject(ref, self._region), after, end)
+        return readable(some, None if after else BEGINNING)
 
     async def history(self, ref: Ref) -> tuple[Followed, ...]:
+        """A server that has lost the last event of a subject knows no last position, so the
+        subject is read to its end."""
         end = await self.last(ref)
-        return await self._read(ref.kind, subject(ref, self._region), BEGINNING, end)
+        stream, subjects = self._streams.of(ref.kind), subject(ref, self._region)
+        some = [*await self._read(ref.kind, subjects, BEGINNING, end)]
+        while rest := await self._rest(stream, subjects, some[-1].position if some else BEGINNING):
+            some += rest
+        return tuple(some)
+
+    async def _rest(self, stream: str, subjects: str, after: Position) -> tuple[Followed, ...]:
+        """What one server has of some subjects after a position, bounded in bytes."""
+        question = {
+            "seq": after.sequence + 1,
+            "next_by_subj": subjects,
+            "max_bytes": READ_BYTES_MAX,
+        }
+        try:
+            arrived, _ = await direct_batch(self._nats, f"$JS.API.DIRECT.GET.{stream}", question)
+        except CONNECTION_ERRORS as error:
+            raise LogUnavailable("the end of a history was not read") from error
+        return _followed(stream, arrived)
 
     async def read_batches(
         self, ref: Ref, *, after: Position, up_to: Position

@@ -6,7 +6,7 @@ gone, the next consumer begins after the last event that was handed over (docs/j
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -37,12 +37,19 @@ CreateConsumer = Callable[[str, bytes], Awaitable[str]]
 
 
 async def follow_raw(
-    nats: Client, stream: str, create: CreateConsumer, *, after: Position
+    nats: Client,
+    stream: str,
+    create: CreateConsumer,
+    *,
+    after: Position,
+    headers_only: bool = False,
 ) -> AsyncGenerator[Sequence[RawEvent], None]:
-    """Every message of a stream after a position; see `Log.follow_raw`."""
+    """Every message of a stream after a position; see `Log.follow_raw`. `headers_only`: without its
+    data, which the server reads and checks anyway."""
     while True:
         try:
-            async with contextlib.aclosing(_pulled(nats, stream, create, after)) as batches:
+            pulled = _pulled(nats, stream, create, _consumer(after, headers_only))
+            async with contextlib.aclosing(pulled) as batches:
                 async for batch in batches:
                     if batch:
                         after = batch[-1].position
@@ -53,9 +60,9 @@ async def follow_raw(
 
 
 async def _pulled(
-    nats: Client, stream: str, create: CreateConsumer, after: Position
+    nats: Client, stream: str, create: CreateConsumer, config: Mapping[str, object]
 ) -> AsyncGenerator[Sequence[RawEvent], None]:
-    question = json({"stream_name": stream, "config": _consumer(after)})
+    question = json({"stream_name": stream, "config": config})
     consumer = await create(f"$JS.API.CONSUMER.CREATE.{stream}", question)
     arrived: asyncio.Queue[Msg] = asyncio.Queue()
     inbox = nats.new_inbox()
@@ -103,12 +110,13 @@ async def _arrivals(arrived: asyncio.Queue[Msg], stream: str) -> tuple[list[RawE
         message = arrived.get_nowait()
 
 
-def _consumer(after: Position) -> dict[str, object]:
+def _consumer(after: Position, headers_only: bool) -> dict[str, object]:
     return {
         "ack_policy": "none",
         "deliver_policy": "by_start_sequence",
         "opt_start_seq": after.sequence + 1,
         "replay_policy": "instant",
+        "headers_only": headers_only,
         "mem_storage": True,
         "num_replicas": 1,
         "inactive_threshold": int(FORGOTTEN_S * 1e9),

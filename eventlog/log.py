@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from secaplane.eventlog.codec import NewEvent
+from secaplane.eventlog.holes import Acknowledgement
 from secaplane.eventlog.streams import Streams
 from secaplane.model.events import RecordedEvent
 from secaplane.model.position import BEGINNING, Position
@@ -32,13 +33,16 @@ class PrefixExpectation(msgspec.Struct, frozen=True):
 
 
 class UndecodableEvent(msgspec.Struct, frozen=True):
-    """An event that this release cannot decode: only its address and position are known."""
+    """An event that this release cannot decode, or whose predecessor is missing: only its address
+    and position are known."""
 
     ref: Ref
     position: Position
     reason: str
     foreign: bool = False
     """No release of this software writes such bytes."""
+    missing: Position = BEGINNING
+    """The predecessor, which the log has lost."""
 
 
 class RawEvent(NamedTuple):
@@ -99,6 +103,23 @@ class Log(Protocol):
 
     async def end(self, stream: str) -> Position:
         """The last position of a stream."""
+        ...
+
+    async def given_up_to(self, stream: str) -> Position:
+        """The last position that a stream has given to an event, whether it still has the event or
+        not.
+
+        Raises:
+            LogUnavailable: the log did not answer.
+        """
+        ...
+
+    async def acknowledged(self) -> Sequence[Acknowledgement]:
+        """The holes that operators have acknowledged.
+
+        Raises:
+            LogUnavailable: the log did not answer.
+        """
         ...
 
     async def read(

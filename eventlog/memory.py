@@ -6,16 +6,18 @@ would not survive there. `tests/log/test_log.py` holds both to one contract.
 
 import asyncio
 import contextlib
+from bisect import bisect_right
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import NamedTuple
 
 from secaplane.eventlog.codec import NewEvent, decode, encode
 from secaplane.eventlog.decoding import decode_followed, readable
+from secaplane.eventlog.holes import Acknowledgement
 from secaplane.eventlog.log import Followed, PrefixExpectation, RawEvent, VersionConflict
 from secaplane.eventlog.streams import Streams
 from secaplane.eventlog.subjects import prefix, subject
 from secaplane.model.events import RecordedEvent
-from secaplane.model.position import BEGINNING, Position, position
+from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref
 
 BATCH_MAX = 256
@@ -34,6 +36,8 @@ class MemoryLog:
         self._region = region
         self._streams = streams or Streams("SECA")
         self._stored: dict[str, list[_Stored]] = {name: [] for name in self._streams.names}
+        self._given = dict[str, Position]()
+        self.holes_acknowledged: Sequence[Acknowledgement] = ()
         self._appended = asyncio.Event()
 
     @property
@@ -57,7 +61,7 @@ class MemoryLog:
         """Store bytes as they are, for tests of what no release has written."""
         stream = self._streams.of(ref.kind)
         stored = self._stored[stream]
-        at = Position(stream, len(stored) + 1)
+        at = self._given[stream] = self._given.get(stream, Position(stream, 0)).moved(1)
         stored.append(_Stored(at, subject(ref, self._region), ref, data))
         self._appended.set()
         return at
@@ -81,14 +85,31 @@ class MemoryLog:
         return self._last(kind, lambda each: each.ref.kind == kind)
 
     async def end(self, stream: str) -> Position:
-        return position(stream, len(self._stored[stream]))
+        stored = self._stored[stream]
+        return stored[-1].position if stored else BEGINNING
+
+    async def given_up_to(self, stream: str) -> Position:
+        return self._given.get(stream, BEGINNING)
+
+    async def acknowledged(self) -> Sequence[Acknowledgement]:
+        return self.holes_acknowledged
+
+    def lose(self, lost: Position) -> None:
+        """Forget an event, as a damaged store does, for tests."""
+        stored = self._stored[lost.stream]
+        stored[:] = [each for each in stored if each.position != lost]
+
+    def cut(self, end: Position) -> None:
+        """Forget every event after a position, and that it was there, for tests."""
+        stored = self._stored[end.stream]
+        stored[:] = [each for each in stored if each.position <= end]
+        self._given[end.stream] = end
 
     async def read(
         self, ref: Ref, *, after: Position = BEGINNING, up_to: Position | None = None
     ) -> tuple[RecordedEvent, ...]:
-        return readable(
-            map(_followed, self._some(ref.kind, lambda each: each.ref == ref, after, up_to))
-        )
+        some = self._some(ref.kind, lambda each: each.ref == ref, after, up_to)
+        return readable(map(_followed, some), None if after else BEGINNING)
 
     async def history(self, ref: Ref) -> tuple[Followed, ...]:
         return tuple(map(_followed, self._some(ref.kind, lambda each: each.ref == ref)))
@@ -96,7 +117,7 @@ class MemoryLog:
     async def read_batches(
         self, ref: Ref, *, after: Position, up_to: Position
     ) -> AsyncGenerator[Sequence[Followed], None]:
-        yield await self.read(ref, after=after, up_to=up_to)
+        yield [*map(_followed, self._some(ref.kind, lambda each: each.ref == ref, after, up_to))]
 
     async def read_within(
         self, ref: Ref, *, after: Position, up_to: Position
@@ -119,10 +140,11 @@ class MemoryLog:
     ) -> AsyncGenerator[Sequence[RawEvent], None]:
         stored, begin = self._stored[stream], after.sequence
         while True:
-            batch = stored[begin : begin + BATCH_MAX]
-            begin += len(batch)
+            first = bisect_right(stored, begin, key=_sequence)
+            batch = stored[first : first + BATCH_MAX]
+            begin = batch[-1].position.sequence if batch else begin
             yield [_raw(each) for each in batch]
-            if begin == len(stored):
+            if first + len(batch) == len(stored):
                 self._appended.clear()
                 try:
                     async with asyncio.timeout(QUIET_S):
@@ -151,6 +173,10 @@ class MemoryLog:
             for each in stored
             if chosen(each) and each.position > after and (up_to is None or each.position <= up_to)
         ]
+
+
+def _sequence(stored: _Stored) -> int:
+    return stored.position.sequence
 
 
 def _raw(stored: _Stored) -> RawEvent:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from typing import NamedTuple, TypeGuard
 
-from secaplane.eventlog.decoding import undecodable
+from secaplane.eventlog.codec import EventMissing
+from secaplane.eventlog.decoding import missing, readable, undecodable
 from secaplane.eventlog.log import Followed, Log, LogUnavailable
 from secaplane.eventlog.snapshots import Snapshots, snapshot_due
 from secaplane.model.bounded_cache import BoundedCache, resource_bytes
@@ -62,6 +63,7 @@ class ResourceCache:
             LogUnavailable: the leader did not answer, or the history up to that position was not
                 read.
             Undecodable: this release cannot decode one of its events.
+            EventMissing: the log has lost one of them.
         """
         loading = self._loads.get(ref)
         if loading is not None:
@@ -116,14 +118,17 @@ class ResourceCache:
             del self._loads[ref]
 
     async def _load(self, ref: Ref) -> Resource | None:
+        known = self._resources.get(ref)
         latest = await self._log.latest(ref)
+        last = latest.position if latest else BEGINNING
+        if known is not None and last < known.position:
+            raise await self._lost(known)
         if latest is None:
             return None
-        last = latest.position
         before = self._resources.get(ref)
-        if before is not None and before.position == last:
+        if before is not None and before.position >= last:
             return before
-        if latest.previous == (before.position if before else BEGINNING):
+        if latest.previous == (before.position if before else BEGINNING) and _ordinary(latest):
             resource = _applied(before, [latest])
         else:
             before = before or await self._snapshot(ref, last)
@@ -139,17 +144,38 @@ class ResourceCache:
                 ordinary = [each for each in batch if _ordinary(each)]
                 if len(ordinary) < len(batch):  # an event may leave out some of earlier batches
                     history = await self._log.read(ref, after=after, up_to=last)
-                    return _applied(before, history)
-                resource = _applied(resource, ordinary)
+                    return _applied(before, _chained(before, history))
+                resource = _applied(resource, _chained(resource, ordinary))
         if resource is None:
             raise undecodable(ref, "a resource with a last event has no history")
         return resource
 
     async def _snapshot(self, ref: Ref, last: Position) -> Resource | None:
-        """A snapshot that is newer than the log belongs to another log, or the log was restored
-        from a backup: it is ignored."""
+        """A snapshot that is newer than the whole log belongs to another log, or the log was
+        restored from a backup: it is ignored.
+
+        Raises:
+            EventMissing: the log has lost the event of the snapshot.
+        """
         snapshot = await self._snapshots.load(ref)
-        return snapshot if snapshot is not None and snapshot.position <= last else None
+        if snapshot is None or snapshot.position <= last:
+            return snapshot
+        if await self._log.last(ref) < snapshot.position:
+            lost = await self._lost(snapshot)
+            if isinstance(lost, EventMissing):
+                raise lost
+        return None  # of another log, or another process has appended meanwhile
+
+    async def _lost(self, known: Resource) -> EventMissing | LogUnavailable:
+        """The exception where the leader's last event of a resource is older than one that was
+        read. A leader that lags, or a log that was cut, does not know the position at all."""
+        ref, position = known.ref, known.position
+        end = await self._log.given_up_to(position.stream)
+        if end < position:
+            return LogUnavailable(f"the log ends at {end}, and {position} was read before")
+        error = missing(ref, position)
+        error.known = known
+        return error
 
     async def store(self, resource: Resource, *, before: Resource | None) -> None:
         """Cache a resource, and save a snapshot if one is due."""
@@ -160,6 +186,15 @@ class ResourceCache:
 
 def _ordinary(each: Followed) -> TypeGuard[RecordedEvent]:
     return isinstance(each, RecordedEvent) and not isinstance(each.event, Closed)
+
+
+def _chained(before: Resource | None, events: Sequence[RecordedEvent]) -> Sequence[RecordedEvent]:
+    """The events that follow a state, or a whole history.
+
+    Raises:
+        EventMissing: one of them names another predecessor.
+    """
+    return readable(events, before.position if before else BEGINNING)
 
 
 def _applied(before: Resource | None, history: Sequence[RecordedEvent]) -> Resource:

@@ -17,6 +17,7 @@
      ├── NotAcceptable         none of the media types that the client accepts is offered
      ├── MethodNotAllowed      the path does not have this method
      ├── Damaged               one of the resource's events cannot be decoded or applied
+     │    └── HistoryIncomplete  the log has lost one of the resource's events
      └── Unavailable           no answer is possible now; the caller may retry
 
 A refusal is a typed value that carries what the caller needs to repair the request. `edge.problem`
@@ -134,6 +135,22 @@ class Damaged(Refusal):
     ) -> None:
         super().__init__(detail or IN_QUARANTINE, meta=meta)
         self.ref = ref
+
+
+INCOMPLETE = (
+    "this resource is damaged: the log has lost one of its events, so it cannot be changed; ask the"
+    " operator to restore the log, or to close the resource"
+)
+
+
+class HistoryIncomplete(Damaged):
+    """The log has lost one of the resource's events: it can be read as the rows show it, and not be
+    changed until an operator restores the log or closes the resource."""
+
+    def __init__(
+        self, detail: str = "", *, ref: Ref | None = None, meta: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(detail or INCOMPLETE, ref=ref, meta=meta)
 
 
 class Unavailable(Refusal):

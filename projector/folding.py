@@ -7,7 +7,7 @@ import msgspec
 
 from secaplane.kinds import KINDS
 from secaplane.model.document import document
-from secaplane.model.events import RecordedEvent
+from secaplane.model.events import Closed, RecordedEvent
 from secaplane.model.evolve import evolve
 from secaplane.model.shape import Ref, Resource
 
@@ -56,9 +56,18 @@ def fold(
         each = memo.folded(event) if memo else None
         if each is None:
             before = known.get(event.ref)
+            assert _follows(before, event), f"event {event.previous} is not the one before it"
             each = ProjectedEvent(event, before, evolve(before, event), region)
             if memo:
                 memo.remember(each)
         known[event.ref] = each.resource
         folded.append(each)
     return folded
+
+
+def _follows(before: Resource | None, event: RecordedEvent) -> bool:
+    """False where the rows show another event than the predecessor: the log has lost one. What was
+    closed before anything of it could be read has no rows."""
+    if before is None or isinstance(event.event, Closed):
+        return True
+    return event.previous == before.position

@@ -16,6 +16,7 @@ from itertools import groupby
 
 from asyncpg import Pool
 
+from secaplane.eventlog.holes import Hole, between, unknown
 from secaplane.eventlog.log import Followed, LogUnavailable, UndecodableEvent
 from secaplane.model.bounded_cache import BoundedCache, resource_bytes
 from secaplane.model.events import Closed, RecordedEvent
@@ -66,6 +67,8 @@ class Projector:
     _stuck_at: Position | None = None
     """The position at which a gap or a schema defect was found: the reason stays until the
     projector is past it."""
+    _passed: Sequence[Hole] = ()
+    """The holes that operators have acknowledged."""
     _known: BoundedCache[Ref, Resource] = field(
         default_factory=lambda: BoundedCache(resource_bytes, bytes_max=KNOWN_BYTES_MAX)
     )
@@ -172,6 +175,7 @@ class Projector:
         await self.pool.execute(
             "insert into checkpoints (stream) values ($1) on conflict do nothing", self.stream.name
         )
+        self._passed = [each.hole for each in await self.stream.log.acknowledged()]
         await self._catch_up()
         return self.position
 
@@ -215,7 +219,7 @@ class Projector:
         new = [each for each in events if each.position > self.position]
         if not new:
             return True
-        _refuse_gaps(self.position, new)
+        self._refuse_gaps(new)
         applied = [each for each in new if each.ref not in self.quarantined]
         folded = fold(await self._before(applied), applied, self.region, self.stream)
         end = new[-1].position
@@ -306,8 +310,7 @@ class Projector:
                         closing.ref.kind,
                         closing.ref.path,
                     )
-                    load, some = self.group.load, [closing]
-                    known = await (load(connection, some) if load else self._from_log(some))
+                    known = await self._before_closing(connection, closing)
                     await self._statement.insert(connection, fold(known, [closing], self.region))
         except (LogUnavailable, *SCHEMA_DEFECTS, *DATABASE_UNAVAILABLE):
             raise
@@ -316,14 +319,28 @@ class Projector:
             return
         await self._after_one(closing)
 
+    async def _before_closing(self, tx: Tx, closing: RecordedEvent) -> dict[Ref, Resource]:
+        """From the log, where rows show an event that is left out."""
+        event = closing.event
+        if self.group.load is not None and isinstance(event, Closed):
+            known = await self.group.load(tx, [closing])
+            if all(each.position < event.since for each in known.values()):
+                return known
+        return await self._from_log([closing])
+
     async def _moved(self, tx: Tx, alone: Followed) -> bool:
-        """Move the checkpoint over one event, and begin another epoch; False where it was not right
-        before the event."""
+        """Move the checkpoint over one event, and begin another epoch; False where it was not where
+        this projector left it.
+
+        Raises:
+            LogGap: the event is not the next one.
+        """
+        self._refuse_gaps([alone])
         moved = await tx.execute(
             "update checkpoints set position = $3, epoch = epoch + 1"
             " where stream = $1 and position = $2",
             self.stream.name,
-            alone.position.sequence - 1,
+            self.position.sequence,
             alone.position.sequence,
         )
         return moved != "UPDATE 0"
@@ -331,15 +348,17 @@ class Projector:
     async def _after_one(self, alone: Followed) -> None:
         await self._catch_up()
         if self.position < alone.position:
-            _refuse_gaps(self.position, [alone])
+            self._refuse_gaps([alone])
+
+    def _refuse_gaps(self, events: Sequence[Followed]) -> None:
+        """Raises LogGap where an event is missing that no operator has given up."""
+        sequences = [each.position.sequence for each in events]
+        holes = between(self.stream.name, self.position.sequence, sequences)
+        for hole in unknown(holes, self._passed):
+            later = next(each for each in events if each.position.sequence > hole.last)
+            raise LogGap(f"sequence {hole.first} is missing; the log went on at {later.position}")
 
 
 def _alone(followed: Followed) -> bool:
     """Events that are projected one by one, because they change the quarantine."""
     return isinstance(followed, UndecodableEvent) or isinstance(followed.event, Closed)
-
-
-def _refuse_gaps(checkpoint: Position, events: Sequence[Followed]) -> None:
-    for expected, each in enumerate(events, start=checkpoint.sequence + 1):
-        if each.position.sequence != expected:
-            raise LogGap(f"sequence {expected} is missing; the log went on at {each.position}")

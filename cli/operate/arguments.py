@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from secaplane.cli.config import read
+from secaplane.cli.operate import log_arguments
 from secaplane.cli.processes import logs
 from secaplane.cli.running import run
 
@@ -16,6 +17,7 @@ def add_to(commands: Any) -> None:
     _add_revoke(commands)
     _add_retry(commands)
     _add_quarantine(commands)
+    log_arguments.add_to(commands)
     _add_keyring(commands)
     _add_plugin(commands)
 

@@ -22,6 +22,7 @@ from secaplane.projector.groups import groups
 from secaplane.projector.projection import ProjectionGroup
 from secaplane.projector.retry import retry
 from secaplane.readmodel import questions
+from secaplane.readmodel.questions.positions import newest_row
 from secaplane.readmodel.schema.active import find
 from secaplane.readmodel.schema.tables import open_pool
 
@@ -75,7 +76,11 @@ async def close(config: Config, ref: Ref, reason: str) -> int:
     async with with_deadline(process_dependencies(config, writes_log=True)) as process:
         entries = {each.ref: each for each in await questions.quarantine_entries(process.pool)}
         since = entries[ref].position if ref in entries else BEGINNING
-        command = Close(since=since, reason=reason)
+        row, history = await newest_row(process.pool, ref), await process.log.history(ref)
+        last = history[-1].position if history else BEGINNING
+        if row is not None and row.position > last:
+            since = row.position  # the log has lost the last event
+        command = Close(since=since, version=row.version if row else 0, reason=reason)
         try:
             submitted = await submit(
                 command_dependencies(process, config),

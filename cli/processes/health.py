@@ -14,6 +14,7 @@ from asyncpg import Pool
 
 from secaplane.edge.serving.metrics import Metrics
 from secaplane.eventlog.append_health import AppendHealth
+from secaplane.eventlog.integrity import LogIntegrity
 from secaplane.eventlog.jetstream import JetStreamLog
 from secaplane.eventlog.log import LogUnavailable
 from secaplane.model.position import Position
@@ -65,6 +66,13 @@ def judged(served: Served, outages: Outages) -> tuple[list[str], list[str]]:
     no_writes = outages.refused_s >= REFUSED_S_MAX
     nothing = (no_reads or not served.reads) and (no_writes or not served.writes)
     return (found, []) if nothing else ([], found)
+
+
+def judged_integrity(served: Served, log: LogIntegrity) -> tuple[list[str], list[str]]:
+    """Reasons and remarks about lost events: as long as they stop all writes, a process that only
+    writes can serve nothing."""
+    stopped = log.reasons
+    return ([], [*stopped, *log.remarks]) if served.reads else (stopped, log.remarks)
 
 
 class Stall:

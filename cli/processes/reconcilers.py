@@ -7,11 +7,13 @@ import os
 from secaplane.cli.config import BadConfig, Config
 from secaplane.cli.processes.announce import Announce, Announcement
 from secaplane.cli.processes.connections import (
+    READ_MODEL_ERRORS,
     ProcessDependencies,
     process_dependencies,
     retrying,
     sealer,
 )
+from secaplane.cli.processes.log_guard import LogGuard
 from secaplane.cli.processes.monitor import monitored
 from secaplane.cli.processes.wiring import command_dependencies, load_owned, watching
 from secaplane.edge.serving.health import Readiness
@@ -62,6 +64,9 @@ async def run(config: Config, announce: Announce) -> None:
         )
         reconcilers = Reconcilers(dependencies, process.log, process.pool)
         published = asyncio.Event()
+        guard = LogGuard(process.log, process.pool, config.postgres.url, metrics)
+        await retrying(guard.start, *READ_MODEL_ERRORS, LogUnavailable, awaited="the log's end")
+        group.create_task(guard.run())
         _watch_reconcilers(metrics, reconcilers)
         group.create_task(reconcilers.run())
         group.create_task(_publish(process, config, dependencies, plugin, published))
@@ -76,12 +81,14 @@ async def run(config: Config, announce: Announce) -> None:
                 reasons.append("the catalogue is not published")
             if not process.nats.is_connected:
                 reasons.append("the log is unavailable")
+            integrity = process.log.integrity
+            remarks = [*integrity.reasons, *integrity.remarks, *work_remarks(reconcilers)]
             details = {
                 "queue": len(reconcilers.queue),
                 "failing": len(reconcilers.failures),
                 "parked": len(reconcilers.parked),
             }
-            return Readiness(not reasons, reasons, work_remarks(reconcilers), details)
+            return Readiness(not reasons, reasons, remarks, details)
 
         try:
             async with monitored(config, readiness, metrics) as monitor:

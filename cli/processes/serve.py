@@ -18,8 +18,9 @@ from secaplane.cli.processes.connections import (
     retrying,
     sealer,
 )
-from secaplane.cli.processes.health import HealthProbe, Served, judged
+from secaplane.cli.processes.health import HealthProbe, Served, judged, judged_integrity
 from secaplane.cli.processes.issuers import TrustedIssuers, trusted_issuers
+from secaplane.cli.processes.log_guard import LogGuard
 from secaplane.cli.processes.monitor import monitored
 from secaplane.cli.processes.resource_log import CachedResourceLog
 from secaplane.cli.processes.wiring import command_dependencies, watching
@@ -76,6 +77,10 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         guard = Guard(trusted.tokens, policy, recorder, _rates(config), proxies)
         await retrying(lambda: _learn_positions(process), *POLICY_ERRORS, awaited="the log's end")
         served = Served(reads=side != "command", writes=side != "query")
+        if served.writes:
+            guard_of_log = LogGuard(process.log, process.pool, config.postgres.url, metrics)
+            await retrying(guard_of_log.start, *POLICY_ERRORS, awaited="the end of the log")
+            group.create_task(guard_of_log.run())
         probe = _probe(process, served, metrics)
         group.create_task(probe.run())
         readiness = _readiness(served, process, watch, probe, trusted, audit)
@@ -224,8 +229,9 @@ def _readiness(
 ) -> Callable[[], health.Readiness]:
     def readiness() -> health.Readiness:
         outages, attention = judged(served, probe.outages)
-        reasons = [*outages, *trusted.reasons]
-        remarks = [*attention, *probe.remarks, *trusted.remarks, *audit.remarks]
+        no_writes, damaged = judged_integrity(served, process.log.integrity)
+        reasons = [*outages, *no_writes, *trusted.reasons]
+        remarks = [*attention, *damaged, *probe.remarks, *trusted.remarks, *audit.remarks]
         if not watch.fresh():
             reasons.append("the authorization policy is stale")
         if process.progress.silent_s > PROJECTOR_SILENT_S_MAX:

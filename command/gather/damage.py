@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from secaplane.command.gather.load import load
 from secaplane.command.rules.commands import Close, Delete
 from secaplane.command.rules.context import Damage, DecisionContext
-from secaplane.eventlog.codec import Undecodable
+from secaplane.eventlog.codec import EventMissing, Undecodable
 from secaplane.eventlog.decoding import remaining
 from secaplane.eventlog.log import Followed, Log, UndecodableEvent
 from secaplane.eventlog.resource_cache import ResourceCache
@@ -24,21 +26,33 @@ async def load_perhaps_damaged(
         LogUnavailable: the log did not answer.
     """
     if isinstance(command, Close):
-        return await load_damaged(log, ref, command.since)
+        return await load_damaged(log, ref, command.since, command.version)
     try:
         return await load(cache, ref)
+    except EventMissing as error:
+        known = error.known
+        if known is None:
+            return await load_damaged(log, ref)
+        return await load_damaged(log, ref, known.position, known.version)
     except Undecodable:
         return await load_damaged(log, ref)
 
 
-async def load_damaged(log: Log, ref: Ref, since: Position = BEGINNING) -> DecisionContext:
-    """The resource before the first event that cannot be decoded or applied, or that a read model
-    leaves out (`since`), and what that event begins.
+async def load_damaged(
+    log: Log, ref: Ref, since: Position = BEGINNING, version: int = 0
+) -> DecisionContext:
+    """The resource before the first event that cannot be decoded or applied, that a read model
+    leaves out, or that the log has lost (`since`), and what that event begins. `version` is the
+    greatest one that a reader has seen, where it is known.
 
     Raises:
         LogUnavailable: the log did not answer.
     """
+    last = await log.last(ref)
     latest, damage = examined(await log.history(ref), since)
+    if damage is not None:
+        # a server that has lost the last event of a subject expects none to be there
+        damage = replace(damage, version=version, position=damage.position if last else BEGINNING)
     return DecisionContext(ref=ref, kind=KINDS[ref.kind], latest=latest, damage=damage)
 
 
@@ -47,7 +61,7 @@ def examined(
 ) -> tuple[Resource | None, Damage | None]:
     """Pure."""
     resource: Resource | None = None
-    events = remaining(history)
+    events = remaining(history, BEGINNING)
     for n, each in enumerate(events):
         reason = "a read model leaves it out" if since and each.position >= since else ""
         if isinstance(each, UndecodableEvent):
@@ -63,6 +77,16 @@ def examined(
                 since=each.position,
                 left_out=len(events) - n,
                 foreign=all(isinstance(e, UndecodableEvent) and e.foreign for e in events[n:]),
+                missing=isinstance(each, UndecodableEvent) and bool(each.missing),
                 reason=reason,
             )
+    if since:  # the last event is lost
+        return resource, Damage(
+            position=events[-1].position if events else BEGINNING,
+            since=since,
+            left_out=0,
+            foreign=False,
+            missing=True,
+            reason=f"event {since} of the resource is missing in the log",
+        )
     return resource, None

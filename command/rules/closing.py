@@ -4,7 +4,7 @@ Pure."""
 from secaplane.command.rules import checks
 from secaplane.command.rules.commands import Close, Delete
 from secaplane.command.rules.context import Damage, DecisionContext
-from secaplane.model.errors import Conflict, Damaged, PreconditionFailed
+from secaplane.model.errors import Conflict, Damaged, HistoryIncomplete, PreconditionFailed
 from secaplane.model.events import Closed
 from secaplane.model.precondition import UNCONDITIONAL
 
@@ -18,6 +18,8 @@ UNKNOWN_VERSION = "the version of a resource in quarantine is not known: send no
 def delete(context: DecisionContext, damage: Damage, command: Delete) -> Closed:
     """Bytes that no release writes hide no event. Anything else may be an event that another
     release can read, which only an operator gives up."""
+    if damage.missing:
+        raise HistoryIncomplete(ref=context.ref)
     if not damage.foreign:
         raise Damaged(HIDDEN_EVENTS, ref=context.ref)
     if command.precondition != UNCONDITIONAL:
@@ -33,6 +35,6 @@ def close(context: DecisionContext, command: Close) -> Closed:
     checks.refuse_blocked(context)
     return Closed(
         since=damage.since,
-        version=(former.version if former else 0) + damage.left_out + 1,
+        version=max((former.version if former else 0) + damage.left_out, damage.version) + 1,
         reason=command.reason or damage.reason,
     )

@@ -36,7 +36,10 @@ class Close(msgspec.Struct, frozen=True, kw_only=True):
     to read."""
 
     since: Position = BEGINNING
-    """Position of the first event that a read model leaves out; BEGINNING: none does."""
+    """Position of the first event that a read model leaves out, or that the log has lost;
+    BEGINNING: none."""
+    version: int = 0
+    """The version that the rows show, where a resource's last event is lost."""
     reason: str = ""
 
 

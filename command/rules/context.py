@@ -42,11 +42,15 @@ class Damage(msgspec.Struct, frozen=True, kw_only=True):
     position: Position
     """Of the last event."""
     since: Position
-    """Of the first event that cannot be decoded or applied."""
+    """Of the first event that cannot be decoded or applied, or of the last one if it is lost."""
     left_out: int
     """The number of events from there on."""
+    version: int = 0
+    """The greatest version that a reader has seen, where it is known."""
     foreign: bool
     """No release writes such events, so that none of them can be a caller's."""
+    missing: bool = False
+    """The log has lost an event of the resource."""
     reason: str
 
 

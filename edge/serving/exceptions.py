@@ -14,10 +14,11 @@ from secaplane.edge.problem import Dialect, defect, refused
 from secaplane.edge.requests.context import request_context
 from secaplane.edge.requests.paths import allowed, not_allowed
 from secaplane.edge.serving.metrics import Metrics
-from secaplane.eventlog.codec import Undecodable
+from secaplane.eventlog.codec import EventMissing, Undecodable
 from secaplane.model.errors import (
     ContentTooLarge,
     Damaged,
+    HistoryIncomplete,
     Malformed,
     Refusal,
     Unavailable,
@@ -63,7 +64,7 @@ class ExceptionAnswers:
         self.metrics.damaged.inc()
         where = {"request": context.request_id, "route": _route(request), "reason": str(error)}
         log.error("damaged resource", extra=where)
-        refusal = error if isinstance(error, Damaged) else Damaged()
+        refusal = _as_damaged(error)
         return refused(refusal, context, self.dialect)
 
     def _framework_error(self, request: HttpRequest, error: HTTPException) -> Response[bytes]:
@@ -101,3 +102,9 @@ def _as_refusal(request: HttpRequest, error: HTTPException, body_bytes_max: int)
             return ContentTooLarge(f"a body has at most {body_bytes_max} bytes")
         case _:
             return Malformed("the request cannot be read")
+
+
+def _as_damaged(error: Exception) -> Damaged:
+    if isinstance(error, Damaged):
+        return error
+    return HistoryIncomplete() if isinstance(error, EventMissing) else Damaged()

@@ -5,7 +5,7 @@ from secaplane.readmodel.schema.group import TableGroup
 HISTORY = TableGroup(
     name="history",
     layout=3,
-    digest="35282a6f00092fa7",
+    digest="0fe8d9cf92e6f20d",
     tables="""
 create table if not exists {schema}.history (
     stream   text        collate "C" not null,

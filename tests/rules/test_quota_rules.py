@@ -191,19 +191,18 @@ class Ledger:
 
     def append(self, name: str, event: Any) -> Resource:
         ref = KINDS["block-storage"].ref({"tenant": "t", "workspace": "w"}, name)
-        position = nth(len(self.history) + 1)
+        position, before = nth(len(self.history) + 1), self.resources.get(ref)
         recorded = RecordedEvent(
             ref=ref,
             uid="u",
             position=position,
-            previous=BEGINNING,
+            previous=before.position if before else BEGINNING,
             time=NOON,
             request="r",
             actor=JANE,
             event=event,
         )
         self.history.append(recorded)
-        before = self.resources.get(ref)
         ended, came = Usage().rows(fold({ref: before} if before else {}, [recorded], "eu-1"))
         for *place, end in ended:
             for row in self.rows:

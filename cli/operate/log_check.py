@@ -1,0 +1,120 @@
+"""`secaplane log`: compares the log with its sequence and with everything that is derived from it,
+and acknowledges what is lost."""
+
+import getpass
+import sys
+from collections.abc import AsyncIterator, Sequence
+
+import msgspec
+
+from secaplane.cli.config import BadConfig, Config
+from secaplane.cli.operate.log_findings import Finding, Stored, findings
+from secaplane.cli.processes.connections import (
+    ProcessDependencies,
+    now,
+    process_dependencies,
+    with_deadline,
+)
+from secaplane.eventlog.holes import Acknowledgement, parse, unknown
+from secaplane.eventlog.snapshots import KeyValueSnapshots
+from secaplane.model.position import BEGINNING, Position
+from secaplane.model.shape import Ref, Resource
+from secaplane.readmodel import questions
+from secaplane.readmodel.questions.positions import history_of, newest_row, row_names
+from secaplane.readmodel.schema.active import NoReadModel, connected, find
+from secaplane.readmodel.schema.history import HISTORY
+
+ROWS_BATCH = 500
+
+
+async def check(config: Config, *, as_json: bool) -> int:
+    """Prints what is wrong, one finding a line. Exit status 0 if nothing is.
+
+    Raises:
+        LogUnavailable: NATS or PostgreSQL is unavailable.
+    """
+    count = 0
+    async with with_deadline(process_dependencies(config)) as process:
+        async for each in _all(process, config):
+            count += 1
+            print(_json(each) if as_json else f"{each.problem}: {each.place}: {each.detail}")
+    if not as_json:
+        print(f"{count} findings", file=sys.stderr)
+    return 1 if count else 0
+
+
+def _json(finding: Finding) -> str:
+    return msgspec.json.encode(finding._asdict()).decode()
+
+
+async def _all(process: ProcessDependencies, config: Config) -> AsyncIterator[Finding]:
+    log, checkpoints = process.log, await questions.checkpoints(process.pool)
+    acknowledged = [each.hole for each in await log.acknowledged()]
+    for stream in log.streams.names:
+        end, reached = await log.given_up_to(stream), checkpoints.get(stream, BEGINNING)
+        if end < reached:
+            yield Finding("cut", stream, f"the log ends at {end or 0}, and the rows at {reached}")
+        async for _, holes in log.scan(stream, up_to=end):
+            for hole in unknown(holes, acknowledged):
+                yield Finding("hole", str(hole), f"{hole.count} events are missing")
+    comparison = _Comparison(process, config)
+    async for ref in row_names(process.pool, batch=ROWS_BATCH):
+        for finding in await comparison.of(ref):
+            yield finding
+
+
+class _Comparison:
+    """Compares one resource after the other; no more than one is in memory."""
+
+    def __init__(self, process: ProcessDependencies, config: Config) -> None:
+        self._process, self._url = process, config.postgres.url
+        self._snapshots = KeyValueSnapshots(
+            process.nats,
+            stream=config.nats.stream,
+            region=config.site.region,
+            writes=False,
+        )
+
+    async def of(self, ref: Ref) -> Sequence[Finding]:
+        """The checkpoint is read before the log, and the row after it: what moves meanwhile is not
+        a finding."""
+        log, pool = self._process.log, self._process.pool
+        stream = log.streams.of(ref.kind)
+        reached = await questions.checkpoint(pool, stream)
+        snapshot, row = await self._snapshots.load(ref), await newest_row(pool, ref)
+        history = await self._history(ref)
+        events = await log.history(ref)
+        return [*findings(ref, events, Stored(row, reached, history, snapshot))]
+
+    async def _history(self, ref: Ref) -> dict[Position, Resource]:
+        try:
+            schema = await find(self._url, HISTORY)
+        except NoReadModel:
+            return {}
+        async with connected(self._url) as connection:
+            await connection.execute(f"set search_path to {schema}")
+            return await history_of(connection, ref)
+
+
+async def acknowledge(config: Config, text: str, reason: str) -> int:
+    """Record that a hole stays. Exit status 1 if the log has an event there.
+
+    Raises:
+        BadConfig: the text names no hole of this log.
+        LogUnavailable: NATS or PostgreSQL is unavailable.
+    """
+    try:
+        hole = parse(text)
+    except ValueError as error:
+        raise BadConfig(str(error)) from error
+    async with with_deadline(process_dependencies(config)) as process:
+        log = process.log
+        if hole.stream not in log.streams.names:
+            raise BadConfig(f"{hole.stream} is no stream of this log")
+        if not await log.lacks(hole):
+            print(f"secaplane: the log has an event in {hole}", file=sys.stderr)
+            return 1
+        entry = Acknowledgement(hole, getpass.getuser(), now(), reason)
+        await log.acknowledge(entry, replicas=config.nats.replicas)
+    print(f"{hole} is acknowledged: writes and projectors go on without it")
+    return 0

@@ -1,0 +1,88 @@
+"""One resource as the log, the rows, the history and the snapshot have it, compared. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from secaplane.eventlog.decoding import remaining
+from secaplane.eventlog.log import Followed, UndecodableEvent
+from secaplane.model.events import Closed, RecordedEvent
+from secaplane.model.evolve import evolve
+from secaplane.model.position import BEGINNING, Position
+from secaplane.model.shape import Ref, Resource
+
+
+class Finding(NamedTuple):
+    """Something that is wrong. `problem`: hole, cut, chain, twice, undecodable, row, history or
+    snapshot."""
+
+    problem: str
+    place: str
+    detail: str
+
+
+class Stored(NamedTuple):
+    """What is derived from the events of one resource."""
+
+    row: Resource | None
+    reached: Position
+    """The position that the rows have reached."""
+    history: Mapping[Position, Resource]
+    snapshot: Resource | None
+
+
+def findings(ref: Ref, events: Sequence[Followed], stored: Stored) -> Iterator[Finding]:
+    place = f"{ref.kind} {ref.path}"
+    yield from (Finding("twice", place, each) for each in _twice(events))
+    states, damage = _states(events)
+    if damage is not None:
+        problem = "chain" if damage.missing else "undecodable"
+        yield Finding(problem, place, f"at {damage.position}: {damage.reason}")
+        return
+    yield from (Finding(problem, place, each) for problem, each in _differing(states, stored))
+
+
+def _twice(events: Sequence[Followed]) -> Iterator[str]:
+    """Two events with one predecessor have one version."""
+    seen = dict[Position, Position]()
+    for each in events:
+        if isinstance(each, RecordedEvent) and not isinstance(each.event, Closed):
+            if each.previous in seen:
+                yield f"events {seen[each.previous]} and {each.position} follow {each.previous}"
+            seen[each.previous] = each.position
+
+
+def _states(
+    events: Sequence[Followed],
+) -> tuple[dict[Position, Resource], UndecodableEvent | None]:
+    """The resource after each event that counts."""
+    states, resource = dict[Position, Resource](), None
+    for each in remaining(events, BEGINNING):
+        if isinstance(each, UndecodableEvent):
+            return states, each
+        try:
+            resource = states[each.position] = evolve(resource, each)
+        except (AssertionError, KeyError, TypeError, ValueError) as error:
+            return states, UndecodableEvent(each.ref, each.position, repr(error))
+    return states, None
+
+
+def _differing(states: Mapping[Position, Resource], stored: Stored) -> Iterator[tuple[str, str]]:
+    newest = max(states, default=BEGINNING)
+    row, snapshot = stored.row, stored.snapshot
+    if row is not None and row.position > newest:
+        yield "row", f"shows event {row.position}; the log ends at {newest or 0} for it"
+    elif row is not None and states.get(row.position, row) != row:
+        yield "row", f"differs from the fold at {row.position}"
+    due = max((each for each in states if each <= stored.reached), default=BEGINNING)
+    if due and states[due].version and (row is None or row.position < due):
+        yield "row", f"does not show event {due}"
+    for position, resource in stored.history.items():
+        if position in states and states[position] != resource:
+            yield "history", f"differs from the fold at {position}"
+        elif position > newest:
+            yield "history", f"has event {position}, which the log does not have"
+    if snapshot is not None and snapshot.position <= newest:
+        if states.get(snapshot.position, snapshot) != snapshot:
+            yield "snapshot", f"differs from the fold at {snapshot.position}"
+    elif snapshot is not None:
+        yield "snapshot", f"shows event {snapshot.position}, which the log does not have"
