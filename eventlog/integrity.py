@@ -5,7 +5,9 @@ whenever the connection to the log was lost. An append asks here, which costs no
 """
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from secaplane.eventlog.holes import Hole
 from secaplane.eventlog.log import LogUnavailable
@@ -14,12 +16,14 @@ from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref
 
 COMPARED_S_MAX = 2.0
-"""Wait of an append until a log that was connected again is compared. A long log takes longer:
+"""Appends wait so long, after the log was connected, until it is compared. A long log takes longer:
 then what it has lost stops writes as soon as it is found."""
 SHOWN_MAX = 5
 
 
 class LogIntegrity:
+    """Lost events of one log, and the refusals that follow from them."""
+
     def __init__(self) -> None:
         self.unnamed: Sequence[Hole] = ()
         """Holes of which no row says whose they are, and that no operator has acknowledged."""
@@ -27,10 +31,11 @@ class LogIntegrity:
         """Resources that have lost an event."""
         self.cut: Mapping[str, tuple[Position, Position]] = {}
         """By stream: where it ends, and the later position that it had given."""
-        self.compared_up_to: Mapping[str, Position] = {}
         self._known = dict[str, Position]()
         self._compared = asyncio.Event()
         self._compared.set()
+        self._waits_until = 0.0
+        """Monotonic seconds: appends wait for a comparison until then."""
         self.doubted = asyncio.Event()
         """Set when the log has to be compared again."""
 
@@ -52,6 +57,7 @@ class LogIntegrity:
     def doubt(self) -> None:
         """The log may be another one than before: it was not reachable meanwhile."""
         self._compared.clear()
+        self._waits_until = time.monotonic() + COMPARED_S_MAX
         self.doubted.set()
 
     def compared(self, holes: Sequence[Hole], damaged: Mapping[Ref, Hole]) -> None:
@@ -66,12 +72,11 @@ class LogIntegrity:
             Unavailable: it is not known which resource has.
             LogUnavailable: the log ends before a position that it has given.
         """
-        if not self._compared.is_set():
-            try:
-                async with asyncio.timeout(COMPARED_S_MAX):
+        left = 0.0 if self._compared.is_set() else self._waits_until - time.monotonic()
+        if left > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
                     await self._compared.wait()
-            except TimeoutError:
-                pass
         if self.cut:
             raise LogUnavailable(f"the log has lost its end: {self.reasons[0]}")
         if self.unnamed:

@@ -19,7 +19,7 @@ from secaplane.eventlog.append_health import AppendHealth, Refusals
 from secaplane.eventlog.codec import NewEvent, encode
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
 from secaplane.eventlog.decoding import address_of, decode_followed, readable
-from secaplane.eventlog.holes import Acknowledgement, Hole, between
+from secaplane.eventlog.holes import Acknowledgement
 from secaplane.eventlog.integrity import LogIntegrity
 from secaplane.eventlog.jetstream_api import (
     ANSWER_S_MAX,
@@ -30,6 +30,7 @@ from secaplane.eventlog.jetstream_api import (
     request,
 )
 from secaplane.eventlog.jetstream_follow import follow_raw
+from secaplane.eventlog.jetstream_positions import StreamPositions
 from secaplane.eventlog.log import (
     Followed,
     LogUnavailable,
@@ -63,14 +64,6 @@ class _Message(msgspec.Struct, frozen=True):
     data: bytes = b""
 
 
-class StreamState(msgspec.Struct, frozen=True):
-    """The counts that a server keeps of a stream."""
-
-    messages: int
-    first_seq: int
-    last_seq: int
-
-
 class _Answer(msgspec.Struct, frozen=True):
     """The parts of a JetStream answer that are read here."""
 
@@ -78,7 +71,6 @@ class _Answer(msgspec.Struct, frozen=True):
     seq: int = 0
     message: _Message | None = None
     name: str = ""
-    state: StreamState | None = None
 
 
 _answer = msgspec.json.Decoder(_Answer).decode
@@ -96,6 +88,7 @@ class JetStreamLog:
         self._ask = partial(request, nats, _answer)
         self.appends = AppendHealth(streams.names)
         self.integrity = LogIntegrity()
+        self.positions = StreamPositions(nats, self._consumer)
         self._acknowledged = AcknowledgedHoles(nats, stream=streams.names[0])
         self._reconnects = 0
 
@@ -218,19 +211,7 @@ class JetStreamLog:
         return last or await self.given_up_to(stream)
 
     async def given_up_to(self, stream: str) -> Position:
-        return position(stream, (await self.state(stream)).last_seq)
-
-    async def state(self, stream: str) -> StreamState:
-        """The counts that the server keeps of a stream. They do not show a message that became
-        unreadable while the server was stopped.
-
-        Raises:
-            LogUnavailable: the server did not answer.
-        """
-        answer = await self._ask(f"$JS.API.STREAM.INFO.{stream}", b"")
-        if answer.state is None:
-            raise LogUnavailable(answer.error.description if answer.error else "no state")
-        return answer.state
+        return await self.positions.given_up_to(stream)
 
     async def acknowledged(self) -> list[Acknowledgement]:
         return await self._acknowledged.read()
@@ -238,45 +219,6 @@ class JetStreamLog:
     async def acknowledge(self, acknowledgement: Acknowledgement, *, replicas: int = 1) -> None:
         """Raises LogUnavailable if no answer came."""
         await self._acknowledged.record(acknowledgement, replicas=replicas)
-
-    async def scan(
-        self, stream: str, *, up_to: Position
-    ) -> AsyncGenerator[tuple[Position, Sequence[Hole]], None]:
-        """Every position up to another one, as the server can still read it: the position reached,
-        and the holes on the way, batch by batch. Only reading shows what a server has lost.
-
-        Raises:
-            LogUnavailable: the server did not answer.
-        """
-        after, end = 0, up_to.sequence
-        whole = follow_raw(self._nats, stream, self._consumer, after=BEGINNING, headers_only=True)
-        async with contextlib.aclosing(whole) as batches:
-            while after < end:
-                batch = await anext(batches)
-                there = [each.position.sequence for each in batch if each.position <= up_to]
-                if len(there) < len(batch) or not (batch or await self._next(stream, after)):
-                    there.append(end + 1)
-                holes = [*between(stream, after, there)]
-                after = min(there[-1], end) if there else after
-                yield position(stream, after), holes
-
-    async def lacks(self, hole: Hole) -> bool:
-        """True if the stream's leader has no event in a hole, and has given its positions.
-
-        Raises:
-            LogUnavailable: the leader did not answer.
-        """
-        later = await self._next(hole.stream, hole.first - 1)
-        end = await self.given_up_to(hole.stream)
-        return end.sequence >= hole.last and (later is None or later > hole.last)
-
-    async def _next(self, stream: str, after: int) -> int | None:
-        """The sequence of the leader's first message after another one; None if it has none."""
-        question = json({"seq": after + 1, "next_by_subj": ALL_SUBJECTS})
-        answer = await self._ask(f"$JS.API.STREAM.MSG.GET.{stream}", question)
-        if answer.error is not None and answer.error.err_code != NO_MESSAGE_FOUND:
-            raise LogUnavailable(answer.error.description)
-        return answer.message.seq if answer.message else None
 
     async def read(
         self, ref: Ref, *, after: Position = BEGINNING, up_to: Position | None = None
@@ -296,7 +238,7 @@ class JetStreamLog:
         return tuple(some)
 
     async def _rest(self, stream: str, subjects: str, after: Position) -> tuple[Followed, ...]:
-        """What one server has of some subjects after a position, bounded in bytes."""
+        """The events of some subjects after a position that one server has, bounded in bytes."""
         question = {
             "seq": after.sequence + 1,
             "next_by_subj": subjects,

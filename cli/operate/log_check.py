@@ -54,7 +54,7 @@ async def _all(process: ProcessDependencies, config: Config) -> AsyncIterator[Fi
         end, reached = await log.given_up_to(stream), checkpoints.get(stream, BEGINNING)
         if end < reached:
             yield Finding("cut", stream, f"the log ends at {end or 0}, and the rows at {reached}")
-        async for _, holes in log.scan(stream, up_to=end):
+        async for _, holes in log.positions.scan(stream, up_to=end):
             for hole in unknown(holes, acknowledged):
                 yield Finding("hole", str(hole), f"{hole.count} events are missing")
     comparison = _Comparison(process, config)
@@ -111,7 +111,7 @@ async def acknowledge(config: Config, text: str, reason: str) -> int:
         log = process.log
         if hole.stream not in log.streams.names:
             raise BadConfig(f"{hole.stream} is no stream of this log")
-        if not await log.lacks(hole):
+        if not await log.positions.lacks(hole):
             print(f"secaplane: the log has an event in {hole}", file=sys.stderr)
             return 1
         entry = Acknowledgement(hole, getpass.getuser(), now(), reason)

@@ -21,7 +21,7 @@ class Finding(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """What is derived from the events of one resource."""
+    """Everything that is derived from the events of one resource."""
 
     row: Resource | None
     reached: Position

@@ -65,6 +65,8 @@ class NamingRows:
 
 
 class LogGuard:
+    """Tells `LogIntegrity` what the log has lost."""
+
     def __init__(self, events: JetStreamLog, pool: Pool, url: str, metrics: Metrics) -> None:
         self._log, self._pool, self._names = events, pool, NamingRows(pool, url)
         self._integrity = events.integrity
@@ -81,7 +83,7 @@ class LogGuard:
         gauge.set_function(lambda: len(integrity.cut))
 
     async def start(self) -> None:
-        """What one question shows, before the first write: a log that ends before the rows.
+        """Find a log that ends before the rows: one question, before the first write.
 
         Raises:
             LogUnavailable; whatever the database raises: try again.
@@ -107,7 +109,7 @@ class LogGuard:
     async def _scan(self, stream: str) -> list[Hole]:
         holes, began = list[Hole](), time.monotonic()
         end = await self._log.given_up_to(stream)
-        async for _, found in self._log.scan(stream, up_to=end):
+        async for _, found in self._log.positions.scan(stream, up_to=end):
             holes += found
             if len(holes) > HOLES_MAX:
                 return [*holes[:HOLES_MAX], Hole(stream, holes[HOLES_MAX].first, end.sequence)]

@@ -78,9 +78,7 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         await retrying(lambda: _learn_positions(process), *POLICY_ERRORS, awaited="the log's end")
         served = Served(reads=side != "command", writes=side != "query")
         if served.writes:
-            guard_of_log = LogGuard(process.log, process.pool, config.postgres.url, metrics)
-            await retrying(guard_of_log.start, *POLICY_ERRORS, awaited="the end of the log")
-            group.create_task(guard_of_log.run())
+            group.create_task((await _comparing(process, config, metrics)).run())
         probe = _probe(process, served, metrics)
         group.create_task(probe.run())
         readiness = _readiness(served, process, watch, probe, trusted, audit)
@@ -123,6 +121,13 @@ def _probe(process: ProcessDependencies, served: Served, metrics: Metrics) -> He
         know=progress.know,
         probes_appends=served.writes,
     )
+
+
+async def _comparing(process: ProcessDependencies, config: Config, metrics: Metrics) -> LogGuard:
+    """The guard of a process that writes, which has compared the end of the log."""
+    guard = LogGuard(process.log, process.pool, config.postgres.url, metrics)
+    await retrying(guard.start, *POLICY_ERRORS, awaited="the end of the log")
+    return guard
 
 
 async def _learn_positions(process: ProcessDependencies) -> None:

@@ -1,4 +1,4 @@
-"""Which resources have lost the events of a hole in the log, and which part no row names."""
+"""The resources that have lost the events of a hole in the log, and what of it no row names."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
@@ -21,11 +21,12 @@ class Judged(NamedTuple):
     damaged: Mapping[Ref, Hole]
     """Resources that have lost an event, and were not closed since."""
     unnamed: Sequence[Hole]
-    """What no row names, and no operator has acknowledged."""
+    """Positions that no row names, and no operator has acknowledged."""
 
 
 async def judge(log: Log, names: NamesHoles, holes: Sequence[Hole]) -> Judged:
-    """
+    """Name the resources of some holes, from rows and histories.
+
     Raises:
         LogUnavailable: the log did not answer; whatever the database raises.
     """

@@ -12,7 +12,7 @@ from secaplane.readmodel.schema.tables import Tx
 
 
 class RowPosition(NamedTuple):
-    """What the rows show of a resource."""
+    """The end of a resource's history, as the rows show it."""
 
     ref: Ref
     position: Position

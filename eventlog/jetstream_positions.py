@@ -1,0 +1,92 @@
+"""The positions that a stream has given, and those that its server can still read."""
+
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
+
+import msgspec
+from nats.aio.client import Client
+
+from secaplane.eventlog.holes import Hole, between
+from secaplane.eventlog.jetstream_api import ServerError, json, request
+from secaplane.eventlog.jetstream_follow import CreateConsumer, follow_raw
+from secaplane.eventlog.log import LogUnavailable
+from secaplane.eventlog.subjects import ALL_SUBJECTS
+from secaplane.model.position import BEGINNING, Position, position
+
+NO_MESSAGE_FOUND = 10037
+
+
+class _State(msgspec.Struct, frozen=True):
+    last_seq: int
+
+
+class _Message(msgspec.Struct, frozen=True):
+    seq: int
+
+
+class _PositionAnswer(msgspec.Struct, frozen=True):
+    error: ServerError | None = None
+    state: _State | None = None
+    message: _Message | None = None
+
+
+_decode = msgspec.json.Decoder(_PositionAnswer).decode
+
+
+class StreamPositions:
+    """Questions to the leader of a stream. Its counts do not show a message that became unreadable
+    while the server was stopped: only reading does."""
+
+    def __init__(self, nats: Client, create: CreateConsumer) -> None:
+        self._nats, self._create = nats, create
+
+    async def given_up_to(self, stream: str) -> Position:
+        """The last position that a stream has given to an event.
+
+        Raises:
+            LogUnavailable: the server did not answer.
+        """
+        answer = await request(self._nats, _decode, f"$JS.API.STREAM.INFO.{stream}", b"")
+        if answer.state is None:
+            raise LogUnavailable(answer.error.description if answer.error else "no state")
+        return position(stream, answer.state.last_seq)
+
+    async def scan(
+        self, stream: str, *, up_to: Position
+    ) -> AsyncGenerator[tuple[Position, Sequence[Hole]], None]:
+        """Every position up to another one: the position reached, and the holes on the way, batch
+        by batch.
+
+        Raises:
+            LogUnavailable: the server did not answer.
+        """
+        after, end = 0, up_to.sequence
+        whole = follow_raw(self._nats, stream, self._create, after=BEGINNING, headers_only=True)
+        async with contextlib.aclosing(whole) as batches:
+            while after < end:
+                batch = await anext(batches)
+                there = [each.position.sequence for each in batch if each.position <= up_to]
+                if len(there) < len(batch) or not (batch or await self._next(stream, after)):
+                    there.append(end + 1)
+                holes = [*between(stream, after, there)]
+                after = min(there[-1], end) if there else after
+                yield position(stream, after), holes
+
+    async def lacks(self, hole: Hole) -> bool:
+        """True if the stream has given the positions of a hole, and has no event there.
+
+        Raises:
+            LogUnavailable: the server did not answer.
+        """
+        later = await self._next(hole.stream, hole.first - 1)
+        end = await self.given_up_to(hole.stream)
+        return end.sequence >= hole.last and (later is None or later > hole.last)
+
+    async def _next(self, stream: str, after: int) -> int | None:
+        """The sequence of the first message after another one; None if there is none."""
+        question = json({"seq": after + 1, "next_by_subj": ALL_SUBJECTS})
+        address = f"$JS.API.STREAM.MSG.GET.{stream}"
+        answer = await request(self._nats, _decode, address, question)
+        if answer.error is not None and answer.error.err_code != NO_MESSAGE_FOUND:
+            raise LogUnavailable(answer.error.description)
+        return answer.message.seq if answer.message else None
