@@ -24,7 +24,7 @@ from secaplane.readmodel.questions.positions import history_of, newest_row, row_
 from secaplane.readmodel.schema.active import NoReadModel, connected, find
 from secaplane.readmodel.schema.history import HISTORY
 
-ROWS_BATCH = 500
+ROWS_BATCH = 512
 
 
 async def check(config: Config, *, as_json: bool) -> int:

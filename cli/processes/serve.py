@@ -67,9 +67,7 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         watch = PolicyWatch(process.log, process.cache, stale_s=config.auth.stale_seconds)
         policy = watching(config, watch)
         watch.subscribe(revocations, KINDS_OF_REVOCATION)
-        await retrying(
-            lambda: watch.start(process.pool), *POLICY_ERRORS, awaited="the authorization policy"
-        )
+        await _policy_started(watch, process)
         group.create_task(watch.run())
         audit = audit_writer(process.nats, config, metrics, creates=side != "query")
         proxies = TrustedProxies(config.http.trusted_proxies)
@@ -120,6 +118,12 @@ def _probe(process: ProcessDependencies, served: Served, metrics: Metrics) -> He
         metrics,
         know=progress.know,
         probes_appends=served.writes,
+    )
+
+
+async def _policy_started(watch: PolicyWatch, process: ProcessDependencies) -> None:
+    await retrying(
+        lambda: watch.start(process.pool), *POLICY_ERRORS, awaited="the authorization policy"
     )
 
 

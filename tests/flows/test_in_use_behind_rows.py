@@ -22,7 +22,8 @@ def machine(disk: str) -> object:
 
 
 class Pair:
-    """What is deleted, and what takes it: a referrer of a volume, or a child of a workspace."""
+    """A resource that is deleted, and one that takes it: a volume and its referrer, or a workspace
+    and its child."""
 
     def __init__(self, link: str, n: int) -> None:
         name = f"{link}{n}"
