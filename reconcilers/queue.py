@@ -52,6 +52,10 @@ class Queue:
             except TimeoutError:
                 pass
 
+    def keep(self, wanted: Callable[[Ref], bool]) -> None:
+        """Drop every other address that is queued."""
+        self._due = {ref: due for ref, due in self._due.items() if wanted(ref)}
+
     def done(self, ref: Ref) -> None:
         """Release it; if it was added meanwhile, it is queued again."""
         self._working.discard(ref)

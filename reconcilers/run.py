@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from asyncpg import Pool
@@ -21,24 +22,29 @@ from secaplane.readmodel.questions import Checkpoints
 from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 from secaplane.reconcilers.dependencies import ReconcileDependencies
 from secaplane.reconcilers.dependents import Dependents
-from secaplane.reconcilers.queue import Queue
+from secaplane.reconcilers.leases.held_queue import HeldQueue
+from secaplane.reconcilers.leases.lease import LeaseLost
+from secaplane.reconcilers.leases.leases import Leases
+from secaplane.reconcilers.leases.partitions import ALL, partition_of
 from secaplane.reconcilers.reconcile import RequeueAfter, reconcile
 
 WORKERS_MAX = 16
-RETRY_S = 0.5
+RETRY_S, PATIENCE_S = 0.5, 2.0
 DELAY_S_MIN, DELAY_S_MAX = 0.2, 60.0
 log = logging.getLogger("secaplane.reconcilers")
 
 
 @dataclass
 class Reconcilers:
-    """All reconcilers of a control plane; `started`, `done` and `failures` are shown in health and
-    metrics."""
+    """The reconcilers of one process, for the partitions that it holds; `started`, `done` and
+    `failures` are shown in health and metrics. Every process follows every event, so what waits
+    for a resource is woken here, whichever process reconciles that resource."""
 
     dependencies: ReconcileDependencies
     events: Log
     pool: Pool
-    queue: Queue = field(default_factory=Queue)
+    leases: Leases
+    queue: HeldQueue = field(init=False)
     started: bool = False
     done: int = 0
     failures: defaultdict[Ref, int] = field(default_factory=lambda: defaultdict(int))
@@ -50,31 +56,38 @@ class Reconcilers:
     """Target -> addresses that any event of the target wakes."""
     _woken_by: dict[Ref, Position] = field(default_factory=dict)
     """The event that woke an address: its reconciliation reads a read model that has it."""
+    _followed: dict[str, Position] = field(default_factory=dict)
+    """Stream -> the last event that this process was notified of."""
 
     def __post_init__(self) -> None:
+        self.queue = HeldQueue(self.leases)
         self.dependents = Dependents(self.pool, self.dependencies.commands)
 
     async def run(self) -> None:
-        checkpoints = await self._refilled()
+        await self.leases.joined.wait()
+        self.leases.take_changes()  # the first refill covers them
+        checkpoints = await self._refilled(ALL)
         self.started = True
         async with asyncio.TaskGroup() as group:
             for stream in self.events.streams.names:
                 group.create_task(self._follow(stream, checkpoints.get(stream, BEGINNING)))
             group.create_task(self._requeue_dependents())
+            group.create_task(self._take_over())
             for _ in range(WORKERS_MAX):
                 group.create_task(self._work())
 
     async def _follow(self, stream: str, position: Position) -> None:
         """A gap in the sequences means that events were lost on the way: nothing cached is current,
         and the queue is filled from the read model again."""
+        self._followed[stream] = position
         async for batch in self.events.follow(stream, after=position):
             expected = enumerate(batch, start=position.sequence + 1)
             if any(each.position.sequence != n for n, each in expected):
                 self.dependencies.commands.cache.invalidate_all()
-                await self._refilled()
+                await self._refilled(ALL)
             for each in batch:
                 self.wake(each)
-                position = each.position
+                self._followed[stream] = position = each.position
 
     async def _requeue_dependents(self) -> None:
         """Dependents of a changed resource are reconciled, also when they are settled."""
@@ -88,23 +101,51 @@ class Reconcilers:
                 )
                 await asyncio.sleep(RETRY_S)
 
-    async def _refilled(self) -> Checkpoints:
+    async def _take_over(self) -> None:
+        """Queue what is unsettled in partitions that were gained, and drop what belongs to those
+        that were lost. Events that this process has followed before it held a partition queued
+        nothing: the rows are read when they have them. Later events queue their resource."""
+        while True:
+            gained, lost = await self.leases.changes()
+            if lost:
+                self._drop_lost()
+            if gained:
+                while not await self.dependencies.commands.reached(
+                    list(self._followed.values()), PATIENCE_S
+                ):
+                    pass  # addresses of the partitions that have events are reconciled meanwhile
+                await self._refilled(gained)
+
+    def _drop_lost(self) -> None:
+        holds = self.leases.holds
+        self.queue.drop_lost()
+        for mapping in (self.failures, self.parked, self._woken_by):
+            for ref in [each for each in mapping if not holds(each)]:
+                del mapping[ref]
+        for target in list(self._waiting):
+            self._waiting[target] = {each for each in self._waiting[target] if holds(each)}
+            if not self._waiting[target]:
+                del self._waiting[target]
+
+    async def _refilled(self, partitions: Collection[str]) -> Checkpoints:
         """Retries until the database answers."""
         while True:
             try:
-                return await self._refill()
+                return await self._refill(partitions)
             except DATABASE_UNAVAILABLE as error:
                 log.warning("database unavailable", extra={"reason": repr(error)})
                 await asyncio.sleep(RETRY_S)
 
-    async def _refill(self) -> Checkpoints:
+    async def _refill(self, partitions: Collection[str]) -> Checkpoints:
         """Queue every unsettled resource of the read model, and every dependent that has not been
-        reconciled since its target changed: at the start, and after lost events."""
+        reconciled since its target changed: at the start, after lost events, and of partitions
+        that were gained."""
         unsettled, checkpoints = await questions.unsettled(self.pool)
         outpaced = await questions.outpaced(self.pool, DEPENDENT_KINDS)
         sharing = await questions.living_of(self.pool, SHARING_KINDS)
         for ref in (*unsettled, *outpaced, *sharing):
-            self.queue.add(ref)
+            if partition_of(ref) in partitions:
+                self.queue.add(ref)
         return checkpoints
 
     def wake(self, followed: Followed) -> None:
@@ -122,18 +163,25 @@ class Reconcilers:
 
     async def _work(self) -> None:
         while True:
+            await self.leases.usable()
             ref = await self.queue.get()
             try:
-                await self._reconcile(ref)
+                with self.leases.working(ref) as tenure:
+                    if tenure is not None:
+                        await self._reconcile(ref, self.dependencies.under(tenure))
             finally:
                 self.queue.done(ref)
 
-    async def _reconcile(self, ref: Ref) -> None:
+    async def _reconcile(self, ref: Ref, dependencies: ReconcileDependencies) -> None:
         began = time.perf_counter()
         try:
-            again = await reconcile(self.dependencies, ref, self._woken_by.pop(ref, BEGINNING))
+            again = await reconcile(dependencies, ref, self._woken_by.pop(ref, BEGINNING))
         except (Undecodable, Damaged) as error:
             self._park(ref, error.ref or ref, str(error))
+            return
+        except LeaseLost as lost:
+            log.info("reconciliation ended", extra={"ref": ref.path, "reason": str(lost)})
+            self.queue.add(ref, seconds=RETRY_S)
             return
         except FenceRejected as rejection:
             self._superseded(ref, rejection)

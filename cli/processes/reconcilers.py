@@ -3,6 +3,9 @@
 import asyncio
 import logging
 import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
 
 from secaplane.cli.config import BadConfig, Config
 from secaplane.cli.processes.announce import Announce, Announcement
@@ -26,7 +29,11 @@ from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 from secaplane.reconcilers import catalogue
 from secaplane.reconcilers.deferred_roles import report_unbound
 from secaplane.reconcilers.dependencies import ReconcileDependencies
-from secaplane.reconcilers.fences import FenceSource, next_epoch
+from secaplane.reconcilers.fences import FenceSource
+from secaplane.reconcilers.leases.bucket import NatsBucket
+from secaplane.reconcilers.leases.lease import LeaseLost
+from secaplane.reconcilers.leases.leases import ASSIGNMENT, Leases
+from secaplane.reconcilers.leases.partitions import ALL, CATALOGUE, DEFERRED_ROLES
 from secaplane.reconcilers.run import Reconcilers
 
 POLL_S = 0.02
@@ -51,32 +58,35 @@ async def run(config: Config, announce: Announce) -> None:
     plugin = configured_plugin(config)
     async with (
         process_dependencies(config, writes_log=True) as process,
+        leases_of(process, config, plugin) as leases,
         asyncio.TaskGroup() as group,
     ):
         dependencies = ReconcileDependencies(
             command_dependencies(process, config),
             plugin,
-            FenceSource(await _next_epoch(process, config)),
+            FenceSource(0, _refuse),
             sealer(config),
             load_owned(process),
         )
-        reconcilers = Reconcilers(dependencies, process.log, process.pool)
+        reconcilers = Reconcilers(dependencies, process.log, process.pool, leases)
         published = asyncio.Event()
         _watch_reconcilers(metrics, reconcilers)
+        group.create_task(leases.run())
         group.create_task(reconcilers.run())
-        group.create_task(_publish(process, config, dependencies, plugin, published))
+        publish = partial(_publish, process, config, dependencies, plugin, published)
+        group.create_task(leases.while_held(CATALOGUE, publish))
         if config.references.role_assignment_roles == "deferred":
-            watch = PolicyWatch(process.log, process.cache, stale_s=config.auth.stale_seconds)
-            policy = watching(config, watch)
-            group.create_task(report_unbound(dependencies, watch, policy, process.pool))
+            report = partial(_report_unbound, process, config, dependencies)
+            group.create_task(leases.while_held(DEFERRED_ROLES, report))
 
         def readiness() -> Readiness:
             reasons = [] if reconcilers.started else ["not started"]
-            if not published.is_set():
+            if not (published.is_set() or leases.held_by_another(CATALOGUE)):
                 reasons.append("the catalogue is not published")
             if not process.nats.is_connected:
                 reasons.append("the log is unavailable")
             details = {
+                "partitions": leases.held,
                 "queue": len(reconcilers.queue),
                 "failing": len(reconcilers.failures),
                 "parked": len(reconcilers.parked),
@@ -85,7 +95,7 @@ async def run(config: Config, announce: Announce) -> None:
 
         try:
             async with monitored(config, readiness, metrics) as monitor:
-                await published.wait()
+                await _ready(readiness)
                 announce(Announcement(monitor=monitor))
                 await asyncio.Event().wait()
         finally:
@@ -95,6 +105,9 @@ async def run(config: Config, announce: Announce) -> None:
 def work_remarks(reconcilers: Reconcilers) -> list[str]:
     """Resources that cannot be reconciled now, in numbers."""
     remarks = []
+    without_holder = len(reconcilers.leases.assignment.without_holder)
+    if without_holder:
+        remarks.append(f"{without_holder} of {len(ALL)} partitions are held by no process")
     if reconcilers.queue.overdue_s > OVERDUE_S_MAX:
         seconds, queued = reconcilers.queue.overdue_s, len(reconcilers.queue)
         remarks.append(f"{queued} resources are queued, the first for {seconds:.0f} s")
@@ -117,13 +130,44 @@ def configured_plugin(config: Config) -> Plugin:
         raise BadConfig(f"cloud.plugin: {error}") from error
 
 
-async def _next_epoch(process: ProcessDependencies, config: Config) -> int:
-    stream, replicas = config.nats.stream, config.nats.replicas
-    return await retrying(
-        lambda: next_epoch(process.nats, stream=stream, replicas=replicas),
-        *CONNECTION_ERRORS,
-        awaited="an epoch",
-    )
+@asynccontextmanager
+async def leases_of(
+    process: ProcessDependencies, config: Config, plugin: Plugin
+) -> AsyncIterator[Leases]:
+    """The leases of this process, for others to run; released at the end, so that other processes
+    take over at once. The bucket is created if it does not exist."""
+    bucket = NatsBucket(process.nats, stream=config.nats.stream)
+    delay_s = 0.0 if plugin.compares_fences else plugin.request_s_max
+    leases = Leases(bucket, first_call_delay_s=delay_s)
+
+    async def prepare() -> None:
+        await bucket.prepare(replicas=config.nats.replicas)
+        await bucket.watch(ASSIGNMENT, leases.nudge)
+
+    await retrying(prepare, *CONNECTION_ERRORS, awaited="the bucket of leases")
+    try:
+        yield leases
+    finally:
+        await leases.leave()
+
+
+async def _ready(readiness: Callable[[], Readiness]) -> None:
+    while True:
+        if not readiness().reasons:
+            return
+        await asyncio.sleep(POLL_S)
+
+
+def _refuse() -> None:
+    raise LeaseLost("the cloud is called under the lease of a partition alone")
+
+
+async def _report_unbound(
+    process: ProcessDependencies, config: Config, dependencies: ReconcileDependencies
+) -> None:
+    watch = PolicyWatch(process.log, process.cache, stale_s=config.auth.stale_seconds)
+    policy = watching(config, watch)
+    await report_unbound(dependencies, watch, policy, process.pool)
 
 
 def _watch_reconcilers(metrics: Metrics, reconcilers: Reconcilers) -> None:
@@ -141,6 +185,15 @@ def _watch_reconcilers(metrics: Metrics, reconcilers: Reconcilers) -> None:
         "reconcile_overdue_seconds", "Seconds for which the first queued resource has waited"
     )
     overdue.set_function(lambda: reconcilers.queue.overdue_s)
+    leases = reconcilers.leases
+    held = metrics.gauge("reconcile_partitions_held", "Partitions that this process works on")
+    held.set_function(lambda: leases.held)
+    without = metrics.gauge(
+        "reconcile_partitions_without_holder", "Partitions that no process works on"
+    )
+    without.set_function(lambda: len(leases.assignment.without_holder))
+    members = metrics.gauge("reconcile_members", "Reconcilers processes that share the work")
+    members.set_function(lambda: len(leases.assignment.members))
     metrics.counter("reconciliations", "Successful reconciliations", lambda: reconcilers.done)
 
 

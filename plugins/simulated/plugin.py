@@ -74,6 +74,7 @@ class SimulatedPlugin:
     pass: outage, no answer."""
 
     compares_fences = True
+    request_s_max = REQUEST_S_MAX
 
     def __init__(self, url: str, token: str, tls: ssl.SSLContext | None = None) -> None:
         self._url, self._tls = url.rstrip("/"), tls

@@ -106,9 +106,7 @@ class NatsBucket:
     def _ask(
         self, subject: str, body: bytes, headers: dict[str, str] | None = None
     ) -> Awaitable[_Answer]:
-        return request(
-            self._nats, _decode, subject, body, seconds=ANSWER_S_MAX, headers=headers
-        )
+        return request(self._nats, _decode, subject, body, seconds=ANSWER_S_MAX, headers=headers)
 
     def _subject(self, key: str) -> str:
         return f"$KV.{self._name}.{key}"

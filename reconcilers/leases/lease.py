@@ -44,7 +44,9 @@ class OwnLease:
 
     def __init__(self, clock: Clock, new_id: Callable[[], str]) -> None:
         self._clock, self._new_id = clock, new_id
-        self.member, self.revision = new_id(), 0
+        self.member = new_id()
+        self.revision = 0
+        """Of the key of this member, as this process has read or written it."""
         self._ends_at = NEVER
         self._sent: dict[str, float] = {}
         """Token -> the time before the renewal was sent; of those without an answer."""
@@ -76,15 +78,13 @@ class OwnLease:
             self.revision, self._ends_at = revision, sent_at + LEASE_S - MARGIN_S
             self._sent.clear()
 
-    def conflicting(self, found: Renewal | None, revision: int) -> bool:
-        """Compare with the value under the key, read after a renewal failed or before the first
-        one. False if the lease is lost: another process has written the key, or it is gone."""
-        if found is not None and found.member == self.member:
-            mine = found.token in self._sent
-            self.acknowledged(found, revision)
-            return mine
-        self.revision = revision
-        return not self.renewed
+    def recognises(self, found: Renewal | None, revision: int) -> bool:
+        """Compare with the value under the key after a renewal failed. False if the lease is lost:
+        another process has written the key, or it is gone."""
+        if found is None or found.token not in self._sent:
+            return False
+        self.acknowledged(found, revision)
+        return found.member == self.member
 
 
 class StandStill:

@@ -67,16 +67,19 @@ class Leases:
         *,
         clock: Clock = boottime,
         new_id: Callable[[], str] = lambda: uuid4().hex,
+        random: Callable[[], float] = random,
         first_call_delay_s: float = 0.0,
     ) -> None:
         self.assignment = Assignment()
         """As last read or written."""
         self.joined = asyncio.Event()
         self._bucket, self._clock = bucket, clock
-        self._delay_s = first_call_delay_s
+        self._random, self._delay_s = random, first_call_delay_s
         self._lease = OwnLease(clock, new_id)
         self._still = StandStill(clock)
         self._revision, self._read_at = 0, clock()
+        self._joined_after: int | None = None
+        """The revision of the assignment that this member last tried to join."""
         self._tenures: dict[str, Tenure] = {}
         self._returning: set[str] = set()
         """Partitions whose tenure has ended and that the assignment still gives to this process."""
@@ -96,6 +99,10 @@ class Leases:
 
     def holds_named(self, partition: str) -> bool:
         return self._current(partition) is not None
+
+    def held_by_another(self, partition: str) -> bool:
+        holder = self.assignment.holders.get(partition)
+        return holder in self.assignment.members and holder != self._lease.member
 
     @contextmanager
     def working(self, ref: Ref) -> Iterator[Tenure | None]:
@@ -132,6 +139,9 @@ class Leases:
         """Wait for partitions that were gained or lost since the last call."""
         while not (self._gained or self._lost):
             await self._changed_once()
+        return self.take_changes()
+
+    def take_changes(self) -> Changes:
         changes = Changes(frozenset(self._gained), frozenset(self._lost))
         self._gained.clear()
         self._lost.clear()
@@ -205,50 +215,47 @@ class Leases:
             except LogUnavailable as error:
                 log.warning("partitions unknown", extra={"reason": str(error)})
             except RevisionConflict:
-                await asyncio.sleep(random() * CONFLICT_S_MAX)
+                await asyncio.sleep(self._random() * CONFLICT_S_MAX)
                 continue
             await _set_or_after(self._nudged, READ_S)
 
     # --- the lease
 
     async def _renew(self) -> None:
-        """Extend the lease. Before the first renewal the key may have the value of a former member
-        with the same slot."""
+        """Extend the lease, unless another process has written the key since the join."""
         lease = self._lease
         if lease.member not in self.assignment.members:
             return
         key = _key(self.assignment.members[lease.member])
-        if not lease.renewed and not await self._continues(key):
-            return
         renewal, after = lease.renewal(), lease.revision
         try:
             revision = await self._bucket.write(key, _encode(renewal), after=after)
         except RevisionConflict:
-            await self._continues(key)
+            await self._compare(key)
             return
         lease.acknowledged(renewal, revision)
         self._renewed.set()
 
-    async def _continues(self, key: str) -> bool:
-        """False if another process has taken this one for dead."""
+    async def _compare(self, key: str) -> None:
+        """After a conflict: an earlier renewal without an answer was written, or another process
+        has taken this one for dead."""
         member, entry = self._lease.member, await self._bucket.read(key)
-        if member == self._lease.member and self._lease.conflicting(
-            _decoded(_renewal, entry), entry.revision
-        ):
-            self._renewed.set()
-            return True
-        self._lose(member)
-        return False
-
-    def _lose(self, member: str) -> None:
-        """End every tenure and join again as another member."""
         if member != self._lease.member:
             return
-        log.warning("lease lost: another process took this one for dead")
+        if self._lease.recognises(_decoded(_renewal, entry), entry.revision):
+            self._renewed.set()
+        else:
+            self._lose()
+
+    def _lose(self) -> None:
+        """End every tenure, and join again as another member: a member that was taken for dead
+        stays dead."""
+        if self._lease.renewed:
+            log.warning("lease lost: another process took this one for dead")
         for partition in list(self._tenures):
             self._end(partition)
         self._returning.clear()
-        self._revision = 0
+        self._revision, self._joined_after = 0, None
         self._lease.lose()
         self.nudge()
 
@@ -264,10 +271,8 @@ class Leases:
         entry, now = await self._read()
         if entry.revision < self._revision:
             return  # answered by a former leader of the stream
-        member = self._lease.member
         self._note(entry.revision, now)
-        if member != self._lease.member:
-            return
+        member = self._lease.member
         rest = without(now, await self._dead(now))
         if member in rest.members:
             self._hand_over(surplus(rest, member))
@@ -276,6 +281,10 @@ class Leases:
         unconfirmed = wanted.of(member) - self._tenures.keys()
         if wanted == now and not unconfirmed:
             return
+        if member not in now.members:
+            self._joined_after = entry.revision
+            former = await self._bucket.read(_key(wanted.members[member]))
+            self._lease.revision = former.revision
         revision = await self._bucket.write(ASSIGNMENT, _encode(wanted), after=entry.revision)
         if member == self._lease.member:
             self._note(revision, wanted)
@@ -298,8 +307,8 @@ class Leases:
             self.joined.set()
             if not self._lease.renewed:
                 self._due.set()
-        elif self._lease.renewed:
-            self._lose(member)
+        elif self._joined_after not in (None, revision):
+            self._lose()
             return
         mine = now.of(member)
         self._returning &= mine
@@ -341,9 +350,7 @@ class Leases:
 
     def _begin(self, partition: str, epoch: int, *, former: bool) -> None:
         delay_s = self._delay_s if former else 0.0
-        self._tenures[partition] = Tenure(
-            partition, epoch, self._lease, first_call_delay_s=delay_s
-        )
+        self._tenures[partition] = Tenure(partition, epoch, self._lease, first_call_delay_s=delay_s)
         self._lost.discard(partition)
         self._gained.add(partition)
         self._tell()

@@ -5,6 +5,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable
 from itertools import count
+from random import Random
 from typing import TypeVar
 
 from secaplane.eventlog.log import LogUnavailable
@@ -91,7 +92,14 @@ class Process:
 
     _numbers = count(1)
 
-    def __init__(self, server: Server, *, begin: float = 0.0, rate: float = 1.0) -> None:
+    def __init__(
+        self,
+        server: Server,
+        *,
+        begin: float = 0.0,
+        rate: float = 1.0,
+        random: Callable[[], float] | None = None,
+    ) -> None:
         self.name = f"p{next(self._numbers)}"
         self.continued = asyncio.Event()
         self.continued.set()
@@ -101,6 +109,7 @@ class Process:
             SimulatedBucket(server, self),
             clock=self.clock,
             new_id=lambda: f"{self.name}-{next(self._ids)}",
+            random=random or Random(0).random,
         )
         self.task = asyncio.create_task(self.leases.run())
 
@@ -132,13 +141,13 @@ class Process:
 class Region:
     """Several processes, and the check that no partition ever has two holders."""
 
-    def __init__(self) -> None:
-        self.server = Server()
+    def __init__(self, random: Callable[[], float] | None = None) -> None:
+        self.server, self._random = Server(), random
         self.processes: list[Process] = []
         self._epochs: defaultdict[str, dict[int, str]] = defaultdict(dict)
 
     def start(self, *, begin: float = 0.0, rate: float = 1.0) -> Process:
-        process = Process(self.server, begin=begin, rate=rate)
+        process = Process(self.server, begin=begin, rate=rate, random=self._random)
         self.processes.append(process)
         return process
 
@@ -178,5 +187,3 @@ class Region:
             each.continued.set()
             each.task.cancel()
         await asyncio.gather(*(each.task for each in self.processes), return_exceptions=True)
-
-

@@ -1,13 +1,14 @@
 """Leases in virtual time: who holds a partition, when it moves, and that there are never two."""
 
 import asyncio
+from functools import partial
 from random import Random
 
 import pytest
 
+from secaplane.model.shape import Ref
 from secaplane.reconcilers.leases.lease import LeaseLost
 from secaplane.reconcilers.leases.partitions import ALL, CATALOGUE, NUMBERED, partition_of
-from secaplane.model.shape import Ref
 from tests.rules.leasing import Region
 from tests.virtual_time import VirtualLoop, in_virtual_time
 
@@ -127,7 +128,9 @@ async def test_a_partition_is_handed_over_when_its_last_work_is_done() -> None:
     region = Region()
     first = region.start()
     await region.until(lambda: region.held() == [len(ALL)], 1)
-    last = Ref("nic", next(f"n{n}" for n in range(9999) if partition_of(Ref("nic", f"n{n}")) == "63"))
+    last = Ref(
+        "nic", next(f"n{n}" for n in range(9999) if partition_of(Ref("nic", f"n{n}")) == "63")
+    )
     with first.leases.working(last) as tenure:
         second = region.start()
         await region.until(lambda: len(second.partitions()) >= 32, 3)
@@ -154,8 +157,8 @@ async def test_work_of_one_process_for_all_runs_in_one_and_follows_the_lease() -
 
     processes = [region.start(), region.start()]
     tasks = [
-        asyncio.create_task(p.leases.while_held(CATALOGUE, lambda name=p.name: work(name)))
-        for p in processes
+        asyncio.create_task(each.leases.while_held(CATALOGUE, partial(work, each.name)))
+        for each in processes
     ]
     await region.until(lambda: len(running) == 1, 3)
     holder = next(each for each in processes if each.name == running[0])
@@ -170,7 +173,8 @@ async def test_work_of_one_process_for_all_runs_in_one_and_follows_the_lease() -
 @pytest.mark.parametrize("seed", range(40))
 def test_no_partition_has_two_holders_under_any_delays_losses_and_stops(seed: int) -> None:
     async def scene() -> None:
-        random, region = Random(seed), Region()
+        random = Random(seed)
+        region = Region(random.random)
         server = region.server
         server.loses = lambda: random.random() < 0.05
         server.delay_s = lambda: random.choice((0.001, 0.01, 0.1, random.random() * 8))

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any, cast
@@ -31,13 +32,30 @@ Script = Callable[[Ref, int], Result | Coroutine[Any, Any, Result]]
 """(address, how many times it was reconciled before) -> the result, or the exception raised."""
 
 
+class Everything:
+    """The leases of a process that holds every partition for ever."""
+
+    def holds(self, _: Ref) -> bool:
+        return True
+
+    @contextmanager
+    def working(self, _: Ref) -> Iterator[object]:
+        yield object()
+
+    async def usable(self) -> None:
+        return
+
+
 class Trace:
     """Reconcilers whose reconciliations are scripted, and what they did when."""
 
     def __init__(self, script: Script) -> None:
         commands = SimpleNamespace(cache=SimpleNamespace(invalidate=lambda ref: None))
         dependencies = cast(Any, SimpleNamespace(commands=commands))
-        self.reconcilers = Reconcilers(dependencies, cast(Any, None), cast(Any, None))
+        dependencies.under = lambda tenure: dependencies
+        self.reconcilers = Reconcilers(
+            dependencies, cast(Any, None), cast(Any, None), cast(Any, Everything())
+        )
         self.times: defaultdict[Ref, list[float]] = defaultdict(list)
         self.woken_by: list[Position] = []
         self._script = script
