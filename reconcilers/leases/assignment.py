@@ -75,8 +75,8 @@ def surplus(assignment: Assignment, member: str) -> list[str]:
 
 
 def shares(assignment: Assignment) -> dict[str, int]:
-    """How many partitions each member should hold. Numbers differ by one at most; the greater ones
-    go to those that hold most, so that few partitions move."""
+    """The number of partitions that each member should hold. Numbers differ by one at most; the
+    greater ones go to those that hold most, so that few partitions move."""
     each, extra = divmod(len(ALL), max(1, len(assignment.members)))
     order = sorted(assignment.members, key=lambda member: (-len(assignment.of(member)), member))
     return {member: each + (place < extra) for place, member in enumerate(order)}

@@ -19,16 +19,16 @@ class RevisionConflict(Exception):
     """The key has another revision than the one expected; nothing was written."""
 
 
-class Entry(NamedTuple):
+class BucketEntry(NamedTuple):
     revision: int
     value: bytes
 
 
-NOTHING = Entry(0, b"")
+NOTHING = BucketEntry(0, b"")
 
 
 class Bucket(Protocol):
-    async def read(self, key: str) -> Entry:
+    async def read(self, key: str) -> BucketEntry:
         """The value of a key, `NOTHING` if it has none. It may be outdated; a write then fails.
 
         Raises:
@@ -86,11 +86,11 @@ class NatsBucket:
 
         await self._nats.subscribe(self._subject(key), cb=notify)
 
-    async def read(self, key: str) -> Entry:
+    async def read(self, key: str) -> BucketEntry:
         question = json({"last_by_subj": self._subject(key)})
         answer = await self._ask(f"$JS.API.STREAM.MSG.GET.KV_{self._name}", question)
         if answer.message is not None:
-            return Entry(answer.message.seq, answer.message.data)
+            return BucketEntry(answer.message.seq, answer.message.data)
         if answer.error is not None and answer.error.err_code == NO_MESSAGE_FOUND:
             return NOTHING
         raise LogUnavailable(answer.error.description if answer.error else "no message")

@@ -21,7 +21,7 @@ from secaplane.reconcilers.leases.assignment import (
     taken,
     without,
 )
-from secaplane.reconcilers.leases.bucket import Bucket, Entry, RevisionConflict
+from secaplane.reconcilers.leases.bucket import Bucket, BucketEntry, RevisionConflict
 from secaplane.reconcilers.leases.lease import (
     LEASE_S,
     RENEW_S,
@@ -91,7 +91,7 @@ class Leases:
 
     @property
     def held(self) -> int:
-        """How many partitions this process may work on now."""
+        """The number of partitions that this process may work on now."""
         return 0 if self._lease.over else len(self._tenures)
 
     def holds(self, ref: Ref) -> bool:
@@ -291,7 +291,7 @@ class Leases:
             for partition in sorted(unconfirmed):
                 self._begin(partition, revision, former=partition in now.holders)
 
-    async def _read(self) -> tuple[Entry, Assignment]:
+    async def _read(self) -> tuple[BucketEntry, Assignment]:
         entry = await self._bucket.read(ASSIGNMENT)
         now = _decoded(_assignment, entry) or Assignment()
         if now.partitions != PARTITIONS:
@@ -375,7 +375,7 @@ def _key(slot: int) -> str:
     return f"member.{slot}"
 
 
-def _decoded(decode: Callable[[bytes], Value], entry: Entry) -> Value | None:
+def _decoded(decode: Callable[[bytes], Value], entry: BucketEntry) -> Value | None:
     """Raises LogUnavailable: another release wrote it."""
     try:
         return decode(entry.value) if entry.value else None

@@ -7,8 +7,8 @@ from secaplane.reconcilers.leases.lease import LeaseLost, OwnLease
 
 
 class Tenure:
-    """It begins with an acknowledged write of the assignment, whose revision is the epoch of its
-    fences, and it ends for ever: a partition that is taken again has another tenure."""
+    """Begins with an acknowledged write of the assignment, whose revision is the epoch of its
+    fences, and ends for ever: a partition that is taken again has another tenure."""
 
     def __init__(
         self, partition: str, epoch: int, lease: OwnLease, *, first_call_delay_s: float = 0.0

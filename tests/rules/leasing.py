@@ -9,7 +9,7 @@ from random import Random
 from typing import TypeVar
 
 from secaplane.eventlog.log import LogUnavailable
-from secaplane.reconcilers.leases.bucket import ANSWER_S_MAX, NOTHING, Entry, RevisionConflict
+from secaplane.reconcilers.leases.bucket import ANSWER_S_MAX, NOTHING, BucketEntry, RevisionConflict
 from secaplane.reconcilers.leases.lease import LeaseLost
 from secaplane.reconcilers.leases.leases import Leases
 from secaplane.reconcilers.leases.partitions import ALL
@@ -23,20 +23,20 @@ class Server:
     """The bucket. `loses` and `delay_s` are asked for each message in each direction."""
 
     def __init__(self) -> None:
-        self.entries: dict[str, Entry] = {}
+        self.entries: dict[str, BucketEntry] = {}
         self.revision = 0
         self.reachable = True
         self.delay_s: Callable[[], float] = lambda: QUICK_S
         self.loses: Callable[[], bool] = lambda: False
 
-    def read(self, key: str) -> Entry:
+    def read(self, key: str) -> BucketEntry:
         return self.entries.get(key, NOTHING)
 
     def write(self, key: str, value: bytes, after: int) -> int:
         if self.read(key).revision != after:
             raise RevisionConflict(key)
         self.revision += 1
-        self.entries[key] = Entry(self.revision, value)
+        self.entries[key] = BucketEntry(self.revision, value)
         return self.revision
 
 
@@ -47,7 +47,7 @@ class SimulatedBucket:
     def __init__(self, server: Server, process: "Process") -> None:
         self._server, self._process = server, process
 
-    async def read(self, key: str) -> Entry:
+    async def read(self, key: str) -> BucketEntry:
         return await self._ask(lambda: self._server.read(key))
 
     async def write(self, key: str, value: bytes, *, after: int) -> int:

@@ -1,15 +1,18 @@
 """Leases in virtual time: who holds a partition, when it moves, and that there are never two."""
 
 import asyncio
+import time
 from functools import partial
+from pathlib import Path
 from random import Random
 
 import pytest
 
 from secaplane.model.shape import Ref
-from secaplane.reconcilers.leases.lease import LeaseLost
+from secaplane.reconcilers.leases.lease import LeaseLost, boottime
 from secaplane.reconcilers.leases.partitions import ALL, CATALOGUE, NUMBERED, partition_of
 from tests.rules.leasing import Region
+from tests.source import ROOT
 from tests.virtual_time import VirtualLoop, in_virtual_time
 
 MOVED_S_MAX = 10.0
@@ -21,6 +24,18 @@ def test_the_partition_of_an_address_is_the_same_for_ever() -> None:
     assert partition_of(ref) == "21"
     spread = {partition_of(Ref("nic", f"tenants/t/workspaces/w/nics/n{n}")) for n in range(1000)}
     assert spread == set(NUMBERED)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "reconcilers/leases").glob("*.py")), ids=str)
+def test_no_lease_reads_the_wall_clock(path: Path) -> None:
+    """So a step of the wall clock has no effect."""
+    text = path.read_text()
+    assert all(word not in text for word in ("time.time", "datetime", "monotonic", "time_ns"))
+
+
+def test_the_clock_counts_while_a_machine_sleeps() -> None:
+    before = time.clock_gettime(time.CLOCK_BOOTTIME)
+    assert before <= boottime() <= time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 @in_virtual_time
