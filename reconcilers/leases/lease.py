@@ -16,6 +16,8 @@ LEASE_S = 6.0
 """Another process takes over when the revision has stood still for that long on its clock."""
 MARGIN_S = 0.5
 """The holder's lease ends earlier by that: more than two clocks differ in rate in `LEASE_S`."""
+SENT_MAX = 64
+"""Renewals without an answer that are remembered."""
 NEVER = float("-inf")
 Clock = Callable[[], float]
 
@@ -69,6 +71,8 @@ class OwnLease:
     def renewal(self) -> Renewal:
         """The next renewal; its time is taken now, so it is sent after this."""
         token = self._new_id()
+        if len(self._sent) == SENT_MAX:
+            self._sent.popitem()  # not the oldest, which were sent before the connection was lost
         self._sent[token] = self._clock()
         return Renewal(self.member, token)
 
