@@ -95,6 +95,10 @@ class LaggingLog:
                 self._left = self.outdated_answers if batch else self._left
                 yield batch
 
+    def lag(self, answers: int = 1) -> None:
+        """The next answers are outdated, as those of a leader that has just been elected."""
+        self._left = answers
+
     async def _applied(self, stream: str) -> Position:
         """The last event that the answer to one more question includes."""
         self.asked += 1

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from typing import Any, cast
 
 import pytest
 
@@ -19,6 +20,9 @@ from secaplane.kinds import KINDS
 from secaplane.model.events import DeletionRequested, RecordedEvent
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref
+from secaplane.projector.groups import RESOURCES
+from secaplane.projector.run import LogGap, Projector
+from secaplane.projector.shared_stream import SharedStream
 from tests.log.appending import CREATED, UPDATED, add, append_undecodable, first
 from tests.log.lagging import ALWAYS, LaggingLog
 from tests.log.new_events import DISK, IDS, ONE, REGION, TWO, WEB, new_event
@@ -181,7 +185,7 @@ async def test_a_follower_that_begins_later_knows_that_all_before_exists() -> No
     log = MonotonicLog(LaggingLog(MemoryLog(REGION), outdated_answers=2))
     recorded = await add(log.log.log, WEB, CREATED, UPDATED)
     await followed(log.log, after=BEGINNING, number=2)  # the leader lags from here on
-    log.log._left = 2
+    log.log.lag(2)
     batches = log.follow(STREAM, after=recorded[-1].position)
     await anext(batches)
     assert await last(log, WEB) == recorded[-1].position
@@ -193,13 +197,13 @@ async def test_what_was_recorded_or_read_is_in_every_later_answer() -> None:
     log = MonotonicLog(lagging)
     recorded = await log.append(new_event(WEB, CREATED))
     for ask in QUESTIONS:
-        lagging._left = 2
+        lagging.lag(2)
         assert await ask(log, WEB) == recorded.position
     (elsewhere,) = await add(lagging.log, WEB, UPDATED)
-    lagging._left = 0
+    lagging.lag(0)
     assert await latest(log, WEB) == elsewhere.position
     for ask in QUESTIONS:
-        lagging._left = 2
+        lagging.lag(2)
         assert await ask(log, WEB) == elsewhere.position
 
 
@@ -208,7 +212,7 @@ async def test_resources_touched_in_a_range_are_read_at_their_last_event_in_it()
     log = MonotonicLog(lagging)
     await add(lagging.log, WEB, CREATED, UPDATED)
     assert await log.touched("workspace", after=BEGINNING, up_to=nth(2)) == {WEB: nth(2)}
-    lagging._left = 2
+    lagging.lag(2)
     assert await current(log, WEB) == nth(2)
 
 
@@ -218,7 +222,7 @@ async def test_a_position_known_from_elsewhere_is_waited_for_and_never_taken_for
     lagging = LaggingLog(MemoryLog(REGION))
     log = MonotonicLog(lagging)
     await add(lagging.log, WEB, CREATED, UPDATED)
-    lagging._left = 3
+    lagging.lag(3)
     assert await end_reaching(log, STREAM, nth(2)) == nth(2)
     assert await end_reaching(log, STREAM, nth(10**9)) == nth(2)
     assert await last(log, WEB) == nth(2)
@@ -239,7 +243,7 @@ async def test_a_cache_never_goes_back(log: Log) -> None:
     cache = ResourceCache(lagging, MemorySnapshots())
     await add(lagging.log, WEB, CREATED)
     before = await cache.current(WEB)
-    lagging._left = 1
+    lagging.lag(1)
     assert await cache.current(WEB) is before
 
 
@@ -250,3 +254,27 @@ async def test_the_log_stays_unavailable_where_it_does_not_answer() -> None:
 
     with pytest.raises(LogUnavailable, match="no leader"):
         await MonotonicLog(Silent(REGION)).latest(ONE)
+
+
+# --- the projector, which knows positions from its rows
+
+
+async def projector_at(log: Log, sequence: int) -> Projector:
+    stream = SharedStream(log, STREAM)
+    nothing = cast(Any, None)
+    return Projector(RESOURCES, nothing, stream, nothing, REGION, position=nth(sequence))
+
+
+async def test_a_projector_whose_rows_are_ahead_of_a_lagging_leader_finds_no_gap() -> None:
+    lagging = LaggingLog(MemoryLog(REGION))
+    await add(lagging.log, WEB, CREATED, UPDATED)
+    lagging.lag(3)
+    await (await projector_at(lagging, 2))._compare_with_log()
+
+
+@in_virtual_time
+async def test_a_projector_whose_rows_stay_ahead_of_the_log_finds_a_gap() -> None:
+    log = MemoryLog(REGION)
+    await add(log, WEB, CREATED, UPDATED)
+    with pytest.raises(LogGap, match="the log ends at SECA:2, and the rows are at SECA:3"):
+        await (await projector_at(log, 3))._compare_with_log()
