@@ -88,27 +88,27 @@ class MonotonicLog(Generic[L]):
     """
 
     def __init__(self, log: L) -> None:
-        self.log = log
+        self.inner = log
         self._known = {name: KnownPositions() for name in log.streams.names}
 
     @property
     def streams(self) -> Streams:
-        return self.log.streams
+        return self.inner.streams
 
     async def append(
         self, new_event: NewEvent, *, expectation: PrefixExpectation | None = None
     ) -> RecordedEvent:
-        recorded = await self.log.append(new_event, expectation=expectation)
+        recorded = await self.inner.append(new_event, expectation=expectation)
         known, sequence = self._known[recorded.position.stream], recorded.position.sequence
         known.know(recorded.ref, sequence)
         known.confirm(sequence)
         return recorded
 
     async def last(self, ref: Ref) -> Position:
-        return await self._about(ref, partial(self.log.last, ref), _itself)
+        return await self._about(ref, partial(self.inner.last, ref), _itself)
 
     async def latest(self, ref: Ref) -> RecordedEvent | None:
-        ask = partial(self.log.latest, ref)
+        ask = partial(self.inner.latest, ref)
         try:
             return await self._about(ref, ask, _of_event)
         except Undecodable:
@@ -119,43 +119,43 @@ class MonotonicLog(Generic[L]):
         stream = self.streams.of(ref.kind)
         known = self._known[stream]
         await self._confirm(stream, known.newest)
-        ask = partial(self.log.last_within, ref)
+        ask = partial(self.inner.last_within, ref)
         return await self._answer(stream, ask, _itself, known.of(ref))
 
     async def last_of(self, kind: str) -> Position:
         stream = self.streams.of(kind)
         known = self._known[stream]
         await self._confirm(stream, known.unlisted)
-        ask = partial(self.log.last_of, kind)
+        ask = partial(self.inner.last_of, kind)
         return await self._answer(stream, ask, _itself, known.of_kind(kind))
 
     async def end(self, stream: str) -> Position:
-        ask = partial(self.log.end, stream)
+        ask = partial(self.inner.end, stream)
         return await self._answer(stream, ask, _itself, self._known[stream].newest)
 
     async def read(
         self, ref: Ref, *, after: Position = BEGINNING, up_to: Position | None = None
     ) -> tuple[RecordedEvent, ...]:
         end = await self.last(ref) if up_to is None else up_to
-        return await self.log.read(ref, after=after, up_to=end)
+        return await self.inner.read(ref, after=after, up_to=end)
 
     async def history(self, ref: Ref) -> tuple[Followed, ...]:
-        return await self._about(ref, partial(self.log.history, ref), _of_history)
+        return await self._about(ref, partial(self.inner.history, ref), _of_history)
 
     def read_batches(
         self, ref: Ref, *, after: Position, up_to: Position
     ) -> AsyncGenerator[Sequence[Followed], None]:
-        return self.log.read_batches(ref, after=after, up_to=up_to)
+        return self.inner.read_batches(ref, after=after, up_to=up_to)
 
     async def read_within(
         self, ref: Ref, *, after: Position, up_to: Position
     ) -> tuple[Followed, ...]:
-        return await self.log.read_within(ref, after=after, up_to=up_to)
+        return await self.inner.read_within(ref, after=after, up_to=up_to)
 
     async def touched(
         self, kind: str, *, after: Position, up_to: Position
     ) -> Mapping[Ref, Position]:
-        touched = await self.log.touched(kind, after=after, up_to=up_to)
+        touched = await self.inner.touched(kind, after=after, up_to=up_to)
         for ref, position in touched.items():
             self._known[position.stream].know(ref, position.sequence)
         return touched
@@ -165,7 +165,7 @@ class MonotonicLog(Generic[L]):
     ) -> AsyncGenerator[Sequence[Followed], None]:
         known = self._known[stream]
         known.know_all(after.sequence)
-        async with aclosing(self.log.follow(stream, after=after)) as batches:
+        async with aclosing(self.inner.follow(stream, after=after)) as batches:
             async for batch in batches:
                 for each in batch:
                     known.know(each.ref, each.position.sequence)
@@ -176,7 +176,7 @@ class MonotonicLog(Generic[L]):
     ) -> AsyncGenerator[Sequence[RawEvent], None]:
         known = self._known[stream]
         known.know_all(after.sequence)
-        async with aclosing(self.log.follow_raw(stream, after=after)) as batches:
+        async with aclosing(self.inner.follow_raw(stream, after=after)) as batches:
             async for batch in batches:
                 for each in batch:
                     known.know(address_of(each.subject), each.position.sequence)
@@ -199,7 +199,7 @@ class MonotonicLog(Generic[L]):
     async def _confirm(self, stream: str, sequence: int) -> None:
         """Returns once an answer of the leader has included a position."""
         if self._known[stream].confirmed < sequence:
-            await self._answer(stream, partial(self.log.end, stream), _itself, sequence)
+            await self._answer(stream, partial(self.inner.end, stream), _itself, sequence)
 
     async def _answer(
         self,

@@ -30,7 +30,7 @@ from secaplane.reconcilers.dependencies import ReconcileDependencies
 from secaplane.reconcilers.dependents import Dependents
 from secaplane.reconcilers.queue import Queue
 from secaplane.reconcilers.reconcile import RequeueAfter, reconcile
-from secaplane.reconcilers.wakes.outages import Outages, Release, system_of
+from secaplane.reconcilers.wakes.outages import OutageBackoff, ReleasedAddress, system_of
 from secaplane.reconcilers.wakes.unsettled import UnsettledRows
 
 WORKERS_MAX = 16
@@ -54,7 +54,7 @@ class Reconcilers:
     """Consecutive failures of each address; a success forgets them."""
     parked: dict[Ref, Ref] = field(default_factory=dict)
     """Address -> the one whose history it cannot be reconciled without, and cannot read."""
-    outages: Outages = field(default_factory=Outages)
+    outages: OutageBackoff = field(default_factory=OutageBackoff)
     dependents: Dependents = field(init=False)
     _waiting: defaultdict[Ref, set[Ref]] = field(default_factory=lambda: defaultdict(set))
     """Target -> addresses that any event of the target wakes."""
@@ -111,7 +111,7 @@ class Reconcilers:
                             log.info("queued again: it stays unsettled", extra={"ref": ref.path})
                             self.queue.add(ref)
             except DATABASE_UNAVAILABLE as error:
-                log.warning("unsettled resources unknown", extra={"reason": repr(error)})
+                log.warning("unsettled resources could not be read", extra={"reason": repr(error)})
             await rows.pause()
 
     async def _probe_outages(self) -> None:
@@ -120,7 +120,7 @@ class Reconcilers:
             for ref in self.outages.probes():
                 self.queue.add(ref)
 
-    def _requeue_released(self, released: Sequence[Release]) -> None:
+    def _requeue_released(self, released: Sequence[ReleasedAddress]) -> None:
         """The addresses that failed in an outage which is over."""
         for ref, seconds in released:
             self.queue.add(ref, seconds=seconds)

@@ -84,7 +84,7 @@ async def process_dependencies(
         yield ProcessDependencies(
             nats=client,
             log=events,
-            jetstream=events.log,
+            jetstream=events.inner,
             cache=cache,
             pool=reading.pool,
             progress=progress,

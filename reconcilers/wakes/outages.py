@@ -32,7 +32,7 @@ class System(Enum):
     """The database, or the projector that fills it."""
 
 
-class Release(NamedTuple):
+class ReleasedAddress(NamedTuple):
     """An address to reconcile again after an outage, in that many seconds."""
 
     ref: Ref
@@ -52,28 +52,28 @@ def system_of(error: Exception) -> System | None:
     return System.ROWS if isinstance(error, DATABASE_UNAVAILABLE) else None
 
 
-class Outages:
+class OutageBackoff:
     """The addresses that failed in each outage that goes on."""
 
     def __init__(self, random: Callable[[], float] = random) -> None:
         self._random = random
         self._failed: dict[System, dict[Ref, None]] = {each: {} for each in System}
         self._survived = defaultdict[Ref, int](int)
-        """Outages that ended for an address since its last success."""
+        """OutageBackoff that ended for an address since its last success."""
 
     def failed(self, ref: Ref, system: System) -> None:
         self._failed[system].setdefault(ref)
 
-    def answered(self, ref: Ref) -> Sequence[Release]:
+    def answered(self, ref: Ref) -> Sequence[ReleasedAddress]:
         """Take a reconciliation that was not stopped by an outage. It ends those in which its
         address failed: the other addresses are answered."""
         ended = [failed for failed in self._failed.values() if ref in failed]
         others = {each: None for failed in ended for each in failed if each != ref}
         for failed in ended:
             failed.clear()
-        return [Release(each, self._spread_s(each)) for each in others]
+        return [ReleasedAddress(each, self._spread_s(each)) for each in others]
 
-    def succeeded(self, ref: Ref) -> Sequence[Release]:
+    def succeeded(self, ref: Ref) -> Sequence[ReleasedAddress]:
         """As `answered`, and a success of the address itself."""
         self._survived.pop(ref, None)
         return self.answered(ref)
@@ -93,6 +93,6 @@ class Outages:
         return PROBE_S_MIN + (PROBE_S_MAX - PROBE_S_MIN) * self._random()
 
     def _spread_s(self, ref: Ref) -> float:
-        longest = min(SPREAD_S_MAX, SPREAD_S * 2 ** min(self._survived[ref], 16))
+        longest = min(SPREAD_S_MAX, SPREAD_S * (1 << min(self._survived[ref], 16)))
         self._survived[ref] += 1
         return self._random() * longest

@@ -13,7 +13,7 @@ from secaplane.readmodel import questions
 from secaplane.readmodel.questions import Checkpoints
 
 RESYNC_S_MIN, RESYNC_S_MAX = 50.0, 70.0
-PAGE = 500
+PAGE = 256
 PAUSE_S = 0.05
 """Between two pages, so that a long list takes a small share of the time."""
 

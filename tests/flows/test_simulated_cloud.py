@@ -8,7 +8,6 @@ from ipaddress import ip_network
 from itertools import pairwise
 from pathlib import Path
 
-import aiohttp
 import msgspec
 import pytest
 

@@ -26,7 +26,9 @@ async def add(log: Log, ref: Ref, *events: AnyEvent) -> tuple[RecordedEvent, ...
 
 async def append_undecodable(log: Log, ref: Ref, data: bytes) -> None:
     """Put data into the log that Secaplane did not write."""
-    if isinstance(log, MonotonicLog | LaggingLog):
+    if isinstance(log, MonotonicLog):
+        await append_undecodable(log.inner, ref, data)
+    elif isinstance(log, LaggingLog):
         await append_undecodable(log.log, ref, data)
     elif isinstance(log, MemoryLog):
         log.inject(ref, data)

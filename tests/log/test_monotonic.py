@@ -1,4 +1,4 @@
-"""A follower that asks again gets at least what it followed, whatever it asks and whoever reads."""
+"""A follower that asks again gets at least what it followed, whatever it asks, in every reader."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
@@ -117,7 +117,7 @@ async def test_a_leader_that_lags_is_asked_again_until_it_has_what_was_followed(
 ) -> None:
     log = MonotonicLog(LaggingLog(MemoryLog(REGION), outdated_answers=2))
     for event in (CREATED, UPDATED, DeletionRequested()):
-        (recorded,) = await add(log.log.log, WEB, event)
+        (recorded,) = await add(log.inner.log, WEB, event)
         await followed(log, after=recorded.position.moved(-1), number=1)
         assert await ask(log, WEB) == recorded.position
 
@@ -133,13 +133,13 @@ async def test_without_it_the_double_answers_as_of_one_event_ago(ask: Question) 
 @in_virtual_time
 async def test_nothing_is_concluded_while_the_leader_lags() -> None:
     log = MonotonicLog(LaggingLog(MemoryLog(REGION), outdated_answers=ALWAYS))
-    await add(log.log.log, WEB, CREATED)
+    await add(log.inner.log, WEB, CREATED)
     await followed(log, after=BEGINNING, number=1)
     for ask in (*QUESTIONS, current, recent, children, damage):
         with pytest.raises(OutdatedAnswer, match="an outdated answer: it ends at SECA:0"):
             await ask(log, WEB)
-        assert log.log.asked <= 2 * (len(monotonic.ASKED_AGAIN_S) + 1)
-        log.log.asked = 0
+        assert log.inner.asked <= 2 * (len(monotonic.ASKED_AGAIN_S) + 1)
+        log.inner.asked = 0
 
 
 @pytest.mark.parametrize("ask", QUESTIONS)
@@ -151,7 +151,7 @@ async def test_every_log_answers_with_what_was_followed(log: Log, ask: Question)
 
 async def test_an_older_event_that_cannot_be_decoded_is_not_concluded_from() -> None:
     log = MonotonicLog(LaggingLog(MemoryLog(REGION), outdated_answers=1))
-    memory = log.log.log
+    memory = log.inner.log
     await append_undecodable(memory, ONE, b"no event")
     closed = await memory.append(new_event(ONE, CREATED, previous=nth(1)))
     await followed(log, after=BEGINNING, number=2)
@@ -160,11 +160,11 @@ async def test_an_older_event_that_cannot_be_decoded_is_not_concluded_from() -> 
 
 async def test_a_question_about_another_address_is_answered_at_once() -> None:
     log = MonotonicLog(LaggingLog(MemoryLog(REGION), outdated_answers=ALWAYS))
-    await add(log.log.log, TWO, CREATED)
-    await add(log.log.log, WEB, CREATED)
+    await add(log.inner.log, TWO, CREATED)
+    await add(log.inner.log, WEB, CREATED)
     await followed(log, after=BEGINNING, number=2)
     assert (await last(log, TWO), await last(log, DISK)) == (nth(1), BEGINNING)
-    assert log.log.asked == 2
+    assert log.inner.asked == 2
 
 
 async def test_an_address_that_is_no_longer_listed_is_answered_by_a_leader_that_has_caught_up() -> (
@@ -175,7 +175,7 @@ async def test_an_address_that_is_no_longer_listed_is_answered_by_a_leader_that_
     log._known[STREAM] = KnownPositions(addresses_max=2)
     refs = [KINDS["instance"].ref(IDS, f"n{n}") for n in range(5)]
     for ref in refs:
-        await add(log.log.log, ref, CREATED)
+        await add(log.inner.log, ref, CREATED)
     await followed(log, after=BEGINNING, number=5)
     assert [await last(log, ref) for ref in refs] == [nth(n) for n in range(1, 6)]
 
@@ -183,9 +183,9 @@ async def test_an_address_that_is_no_longer_listed_is_answered_by_a_leader_that_
 async def test_a_follower_that_begins_later_knows_that_all_before_exists() -> None:
     """As reconcilers do: they begin after the checkpoint of the rows that they read."""
     log = MonotonicLog(LaggingLog(MemoryLog(REGION), outdated_answers=2))
-    recorded = await add(log.log.log, WEB, CREATED, UPDATED)
-    await followed(log.log, after=BEGINNING, number=2)  # the leader lags from here on
-    log.log.lag(2)
+    recorded = await add(log.inner.log, WEB, CREATED, UPDATED)
+    await followed(log.inner, after=BEGINNING, number=2)  # the leader lags from here on
+    log.inner.lag(2)
     batches = log.follow(STREAM, after=recorded[-1].position)
     await anext(batches)
     assert await last(log, WEB) == recorded[-1].position

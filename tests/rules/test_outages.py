@@ -16,7 +16,7 @@ from secaplane.reconcilers.wakes.outages import (
     PROBE_S_MIN,
     SPREAD_S,
     SPREAD_S_MAX,
-    Outages,
+    OutageBackoff,
     System,
     system_of,
 )
@@ -96,7 +96,7 @@ async def test_the_addresses_are_spread_after_an_outage() -> None:
 
 @in_virtual_time
 async def test_the_success_of_an_address_that_did_not_fail_in_it_ends_no_outage() -> None:
-    """It may not need the cloud at all."""
+    """Such an address may not need the cloud at all."""
 
     def script(ref: Ref, before: int) -> Result:
         return None if ref == SUBNET else CloudUnavailable("503")
@@ -145,7 +145,7 @@ def test_every_outcome_but_another_outage_shows_that_the_system_answers(answer: 
 
 
 def test_the_end_of_one_outage_leaves_the_others() -> None:
-    outages = Outages(lambda: 0.5)
+    outages = OutageBackoff(lambda: 0.5)
     outages.failed(DISK, System.CLOUD)
     outages.failed(NIC, System.LOG)
     outages.failed(SUBNET, System.LOG)
@@ -156,7 +156,7 @@ def test_the_end_of_one_outage_leaves_the_others() -> None:
 
 
 def test_probes_take_turns() -> None:
-    outages = Outages()
+    outages = OutageBackoff()
     for ref in (DISK, NIC, SUBNET):
         outages.failed(ref, System.CLOUD)
     assert [outages.probes() for _ in range(4)] == [[DISK], [NIC], [SUBNET], [DISK]]
@@ -165,7 +165,7 @@ def test_probes_take_turns() -> None:
 
 def test_an_address_that_fails_alone_is_tried_more_and_more_rarely() -> None:
     """The cloud answers 500 for one address, and others fail for a short time and succeed."""
-    outages = Outages(Random(1).random)
+    outages = OutageBackoff(Random(1).random)
     longest = []
     for _ in range(12):
         outages.failed(DISK, System.CLOUD)

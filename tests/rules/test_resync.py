@@ -73,7 +73,7 @@ async def test_a_long_list_is_read_in_pages_and_slowly() -> None:
         net = UnsettledRows(cast(Any, None))
         await passed(net)
         assert await passed(net) == sorted(rows.positions, key=lambda ref: ref.path)
-        assert rows.asked == 3
+        assert rows.asked == 5
 
 
 @in_virtual_time
