@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any, cast
@@ -22,6 +21,7 @@ from secaplane.reconcilers import run
 from secaplane.reconcilers.reconcile import RequeueAfter
 from secaplane.reconcilers.run import DELAY_S_MAX, Reconcilers
 from tests.positions import nth
+from tests.rules.everything_held import EverythingHeld
 from tests.scenario import found, history
 from tests.virtual_time import in_virtual_time
 
@@ -32,20 +32,6 @@ Script = Callable[[Ref, int], Result | Coroutine[Any, Any, Result]]
 """(address, how many times it was reconciled before) -> the result, or the exception raised."""
 
 
-class Everything:
-    """The leases of a process that holds every partition for ever."""
-
-    def holds(self, _: Ref) -> bool:
-        return True
-
-    @contextmanager
-    def working(self, _: Ref) -> Iterator[object]:
-        yield object()
-
-    async def usable(self) -> None:
-        return
-
-
 class Trace:
     """Reconcilers whose reconciliations are scripted, and what they did when."""
 
@@ -54,7 +40,7 @@ class Trace:
         dependencies = cast(Any, SimpleNamespace(commands=commands))
         dependencies.under = lambda tenure: dependencies
         self.reconcilers = Reconcilers(
-            dependencies, cast(Any, None), cast(Any, None), cast(Any, Everything())
+            dependencies, cast(Any, None), cast(Any, None), cast(Any, EverythingHeld())
         )
         self.times: defaultdict[Ref, list[float]] = defaultdict(list)
         self.woken_by: list[Position] = []
