@@ -80,9 +80,11 @@ class OutageBackoff:
 
     def keep(self, wanted: Callable[[Ref], bool]) -> None:
         """Drop every other address: another process reconciles it now."""
-        for each in (*self._failed.values(), self._survived):
-            for ref in [ref for ref in each if not wanted(ref)]:
-                del each[ref]
+        for failed in self._failed.values():
+            for ref in [each for each in failed if not wanted(each)]:
+                del failed[ref]
+        for ref in [each for each in self._survived if not wanted(each)]:
+            del self._survived[ref]
 
     def probes(self) -> Sequence[Ref]:
         """One address of each outage, another one each time."""
