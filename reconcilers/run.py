@@ -21,6 +21,7 @@ from secaplane.readmodel.questions import Checkpoints
 from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 from secaplane.reconcilers.dependencies import ReconcileDependencies
 from secaplane.reconcilers.dependents import Dependents
+from secaplane.reconcilers.in_flight import InFlight
 from secaplane.reconcilers.queue import Queue
 from secaplane.reconcilers.reconcile import RequeueAfter, reconcile
 
@@ -46,6 +47,7 @@ class Reconcilers:
     parked: dict[Ref, Ref] = field(default_factory=dict)
     """Address -> the one whose history it cannot be reconciled without, and cannot read."""
     dependents: Dependents = field(init=False)
+    in_flight: InFlight = field(default_factory=InFlight)
     _waiting: defaultdict[Ref, set[Ref]] = field(default_factory=lambda: defaultdict(set))
     """Target -> addresses that any event of the target wakes."""
     _woken_by: dict[Ref, Position] = field(default_factory=dict)
@@ -124,7 +126,10 @@ class Reconcilers:
         while True:
             ref = await self.queue.get()
             try:
-                await self._reconcile(ref)
+                if self.in_flight.closed:
+                    return
+                with self.in_flight:
+                    await self._reconcile(ref)
             finally:
                 self.queue.done(ref)
 

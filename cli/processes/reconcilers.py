@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from secaplane.cli.config import BadConfig, Config
 from secaplane.cli.processes.announce import Announce, Announcement
@@ -13,7 +15,9 @@ from secaplane.cli.processes.connections import (
     sealer,
 )
 from secaplane.cli.processes.monitor import monitored
+from secaplane.cli.processes.stopping import background_tasks, not_ready_when_stopping
 from secaplane.cli.processes.wiring import command_dependencies, load_owned, watching
+from secaplane.cli.running import StopRequest
 from secaplane.edge.serving.health import Readiness
 from secaplane.edge.serving.metrics import Metrics
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
@@ -45,13 +49,14 @@ _NOT_PUBLISHED = (
 )
 
 
-async def run(config: Config, announce: Announce) -> None:
+async def run(config: Config, announce: Announce, stop: StopRequest) -> None:
     os.nice(BACKGROUND_NICE)
     metrics = Metrics()
     plugin = configured_plugin(config)
     async with (
         process_dependencies(config, writes_log=True) as process,
-        asyncio.TaskGroup() as group,
+        closed_at_the_end(plugin),
+        background_tasks() as start,
     ):
         dependencies = ReconcileDependencies(
             command_dependencies(process, config),
@@ -63,12 +68,12 @@ async def run(config: Config, announce: Announce) -> None:
         reconcilers = Reconcilers(dependencies, process.log, process.pool)
         published = asyncio.Event()
         _watch_reconcilers(metrics, reconcilers)
-        group.create_task(reconcilers.run())
-        group.create_task(_publish(process, config, dependencies, plugin, published))
+        start(reconcilers.run())
+        start(_publish(process, config, dependencies, plugin, published))
         if config.references.role_assignment_roles == "deferred":
             watch = PolicyWatch(process.log, process.cache, stale_s=config.auth.stale_seconds)
             policy = watching(config, watch)
-            group.create_task(report_unbound(dependencies, watch, policy, process.pool))
+            start(report_unbound(dependencies, watch, policy, process.pool))
 
         def readiness() -> Readiness:
             reasons = [] if reconcilers.started else ["not started"]
@@ -83,13 +88,27 @@ async def run(config: Config, announce: Announce) -> None:
             }
             return Readiness(not reasons, reasons, work_remarks(reconcilers), details)
 
-        try:
-            async with monitored(config, readiness, metrics) as monitor:
-                await published.wait()
-                announce(Announcement(monitor=monitor))
-                await asyncio.Event().wait()
-        finally:
-            await plugin.close()
+        shown = not_ready_when_stopping(readiness, stop)
+        async with monitored(config, shown, metrics) as monitor:
+            start(_announce_when(published, announce, Announcement(monitor=monitor)))
+            await stop.received()
+            if not await reconcilers.in_flight.ended(config.stopping.in_flight_seconds):
+                log.warning("calls cut short", extra={"number": len(reconcilers.in_flight)})
+
+
+async def _announce_when(
+    published: asyncio.Event, announce: Announce, announcement: Announcement
+) -> None:
+    await published.wait()
+    announce(announcement)
+
+
+@asynccontextmanager
+async def closed_at_the_end(plugin: Plugin) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        await plugin.close()
 
 
 def work_remarks(reconcilers: Reconcilers) -> list[str]:
