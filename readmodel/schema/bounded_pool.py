@@ -5,6 +5,7 @@ here: the wait for a connection, and the end of a statement that was given up, w
 to confirm.
 """
 
+from contextlib import suppress
 from typing import Any
 
 import asyncpg
@@ -23,8 +24,13 @@ class BoundedPool(asyncpg.Pool):
         return super().acquire(timeout=timeout)
 
     def release(self, connection: Any, *, timeout: float | None = None) -> Any:
-        """Raises TimeoutError, when it is awaited, where the connection had to be closed."""
-        return super().release(connection, timeout=RELEASE_S_MAX if timeout is None else timeout)
+        return self._released(connection, RELEASE_S_MAX if timeout is None else timeout)
+
+    async def _released(self, connection: Any, seconds: float) -> None:
+        """A connection that cannot be released in time is closed. What its query has raised stays
+        what is raised: a time-out here must not replace a cancellation."""
+        with suppress(TimeoutError):
+            await super().release(connection, timeout=seconds)
 
 
 def bounded_pool(url: str, *, size: int, connects_late: bool = False, **more: Any) -> BoundedPool:
