@@ -25,14 +25,25 @@ from tests.servers import STREAM, connected
 
 LOAD = 40
 HELD_S = 2.0
-NOT_READY_S = "3"
 _number = count(1)
 
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Fleet]:
-    counts = {"serve": 1, "query": 1, "projector": 1, "reconcilers": 1}
-    with outliving(fleet(counts, settings=Config())) as made:
+    with outliving(prepared()) as made:
+        yield made
+
+
+@asynccontextmanager
+async def prepared() -> AsyncIterator[Fleet]:
+    """With a query that is not ready for a while before it ends, and one that gives requests in
+    flight no time."""
+    counts = {"serve": 1, "projector": 1, "reconcilers": 1}
+    async with fleet(counts, settings=Config()) as made:
+        late = {"SECAPLANE_STOPPING_NOT_READY_SECONDS": "3"}
+        hasty = {"SECAPLANE_STOPPING_IN_FLIGHT_SECONDS": "0.5"}
+        for name in [await made.add("query", late), await made.add("query", hasty)]:
+            await made.children.ready(name)
         yield made
 
 
@@ -108,6 +119,11 @@ async def ended(process: Popen[bytes]) -> int:
 async def ready(fleet: Fleet, name: str) -> None:
     async with fleet.client(name) as client:
         await client.back()
+    await readable(fleet, name)
+
+
+async def readable(fleet: Fleet, name: str) -> None:
+    async with fleet.client(name) as client:
         await client.until(at("workspace"), lambda answer: answer.status == 200)
 
 
@@ -141,9 +157,8 @@ async def test_a_second_signal_ends_a_process_at_once(shared: Fleet, workspace: 
 
 
 async def test_a_reader_is_not_ready_while_it_still_answers(shared: Fleet) -> None:
-    name = await shared.add("query", {"SECAPLANE_STOPPING_NOT_READY_SECONDS": NOT_READY_S})
-    await shared.children.ready(name)
-    await ready(shared, name)
+    name = "query-1"
+    await readable(shared, name)
     process = shared.running(name)
     process.send_signal(signal.SIGTERM)
     async with client_of(shared.monitor(name), None) as monitor:
@@ -158,9 +173,8 @@ async def test_a_reader_is_not_ready_while_it_still_answers(shared: Fleet) -> No
 
 
 async def test_requests_that_never_end_get_a_problem(shared: Fleet, workspace: str) -> None:
-    name = await shared.add("query", {"SECAPLANE_STOPPING_IN_FLIGHT_SECONDS": "0.5"})
-    await shared.children.ready(name)
-    await ready(shared, name)
+    name = "query-2"
+    await readable(shared, name)
     process, path = shared.running(name), volume(workspace, "v1")
     with shared.frozen("postgres"):
         asked = [asyncio.create_task(alone(shared, name, "GET", path)) for _ in range(10)]
