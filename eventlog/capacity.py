@@ -47,7 +47,7 @@ class AccountCapacity(_Tier, frozen=True):
     tiers: Mapping[str, _Tier] = {}
 
 
-class Usage(msgspec.Struct, frozen=True):
+class LimitUsage(msgspec.Struct, frozen=True):
     """One limit: what is used of it, and the least that an event needs."""
 
     name: str
@@ -72,7 +72,7 @@ class Usage(msgspec.Struct, frozen=True):
 class Capacity(msgspec.Struct, frozen=True):
     """Of the whole log: every limit, and the streams that would remove events."""
 
-    usages: Sequence[Usage] = ()
+    usages: Sequence[LimitUsage] = ()
     removing: Sequence[str] = ()
 
     @property
@@ -97,19 +97,19 @@ def capacity_of(streams: Mapping[str, StreamCapacity], account: AccountCapacity)
     return Capacity([*usages, *account_usage(account)], removing)
 
 
-def stream_usage(name: str, stream: StreamCapacity) -> list[Usage]:
+def stream_usage(name: str, stream: StreamCapacity) -> list[LimitUsage]:
     config, state = stream.config, stream.state
     found = [
-        Usage(f"the stream {name}", "bytes", state.bytes, config.max_bytes, EVENT_BYTES),
-        Usage(f"the stream {name}", "messages", state.messages, config.max_msgs, 1),
+        LimitUsage(f"the stream {name}", "bytes", state.bytes, config.max_bytes, EVENT_BYTES),
+        LimitUsage(f"the stream {name}", "messages", state.messages, config.max_msgs, 1),
     ]
     return [each for each in found if each.most > 0]
 
 
-def account_usage(account: AccountCapacity) -> list[Usage]:
+def account_usage(account: AccountCapacity) -> list[LimitUsage]:
     tiers = {"the account": account, **{f"tier {n}": each for n, each in account.tiers.items()}}
     return [
-        Usage(f"{name} at NATS", "bytes", tier.storage, tier.limits.max_storage, EVENT_BYTES)
+        LimitUsage(f"{name} at NATS", "bytes", tier.storage, tier.limits.max_storage, EVENT_BYTES)
         for name, tier in tiers.items()
         if tier.limits.max_storage > 0
     ]
