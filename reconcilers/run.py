@@ -28,6 +28,7 @@ from secaplane.readmodel.questions import Checkpoints
 from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 from secaplane.reconcilers.dependencies import ReconcileDependencies
 from secaplane.reconcilers.dependents import Dependents
+from secaplane.reconcilers.in_flight import InFlight
 from secaplane.reconcilers.leases.held_queue import HeldQueue
 from secaplane.reconcilers.leases.lease import LeaseLost
 from secaplane.reconcilers.leases.leases import Leases
@@ -61,6 +62,7 @@ class Reconcilers:
     """Address -> the one whose history it cannot be reconciled without, and cannot read."""
     outages: OutageBackoff = field(default_factory=OutageBackoff)
     dependents: Dependents = field(init=False)
+    in_flight: InFlight = field(default_factory=InFlight)
     _waiting: defaultdict[Ref, set[Ref]] = field(default_factory=lambda: defaultdict(set))
     """Target -> addresses that any event of the target wakes."""
     _woken_by: dict[Ref, Position] = field(default_factory=dict)
@@ -205,7 +207,9 @@ class Reconcilers:
             await self.leases.usable()
             ref = await self.queue.get()
             try:
-                with self.leases.working(ref) as tenure:
+                if self.in_flight.closed:
+                    return
+                with self.in_flight, self.leases.working(ref) as tenure:
                     if tenure is not None:
                         await self._reconcile(ref, self.dependencies.under(tenure))
             finally:

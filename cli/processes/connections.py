@@ -47,6 +47,8 @@ CHECK_INTERVAL_S = 1.0
 """Interval between two reads of the active read model."""
 SWITCH_S_MAX = 10.0
 """Timeout of the switch to a read model whose position is not announced; then it is read again."""
+CLOSE_S_MAX = 2.0
+"""Timeout of the end of a connection to NATS; the process ends anyway."""
 CONNECT_S_MAX = 10.0
 """Timeout of the commands for operators; processes retry without end."""
 log = logging.getLogger("secaplane.connections")
@@ -123,7 +125,9 @@ async def connected_log(
         events = MonotonicLog(jetstream)
         yield client, events, ResourceCache(events, snapshots)
     finally:
-        await client.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S_MAX):
+                await client.close()
 
 
 @asynccontextmanager

@@ -16,7 +16,9 @@ from secaplane.cli.processes.connections import (
     sealer,
 )
 from secaplane.cli.processes.monitor import monitored
+from secaplane.cli.processes.stopping import background_tasks, not_ready_when_stopping
 from secaplane.cli.processes.wiring import command_dependencies, load_owned, watching
+from secaplane.cli.running import StopRequest
 from secaplane.edge.serving.health import Readiness
 from secaplane.edge.serving.metrics import Metrics
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
@@ -52,14 +54,15 @@ _NOT_PUBLISHED = (
 )
 
 
-async def run(config: Config, announce: Announce) -> None:
+async def run(config: Config, announce: Announce, stop: StopRequest) -> None:
     os.nice(BACKGROUND_NICE)
     metrics = Metrics()
     plugin = configured_plugin(config)
     async with (
         process_dependencies(config, writes_log=True) as process,
+        closed_at_the_end(plugin),
         leases_of(process, config, plugin) as leases,
-        asyncio.TaskGroup() as group,
+        background_tasks() as start,
     ):
         dependencies = ReconcileDependencies(
             command_dependencies(process, config),
@@ -71,13 +74,13 @@ async def run(config: Config, announce: Announce) -> None:
         reconcilers = Reconcilers(dependencies, process.log, process.pool, leases)
         published = asyncio.Event()
         _watch_reconcilers(metrics, reconcilers)
-        group.create_task(leases.run())
-        group.create_task(reconcilers.run())
+        start(leases.run())
+        start(reconcilers.run())
         publish = partial(_publish, process, config, dependencies, plugin, published)
-        group.create_task(leases.while_held(CATALOGUE, publish))
+        start(leases.while_held(CATALOGUE, publish))
         if config.references.role_assignment_roles == "deferred":
             report = partial(_report_unbound, process, config, dependencies)
-            group.create_task(leases.while_held(DEFERRED_ROLES, report))
+            start(leases.while_held(DEFERRED_ROLES, report))
 
         def readiness() -> Readiness:
             reasons = [] if reconcilers.started else ["not started"]
@@ -93,13 +96,27 @@ async def run(config: Config, announce: Announce) -> None:
             }
             return Readiness(not reasons, reasons, work_remarks(reconcilers), details)
 
-        try:
-            async with monitored(config, readiness, metrics) as monitor:
-                await _ready(readiness)
-                announce(Announcement(monitor=monitor))
-                await asyncio.Event().wait()
-        finally:
-            await plugin.close()
+        shown = not_ready_when_stopping(readiness, stop)
+        async with monitored(config, shown, metrics) as monitor:
+            start(_announce_when(readiness, announce, Announcement(monitor=monitor)))
+            await stop.received()
+            if not await reconcilers.in_flight.ended(config.stopping.in_flight_seconds):
+                log.warning("calls cut short", extra={"number": len(reconcilers.in_flight)})
+
+
+async def _announce_when(
+    readiness: Callable[[], Readiness], announce: Announce, announcement: Announcement
+) -> None:
+    await _ready(readiness)
+    announce(announcement)
+
+
+@asynccontextmanager
+async def closed_at_the_end(plugin: Plugin) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        await plugin.close()
 
 
 def work_remarks(reconcilers: Reconcilers) -> list[str]:
