@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from secaplane.edge.requests.client_address import TrustedProxies
 from secaplane.edge.serving.connections import PER_ADDRESS_MAX, TOTAL_MAX, ConnectionLimits
+from secaplane.edge.serving.drain import IN_FLIGHT_S, NOT_READY_S, Drain
 from secaplane.kinds import KINDS, children
 from secaplane.policy.tokens.issuer import REFETCH_INTERVAL_S, REFRESH_S, STALE_S, Issuer
 
@@ -102,6 +103,20 @@ class MonitorSettings(Settings, frozen=True):
     """Address of the monitor port."""
     port: Port | None = None
     """The monitor port; none by default."""
+
+
+class StoppingSettings(Settings, frozen=True):
+    """The end of a process after SIGTERM or SIGINT; a second signal ends it at once. Together less
+    than the time after which an orchestrator kills it (30 s), with 5 s for what follows."""
+
+    not_ready_seconds: Annotated[float, Meta(ge=0, le=300)] = NOT_READY_S
+    """Time for which `/readyz` answers 503 while requests are still accepted, so that a balancer
+    sees it; at least its interval between two checks. `secaplane dev`: 0."""
+    in_flight_seconds: Annotated[float, Meta(ge=0, le=3600)] = IN_FLIGHT_S
+    """Time for the requests, and for the calls to the cloud, that are in flight."""
+
+    def drain(self) -> Drain:
+        return Drain(self.not_ready_seconds, self.in_flight_seconds)
 
 
 class AuthSettings(Settings, frozen=True):
@@ -274,6 +289,7 @@ class Config(Settings, frozen=True):
     postgres: PostgresSettings = PostgresSettings()
     http: HttpSettings = HttpSettings()
     monitor: MonitorSettings = MonitorSettings()
+    stopping: StoppingSettings = StoppingSettings()
     auth: AuthSettings = AuthSettings()
     audit: AuditSettings = AuditSettings()
     secrets: SecretsSettings = SecretsSettings()

@@ -8,9 +8,49 @@ from typing import Any
 from secaplane.cli.config import BadConfig
 from secaplane.edge.serving.server import CannotListen
 
+CUT_SHORT = 128
+"""Exit status of a process that a second signal ended before it was done: plus its number."""
+
+
+class StopRequest:
+    """The request to end a process, by SIGTERM or SIGINT.
+
+    A process that awaits `received` is not cancelled by the first signal: it ends in order. Before
+    that, and at a second signal, its task is cancelled.
+    """
+
+    def __init__(self, task: asyncio.Task[Any]) -> None:
+        self._task = task
+        self._received: asyncio.Future[None] | None = None
+        self.stopping = False
+        """The process ends; also if the reason is no signal."""
+        self.cancelled = False
+        """A signal has cancelled the process."""
+
+    async def received(self) -> None:
+        """Returns at the first signal."""
+        self._received = asyncio.get_running_loop().create_future()
+        try:
+            await self._received
+        finally:
+            self.stopping = True
+
+    def signal(self) -> None:
+        if self._received is not None and not self._received.done():
+            self._received.set_result(None)
+        else:
+            self.cancelled = True
+            self._task.cancel()
+
 
 def run(process: Callable[[], Coroutine[Any, Any, Any]]) -> int:
-    """The exit status: what the coroutine returns, or 0 after a signal.
+    """As `run_until_stopped`, for a coroutine that the first signal cancels."""
+    return run_until_stopped(lambda _: process())
+
+
+def run_until_stopped(process: Callable[[StopRequest], Coroutine[Any, Any, Any]]) -> int:
+    """The exit status: what the coroutine returns; 0 after one signal; 128 and its number after a
+    second one.
 
     Raises:
         BadConfig, CannotListen: also where they ended one of several tasks.
@@ -20,20 +60,20 @@ def run(process: Callable[[], Coroutine[Any, Any, Any]]) -> int:
     async def stoppable() -> int:
         task = asyncio.current_task()
         assert task is not None
-        stopped = False
+        stop, last = StopRequest(task), 0
 
-        def stop() -> None:
-            nonlocal stopped
-            stopped = True
-            task.cancel()
+        def signalled(number: int) -> None:
+            nonlocal last
+            last = number
+            stop.signal()
 
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop)
+            asyncio.get_running_loop().add_signal_handler(number, signalled, number)
         try:
-            return int(await process() or 0)
+            return int(await process(stop) or 0)
         except asyncio.CancelledError:
-            if stopped:
-                return 0
+            if stop.cancelled:
+                return CUT_SHORT + last if stop.stopping else 0
             raise
         except BaseExceptionGroup as group:
             known, rest = group.split((BadConfig, CannotListen))

@@ -179,6 +179,7 @@ async def _appended(
     try:
         while True:
             try:
+                dependencies.permitted()
                 recorded = await dependencies.log.append(new_event, expectation=expectation)
                 return await _stored(dependencies, context, recorded)
             except VersionConflict:

@@ -102,6 +102,10 @@ class NoUsageReader:
 NOT_COUNTED = "this process does not count quotas"
 
 
+def _always() -> None:
+    """Processes that answer callers may append at any time."""
+
+
 @dataclass(frozen=True)
 class CommandDependencies:
     log: Log
@@ -119,3 +123,6 @@ class CommandDependencies:
     usage: UsageReader = field(default_factory=NoUsageReader)
     site: SiteRules = field(default_factory=SiteRules)
     locks: KeyedLock = field(default_factory=KeyedLock)
+    permitted: Callable[[], None] = _always
+    """Raises before each append that this process may not make now: a reconciler's lease is over
+    (`reconcilers.leases`)."""

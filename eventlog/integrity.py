@@ -104,6 +104,10 @@ class LogIntegrity:
         return reasons
 
     @property
+    def findings(self) -> list[str]:
+        return [*self.reasons, *self.remarks]
+
+    @property
     def remarks(self) -> list[str]:
         if not self.damaged:
             return []

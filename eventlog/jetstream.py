@@ -7,7 +7,7 @@ stream's leader, histories are read by batched direct gets, and followers pull b
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -15,7 +15,8 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from secaplane.eventlog.acknowledged_holes import AcknowledgedHoles
-from secaplane.eventlog.append_health import AppendHealth, Refusals
+from secaplane.eventlog.append_health import AppendHealth
+from secaplane.eventlog.capacity import Capacity
 from secaplane.eventlog.codec import NewEvent, encode
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
 from secaplane.eventlog.decoding import address_of, decode_followed, readable
@@ -29,8 +30,9 @@ from secaplane.eventlog.jetstream_api import (
     json,
     request,
 )
+from secaplane.eventlog.jetstream_capacity import read_capacity
 from secaplane.eventlog.jetstream_follow import follow_raw
-from secaplane.eventlog.jetstream_positions import StreamPositions
+from secaplane.eventlog.jetstream_positions import NO_MESSAGE_FOUND, StreamPositions
 from secaplane.eventlog.log import (
     Followed,
     LogUnavailable,
@@ -38,6 +40,7 @@ from secaplane.eventlog.log import (
     RawEvent,
     VersionConflict,
 )
+from secaplane.eventlog.snapshots import probe_subject
 from secaplane.eventlog.streams import Streams
 from secaplane.eventlog.subjects import ALL_SUBJECTS, every, prefix, subject
 from secaplane.model.events import Closed, RecordedEvent
@@ -46,7 +49,6 @@ from secaplane.model.shape import Ref
 
 PUBLISH_S_MAX = 1.5
 WRONG_LAST_SEQUENCE = (10071, 10164)
-NO_MESSAGE_FOUND = 10037
 SUBJECTS_OVERLAP = 10065
 EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 EXPECTED_OF = "Nats-Expected-Last-Subject-Sequence-Subject"
@@ -89,7 +91,7 @@ class JetStreamLog:
         self.appends = AppendHealth(streams.names)
         self.integrity = LogIntegrity()
         self.positions = StreamPositions(nats, self._consumer)
-        self._acknowledged = AcknowledgedHoles(nats, stream=streams.names[0])
+        self.holes = AcknowledgedHoles(nats, stream=streams.names[0])
         self._reconnects = 0
 
     @property
@@ -128,9 +130,15 @@ class JetStreamLog:
             headers[EXPECTED_OF] = prefix(expectation.around, self._region)
         stream = self._streams.of(new_event.ref.kind)
         address, data = subject(new_event.ref, self._region), encode(new_event, stream)
-        sequence = await self._published(address, data, headers, self.appends.events[stream])
+        refusals = self.appends.events[stream]
+        try:
+            sequence = await self._published(address, data, headers)
+        except LogUnavailable as error:
+            refusals.refused(str(error))
+            raise
         if sequence is None:
-            raise VersionConflict
+            raise VersionConflict  # answered before the server has looked for space
+        refusals.accepted()
         at = Position(stream, sequence)
         self.integrity.know(at)
         return new_event.at(at)
@@ -161,32 +169,38 @@ class JetStreamLog:
 
     async def probe_appends(self) -> None:
         """Ask every stream to append under an expectation that never holds, so that nothing is
-        recorded; `appends` has the outcome."""
+        recorded, and write a key of the bucket of snapshots; `appends` has the outcome."""
         for stream in self._streams.names:
-            refusals = self.appends.questions[stream]
             place = self._streams.subjects(stream, self._region)[0].removesuffix(">")
-            address = f"{place}{PROBE}"
-            with contextlib.suppress(LogUnavailable):
-                await self._published(address, b"", {EXPECTED: NEVER}, refusals)
+            refusal = await self._refusal(f"{place}{PROBE}", {EXPECTED: NEVER})
+            self.appends.probed(self.appends.questions[stream], refusal)
+        refusal = await self._refusal(probe_subject(self._streams.names[0]), {})
+        self.appends.probed(self.appends.storage, refusal)
 
-    async def _published(
-        self, address: str, data: bytes, headers: dict[str, str], refusals: Refusals
-    ) -> int | None:
+    async def capacity(self) -> Capacity:
+        """Raises LogUnavailable."""
+        return await read_capacity(self._nats, self._streams.names)
+
+    async def _refusal(self, address: str, headers: dict[str, str]) -> str:
+        """The reason why an empty message is refused; empty if it is not."""
+        try:
+            await self._published(address, b"", headers)
+        except LogUnavailable as error:
+            return str(error)
+        return ""
+
+    async def _published(self, address: str, data: bytes, headers: dict[str, str]) -> int | None:
         """The sequence of a message that was appended; None where its expectation did not hold.
 
         Raises:
             LogUnavailable: no answer came, or another refusal.
         """
-        try:
-            answer = await self._ask(address, data, seconds=PUBLISH_S_MAX, headers=headers)
-            wrong = answer.error is not None and answer.error.err_code in WRONG_LAST_SEQUENCE
-            if answer.error is not None and not wrong:
-                raise LogUnavailable(answer.error.description)
-        except LogUnavailable as error:
-            refusals.refused(str(error))
-            raise
-        refusals.accepted()
-        return None if wrong else answer.seq
+        answer = await self._ask(address, data, seconds=PUBLISH_S_MAX, headers=headers)
+        if answer.error is None:
+            return answer.seq
+        if answer.error.err_code in WRONG_LAST_SEQUENCE:
+            return None
+        raise LogUnavailable(answer.error.description)
 
     async def last(self, ref: Ref) -> Position:
         return await self._last(self._streams.of(ref.kind), subject(ref, self._region))
@@ -214,11 +228,7 @@ class JetStreamLog:
         return await self.positions.given_up_to(stream)
 
     async def acknowledged(self) -> list[Acknowledgement]:
-        return await self._acknowledged.read()
-
-    async def acknowledge(self, acknowledgement: Acknowledgement, *, replicas: int = 1) -> None:
-        """Raises LogUnavailable if no answer came."""
-        await self._acknowledged.record(acknowledgement, replicas=replicas)
+        return await self.holes.read()
 
     async def read(
         self, ref: Ref, *, after: Position = BEGINNING, up_to: Position | None = None
@@ -264,10 +274,12 @@ class JetStreamLog:
     ) -> tuple[Followed, ...]:
         return await self._read(ref.kind, prefix(ref, self._region), after, up_to)
 
-    async def touched(self, kind: str, *, after: Position, up_to: Position) -> frozenset[Ref]:
-        subjects = every(kind, self._region)
-        messages = await self._messages(self._streams.of(kind), subjects, after, up_to)
-        return frozenset(address_of((each.headers or {})["Nats-Subject"]) for each in messages)
+    async def touched(
+        self, kind: str, *, after: Position, up_to: Position
+    ) -> Mapping[Ref, Position]:
+        stream, subjects = self._streams.of(kind), every(kind, self._region)
+        raws = [_raw(each, stream) for each in await self._messages(stream, subjects, after, up_to)]
+        return {address_of(each.subject): each.position for each in raws}
 
     async def follow(
         self, stream: str, *, after: Position

@@ -122,12 +122,12 @@ class ResourceCache:
         latest = await self._log.latest(ref)
         last = latest.position if latest else BEGINNING
         if known is not None and last < known.position:
-            raise await self._lost(known)
-        if latest is None:
-            return None
+            if error := await self._lost(known):
+                raise error
+            return self._resources.get(ref)  # of a leader that lags
         before = self._resources.get(ref)
-        if before is not None and before.position >= last:
-            return before
+        if latest is None or (before is not None and last <= before.position):
+            return before  # this process has read or written a newer event meanwhile
         if latest.previous == (before.position if before else BEGINNING) and _ordinary(latest):
             resource = _applied(before, [latest])
         else:
@@ -160,19 +160,18 @@ class ResourceCache:
         snapshot = await self._snapshots.load(ref)
         if snapshot is None or snapshot.position <= last:
             return snapshot
-        if await self._log.last(ref) < snapshot.position:
-            lost = await self._lost(snapshot)
-            if isinstance(lost, EventMissing):
-                raise lost
+        if error := await self._lost(snapshot):
+            raise error
         return None  # of another log, or another process has appended meanwhile
 
-    async def _lost(self, known: Resource) -> EventMissing | LogUnavailable:
-        """The exception where the leader's last event of a resource is older than one that was
-        read. A leader that lags, or a log that was cut, does not know the position at all."""
+    async def _lost(self, known: Resource) -> EventMissing | None:
+        """The exception where the log has lost the last event of a resource that was read. None
+        where the leader lags, or the log was cut: it does not know the position at all."""
         ref, position = known.ref, known.position
-        end = await self._log.given_up_to(position.stream)
-        if end < position:
-            return LogUnavailable(f"the log ends at {end}, and {position} was read before")
+        if await self._log.given_up_to(position.stream) < position:
+            return None
+        if await self._log.last(ref) >= position:  # asked of a leader that knows the position
+            return None
         error = missing(ref, position)
         error.known = known
         return error

@@ -58,12 +58,22 @@ class MemorySnapshots:
         self._stored[resource.ref] = _encode(resource)
 
 
+def _bucket(stream: str) -> str:
+    return f"{stream}-snapshots-{FORMAT}"
+
+
+def probe_subject(stream: str) -> str:
+    """A key of the bucket that holds no snapshot: who may append to the log may write it, and its
+    message replaces the one before."""
+    return f"$KV.{_bucket(stream)}.append-probe"
+
+
 class KeyValueSnapshots:
     """Snapshots in a NATS key-value bucket."""
 
     def __init__(self, nats: Client, *, stream: str, region: str, writes: bool = True) -> None:
         self._nats, self._region, self._writes = nats, region, writes
-        self._bucket = f"{stream}-snapshots-{FORMAT}"
+        self._bucket = _bucket(stream)
 
     async def prepare(self, *, replicas: int = 1) -> None:
         await self._nats.jetstream().create_key_value(

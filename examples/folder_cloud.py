@@ -14,6 +14,7 @@ from secaplane.plugins.plugin import Fence, Observation, Outcome
 
 class FolderCloud:
     compares_fences = True
+    request_s_max = 1.0
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -278,6 +278,12 @@ async def observe_equals_the_reported_status(trial: Trial) -> None:
     await trial.require_absent(resource)
 
 
+async def a_request_has_a_time_out(trial: Trial) -> None:
+    """A process that takes over waits that long if the cloud compares no fences."""
+    seconds = trial.plugin.request_s_max
+    require(0 < seconds < float("inf"), f"request_s_max is {seconds}, expected some seconds")
+
+
 async def catalogue_entries_match_their_kinds(trial: Trial) -> None:
     entries = await trial.plugin.catalogue()
     for entry in entries:
@@ -297,6 +303,7 @@ CHECKS: tuple[Check, ...] = (
     an_older_fence_is_refused,
     nothing_is_made_for_a_removed_uid,
     observe_equals_the_reported_status,
+    a_request_has_a_time_out,
     catalogue_entries_match_their_kinds,
 )
 

@@ -5,8 +5,10 @@ desired and actual state and is not notified of what changed. Calls are idempote
 `resource.uid`: the same call twice has the effect of one, and a call that was interrupted is
 finished by the next.
 
-A plugin raises an exception for a failure that may pass (no answer, outage): the reconciler calls
-again with a growing backoff. It answers `TerminalError` only where a retry cannot help before the
+A plugin raises an exception for a failure that may pass: the reconciler calls again with a growing
+backoff. If the cloud as a whole does not answer (no connection, time-out, 5xx) it raises
+CloudUnavailable, OSError or TimeoutError: that is an outage, and the backoff of all resources ends
+when it is over. It answers `TerminalError` only where a retry cannot help before the
 user changes the resource.
 
 Plugins are found through the entry point group `secaplane.plugins` (`plugins.loading`) and tested
@@ -26,10 +28,10 @@ class Fence(msgspec.Struct, frozen=True, order=True):
     """Fencing token of one call (M. Kleppmann, "How to do distributed locking"): a later call for a
     resource has a greater fence, also when another process makes it.
 
-    `epoch` is the revision of the process's lease in one NATS key-value bucket. Until there are
-    leases, a reconcilers process writes one key of that bucket at its start and takes the revision
-    (`reconcilers.fences`): a process that starts later has a greater epoch. `number` counts the
-    calls of one epoch, from 1. Calls for one uid are serial within a process.
+    `epoch` is the revision of the write with which the process took the partition of the resource,
+    in one NATS key-value bucket (`reconcilers.leases`): a process that takes it later has a greater
+    one. `number` counts the calls of one epoch, from 1. Calls for one uid are made by the holder of
+    its partition alone, one at a time.
     """
 
     epoch: int
@@ -39,6 +41,10 @@ class Fence(msgspec.Struct, frozen=True, order=True):
 class FenceRejected(Exception):
     """The cloud has seen a greater fence for this uid: another process has taken over. The call
     changed nothing, and its result must not be reported."""
+
+
+class CloudUnavailable(Exception):
+    """The cloud as a whole does not answer: an outage, and no fault of the resource."""
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -97,12 +103,21 @@ terminating are left out: a deferred reference is bound later."""
 
 
 class Plugin(Protocol):
-    """The driver of one cloud. Every call for a resource carries a fence."""
+    """The driver of one cloud. Every call for a resource carries a fence.
+
+    A call is cancelled (`asyncio.CancelledError`) at its next step when the lease of its process is
+    over. A plugin sends its requests in the task that it is called in, so that it sends none later.
+    """
 
     compares_fences: bool
     """True: the cloud refuses a fence smaller than the greatest it has seen for the uid, and
     remembers for ever that a uid was removed. False: the cloud cannot store that; the contract
-    suite then skips the two checks."""
+    suite then skips the two checks. Then a process that takes over makes its first call after
+    `request_s_max`, `ensure` finds what bears the uid before it makes anything, and what a still
+    later request has made is found by the comparison of cloud and log."""
+
+    request_s_max: float
+    """Seconds after which the plugin gives up a request to the cloud."""
 
     async def ensure(self, resource: Resource, bound: Bound, fence: Fence) -> Outcome:
         """Create the resource, or change it to match its spec. Called again for a settled resource

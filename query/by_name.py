@@ -7,7 +7,9 @@ the rows get a bounded time to reach the known position; if the database does no
 (docs/decisions/035).
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from asyncpg import Pool
@@ -23,6 +25,8 @@ from secaplane.readmodel.progress import Progress
 from secaplane.readmodel.resource_log import NewestEvent, ResourceLog
 from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 
+READ_S_MAX = 5.0
+"""A read by name ends within that time, whatever has stopped answering."""
 UNKNOWN = "neither the log nor the read model can answer now; try again"
 
 
@@ -50,14 +54,22 @@ class ByName:
             Unavailable: neither the log nor the rows can answer.
         """
         known = self._known(ref.kind, required)
+        deadline = asyncio.get_running_loop().time() + READ_S_MAX
         try:
             row = await self.batched.one(ref)
         except DATABASE_UNAVAILABLE:
             if _shows_others(ref):
                 raise
-            return await self._folded(ref, await self.log.newest(ref, known=known))
+            async with _until(deadline):
+                return await self._folded(ref, await self.log.newest(ref, known=known))
         if row is not None and not known and not row.quarantined:
             return row
+        async with _until(deadline):
+            return await self._with_log(ref, row, known, required)
+
+    async def _with_log(
+        self, ref: Ref, row: FoundDocument | None, known: Position, required: Position
+    ) -> FoundDocument | None:
         if await self._quarantined(ref, row):
             if known and not (await self.log.newest(ref, known=known)).living:
                 return None  # an operator has closed it, which is not projected yet
@@ -130,6 +142,15 @@ class ByName:
         return FoundDocument(
             shown, resource.uid, resource.tenant, position.stream, position.sequence, False
         )
+
+
+@asynccontextmanager
+async def _until(deadline: float) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout_at(deadline):
+            yield
+    except TimeoutError as error:
+        raise Unavailable(UNKNOWN) from error
 
 
 def _shows_others(ref: Ref) -> bool:

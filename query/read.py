@@ -4,6 +4,7 @@ A GET is one SELECT. HTTP (`query.http`), subcommands and tests call it; authori
 it (`edge.guard`).
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,9 +18,9 @@ from secaplane.model.kind import Backing, Kind
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Json, LifeIds, Ref
 from secaplane.query import builtin, pages, selectors
-from secaplane.query.by_name import ByName
+from secaplane.query.by_name import READ_S_MAX, ByName
 from secaplane.readmodel import questions
-from secaplane.readmodel.list_share import ListShare
+from secaplane.readmodel.list_share import TOO_LONG, ListShare
 from secaplane.readmodel.selection import limited_to
 
 SEALED = '"sealed:'
@@ -116,8 +117,22 @@ async def list_page(
 
     Raises:
         Malformed: a parameter cannot be parsed, or the skipToken belongs to another list.
-        Unavailable: the rows have not reached a position in time.
+        Unavailable: the rows have not reached a position in time, or the list took too long.
     """
+    try:
+        async with asyncio.timeout(READ_S_MAX):
+            return await _page(dependencies, kind, ids, query, at_least)
+    except TimeoutError as error:
+        raise Unavailable(TOO_LONG) from error
+
+
+async def _page(
+    dependencies: ReadDependencies,
+    kind: Kind,
+    ids: Ids,
+    query: ListQuery,
+    at_least: Sequence[Position],
+) -> ListedPage:
     limit = pages.limit(query.limit)
     terms = selectors.terms(query.labels) if query.labels else []
     path = kind.collection.format_map(ids)

@@ -1,5 +1,7 @@
 """The call of the plugin for one step, with secrets opened and a fence."""
 
+from functools import partial
+
 import msgspec
 
 from secaplane.command.companions import ensure_companion
@@ -21,7 +23,8 @@ async def call_cloud(
     at once.
 
     Raises:
-        FenceRejected: another process has taken over; whatever else the plugin or the log raises.
+        LeaseLost, FenceRejected: another process has taken over, or may have.
+        whatever else the plugin or the log raises.
     """
     kind = KINDS[resource.ref.kind]
     if step is not Step.REMOVE:
@@ -36,11 +39,12 @@ async def call_cloud(
     plugin, fences = dependencies.plugin, dependencies.fences
     clear = _clear(dependencies, resource)
     if step is Step.REMOVE:
-        return await plugin.remove(clear, fences.next())
-    outcome = await plugin.ensure(clear, bound, fences.next())
+        return await fences.call(partial(plugin.remove, clear))
+    outcome = await fences.call(partial(plugin.ensure, clear, bound))
     if step is Step.ACT and isinstance(outcome, Ready):
         power = resource.power
-        return await plugin.act(clear, bound, pending_action(power), power.requested, fences.next())
+        act = partial(plugin.act, clear, bound, pending_action(power), power.requested)
+        return await fences.call(act)
     return outcome
 
 
@@ -51,12 +55,13 @@ async def status_after_error(
     None where the cloud has nothing of it, or it is being removed.
 
     Raises:
-        FenceRejected: another process has taken over; whatever else the plugin raises.
+        LeaseLost, FenceRejected: another process has taken over, or may have.
+        whatever else the plugin raises.
     """
     if step is Step.REMOVE or KINDS[resource.ref.kind].backing is not Backing.PLUGIN:
         return None
     clear = _clear(dependencies, resource)
-    match await dependencies.plugin.observe(clear, dependencies.fences.next()):
+    match await dependencies.fences.call(partial(dependencies.plugin.observe, clear)):
         case Observed(status=status):
             return status
         case Absent():

@@ -1,7 +1,7 @@
 """Dependencies of a reconciler, and the append of its commands."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
 from secaplane.command.dependencies import CommandDependencies
@@ -12,6 +12,7 @@ from secaplane.model.position import Position
 from secaplane.model.shape import Resource
 from secaplane.plugins.plugin import Plugin
 from secaplane.reconcilers.fences import FenceSource
+from secaplane.reconcilers.leases.tenure import Tenure
 from secaplane.reconcilers.related import LoadOwned
 from secaplane.sealing.sealer import Sealer
 
@@ -29,6 +30,12 @@ class ReconcileDependencies:
     sealer: Sealer
     load_owned: LoadOwned
     gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOG_WORK_MAX))
+
+    def under(self, tenure: Tenure) -> "ReconcileDependencies":
+        """For one reconciliation: its calls of the cloud and its appends raise LeaseLost when the
+        tenure that it began under is over, also if the partition was taken again since."""
+        commands = replace(self.commands, permitted=tenure.require)
+        return replace(self, commands=commands, fences=tenure.fences)
 
 
 async def record(

@@ -22,6 +22,8 @@ ISSUER = "https://secaplane.dev"
 OPERATOR = "operator@secaplane.dev"
 CLOUD = "cloud"
 PROCESSES = (CLOUD, "serve", "projector", "reconcilers")
+USED_BY_OTHERS = (CLOUD, "projector")
+"""Requests in flight wait for the projector, calls in flight for the cloud."""
 NATS_USERS = {"serve": "serve", "command": "serve", "projector": "projector"}
 """NATS user of a process; default: `writer`, which appends events but no audit entries."""
 PASSWORDS = ("serve", "writer", "projector", "everything", embedded.OWNER, READER)
@@ -64,6 +66,7 @@ class DevPlane:
             config,
             site=change(config.site, base_url=self.base_url),
             http=change(config.http, port=port),
+            stopping=change(config.stopping, not_ready_seconds=0.0),
             auth=change(
                 config.auth,
                 operators=(*config.auth.operators, OPERATOR),
@@ -137,7 +140,8 @@ class DevPlane:
             environment["SECAPLANE_MONITOR_PORT"] = str(self._ports[name])
         config = str(self._place / "config.json")
         argv = (sys.executable, "-P", "-m", "secaplane.cli.main", name, "--config", config)
-        return ChildProcess(name, argv, environment, announces=True)
+        used = name in USED_BY_OTHERS
+        return ChildProcess(name, argv, environment, announces=True, used_by_others=used)
 
     def nats(self, user: str) -> str:
         return f"nats://{user}:{self._passwords[user]}@{embedded.HOST}:{self._ports['nats']}"

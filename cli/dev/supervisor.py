@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +18,8 @@ import msgspec
 from secaplane.cli.config import PREFIX
 from secaplane.cli.processes.announce import FD, Announcement
 
-STOP_S_MAX = 8.0
+STOP_S_MAX = 30.0
+"""More than a process takes to end in order (`[stopping]`)."""
 RESTART_DELAY_S = 0.2
 POLL_S = 0.05
 DEATHS_MAX, DEATHS_WITHIN_S = 5, 60.0
@@ -40,10 +42,13 @@ class ChildProcess:
     """The child writes a line when it is ready (`cli.processes.announce`)."""
     stop_signal: str = "SIGTERM"
     """The signal for a graceful stop."""
+    used_by_others: bool = False
+    """Other children that announce readiness need it until they have ended."""
 
 
 class Supervisor:
-    """Children that announce readiness are stopped before those that do not (the servers)."""
+    """Children that announce readiness are stopped before those that do not (the servers), and
+    those that are used by others after these."""
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
@@ -165,14 +170,22 @@ class Supervisor:
         loop.add_reader(reading, announced)
 
     async def _stop_all(self) -> None:
-        """Stops the processes first, all at once; then the servers they use."""
+        """Stops the processes first, then those that they use, then the servers; those of one group
+        all at once. A cancellation signals a group again: its children end at once."""
         processes = [c for c in self._started if c.announces]
-        servers = [c for c in self._started if not c.announces]
-        for group in (processes, servers):
-            for child in group:
-                self._signal(child, getattr(signal, child.stop_signal))
-            for child in group:
-                await self._stopped(child)
+        users = [c for c in processes if not c.used_by_others]
+        used = [c for c in processes if c.used_by_others]
+        for group in (users, used, [c for c in self._started if not c.announces]):
+            try:
+                await self._group_stopped(group)
+            except asyncio.CancelledError:
+                await self._group_stopped(group)
+
+    async def _group_stopped(self, group: Sequence[ChildProcess]) -> None:
+        for child in group:
+            self._signal(child, getattr(signal, child.stop_signal))
+        for child in group:
+            await self._stopped(child)
 
     async def _stopped(self, child: ChildProcess) -> None:
         try:

@@ -48,7 +48,7 @@ def _json(finding: Finding) -> str:
 
 
 async def _all(process: ProcessDependencies, config: Config) -> AsyncIterator[Finding]:
-    log, checkpoints = process.log, await questions.checkpoints(process.pool)
+    log, checkpoints = process.log.inner, await questions.checkpoints(process.pool)
     acknowledged = [each.hole for each in await log.acknowledged()]
     for stream in log.streams.names:
         end, reached = await log.given_up_to(stream), checkpoints.get(stream, BEGINNING)
@@ -78,7 +78,7 @@ class _Comparison:
     async def of(self, ref: Ref) -> Sequence[Finding]:
         """The checkpoint is read before the log, and the row after it: what moves meanwhile is not
         a finding."""
-        log, pool = self._process.log, self._process.pool
+        log, pool = self._process.log.inner, self._process.pool
         stream = log.streams.of(ref.kind)
         reached = await questions.checkpoint(pool, stream)
         snapshot, row = await self._snapshots.load(ref), await newest_row(pool, ref)
@@ -108,13 +108,13 @@ async def acknowledge(config: Config, text: str, reason: str) -> int:
     except ValueError as error:
         raise BadConfig(str(error)) from error
     async with with_deadline(process_dependencies(config)) as process:
-        log = process.log
+        log = process.log.inner
         if hole.stream not in log.streams.names:
             raise BadConfig(f"{hole.stream} is no stream of this log")
         if not await log.positions.lacks(hole):
             print(f"secaplane: the log has an event in {hole}", file=sys.stderr)
             return 1
         entry = Acknowledgement(hole, getpass.getuser(), now(), reason)
-        await log.acknowledge(entry, replicas=config.nats.replicas)
+        await log.holes.record(entry, replicas=config.nats.replicas)
     print(f"{hole} is acknowledged: writes and projectors go on without it")
     return 0

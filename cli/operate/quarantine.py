@@ -76,7 +76,8 @@ async def close(config: Config, ref: Ref, reason: str) -> int:
     async with with_deadline(process_dependencies(config, writes_log=True)) as process:
         entries = {each.ref: each for each in await questions.quarantine_entries(process.pool)}
         since = entries[ref].position if ref in entries else BEGINNING
-        row, history = await newest_row(process.pool, ref), await process.log.history(ref)
+        row = await newest_row(process.pool, ref)
+        history = await process.log.inner.history(ref)  # as far as the leader still has it
         last = history[-1].position if history else BEGINNING
         if row is not None and row.position > last:
             since = row.position  # the log has lost the last event

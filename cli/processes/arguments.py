@@ -8,7 +8,7 @@ from typing import Any
 from secaplane.cli.config import read
 from secaplane.cli.processes import gc_tuning, logs, malloc_tuning
 from secaplane.cli.processes.announce import Announce, Announcement, to_parent
-from secaplane.cli.running import run
+from secaplane.cli.running import run, run_until_stopped
 
 PROCESSES = {
     "command": "serve writes: decide commands and append events to the log",
@@ -19,13 +19,15 @@ PROCESSES = {
     "cloud": "run the simulated cloud",
 }
 
+ENDS = "SIGTERM ends it when what is in flight is done; a second one ends it at once."
+
 
 def add_to(commands: Any) -> None:
     for name, help_text in PROCESSES.items():
         process = commands.add_parser(
             name,
             help=help_text,
-            description=f"{help_text[0].upper()}{help_text[1:]}. Stops on SIGTERM.",
+            description=f"{help_text[0].upper()}{help_text[1:]}. {ENDS}",
         )
         process.add_argument("--config", type=Path, metavar="FILE", help="TOML file with settings")
         process.set_defaults(run=_process, process=name)
@@ -65,18 +67,18 @@ def _process(arguments: argparse.Namespace) -> int:
         case "projector":
             from secaplane.cli.processes import projector
 
-            return run(lambda: projector.run(config, announce))
+            return run_until_stopped(lambda stop: projector.run(config, announce, stop))
         case "reconcilers":
             from secaplane.cli.processes import reconcilers
 
-            return run(lambda: reconcilers.run(config, announce))
+            return run_until_stopped(lambda stop: reconcilers.run(config, announce, stop))
         case "cloud":
             from secaplane.cli.processes import cloud
 
             return run(lambda: cloud.run(config, announce))
     from secaplane.cli.processes import serve
 
-    return run(lambda: serve.run(name, config, announce))
+    return run_until_stopped(lambda stop: serve.run(name, config, announce, stop))
 
 
 def _after_tuning(announce: Announce) -> Announce:

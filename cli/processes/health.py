@@ -7,6 +7,7 @@ follows them, is a remark with numbers.
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
@@ -14,9 +15,10 @@ from asyncpg import Pool
 
 from secaplane.edge.serving.metrics import Metrics
 from secaplane.eventlog.append_health import AppendHealth
+from secaplane.eventlog.capacity import Capacity
 from secaplane.eventlog.integrity import LogIntegrity
 from secaplane.eventlog.jetstream import JetStreamLog
-from secaplane.eventlog.log import LogUnavailable
+from secaplane.eventlog.log import Log, LogUnavailable
 from secaplane.model.position import Position
 from secaplane.model.shape import Ref
 from secaplane.readmodel import questions
@@ -28,6 +30,8 @@ ANSWER_S_MAX = 2.0
 SILENT_S_MAX = 3.0
 REFUSED_S_MAX = 10.0
 """Appends that are refused for longer stop a process that only writes."""
+UNPROVEN_S_MIN = 1.0
+CAPACITY_INTERVAL_S = 5.0
 STALLED_S_MAX = 5.0
 """Rows that have not moved for longer, with events to project, stand still."""
 BEHIND_MAX = 1000
@@ -45,12 +49,14 @@ class Served(NamedTuple):
 
 
 class Outages(NamedTuple):
-    """Seconds since the log's leader and the database answered last, and of refused appends."""
+    """Seconds since the log's leader and the database answered last, of refused appends, and since
+    the last refused event if none has been accepted since."""
 
     log_s: float = 0.0
     database_s: float = 0.0
     refused_s: float = 0.0
     refusal: str = ""
+    unproven_s: float = 0.0
 
 
 def judged(served: Served, outages: Outages) -> tuple[list[str], list[str]]:
@@ -62,6 +68,11 @@ def judged(served: Served, outages: Outages) -> tuple[list[str], list[str]]:
         found.append(f"the database is unavailable: no answer for {outages.database_s:.0f} s")
     if outages.refused_s > 0:
         found.append(f"appends are refused for {outages.refused_s:.0f} s: {outages.refusal}")
+    elif outages.unproven_s > UNPROVEN_S_MIN:
+        found.append(
+            f"the last append was refused {outages.unproven_s:.0f} s ago, and none was accepted"
+            f" since: {outages.refusal}"
+        )
     no_reads = outages.database_s > SILENT_S_MAX
     no_writes = outages.refused_s >= REFUSED_S_MAX
     nothing = (no_reads or not served.reads) and (no_writes or not served.writes)
@@ -112,26 +123,28 @@ class Unsettled:
 
 class HealthProbe:
     """Measures outages, the lag of the projection, the resources in quarantine and those that stay
-    unsettled. `probes_appends`: the process appends, and asks whether it could."""
+    unsettled. `appending`: the log of a process that appends, which asks whether it could."""
 
     def __init__(
         self,
-        log: JetStreamLog,
+        log: Log,
         pool: Pool,
         position: Callable[[str], Position],
         metrics: Metrics,
         *,
         know: Callable[[Position], object] = lambda end: None,
-        probes_appends: bool = False,
+        appending: JetStreamLog | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`know` is called with each end of the log that was read."""
         self._log, self._pool, self._position, self._clock = log, pool, position, clock
         self._know = know
-        self._appends = log.appends if probes_appends else None
+        self._appending = appending
+        self._appends = appending.appends if appending else None
         self._log_answered = self._pool_answered = clock()
         self.lag = self.quarantined = self.orphans = 0
         self.unsettled = Unsettled(clock)
+        self._capacity = Capacity()
         self._stalls = {stream: Stall(clock) for stream in log.streams.names}
         self._measure(metrics)
 
@@ -167,8 +180,9 @@ class HealthProbe:
             group.create_task(self._check_log())
             group.create_task(self._check_database())
             group.create_task(self._check_unsettled())
-            if self._appends is not None:
-                group.create_task(self._check_appends())
+            if self._appending is not None:
+                group.create_task(self._check_appends(self._appending))
+                group.create_task(self._check_capacity(self._appending))
 
     @property
     def outages(self) -> Outages:
@@ -178,6 +192,7 @@ class HealthProbe:
             now - self._pool_answered,
             appends.refused_s if appends else 0.0,
             appends.reason if appends else "",
+            appends.unproven_s if appends else 0.0,
         )
 
     @property
@@ -191,6 +206,7 @@ class HealthProbe:
             *quarantine_remarks(self.quarantined),
             *lag_remarks(self.lag, self.stalled_s),
             *overdue_remarks(self.unsettled.overdue),
+            *self._capacity.remarks,
         ]
 
     async def _check_log(self) -> None:
@@ -213,10 +229,17 @@ class HealthProbe:
         self._stalls[stream].measured(position, behind)
         return behind
 
-    async def _check_appends(self) -> None:
+    async def _check_appends(self, appending: JetStreamLog) -> None:
         while True:
-            await self._log.probe_appends()
+            await appending.probe_appends()
             await asyncio.sleep(CHECK_INTERVAL_S)
+
+    async def _check_capacity(self, appending: JetStreamLog) -> None:
+        while True:
+            with suppress(LogUnavailable):
+                self._capacity = await appending.capacity()
+                appending.appends.probed(appending.appends.limits, self._capacity.full_reason)
+            await asyncio.sleep(CAPACITY_INTERVAL_S)
 
     async def _check_database(self) -> None:
         while True:

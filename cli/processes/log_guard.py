@@ -5,11 +5,14 @@ writes (`eventlog.integrity`)."""
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
 
 import asyncpg
 from asyncpg import Pool
 
+from secaplane.cli.config import Config
+from secaplane.cli.processes.connections import ProcessDependencies, retrying
 from secaplane.command.gather.holes import judge
 from secaplane.edge.serving.metrics import Metrics
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
@@ -37,6 +40,18 @@ UNANSWERED: tuple[type[Exception], ...] = (
     *CONNECTION_ERRORS,
 )
 log = logging.getLogger("secaplane.log")
+
+
+async def compare_log(
+    start: Callable[[Coroutine[Any, Any, None]], object],
+    process: ProcessDependencies,
+    config: Config,
+    metrics: Metrics,
+) -> None:
+    """Compare the end of the log before the first write, and everything in the background."""
+    guard = LogGuard(process.log.inner, process.pool, config.postgres.url, metrics)
+    await retrying(guard.start, *UNANSWERED, awaited="the end of the log")
+    start(guard.run())
 
 
 class NamingRows:
@@ -121,7 +136,7 @@ class LogGuard:
     async def _judge(self, holes: Sequence[Hole]) -> None:
         judged = await judge(self._log, self._names, holes)
         self._integrity.compared(judged.unnamed, judged.damaged)
-        found = [*self._integrity.reasons, *self._integrity.remarks]
+        found = self._integrity.findings
         for each in found:
             if each not in self._reported:
                 log.critical("the log has lost events", extra={"reason": each})

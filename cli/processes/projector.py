@@ -1,6 +1,5 @@
 """The projector process: keeps the read models of every projection group current."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,10 +20,11 @@ from secaplane.cli.processes.health import (
     quarantine_remarks,
 )
 from secaplane.cli.processes.monitor import monitored
+from secaplane.cli.processes.stopping import background_tasks, not_ready_when_stopping
+from secaplane.cli.running import StopRequest
 from secaplane.edge.serving.health import Readiness
 from secaplane.edge.serving.metrics import Metrics
-from secaplane.eventlog.jetstream import JetStreamLog
-from secaplane.eventlog.log import LogUnavailable
+from secaplane.eventlog.log import Log, LogUnavailable
 from secaplane.model.position import BEGINNING, Position, written
 from secaplane.model.shape import Json
 from secaplane.projector import rebuild
@@ -95,16 +95,19 @@ def _details(projectors: Sequence[Projector]) -> Json:
     }
 
 
-async def run(config: Config, announce: Announce) -> None:
+async def run(config: Config, announce: Announce, stop: StopRequest) -> None:
+    """A transaction that has not been committed when the process ends is projected again by the
+    next one, from the checkpoint."""
     metrics, status = Metrics(), ProjectorStatus(groups())
+    readiness = not_ready_when_stopping(status.readiness, stop)
     async with (
-        monitored(config, status.readiness, metrics) as monitor,
+        monitored(config, readiness, metrics) as monitor,
         connected_log(config) as (client, events, _),
     ):
         await _fill_first(config, events, RESOURCES, status)
         async with (
             following_read_model(config, client) as (reading, _),
-            asyncio.TaskGroup() as tasks,
+            background_tasks() as start,
         ):
             status.supervisor = ProjectorSupervisor(
                 reading.pool,
@@ -115,17 +118,17 @@ async def run(config: Config, announce: Announce) -> None:
             )
             status.probe = HealthProbe(events, reading.pool, status.position, metrics)
             _watch(metrics, status)
-            tasks.create_task(status.probe.run())
+            start(status.probe.run())
             for group in status.groups:
-                tasks.create_task(_run(config, events, group, status, status.supervisor))
+                start(_run(config, events, group, status, status.supervisor))
             await status.supervisor.started(RESOURCES)
             announce(Announcement(monitor=monitor))
-            await asyncio.Event().wait()
+            await stop.received()
 
 
 async def _run(
     config: Config,
-    events: JetStreamLog,
+    events: Log,
     group: ProjectionGroup,
     status: ProjectorStatus,
     supervisor: ProjectorSupervisor,
@@ -144,7 +147,7 @@ def _watch(metrics: Metrics, status: ProjectorStatus) -> None:
 
 
 async def _fill_first(
-    config: Config, events: JetStreamLog, group: ProjectionGroup, status: ProjectorStatus
+    config: Config, events: Log, group: ProjectionGroup, status: ProjectorStatus
 ) -> None:
     """Returns when the group has a read model of its layout. An older release may go on with
     another layout beside this one."""

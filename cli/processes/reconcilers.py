@@ -3,19 +3,23 @@
 import asyncio
 import logging
 import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
 
 from secaplane.cli.config import BadConfig, Config
 from secaplane.cli.processes.announce import Announce, Announcement
 from secaplane.cli.processes.connections import (
-    READ_MODEL_ERRORS,
     ProcessDependencies,
     process_dependencies,
     retrying,
     sealer,
 )
-from secaplane.cli.processes.log_guard import LogGuard
+from secaplane.cli.processes.log_guard import compare_log
 from secaplane.cli.processes.monitor import monitored
+from secaplane.cli.processes.stopping import background_tasks, not_ready_when_stopping
 from secaplane.cli.processes.wiring import command_dependencies, load_owned, watching
+from secaplane.cli.running import StopRequest
 from secaplane.edge.serving.health import Readiness
 from secaplane.edge.serving.metrics import Metrics
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
@@ -28,7 +32,11 @@ from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 from secaplane.reconcilers import catalogue
 from secaplane.reconcilers.deferred_roles import report_unbound
 from secaplane.reconcilers.dependencies import ReconcileDependencies
-from secaplane.reconcilers.fences import FenceSource, next_epoch
+from secaplane.reconcilers.fences import FenceSource
+from secaplane.reconcilers.leases.bucket import NatsBucket
+from secaplane.reconcilers.leases.lease import LeaseLost
+from secaplane.reconcilers.leases.leases import ASSIGNMENT, Leases
+from secaplane.reconcilers.leases.partitions import ALL, CATALOGUE, DEFERRED_ROLES
 from secaplane.reconcilers.run import Reconcilers
 
 POLL_S = 0.02
@@ -47,61 +55,79 @@ _NOT_PUBLISHED = (
 )
 
 
-async def run(config: Config, announce: Announce) -> None:
+async def run(config: Config, announce: Announce, stop: StopRequest) -> None:
     os.nice(BACKGROUND_NICE)
     metrics = Metrics()
     plugin = configured_plugin(config)
     async with (
         process_dependencies(config, writes_log=True) as process,
-        asyncio.TaskGroup() as group,
+        closed_at_the_end(plugin),
+        leases_of(process, config, plugin) as leases,
+        background_tasks() as start,
     ):
         dependencies = ReconcileDependencies(
             command_dependencies(process, config),
             plugin,
-            FenceSource(await _next_epoch(process, config)),
+            FenceSource(0, _refuse),
             sealer(config),
             load_owned(process),
         )
-        reconcilers = Reconcilers(dependencies, process.log, process.pool)
+        reconcilers = Reconcilers(dependencies, process.log, process.pool, leases)
         published = asyncio.Event()
-        guard = LogGuard(process.log, process.pool, config.postgres.url, metrics)
-        await retrying(guard.start, *READ_MODEL_ERRORS, LogUnavailable, awaited="the log's end")
-        group.create_task(guard.run())
+        await compare_log(start, process, config, metrics)
         _watch_reconcilers(metrics, reconcilers)
-        group.create_task(reconcilers.run())
-        group.create_task(_publish(process, config, dependencies, plugin, published))
+        start(leases.run())
+        start(reconcilers.run())
+        publish = partial(_publish, process, config, dependencies, plugin, published)
+        start(leases.while_held(CATALOGUE, publish))
         if config.references.role_assignment_roles == "deferred":
-            watch = PolicyWatch(process.log, process.cache, stale_s=config.auth.stale_seconds)
-            policy = watching(config, watch)
-            group.create_task(report_unbound(dependencies, watch, policy, process.pool))
+            report = partial(_report_unbound, process, config, dependencies)
+            start(leases.while_held(DEFERRED_ROLES, report))
 
         def readiness() -> Readiness:
             reasons = [] if reconcilers.started else ["not started"]
-            if not published.is_set():
+            if not (published.is_set() or leases.held_by_another(CATALOGUE)):
                 reasons.append("the catalogue is not published")
             if not process.nats.is_connected:
                 reasons.append("the log is unavailable")
-            integrity = process.log.integrity
-            remarks = [*integrity.reasons, *integrity.remarks, *work_remarks(reconcilers)]
+            remarks = [*process.log.inner.integrity.findings, *work_remarks(reconcilers)]
             details = {
+                "partitions": leases.held,
                 "queue": len(reconcilers.queue),
                 "failing": len(reconcilers.failures),
                 "parked": len(reconcilers.parked),
             }
             return Readiness(not reasons, reasons, remarks, details)
 
-        try:
-            async with monitored(config, readiness, metrics) as monitor:
-                await published.wait()
-                announce(Announcement(monitor=monitor))
-                await asyncio.Event().wait()
-        finally:
-            await plugin.close()
+        shown = not_ready_when_stopping(readiness, stop)
+        async with monitored(config, shown, metrics) as monitor:
+            start(_announce_when(readiness, announce, Announcement(monitor=monitor)))
+            await stop.received()
+            if not await reconcilers.in_flight.ended(config.stopping.in_flight_seconds):
+                log.warning("calls cut short", extra={"number": len(reconcilers.in_flight)})
+
+
+async def _announce_when(
+    readiness: Callable[[], Readiness], announce: Announce, announcement: Announcement
+) -> None:
+    await _ready(readiness)
+    announce(announcement)
+
+
+@asynccontextmanager
+async def closed_at_the_end(plugin: Plugin) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        await plugin.close()
 
 
 def work_remarks(reconcilers: Reconcilers) -> list[str]:
     """Resources that cannot be reconciled now, in numbers."""
     remarks = []
+    without_holder = len(reconcilers.leases.assignment.without_holder)
+    if without_holder:
+        remarks.append(f"{without_holder} of {len(ALL)} partitions are held by no process")
     if reconcilers.queue.overdue_s > OVERDUE_S_MAX:
         seconds, queued = reconcilers.queue.overdue_s, len(reconcilers.queue)
         remarks.append(f"{queued} resources are queued, the first for {seconds:.0f} s")
@@ -124,13 +150,44 @@ def configured_plugin(config: Config) -> Plugin:
         raise BadConfig(f"cloud.plugin: {error}") from error
 
 
-async def _next_epoch(process: ProcessDependencies, config: Config) -> int:
-    stream, replicas = config.nats.stream, config.nats.replicas
-    return await retrying(
-        lambda: next_epoch(process.nats, stream=stream, replicas=replicas),
-        *CONNECTION_ERRORS,
-        awaited="an epoch",
-    )
+@asynccontextmanager
+async def leases_of(
+    process: ProcessDependencies, config: Config, plugin: Plugin
+) -> AsyncIterator[Leases]:
+    """The leases of this process, for others to run; released at the end, so that other processes
+    take over at once. The bucket is created if it does not exist."""
+    bucket = NatsBucket(process.nats, stream=config.nats.stream)
+    delay_s = 0.0 if plugin.compares_fences else plugin.request_s_max
+    leases = Leases(bucket, first_call_delay_s=delay_s)
+
+    async def prepare() -> None:
+        await bucket.prepare(replicas=config.nats.replicas)
+        await bucket.watch(ASSIGNMENT, leases.nudge)
+
+    await retrying(prepare, *CONNECTION_ERRORS, awaited="the bucket of leases")
+    try:
+        yield leases
+    finally:
+        await leases.leave()
+
+
+async def _ready(readiness: Callable[[], Readiness]) -> None:
+    while True:
+        if not readiness().reasons:
+            return
+        await asyncio.sleep(POLL_S)
+
+
+def _refuse() -> None:
+    raise LeaseLost("the cloud is called under the lease of a partition alone")
+
+
+async def _report_unbound(
+    process: ProcessDependencies, config: Config, dependencies: ReconcileDependencies
+) -> None:
+    watch = PolicyWatch(process.log, process.cache, stale_s=config.auth.stale_seconds)
+    policy = watching(config, watch)
+    await report_unbound(dependencies, watch, policy, process.pool)
 
 
 def _watch_reconcilers(metrics: Metrics, reconcilers: Reconcilers) -> None:
@@ -148,6 +205,15 @@ def _watch_reconcilers(metrics: Metrics, reconcilers: Reconcilers) -> None:
         "reconcile_overdue_seconds", "Seconds for which the first queued resource has waited"
     )
     overdue.set_function(lambda: reconcilers.queue.overdue_s)
+    leases = reconcilers.leases
+    held = metrics.gauge("reconcile_partitions_held", "Partitions that this process works on")
+    held.set_function(lambda: leases.held)
+    without = metrics.gauge(
+        "reconcile_partitions_without_holder", "Partitions that no process works on"
+    )
+    without.set_function(lambda: len(leases.assignment.without_holder))
+    members = metrics.gauge("reconcile_members", "Reconcilers processes that share the work")
+    members.set_function(lambda: len(leases.assignment.members))
     metrics.counter("reconciliations", "Successful reconciliations", lambda: reconcilers.done)
 
 

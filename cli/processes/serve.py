@@ -1,6 +1,5 @@
 """The processes that serve the API: command, query, or both on one port."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -20,10 +19,12 @@ from secaplane.cli.processes.connections import (
 )
 from secaplane.cli.processes.health import HealthProbe, Served, judged, judged_integrity
 from secaplane.cli.processes.issuers import TrustedIssuers, trusted_issuers
-from secaplane.cli.processes.log_guard import LogGuard
+from secaplane.cli.processes.log_guard import compare_log
 from secaplane.cli.processes.monitor import monitored
 from secaplane.cli.processes.resource_log import CachedResourceLog
+from secaplane.cli.processes.stopping import background_tasks, not_ready_when_stopping
 from secaplane.cli.processes.wiring import command_dependencies, watching
+from secaplane.cli.running import StopRequest
 from secaplane.command.body import BodyReader
 from secaplane.command.handle import UNKNOWN
 from secaplane.command.http import reviews
@@ -54,7 +55,7 @@ Side = Literal["command", "query", "serve"]
 PROJECTOR_SILENT_S_MAX = 2.0
 
 
-async def run(side: Side, config: Config, announce: Announce) -> None:
+async def run(side: Side, config: Config, announce: Announce, stop: StopRequest) -> None:
     listening = listen(config.http.host, config.http.port)
     host, port = listening.getsockname()[:2]
     base_url = config.site.base_url or f"http://{host}:{port}"
@@ -62,24 +63,24 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
     async with (
         trusted_issuers(config, revocations, metrics) as trusted,
         process_dependencies(config, writes_log=side != "query") as process,
-        asyncio.TaskGroup() as group,
+        background_tasks() as start,
     ):
         watch = PolicyWatch(process.log, process.cache, stale_s=config.auth.stale_seconds)
         policy = watching(config, watch)
         watch.subscribe(revocations, KINDS_OF_REVOCATION)
-        await _policy_started(watch, process)
-        group.create_task(watch.run())
-        audit = audit_writer(process.nats, config, metrics, creates=side != "query")
+        await _started(watch, process)
+        start(watch.run())
         proxies = TrustedProxies(config.http.trusted_proxies)
+        audit = audit_writer(process.nats, config, metrics, creates=side != "query")
         recorder = audit_recorder(config, audit, proxies)
         guard = Guard(trusted.tokens, policy, recorder, _rates(config), proxies)
-        await retrying(lambda: _learn_positions(process), *POLICY_ERRORS, awaited="the log's end")
         served = Served(reads=side != "command", writes=side != "query")
         if served.writes:
-            group.create_task((await _comparing(process, config, metrics)).run())
-        probe = _probe(process, served, metrics)
-        group.create_task(probe.run())
-        readiness = _readiness(served, process, watch, probe, trusted, audit)
+            await compare_log(start, process, config, metrics)
+        start((probe := _probe(process, served, metrics)).run())
+        readiness = not_ready_when_stopping(
+            _readiness(served, process, watch, probe, trusted, audit), stop
+        )
         details = config.monitor.port is None and (host.startswith("127.") or host == "::1")
         routes = [*health.routes(readiness, metrics, details=details), *_documents(base_url)]
         if side in ("command", "serve"):
@@ -87,7 +88,7 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
             routes += reviews.routes(guard)
         if side in ("query", "serve"):
             batched = BatchedReads(process.pool)
-            group.create_task(batched.run())
+            start(batched.run())
             routes += reads.routes(_read_dependencies(process, config, batched), guard)
         application = app.build(
             routes,
@@ -96,13 +97,21 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
             dialect=config.site.refusals,
             sizes=app.RequestLimits(config.limits.url_bytes_max, config.limits.body_bytes_max),
         )
+        limits, drain = config.limits.of_connections(proxies), config.stopping.drain()
         async with (
             running(audit),
-            serving(application, listening, config.limits.of_connections(proxies), config.tls),
             monitored(config, readiness, metrics) as monitor,
+            serving(application, listening, limits, config.tls, drain),
         ):
             announce(Announcement(port=port, monitor=monitor))
-            await asyncio.Event().wait()
+            await stop.received()
+
+
+async def _started(watch: PolicyWatch, process: ProcessDependencies) -> None:
+    await retrying(
+        lambda: watch.start(process.pool), *POLICY_ERRORS, awaited="the authorization policy"
+    )
+    await retrying(lambda: _learn_positions(process), *POLICY_ERRORS, awaited="the log's end")
 
 
 def _probe(process: ProcessDependencies, served: Served, metrics: Metrics) -> HealthProbe:
@@ -117,21 +126,8 @@ def _probe(process: ProcessDependencies, served: Served, metrics: Metrics) -> He
         progress.position,
         metrics,
         know=progress.know,
-        probes_appends=served.writes,
+        appending=process.jetstream if served.writes else None,
     )
-
-
-async def _policy_started(watch: PolicyWatch, process: ProcessDependencies) -> None:
-    await retrying(
-        lambda: watch.start(process.pool), *POLICY_ERRORS, awaited="the authorization policy"
-    )
-
-
-async def _comparing(process: ProcessDependencies, config: Config, metrics: Metrics) -> LogGuard:
-    """The guard of a process that writes, which has compared the end of the log."""
-    guard = LogGuard(process.log, process.pool, config.postgres.url, metrics)
-    await retrying(guard.start, *POLICY_ERRORS, awaited="the end of the log")
-    return guard
 
 
 async def _learn_positions(process: ProcessDependencies) -> None:
@@ -238,7 +234,7 @@ def _readiness(
 ) -> Callable[[], health.Readiness]:
     def readiness() -> health.Readiness:
         outages, attention = judged(served, probe.outages)
-        no_writes, damaged = judged_integrity(served, process.log.integrity)
+        no_writes, damaged = judged_integrity(served, process.log.inner.integrity)
         reasons = [*outages, *no_writes, *trusted.reasons]
         remarks = [*attention, *damaged, *probe.remarks, *trusted.remarks, *audit.remarks]
         if not watch.fresh():

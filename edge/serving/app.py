@@ -1,6 +1,7 @@
 """The HTTP application of the command or the query side: routes, middleware, and the answers to
 everything that is raised."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -8,27 +9,33 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from litestar import Litestar
+from litestar import Litestar, Response
 from litestar.enums import ScopeType
 from litestar.handlers import HTTPRouteHandler
 
 from secaplane.edge.audit_recorder import AuditRecorder
-from secaplane.edge.problem import Dialect, refused
+from secaplane.edge.problem import Dialect, defect, refused
 from secaplane.edge.requests import framing
 from secaplane.edge.requests.context import KEY, RequestContext
 from secaplane.edge.serving.exceptions import ExceptionAnswers
 from secaplane.edge.serving.metrics import Metrics
-from secaplane.model.errors import Refusal, UriTooLong
+from secaplane.model.errors import Refusal, Unavailable, UriTooLong
 
 UNKNOWN = "/unknown"
 ACCEPTED = 202
 API = "/providers/"
 NO_STORE = (b"cache-control", b"no-store")
-"""On every answer of the API: any may hold what only its caller may see, such as secrets."""
+"""On every answer of the API: any may hold what only its caller may see, such as secrets. On every
+problem, too: what it says may be over at once."""
 UNSERVED = "UNSERVED"
+CUT_SHORT = (
+    "this process ends before the request was done, and the outcome of a write is unknown: read the"
+    " resource, then try again"
+)
 log = logging.getLogger("secaplane.edge")
 
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True)
@@ -76,21 +83,28 @@ class RequestMiddleware:
         own = [(b"x-request-id", context.request_id.encode())]
         if context.path.startswith(API):
             own.append(NO_STORE)
-
-        status = 500
+        status, begun = 500, False
 
         async def sending(message: Any) -> None:
-            nonlocal status
+            nonlocal status, begun
             if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*_headers_of(message["headers"], status), *own]
+                status, begun = message["status"], True
+                message["headers"] = _headers_of(message["headers"], status, own)
             await send(message)
 
         try:
             if refusal := self._refusal(scope, context):
-                await _refuse(refusal, context, sending)
+                await _send(refused(refusal, context), sending)
             else:
                 await self._app(scope, receive, sending)
+        except asyncio.CancelledError:
+            if begun:
+                raise  # the server closes the connection
+            await _send(refused(Unavailable(CUT_SHORT), context), sending)
+        except Exception:
+            if not begun:
+                await _send(defect(context), sending)
+            raise  # the server logs it and closes the connection
         finally:
             self._answered(context, scope.get("path_template") or UNKNOWN, status, began)
 
@@ -124,24 +138,26 @@ def _url_bytes(scope: Any) -> int:
     return len(scope.get("raw_path") or b"") + len(scope.get("query_string") or b"")
 
 
-async def _refuse(refusal: Refusal, context: RequestContext, send: Any) -> None:
-    """Answer before the router sees the request."""
-    problem = refused(refusal, context)
+async def _send(problem: Response[bytes], send: Any) -> None:
+    """Answer a request that the router does not see, or does not answer."""
     body: bytes = problem.content
     headers = [
         (b"content-type", str(problem.media_type).encode()),
         (b"content-length", str(len(body)).encode()),
+        *((key.lower().encode(), value.encode()) for key, value in problem.headers.items()),
     ]
     start = {"type": "http.response.start", "status": problem.status_code, "headers": headers}
     await send(start)
     await send({"type": "http.response.body", "body": body})
 
 
-def _headers_of(headers: Any, status: int) -> Any:
+def _headers_of(headers: Any, status: int, own: Headers) -> Headers:
     """A 202 has no body, so it has no content type."""
-    if status != ACCEPTED:
-        return headers
-    return [each for each in headers if each[0] != b"content-type"]
+    if status == ACCEPTED:
+        headers = [each for each in headers if each[0] != b"content-type"]
+    if status >= 400 and NO_STORE not in own:
+        own = [*own, NO_STORE]
+    return [*headers, *own]
 
 
 def _normalize(scope: Any, context: RequestContext) -> None:

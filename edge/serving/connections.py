@@ -65,6 +65,8 @@ class Connections:
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
+        self.closing = False
+        """The server ends: each answer closes its connection."""
         self._open: dict[Connection, str] = {}
         """Connection -> the address that it counts for; empty for a proxy."""
         self._by_address = Counter[str]()
@@ -94,6 +96,10 @@ class Connections:
     def sweep(self, now: float) -> None:
         """Close the connections whose peers are too slow."""
         for connection in [each for each in self._open if each.overdue(now)]:
+            connection.close()
+
+    def close_all(self) -> None:
+        for connection in [*self._open]:
             connection.close()
 
     async def run(self) -> None:

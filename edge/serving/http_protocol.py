@@ -168,6 +168,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if not self.parser.should_upgrade():
             super().on_headers_complete()
             self._stage = Stage.BODY
+            if self._connections.closing:
+                self.cycle.keep_alive = False
 
     def on_chunk_header(self) -> None:
         self._in_chunk = 0
@@ -225,7 +227,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         head = (
             f"HTTP/1.1 {status.value} {status.phrase}\r\n"
             f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\n"
-            f"x-request-id: {context.request_id}\r\nconnection: close\r\n\r\n"
+            f"x-request-id: {context.request_id}\r\ncache-control: no-store\r\n"
+            "connection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)
         self.transport.close()

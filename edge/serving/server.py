@@ -11,9 +11,9 @@ import uvicorn
 
 from secaplane.edge.serving.app import Asgi
 from secaplane.edge.serving.connections import ConnectionLimits, Connections
+from secaplane.edge.serving.drain import AT_ONCE, Drain, drained
 from secaplane.edge.serving.http_protocol import BoundedHttpProtocol
 
-DRAIN_S_MAX = 5
 BACKLOG = 2048
 
 
@@ -64,9 +64,10 @@ async def serving(
     listening: socket.socket,
     limits: ConnectionLimits | None = None,
     tls: CertificateFiles | None = None,
+    drain: Drain = AT_ONCE,
 ) -> AsyncIterator[None]:
-    """Answers requests on a socket while inside; on leaving, finishes those in progress. With a
-    certificate: over TLS alone."""
+    """Answers requests on a socket while inside; on leaving, for whatever reason, finishes those in
+    flight (`edge.serving.drain`). With a certificate: over TLS alone."""
     connections = Connections((limits or ConnectionLimits()).within_descriptors())
     protocol: Any = partial(BoundedHttpProtocol, connections=connections)
     config = uvicorn.Config(
@@ -82,14 +83,14 @@ async def serving(
         ssl_certfile=tls.certificate or None if tls else None,
         ssl_keyfile=tls.key or None if tls else None,
         timeout_keep_alive=int(connections.limits.idle_s),
-        timeout_graceful_shutdown=DRAIN_S_MAX,
+        timeout_graceful_shutdown=drain.in_flight_s,  # type: ignore[arg-type]
     )
     server = _Server(config)
     async with asyncio.TaskGroup() as group:
-        group.create_task(server.serve(sockets=[listening]))
+        serving = group.create_task(server.serve(sockets=[listening]))
         sweeping = group.create_task(connections.run())
         try:
             yield
         finally:
+            await drained(server, serving, connections, drain)
             sweeping.cancel()
-            server.should_exit = True

@@ -43,16 +43,17 @@ class JudgementSteps:
     """Counts the work of one judgement, or of several together."""
 
     def __init__(self, number: int = STEPS_MAX) -> None:
-        self._left, self._next_pause = number, number - SLICE
+        self._left, self._worked = number, 0
 
-    def due(self, number: int = 1) -> bool:
-        """Count some steps; true if a pause is due."""
-        self._left -= number
+    def due(self, work: int = 1) -> bool:
+        """Count one step, which is as much work as some; true if a pause is due."""
+        self._left -= 1
+        self._worked += work
         if self._left < 0:
             raise _TooManySteps
-        if self._left > self._next_pause:
+        if self._worked < SLICE:
             return False
-        self._next_pause = self._left - SLICE
+        self._worked = 0
         return True
 
 
@@ -177,7 +178,7 @@ def _first_excess(role: Role, table: Verbs, steps: JudgementSteps) -> Judgement:
     for (provider, pattern), verbs in role.verbs.items():
         held = table.get(provider, {})
         for single in _single_patterns(provider, pattern):
-            if steps.due():
+            if steps.due(len(verbs)):
                 yield
             missing = _missing_verb(
                 verbs, [held[each] for each in including(single) if each in held]

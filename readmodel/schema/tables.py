@@ -5,6 +5,7 @@ from typing import Any
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
+from secaplane.readmodel.schema.bounded_pool import bounded_pool
 from secaplane.readmodel.schema.group import HOUSEKEEPING, TableGroup
 
 Tx = asyncpg.Connection | PoolConnectionProxy
@@ -116,10 +117,10 @@ async def open_pool(
     """
     bounded = {"statement_timeout": str(int(statement_s_max * 1000))} if statement_s_max else {}
     settings = {"search_path": schema} | _OF_ALL | (_OF_WRITERS if writes else {}) | bounded
-    return await asyncpg.create_pool(
+    return await bounded_pool(
         url,
-        min_size=0 if bounded else 1,
-        max_size=size,
+        size=size,
+        connects_late=bool(bounded),
         server_settings=settings,
         reset=_nothing_to_reset,
         command_timeout=ANSWER_S_MAX,

@@ -1,13 +1,11 @@
 """Fences: a process that starts later has a greater epoch, and a cloud obeys no older call."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
-from nats.aio.client import Client
 
 from secaplane.plugins.plugin import Absent, Fence, FenceRejected, Observed, Ready, TerminalError
-from secaplane.reconcilers.fences import FenceSource, next_epoch
+from secaplane.reconcilers.fences import FenceSource
 from tests.flows.simulated_site import IN_ZONE_A, LARGE, OFF, SMALL, a, running
 from tests.positions import nth
 
@@ -21,16 +19,6 @@ def test_the_epoch_goes_before_the_number() -> None:
     assert Fence(1, 9) < Fence(1, 10) < Fence(2, 1)
     source = FenceSource(3)
     assert [source.next(), source.next()] == [Fence(3, 1), Fence(3, 2)]
-
-
-async def test_each_process_gets_a_greater_epoch(nats_client: Client, fresh_stream: str) -> None:
-    epochs = [await next_epoch(nats_client, stream=fresh_stream) for _ in range(3)]
-    epochs += await asyncio.gather(
-        *(next_epoch(nats_client, stream=fresh_stream) for _ in range(20))
-    )
-    assert epochs[:3] == sorted(set(epochs[:3]))
-    assert len(set(epochs)) == len(epochs)
-    assert max(epochs[:3]) < min(epochs[3:])
 
 
 async def test_a_call_of_an_older_process_changes_nothing(file: Path) -> None:

@@ -76,7 +76,9 @@ async def damage(scene: Scene) -> None:
     """Three ways: no event at all, an update without a creation, an event of a later release."""
     await garble(scene.log, disk("garbled"), GARBAGE)
     await append(scene, "unborn", Updated(spec=VOLUME["spec"]))
-    later = encode(await written(scene, "amended", Updated(spec=AMENDED)), STREAM)
+    amended = await written(scene, "amended", Updated(spec=AMENDED))
+    amended = msgspec.structs.replace(amended, previous=await scene.log.last(disk("amended")))
+    later = encode(amended, STREAM)
     later = later.replace(b'"type":"updated"', b'"type":"amended"')
     await garble(scene.log, disk("amended"), later)
 

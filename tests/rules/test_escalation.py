@@ -1,15 +1,22 @@
 """No privilege escalation: authors can grant only what they hold."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from secaplane.kinds import PROVIDERS
 from secaplane.model.shape import Json
-from secaplane.policy.grants.escalation import SLICE, finished
+from secaplane.policy.grants.escalation import SLICE, Judgement, finished
 from secaplane.policy.tokens.caller import Caller
 from tests.rules.test_grants import assignment, permission, policy, role
+from tests.steps import steps
 
 JANE = Caller("iss", "jane")
 ALL = "get list put delete post"
+LINES = 9_984
+"""The largest role: 39 permissions with 256 resources each."""
+SLICE_STEPS_MAX = 50_000
+"""Steps of Python that the event loop may be kept for: some ten milliseconds."""
 
 
 def giving(held: list[Json], given: Json, *, scope: Json | None = None) -> str:
@@ -153,3 +160,47 @@ def test_the_largest_role_is_judged_in_linear_work_and_in_slices(given: str) -> 
         pauses.append(len(list(known.excess(JANE, role("given").ref, None, spec))))
     assert number / SLICE / 2 < pauses[1] < number / SLICE * 2
     assert pauses[1] <= 4 * pauses[0] + 4
+
+
+@pytest.mark.parametrize("given", ["instances/i{}", "networks/n{}/subnets/s"])
+@pytest.mark.parametrize("verbs", [1, 5, 13])
+def test_no_slice_of_the_largest_role_keeps_the_event_loop_for_long(given: str, verbs: int) -> None:
+    """Counted in steps of Python, with the first slice, in which the role is read."""
+    known = policy(*(assignment("jane", f"seca.admin {'x' * n}"[:60]) for n in range(1, 40)))
+    spec = largest(given, verbs)
+    assert steps(lambda: known.excess(JANE, role("given").ref, None, spec)) <= SLICE_STEPS_MAX
+    slices = [*slices_of(known.excess(JANE, role("given").ref, None, spec))]
+    assert len(slices) > LINES / SLICE / 2
+    assert max(slices) <= SLICE_STEPS_MAX
+
+
+@pytest.mark.parametrize("verbs", [1, 13])
+def test_a_change_of_the_largest_role_is_applied_in_bounded_work(verbs: int) -> None:
+    known = policy(assignment("jane", "r"))
+    changed = role("r", *largest("instances/i{}", verbs)["permissions"])
+    assert steps(lambda: known.update([changed], known.revision)) <= SLICE_STEPS_MAX
+
+
+def largest(given: str, verbs: int) -> Json:
+    """A role of about LINES resources times verbs."""
+    provider = "seca.compute" if given.startswith("instances") else "seca.network"
+    chosen = ["get", "list", "put", "delete", "post", *(f"post.a{n}" for n in range(11))][:verbs]
+    patterns = [given.format(n) for n in range(LINES // verbs)]
+    return {
+        "permissions": [
+            {"provider": provider, "resources": patterns[n : n + 256], "verb": chosen}
+            for n in range(0, len(patterns), 256)
+        ]
+    }
+
+
+def slices_of(judgement: Judgement) -> Iterator[int]:
+    """The steps of Python between two pauses."""
+    more = True
+
+    def advance() -> None:
+        nonlocal more
+        more = next(judgement, "") is None
+
+    while more:
+        yield steps(advance)

@@ -1,5 +1,6 @@
 """Health: reasons where nothing can be served, remarks with numbers for the rest."""
 
+import msgspec
 import pytest
 
 from secaplane.cli.processes.health import (
@@ -12,6 +13,7 @@ from secaplane.cli.processes.health import (
     overdue_remarks,
 )
 from secaplane.eventlog.append_health import EVIDENCE_S, AppendHealth, Refusals
+from secaplane.eventlog.capacity import AccountCapacity, StreamCapacity, capacity_of
 from secaplane.model.shape import Ref
 
 COMMAND, QUERY = Served(reads=False, writes=True), Served(reads=True, writes=False)
@@ -95,8 +97,27 @@ def test_an_old_refusal_says_nothing(clock: Clock) -> None:
     assert refusals.seconds == 11.0
     clock.now += 1
     assert refusals.seconds == 0.0
-    refusals.refused("x")
-    assert refusals.seconds == 0.0
+
+
+def test_the_first_refusal_of_a_new_attempt_stops_a_process_again_at_once(clock: Clock) -> None:
+    """A caller who writes every 40 seconds is refused for ever, and the process says so."""
+    refusals = Refusals(clock)
+    for n in range(5):
+        refusals.refused("no answer")
+        assert refusals.seconds == n * 40.0
+        clock.now += EVIDENCE_S + 1
+        assert (refusals.seconds, refusals.age_s) == (0.0, EVIDENCE_S + 1)
+        clock.now += 9
+    refusals.accepted()
+    assert (refusals.seconds, refusals.age_s, refusals.reason) == (0.0, 0.0, "")
+
+
+def test_refused_events_are_remarked_until_one_is_accepted() -> None:
+    for served in (COMMAND, SERVE):
+        assert judged(served, Outages(refusal="no answer", unproven_s=300.0)) == (
+            [],
+            ["the last append was refused 300 s ago, and none was accepted since: no answer"],
+        )
 
 
 def test_an_accepted_question_does_not_excuse_refused_events(clock: Clock) -> None:
@@ -108,6 +129,69 @@ def test_an_accepted_question_does_not_excuse_refused_events(clock: Clock) -> No
         clock.now += 5
     assert (health.refused_s, health.reason) == (10.0, "maximum bytes exceeded")
     assert health.count == 3
+
+
+def test_the_end_of_what_a_probe_saw_ends_the_refusals_of_events(clock: Clock) -> None:
+    health = AppendHealth(["A"], clock)
+    for _ in range(12):
+        health.events["A"].refused("insufficient resources")
+        health.probed(health.questions["A"], "")
+        health.probed(health.storage, "insufficient resources")
+        clock.now += 1
+    assert (health.refused_s, health.reason) == (11.0, "insufficient resources")
+    health.probed(health.questions["A"], "")
+    assert health.refused_s == 11.0
+    health.probed(health.storage, "")
+    assert (health.refused_s, health.unproven_s, health.reason) == (0.0, 0.0, "")
+    assert health.count == 12
+
+
+def test_probes_are_refused_although_no_event_is_appended(clock: Clock) -> None:
+    health = AppendHealth(["A"], clock)
+    for _ in range(12):
+        health.probed(health.limits, "the stream A holds 999 of 1000 bytes")
+        clock.now += 1
+    assert (health.refused_s, health.count) == (11.0, 0)
+    assert health.reason == "the stream A holds 999 of 1000 bytes"
+
+
+# --- limits of the log
+
+
+def stream(**config: object) -> StreamCapacity:
+    known = {"config": config, "state": {"bytes": 950_000, "messages": 70}}
+    return msgspec.convert(known, StreamCapacity)
+
+
+NO_LIMIT = AccountCapacity()
+
+
+def test_a_log_without_limits_is_never_full() -> None:
+    found = capacity_of({"A": stream(), "B": stream(max_bytes=-1)}, NO_LIMIT)
+    assert (found.usages, found.full_reason, found.remarks) == ([], "", [])
+
+
+def test_limits_are_remarked_in_numbers_before_they_are_reached() -> None:
+    found = capacity_of({"A": stream(max_bytes=1_000_000, discard="new")}, NO_LIMIT)
+    assert found.full_reason == ""
+    assert found.remarks == ["the stream A holds 950000 of 1000000 bytes"]
+    found = capacity_of({"A": stream(max_msgs=70, discard="new")}, NO_LIMIT)
+    assert found.full_reason == "the stream A holds 70 of 70 messages"
+    tier = {"storage": 99, "limits": {"max_storage": 100}}
+    account = msgspec.convert({"storage": 5, "tiers": {"R3": tier}}, AccountCapacity)
+    found = capacity_of({"A": stream(max_bytes=2_000_000, discard="new")}, account)
+    assert found.full_reason == "tier R3 at NATS holds 99 of 100 bytes"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"max_bytes": 9_000_000}, {"max_msgs": 900}, {"max_age": 5}, {"max_msgs_per_subject": 3}],
+)
+def test_limits_that_remove_events_are_remarked(config: dict[str, int]) -> None:
+    found = capacity_of({"A": stream(**config)}, NO_LIMIT)
+    assert found.remarks == [
+        "the stream A has limits that remove its oldest events: take them away"
+    ]
 
 
 # --- work behind the API

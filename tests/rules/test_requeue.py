@@ -21,6 +21,7 @@ from secaplane.reconcilers import run
 from secaplane.reconcilers.reconcile import RequeueAfter
 from secaplane.reconcilers.run import DELAY_S_MAX, Reconcilers
 from tests.positions import nth
+from tests.rules.everything_held import EverythingHeld
 from tests.scenario import found, history
 from tests.virtual_time import in_virtual_time
 
@@ -37,7 +38,10 @@ class Trace:
     def __init__(self, script: Script) -> None:
         commands = SimpleNamespace(cache=SimpleNamespace(invalidate=lambda ref: None))
         dependencies = cast(Any, SimpleNamespace(commands=commands))
-        self.reconcilers = Reconcilers(dependencies, cast(Any, None), cast(Any, None))
+        dependencies.under = lambda tenure: dependencies
+        self.reconcilers = Reconcilers(
+            dependencies, cast(Any, None), cast(Any, None), cast(Any, EverythingHeld())
+        )
         self.times: defaultdict[Ref, list[float]] = defaultdict(list)
         self.woken_by: list[Position] = []
         self._script = script

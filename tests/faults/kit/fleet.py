@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from itertools import cycle
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM, Signals
+from subprocess import Popen
 from urllib.parse import urlsplit
 
 from msgspec.structs import replace as changed
@@ -27,7 +28,7 @@ from secaplane.eventlog.streams import Streams
 from tests.faults.kit.holding_proxy import HoldingProxy, holding_proxy
 from tests.faults.kit.nats_cluster import NODES, NatsCluster
 from tests.flows.client import Client, client_of
-from tests.flows.crashing import until
+from tests.flows.crashing import children_of, until
 from tests.flows.simulated_site import Site
 from tests.servers import connected
 
@@ -125,13 +126,22 @@ class Fleet:
 
     @contextmanager
     def frozen(self, name: str) -> Iterator[int]:
-        """Send SIGSTOP, and SIGCONT at the end unless the process is gone by then."""
+        """Send SIGSTOP to a process and its children (PostgreSQL's do its work), and SIGCONT at the
+        end unless it is gone by then."""
         pid = self.signal(name, SIGSTOP)
+        stopped = [pid, *children_of(pid)]
+        for each in stopped[1:]:
+            os.kill(each, SIGSTOP)
         try:
             yield pid
         finally:
             if self.pid(name) == pid:
-                os.kill(pid, SIGCONT)
+                for each in stopped:
+                    os.kill(each, SIGCONT)
+
+    def running(self, name: str) -> Popen[bytes]:
+        """The process that has that name now; it keeps its exit status when another follows."""
+        return self.children._processes[name]
 
     # --- clients
 
