@@ -19,12 +19,11 @@ from secaplane.model.shape import Json, LifeIds, Ref
 from secaplane.query import builtin, pages, selectors
 from secaplane.query.by_name import ByName
 from secaplane.readmodel import questions
-from secaplane.readmodel.list_share import ListShare
+from secaplane.readmodel.list_share import BEHIND, ListShare
 from secaplane.readmodel.selection import limited_to
 
 SEALED = '"sealed:'
 """The beginning of every sealed string; a document without one is answered as it is stored."""
-BEHIND = "the read model has not reached this position yet; try again"
 _decode = msgspec.json.Decoder(Json).decode
 
 
@@ -127,9 +126,10 @@ async def list_page(
         raise Unavailable(BEHIND)
     await dependencies.by_name.caught_up(ids.get("tenant", ""))
     selection = limited_to(selectors.selection(terms), query.names)
-    async with dependencies.lists.pool(scans=selection.scans or query.deleted is True) as pool:
+    scans = selection.scans or query.deleted is True
+    async with dependencies.lists.rows(scans=scans, at_least=at_least) as connection:
         rows = await questions.page(
-            pool,
+            connection,
             kind.name,
             _stored(kind, path),
             after=after,

@@ -10,6 +10,7 @@ from secaplane.cli.processes.announce import Announce, Announcement
 from secaplane.cli.processes.connections import (
     READ_MODEL_ERRORS,
     connected_log,
+    created_replica,
     following_read_model,
     retrying,
 )
@@ -34,6 +35,7 @@ from secaplane.projector.run import LogGap, Projector
 from secaplane.projector.supervisor import ProjectorSupervisor
 from secaplane.readmodel.announcements import Announcer
 from secaplane.readmodel.schema import tables
+from secaplane.readmodel.schema.replica import Replica
 
 PROJECTS = Served(reads=True, writes=False)
 """A projector stops where the database does; its own reasons name the log."""
@@ -46,18 +48,19 @@ class ProjectorStatus:
     groups: Sequence[ProjectionGroup]
     waiting: dict[str, str] = field(default_factory=dict)
     """By group: the reason why it has no read model yet."""
+    replica: Replica | None = None
     supervisor: ProjectorSupervisor | None = None
     probe: HealthProbe | None = None
 
     def readiness(self) -> Readiness:
         if self.supervisor is None or self.probe is None:
-            return Readiness(False, list(self.waiting.values()), [], {})
+            return Readiness(False, list(self.waiting.values()), [], self._details)
         running = {group.name: self.supervisor.of(group) for group in self.groups}
         reasons, remarks = judged(PROJECTS, self.probe.outages)
         for name in running:
             reasons += self._reasons(name, running[name])
         refs = {ref for some in running.values() for each in some for ref in each.quarantined}
-        details = {
+        details = self._details | {
             "position": written(each.position for each in running[RESOURCES.name]),
             "projectionLag": self.probe.lag,
             "quarantined": len(refs),
@@ -69,6 +72,10 @@ class ProjectorStatus:
             *lag_remarks(self.probe.lag, self.probe.stalled_s),
         ]
         return Readiness(not reasons, reasons, remarks, details)
+
+    @property
+    def _details(self) -> Json:
+        return {"replica": self.replica._asdict() if self.replica else None}
 
     def _reasons(self, name: str, projectors: Sequence[Projector]) -> list[str]:
         if not projectors:
@@ -101,19 +108,25 @@ async def run(config: Config, announce: Announce) -> None:
         monitored(config, status.readiness, metrics) as monitor,
         connected_log(config) as (client, events, _),
     ):
+        replica = status.replica = await retrying(
+            lambda: created_replica(config),
+            *READ_MODEL_ERRORS,
+            *tables.DATABASE_UNAVAILABLE,
+            awaited="the database",
+        )
         await _fill_first(config, events, RESOURCES, status)
         async with (
-            following_read_model(config, client) as (reading, _),
+            following_read_model(config, client) as followed,
             asyncio.TaskGroup() as tasks,
         ):
             status.supervisor = ProjectorSupervisor(
-                reading.pool,
+                followed.reading.pool,
                 config.postgres.url,
                 events,
-                lambda stream, name: Announcer(client, stream=stream, read_model=name),
+                lambda stream, name: Announcer(client, replica, stream=stream, read_model=name),
                 region=config.site.region,
             )
-            status.probe = HealthProbe(events, reading.pool, status.position, metrics)
+            status.probe = HealthProbe(events, followed.reading.pool, status.position, metrics)
             _watch(metrics, status)
             tasks.create_task(status.probe.run())
             for group in status.groups:

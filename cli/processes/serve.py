@@ -48,6 +48,7 @@ from secaplane.query.read import ReadDependencies
 from secaplane.readmodel import questions
 from secaplane.readmodel.batching import BatchedReads
 from secaplane.readmodel.progress import REACHED_S_MAX
+from secaplane.readmodel.readers import ReaderPresence, Readers
 
 Side = Literal["command", "query", "serve"]
 PROJECTOR_SILENT_S_MAX = 2.0
@@ -74,20 +75,33 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         proxies = TrustedProxies(config.http.trusted_proxies)
         recorder = audit_recorder(config, audit, proxies)
         guard = Guard(trusted.tokens, policy, recorder, _rates(config), proxies)
-        await retrying(lambda: _learn_positions(process), *POLICY_ERRORS, awaited="the log's end")
         served = Served(reads=side != "command", writes=side != "query")
+        readers = Readers(process.replica)
+        if served.writes:
+            await readers.listen(process.nats)
+        if served.reads:
+            presence = ReaderPresence(process.nats, process.replica)
+            await presence.announce()
+            group.create_task(presence.run())
+        await retrying(lambda: _learn_positions(process), *POLICY_ERRORS, awaited="the log's end")
+        if not served.writes:
+            await process.progress.reached(
+                map(process.progress.newest, process.log.streams.names), patient=True
+            )
         probe = _probe(process, served, metrics)
         group.create_task(probe.run())
         readiness = _readiness(served, process, watch, probe, trusted, audit)
         details = config.monitor.port is None and (host.startswith("127.") or host == "::1")
         routes = [*health.routes(readiness, metrics, details=details), *_documents(base_url)]
         if side in ("command", "serve"):
-            routes += writes.routes(_submit_dependencies(process, config, guard, watch, base_url))
+            routes += writes.routes(
+                _submit_dependencies(process, config, guard, watch, base_url, readers)
+            )
             routes += reviews.routes(guard)
         if side in ("query", "serve"):
-            batched = BatchedReads(process.pool)
-            group.create_task(batched.run())
-            routes += reads.routes(_read_dependencies(process, config, batched), guard)
+            reading = _read_dependencies(process, config)
+            group.create_task(reading.by_name.batched.run())
+            routes += reads.routes(reading, guard)
         application = app.build(
             routes,
             metrics=metrics,
@@ -161,10 +175,11 @@ def _submit_dependencies(
     guard: Guard,
     watch: PolicyWatch,
     base_url: str,
+    readers: Readers,
 ) -> SubmitDependencies:
     async def projected(tenant: str, positions: Sequence[Position]) -> None:
         waits = config.writes.wait_for_projection
-        if not waits or not await process.progress.reached(positions):
+        if not waits or not await process.progress.reached(positions) or readers.elsewhere:
             await process.acknowledgements.publish(tenant, positions)
 
     async def policy_changed() -> None:
@@ -185,20 +200,22 @@ def _submit_dependencies(
     )
 
 
-def _read_dependencies(
-    process: ProcessDependencies, config: Config, batched: BatchedReads
-) -> ReadDependencies:
+def _read_dependencies(process: ProcessDependencies, config: Config) -> ReadDependencies:
     async def reached(positions: Sequence[Position], patient: bool) -> bool:
         return await process.progress.reached(positions, seconds=REACHED_S_MAX, patient=patient)
 
+    def compares() -> bool:
+        return bool(process.progress.behind) or process.replica.streaming
+
     by_name = ByName(
         pool=process.pool,
-        batched=batched,
+        batched=BatchedReads(process.pool, compares=compares),
         progress=process.progress,
         log=CachedResourceLog(process.log, process.cache),
         stream=process.log.streams.of,
         reached=reached,
         region=config.site.region,
+        streaming=lambda: process.replica.streaming,
     )
     return ReadDependencies(
         lists=process.lists,
@@ -226,6 +243,7 @@ def _readiness(
         outages, attention = judged(served, probe.outages)
         reasons = [*outages, *trusted.reasons]
         remarks = [*attention, *probe.remarks, *trusted.remarks, *audit.remarks]
+        remarks += process.announcements.remarks
         if not watch.fresh():
             reasons.append("the authorization policy is stale")
         if process.progress.silent_s > PROJECTOR_SILENT_S_MAX:
@@ -234,6 +252,7 @@ def _readiness(
                 " lists may be stale"
             )
         details = {
+            "replica": process.replica.details,
             "readModelPosition": written(map(process.progress.position, process.log.streams.names)),
             "projectionLag": probe.lag,
             "projectorSilentSeconds": round(process.progress.silent_s, 2),
