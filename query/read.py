@@ -117,9 +117,8 @@ async def list_page(
         Malformed: a parameter cannot be parsed, or the skipToken belongs to another list.
         Unavailable: the rows have not reached a position in time.
     """
-    limit = pages.limit(query.limit)
+    limit, path = pages.limit(query.limit), kind.collection.format_map(ids)
     terms = selectors.terms(query.labels) if query.labels else []
-    path = kind.collection.format_map(ids)
     listed = f"{kind.name} {path} {query.deleted} {query.labels}"
     after = pages.after(query.skip_token, listed, dependencies.page_keys)
     if await dependencies.by_name.missing(at_least):
@@ -127,9 +126,9 @@ async def list_page(
     await dependencies.by_name.caught_up(ids.get("tenant", ""))
     selection = limited_to(selectors.selection(terms), query.names)
     scans = selection.scans or query.deleted is True
-    async with dependencies.lists.rows(scans=scans, at_least=at_least) as connection:
+    async with dependencies.lists.rows(scans=scans, at_least=at_least) as found:
         rows = await questions.page(
-            connection,
+            found,
             kind.name,
             _stored(kind, path),
             after=after,

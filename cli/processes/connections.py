@@ -28,6 +28,7 @@ from secaplane.readmodel.acknowledgements import Acknowledgements
 from secaplane.readmodel.announcements import Announcements
 from secaplane.readmodel.list_share import ListShare
 from secaplane.readmodel.progress import Progress
+from secaplane.readmodel.readers import Readers
 from secaplane.readmodel.schema import tables
 from secaplane.readmodel.schema.active import (
     NoReadModel,
@@ -98,7 +99,7 @@ async def process_dependencies(
             cache,
             reading.pool,
             progress,
-            Acknowledgements(client, progress),
+            Acknowledgements(client, progress, Readers(replica)),
             lists,
             replica,
             announcements,

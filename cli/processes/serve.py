@@ -48,7 +48,7 @@ from secaplane.query.read import ReadDependencies
 from secaplane.readmodel import questions
 from secaplane.readmodel.batching import BatchedReads
 from secaplane.readmodel.progress import REACHED_S_MAX
-from secaplane.readmodel.readers import ReaderPresence, Readers
+from secaplane.readmodel.readers import ReaderPresence
 
 Side = Literal["command", "query", "serve"]
 PROJECTOR_SILENT_S_MAX = 2.0
@@ -76,27 +76,14 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         recorder = audit_recorder(config, audit, proxies)
         guard = Guard(trusted.tokens, policy, recorder, _rates(config), proxies)
         served = Served(reads=side != "command", writes=side != "query")
-        readers = Readers(process.replica)
-        if served.writes:
-            await readers.listen(process.nats)
-        if served.reads:
-            presence = ReaderPresence(process.nats, process.replica)
-            await presence.announce()
-            group.create_task(presence.run())
-        await retrying(lambda: _learn_positions(process), *POLICY_ERRORS, awaited="the log's end")
-        if not served.writes:
-            await process.progress.reached(
-                map(process.progress.newest, process.log.streams.names), patient=True
-            )
+        await _know_others(served, process, group)
         probe = _probe(process, served, metrics)
         group.create_task(probe.run())
         readiness = _readiness(served, process, watch, probe, trusted, audit)
         details = config.monitor.port is None and (host.startswith("127.") or host == "::1")
         routes = [*health.routes(readiness, metrics, details=details), *_documents(base_url)]
         if side in ("command", "serve"):
-            routes += writes.routes(
-                _submit_dependencies(process, config, guard, watch, base_url, readers)
-            )
+            routes += writes.routes(_submit_dependencies(process, config, guard, watch, base_url))
             routes += reviews.routes(guard)
         if side in ("query", "serve"):
             reading = _read_dependencies(process, config)
@@ -132,6 +119,24 @@ def _probe(process: ProcessDependencies, served: Served, metrics: Metrics) -> He
         know=progress.know,
         probes_appends=served.writes,
     )
+
+
+async def _know_others(
+    served: Served, process: ProcessDependencies, group: asyncio.TaskGroup
+) -> None:
+    """Writers learn of readers, and all learn how far the log is: a reader announces itself before
+    that, so that it misses no acknowledgement after it. What only reads gives its rows a bounded
+    time to reach that end before it is ready."""
+    if served.writes:
+        await process.acknowledgements.readers.listen(process.nats)
+    if served.reads:
+        presence = ReaderPresence(process.nats, process.replica)
+        await presence.announce()
+        group.create_task(presence.run())
+    await retrying(lambda: _learn_positions(process), *POLICY_ERRORS, awaited="the log's end")
+    if not served.writes:
+        ends = [process.progress.newest(stream) for stream in process.log.streams.names]
+        await process.progress.reached([each for each in ends if each], patient=True)
 
 
 async def _learn_positions(process: ProcessDependencies) -> None:
@@ -175,11 +180,11 @@ def _submit_dependencies(
     guard: Guard,
     watch: PolicyWatch,
     base_url: str,
-    readers: Readers,
 ) -> SubmitDependencies:
     async def projected(tenant: str, positions: Sequence[Position]) -> None:
         waits = config.writes.wait_for_projection
-        if not waits or not await process.progress.reached(positions) or readers.elsewhere:
+        shown = waits and await process.progress.reached(positions)
+        if not shown or process.acknowledgements.readers.elsewhere:
             await process.acknowledgements.publish(tenant, positions)
 
     async def policy_changed() -> None:

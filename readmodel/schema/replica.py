@@ -1,9 +1,9 @@
 """The identity of a read-model replica: a database that a projector of its own fills from the log.
 
 An operator gives the name (`readmodel.replica`); the database gives the id when its first projector
-starts. Both are compared wherever a process connects, and stand in every announcement, so that no
-process takes the rows or the progress of another replica for those of its own. A streaming replica
-of PostgreSQL is a copy of its primary, and has the primary's identity.
+starts. Both are compared wherever a process connects, and every announcement carries them, so that
+no process takes the rows or the progress of another replica for those of its own. A streaming
+replica of PostgreSQL is a copy of its primary, and has the primary's identity.
 """
 
 from dataclasses import dataclass
