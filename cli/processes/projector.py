@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Literal
 
 from secaplane.cli.config import Config
 from secaplane.cli.processes.announce import Announce, Announcement
@@ -48,6 +49,8 @@ class ProjectorStatus:
     groups: Sequence[ProjectionGroup]
     waiting: dict[str, str] = field(default_factory=dict)
     """By group: the reason why it has no read model yet."""
+    filled: dict[str, rebuild.Filled] = field(default_factory=dict)
+    """By group: how far its first read model is, while it is being filled and afterwards."""
     replica: Replica | None = None
     supervisor: ProjectorSupervisor | None = None
     probe: HealthProbe | None = None
@@ -89,6 +92,11 @@ class ProjectorStatus:
         projectors = self.supervisor.of(group) if self.supervisor else ()
         return not projectors or any(each.reason for each in projectors)
 
+    def filled_of(self, group: ProjectionGroup, field_name: Literal["events", "of"]) -> int:
+        found = self.filled.get(group.name)
+        number: int = getattr(found, field_name) if found else 0
+        return number
+
     def position(self, stream: str) -> Position:
         """Of the group `resources`, whose rows the other processes read."""
         projectors = self.supervisor.of(RESOURCES) if self.supervisor else ()
@@ -99,6 +107,7 @@ def _details(projectors: Sequence[Projector]) -> Json:
     return {
         "position": written(each.position for each in projectors),
         "quarantined": len({ref for each in projectors for ref in each.quarantined}),
+        "standsBy": any(each.stands_by for each in projectors),
     }
 
 
@@ -108,6 +117,7 @@ async def run(config: Config, announce: Announce) -> None:
         monitored(config, status.readiness, metrics) as monitor,
         connected_log(config) as (client, events, _),
     ):
+        _watch_filling(metrics, status)
         replica = status.replica = await retrying(
             lambda: created_replica(config),
             *READ_MODEL_ERRORS,
@@ -148,6 +158,18 @@ async def _run(
     await supervisor.run(group)
 
 
+def _watch_filling(metrics: Metrics, status: ProjectorStatus) -> None:
+    done = metrics.labelled_gauge(
+        "read_model_filled_events", "Events in a read model that is or was being filled", "group"
+    )
+    all_events = metrics.labelled_gauge(
+        "read_model_events_to_fill", "Events that it is to have when it is filled", "group"
+    )
+    for group in status.groups:
+        done.labels(group.name).set_function(partial(status.filled_of, group, "events"))
+        all_events.labels(group.name).set_function(partial(status.filled_of, group, "of"))
+
+
 def _watch(metrics: Metrics, status: ProjectorStatus) -> None:
     gauge = metrics.labelled_gauge(
         "projector_stopped", "1 while no rows of a projection group are written", "group"
@@ -161,11 +183,19 @@ async def _fill_first(
 ) -> None:
     """Returns when the group has a read model of its layout. An older release may go on with
     another layout beside this one."""
-    status.waiting[group.name] = f"{group.name}: the read model is being filled"
+
+    def report(filled: rebuild.Filled) -> None:
+        status.filled[group.name] = filled
+        status.waiting[group.name] = f"{being_filled}: {filled.events} of {filled.of} events"
+
+    being_filled = f"{group.name}: the read model is being filled"
+    status.waiting[group.name] = being_filled
 
     async def fill() -> None:
         try:
-            await rebuild.first(config.postgres.url, events, group, region=config.site.region)
+            await rebuild.first(
+                config.postgres.url, events, group, region=config.site.region, report=report
+            )
         except LogGap as gap:
             status.waiting[group.name] = f"{group.name}: {gap}"
             raise
