@@ -86,6 +86,17 @@ class PostgresSettings(Settings, frozen=True):
     but one of them."""
 
 
+class ReadModelSettings(Settings, frozen=True):
+    """Replicas of the read model. Each is a database with a projector of its own, which fills it
+    from the log; every process belongs to one."""
+
+    replica: Annotated[str, Meta(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z", max_length=32)] = (
+        "main"
+    )
+    """Name of the replica in the database of `postgres.url`. The projector gives it to a fresh
+    database; a process whose name and database do not belong together refuses to start."""
+
+
 class HttpSettings(Settings, frozen=True):
     host: str = "127.0.0.1"
     """Address of the API."""
@@ -287,6 +298,7 @@ class Config(Settings, frozen=True):
     tls: TlsSettings = TlsSettings()
     nats: NatsSettings = NatsSettings()
     postgres: PostgresSettings = PostgresSettings()
+    readmodel: ReadModelSettings = ReadModelSettings()
     http: HttpSettings = HttpSettings()
     monitor: MonitorSettings = MonitorSettings()
     stopping: StoppingSettings = StoppingSettings()

@@ -25,6 +25,7 @@ READ_THE_LOG = (
     "$JS.API.CONSUMER.CREATE.>",
     "$JS.API.CONSUMER.MSG.NEXT.>",
     "secaplane.progress.>",
+    "secaplane.readers.>",
 )
 WRITE_THE_LOG = (*READ_THE_LOG, "$JS.API.STREAM.CREATE.>", "seca.>", "$KV.>")
 SERVE_THE_API = (*WRITE_THE_LOG, entries.ALL_SUBJECTS, "secaplane.acknowledged.>")

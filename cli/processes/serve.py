@@ -21,7 +21,7 @@ from secaplane.cli.processes.health import HealthProbe, Served, judged
 from secaplane.cli.processes.issuers import TrustedIssuers, trusted_issuers
 from secaplane.cli.processes.monitor import monitored
 from secaplane.cli.processes.resource_log import CachedResourceLog
-from secaplane.cli.processes.stopping import background_tasks, not_ready_when_stopping
+from secaplane.cli.processes.stopping import Start, background_tasks, not_ready_when_stopping
 from secaplane.cli.processes.wiring import command_dependencies, watching
 from secaplane.cli.running import StopRequest
 from secaplane.command.body import BodyReader
@@ -49,6 +49,7 @@ from secaplane.query.read import ReadDependencies
 from secaplane.readmodel import questions
 from secaplane.readmodel.batching import BatchedReads
 from secaplane.readmodel.progress import REACHED_S_MAX
+from secaplane.readmodel.readers import ReaderPresence
 
 Side = Literal["command", "query", "serve"]
 PROJECTOR_SILENT_S_MAX = 2.0
@@ -74,6 +75,7 @@ async def run(side: Side, config: Config, announce: Announce, stop: StopRequest)
         recorder = audit_recorder(config, audit, proxies)
         guard = Guard(trusted.tokens, policy, recorder, _rates(config), proxies)
         served = Served(reads=side != "command", writes=side != "query")
+        await _know_others(served, process, start)
         probe = _probe(process, served, metrics)
         start(probe.run())
         readiness = not_ready_when_stopping(
@@ -85,9 +87,9 @@ async def run(side: Side, config: Config, announce: Announce, stop: StopRequest)
             routes += writes.routes(_submit_dependencies(process, config, guard, watch, base_url))
             routes += reviews.routes(guard)
         if side in ("query", "serve"):
-            batched = BatchedReads(process.pool)
-            start(batched.run())
-            routes += reads.routes(_read_dependencies(process, config, batched), guard)
+            reading = _read_dependencies(process, config)
+            start(reading.by_name.batched.run())
+            routes += reads.routes(reading, guard)
         application = app.build(
             routes,
             metrics=metrics,
@@ -126,6 +128,22 @@ def _probe(process: ProcessDependencies, served: Served, metrics: Metrics) -> He
         know=progress.know,
         appending=process.jetstream if served.writes else None,
     )
+
+
+async def _know_others(served: Served, process: ProcessDependencies, start: Start) -> None:
+    """Writers learn of readers, and all learn how far the log is: a reader announces itself before
+    that, so that it misses no acknowledgement after it. What only reads gives its rows a bounded
+    time to reach that end before it is ready."""
+    if served.writes:
+        await process.acknowledgements.readers.listen(process.nats)
+    if served.reads:
+        presence = ReaderPresence(process.nats, process.replica)
+        await presence.announce()
+        start(presence.run())
+    await retrying(lambda: _learn_positions(process), *POLICY_ERRORS, awaited="the log's end")
+    if not served.writes:
+        ends = [process.progress.newest(stream) for stream in process.log.streams.names]
+        await process.progress.reached([each for each in ends if each], patient=True)
 
 
 async def _learn_positions(process: ProcessDependencies) -> None:
@@ -172,7 +190,8 @@ def _submit_dependencies(
 ) -> SubmitDependencies:
     async def projected(tenant: str, positions: Sequence[Position]) -> None:
         waits = config.writes.wait_for_projection
-        if not waits or not await process.progress.reached(positions):
+        shown = waits and await process.progress.reached(positions)
+        if not shown or process.acknowledgements.readers.elsewhere:
             await process.acknowledgements.publish(tenant, positions)
 
     async def policy_changed() -> None:
@@ -193,20 +212,22 @@ def _submit_dependencies(
     )
 
 
-def _read_dependencies(
-    process: ProcessDependencies, config: Config, batched: BatchedReads
-) -> ReadDependencies:
+def _read_dependencies(process: ProcessDependencies, config: Config) -> ReadDependencies:
     async def reached(positions: Sequence[Position], patient: bool) -> bool:
         return await process.progress.reached(positions, seconds=REACHED_S_MAX, patient=patient)
 
+    def compares() -> bool:
+        return bool(process.progress.behind) or process.replica.streaming
+
     by_name = ByName(
         pool=process.pool,
-        batched=batched,
+        batched=BatchedReads(process.pool, compares=compares),
         progress=process.progress,
         log=CachedResourceLog(process.log, process.cache),
         stream=process.log.streams.of,
         reached=reached,
         region=config.site.region,
+        streaming=lambda: process.replica.streaming,
     )
     return ReadDependencies(
         lists=process.lists,
@@ -234,6 +255,7 @@ def _readiness(
         outages, attention = judged(served, probe.outages)
         reasons = [*outages, *trusted.reasons]
         remarks = [*attention, *probe.remarks, *trusted.remarks, *audit.remarks]
+        remarks += process.announcements.remarks
         if not watch.fresh():
             reasons.append("the authorization policy is stale")
         if process.progress.silent_s > PROJECTOR_SILENT_S_MAX:
@@ -242,6 +264,7 @@ def _readiness(
                 " lists may be stale"
             )
         details = {
+            "replica": process.replica.details,
             "readModelPosition": written(map(process.progress.position, process.log.streams.names)),
             "projectionLag": probe.lag,
             "projectorSilentSeconds": round(process.progress.silent_s, 2),

@@ -12,6 +12,7 @@ from secaplane.model.shape import LifeIds, Ref, Resource
 from secaplane.readmodel.questions.derived import derived, shown
 from secaplane.readmodel.questions.lives import in_present_life, life_ids, life_ids_column
 from secaplane.readmodel.schema.checkpoints import Checkpoints, checkpoints
+from secaplane.readmodel.schema.tables import Tx
 from secaplane.readmodel.selection import ALL_RESOURCES, Selection
 
 decode_resource = msgspec.json.Decoder(Resource).decode
@@ -40,7 +41,7 @@ async def quarantined(pool: Pool, ref: Ref) -> bool:
 
 
 async def page(
-    pool: Pool,
+    pool: Pool | Tx,
     kind: str,
     collection: str,
     *,

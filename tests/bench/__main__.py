@@ -13,6 +13,7 @@ from tests.bench import (
     memory_figures,
     parsing_figures,
     policy_figures,
+    replica_figures,
     restart_figures,
 )
 from tests.bench.figures import Figure, figure, store, table
@@ -35,6 +36,7 @@ async def everything_small() -> dict[str, Figure]:
         figures["rss_mib"] = figure([max(plane.rss_mib().values())], "MiB")
         figures |= await http_figures.measure(plane)
         figures |= await log_figures.measure(plane)
+    figures |= await replica_figures.measure()
     figures |= await memory_figures.measure()
     figures |= await policy_figures.measure(figures["get_per_second"].median)
     return figures | await log_figures.measure_histories()

@@ -41,6 +41,7 @@ TARGETS = {
     "put_latency_vs_bare": Target("latency of a single PUT / of that bare route", at_most=6),
     "put_latency_nowait_vs_bare": Target("the same, without waiting for the projection", at_most=2),
     "put_to_active_ms": Target("PUT to active in GET, idle", at_most=60),
+    "reader_cost": Target("CPU outside a second replica for its GETs / its own", at_most=0.02),
     "project_vs_bare": Target("events projected / events read, from a cold log", at_least=0.08),
     "put_history_growth": Target("cold PUT with 10,000 events / with 10", at_most=1.5),
     "reconcile_history_growth": Target("cold reconcile with 10,000 events / with 10", at_most=1.5),
