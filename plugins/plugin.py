@@ -13,7 +13,7 @@ Plugins are found through the entry point group `secaplane.plugins` (`plugins.lo
 by `plugins.contract`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -90,6 +90,16 @@ class CatalogueEntry(msgspec.Struct, frozen=True):
     labels: Labels = {}
 
 
+class InventoryItem(msgspec.Struct, frozen=True):
+    """A resource that the cloud holds, by what it is tagged with: as `ensure` was given it."""
+
+    uid: str
+    kind: str
+    path: str = ""
+    """The path of its address; empty where the cloud has lost it. The log is asked by address, so
+    nothing can be said about such a resource."""
+
+
 Bound = Mapping[str, Resource]
 """The targets of the references in a resource's spec, by JSON pointer below the spec (`/nicRef`,
 `/dataVolumes/0/deviceRef`), and its parents, by kind (`network`). Targets that are absent or
@@ -103,6 +113,10 @@ class Plugin(Protocol):
     """True: the cloud refuses a fence smaller than the greatest it has seen for the uid, and
     remembers for ever that a uid was removed. False: the cloud cannot store that; the contract
     suite then skips the two checks."""
+
+    lists_inventory: bool
+    """False: the cloud cannot list what it holds, or cannot store uid, kind and path with it. Then
+    `inventory` is never called, and what was forgotten in the cloud is not found."""
 
     async def ensure(self, resource: Resource, bound: Bound, fence: Fence) -> Outcome:
         """Create the resource, or change it to match its spec. Called again for a settled resource
@@ -140,6 +154,12 @@ class Plugin(Protocol):
         Raises:
             FenceRejected: another process made a later call.
         """
+        ...
+
+    def inventory(self) -> AsyncIterator[Sequence[InventoryItem]]:
+        """Everything in the cloud that is tagged as this control plane's, once, in pages of a
+        bounded size; nothing of another control plane in the same cloud. A resource that is made or
+        removed meanwhile may be in it or not; one that exists all the time is in it."""
         ...
 
     async def catalogue(self) -> Sequence[CatalogueEntry]:

@@ -21,6 +21,10 @@ class Queue:
     def __len__(self) -> int:
         return len(self._due)
 
+    def has(self, ref: Ref) -> bool:
+        """True while it is queued, or a worker has it."""
+        return ref in self._due or ref in self._working
+
     def add(self, ref: Ref, *, seconds: float = 0.0) -> None:
         """Queue it for that time; an earlier time that is queued already stays."""
         due = self._clock() + seconds

@@ -23,7 +23,8 @@ OPERATOR = "operator@secaplane.dev"
 CLOUD = "cloud"
 PROCESSES = (CLOUD, "serve", "projector", "reconcilers")
 NATS_USERS = {"serve": "serve", "command": "serve", "projector": "projector"}
-"""NATS user of a process; default: `writer`, which appends events but no audit entries."""
+"""NATS user of a process; default: `writer`, which appends events, and of audit entries only those
+about orphans."""
 PASSWORDS = ("serve", "writer", "projector", "everything", embedded.OWNER, READER)
 
 
@@ -107,7 +108,7 @@ class DevPlane:
     def nats_server(self) -> ChildProcess:
         users = (
             embedded.NatsUser("serve", self._passwords["serve"], embedded.SERVE_THE_API),
-            embedded.NatsUser("writer", self._passwords["writer"], embedded.WRITE_THE_LOG),
+            embedded.NatsUser("writer", self._passwords["writer"], embedded.RECONCILE),
             embedded.NatsUser("projector", self._passwords["projector"], embedded.READ_THE_LOG),
             embedded.NatsUser("everything", self._passwords["everything"], (">",)),
         )

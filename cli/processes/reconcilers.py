@@ -12,6 +12,7 @@ from secaplane.cli.processes.connections import (
     retrying,
     sealer,
 )
+from secaplane.cli.processes.drift import DriftWork, repaired_kinds
 from secaplane.cli.processes.monitor import monitored
 from secaplane.cli.processes.wiring import command_dependencies, load_owned, watching
 from secaplane.edge.serving.health import Readiness
@@ -26,6 +27,7 @@ from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 from secaplane.reconcilers import catalogue
 from secaplane.reconcilers.deferred_roles import report_unbound
 from secaplane.reconcilers.dependencies import ReconcileDependencies
+from secaplane.reconcilers.drift.sweep import everything
 from secaplane.reconcilers.fences import FenceSource, next_epoch
 from secaplane.reconcilers.run import Reconcilers
 
@@ -59,11 +61,14 @@ async def run(config: Config, announce: Announce) -> None:
             FenceSource(await _next_epoch(process, config)),
             sealer(config),
             load_owned(process),
+            repaired_kinds(config),
         )
         reconcilers = Reconcilers(dependencies, process.log, process.pool)
+        drift = DriftWork(process, config, reconcilers, everything)
         published = asyncio.Event()
         _watch_reconcilers(metrics, reconcilers)
         group.create_task(reconcilers.run())
+        drift.start(group, metrics)
         group.create_task(_publish(process, config, dependencies, plugin, published))
         if config.references.role_assignment_roles == "deferred":
             watch = PolicyWatch(process.log, process.cache, stale_s=config.auth.stale_seconds)
@@ -81,7 +86,8 @@ async def run(config: Config, announce: Announce) -> None:
                 "failing": len(reconcilers.failures),
                 "parked": len(reconcilers.parked),
             }
-            return Readiness(not reasons, reasons, work_remarks(reconcilers), details)
+            remarks = work_remarks(reconcilers) + drift.remarks()
+            return Readiness(not reasons, reasons, remarks, details)
 
         try:
             async with monitored(config, readiness, metrics) as monitor:

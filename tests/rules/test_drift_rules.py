@@ -58,7 +58,7 @@ def test_many_differences_are_counted() -> None:
 
 
 def test_the_nodes_of_a_pool_are_no_part_of_what_the_cloud_reports() -> None:
-    nodes: dict[str, object] = {"nodes": [{"resource": "instances/pool-1"}]}
+    nodes: Json = {"nodes": [{"resource": "instances/pool-1"}]}
     reported = found(State.ACTIVE, observed_position=1, **nodes)
     pool = given("kubernetes-node-pool", CREATED, reported).resource
     owned = KINDS["kubernetes-node-pool"].owned.status(())
