@@ -6,6 +6,7 @@ from secaplane.cli.config import Config
 from secaplane.cli.processes.connections import process_dependencies, with_deadline
 from secaplane.cli.processes.reconcilers import configured_plugin
 from secaplane.cli.processes.wiring import command_dependencies
+from secaplane.reconcilers.drift.answers import NoAnswer, inventory
 from secaplane.reconcilers.drift.lookup import judged
 
 
@@ -22,14 +23,13 @@ async def print_inventory(config: Config) -> int:
         return _failed("the cloud of this plugin cannot list what it holds")
     async with with_deadline(process_dependencies(config)) as process:
         commands = command_dependencies(process, config)
-        pages = plugin.inventory()
         try:
-            while (page := await anext(pages, None)) is not None:
+            async for page in inventory(plugin):
                 for each in await judged(commands, process.pool, page):
                     item = each.item
                     print(f"{each.presence.value} {item.kind} {item.path or '-'} uid {item.uid}")
-        except Exception as error:  # whatever a plugin raises
-            return _failed(f"the inventory could not be compared: {type(error).__name__}: {error}")
+        except NoAnswer as error:
+            return _failed(f"the cloud did not list what it holds: {error}")
         finally:
             await plugin.close()
     return 0

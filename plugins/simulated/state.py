@@ -52,8 +52,8 @@ commit;
 ALONE = "pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = normal"
 
 COLUMNS = "uid, kind, path, spec, power, targets, parents, status, begun_at, terminating"
-INVENTORY_PAGE = 500
-INVENTORY = f"select uid, kind, path from things where uid > ? order by uid limit {INVENTORY_PAGE}"
+PAGE_MAX = 500
+INVENTORY = f"select uid, kind, path from things where uid > ? order by uid limit {PAGE_MAX}"
 THING = f"select {COLUMNS} from things"
 KEEP = "insert or replace into things values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 USERS = f"{THING} join uses on user = uid where used = ? and kind = ? order by path"

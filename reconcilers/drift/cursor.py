@@ -14,6 +14,7 @@ from secaplane.model.shape import Ref
 from secaplane.readmodel.questions.settled import FIRST
 
 KEY = "scan"
+_LOST: tuple[type[Exception], ...] = (*CONNECTION_ERRORS, msgspec.DecodeError)
 log = logging.getLogger("secaplane.drift")
 
 
@@ -32,7 +33,7 @@ class ScanCursor:
             return msgspec.json.decode(value, type=Ref)
         except KeyNotFoundError:
             return FIRST
-        except (*CONNECTION_ERRORS, msgspec.DecodeError) as error:
+        except _LOST as error:
             log.warning("the scan for drift begins anew", extra={"reason": repr(error)})
             return FIRST
 

@@ -74,7 +74,7 @@ def without_secrets(resource: Resource) -> Resource:
 
 
 def remains(ref: Ref, event: RecordedEvent) -> Resource:
-    """What is known of a life of which only one event can be read: address and uid."""
+    """A life of which only one event can be read: its address and uid are known."""
     position, time = event.position, event.time
     return Resource(
         ref=ref, uid=event.uid, tenant=event.tenant, spec={}, version=0, position=position,

@@ -12,21 +12,25 @@ from dataclasses import dataclass, field
 import msgspec
 from asyncpg import Pool
 
+from secaplane.eventlog.codec import Undecodable
+from secaplane.eventlog.log import LogUnavailable
 from secaplane.kinds import KINDS
+from secaplane.model.errors import Damaged, Refusal
 from secaplane.model.explained import open_drift
 from secaplane.model.kind import Backing
-from secaplane.model.shape import Ref, Resource
+from secaplane.model.shape import Json, Ref, Resource
 from secaplane.plugins.plugin import Absent, FenceRejected
 from secaplane.readmodel import questions
 from secaplane.readmodel.questions import settled
 from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 from secaplane.reconcilers.cloud_call import observe
 from secaplane.reconcilers.dependencies import ReconcileDependencies, record
+from secaplane.reconcilers.drift.answers import NoAnswer, answered
 from secaplane.reconcilers.drift.comparison import Drift, comparable, drift_of
 from secaplane.reconcilers.drift.sweep import Holds, everything
 from secaplane.reconcilers.reports import drift_report, sealed_status
 
-PAGE = 500
+PAGE_MAX = 500
 """Addresses of one query."""
 AT_ONCE_MAX = 16
 TICKS_PER_S = 25
@@ -36,6 +40,7 @@ CONFIRMING_MAX = 64
 RETRY_S = 5.0
 """Before the scan goes on after the database, or a whole portion of the cloud, did not answer."""
 SAVE_INTERVAL_S = 30.0
+_NOT_REPORTED = (LogUnavailable, Refusal, Undecodable, Damaged, *DATABASE_UNAVAILABLE)
 log = logging.getLogger("secaplane.drift")
 
 LoadCursor = Callable[[], Awaitable[Ref]]
@@ -102,7 +107,7 @@ class DriftScan:
         count = await settled.living_count(self.pool, kinds)
         rate = max(self.settings.per_second, count / self.settings.round_s)
         size = max(1, min(AT_ONCE_MAX, round(rate / TICKS_PER_S)))
-        while page := await settled.settled_after(self.pool, kinds, self._after, limit=PAGE):
+        while page := await settled.settled_after(self.pool, kinds, self._after, limit=PAGE_MAX):
             mine = [ref for ref in page if self.holds(ref)]
             for portion in (mine[n : n + size] for n in range(0, len(mine), size)):
                 await self._paced(len(portion) / rate)
@@ -144,15 +149,11 @@ class DriftScan:
 
     async def _look(self, resource: Resource) -> tuple[Resource, Drift | None] | None:
         """None where the cloud gave no answer, or only to a later call."""
-        dependencies = self.dependencies
         try:
-            seen = await observe(dependencies, resource)
-            actual = None
-            if not isinstance(seen, Absent):
-                actual = sealed_status(dependencies.sealer, resource, seen.status)
+            actual = await answered(self._actual(resource))
         except FenceRejected:  # a reconciliation has begun meanwhile
             return None
-        except Exception as error:  # whatever a plugin raises
+        except NoAnswer as error:
             self.failed += 1
             if not self.failing:
                 where = {"ref": resource.ref.path, "reason": repr(error)}
@@ -160,6 +161,12 @@ class DriftScan:
             return None
         self.compared += 1
         return resource, drift_of(resource, actual)
+
+    async def _actual(self, resource: Resource) -> Json | None:
+        seen = await observe(self.dependencies, resource)
+        if isinstance(seen, Absent):
+            return None
+        return sealed_status(self.dependencies.sealer, resource, seen.status)
 
     # --- the second look
 
@@ -191,7 +198,7 @@ class DriftScan:
             if again is None or again[1] != drift:
                 return
             result = await record(self.dependencies, current, drift_report(current, drift))
-        except Exception as error:  # of one resource: the next round compares it again
+        except _NOT_REPORTED as error:  # the next round compares it again
             where = {"ref": before.ref.path, "reason": repr(error)}
             log.warning("drift could not be reported", extra=where)
             return

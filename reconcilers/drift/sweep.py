@@ -8,14 +8,19 @@ from dataclasses import dataclass, field
 
 from asyncpg import Pool
 
+from secaplane.eventlog.log import LogUnavailable
+from secaplane.model.errors import Refusal
 from secaplane.model.shape import Ref, Resource
-from secaplane.plugins.plugin import InProgress, InventoryItem, Ready, TerminalError
+from secaplane.plugins.plugin import FenceRejected, InProgress, InventoryItem, Ready, TerminalError
+from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 from secaplane.reconcilers.dependencies import ReconcileDependencies
+from secaplane.reconcilers.drift.answers import NoAnswer, answered, inventory
 from secaplane.reconcilers.drift.inventory import Presence, Sightings
 from secaplane.reconcilers.drift.lookup import JudgedItem, judged
 
 NAMED_MAX = 100
 """Unknown resources that one sweep logs."""
+_NOT_SWEPT = (NoAnswer, LogUnavailable, Refusal, *DATABASE_UNAVAILABLE)
 log = logging.getLogger("secaplane.drift")
 
 RecordRemoval = Callable[[InventoryItem], Awaitable[bool]]
@@ -56,7 +61,7 @@ class InventorySweep:
             try:
                 await self.sweep()
                 self.failures = 0
-            except Exception as error:  # whatever a plugin raises: the next sweep tries again
+            except _NOT_SWEPT as error:  # the next sweep tries again
                 self.failures += 1
                 log.warning("the cloud's inventory was not compared", extra={"reason": repr(error)})
 
@@ -64,11 +69,11 @@ class InventorySweep:
         """One whole sweep.
 
         Raises:
-            whatever the plugin, the log or the database raises.
+            NoAnswer, LogUnavailable, Refusal; whatever the database raises.
         """
         self._sightings.begin()
         unknown = set[str]()
-        async for page in self.dependencies.plugin.inventory():
+        async for page in inventory(self.dependencies.plugin):
             mine = [item for item in page if self.holds(Ref(item.kind, item.path or item.uid))]
             for each in await judged(self.dependencies.commands, self.pool, mine):
                 if not self._sightings.confirmed(each.item.uid, each.presence):
@@ -87,7 +92,12 @@ class InventorySweep:
         if not await self.record_removal(item):
             log.warning("an orphan stays: its removal could not be recorded", extra=where)
             return
-        outcome = await self.dependencies.plugin.remove(resource, self.dependencies.fences.next())
+        plugin, fence = self.dependencies.plugin, self.dependencies.fences.next()
+        try:
+            outcome = await answered(plugin.remove(resource, fence))
+        except (NoAnswer, FenceRejected) as error:  # the other orphans are removed all the same
+            log.warning("an orphan stays", extra={**where, "reason": str(error)})
+            return
         match outcome:
             case Ready():
                 self.removed += 1

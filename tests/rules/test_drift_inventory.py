@@ -1,4 +1,4 @@
-"""What the cloud holds against what the log knows: living, gone, unknown, or too young to say."""
+"""The cloud's inventory against the log: living, gone, unknown, or too young to say."""
 
 import pytest
 

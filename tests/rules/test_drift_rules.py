@@ -140,7 +140,7 @@ def test_a_report_of_drift_leaves_state_and_status() -> None:
     [PUT, DeletionRequested(), found(State.ACTIVE, observed_position=2, powerState="off")],
 )
 def test_a_report_of_drift_is_refused_after_any_later_event(later: object) -> None:
-    """What was observed says nothing about an event after it: not even the status is taken."""
+    """An observation says nothing about an event after it: not even the status is taken."""
     report = reported(an(), Drift(ABSENT, "nothing"))
     scene = given("instance", CREATED, ACTIVE, later)  # type: ignore[arg-type]
     scene.when(report).then_nothing()
