@@ -21,8 +21,8 @@ class Queue:
     def __len__(self) -> int:
         return len(self._due)
 
-    def has(self, ref: Ref) -> bool:
-        """True while it is queued, or a worker has it."""
+    def __contains__(self, ref: Ref) -> bool:
+        """True if it is queued, for now or later, or being worked on."""
         return ref in self._due or ref in self._working
 
     def add(self, ref: Ref, *, seconds: float = 0.0) -> None:

@@ -38,7 +38,7 @@ class DriftWork:
             process.pool,
             settings,
             requeue=queue.add,
-            busy=queue.has,
+            busy=queue.__contains__,
             load=cursor.load,
             save=cursor.save,
             holds=holds,
