@@ -29,6 +29,8 @@ class ReconcileDependencies:
     fences: FenceSource
     sealer: Sealer
     load_owned: LoadOwned
+    repaired: frozenset[str] = frozenset()
+    """The kinds whose drift is repaired."""
     gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOG_WORK_MAX))
 
     def under(self, tenure: Tenure) -> "ReconcileDependencies":

@@ -52,7 +52,7 @@ async def reconcile(
         )
     if resource is not None and resource.gone:
         return await _after_closing(dependencies, resource)
-    todo = plan(resource, related)
+    todo = plan(resource, related, repaired=dependencies.repaired)
     if resource is None or todo.step is Step.NOTHING:
         return None
     match todo.step:

@@ -4,7 +4,8 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from asyncpg import Pool
@@ -202,6 +203,13 @@ class Reconcilers:
         if not isinstance(followed.event, Report):
             self.queue.add(followed.ref)
 
+    @contextmanager
+    def working(self, ref: Ref) -> Iterator[ReconcileDependencies | None]:
+        """The dependencies for calls and reports about an address, under the tenure of its
+        partition; None if another process holds it."""
+        with self.leases.working(ref) as tenure:
+            yield self.dependencies.under(tenure) if tenure is not None else None
+
     async def _work(self) -> None:
         while True:
             await self.leases.usable()
@@ -209,9 +217,9 @@ class Reconcilers:
             try:
                 if self.in_flight.closed:
                     return
-                with self.in_flight, self.leases.working(ref) as tenure:
-                    if tenure is not None:
-                        await self._reconcile(ref, self.dependencies.under(tenure))
+                with self.in_flight, self.working(ref) as dependencies:
+                    if dependencies is not None:
+                        await self._reconcile(ref, dependencies)
             finally:
                 self.queue.done(ref)
 

@@ -28,6 +28,7 @@ READ_THE_LOG = (
     "secaplane.readers.>",
 )
 WRITE_THE_LOG = (*READ_THE_LOG, "$JS.API.STREAM.CREATE.>", "seca.>", "$KV.>")
+RECONCILE = (*WRITE_THE_LOG, entries.SUBJECTS_OF_RECONCILERS)
 SERVE_THE_API = (*WRITE_THE_LOG, entries.ALL_SUBJECTS, "secaplane.acknowledged.>")
 """Processes that serve the API also publish audit entries, and positions not projected yet."""
 

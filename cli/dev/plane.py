@@ -25,7 +25,8 @@ PROCESSES = (CLOUD, "serve", "projector", "reconcilers")
 USED_BY_OTHERS = (CLOUD, "projector")
 """Requests in flight wait for the projector, calls in flight for the cloud."""
 NATS_USERS = {"serve": "serve", "command": "serve", "projector": "projector"}
-"""NATS user of a process; default: `writer`, which appends events but no audit entries."""
+"""NATS user of a process; default: `writer`, which appends events, and of audit entries only those
+about orphans."""
 PASSWORDS = ("serve", "writer", "projector", "everything", embedded.OWNER, READER)
 
 
@@ -114,7 +115,7 @@ class DevPlane:
     def nats_users(self) -> tuple[embedded.NatsUser, ...]:
         return (
             embedded.NatsUser("serve", self._passwords["serve"], embedded.SERVE_THE_API),
-            embedded.NatsUser("writer", self._passwords["writer"], embedded.WRITE_THE_LOG),
+            embedded.NatsUser("writer", self._passwords["writer"], embedded.RECONCILE),
             embedded.NatsUser("projector", self._passwords["projector"], embedded.READ_THE_LOG),
             embedded.NatsUser("everything", self._passwords["everything"], (">",)),
         )

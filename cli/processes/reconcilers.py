@@ -15,6 +15,7 @@ from secaplane.cli.processes.connections import (
     retrying,
     sealer,
 )
+from secaplane.cli.processes.drift import DriftWork, repaired_kinds
 from secaplane.cli.processes.monitor import monitored
 from secaplane.cli.processes.stopping import background_tasks, not_ready_when_stopping
 from secaplane.cli.processes.wiring import command_dependencies, load_owned, watching
@@ -70,12 +71,15 @@ async def run(config: Config, announce: Announce, stop: StopRequest) -> None:
             FenceSource(0, _refuse),
             sealer(config),
             load_owned(process),
+            repaired_kinds(config),
         )
         reconcilers = Reconcilers(dependencies, process.log, process.pool, leases)
+        drift = DriftWork(process, config, reconcilers)
         published = asyncio.Event()
         _watch_reconcilers(metrics, reconcilers)
         start(leases.run())
         start(reconcilers.run())
+        drift.start(start, metrics)
         publish = partial(_publish, process, config, dependencies, plugin, published)
         start(leases.while_held(CATALOGUE, publish))
         if config.references.role_assignment_roles == "deferred":
@@ -94,7 +98,8 @@ async def run(config: Config, announce: Announce, stop: StopRequest) -> None:
                 "failing": len(reconcilers.failures),
                 "parked": len(reconcilers.parked),
             }
-            return Readiness(not reasons, reasons, work_remarks(reconcilers), details)
+            remarks = work_remarks(reconcilers) + drift.remarks()
+            return Readiness(not reasons, reasons, remarks, details)
 
         shown = not_ready_when_stopping(readiness, stop)
         async with monitored(config, shown, metrics) as monitor:

@@ -4,8 +4,8 @@ from secaplane.readmodel.schema.group import TableGroup
 
 HISTORY = TableGroup(
     name="history",
-    layout=3,
-    digest="35282a6f00092fa7",
+    layout=4,
+    digest="db43d39d74d545b2",
     tables="""
 create table if not exists {schema}.history (
     stream   text        collate "C" not null,

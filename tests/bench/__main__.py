@@ -7,6 +7,7 @@ import uvloop
 
 from tests.bench import (
     catalogue_figures,
+    drift_figures,
     growth_figures,
     http_figures,
     log_figures,
@@ -37,6 +38,7 @@ async def everything_small() -> dict[str, Figure]:
         figures |= await http_figures.measure(plane)
         figures |= await log_figures.measure(plane)
     figures |= await replica_figures.measure()
+    figures |= await drift_figures.measure()
     figures |= await memory_figures.measure()
     figures |= await policy_figures.measure(figures["get_per_second"].median)
     return figures | await log_figures.measure_histories()

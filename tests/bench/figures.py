@@ -49,6 +49,10 @@ TARGETS = {
     "get_growth": Target("GET with 1,000,000 rows / with 1,000", at_most=1.2),
     "list_last_vs_first": Target("last page of 1,000,000 rows / the first", at_most=1.2),
     "list_label_vs_plain": Target("list by a label of a tenth of rows / of all", at_most=2),
+    "drift_scan": Target(
+        "GETs during 500 comparisons with the cloud a second / without", at_least=0.9
+    ),
+    "drift_scan_per_second": Target("comparisons a second meanwhile, of 500", at_least=450),
     "may_cached_us": Target("a cached authorization decision, p99", at_most=5),
     "may_first_us": Target("a caller's first decision among 10,000 assignments, p99", at_most=1000),
     "may_growth": Target("the same among 100,000 / among 10,000", at_most=1.3),
