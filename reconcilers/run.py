@@ -12,7 +12,7 @@ from secaplane.eventlog.codec import Undecodable
 from secaplane.eventlog.log import Followed, Log, LogUnavailable, UndecodableEvent
 from secaplane.kinds import DEPENDENT_KINDS, KINDS, SHARING_KINDS
 from secaplane.model.errors import Damaged, Unavailable
-from secaplane.model.events import Report
+from secaplane.model.events import DeletionRequested, Report
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref
 from secaplane.plugins.plugin import FenceRejected
@@ -21,10 +21,9 @@ from secaplane.readmodel.questions import Checkpoints
 from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 from secaplane.reconcilers.dependencies import ReconcileDependencies
 from secaplane.reconcilers.dependents import Dependents
-from secaplane.reconcilers.queue import Queue
+from secaplane.reconcilers.queue import WORKERS_MAX, Queue
 from secaplane.reconcilers.reconcile import RequeueAfter, reconcile
 
-WORKERS_MAX = 16
 RETRY_S = 0.5
 DELAY_S_MIN, DELAY_S_MAX = 0.2, 60.0
 log = logging.getLogger("secaplane.reconcilers")
@@ -81,7 +80,7 @@ class Reconcilers:
         while True:
             try:
                 for ref in await self.dependents.next_batch():
-                    self.queue.add(ref)
+                    self.queue.add(ref, background=True)
             except (*DATABASE_UNAVAILABLE, LogUnavailable) as error:
                 log.warning(
                     "dependent resources could not be looked up", extra={"reason": repr(error)}
@@ -103,8 +102,10 @@ class Reconcilers:
         unsettled, checkpoints = await questions.unsettled(self.pool)
         outpaced = await questions.outpaced(self.pool, DEPENDENT_KINDS)
         sharing = await questions.living_of(self.pool, SHARING_KINDS)
-        for ref in (*unsettled, *outpaced, *sharing):
-            self.queue.add(ref)
+        for ref, terminating in unsettled:
+            self.queue.add(ref, background=terminating)
+        for ref in (*outpaced, *sharing):
+            self.queue.add(ref, background=True)
         return checkpoints
 
     def wake(self, followed: Followed) -> None:
@@ -118,7 +119,8 @@ class Reconcilers:
         if isinstance(followed, UndecodableEvent) or followed.ref.kind not in KINDS:
             return
         if not isinstance(followed.event, Report):
-            self.queue.add(followed.ref)
+            removal = isinstance(followed.event, DeletionRequested)
+            self.queue.add(followed.ref, background=removal)
 
     async def _work(self) -> None:
         while True:

@@ -36,9 +36,7 @@ async def measure() -> dict[str, Figure]:
 
 def _load(plane: RunningPlane, name: str, seconds: float) -> Load:
     volumes = "/providers/seca.storage/v1/tenants/bench/workspaces/w{w}/block-storages"
-    return Load(
-        plane.dev.url, f"{volumes}/{name}", "PUT", plane.headers, BODY, CLIENTS, seconds
-    )
+    return Load(plane.dev.url, f"{volumes}/{name}", "PUT", plane.headers, BODY, CLIENTS, seconds)
 
 
 def _read(plane: RunningPlane, parts: tuple[str, ...]) -> dict[str, float]:
