@@ -66,6 +66,7 @@ class Reconcilers:
     async def _follow(self, stream: str, position: Position) -> None:
         """A gap in the sequences means that events were lost on the way: nothing cached is current,
         and the queue is filled from the read model again."""
+        await self._take_over(stream)
         async for batch in self.events.follow(stream, after=position):
             expected = enumerate(batch, start=position.sequence + 1)
             if any(each.position.sequence != n for n, each in expected):
@@ -74,6 +75,17 @@ class Reconcilers:
             for each in batch:
                 self.wake(each)
                 position = each.position
+
+    async def _take_over(self, stream: str) -> None:
+        """What a former process caused in the cloud is recorded before the present end of the log:
+        nothing older is reconciled from what was followed."""
+        while True:
+            try:
+                self.dependencies.commands.cache.use_followed_from(await self.events.end(stream))
+                return
+            except LogUnavailable as error:
+                log.warning("the log is unavailable", extra={"reason": repr(error)})
+                await asyncio.sleep(RETRY_S)
 
     async def _requeue_dependents(self) -> None:
         """Dependents of a changed resource are reconciled, also when they are settled."""
@@ -111,7 +123,7 @@ class Reconcilers:
     def wake(self, followed: Followed) -> None:
         """An intent event queues its resource; any event queues the addresses that wait for its
         resource."""
-        self.dependencies.commands.cache.invalidate(followed.ref)
+        self.dependencies.commands.cache.advance(followed)
         for waiting in self._waiting.pop(followed.ref, ()):
             self._woken_by[waiting] = followed.position
             self.queue.add(waiting)
@@ -119,6 +131,7 @@ class Reconcilers:
         if isinstance(followed, UndecodableEvent) or followed.ref.kind not in KINDS:
             return
         if not isinstance(followed.event, Report):
+            self._woken_by[followed.ref] = followed.position
             removal = isinstance(followed.event, DeletionRequested)
             self.queue.add(followed.ref, background=removal)
 
