@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 
 from secaplane.cli.config import BadConfig, Config
 from secaplane.cli.processes.announce import Announce, Announcement
@@ -22,6 +21,7 @@ from secaplane.model.errors import Refusal
 from secaplane.plugins.loading import PluginNotUsable, load_plugin
 from secaplane.plugins.plugin import Plugin
 from secaplane.policy.watch import PolicyWatch
+from secaplane.readmodel.backlog import announce_backlog
 from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 from secaplane.reconcilers import catalogue
 from secaplane.reconcilers.deferred_roles import report_unbound
@@ -33,8 +33,6 @@ POLL_S = 0.02
 OVERDUE_S_MAX = 10.0
 """A resource that has waited longer for a worker is remarked: the cloud does not answer."""
 CATALOGUE_EVERY_S = 60.0
-BACKGROUND_NICE = 10
-"""Low priority: processes that answer users go first."""
 log = logging.getLogger("secaplane.reconcilers")
 _NOT_PUBLISHED = (
     Refusal,
@@ -46,7 +44,6 @@ _NOT_PUBLISHED = (
 
 
 async def run(config: Config, announce: Announce) -> None:
-    os.nice(BACKGROUND_NICE)
     metrics = Metrics()
     plugin = configured_plugin(config)
     async with (
@@ -64,6 +61,8 @@ async def run(config: Config, announce: Announce) -> None:
         published = asyncio.Event()
         _watch_reconcilers(metrics, reconcilers)
         group.create_task(reconcilers.run())
+        waits = reconcilers.queue.waits
+        group.create_task(announce_backlog(process.nats, config.nats.stream, waits))
         group.create_task(_publish(process, config, dependencies, plugin, published))
         if config.references.role_assignment_roles == "deferred":
             watch = PolicyWatch(process.log, process.cache, stale_s=config.auth.stale_seconds)

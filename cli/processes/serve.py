@@ -46,6 +46,7 @@ from secaplane.query import http as reads
 from secaplane.query.by_name import ByName
 from secaplane.query.read import ReadDependencies
 from secaplane.readmodel import questions
+from secaplane.readmodel.backlog import Backlog, listen_to_backlog
 from secaplane.readmodel.batching import BatchedReads
 from secaplane.readmodel.progress import REACHED_S_MAX
 
@@ -82,7 +83,9 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         details = config.monitor.port is None and (host.startswith("127.") or host == "::1")
         routes = [*health.routes(readiness, metrics, details=details), *_documents(base_url)]
         if side in ("command", "serve"):
-            routes += writes.routes(_submit_dependencies(process, config, guard, watch, base_url))
+            backlog = await _followed_backlog(process, config, metrics)
+            submitting = _submit_dependencies(process, config, guard, watch, backlog, base_url)
+            routes += writes.routes(submitting)
             routes += reviews.routes(guard)
         if side in ("query", "serve"):
             batched = BatchedReads(process.pool)
@@ -118,6 +121,18 @@ def _probe(process: ProcessDependencies, served: Served, metrics: Metrics) -> He
         know=progress.know,
         probes_appends=served.writes,
     )
+
+
+async def _followed_backlog(
+    process: ProcessDependencies, config: Config, metrics: Metrics
+) -> Backlog:
+    backlog = Backlog()
+    await listen_to_backlog(process.nats, config.nats.stream, backlog)
+    waiting = metrics.gauge(
+        "backlog_seconds", "Longest wait for a reconciler that delays accepted writes; else 0"
+    )
+    waiting.set_function(lambda: backlog.longest_s)
+    return backlog
 
 
 async def _learn_positions(process: ProcessDependencies) -> None:
@@ -160,12 +175,18 @@ def _submit_dependencies(
     config: Config,
     guard: Guard,
     watch: PolicyWatch,
+    backlog: Backlog,
     base_url: str,
 ) -> SubmitDependencies:
     async def projected(tenant: str, positions: Sequence[Position]) -> None:
         waits = config.writes.wait_for_projection
         if not waits or not await process.progress.reached(positions):
             await process.acknowledgements.publish(tenant, positions)
+
+    async def paced(tenant: str) -> None:
+        delay_s = backlog.delay_s(tenant, config.writes.delay_seconds_max)
+        if delay_s:
+            await asyncio.sleep(delay_s)
 
     async def policy_changed() -> None:
         try:
@@ -181,6 +202,7 @@ def _submit_dependencies(
         region=config.site.region,
         base_url=base_url,
         projected=projected,
+        paced=paced,
         policy_changed=policy_changed,
     )
 
