@@ -34,6 +34,7 @@ from secaplane.eventlog.log import (
     RawEvent,
     VersionConflict,
 )
+from secaplane.eventlog.shared_sync import JetStreamBatches, SharedSyncAppends
 from secaplane.eventlog.streams import Streams
 from secaplane.eventlog.subjects import ALL_SUBJECTS, every, prefix, subject
 from secaplane.model.events import RecordedEvent
@@ -79,8 +80,18 @@ class JetStreamLog:
     reconnect and delivered later.
     """
 
-    def __init__(self, nats: Client, *, streams: Streams, region: str) -> None:
+    def __init__(
+        self, nats: Client, *, streams: Streams, region: str, shares_syncs: bool = False
+    ) -> None:
+        """`shares_syncs`: appends of different resources that are made at the same time may be
+        published as one batch."""
         self._nats, self._streams, self._region = nats, streams, region
+        self._batches = JetStreamBatches(nats, streams=streams, region=region)
+        self._shared = (
+            SharedSyncAppends(self._append, self._batches.append, streams.of)
+            if shares_syncs
+            else None
+        )
         self._ask = partial(request, nats, _answer)
         self.appends = AppendHealth(streams.names)
 
@@ -111,6 +122,13 @@ class JetStreamLog:
 
     async def append(
         self, new_event: NewEvent, *, expectation: PrefixExpectation | None = None
+    ) -> RecordedEvent:
+        if self._shared is not None and expectation is None:
+            return await self._shared.append(new_event)
+        return await self._append(new_event, expectation)
+
+    async def _append(
+        self, new_event: NewEvent, expectation: PrefixExpectation | None = None
     ) -> RecordedEvent:
         expected = expectation.after if expectation else new_event.previous
         headers = {EXPECTED: str(expected.sequence)}

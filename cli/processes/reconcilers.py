@@ -47,7 +47,7 @@ async def run(config: Config, announce: Announce) -> None:
     metrics = Metrics()
     plugin = configured_plugin(config)
     async with (
-        process_dependencies(config, writes_log=True) as process,
+        process_dependencies(config, writes_log=True, shares_syncs=True) as process,
         asyncio.TaskGroup() as group,
     ):
         dependencies = ReconcileDependencies(

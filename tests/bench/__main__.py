@@ -7,6 +7,7 @@ import uvloop
 
 from tests.bench import (
     catalogue_figures,
+    fair_share_figures,
     growth_figures,
     http_figures,
     log_figures,
@@ -14,6 +15,7 @@ from tests.bench import (
     parsing_figures,
     policy_figures,
     restart_figures,
+    sustained_figures,
 )
 from tests.bench.figures import Figure, figure, store, table
 from tests.plane import running_plane
@@ -35,6 +37,8 @@ async def everything_small() -> dict[str, Figure]:
         figures["rss_mib"] = figure([max(plane.rss_mib().values())], "MiB")
         figures |= await http_figures.measure(plane)
         figures |= await log_figures.measure(plane)
+    figures |= await sustained_figures.measure()
+    figures |= await fair_share_figures.measure()
     figures |= await memory_figures.measure()
     figures |= await policy_figures.measure(figures["get_per_second"].median)
     return figures | await log_figures.measure_histories()
