@@ -44,6 +44,7 @@ class ResourceCache:
         self._passed: dict[Ref, Position] = {}
         """Resources that are being loaded: the last event that was given to `advance` meanwhile."""
         self._usable_from: dict[str, Position] = {}
+        """By stream: see `use_followed`."""
 
     def cached(self, ref: Ref) -> Resource | None:
         """The resource as this process last read or wrote it; it may be stale."""
@@ -80,17 +81,22 @@ class ResourceCache:
                 return
         self._resources.pop(ref)
 
-    def use_followed_from(self, position: Position) -> None:
-        """`as_of` gives nothing of the stream until `advance` has reached this position. A process
-        that takes over work names the end of the log: before it, events may be missing in what is
-        cached that the former process caused in the cloud."""
-        self._usable_from[position.stream] = position
+    def stop_using_followed(self) -> None:
+        """Called when this process takes work over: `as_of` gives nothing until `use_followed`."""
+        self._usable_from.clear()
+
+    def use_followed(self, stream: str, end: Position) -> None:
+        """`as_of` gives what is cached of a stream once `advance` has reached a position: its end,
+        asked for after this process took its work over. Before it, events may be
+        missing in what is cached that a former process caused in the cloud."""
+        self._usable_from[stream] = end
 
     def as_of(self, ref: Ref, at: Position) -> Resource | None:
         """The cached resource, if it includes every event up to a position of its stream; None:
         ask `current`. It costs no question, and may be older than the answer to one."""
         followed = self._followed.get(at.stream, BEGINNING)
-        if followed == BEGINNING or followed < self._usable_from.get(at.stream, BEGINNING):
+        usable_from = self._usable_from.get(at.stream)
+        if followed == BEGINNING or usable_from is None or followed < usable_from:
             return None
         held = self._resources.get(ref)
         if held is None or held.position.stream != at.stream:

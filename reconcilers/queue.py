@@ -80,6 +80,14 @@ class Queue:
     def __len__(self) -> int:
         return len(self._queued)
 
+    def __contains__(self, ref: Ref) -> bool:
+        """True if it is queued, for now or later, or being worked on."""
+        return ref in self._queued or ref in self._working
+
+    def keep(self, wanted: Callable[[Ref], bool]) -> None:
+        """Drop every other address that is queued."""
+        self._queued = {ref: entry for ref, entry in self._queued.items() if wanted(ref)}
+
     def add(self, ref: Ref, *, seconds: float = 0.0, background: bool | None = None) -> None:
         """Queue it for that time; an earlier time that is queued already stays, and so does the
         more urgent class of work. None: the class that it has, foreground if it is new."""

@@ -66,7 +66,7 @@ class Reconcilers:
     async def _follow(self, stream: str, position: Position) -> None:
         """A gap in the sequences means that events were lost on the way: nothing cached is current,
         and the queue is filled from the read model again."""
-        await self._take_over(stream)
+        await self._use_followed(stream)
         async for batch in self.events.follow(stream, after=position):
             expected = enumerate(batch, start=position.sequence + 1)
             if any(each.position.sequence != n for n, each in expected):
@@ -76,12 +76,13 @@ class Reconcilers:
                 self.wake(each)
                 position = each.position
 
-    async def _take_over(self, stream: str) -> None:
+    async def _use_followed(self, stream: str) -> None:
         """What a former process caused in the cloud is recorded before the present end of the log:
-        nothing older is reconciled from what was followed."""
+        nothing older is reconciled from what was followed. Retries until the log answers."""
         while True:
             try:
-                self.dependencies.commands.cache.use_followed_from(await self.events.end(stream))
+                end = await self.events.end(stream)
+                self.dependencies.commands.cache.use_followed(stream, end)
                 return
             except LogUnavailable as error:
                 log.warning("the log is unavailable", extra={"reason": repr(error)})

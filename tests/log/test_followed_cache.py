@@ -17,6 +17,7 @@ from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref
 from tests.log.new_events import ONE, REGION, TWO, new_event
 from tests.positions import nth
+from tests.servers import STREAM
 
 SEEDS, STEPS = 30, 120
 
@@ -57,6 +58,7 @@ class Scene:
     def __init__(self) -> None:
         self.log = SlowLog()
         self.cache = ResourceCache(self.log, MemorySnapshots())
+        self.cache.use_followed(STREAM, BEGINNING)
         self.followed = 0
 
     @property
@@ -115,8 +117,10 @@ async def test_a_position_that_was_not_followed_yet_is_asked_for(scene: Scene) -
 async def test_nothing_older_than_the_takeover_is_used(scene: Scene) -> None:
     for n in range(3):
         await scene.appended_elsewhere(ONE, Created(spec={}) if n == 0 else Updated(spec={"n": n}))
-    scene.cache.use_followed_from(nth(3))
+    scene.cache.stop_using_followed()
     scene.follow(2)
+    assert scene.cache.as_of(ONE, nth(1)) is None
+    scene.cache.use_followed(STREAM, nth(3))
     assert scene.cache.as_of(ONE, nth(1)) is None
     scene.follow()
     assert scene.cache.as_of(ONE, nth(1)) is not None

@@ -168,6 +168,21 @@ async def test_many_workers_share_the_addresses() -> None:
     assert min(met.count(ref) for ref in refs) >= 10
 
 
+@in_virtual_time
+async def test_addresses_that_are_not_kept_are_dropped() -> None:
+    queue = Queue()
+    queue.add(ONE)
+    queue.add(TWO, seconds=5)
+    queue.add(THREE)
+    assert await queue.get() == ONE
+    queue.add(ONE)
+    queue.keep(lambda ref: ref == THREE)
+    assert [ref in queue for ref in (ONE, TWO, THREE)] == [True, False, True]
+    queue.done(ONE)
+    assert await queue.get() == THREE
+    assert await stays_empty(queue)
+
+
 # --- fair shares
 
 
