@@ -84,7 +84,7 @@ class JetStreamLog:
         self, nats: Client, *, streams: Streams, region: str, shares_syncs: bool = False
     ) -> None:
         """`shares_syncs`: appends of different resources that are made at the same time may be
-        published as one batch."""
+        published as one batch, while `share_syncs` runs."""
         self._nats, self._streams, self._region = nats, streams, region
         self._batches = JetStreamBatches(nats, streams=streams, region=region)
         self._shared = (
@@ -115,6 +115,11 @@ class JetStreamLog:
         for stream in self._streams.names:
             if not await self._exists(stream):
                 await self._create(stream, replicas)
+
+    async def share_syncs(self) -> None:
+        """Publishes the appends of a log that shares syncs. Runs until it is cancelled."""
+        if self._shared is not None:
+            await self._shared.run()
 
     async def exists(self) -> bool:
         """True if every stream has been created."""

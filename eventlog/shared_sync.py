@@ -17,7 +17,7 @@ from nats.aio.client import Client
 from secaplane.eventlog.codec import NewEvent, encode
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
 from secaplane.eventlog.jetstream_api import ServerError, request
-from secaplane.eventlog.log import LogUnavailable
+from secaplane.eventlog.log import LogUnavailable, VersionConflict
 from secaplane.eventlog.streams import Streams
 from secaplane.eventlog.subjects import subject
 from secaplane.model.errors import ContentTooLarge
@@ -106,21 +106,28 @@ class SharedSyncAppends:
         """`stream_of`: the stream of a kind."""
         self._append_alone, self._batches, self._stream_of = alone, batches, stream_of
         self._waiting = deque[_Waiting]()
-        self._lanes = set[asyncio.Task[None]]()
+        self._arrived = asyncio.Event()
+
+    async def run(self) -> None:
+        """Appends what is given to `append`. Runs until it is cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(LANES_MAX):
+                group.create_task(self._lane())
 
     async def append(self, new_event: NewEvent) -> RecordedEvent:
-        """As `Log.append` without an expectation of its own."""
+        """As `Log.append` without an expectation of its own. Waits for `run`."""
         recorded: asyncio.Future[RecordedEvent] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(new_event, recorded))
-        if len(self._lanes) < LANES_MAX:
-            lane = asyncio.create_task(self._lane())
-            self._lanes.add(lane)
-            lane.add_done_callback(self._lanes.discard)
+        self._arrived.set()
         return await recorded
 
     async def _lane(self) -> None:
-        while some := self._next():
-            if len(some) < BATCH_MIN or not await self._batch_recorded(some):
+        while True:
+            some = self._next()
+            if not some:
+                self._arrived.clear()
+                await self._arrived.wait()
+            elif len(some) < BATCH_MIN or not await self._batch_recorded(some):
                 for each in some:
                     await self._alone(each)
 
@@ -175,7 +182,7 @@ class SharedSyncAppends:
             return
         try:
             event = await self._append_alone(waiting.new_event)
-        except Exception as error:  # of this event: its caller handles it
+        except (VersionConflict, LogUnavailable, ContentTooLarge) as error:
             _fail(waiting, error)
             return
         if not waiting.recorded.done():

@@ -133,7 +133,7 @@ class Queue:
                 await turn
             except asyncio.CancelledError:
                 if turn.done() and not turn.cancelled():
-                    self._call_worker()  # the call was for whoever waits next
+                    self._call_worker()  # another worker takes the call
                 raise
 
     def done(self, ref: Ref) -> None:

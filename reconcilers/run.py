@@ -77,15 +77,15 @@ class Reconcilers:
                 position = each.position
 
     async def _use_followed(self, stream: str) -> None:
-        """What a former process caused in the cloud is recorded before the present end of the log:
-        nothing older is reconciled from what was followed. Retries until the log answers."""
+        """Allow reconciliations from followed events after the present end of the log: effects of a
+        former process are recorded before it. Retries until the log answers."""
         while True:
             try:
                 end = await self.events.end(stream)
                 self.dependencies.commands.cache.use_followed(stream, end)
                 return
             except LogUnavailable as error:
-                log.warning("the log is unavailable", extra={"reason": repr(error)})
+                log.info("the log is unavailable", extra={"reason": repr(error)})
                 await asyncio.sleep(RETRY_S)
 
     async def _requeue_dependents(self) -> None:

@@ -75,7 +75,7 @@ async def process_dependencies(
     """Waits until NATS and PostgreSQL answer and a read model of this release's layout exists.
 
     `writes_tables`: connects to PostgreSQL with write access, to repair rows. `shares_syncs`:
-    appends of different resources may be published together (`eventlog.shared_sync`).
+    appends of different resources may be published together, while `log.share_syncs` runs.
     """
     async with (
         connected_log(config, writes_log=writes_log, shares_syncs=shares_syncs) as (

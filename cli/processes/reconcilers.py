@@ -60,6 +60,7 @@ async def run(config: Config, announce: Announce) -> None:
         reconcilers = Reconcilers(dependencies, process.log, process.pool)
         published = asyncio.Event()
         _watch_reconcilers(metrics, reconcilers)
+        group.create_task(process.log.share_syncs())
         group.create_task(reconcilers.run())
         waits = reconcilers.queue.waits
         group.create_task(announce_backlog(process.nats, config.nats.stream, waits))

@@ -83,10 +83,7 @@ async def run(side: Side, config: Config, announce: Announce) -> None:
         details = config.monitor.port is None and (host.startswith("127.") or host == "::1")
         routes = [*health.routes(readiness, metrics, details=details), *_documents(base_url)]
         if side in ("command", "serve"):
-            backlog = await _followed_backlog(process, config, metrics)
-            submitting = _submit_dependencies(process, config, guard, watch, backlog, base_url)
-            routes += writes.routes(submitting)
-            routes += reviews.routes(guard)
+            routes += await _write_routes(process, config, guard, watch, metrics, base_url)
         if side in ("query", "serve"):
             batched = BatchedReads(process.pool)
             group.create_task(batched.run())
@@ -168,6 +165,19 @@ POLICY_ERRORS = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
 )
+
+
+async def _write_routes(
+    process: ProcessDependencies,
+    config: Config,
+    guard: Guard,
+    watch: PolicyWatch,
+    metrics: Metrics,
+    base_url: str,
+) -> list[HTTPRouteHandler]:
+    backlog = await _followed_backlog(process, config, metrics)
+    submitting = _submit_dependencies(process, config, guard, watch, backlog, base_url)
+    return [*writes.routes(submitting), *reviews.routes(guard)]
 
 
 def _submit_dependencies(

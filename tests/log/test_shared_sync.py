@@ -34,7 +34,10 @@ async def shared(nats_url: str) -> AsyncIterator[JetStreamLog]:
         await emptied(client)
         log = JetStreamLog(client, streams=Streams(STREAM), region=REGION, shares_syncs=True)
         await log.prepare()
-        yield log
+        async with asyncio.TaskGroup() as group:
+            sharing = group.create_task(log.share_syncs())
+            yield log
+            sharing.cancel()
 
 
 async def test_each_event_is_recorded_once_at_the_position_that_is_answered(
@@ -102,10 +105,18 @@ class Scripted:
     async def appended(self, refs: Sequence[Ref]) -> list[RecordedEvent | BaseException]:
         """The first ones keep the log busy while the others come."""
         tasks = await self.begun(refs)
+        return await self.ended(tasks)
+
+    async def ended(
+        self, tasks: Sequence[asyncio.Task[RecordedEvent]]
+    ) -> list[RecordedEvent | BaseException]:
         self.open.set()
-        return await asyncio.gather(*tasks, return_exceptions=True)
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+        self.running.cancel()
+        return answers
 
     async def begun(self, refs: Sequence[Ref]) -> list[asyncio.Task[RecordedEvent]]:
+        self.running = asyncio.create_task(self.appends.run())
         tasks = []
         for some in (refs[:LANES_MAX], refs[LANES_MAX:]):
             events = [new_event(ref, Created(spec={})) for ref in some]
@@ -159,8 +170,7 @@ async def test_a_caller_that_is_cancelled_leaves_the_others_their_places() -> No
     tasks = await log.begun(refs)
     for task in tasks[-BATCH_MIN:]:
         task.cancel()
-    log.open.set()
-    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    answers = await log.ended(tasks)
     recorded = [each.ref for each in answers if isinstance(each, RecordedEvent)]
     assert recorded == refs[:-BATCH_MIN]
 

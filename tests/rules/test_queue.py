@@ -200,7 +200,7 @@ async def served(queue: Queue, number: int) -> list[Ref]:
 
 
 async def taken_at_once(queue: Queue) -> list[Ref]:
-    """What workers that do not end get, until they have to wait."""
+    """The addresses that workers get which never end, until they have to wait."""
     refs = list[Ref]()
 
     async def take() -> None:
