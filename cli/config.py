@@ -203,6 +203,9 @@ class LimitsSettings(Settings, frozen=True):
 class WritesSettings(Settings, frozen=True):
     wait_for_projection: bool = True
     """Answer a write when GET shows it, after 2 s at most; false: at once."""
+    delay_seconds_max: Annotated[float, Meta(ge=0, le=10)] = 1.0
+    """Longest delay of the answer to an accepted write while the reconcilers are more than a second
+    behind in its tenant: a tenth of the time that they are behind. 0: never delayed."""
 
 
 Mode = Literal["strict", "deferred"]

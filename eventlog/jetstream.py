@@ -36,6 +36,7 @@ from secaplane.eventlog.log import (
     RawEvent,
     VersionConflict,
 )
+from secaplane.eventlog.shared_sync import JetStreamBatches, SharedSyncAppends
 from secaplane.eventlog.snapshots import probe_subject
 from secaplane.eventlog.streams import Streams
 from secaplane.eventlog.subjects import ALL_SUBJECTS, every, prefix, subject
@@ -82,8 +83,18 @@ class JetStreamLog:
     reconnect and delivered later.
     """
 
-    def __init__(self, nats: Client, *, streams: Streams, region: str) -> None:
+    def __init__(
+        self, nats: Client, *, streams: Streams, region: str, shares_syncs: bool = False
+    ) -> None:
+        """`shares_syncs`: appends of different resources that are made at the same time may be
+        published as one batch, while `share_syncs` runs."""
         self._nats, self._streams, self._region = nats, streams, region
+        self._batches = JetStreamBatches(nats, streams=streams, region=region)
+        self._shared = (
+            SharedSyncAppends(self._append, self._batches.append, streams.of)
+            if shares_syncs
+            else None
+        )
         self._ask = partial(request, nats, _answer)
         self.appends = AppendHealth(streams.names)
 
@@ -108,12 +119,24 @@ class JetStreamLog:
             if not await self._exists(stream):
                 await self._create(stream, replicas)
 
+    async def share_syncs(self) -> None:
+        """Publishes the appends of a log that shares syncs. Runs until it is cancelled."""
+        if self._shared is not None:
+            await self._shared.run()
+
     async def exists(self) -> bool:
         """True if every stream has been created."""
         return all([await self._exists(stream) for stream in self._streams.names])
 
     async def append(
         self, new_event: NewEvent, *, expectation: PrefixExpectation | None = None
+    ) -> RecordedEvent:
+        if self._shared is not None and expectation is None:
+            return await self._shared.append(new_event)
+        return await self._append(new_event, expectation)
+
+    async def _append(
+        self, new_event: NewEvent, expectation: PrefixExpectation | None = None
     ) -> RecordedEvent:
         expected = expectation.after if expectation else new_event.previous
         headers = {EXPECTED: str(expected.sequence)}

@@ -48,7 +48,7 @@ class RelatedResources(msgspec.Struct, frozen=True):
     """Input of a plan besides the resource; only what the case needs is loaded."""
 
     parents: Mapping[Ref, Resource | None] = {}
-    """As the leader has them, read after the resource's last event."""
+    """As the log has them at the resource's last event, or later."""
     targets: Mapping[Ref, Resource | None] = {}
     """Likewise, the targets of its strict references."""
     children: Sequence[Ref] = ()

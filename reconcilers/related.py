@@ -52,7 +52,8 @@ async def load_related(
     target_refs = [log_ref(ref) for reference in references for _, ref in reference.targets]
     unchecked = kind.counted and resource.observed_position < resource.last_intent
     tenant = [tenant_of(resource.ref)] if unchecked else []
-    current = await load_living(dependencies.cache, [*above, *target_refs, *tenant])
+    loaded = [*above, *target_refs, *tenant]
+    current = await load_living(dependencies.cache, loaded, at=resource.position)
     awaited = [ref for ref in above if KINDS[ref.kind].exposure.deletable]
     shown = {ref: current[ref] for ref in above if ref in awaited or _gone_or_ending(current[ref])}
     over = await _quota_excess(dependencies, resource, current[tenant[0]]) if tenant else None

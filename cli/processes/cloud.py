@@ -1,15 +1,11 @@
 """The process of the simulated cloud."""
 
-import os
 from pathlib import Path
 
 from secaplane.cli.config import BadConfig, Config
 from secaplane.cli.processes.announce import Announce, Announcement
 from secaplane.cli.processes.tls import server_context
 from secaplane.plugins.simulated import server
-
-BACKGROUND_NICE = 10
-"""Low priority: processes that answer users go first."""
 
 
 async def run(config: Config, announce: Announce) -> None:
@@ -18,7 +14,6 @@ async def run(config: Config, announce: Announce) -> None:
     Raises:
         BadConfig: its catalogue or its faults cannot be used.
     """
-    os.nice(BACKGROUND_NICE)
     scheme, _, address = config.cloud.url.rpartition("://")
     host, _, port = address.partition(":")
     try:

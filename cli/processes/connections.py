@@ -82,14 +82,23 @@ class ProcessDependencies:
 
 @asynccontextmanager
 async def process_dependencies(
-    config: Config, *, writes_log: bool = False, writes_tables: bool = False
+    config: Config,
+    *,
+    writes_log: bool = False,
+    writes_tables: bool = False,
+    shares_syncs: bool = False,
 ) -> AsyncIterator[ProcessDependencies]:
     """Waits until NATS and PostgreSQL answer and a read model of this release's layout exists.
 
-    `writes_tables`: connects to PostgreSQL with write access, to repair rows.
+    `writes_tables`: connects to PostgreSQL with write access, to repair rows. `shares_syncs`:
+    appends of different resources may be published together, while `log.share_syncs` runs.
     """
     async with (
-        connected_log(config, writes_log=writes_log) as (client, events, cache),
+        connected_log(config, writes_log=writes_log, shares_syncs=shares_syncs) as (
+            client,
+            events,
+            cache,
+        ),
         following_read_model(config, client, writes=writes_tables) as followed,
     ):
         reading, progress, replica, announcements = followed
@@ -114,12 +123,17 @@ async def process_dependencies(
 
 @asynccontextmanager
 async def connected_log(
-    config: Config, *, writes_log: bool = False
+    config: Config, *, writes_log: bool = False, shares_syncs: bool = False
 ) -> AsyncIterator[tuple[Client, MonotonicLog[JetStreamLog], ResourceCache]]:
     """NATS and the log. A process that writes the log creates it; every other waits for it."""
     client = await connect_nats(config)
     try:
-        jetstream = JetStreamLog(client, streams=streams(config), region=config.site.region)
+        jetstream = JetStreamLog(
+            client,
+            streams=streams(config),
+            region=config.site.region,
+            shares_syncs=shares_syncs,
+        )
         snapshots = KeyValueSnapshots(
             client,
             stream=config.nats.stream,

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -28,6 +27,7 @@ from secaplane.model.errors import Refusal
 from secaplane.plugins.loading import PluginNotUsable, load_plugin
 from secaplane.plugins.plugin import Plugin
 from secaplane.policy.watch import PolicyWatch
+from secaplane.readmodel.backlog import announce_backlog
 from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 from secaplane.reconcilers import catalogue
 from secaplane.reconcilers.deferred_roles import report_unbound
@@ -43,8 +43,6 @@ POLL_S = 0.02
 OVERDUE_S_MAX = 10.0
 """A resource that has waited longer for a worker is remarked: the cloud does not answer."""
 CATALOGUE_EVERY_S = 60.0
-BACKGROUND_NICE = 10
-"""Low priority: processes that answer users go first."""
 log = logging.getLogger("secaplane.reconcilers")
 _NOT_PUBLISHED = (
     Refusal,
@@ -56,11 +54,10 @@ _NOT_PUBLISHED = (
 
 
 async def run(config: Config, announce: Announce, stop: StopRequest) -> None:
-    os.nice(BACKGROUND_NICE)
     metrics = Metrics()
     plugin = configured_plugin(config)
     async with (
-        process_dependencies(config, writes_log=True) as process,
+        process_dependencies(config, writes_log=True, shares_syncs=True) as process,
         closed_at_the_end(plugin),
         leases_of(process, config, plugin) as leases,
         background_tasks() as start,
@@ -78,7 +75,10 @@ async def run(config: Config, announce: Announce, stop: StopRequest) -> None:
         published = asyncio.Event()
         _watch_reconcilers(metrics, reconcilers)
         start(leases.run())
+        start(process.jetstream.share_syncs())
         start(reconcilers.run())
+        waits = reconcilers.queue.waits
+        start(announce_backlog(process.nats, config.nats.stream, waits))
         drift.start(start, metrics)
         publish = partial(_publish, process, config, dependencies, plugin, published)
         start(leases.while_held(CATALOGUE, publish))

@@ -1,5 +1,6 @@
 """The processes that serve the API: command, query, or both on one port."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -47,6 +48,7 @@ from secaplane.query import http as reads
 from secaplane.query.by_name import ByName
 from secaplane.query.read import ReadDependencies
 from secaplane.readmodel import questions
+from secaplane.readmodel.backlog import Backlog, listen_to_backlog
 from secaplane.readmodel.batching import BatchedReads
 from secaplane.readmodel.progress import REACHED_S_MAX
 from secaplane.readmodel.readers import ReaderPresence
@@ -84,8 +86,7 @@ async def run(side: Side, config: Config, announce: Announce, stop: StopRequest)
         details = config.monitor.port is None and (host.startswith("127.") or host == "::1")
         routes = [*health.routes(readiness, metrics, details=details), *_documents(base_url)]
         if side in ("command", "serve"):
-            routes += writes.routes(_submit_dependencies(process, config, guard, watch, base_url))
-            routes += reviews.routes(guard)
+            routes += await _write_routes(process, config, guard, watch, metrics, base_url)
         if side in ("query", "serve"):
             reading = _read_dependencies(process, config)
             start(reading.by_name.batched.run())
@@ -146,6 +147,18 @@ async def _know_others(served: Served, process: ProcessDependencies, start: Star
         await process.progress.reached([each for each in ends if each], patient=True)
 
 
+async def _followed_backlog(
+    process: ProcessDependencies, config: Config, metrics: Metrics
+) -> Backlog:
+    backlog = Backlog()
+    await listen_to_backlog(process.nats, config.nats.stream, backlog)
+    waiting = metrics.gauge(
+        "backlog_seconds", "Longest wait for a reconciler that delays accepted writes; else 0"
+    )
+    waiting.set_function(lambda: backlog.longest_s)
+    return backlog
+
+
 async def _learn_positions(process: ProcessDependencies) -> None:
     """Learn how far rows and log are: from here on, what is not projected yet is known to be."""
     for reached in (await questions.checkpoints(process.pool)).values():
@@ -181,11 +194,25 @@ POLICY_ERRORS = (
 )
 
 
+async def _write_routes(
+    process: ProcessDependencies,
+    config: Config,
+    guard: Guard,
+    watch: PolicyWatch,
+    metrics: Metrics,
+    base_url: str,
+) -> list[HTTPRouteHandler]:
+    backlog = await _followed_backlog(process, config, metrics)
+    submitting = _submit_dependencies(process, config, guard, watch, backlog, base_url)
+    return [*writes.routes(submitting), *reviews.routes(guard)]
+
+
 def _submit_dependencies(
     process: ProcessDependencies,
     config: Config,
     guard: Guard,
     watch: PolicyWatch,
+    backlog: Backlog,
     base_url: str,
 ) -> SubmitDependencies:
     async def projected(tenant: str, positions: Sequence[Position]) -> None:
@@ -193,6 +220,11 @@ def _submit_dependencies(
         shown = waits and await process.progress.reached(positions)
         if not shown or process.acknowledgements.readers.elsewhere:
             await process.acknowledgements.publish(tenant, positions)
+
+    async def paced(tenant: str) -> None:
+        delay_s = backlog.delay_s(tenant, config.writes.delay_seconds_max)
+        if delay_s:
+            await asyncio.sleep(delay_s)
 
     async def policy_changed() -> None:
         try:
@@ -208,6 +240,7 @@ def _submit_dependencies(
         region=config.site.region,
         base_url=base_url,
         projected=projected,
+        paced=paced,
         policy_changed=policy_changed,
     )
 
