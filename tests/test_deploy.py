@@ -105,9 +105,13 @@ def test_the_proxy_verifies_the_services() -> None:
     caddyfile = (DEPLOY / "Caddyfile").read_text()
     for name in ("query", "command"):
         assert f"tls_server_name {name}" in caddyfile
-    assert caddyfile.count("tls_trusted_ca_certs") == caddyfile.count("reverse_proxy")
+    to_services = caddyfile.count("reverse_proxy {")  # the others ask the proxy itself, on loopback
+    assert caddyfile.count("import connection") == to_services
+    assert caddyfile.count("tls_trusted_ca_certs") == caddyfile.count("(connection) {") == 1
     # of two transports the last one holds
-    assert caddyfile.count("transport http") == caddyfile.count("reverse_proxy")
+    assert caddyfile.count("transport http") == to_services
+    own = re.findall(r"reverse_proxy ([^{\s]\S+)", caddyfile)
+    assert all(each.startswith("127.0.0.1:") for each in own)
     assert "tls_insecure_skip_verify" not in caddyfile
 
 
