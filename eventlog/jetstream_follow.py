@@ -7,6 +7,7 @@ gone, the next consumer begins after the last event that was handed over (docs/j
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from itertools import count
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -21,8 +22,8 @@ PULL_BYTES_MAX = 4 * 1024 * 1024
 """Of the messages that one pull request brings: more than the largest event."""
 BATCH_BYTES_MAX = 1024 * 1024
 """Of one batch; at least one message."""
-FULL = "Message Size Exceeds MaxBytes"
-"""Ends a pull request whose bytes are used up."""
+COMPLETED = ("Message Size Exceeds MaxBytes", "Batch Completed")
+"""Descriptions of the status 409 that ends a pull request whose bytes or messages are used up."""
 QUIET_S = 1.0
 """Lifetime of a pull request at the server while no message arrives. A follower that gets no
 answer for twice as long assumes that the server was restarted and has forgotten the request."""
@@ -58,8 +59,8 @@ async def _pulled(
     question = json({"stream_name": stream, "config": _consumer(after)})
     consumer = await create(f"$JS.API.CONSUMER.CREATE.{stream}", question)
     arrived: asyncio.Queue[Msg] = asyncio.Queue()
-    inbox = nats.new_inbox()
-    subscription = await nats.subscribe(inbox, cb=arrived.put, pending_bytes_limit=-1)
+    inbox, numbers = nats.new_inbox(), count(1)
+    subscription = await nats.subscribe(f"{inbox}.*", cb=arrived.put, pending_bytes_limit=-1)
     pull = json(
         {
             "batch": FOLLOW_BATCH_MAX,
@@ -69,10 +70,12 @@ async def _pulled(
     )
     try:
         while True:
-            await nats.publish(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}", pull, reply=inbox)
+            request = f"{inbox}.{next(numbers)}"
+            subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+            await nats.publish(subject, pull, reply=request)
             left, closed = FOLLOW_BATCH_MAX, False
             while left and not closed:
-                batch, closed = await _arrivals(arrived, stream)
+                batch, closed = await _arrivals(arrived, stream, request)
                 left -= len(batch)
                 yield batch
     finally:
@@ -80,27 +83,46 @@ async def _pulled(
             await subscription.unsubscribe()
 
 
-async def _arrivals(arrived: asyncio.Queue[Msg], stream: str) -> tuple[list[RawEvent], bool]:
+async def _arrivals(
+    arrived: asyncio.Queue[Msg], stream: str, request: str
+) -> tuple[list[RawEvent], bool]:
     """Messages that have arrived, at least one, and not more than fit into a batch; and whether the
-    server closed the request."""
-    try:
-        async with asyncio.timeout(QUIET_S + 1):
-            message = await arrived.get()
-    except TimeoutError as error:
-        raise LogUnavailable("the server has forgotten the follower's request") from error
+    server closed the request. The status that closes an earlier request may come after its last
+    message, and says nothing about this one."""
     batch: list[RawEvent] = []
     size = 0
-    while True:
-        headers = message.headers or {}
-        if not message.data and (status := headers.get("Status")):
-            if status not in ("404", "408") and headers.get("Description") != FULL:
-                raise LogUnavailable(f"the follower's request ended with status {status}")
+    while not batch or (size < BATCH_BYTES_MAX and not arrived.empty()):
+        message = await _next(arrived)
+        status = "" if message.data else (message.headers or {}).get("Status", "")
+        if not status:
+            batch.append(_raw(message, stream))
+            size += len(message.data)
+        elif message.subject == request:
+            _refuse_failure(status, message)
             return batch, True
-        batch.append(RawEvent(_position(message, stream), message.subject, headers, message.data))
-        size += len(message.data)
-        if arrived.empty() or size >= BATCH_BYTES_MAX:
-            return batch, False
-        message = arrived.get_nowait()
+    return batch, False
+
+
+async def _next(arrived: asyncio.Queue[Msg]) -> Msg:
+    if not arrived.empty():
+        return arrived.get_nowait()
+    try:
+        async with asyncio.timeout(QUIET_S + 1):
+            return await arrived.get()
+    except TimeoutError as error:
+        raise LogUnavailable("the server has forgotten the follower's request") from error
+
+
+def _refuse_failure(status: str, message: Msg) -> None:
+    """Raises LogUnavailable where the request did not end as it should."""
+    description = (message.headers or {}).get("Description")
+    if status not in ("404", "408") and description not in COMPLETED:
+        raise LogUnavailable(f"the follower's request ended with {status}: {description}")
+
+
+def _raw(message: Msg, stream: str) -> RawEvent:
+    headers = message.headers or {}
+    return RawEvent(_position(message, stream), message.subject, headers, message.data)
 
 
 def _consumer(after: Position) -> dict[str, object]:

@@ -30,9 +30,7 @@ class SpecReference(NamedTuple):
 
 def references_in(ref: Ref, spec: Json, *, region: str = "") -> Iterator[SpecReference]:
     """Every reference in the spec of a resource."""
-    kind = KINDS[ref.kind]
-    for place in dict.fromkeys(link.at for link in kind.links):
-        links = tuple(link for link in kind.links if link.at == place)
+    for place, links in _places(ref.kind):
         for pointer, reference in every(spec, place):
             if reference != WILDCARD or not links[0].allows_wildcard:
                 targets = tuple(_targets(ref, links, reference, region))
@@ -68,14 +66,24 @@ def targets_of(ref: Ref, spec: Json) -> frozenset[Ref]:
 
 
 @cache
-def _places_outside_catalogue(kind: str) -> tuple[tuple[str, tuple[Link, ...]], ...]:
-    """Places with links to other kinds than the catalogue's; cached, because the projector calls
-    `targets_of` for every event."""
-    links = [link for link in KINDS[kind].links if not CATALOGUE_KINDS.issuperset(link.to)]
+def _places(kind: str) -> tuple[tuple[str, tuple[Link, ...]], ...]:
+    """The places of references in a spec, with the links of each; cached, because every write and
+    every event asks for them."""
+    links = KINDS[kind].links
     return tuple(
         (place, tuple(link for link in links if link.at == place))
         for place in dict.fromkeys(link.at for link in links)
     )
+
+
+@cache
+def _places_outside_catalogue(kind: str) -> tuple[tuple[str, tuple[Link, ...]], ...]:
+    """Of them, those with links to other kinds than the catalogue's, and only these links."""
+    outside = (
+        (place, tuple(link for link in links if not CATALOGUE_KINDS.issuperset(link.to)))
+        for place, links in _places(kind)
+    )
+    return tuple((place, links) for place, links in outside if links)
 
 
 def _targets(

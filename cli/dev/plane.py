@@ -107,14 +107,16 @@ class DevPlane:
         await self.create_tenant()
 
     def nats_server(self) -> ChildProcess:
-        users = (
+        server = embedded.nats(self._place / "nats", self._ports["nats"], self.nats_users())
+        return ChildProcess(server.name, server.argv)
+
+    def nats_users(self) -> tuple[embedded.NatsUser, ...]:
+        return (
             embedded.NatsUser("serve", self._passwords["serve"], embedded.SERVE_THE_API),
             embedded.NatsUser("writer", self._passwords["writer"], embedded.WRITE_THE_LOG),
             embedded.NatsUser("projector", self._passwords["projector"], embedded.READ_THE_LOG),
             embedded.NatsUser("everything", self._passwords["everything"], (">",)),
         )
-        server = embedded.nats(self._place / "nats", self._ports["nats"], users)
-        return ChildProcess(server.name, server.argv)
 
     async def postgres_server(self) -> ChildProcess:
         """Initialises its data folder if it does not exist."""
@@ -148,9 +150,9 @@ class DevPlane:
         password, port = self._passwords[user], self._ports["postgres"]
         return f"postgresql://{user}:{password}@{embedded.HOST}:{port}/{embedded.OWNER}"
 
-    async def create_tenant(self) -> None:
-        """Creates the tenant through the API, unless it exists."""
-        url = f"{self.url}/providers/secaplane.admin/v1/tenants/{self._dev.tenant}"
+    async def create_tenant(self, at: str = "") -> None:
+        """Creates the tenant through the API, here or at another URL, unless it exists."""
+        url = f"{at or self.url}/providers/secaplane.admin/v1/tenants/{self._dev.tenant}"
         headers = {"Authorization": f"Bearer {self.token(OPERATOR)}"}
         body = {"spec": {"administrators": [self._dev.administrator]}}
         async with aiohttp.ClientSession(headers=headers) as session:

@@ -12,7 +12,7 @@ NEVER_ENDED = 2**63 - 1
 RESOURCES = TableGroup(
     name="resources",
     layout=7,
-    digest="fc4c923a337d504d",
+    digest="ebaede8915475fed",
     tables="""
 -- each life of each resource: the fold of its events, and the document that a GET answers
 create table if not exists {schema}.resources (

@@ -51,10 +51,10 @@ COLLECTION = f"tenants/{TENANT}/role-assignments"
 OFFERED = KINDS["storage-sku"].ref({"tenant": TENANT}, "one")
 """Readable for every caller with a role assignment."""
 FILL = """
-insert into resources (kind, collection, name, life, stream, path, uid, labels, document, resource,
-    position, terminating, gone, unsettled, created_by_system)
-select 'role-assignment', $1, 'a' || n, 1000000000 + n, 'SECA', $1 || '/a' || n, 'u' || n, '{}', '',
-    replace($2, 'user-0', 'user-' || n), 1, false, false, false, false
+insert into resources (kind, collection, name, life, stream, path, uid, tenant, labels, document,
+    resource, position, terminating, gone, unsettled, created_by_system)
+select 'role-assignment', $1, 'a' || n, 1000000000 + n, 'SECA', $1 || '/a' || n, 'u' || n, '', '{}',
+    '', replace($2, 'user-0', 'user-' || n), 1, false, false, false, false
 from generate_series(1, $3::int) as n
 """
 

@@ -77,6 +77,10 @@ class Client:
         """A client of the same control plane with another caller's token."""
         return Client(self._session, self._url, token)
 
+    def towards(self, url: str) -> "Client":
+        """A client of another process with the same caller's token."""
+        return Client(self._session, url, self._token)
+
     async def get(self, path: str, *, token: str | None = OWN, **headers: str) -> Answer:
         return await self.ask("GET", path, token=token, headers=headers)
 

@@ -2,9 +2,11 @@
 
 import asyncio
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 from secaplane.eventlog import jetstream_follow, memory
 from secaplane.eventlog.codec import Undecodable, encode
@@ -63,6 +65,27 @@ async def test_every_follower_sees_everything(log: Log) -> None:
     assert [each.result() for each in seen] == [history] * 3
     for following in followings:
         await following.aclose()
+
+
+async def test_a_follower_of_many_events_keeps_its_consumer(
+    nats_client: Client, fresh_stream: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several pull requests are used up, each by its number of messages."""
+    log = JetStreamLog(nats_client, streams=Streams(fresh_stream), region=REGION)
+    await log.prepare()
+    monkeypatch.setattr(jetstream_follow, "FOLLOW_BATCH_MAX", 20)
+    history = [(await add(log, ONE, CREATED if n == 0 else UPDATED))[0] for n in range(110)]
+    consumers: list[str] = []
+    requested = nats_client.request
+
+    async def request(subject: str, *args: Any, **kwargs: Any) -> Msg:
+        consumers.extend([subject] if "CONSUMER.CREATE" in subject else [])
+        return await requested(subject, *args, **kwargs)
+
+    monkeypatch.setattr(nats_client, "request", request)
+    async with aclosing(log.follow(STREAM, after=BEGINNING)) as following:
+        assert await first(following, len(history)) == history
+    assert len(consumers) == 1
 
 
 async def test_large_events_arrive_in_batches_that_are_bounded_in_bytes(
