@@ -14,7 +14,12 @@ from pathlib import Path
 from tests.compose import stand_ins
 from tests.compose.engine import engine
 from tests.compose.load import Load
-from tests.compose.scenes import SCENES, healthy, tenant_and_walk
+from tests.compose.scenes import (
+    SCENES,
+    healthy,
+    image_holds_the_product_alone,
+    tenant_and_walk,
+)
 from tests.compose.shell import Failed, NoContainers, complain, say
 from tests.compose.site import Site, prepared
 
@@ -61,6 +66,8 @@ def _tried(site: Site) -> None:
     say(f"up: all are healthy after {time.monotonic() - began:.0f} s, the build included")
     tenant_and_walk(site)
     say("a tenant, and the walk of the README")
+    image_holds_the_product_alone(site)
+    say("the image holds the product alone, and is the same when it is built again")
     with Load(site.url, site.tokens["TOKEN"]) as load:
         for scene in SCENES:
             began = time.monotonic()

@@ -5,16 +5,18 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tests.compose.shell import Failed, say
-from tests.compose.site import Site, blocks
+from tests.compose.shell import Failed, run, say
+from tests.compose.site import Site, blocks, free_port
+from tests.compose.stand_ins import names
 from tests.source import ROOT
 
 HEALTHY_S_MAX = 300.0
 POLL_S = 1.0
 UNDER_LOAD_S = 3.0
 QUERIES = 3
-ONCE = "nats-folders"
-"""The service that prepares the volumes and ends."""
+IMAGE = "secaplane:0.1.0"
+ONCE = ("nats-folders", "proxy-folders")
+"""The services that prepare the volumes and end."""
 LEADER = "http://127.0.0.1:8222/jsz?streams=1&accounts=1"
 
 
@@ -41,7 +43,7 @@ def healthy(site: Site) -> None:
 
 
 def _state(container: dict[str, Any]) -> str:
-    if container["Service"] == ONCE and container["State"] == "exited":
+    if container["Service"] in ONCE and container["State"] == "exited":
         return "healthy" if container["ExitCode"] == 0 else f"exit {container['ExitCode']}"
     return str(container["Health"] or container["State"])
 
@@ -94,9 +96,10 @@ def query_stops(site: Site) -> None:
     site.engine.docker("unpause", first)
     site.engine.docker("kill", first)
     time.sleep(UNDER_LOAD_S)
-    for number in (QUERIES + 2, QUERIES - 1, QUERIES):
-        site.compose("up", "--detach", "--no-recreate", "--scale", f"query={number}")
-        time.sleep(UNDER_LOAD_S)
+    for number in (QUERIES + 2, QUERIES):
+        site.set("QUERY_COUNT", str(number))
+        site.compose("up", "--detach")
+        healthy(site)
 
 
 def database_restarts(site: Site) -> None:
@@ -117,9 +120,49 @@ def rebuilt(site: Site) -> None:
 def everything_recreated(site: Site) -> None:
     """Every service gets new containers, one service after the other."""
     for name in site.compose("config", "--services").split():
-        if name != ONCE:
+        if name not in ONCE:
             site.compose("up", "--detach", "--no-deps", "--force-recreate", name)
             healthy(site)
+
+
+def image_holds_the_product_alone(site: Site) -> None:
+    """No tool of the build, no test data, and the same files when it is built again."""
+    first, again = _files(site), _files(site, built_again=True)
+    for path in first:
+        parts = path.split()[-1].lower().split("/")
+        for unwanted in ("pip", "setuptools", "faker", "pygments", "node_modules", "ensurepip"):
+            if unwanted in parts:
+                raise Failed(f"the image holds {path}")
+    if first != again:
+        raise Failed(f"two builds differ: {sorted(set(first) ^ set(again))[:10]}")
+
+
+def _files(site: Site, *, built_again: bool = False) -> list[str]:
+    """Digest, mode, time and path of every file of the product in the image."""
+    if built_again:
+        argv = ("build", "--no-cache", "--quiet", "--tag", "secaplane:again")
+        python = f"PYTHON_IMAGE={names()['python']}"
+        site.engine.docker(*argv, "--build-arg", python, site.folder)
+    image = "secaplane:again" if built_again else IMAGE
+    listing = (
+        "cd /; find opt/secaplane -type f | sort | while read -r each;"
+        ' do echo "$(sha256sum < "$each" | cut -c1-64) $(stat -c "%a %Y" "$each") $each"; done'
+    )
+    argv = ("run", "--rm", "--network", "none", "--entrypoint", "bash", image, "-c", listing)
+    return site.engine.docker(*argv).splitlines()
+
+
+def with_tls(site: Site) -> None:
+    """The proxy with a certificate of its own, then without one again."""
+    files = ("-f", "compose.yaml", "-f", "deploy/compose.tls.yaml")
+    port = free_port()
+    site.set("SITE_NAME", "localhost")
+    site.set("LISTEN_HTTPS", f"127.0.0.1:{port}")
+    site.set("LISTEN_HTTP", f"127.0.0.1:{free_port()}")
+    site.compose(*files, "up", "--detach", "proxy")
+    healthy(site)
+    run(["curl", "-sS", "--fail", "--insecure", f"https://localhost:{port}/healthz"])
+    site.compose("up", "--detach", "--remove-orphans")
 
 
 def down_and_up(site: Site) -> None:
@@ -134,5 +177,6 @@ SCENES: tuple[Callable[[Site], None], ...] = (
     database_restarts,
     rebuilt,
     everything_recreated,
+    with_tls,
     down_and_up,
 )

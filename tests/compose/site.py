@@ -31,6 +31,12 @@ class Site:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def set(self, name: str, value: str) -> None:
+        """Changes a setting in `.env`, as an operator does."""
+        path = self.folder / ".env"
+        kept = [line for line in path.read_text().splitlines() if not line.startswith(f"{name}=")]
+        path.write_text("\n".join([*kept, f"{name}={value}"]) + "\n")
+
     def compose(self, *argv: str, seconds: float = 600) -> str:
         command = ["docker", "compose", "--progress", "plain", *argv]
         return run(command, env=self.engine.environment, cwd=self.folder, seconds=seconds)
@@ -53,7 +59,7 @@ def prepared(engine: Engine, folder: Path) -> Site:
     before = os.umask(CAREFUL_UMASK)
     try:
         _copy(folder)
-        site = Site(engine, folder, _free_port(), {})
+        site = Site(engine, folder, free_port(), {})
         (folder / ".venv").symlink_to(ROOT / ".venv")
         said = "".join(site.script(each) for each in blocks("Before the first start"))
     finally:
@@ -75,7 +81,7 @@ def _copy(folder: Path) -> None:
                 target.chmod(0o700)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
