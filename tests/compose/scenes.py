@@ -140,13 +140,13 @@ def image_holds_the_product_alone(site: Site) -> None:
 def _files(site: Site, *, built_again: bool = False) -> list[str]:
     """Digest, mode, time and path of every file of the product in the image."""
     if built_again:
-        argv = ("build", "--no-cache", "--quiet", "--tag", "secaplane:again")
+        build = ("build", "--no-cache", "--quiet", "--tag", "secaplane:again")
         python = f"PYTHON_IMAGE={names()['python']}"
-        site.engine.docker(*argv, "--build-arg", python, site.folder)
+        site.engine.docker(*build, "--build-arg", python, site.folder)
     image = "secaplane:again" if built_again else IMAGE
     listing = (
-        "cd /; find opt/secaplane -type f | sort | while read -r each;"
-        ' do echo "$(sha256sum < "$each" | cut -c1-64) $(stat -c "%a %Y" "$each") $each"; done'
+        "cd / && find opt/secaplane usr/local/lib -type f -print0 | sort -z | xargs -0 sha256sum"
+        ' && find opt/secaplane usr/local/lib -printf "%m %T@ %p\\n" | sort -k 3'
     )
     argv = ("run", "--rm", "--network", "none", "--entrypoint", "bash", image, "-c", listing)
     return site.engine.docker(*argv).splitlines()
