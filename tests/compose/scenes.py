@@ -89,13 +89,18 @@ def _leader(site: Site) -> str:
 
 
 def query_stops(site: Site) -> None:
-    """One query hangs, then is killed; readers are added and removed."""
+    """One query hangs, then is killed, and is started again."""
     first = site.compose("ps", "--quiet", "query").split()[0]
     site.engine.docker("pause", first)
     time.sleep(UNDER_LOAD_S * 2)
     site.engine.docker("unpause", first)
     site.engine.docker("kill", first)
     time.sleep(UNDER_LOAD_S)
+    site.engine.docker("start", first)
+
+
+def queries_scaled(site: Site) -> None:
+    """Readers are added and removed; the proxy is replaced, so that it knows them."""
     for number in (QUERIES + 2, QUERIES):
         site.set("QUERY_COUNT", str(number))
         site.compose("up", "--detach")
@@ -174,6 +179,7 @@ def down_and_up(site: Site) -> None:
 SCENES: tuple[Callable[[Site], None], ...] = (
     leader_killed,
     query_stops,
+    queries_scaled,
     database_restarts,
     rebuilt,
     everything_recreated,
