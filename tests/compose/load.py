@@ -28,7 +28,7 @@ SPEEDS = 40
 
 @dataclass
 class Promises:
-    """What clients saw: accepted writes, and answers that are neither yes nor no."""
+    """Accepted writes, and the counts of all answers, as the clients saw them."""
 
     accepted: dict[str, int] = field(default_factory=dict)
     answers: Counter[str] = field(default_factory=Counter)
