@@ -7,7 +7,7 @@ stream's leader, histories are read by batched direct gets, and followers pull b
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -196,10 +196,12 @@ class JetStreamLog:
     ) -> tuple[Followed, ...]:
         return await self._read(ref.kind, prefix(ref, self._region), after, up_to)
 
-    async def touched(self, kind: str, *, after: Position, up_to: Position) -> frozenset[Ref]:
-        subjects = every(kind, self._region)
-        messages = await self._messages(self._streams.of(kind), subjects, after, up_to)
-        return frozenset(address_of((each.headers or {})["Nats-Subject"]) for each in messages)
+    async def touched(
+        self, kind: str, *, after: Position, up_to: Position
+    ) -> Mapping[Ref, Position]:
+        stream, subjects = self._streams.of(kind), every(kind, self._region)
+        raws = [_raw(each, stream) for each in await self._messages(stream, subjects, after, up_to)]
+        return {address_of(each.subject): each.position for each in raws}
 
     async def follow(
         self, stream: str, *, after: Position

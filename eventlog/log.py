@@ -24,6 +24,11 @@ class LogUnavailable(Exception):
     """The log did not answer. An append may have been recorded, or not."""
 
 
+class OutdatedAnswer(LogUnavailable):
+    """The leader answers with less than this process knows of: it lags, or was replaced. Soon it
+    has caught up, or another server answers."""
+
+
 class PrefixExpectation(msgspec.Struct, frozen=True):
     """An expected position for a resource and everything below it: no event after `after`."""
 
@@ -54,6 +59,9 @@ Followed = RecordedEvent | UndecodableEvent
 
 
 class Log(Protocol):
+    """A process uses the log through `eventlog.monotonic`, so that what it followed, recorded or
+    read is included in every later answer."""
+
     @property
     def streams(self) -> Streams:
         """Which streams there are, and which kinds each records."""
@@ -129,8 +137,11 @@ class Log(Protocol):
         """The events of a resource and of everything below it, in order, decodable or not."""
         ...
 
-    async def touched(self, kind: str, *, after: Position, up_to: Position) -> frozenset[Ref]:
-        """The resources of a kind that have events in a range, decodable or not."""
+    async def touched(
+        self, kind: str, *, after: Position, up_to: Position
+    ) -> Mapping[Ref, Position]:
+        """The resources of a kind that have events in a range, decodable or not; each with the
+        position of the last of them."""
         ...
 
     def follow(self, stream: str, *, after: Position) -> AsyncGenerator[Sequence[Followed], None]:

@@ -6,7 +6,7 @@ would not survive there. `tests/log/test_log.py` holds both to one contract.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from secaplane.eventlog.codec import NewEvent, decode, encode
@@ -103,9 +103,11 @@ class MemoryLog:
     ) -> tuple[Followed, ...]:
         return tuple(map(_followed, self._some(ref.kind, self._below(ref), after, up_to)))
 
-    async def touched(self, kind: str, *, after: Position, up_to: Position) -> frozenset[Ref]:
+    async def touched(
+        self, kind: str, *, after: Position, up_to: Position
+    ) -> Mapping[Ref, Position]:
         some = self._some(kind, lambda each: each.ref.kind == kind, after, up_to)
-        return frozenset(each.ref for each in some)
+        return {each.ref: each.position for each in some}
 
     async def follow(
         self, stream: str, *, after: Position

@@ -117,12 +117,10 @@ class ResourceCache:
 
     async def _load(self, ref: Ref) -> Resource | None:
         latest = await self._log.latest(ref)
-        if latest is None:
-            return None
-        last = latest.position
         before = self._resources.get(ref)
-        if before is not None and before.position == last:
-            return before
+        if latest is None or (before is not None and latest.position <= before.position):
+            return before  # this process has read or written a newer event meanwhile
+        last = latest.position
         if latest.previous == (before.position if before else BEGINNING):
             resource = _applied(before, [latest])
         else:

@@ -5,8 +5,10 @@ desired and actual state and is not notified of what changed. Calls are idempote
 `resource.uid`: the same call twice has the effect of one, and a call that was interrupted is
 finished by the next.
 
-A plugin raises an exception for a failure that may pass (no answer, outage): the reconciler calls
-again with a growing backoff. It answers `TerminalError` only where a retry cannot help before the
+A plugin raises an exception for a failure that may pass: the reconciler calls again with a growing
+backoff. If the cloud as a whole does not answer (no connection, time-out, 5xx) it raises
+CloudUnavailable, OSError or TimeoutError: that is an outage, and the backoff of all resources ends
+when it is over. It answers `TerminalError` only where a retry cannot help before the
 user changes the resource.
 
 Plugins are found through the entry point group `secaplane.plugins` (`plugins.loading`) and tested
@@ -39,6 +41,10 @@ class Fence(msgspec.Struct, frozen=True, order=True):
 class FenceRejected(Exception):
     """The cloud has seen a greater fence for this uid: another process has taken over. The call
     changed nothing, and its result must not be reported."""
+
+
+class CloudUnavailable(Exception):
+    """The cloud as a whole does not answer: an outage, and no fault of the resource."""
 
 
 class Ready(msgspec.Struct, frozen=True):

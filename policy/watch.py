@@ -16,7 +16,8 @@ from typing import Protocol
 from asyncpg import Pool
 
 from secaplane.eventlog.codec import Undecodable
-from secaplane.eventlog.log import Log, LogUnavailable
+from secaplane.eventlog.log import Log, LogUnavailable, OutdatedAnswer
+from secaplane.eventlog.monotonic import end_reaching
 from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref, Resource
@@ -112,9 +113,9 @@ class PolicyWatch:
         await self.refresh()
 
     async def _refuse_outdated_end(self, stream: str, checkpoint: Position) -> None:
-        end = await self._log.end(stream)
+        end = await end_reaching(self._log, stream, checkpoint)
         if end < checkpoint:
-            raise LogUnavailable(
+            raise OutdatedAnswer(
                 f"an outdated answer: the log ends at {end}, the rows {checkpoint}"
             )
 
@@ -147,7 +148,7 @@ class PolicyWatch:
         server that is no longer the leader: nothing may be concluded from it."""
         last = await self._log.last_of(kind)
         if last < self._newest[kind]:
-            raise LogUnavailable(f"an outdated answer: {last} after {self._newest[kind]}")
+            raise OutdatedAnswer(f"an outdated answer: {last} after {self._newest[kind]}")
         self._newest[kind] = last
         return last
 
@@ -157,9 +158,9 @@ class PolicyWatch:
         """The resources that have events in a range, as they are now. None is a resource that this
         release cannot decode: it grants nothing from now on, and a revocation stays in force."""
         touched = await self._log.touched(kind, after=after, up_to=last)
-        return {ref: await self._current(ref, after) for ref in touched}
+        return {ref: await self._current(ref, newest) for ref, newest in touched.items()}
 
-    async def _current(self, ref: Ref, after: Position) -> Resource | None:
+    async def _current(self, ref: Ref, newest: Position) -> Resource | None:
         try:
             resource = await self._cache.current(ref)
         except (Undecodable, AssertionError, KeyError) as error:
@@ -167,8 +168,8 @@ class PolicyWatch:
                 "a policy resource cannot be decoded", extra={"ref": ref.path, "reason": str(error)}
             )
             return None
-        if resource is None or resource.position <= after:
-            raise LogUnavailable(f"an outdated answer: {ref.path} without its events since {after}")
+        if resource is None or resource.position < newest:
+            raise OutdatedAnswer(f"an outdated answer: {ref.path} without its event at {newest}")
         self._newest[ref.kind] = max(self._newest[ref.kind], resource.position)
         return resource
 

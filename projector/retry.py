@@ -3,7 +3,8 @@
 from asyncpg import Pool
 
 from secaplane.eventlog.codec import Undecodable
-from secaplane.eventlog.log import Log
+from secaplane.eventlog.log import Log, OutdatedAnswer
+from secaplane.eventlog.monotonic import end_reaching
 from secaplane.model.position import position
 from secaplane.model.shape import Ref
 from secaplane.projector.folding import fold
@@ -36,6 +37,8 @@ async def _projected_again(tx: Tx, log: Log, group: ProjectionGroup, ref: Ref, r
         "update checkpoints set epoch = epoch + 1 where stream = $1 returning position", stream
     )
     checkpoint = position(stream, sequence or 0)
+    if await end_reaching(log, stream, checkpoint) < checkpoint:
+        raise OutdatedAnswer(f"the log has not reached {checkpoint}, which the rows have")
     events = [each for each in await log.read(ref) if each.position <= checkpoint]
     statement = GroupStatement(group.projections)
     await statement.forget(tx, ref)

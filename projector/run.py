@@ -17,6 +17,7 @@ from itertools import groupby
 from asyncpg import Pool
 
 from secaplane.eventlog.log import Followed, LogUnavailable, UndecodableEvent
+from secaplane.eventlog.monotonic import end_reaching
 from secaplane.model.bounded_cache import BoundedCache, resource_bytes
 from secaplane.model.events import Closed, RecordedEvent
 from secaplane.model.evolve import fold as fold_history
@@ -146,7 +147,7 @@ class Projector:
         Raises:
             LogGap: they are.
         """
-        end = await self.stream.log.end(self.stream.name)
+        end = await end_reaching(self.stream.log, self.stream.name, self.position)
         if end < self.position:
             raise LogGap(
                 f"the log ends at {end}, and the rows are at {self.position}; rebuild them"

@@ -21,6 +21,10 @@ class Queue:
     def __len__(self) -> int:
         return len(self._due)
 
+    def __contains__(self, ref: Ref) -> bool:
+        """True if it is queued, for now or later, or being worked on."""
+        return ref in self._due or ref in self._working
+
     def add(self, ref: Ref, *, seconds: float = 0.0) -> None:
         """Queue it for that time; an earlier time that is queued already stays."""
         due = self._clock() + seconds

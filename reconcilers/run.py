@@ -4,14 +4,21 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from asyncpg import Pool
 
 from secaplane.eventlog.codec import Undecodable
-from secaplane.eventlog.log import Followed, Log, LogUnavailable, UndecodableEvent
+from secaplane.eventlog.log import (
+    Followed,
+    Log,
+    LogUnavailable,
+    OutdatedAnswer,
+    UndecodableEvent,
+)
 from secaplane.kinds import DEPENDENT_KINDS, KINDS, SHARING_KINDS
-from secaplane.model.errors import Damaged, Unavailable
+from secaplane.model.errors import Damaged
 from secaplane.model.events import Report
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref
@@ -23,6 +30,8 @@ from secaplane.reconcilers.dependencies import ReconcileDependencies
 from secaplane.reconcilers.dependents import Dependents
 from secaplane.reconcilers.queue import Queue
 from secaplane.reconcilers.reconcile import RequeueAfter, reconcile
+from secaplane.reconcilers.wakes.outages import OutageBackoff, ReleasedAddress, system_of
+from secaplane.reconcilers.wakes.unsettled import UnsettledRows
 
 WORKERS_MAX = 16
 RETRY_S = 0.5
@@ -45,6 +54,7 @@ class Reconcilers:
     """Consecutive failures of each address; a success forgets them."""
     parked: dict[Ref, Ref] = field(default_factory=dict)
     """Address -> the one whose history it cannot be reconciled without, and cannot read."""
+    outages: OutageBackoff = field(default_factory=OutageBackoff)
     dependents: Dependents = field(init=False)
     _waiting: defaultdict[Ref, set[Ref]] = field(default_factory=lambda: defaultdict(set))
     """Target -> addresses that any event of the target wakes."""
@@ -61,6 +71,8 @@ class Reconcilers:
             for stream in self.events.streams.names:
                 group.create_task(self._follow(stream, checkpoints.get(stream, BEGINNING)))
             group.create_task(self._requeue_dependents())
+            group.create_task(self._requeue_unsettled())
+            group.create_task(self._probe_outages())
             for _ in range(WORKERS_MAX):
                 group.create_task(self._work())
 
@@ -87,6 +99,33 @@ class Reconcilers:
                     "dependent resources could not be looked up", extra={"reason": repr(error)}
                 )
                 await asyncio.sleep(RETRY_S)
+
+    async def _requeue_unsettled(self) -> None:
+        """An address that is queued already, also for later, keeps its time."""
+        rows = UnsettledRows(self.pool)
+        while True:
+            try:
+                async for page in rows.pages():
+                    for ref in page:
+                        if ref not in self.queue:
+                            log.info("queued again: it stays unsettled", extra={"ref": ref.path})
+                            self.queue.add(ref)
+            except DATABASE_UNAVAILABLE as error:
+                log.warning("unsettled resources could not be read", extra={"reason": repr(error)})
+            await rows.pause()
+
+    async def _probe_outages(self) -> None:
+        while True:
+            await asyncio.sleep(self.outages.probe_delay_s())
+            for ref in self.outages.probes():
+                self.queue.add(ref)
+
+    def _requeue_released(self, released: Sequence[ReleasedAddress]) -> None:
+        """The addresses that failed in an outage which is over."""
+        for ref, seconds in released:
+            self.queue.add(ref, seconds=seconds)
+        if released:
+            log.info("outage over: resources queued again", extra={"resources": len(released)})
 
     async def _refilled(self) -> Checkpoints:
         """Retries until the database answers."""
@@ -138,11 +177,16 @@ class Reconcilers:
         except FenceRejected as rejection:
             self._superseded(ref, rejection)
             return
+        except OutdatedAnswer as error:  # nothing is wrong with the resource
+            log.info("log lags", extra={"ref": ref.path, "reason": str(error)})
+            self.queue.add(ref, seconds=DELAY_S_MIN)
+            return
         except Exception as error:  # a failure of one resource must not stop the others
             self._requeue_failed(ref, error)
             return
         self.failures.pop(ref, None)
         self.parked.pop(ref, None)
+        self._requeue_released(self.outages.succeeded(ref))
         self.done += 1
         if again is not None:
             self.queue.add(ref, seconds=self._delay_s(ref, again))
@@ -163,6 +207,7 @@ class Reconcilers:
         """Retries would fail until the damaged history has another event, which wakes the address.
         It is tried once more at once, as in `_delay_s`."""
         self.failures.pop(ref, None)
+        self._requeue_released(self.outages.answered(ref))
         if ref not in self._waiting[damaged]:
             self._waiting[damaged].add(ref)
             self.queue.add(ref)
@@ -177,6 +222,7 @@ class Reconcilers:
         """Another process has called the cloud for this resource since: this process reports
         nothing, and reads the state again after the longest backoff."""
         self.failures.pop(ref, None)
+        self._requeue_released(self.outages.answered(ref))
         log.warning(
             "call rejected: another reconcilers process has a newer fence",
             extra={"ref": ref.path, "delay_s": DELAY_S_MAX, "reason": str(rejection)},
@@ -184,14 +230,19 @@ class Reconcilers:
         self.queue.add(ref, seconds=DELAY_S_MAX)
 
     def _requeue_failed(self, ref: Ref, error: Exception) -> None:
-        """Exponential backoff: 0.2 s after the first failure, doubled up to 60 s."""
+        """Exponential backoff: 0.2 s after the first failure, doubled up to 60 s, or until the end
+        of the outage that made it fail."""
+        system = system_of(error)
+        if system is None:
+            self._requeue_released(self.outages.answered(ref))
+        else:
+            self.outages.failed(ref, system)
         self.failures[ref] += 1
         self.parked.pop(ref, None)
         delay = min(DELAY_S_MAX, DELAY_S_MIN * 2 ** min(self.failures[ref] - 1, 16))
-        expected = isinstance(error, (Unavailable, OSError, TimeoutError))
         log.warning(
             "requeued with backoff",
-            exc_info=None if expected else error,
+            exc_info=None if system else error,
             extra={"ref": ref.path, "delay_s": delay, "reason": f"{type(error).__name__}: {error}"},
         )
         self.queue.add(ref, seconds=delay)

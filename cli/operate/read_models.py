@@ -8,8 +8,7 @@ from nats.aio.client import Client
 
 from secaplane.cli.config import BadConfig, Config
 from secaplane.cli.processes.connections import connected_log, with_deadline
-from secaplane.eventlog.jetstream import JetStreamLog
-from secaplane.eventlog.log import LogUnavailable
+from secaplane.eventlog.log import Log, LogUnavailable
 from secaplane.model.position import written
 from secaplane.projector import rebuild
 from secaplane.projector.groups import groups
@@ -59,7 +58,7 @@ async def rebuild_now(config: Config, group_name: str = "") -> int:
 
 
 async def _hand_over(
-    config: Config, client: Client, events: JetStreamLog, group: ProjectionGroup, read_model: str
+    config: Config, client: Client, events: Log, group: ProjectionGroup, read_model: str
 ) -> None:
     """Keeps the new read model current until the projector process has taken over."""
     pool = await tables.open_pool(config.postgres.url, schema=read_model, size=2, writes=True)

@@ -21,6 +21,7 @@ from secaplane.cli.processes.tls import client_context
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
 from secaplane.eventlog.jetstream import JetStreamLog
 from secaplane.eventlog.log import LogUnavailable
+from secaplane.eventlog.monotonic import MonotonicLog
 from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.eventlog.snapshots import KeyValueSnapshots
 from secaplane.eventlog.streams import Streams
@@ -56,7 +57,9 @@ class ProcessDependencies:
     """Used by every process but the simulated cloud."""
 
     nats: Client
-    log: JetStreamLog
+    log: MonotonicLog[JetStreamLog]
+    """On `jetstream`: for every reader."""
+    jetstream: JetStreamLog
     cache: ResourceCache
     pool: Pool
     progress: Progress
@@ -79,18 +82,25 @@ async def process_dependencies(
         acknowledgements = Acknowledgements(client, progress)
         lists = ListShare(reading.lists, connections=config.postgres.list_connections)
         yield ProcessDependencies(
-            client, events, cache, reading.pool, progress, acknowledgements, lists
+            nats=client,
+            log=events,
+            jetstream=events.inner,
+            cache=cache,
+            pool=reading.pool,
+            progress=progress,
+            acknowledgements=acknowledgements,
+            lists=lists,
         )
 
 
 @asynccontextmanager
 async def connected_log(
     config: Config, *, writes_log: bool = False
-) -> AsyncIterator[tuple[Client, JetStreamLog, ResourceCache]]:
+) -> AsyncIterator[tuple[Client, MonotonicLog[JetStreamLog], ResourceCache]]:
     """NATS and the log. A process that writes the log creates it; every other waits for it."""
     client = await connect_nats(config)
     try:
-        events = JetStreamLog(client, streams=streams(config), region=config.site.region)
+        jetstream = JetStreamLog(client, streams=streams(config), region=config.site.region)
         snapshots = KeyValueSnapshots(
             client,
             stream=config.nats.stream,
@@ -101,7 +111,7 @@ async def connected_log(
             replicas = config.nats.replicas
             try:
                 await retrying(
-                    lambda: events.prepare(replicas=replicas), LogUnavailable, awaited="the log"
+                    lambda: jetstream.prepare(replicas=replicas), LogUnavailable, awaited="the log"
                 )
             except ValueError as error:
                 raise BadConfig(f"nats.url: {error}") from error
@@ -109,7 +119,8 @@ async def connected_log(
                 lambda: snapshots.prepare(replicas=replicas), *_NATS_ERRORS, awaited="snapshots"
             )
         else:
-            await retrying(lambda: _exists(events), LogUnavailable, awaited="the log")
+            await retrying(lambda: _exists(jetstream), LogUnavailable, awaited="the log")
+        events = MonotonicLog(jetstream)
         yield client, events, ResourceCache(events, snapshots)
     finally:
         await client.close()
@@ -196,8 +207,8 @@ async def connect_postgres(
     )
 
 
-async def _exists(events: JetStreamLog) -> None:
-    if not await events.exists():
+async def _exists(jetstream: JetStreamLog) -> None:
+    if not await jetstream.exists():
         raise LogUnavailable("the log does not exist yet")
 
 

@@ -15,7 +15,7 @@ from asyncpg import Pool
 from secaplane.edge.serving.metrics import Metrics
 from secaplane.eventlog.append_health import AppendHealth
 from secaplane.eventlog.jetstream import JetStreamLog
-from secaplane.eventlog.log import LogUnavailable
+from secaplane.eventlog.log import Log, LogUnavailable
 from secaplane.model.position import Position
 from secaplane.model.shape import Ref
 from secaplane.readmodel import questions
@@ -104,23 +104,24 @@ class Unsettled:
 
 class HealthProbe:
     """Measures outages, the lag of the projection, the resources in quarantine and those that stay
-    unsettled. `probes_appends`: the process appends, and asks whether it could."""
+    unsettled. `appending`: the log of a process that appends, which asks whether it could."""
 
     def __init__(
         self,
-        log: JetStreamLog,
+        log: Log,
         pool: Pool,
         position: Callable[[str], Position],
         metrics: Metrics,
         *,
         know: Callable[[Position], object] = lambda end: None,
-        probes_appends: bool = False,
+        appending: JetStreamLog | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`know` is called with each end of the log that was read."""
         self._log, self._pool, self._position, self._clock = log, pool, position, clock
         self._know = know
-        self._appends = log.appends if probes_appends else None
+        self._appending = appending
+        self._appends = appending.appends if appending else None
         self._log_answered = self._pool_answered = clock()
         self.lag = self.quarantined = self.orphans = 0
         self.unsettled = Unsettled(clock)
@@ -159,8 +160,8 @@ class HealthProbe:
             group.create_task(self._check_log())
             group.create_task(self._check_database())
             group.create_task(self._check_unsettled())
-            if self._appends is not None:
-                group.create_task(self._check_appends())
+            if self._appending is not None:
+                group.create_task(self._check_appends(self._appending))
 
     @property
     def outages(self) -> Outages:
@@ -205,9 +206,9 @@ class HealthProbe:
         self._stalls[stream].measured(position, behind)
         return behind
 
-    async def _check_appends(self) -> None:
+    async def _check_appends(self, appending: JetStreamLog) -> None:
         while True:
-            await self._log.probe_appends()
+            await appending.probe_appends()
             await asyncio.sleep(CHECK_INTERVAL_S)
 
     async def _check_database(self) -> None:

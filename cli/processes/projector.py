@@ -23,8 +23,7 @@ from secaplane.cli.processes.health import (
 from secaplane.cli.processes.monitor import monitored
 from secaplane.edge.serving.health import Readiness
 from secaplane.edge.serving.metrics import Metrics
-from secaplane.eventlog.jetstream import JetStreamLog
-from secaplane.eventlog.log import LogUnavailable
+from secaplane.eventlog.log import Log, LogUnavailable
 from secaplane.model.position import BEGINNING, Position, written
 from secaplane.model.shape import Json
 from secaplane.projector import rebuild
@@ -125,7 +124,7 @@ async def run(config: Config, announce: Announce) -> None:
 
 async def _run(
     config: Config,
-    events: JetStreamLog,
+    events: Log,
     group: ProjectionGroup,
     status: ProjectorStatus,
     supervisor: ProjectorSupervisor,
@@ -144,7 +143,7 @@ def _watch(metrics: Metrics, status: ProjectorStatus) -> None:
 
 
 async def _fill_first(
-    config: Config, events: JetStreamLog, group: ProjectionGroup, status: ProjectorStatus
+    config: Config, events: Log, group: ProjectionGroup, status: ProjectorStatus
 ) -> None:
     """Returns when the group has a read model of its layout. An older release may go on with
     another layout beside this one."""

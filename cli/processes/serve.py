@@ -116,7 +116,7 @@ def _probe(process: ProcessDependencies, served: Served, metrics: Metrics) -> He
         progress.position,
         metrics,
         know=progress.know,
-        probes_appends=served.writes,
+        appending=process.jetstream if served.writes else None,
     )
 
 

@@ -63,7 +63,7 @@ class ChildrenReader:
         events = await self._log.read_within(self._parent, after=self._read_up_to, up_to=end)
         created = [each.ref for each in events if each.ref != self._parent and _may_create(each)]
         self.children = [*dict.fromkeys((*self.children, *created))]
-        self._read_up_to = end
+        self._read_up_to = max(self._read_up_to, end)
         return events
 
     async def _read_rows(self, deadline: float) -> Position:

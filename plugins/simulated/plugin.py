@@ -16,6 +16,7 @@ from secaplane.plugins.plugin import (
     Absent,
     Bound,
     CatalogueEntry,
+    CloudUnavailable,
     Fence,
     FenceRejected,
     InProgress,
@@ -70,8 +71,8 @@ def from_settings(settings: Mapping[str, Any]) -> "SimulatedPlugin":
 
 
 class SimulatedPlugin:
-    """Besides FenceRejected it raises aiohttp.ClientError or TimeoutError, for failures that may
-    pass: outage, no answer."""
+    """Besides FenceRejected it raises CloudUnavailable or TimeoutError for outages, and
+    aiohttp.ClientError for other failures that may pass."""
 
     compares_fences = True
 
@@ -115,11 +116,16 @@ class SimulatedPlugin:
     ) -> bytes:
         url = URL(self._url + path, encoded=True)
         headers = {FENCE_HEADER: f"{fence.epoch}.{fence.number}"} if fence else None
-        async with self._opened().request(method, url, data=body, headers=headers) as response:
-            if response.status == HTTPStatus.PRECONDITION_FAILED:
-                raise FenceRejected(await response.text())
-            response.raise_for_status()
-            return await response.read()
+        try:
+            async with self._opened().request(method, url, data=body, headers=headers) as response:
+                if response.status == HTTPStatus.PRECONDITION_FAILED:
+                    raise FenceRejected(await response.text())
+                if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                    raise CloudUnavailable(f"the cloud answers {response.status}")
+                response.raise_for_status()
+                return await response.read()
+        except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
+            raise CloudUnavailable(f"{type(error).__name__}: {error}") from error
 
     def _opened(self) -> aiohttp.ClientSession:
         """The session, created at the first request because it belongs to that event loop."""

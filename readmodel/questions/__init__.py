@@ -22,6 +22,7 @@ from secaplane.readmodel.questions.resources import quarantine_entries as quaran
 from secaplane.readmodel.questions.resources import quarantined as quarantined
 from secaplane.readmodel.questions.resources import resources_at as resources_at
 from secaplane.readmodel.questions.resources import unsettled as unsettled
+from secaplane.readmodel.questions.resources import unsettled_after as unsettled_after
 from secaplane.readmodel.questions.resources import unsettled_positions as unsettled_positions
 from secaplane.readmodel.schema.checkpoints import Checkpoints as Checkpoints
 from secaplane.readmodel.schema.checkpoints import checkpoint as checkpoint

@@ -198,6 +198,23 @@ async def unsettled(pool: Pool) -> tuple[list[Ref], Checkpoints]:
         return [Ref(*row) for row in rows], await checkpoints(connection)
 
 
+async def unsettled_after(
+    pool: Pool, last: Ref | None, *, limit: int
+) -> list[tuple[Ref, Position]]:
+    """A page of the unsettled resources, in the order of their addresses, after one of them; each
+    with the position of its last event."""
+    rows = await pool.fetch(
+        """
+        select kind, path, stream, position from resources
+        where unsettled and (kind, path) > ($1, $2) order by kind, path limit $3
+        """,
+        last.kind if last else "",
+        last.path if last else "",
+        limit,
+    )
+    return [(Ref(*row[:2]), Position(row[2], row[3])) for row in rows]
+
+
 async def living_of(
     pool: Pool, kinds: Sequence[str], *, include_terminating: bool = True
 ) -> list[Ref]:

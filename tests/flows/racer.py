@@ -26,6 +26,7 @@ from secaplane.command.rules.commands import Delete, Put, ReportStatus
 from secaplane.eventlog.codec import NewEvent
 from secaplane.eventlog.jetstream import JetStreamLog
 from secaplane.eventlog.log import PrefixExpectation
+from secaplane.eventlog.monotonic import MonotonicLog
 from secaplane.model.actor import Actor
 from secaplane.model.errors import Refusal
 from secaplane.model.events import Created, RecordedEvent
@@ -185,7 +186,8 @@ async def main(path: Path) -> None:
     async with process_dependencies(config, writes_log=True) as process:
         log = StoppingLog(process.nats, streams=process.log.streams, region=config.site.region)
         log.countdown = countdown
-        await Racer(command_dependencies(replace(process, log=log), config), countdown).run(tasks)
+        stopping = replace(process, log=MonotonicLog(log))
+        await Racer(command_dependencies(stopping, config), countdown).run(tasks)
 
 
 if __name__ == "__main__":

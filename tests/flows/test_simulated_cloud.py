@@ -8,14 +8,13 @@ from ipaddress import ip_network
 from itertools import pairwise
 from pathlib import Path
 
-import aiohttp
 import msgspec
 import pytest
 
 from secaplane.kinds import KINDS
 from secaplane.model.kind import Backing
 from secaplane.model.shape import Json
-from secaplane.plugins.plugin import Outcome, Ready, TerminalError
+from secaplane.plugins.plugin import CloudUnavailable, Outcome, Ready, TerminalError
 from secaplane.plugins.simulated.catalogue import STANDARD, read
 from secaplane.plugins.simulated.wire import ChangeCounts
 from tests.flows.simulated_site import (
@@ -72,7 +71,7 @@ async def test_a_killed_cloud_has_every_thing_that_it_had_answered(file: Path) -
         await site.ensure(a("block-storage", SMALL))
         cloud.send_signal(signal.SIGKILL)
         await cloud.communicate()
-        with pytest.raises(aiohttp.ClientError):
+        with pytest.raises(CloudUnavailable):
             await site.ensure(a("block-storage", SMALL))
     async with running(file) as site:
         assert [thing.uid for thing in await site.things()] == ["u1"]
@@ -93,7 +92,7 @@ async def test_a_cloud_killed_before_its_answer_has_made_the_thing_once(file: Pa
 
 
 async def unanswered(asked: Coroutine[None, None, Outcome]) -> None:
-    with pytest.raises(aiohttp.ClientError):
+    with pytest.raises(CloudUnavailable):
         await asked
 
 

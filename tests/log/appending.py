@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator, Sequence
 from secaplane.eventlog.jetstream import JetStreamLog
 from secaplane.eventlog.log import Followed, Log
 from secaplane.eventlog.memory import MemoryLog
+from secaplane.eventlog.monotonic import MonotonicLog
 from secaplane.eventlog.subjects import subject
 from secaplane.model.events import AnyEvent, Created, RecordedEvent, Updated
 from secaplane.model.shape import Ref
+from tests.log.lagging import LaggingLog
 from tests.log.new_events import REGION, new_event
 
 CREATED, UPDATED = Created(spec={"n": 1}), Updated(spec={"n": 2})
@@ -24,7 +26,11 @@ async def add(log: Log, ref: Ref, *events: AnyEvent) -> tuple[RecordedEvent, ...
 
 async def append_undecodable(log: Log, ref: Ref, data: bytes) -> None:
     """Put data into the log that Secaplane did not write."""
-    if isinstance(log, MemoryLog):
+    if isinstance(log, MonotonicLog):
+        await append_undecodable(log.inner, ref, data)
+    elif isinstance(log, LaggingLog):
+        await append_undecodable(log.log, ref, data)
+    elif isinstance(log, MemoryLog):
         log.inject(ref, data)
     else:
         assert isinstance(log, JetStreamLog)

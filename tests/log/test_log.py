@@ -255,15 +255,18 @@ async def test_resources_of_a_kind_that_changed_are_read_across_tenants(log: Log
     await add(log, DISK, CREATED)
     await add(log, ELSEWHERE, CREATED)
     end = await log.last_of("instance")
-    assert await log.touched("instance", after=BEGINNING, up_to=end) == {ONE, ELSEWHERE}
-    assert await log.touched("instance", after=nth(1), up_to=end) == {ELSEWHERE}
+    assert await log.touched("instance", after=BEGINNING, up_to=end) == {
+        ONE: nth(1),
+        ELSEWHERE: nth(3),
+    }
+    assert await log.touched("instance", after=nth(1), up_to=end) == {ELSEWHERE: nth(3)}
 
 
 async def test_kinds_with_the_same_collection_name_are_kept_apart(log: Log) -> None:
     compute, storage = (KINDS[kind].ref(IDS, "s") for kind in ("instance-sku", "storage-sku"))
     one, two = await add(log, compute, CREATED), await add(log, storage, CREATED)
     assert (await log.read(compute), await log.read(storage)) == (one, two)
-    assert await log.touched("storage-sku", after=BEGINNING, up_to=nth(2)) == {storage}
+    assert await log.touched("storage-sku", after=BEGINNING, up_to=nth(2)) == {storage: nth(2)}
 
 
 async def test_the_streams_of_a_log_are_fixed_when_it_is_created(

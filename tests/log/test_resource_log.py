@@ -3,8 +3,8 @@ older than a position that is known."""
 
 import pytest
 
-from secaplane.cli.processes import resource_log
 from secaplane.cli.processes.resource_log import CachedResourceLog
+from secaplane.eventlog import monotonic
 from secaplane.eventlog.log import Log, LogUnavailable
 from secaplane.eventlog.memory import MemoryLog
 from secaplane.eventlog.resource_cache import ResourceCache
@@ -20,7 +20,7 @@ from tests.positions import nth
 TRIES_MAX = 10
 
 
-class LaggingLog(MemoryLog):
+class LateEndLog(MemoryLog):
     """A leader that lags: its end is reached only after some questions; or it never answers."""
 
     lags_for, asked, answers = 0, 0, True
@@ -37,9 +37,9 @@ def reading(log: Log) -> CachedResourceLog:
 
 
 @pytest.fixture
-def lagging(monkeypatch: pytest.MonkeyPatch) -> LaggingLog:
-    monkeypatch.setattr(resource_log, "LAGGING_S", (0.0,) * len(resource_log.LAGGING_S))
-    return LaggingLog(REGION)
+def lagging(monkeypatch: pytest.MonkeyPatch) -> LateEndLog:
+    monkeypatch.setattr(monotonic, "ASKED_AGAIN_S", (0.0,) * len(monotonic.ASKED_AGAIN_S))
+    return LateEndLog(REGION)
 
 
 async def test_the_newest_event_of_an_address_says_if_there_is_a_resource(log: Log) -> None:
@@ -63,7 +63,7 @@ async def test_the_newest_event_of_an_address_says_if_there_is_a_resource(log: L
 
 
 async def test_a_leader_that_lags_behind_a_known_position_is_asked_again(
-    lagging: LaggingLog,
+    lagging: LateEndLog,
 ) -> None:
     lagging.lags_for = 3
     await add(lagging, ONE, CREATED)
@@ -72,7 +72,7 @@ async def test_a_leader_that_lags_behind_a_known_position_is_asked_again(
 
 
 async def test_a_position_that_no_log_has_is_asked_for_a_few_times_only(
-    lagging: LaggingLog,
+    lagging: LateEndLog,
 ) -> None:
     await add(lagging, ONE, CREATED)
     with pytest.raises(Unavailable):
@@ -80,7 +80,7 @@ async def test_a_position_that_no_log_has_is_asked_for_a_few_times_only(
     assert lagging.asked <= TRIES_MAX
 
 
-async def test_a_log_that_does_not_answer_is_unavailable(lagging: LaggingLog) -> None:
+async def test_a_log_that_does_not_answer_is_unavailable(lagging: LateEndLog) -> None:
     lagging.answers = False
     with pytest.raises(Unavailable):
         await reading(lagging).newest(ONE, known=nth(1))

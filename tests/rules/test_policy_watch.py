@@ -5,8 +5,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from secaplane.eventlog.log import LogUnavailable
+from secaplane.eventlog.log import Log, LogUnavailable
 from secaplane.eventlog.memory import MemoryLog
+from secaplane.eventlog.monotonic import MonotonicLog
 from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.eventlog.snapshots import MemorySnapshots
 from secaplane.eventlog.streams import Streams
@@ -19,6 +20,8 @@ from secaplane.policy.grants.lives import KINDS_OF_LIVES
 from secaplane.policy.grants.policy import KINDS_OF_POLICY
 from secaplane.policy.tokens.revocations import KINDS_OF_REVOCATION
 from secaplane.policy.watch import PolicyWatch
+from tests.log.appending import add
+from tests.log.lagging import LaggingLog
 from tests.log.new_events import IDS, REGION, ROLE, new_event
 from tests.positions import nth
 from tests.scenario import WEB
@@ -180,3 +183,31 @@ def test_the_kinds_of_a_subscriber_are_recorded_by_one_stream(
     monkeypatch.setattr(Streams, "of", lambda self, kind: f"SECA-{kind}")
     with pytest.raises(AssertionError, match="one stream"):
         watch.subscribe(Subscriber(), KINDS_OF_POLICY)
+
+
+async def test_a_role_that_a_lagging_leader_answers_without_its_last_event_is_asked_for_again() -> (
+    None
+):
+    """The kind's last position and the events up to it are read before the role itself."""
+    memory = MemoryLog(REGION)
+    lagging = LaggingLog(memory)
+    log = MonotonicLog(lagging)
+    watch = PolicyWatch(log, LagsBeforeCurrent(log, lagging), stale_s=30)
+    policy = Subscriber()
+    watch.subscribe(policy, KINDS_OF_POLICY)
+    await add(memory, ROLE, Created(spec={}), Updated(spec={"a": 1}))
+    await watch.refresh()
+    assert policy.updates == [("reader", {"a": 1}, nth(2))]
+    assert watch.fresh()
+
+
+class LagsBeforeCurrent(ResourceCache):
+    """The leader is replaced by one that lags, right before a resource is read."""
+
+    def __init__(self, log: Log, lagging: LaggingLog) -> None:
+        super().__init__(log, MemorySnapshots())
+        self._lagging = lagging
+
+    async def current(self, ref: Ref) -> Resource | None:
+        self._lagging.lag()
+        return await super().current(ref)
