@@ -151,7 +151,7 @@ def _files(site: Site, *, built_again: bool = False) -> list[str]:
     image = "secaplane:again" if built_again else IMAGE
     listing = (
         "cd / && find opt/secaplane usr/local/lib -type f -print0 | sort -z | xargs -0 sha256sum"
-        ' && find opt/secaplane usr/local/lib -printf "%m %T@ %p\\n" | sort -k 3'
+        ' && find opt/secaplane usr/local/lib -type f -printf "%m %T@ %p\\n" | sort -k 3'
     )
     argv = ("run", "--rm", "--network", "none", "--entrypoint", "bash", image, "-c", listing)
     return site.engine.docker(*argv).splitlines()
