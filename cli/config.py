@@ -114,6 +114,9 @@ class MonitorSettings(Settings, frozen=True):
     """Address of the monitor port."""
     port: Port | None = None
     """The monitor port; none by default."""
+    check_port: Port | None = None
+    """Port for health checks from the same container: `/healthz` and `/readyz` without details, in
+    plain HTTP on 127.0.0.1; none by default."""
 
 
 class StoppingSettings(Settings, frozen=True):

@@ -68,6 +68,8 @@ class DevPlane:
             site=change(config.site, base_url=self.base_url),
             http=change(config.http, port=port),
             stopping=change(config.stopping, not_ready_seconds=0.0),
+            # one port cannot be the health check's of several processes
+            monitor=change(config.monitor, check_port=None),
             auth=change(
                 config.auth,
                 operators=(*config.auth.operators, OPERATOR),
@@ -139,6 +141,8 @@ class DevPlane:
         }
         if name in ("projector", "reconcilers"):
             environment["SECAPLANE_MONITOR_PORT"] = str(self._ports[name])
+        if name == "cloud" and self.config.monitor.port is not None:
+            environment["SECAPLANE_MONITOR_PORT"] = "0"
         config = str(self._place / "config.json")
         argv = (sys.executable, "-P", "-m", "secaplane.cli.main", name, "--config", config)
         used = name in USED_BY_OTHERS
