@@ -86,27 +86,35 @@ async def run(config: Config, announce: Announce, stop: StopRequest) -> None:
             report = partial(_report_unbound, process, config, dependencies)
             start(leases.while_held(DEFERRED_ROLES, report))
 
-        def readiness() -> Readiness:
-            reasons = [] if reconcilers.started else ["not started"]
-            if not (published.is_set() or leases.held_by_another(CATALOGUE)):
-                reasons.append("the catalogue is not published")
-            if not process.nats.is_connected:
-                reasons.append("the log is unavailable")
-            details = {
-                "partitions": leases.held,
-                "queue": len(reconcilers.queue),
-                "failing": len(reconcilers.failures),
-                "parked": len(reconcilers.parked),
-            }
-            remarks = work_remarks(reconcilers) + drift.remarks()
-            return Readiness(not reasons, reasons, remarks, details)
-
+        readiness = partial(_readiness, process, reconcilers, drift, published)
         shown = not_ready_when_stopping(readiness, stop)
         async with monitored(config, shown, metrics) as monitor:
             start(_announce_when(readiness, announce, Announcement(monitor=monitor)))
             await stop.received()
             if not await reconcilers.in_flight.ended(config.stopping.in_flight_seconds):
                 log.warning("calls cut short", extra={"number": len(reconcilers.in_flight)})
+
+
+def _readiness(
+    process: ProcessDependencies,
+    reconcilers: Reconcilers,
+    drift: DriftWork,
+    published: asyncio.Event,
+) -> Readiness:
+    leases = reconcilers.leases
+    reasons = [] if reconcilers.started else ["not started"]
+    if not (published.is_set() or leases.held_by_another(CATALOGUE)):
+        reasons.append("the catalogue is not published")
+    if not process.nats.is_connected:
+        reasons.append("the log is unavailable")
+    details = {
+        "partitions": leases.held,
+        "queue": len(reconcilers.queue),
+        "failing": len(reconcilers.failures),
+        "parked": len(reconcilers.parked),
+    }
+    remarks = work_remarks(reconcilers) + drift.remarks()
+    return Readiness(not reasons, reasons, remarks, details)
 
 
 async def _announce_when(

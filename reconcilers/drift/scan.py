@@ -27,7 +27,7 @@ from secaplane.reconcilers.cloud_call import observe
 from secaplane.reconcilers.dependencies import ReconcileDependencies, record
 from secaplane.reconcilers.drift.answers import NoAnswer, answered
 from secaplane.reconcilers.drift.comparison import Drift, comparable, drift_of
-from secaplane.reconcilers.drift.sweep import Holds, Working
+from secaplane.reconcilers.drift.sweep import Holds, UnderTenure
 from secaplane.reconcilers.leases.lease import LeaseLost
 from secaplane.reconcilers.reports import drift_report, sealed_status
 
@@ -77,7 +77,7 @@ class DriftScan:
     load: LoadCursor
     save: SaveCursor
     holds: Holds
-    working: Working
+    working: UnderTenure
     compared: int = 0
     found: int = 0
     over: int = 0

@@ -38,8 +38,8 @@ RecordRemoval = Callable[[InventoryItem], Awaitable[bool]]
 recorded, and then nothing is removed."""
 Holds = Callable[[Ref], bool]
 """True for the addresses whose partition this process holds: it alone calls the cloud for them."""
-Working = Callable[[Ref], AbstractContextManager[ReconcileDependencies | None]]
-"""What a call about an address is made with, under the tenure of its partition; None where another
+UnderTenure = Callable[[Ref], AbstractContextManager[ReconcileDependencies | None]]
+"""Dependencies for calls about an address, under the tenure of its partition; None where another
 process holds it by now."""
 
 
@@ -52,7 +52,7 @@ class InventorySweep:
     record_removal: RecordRemoval
     interval_s: float
     holds: Holds
-    working: Working
+    working: UnderTenure
     unknown: int = 0
     """Resources of the cloud that the log never knew, by the last complete sweep."""
     removed: int = 0

@@ -32,7 +32,7 @@ async def asked(
     """Status and headers of an answer."""
 
     @route(ROUTE, http_method=[HttpMethod.GET, HttpMethod.PUT])
-    async def thing(request: Request[Any, Any, Any], tenant: str, name: str) -> Response[bytes]:
+    async def thing(request: Request[Any, Any, Any]) -> Response[bytes]:
         if raised is not None:
             raise raised
         return Response(b"{}", media_type="application/json")
@@ -104,7 +104,7 @@ async def test_lines_name_the_route_and_neither_names_nor_queries(
         assert not [name for name in NAMES if name in text], text
     routes = {each.__dict__["route"] for each in caplog.records if "route" in each.__dict__}
     if method == "PUT":
-        assert routes == {ROUTE}
+        assert routes == {ROUTE.replace(":str", "")}
 
 
 @pytest.mark.parametrize("path", [f"{PATH}/more", f"/{PATH}", f"{PATH}/", PATH.replace("/v1", "")])
