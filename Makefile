@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install dev lint test docs bench bench-growth fuzz clean requirements
+.PHONY: install dev lint test docs bench bench-growth fuzz compose-test full clean requirements
 
 install: .venv/installed
 
@@ -38,6 +38,14 @@ bench-growth: install
 # 10,000 valid and invalid requests generated from the OpenAPI document, sent to a control plane of its own.
 fuzz: install .venv-fuzz/installed
 	$(BIN)/python -m tests.fuzz
+
+# The production layout in containers, broken under load. Needs root, Debian's packages and go; ends with 69 where
+# containers cannot be run.
+compose-test: install
+	$(BIN)/python -m tests.compose
+
+# Everything: minutes to hours.
+full: lint test fuzz compose-test
 
 .venv-fuzz/installed: requirements-fuzz.txt
 	$(PYTHON) -m venv .venv-fuzz

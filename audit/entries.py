@@ -1,5 +1,5 @@
 """Entries of the security audit stream and their wire format: refused requests (401, 403), logins,
-and allowed reads of privileged kinds. Pure.
+allowed reads of privileged kinds, and orphans that were removed from the cloud. Pure.
 
     seca-audit.<type>.<digest of the caller, or of the client address where no caller is known>
 
@@ -25,8 +25,16 @@ from secaplane.eventlog.codec import Undecodable
 VERSION = 2
 ROOT = "seca-audit"
 ALL_SUBJECTS = f"{ROOT}.>"
-EntryType = Literal["unauthenticated", "forbidden", "login", "read"]
-ENTRY_TYPES: tuple[EntryType, ...] = ("unauthenticated", "forbidden", "login", "read")
+EntryType = Literal["unauthenticated", "forbidden", "login", "read", "orphan-removed"]
+ENTRY_TYPES: tuple[EntryType, ...] = (
+    "unauthenticated",
+    "forbidden",
+    "login",
+    "read",
+    "orphan-removed",
+)
+SUBJECTS_OF_RECONCILERS = f"{ROOT}.orphan-removed.>"
+"""The only entries that the reconcilers write."""
 NAME_LENGTH_MAX = 256
 PATH_LENGTH_MAX = 512
 REASON_LENGTH_MAX = 256

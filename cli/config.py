@@ -86,6 +86,17 @@ class PostgresSettings(Settings, frozen=True):
     but one of them."""
 
 
+class ReadModelSettings(Settings, frozen=True):
+    """Replicas of the read model. Each is a database with a projector of its own, which fills it
+    from the log; every process belongs to one."""
+
+    replica: Annotated[str, Meta(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z", max_length=32)] = (
+        "main"
+    )
+    """Name of the replica in the database of `postgres.url`. The projector gives it to a fresh
+    database; a process whose name and database do not belong together refuses to start."""
+
+
 class HttpSettings(Settings, frozen=True):
     host: str = "127.0.0.1"
     """Address of the API."""
@@ -103,6 +114,9 @@ class MonitorSettings(Settings, frozen=True):
     """Address of the monitor port."""
     port: Port | None = None
     """The monitor port; none by default."""
+    check_port: Port | None = None
+    """Port for health checks from the same container: `/healthz` and `/readyz` without details, in
+    plain HTTP on 127.0.0.1; none by default."""
 
 
 class StoppingSettings(Settings, frozen=True):
@@ -192,6 +206,9 @@ class LimitsSettings(Settings, frozen=True):
 class WritesSettings(Settings, frozen=True):
     wait_for_projection: bool = True
     """Answer a write when GET shows it, after 2 s at most; false: at once."""
+    delay_seconds_max: Annotated[float, Meta(ge=0, le=10)] = 1.0
+    """Longest delay of the answer to an accepted write while the reconcilers are more than a second
+    behind in its tenant: a tenth of the time that they are behind. 0: never delayed."""
 
 
 Mode = Literal["strict", "deferred"]
@@ -269,6 +286,28 @@ class CloudSettings(Settings, frozen=True):
         return own | self.settings
 
 
+class DriftSettings(Settings, frozen=True):
+    """Comparison of cloud and log, by `reconcilers`. A difference becomes a `DriftDetected`
+    condition of the resource."""
+
+    repair: tuple[str, ...] = ()
+    """Kinds whose drift is repaired: the resource is made or changed in the cloud as its spec says.
+    `*`: every kind. Drift of the others is only reported."""
+    ignore: tuple[str, ...] = ()
+    """Kinds that are not compared; `*`: none is."""
+    per_second: Annotated[float, Meta(gt=0, le=10_000)] = 1.0
+    """Comparisons in a second, each a read of the cloud."""
+    round_hours: Annotated[float, Meta(gt=0, le=24 * 365)] = 24.0
+    """Every resource is compared once in that time, if need be with more comparisons in a
+    second."""
+    confirm_seconds: Annotated[float, Meta(gt=0, le=3600)] = 5.0
+    """A difference is reported if it is still there after that time, and the resource had no event
+    meanwhile."""
+    inventory_minutes: Annotated[float, Meta(gt=0, le=60 * 24 * 365)] = 30.0
+    """Interval between two sweeps over what the cloud holds. What two of them find that the log
+    knows as gone is removed; what the log never knew is reported."""
+
+
 class DevSettings(Settings, frozen=True):
     """Created by `secaplane dev`."""
 
@@ -287,6 +326,7 @@ class Config(Settings, frozen=True):
     tls: TlsSettings = TlsSettings()
     nats: NatsSettings = NatsSettings()
     postgres: PostgresSettings = PostgresSettings()
+    readmodel: ReadModelSettings = ReadModelSettings()
     http: HttpSettings = HttpSettings()
     monitor: MonitorSettings = MonitorSettings()
     stopping: StoppingSettings = StoppingSettings()
@@ -299,6 +339,7 @@ class Config(Settings, frozen=True):
     network: NetworkSettings = NetworkSettings()
     deletion: DeletionSettings = DeletionSettings()
     cloud: CloudSettings = CloudSettings()
+    drift: DriftSettings = DriftSettings()
     dev: DevSettings = DevSettings()
 
 
@@ -319,7 +360,9 @@ def read(path: Path | None, environment: Mapping[str, str] = os.environ) -> Conf
         if config.secrets.keyring and config.secrets.keyring == config.secrets.page_keyring:
             raise ValueError("secrets.page_keyring must be another file than secrets.keyring")
         _refuse_unknown_cascades(config.deletion.cascades)
-        _refuse_unknown_kinds(config.audit.privileged)
+        _refuse_unknown_kinds("audit.privileged", config.audit.privileged)
+        _refuse_unknown_kinds("drift.repair", config.drift.repair, "*")
+        _refuse_unknown_kinds("drift.ignore", config.drift.ignore, "*")
         _refuse_invalid_proxies(config.http.trusted_proxies)
         return config
     except (OSError, ValueError, TypeError) as error:
@@ -342,10 +385,10 @@ def _refuse_unknown_cascades(cascades: tuple[str, ...]) -> None:
             raise ValueError(f"deletion.cascades: {each} is not a kind and a kind of its children")
 
 
-def _refuse_unknown_kinds(kinds: tuple[str, ...]) -> None:
+def _refuse_unknown_kinds(setting: str, kinds: tuple[str, ...], *besides: str) -> None:
     for each in kinds:
-        if each not in KINDS:
-            raise ValueError(f"audit.privileged: unknown kind {each}")
+        if each not in KINDS and each not in besides:
+            raise ValueError(f"{setting}: unknown kind {each}")
 
 
 def _refuse_invalid_proxies(proxies: tuple[str, ...]) -> None:

@@ -24,7 +24,7 @@ from secaplane.edge.requests import strict_json
 from secaplane.edge.requests.context import RequestContext, new_id
 from secaplane.edge.requests.origin import Origin, origin
 from secaplane.edge.requests.paths import broken_names
-from secaplane.kinds import KINDS, refs_within
+from secaplane.kinds import refs_within
 from secaplane.model.actor import Actor
 from secaplane.model.events import Closed, Created
 from secaplane.model.kind import Kind
@@ -49,6 +49,8 @@ class SubmitDependencies:
     projected: Callable[[str, Sequence[Position]], Awaitable[object]]
     """(tenant, positions of a write in it): wait, for a bounded time, until the read model has
     reached the positions; if it has not, let readers know of them before the write is answered."""
+    paced: Callable[[str], Awaitable[None]]
+    """(tenant of an accepted write): delay its answer by a share of the reconcilers' backlog."""
     policy_changed: Callable[[], Awaitable[None]]
     """Bring the policy of this process up to date with the log."""
 
@@ -226,7 +228,10 @@ async def _write(
     if companion is not None or (ref.kind in WATCHED_KINDS and result.event is not None):
         await dependencies.policy_changed()
     positions = submitted.positions
-    await dependencies.projected(KINDS[ref.kind].ids(ref.path).get("tenant", ""), positions)
+    tenant = ref.scope("tenants")
+    await dependencies.projected(tenant, positions)
+    if result.event is not None:
+        await dependencies.paced(tenant)
     return result, positions
 
 

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 declare -A images=(
     [NATS_IMAGE]=nats:2.15-alpine
     [POSTGRES_IMAGE]=postgres:18
-    [CADDY_IMAGE]=caddy:2.10-alpine
+    [CADDY_IMAGE]=caddy:2.11-alpine
     [PYTHON_IMAGE]=python:3.11-slim
 )
 

@@ -1,4 +1,4 @@
-"""How much the streams of the log, and the account that holds them, may still grow. Pure.
+"""Room that is left in the streams of the log, and in the account that holds them. Pure.
 
 JetStream answers an append under a wrong expectation before it looks at limits, and no message of
 ours may enter a stream only to try: limits are read instead (docs/decisions/054).

@@ -21,7 +21,6 @@ from secaplane.eventlog.codec import NewEvent, encode
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
 from secaplane.eventlog.decoding import address_of, decode_followed, readable
 from secaplane.eventlog.holes import Acknowledgement
-from secaplane.eventlog.integrity import LogIntegrity
 from secaplane.eventlog.jetstream_api import (
     ANSWER_S_MAX,
     PREPARE_S_MAX,
@@ -40,6 +39,7 @@ from secaplane.eventlog.log import (
     RawEvent,
     VersionConflict,
 )
+from secaplane.eventlog.shared_sync import JetStreamBatches, SharedSyncAppends
 from secaplane.eventlog.snapshots import probe_subject
 from secaplane.eventlog.streams import Streams
 from secaplane.eventlog.subjects import ALL_SUBJECTS, every, prefix, subject
@@ -85,14 +85,23 @@ class JetStreamLog:
     reconnect and delivered later.
     """
 
-    def __init__(self, nats: Client, *, streams: Streams, region: str) -> None:
+    def __init__(
+        self, nats: Client, *, streams: Streams, region: str, shares_syncs: bool = False
+    ) -> None:
+        """`shares_syncs`: appends of different resources that are made at the same time may be
+        published as one batch, while `share_syncs` runs."""
         self._nats, self._streams, self._region = nats, streams, region
+        self._batches = JetStreamBatches(nats, streams=streams, region=region)
+        self._shared = (
+            SharedSyncAppends(self._append, self._batches.append, streams.of)
+            if shares_syncs
+            else None
+        )
         self._ask = partial(request, nats, _answer)
         self.appends = AppendHealth(streams.names)
-        self.integrity = LogIntegrity()
-        self.positions = StreamPositions(nats, self._consumer)
+        self.positions = StreamPositions(nats, self._consumer, streams.names)
+        self.integrity = self.positions.integrity
         self.holes = AcknowledgedHoles(nats, stream=streams.names[0])
-        self._reconnects = 0
 
     @property
     def streams(self) -> Streams:
@@ -115,6 +124,11 @@ class JetStreamLog:
             if not await self._exists(stream):
                 await self._create(stream, replicas)
 
+    async def share_syncs(self) -> None:
+        """Publishes the appends of a log that shares syncs. Runs until it is cancelled."""
+        if self._shared is not None:
+            await self._shared.run()
+
     async def exists(self) -> bool:
         """True if every stream has been created."""
         return all([await self._exists(stream) for stream in self._streams.names])
@@ -123,7 +137,17 @@ class JetStreamLog:
         self, new_event: NewEvent, *, expectation: PrefixExpectation | None = None
     ) -> RecordedEvent:
         if not isinstance(new_event.event, Closed):  # the exit of a resource that has lost an event
-            await self._refuse_damaged(new_event.ref)
+            await self.positions.refuse_damaged(new_event.ref)
+        if self._shared is not None and expectation is None:
+            recorded = await self._shared.append(new_event)
+        else:
+            recorded = await self._append(new_event, expectation)
+        self.integrity.know(recorded.position)
+        return recorded
+
+    async def _append(
+        self, new_event: NewEvent, expectation: PrefixExpectation | None = None
+    ) -> RecordedEvent:
         expected = expectation.after if expectation else new_event.previous
         headers = {EXPECTED: str(expected.sequence)}
         if expectation is not None:
@@ -139,33 +163,7 @@ class JetStreamLog:
         if sequence is None:
             raise VersionConflict  # answered before the server has looked for space
         refusals.accepted()
-        at = Position(stream, sequence)
-        self.integrity.know(at)
-        return new_event.at(at)
-
-    async def _refuse_damaged(self, ref: Ref) -> None:
-        """Asks the server nothing, but after the connection was lost: it may have come back with
-        less than it had."""
-        if self.reconnected:
-            await self.compare_ends()
-            self.integrity.doubt()
-        await self.integrity.refuse_damaged(ref)
-
-    @property
-    def reconnected(self) -> bool:
-        """True if the connection was lost since the ends of the streams were compared."""
-        return bool(self._nats.stats["reconnects"] != self._reconnects)
-
-    async def compare_ends(self) -> None:
-        """Compare the end of each stream with the positions that it has given.
-
-        Raises:
-            LogUnavailable: a server did not answer.
-        """
-        reconnects = self._nats.stats["reconnects"]
-        for stream in self._streams.names:
-            self.integrity.ends(stream, await self.given_up_to(stream))
-        self._reconnects = reconnects
+        return new_event.at(Position(stream, sequence))
 
     async def probe_appends(self) -> None:
         """Ask every stream to append under an expectation that never holds, so that nothing is

@@ -2,11 +2,15 @@
 
 A follower pulls from an ephemeral consumer. When the consumer, or the server that holds it, is
 gone, the next consumer begins after the last event that was handed over (docs/jetstream.md).
+
+A server counts as delivered what it has sent. What was on its way when the connection broke is
+lost, and the consumer, if it is on another server, goes on behind it. So each message's number in
+the consumer must follow the one before; otherwise a new consumer begins after the last event.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from itertools import count
 
 from nats.aio.client import Client
@@ -67,6 +71,7 @@ async def _pulled(
     consumer = await create(f"$JS.API.CONSUMER.CREATE.{stream}", question)
     arrived: asyncio.Queue[Msg] = asyncio.Queue()
     inbox, numbers = nats.new_inbox(), count(1)
+    delivered = count(1)
     subscription = await nats.subscribe(f"{inbox}.*", cb=arrived.put, pending_bytes_limit=-1)
     pull = json(
         {
@@ -82,7 +87,7 @@ async def _pulled(
             await nats.publish(subject, pull, reply=request)
             left, closed = FOLLOW_BATCH_MAX, False
             while left and not closed:
-                batch, closed = await _arrivals(arrived, stream, request)
+                batch, closed = await _arrivals(arrived, stream, request, delivered)
                 left -= len(batch)
                 yield batch
     finally:
@@ -91,7 +96,7 @@ async def _pulled(
 
 
 async def _arrivals(
-    arrived: asyncio.Queue[Msg], stream: str, request: str
+    arrived: asyncio.Queue[Msg], stream: str, request: str, delivered: Iterator[int]
 ) -> tuple[list[RawEvent], bool]:
     """Messages that have arrived, at least one, and not more than fit into a batch; and whether the
     server closed the request. The status that closes an earlier request may come after its last
@@ -102,7 +107,10 @@ async def _arrivals(
         message = await _next(arrived)
         status = "" if message.data else (message.headers or {}).get("Status", "")
         if not status:
-            batch.append(_raw(message, stream))
+            sequence, number = _sequences(message)
+            if number != next(delivered):
+                raise LogUnavailable("messages for the follower were lost on their way")
+            batch.append(_raw(message, Position(stream, sequence)))
             size += len(message.data)
         elif message.subject == request:
             _refuse_failure(status, message)
@@ -127,9 +135,8 @@ def _refuse_failure(status: str, message: Msg) -> None:
         raise LogUnavailable(f"the follower's request ended with {status}: {description}")
 
 
-def _raw(message: Msg, stream: str) -> RawEvent:
-    headers = message.headers or {}
-    return RawEvent(_position(message, stream), message.subject, headers, message.data)
+def _raw(message: Msg, position: Position) -> RawEvent:
+    return RawEvent(position, message.subject, message.headers or {}, message.data)
 
 
 def _consumer(after: Position, headers_only: bool) -> dict[str, object]:
@@ -145,6 +152,8 @@ def _consumer(after: Position, headers_only: bool) -> dict[str, object]:
     }
 
 
-def _position(message: Msg, stream: str) -> Position:
+def _sequences(message: Msg) -> tuple[int, int]:
+    """A message's number in the stream and in the consumer."""
     tokens = message.reply.split(".")
-    return Position(stream, int(tokens[5] if len(tokens) == ACK_TOKENS else tokens[7]))
+    first = 5 if len(tokens) == ACK_TOKENS else 7
+    return int(tokens[first]), int(tokens[first + 1])

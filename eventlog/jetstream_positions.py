@@ -7,11 +7,13 @@ import msgspec
 from nats.aio.client import Client
 
 from secaplane.eventlog.holes import Hole, between
+from secaplane.eventlog.integrity import LogIntegrity
 from secaplane.eventlog.jetstream_api import ServerError, json, request
 from secaplane.eventlog.jetstream_follow import CreateConsumer, follow_raw
 from secaplane.eventlog.log import LogUnavailable
 from secaplane.eventlog.subjects import ALL_SUBJECTS
 from secaplane.model.position import BEGINNING, Position, position
+from secaplane.model.shape import Ref
 
 NO_MESSAGE_FOUND = 10037
 
@@ -37,8 +39,38 @@ class StreamPositions:
     """Questions to the leader of a stream. Its counts do not show a message that became unreadable
     while the server was stopped: only reading does."""
 
-    def __init__(self, nats: Client, create: CreateConsumer) -> None:
-        self._nats, self._create = nats, create
+    def __init__(self, nats: Client, create: CreateConsumer, streams: Sequence[str]) -> None:
+        self._nats, self._create, self._streams = nats, create, streams
+        self.integrity = LogIntegrity()
+        self._reconnects = 0
+
+    async def refuse_damaged(self, ref: Ref) -> None:
+        """Refuse an append that the log must not take. Asks the server nothing, but after the
+        connection was lost: it may have come back with less than it had.
+
+        Raises:
+            HistoryIncomplete, Unavailable, LogUnavailable: as `LogIntegrity.refuse_damaged`.
+        """
+        if self.reconnected:
+            await self.compare_ends()
+            self.integrity.doubt()
+        await self.integrity.refuse_damaged(ref)
+
+    @property
+    def reconnected(self) -> bool:
+        """True if the connection was lost since the ends of the streams were compared."""
+        return bool(self._nats.stats["reconnects"] != self._reconnects)
+
+    async def compare_ends(self) -> None:
+        """Compare the end of each stream with the positions that it has given.
+
+        Raises:
+            LogUnavailable: a server did not answer.
+        """
+        reconnects = self._nats.stats["reconnects"]
+        for stream in self._streams:
+            self.integrity.ends(stream, await self.given_up_to(stream))
+        self._reconnects = reconnects
 
     async def given_up_to(self, stream: str) -> Position:
         """The last position that a stream has given to an event.

@@ -2,16 +2,17 @@
 
 `current` always asks the stream's leader for the resource's last event, so its answer is never
 stale; the cache and the snapshots only save reading the events before it. `recent` may be up to
-RECENT_S old: for parents of a resource, which seldom change.
+RECENT_S old: for parents of a resource, which seldom change. A process that follows the log gives
+each event to `advance`, and then `as_of` answers from the cache as of a position.
 """
 
 import asyncio
 import time
 from collections.abc import Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import NamedTuple, TypeGuard
 
-from secaplane.eventlog.codec import EventMissing
+from secaplane.eventlog.codec import EventMissing, Undecodable
 from secaplane.eventlog.decoding import missing, readable, undecodable
 from secaplane.eventlog.log import Followed, Log, LogUnavailable
 from secaplane.eventlog.snapshots import Snapshots, snapshot_due
@@ -38,6 +39,12 @@ class ResourceCache:
         self._reads_in_flight: dict[Ref, object] = {}
         """Reads of `recent` whose resource has not been invalidated since they began."""
         self._loads: dict[Ref, asyncio.Future[Resource | None]] = {}
+        self._followed: dict[str, Position] = {}
+        """By stream: every event up to this position was given to `advance`."""
+        self._passed: dict[Ref, Position] = {}
+        """Resources that are being loaded: the last event that was given to `advance` meanwhile."""
+        self._usable_from: dict[str, Position] = {}
+        """By stream: see `use_followed`."""
 
     def cached(self, ref: Ref) -> Resource | None:
         """The resource as this process last read or wrote it; it may be stale."""
@@ -52,6 +59,49 @@ class ResourceCache:
         """Called by a follower that may have missed events."""
         self._recent.clear()
         self._reads_in_flight.clear()
+        if self._followed:
+            self._resources.clear()
+
+    def advance(self, followed: Followed) -> None:
+        """Called by a follower that gives every event of a stream, in order: applies the event to
+        the cached resource, or drops the resource where that cannot be done. So no cached resource
+        is older than the last event that was given (`as_of`)."""
+        ref, position = followed.ref, followed.position
+        self.invalidate(ref)
+        self._followed[position.stream] = position
+        if ref in self._loads:
+            self._passed[ref] = position
+        held = self._resources.get(ref)
+        if held is not None and held.position >= position:
+            return  # this process appended it, or has read it already
+        previous = held.position if held else BEGINNING
+        if _ordinary(followed) and followed.previous == previous:
+            with suppress(Undecodable):
+                self._resources.put(ref, _applied(held, [followed]))
+                return
+        self._resources.pop(ref)
+
+    def stop_using_followed(self) -> None:
+        """Called when this process takes work over: `as_of` gives nothing until `use_followed`."""
+        self._usable_from.clear()
+
+    def use_followed(self, stream: str, end: Position) -> None:
+        """`as_of` gives what is cached of a stream once `advance` has reached a position: its end,
+        asked for after this process took its work over. Before it, events may be
+        missing in what is cached that a former process caused in the cloud."""
+        self._usable_from[stream] = end
+
+    def as_of(self, ref: Ref, at: Position) -> Resource | None:
+        """The cached resource, if it includes every event up to a position of its stream; None:
+        ask `current`. It costs no question, and may be older than the answer to one."""
+        followed = self._followed.get(at.stream, BEGINNING)
+        usable_from = self._usable_from.get(at.stream)
+        if followed == BEGINNING or usable_from is None or followed < usable_from:
+            return None
+        held = self._resources.get(ref)
+        if held is None or held.position.stream != at.stream:
+            return None
+        return held if at <= held.position or at <= followed else None
 
     async def current(self, ref: Ref) -> Resource | None:
         """The resource at its last position according to the leader, deleted or not; None if it
@@ -116,6 +166,7 @@ class ResourceCache:
             raise
         finally:
             del self._loads[ref]
+            self._passed.pop(ref, None)
 
     async def _load(self, ref: Ref) -> Resource | None:
         known = self._resources.get(ref)
@@ -133,7 +184,8 @@ class ResourceCache:
         else:
             before = before or await self._snapshot(ref, last)
             resource = await self._read(ref, before, last)
-        await self.store(resource, before=before)
+        self._keep(resource, complete=self._passed.get(ref, BEGINNING) <= last)
+        await self._save(resource, before)
         return resource
 
     async def _read(self, ref: Ref, before: Resource | None, last: Position) -> Resource:
@@ -177,8 +229,24 @@ class ResourceCache:
         return error
 
     async def store(self, resource: Resource, *, before: Resource | None) -> None:
-        """Cache a resource, and save a snapshot if one is due."""
-        self._resources.put(resource.ref, resource)
+        """Cache a resource that this process has appended an event to, and save a snapshot if one
+        is due."""
+        followed = self._followed.get(resource.position.stream, BEGINNING)
+        self._keep(resource, complete=followed < resource.position)
+        await self._save(resource, before)
+
+    def _keep(self, resource: Resource, *, complete: bool) -> None:
+        """`complete`: the follower has not given a later event of the resource. Otherwise what it
+        gave stays cached, or nothing."""
+        held = self._resources.get(resource.ref)
+        if held is not None and held.position >= resource.position:
+            return
+        if complete:
+            self._resources.put(resource.ref, resource)
+        else:
+            self._resources.pop(resource.ref)
+
+    async def _save(self, resource: Resource, before: Resource | None) -> None:
         if snapshot_due(resource, before):
             await self._snapshots.save(resource)
 

@@ -19,9 +19,9 @@ SNAPSHOT_INTERVAL, LARGE_INTERVAL = 100, 10
 """Events between two snapshots of a resource, and of a large one: what is read after a snapshot
 stays small in bytes, too."""
 LARGE_BYTES = 64 * 1024
-FORMAT = 3
+FORMAT = 4
 """Counts up when `Resource` or `evolve` changes: snapshots of another format are not found."""
-DIGEST = "04055e2c94033715"
+DIGEST = "2a0f5b74591b3487"
 """The digest of `Resource` and `evolve` in this format. A test compares it
 (tests/rules/test_layouts.py) and prints the new one."""
 

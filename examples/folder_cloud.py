@@ -1,7 +1,5 @@
 """A cloud whose resources are files in a folder: a small plugin that keeps the contract.
-
-Registered by `[project.entry-points."secaplane.plugins"]` with `folder = "folder_cloud:connect"`,
-chosen by `plugin = "folder"` in `[cloud]`, `folder = "/srv/cloud"` in `[cloud.settings]`.
+It is registered by an entry point (docs/extend.md).
 """
 
 import json
@@ -13,7 +11,7 @@ from secaplane.plugins.plugin import Fence, Observation, Outcome
 
 
 class FolderCloud:
-    compares_fences = True
+    compares_fences = lists_inventory = True
     request_s_max = 1.0
 
     def __init__(self, folder: Path) -> None:
@@ -23,7 +21,7 @@ class FolderCloud:
         if self._read(resource.uid, fence).get("removed"):
             return plugin.TerminalError("Removed", "a removed resource is not made again")
         status = {key: resource.spec[key] for key in ("sizeGB",) if key in resource.spec}
-        self._write(resource.uid, fence, status=status)
+        self._write(resource.uid, fence, status=status, tags=[resource.ref.kind, resource.ref.path])
         return plugin.Ready(status)
 
     async def act(self, resource: Any, bound: Any, action: str, key: Any, fence: Fence) -> Outcome:
@@ -38,6 +36,10 @@ class FolderCloud:
         status = self._read(resource.uid, fence).get("status")
         return plugin.Absent() if status is None else plugin.Observed(status)
 
+    async def inventory(self) -> Any:
+        files = {f.name: json.loads(f.read_text()) for f in self.folder.glob("[!.]*")}
+        yield [plugin.InventoryItem(uid, *f["tags"]) for uid, f in files.items() if "tags" in f]
+
     async def catalogue(self) -> list[plugin.CatalogueEntry]:
         return [plugin.CatalogueEntry("region", "eu-1", {"availableZones": ["a"]})]
 
@@ -46,13 +48,12 @@ class FolderCloud:
     def _read(self, uid: str, fence: Fence) -> dict[str, Any]:
         file = self.folder / uid
         stored: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
-        if fence < Fence(*stored.get("fence", (0, 0))):
+        if stored and fence < Fence(*stored["fence"]):
             raise plugin.FenceRejected(f"a later call for {uid} had {stored['fence']}")
         return stored
 
-    def _write(self, uid: str, fence: Fence, **state: Any) -> None:
-        state["fence"] = [fence.epoch, fence.number]
-        (self.folder / ".new").write_text(json.dumps(state))
+    def _write(self, uid: str, fence: Fence, **new: Any) -> None:
+        (self.folder / ".new").write_text(json.dumps({**new, "fence": [fence.epoch, fence.number]}))
         (self.folder / ".new").rename(self.folder / uid)  # a crash leaves the old file or the new
 
 

@@ -77,6 +77,17 @@ def children(kind: Kind) -> list[Kind]:
     return [each for each in KINDS.values() if each.collection.startswith(below)]
 
 
+def valid_ref(kind: str, path: str) -> Ref | None:
+    """The address of a resource, from texts; None where no resource can have it."""
+    row, given = KINDS.get(kind), path.split("/")
+    steps = [*row.collection.split("/"), "{name}"] if row else []
+    fits = len(steps) == len(given) and all(
+        each and (step.startswith("{") or step == each)
+        for step, each in zip(steps, given, strict=True)
+    )
+    return Ref(kind, path) if fits else None
+
+
 # --- referrers, by link
 
 

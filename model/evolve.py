@@ -8,7 +8,6 @@ event counts only for `author`."""
 from collections.abc import Iterable
 from functools import reduce
 
-from msgspec import UNSET
 from msgspec.structs import asdict, replace
 
 from secaplane.model.authors import author_after
@@ -23,6 +22,7 @@ from secaplane.model.events import (
     StatusReported,
     Updated,
 )
+from secaplane.model.explained import explained
 from secaplane.model.power import ACTIONS, POWER, TURNED, TURNING, waiting_restarts
 from secaplane.model.shape import SETTLED_STATES, Condition, Resource, State
 
@@ -116,7 +116,7 @@ def _reported(now: Resource, event: StatusReported) -> Resource:
     now = replace(now, observed=event.status, observed_position=observed_position)
     if outdated or (now.deleted_at and event.state not in (State.ERROR, now.state)):
         return now
-    return _explained(now, event) if event.state is now.state else _transitioned(now, event)
+    return explained(now, event) if event.state is now.state else _transitioned(now, event)
 
 
 def _transitioned(now: Resource, event: StatusReported) -> Resource:
@@ -131,14 +131,3 @@ def _transitioned(now: Resource, event: StatusReported) -> Resource:
     for _ in range(answered):
         now = replace(now, conditions=_conditions(now, event.state, **details))
     return replace(now, state=event.state, power=power, was_active=now.was_active or active)
-
-
-def _explained(now: Resource, event: StatusReported) -> Resource:
-    """Without a transition, the newest condition takes the report's reason and message; that of an
-    action keeps its own reason, such as `turningOn`."""
-    newest, *older = now.conditions
-    if newest.type is not UNSET:
-        newest = replace(newest, message=event.message or newest.message)
-    elif event.reason or event.message:
-        newest = replace(newest, reason=event.reason or UNSET, message=event.message or UNSET)
-    return replace(now, conditions=(newest, *older))

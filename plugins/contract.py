@@ -32,6 +32,7 @@ from secaplane.plugins.plugin import (
     Fence,
     FenceRejected,
     InProgress,
+    InventoryItem,
     Observed,
     Outcome,
     Plugin,
@@ -43,14 +44,15 @@ SAMPLE_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 INTERRUPT_AFTER_STEPS = (0, 1, 2, 5, 20)
 """Steps of the event loop before a call is cancelled."""
 SAMPLE_GB = 10
+INVENTORY_PAGE_MAX = 10_000
 
 
 class ContractBroken(AssertionError):
     """A check failed; one line."""
 
 
-class NotComparable(Exception):
-    """The plugin declares that its cloud compares no fences; the check does not apply."""
+class NotApplicable(Exception):
+    """The plugin declares that its cloud cannot do what the check is about."""
 
 
 @dataclass(frozen=True)
@@ -152,12 +154,12 @@ def run(check: Check, subject: Subject) -> None:
     """Run one check outside an event loop, as a synchronous test does."""
     try:
         asyncio.run(run_check(check, subject))
-    except NotComparable:
+    except NotApplicable:
         return
 
 
 async def run_check(check: Check, subject: Subject) -> None:
-    """Raises ContractBroken where the check fails or the plugin raises, NotComparable where the
+    """Raises ContractBroken where the check fails or the plugin raises, NotApplicable where the
     check does not apply. A failed check may leave its resource, called `contract-<uid>`."""
     plugin = subject.connect()
     trial: Trial | None = None
@@ -165,7 +167,7 @@ async def run_check(check: Check, subject: Subject) -> None:
         kind, spec = (subject.kind, subject.spec) if subject.kind else await _standard(plugin)
         trial = Trial(subject, plugin, kind, spec)
         await check(trial)
-    except (ContractBroken, NotComparable):
+    except (ContractBroken, NotApplicable):
         raise
     except Exception as error:
         raise ContractBroken(f"the plugin raised {type(error).__name__}: {error}") from error
@@ -284,6 +286,30 @@ async def a_request_has_a_time_out(trial: Trial) -> None:
     require(0 < seconds < float("inf"), f"request_s_max is {seconds}, expected some seconds")
 
 
+async def the_inventory_lists_what_exists(trial: Trial) -> None:
+    if not trial.plugin.lists_inventory:
+        raise NotApplicable("the plugin declares that its cloud cannot list what it holds")
+    first, second = trial.sample(), trial.sample()
+    for resource in (first, second):
+        await trial.ensured(resource)
+    await trial.reconnect()
+    for resource in (first, second):
+        listed = await _listed(trial, resource)
+        item = InventoryItem(resource.uid, resource.ref.kind, resource.ref.path)
+        require(listed == [item], f"the inventory has {listed}, expected once: {item}")
+    await trial.remove(first)
+    require(not await _listed(trial, first), "the inventory has what was removed")
+    require(bool(await _listed(trial, second)), "the inventory has no longer what exists")
+    await trial.remove(second)
+
+
+async def _listed(trial: Trial, resource: Resource) -> list[InventoryItem]:
+    pages = [page async for page in trial.plugin.inventory()]
+    largest = max((len(page) for page in pages), default=0)
+    require(largest <= INVENTORY_PAGE_MAX, f"a page of the inventory has {largest} items")
+    return [item for page in pages for item in page if item.uid == resource.uid]
+
+
 async def catalogue_entries_match_their_kinds(trial: Trial) -> None:
     entries = await trial.plugin.catalogue()
     for entry in entries:
@@ -304,13 +330,14 @@ CHECKS: tuple[Check, ...] = (
     nothing_is_made_for_a_removed_uid,
     observe_equals_the_reported_status,
     a_request_has_a_time_out,
+    the_inventory_lists_what_exists,
     catalogue_entries_match_their_kinds,
 )
 
 
 def _require_comparable(trial: Trial) -> None:
     if not trial.plugin.compares_fences:
-        raise NotComparable("the plugin declares that its cloud compares no fences")
+        raise NotApplicable("the plugin declares that its cloud compares no fences")
 
 
 async def _interrupted(call: Coroutine[Any, Any, Outcome], steps: int) -> None:

@@ -15,7 +15,7 @@ Plugins are found through the entry point group `secaplane.plugins` (`plugins.lo
 by `plugins.contract`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -96,6 +96,16 @@ class CatalogueEntry(msgspec.Struct, frozen=True):
     labels: Labels = {}
 
 
+class InventoryItem(msgspec.Struct, frozen=True):
+    """A resource that the cloud holds, by what it is tagged with: as `ensure` was given it."""
+
+    uid: str
+    kind: str
+    path: str = ""
+    """The path of its address; empty where the cloud has lost it. The log is asked by address, so
+    nothing can be said about such a resource."""
+
+
 Bound = Mapping[str, Resource]
 """The targets of the references in a resource's spec, by JSON pointer below the spec (`/nicRef`,
 `/dataVolumes/0/deviceRef`), and its parents, by kind (`network`). Targets that are absent or
@@ -118,6 +128,10 @@ class Plugin(Protocol):
 
     request_s_max: float
     """Seconds after which the plugin gives up a request to the cloud."""
+
+    lists_inventory: bool
+    """False: the cloud cannot list what it holds, or cannot store uid, kind and path with it. Then
+    `inventory` is never called, and what was forgotten in the cloud is not found."""
 
     async def ensure(self, resource: Resource, bound: Bound, fence: Fence) -> Outcome:
         """Create the resource, or change it to match its spec. Called again for a settled resource
@@ -155,6 +169,12 @@ class Plugin(Protocol):
         Raises:
             FenceRejected: another process made a later call.
         """
+        ...
+
+    def inventory(self) -> AsyncIterator[Sequence[InventoryItem]]:
+        """Everything in the cloud that is tagged as this control plane's, once, in pages of a
+        bounded size; nothing of another control plane in the same cloud. A resource that is made or
+        removed meanwhile may be in it or not; one that exists all the time is in it."""
         ...
 
     async def catalogue(self) -> Sequence[CatalogueEntry]:

@@ -4,7 +4,7 @@ is read; then readers are switched to it. A half-filled one is dropped by the ne
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import NamedTuple
 
@@ -46,6 +46,17 @@ class ReadModelBusy(Exception):
     """Another process rebuilds or retires read models of the group, or has just done so."""
 
 
+class Filled(NamedTuple):
+    """Progress of a read model that is being filled, in all streams together."""
+
+    events: int
+    of: int
+    """The events that the log had when it was last asked."""
+
+
+Report = Callable[[Filled], object]
+
+
 class Rebuilt(NamedTuple):
     read_model: str
     reached: Sequence[Position]
@@ -53,7 +64,14 @@ class Rebuilt(NamedTuple):
     took_s: float
 
 
-async def rebuild(url: str, log: Log, group: ProjectionGroup, *, region: str) -> Rebuilt:
+async def rebuild(
+    url: str,
+    log: Log,
+    group: ProjectionGroup,
+    *,
+    region: str,
+    report: Report = lambda filled: None,
+) -> Rebuilt:
     """Fill a new read model of a group from the beginning of the log, and switch readers to it.
 
     Raises:
@@ -62,11 +80,19 @@ async def rebuild(url: str, log: Log, group: ProjectionGroup, *, region: str) ->
     """
     await tables.prepare(url)
     async with _exclusive(url, group.tables) as connection:
-        return await _rebuilt(connection, url, log, group, region)
+        return await _rebuilt(connection, url, log, group, region, report)
 
 
-async def first(url: str, log: Log, group: ProjectionGroup, *, region: str) -> Rebuilt | None:
-    """Fill a read model of the group's layout, if there is none.
+async def first(
+    url: str,
+    log: Log,
+    group: ProjectionGroup,
+    *,
+    region: str,
+    report: Report = lambda filled: None,
+) -> Rebuilt | None:
+    """Fill a read model of the group's layout, if there is none. `report` is called after each
+    batch.
 
     Raises:
         ReadModelBusy: another process does; try again.
@@ -75,7 +101,7 @@ async def first(url: str, log: Log, group: ProjectionGroup, *, region: str) -> R
     async with connected(url) as connection:
         if await active(connection, group.tables) is not None:
             return None
-    return await rebuild(url, log, group, region=region)
+    return await rebuild(url, log, group, region=region, report=report)
 
 
 async def retire(url: str, group: TableGroup) -> list[str]:
@@ -139,6 +165,7 @@ class _Filling(NamedTuple):
 
     projector: Projector
     batches: AsyncGenerator[Sequence[Followed], None]
+    batch_done: Callable[[], object]
 
     async def fill(self, up_to: Position) -> None:
         while self.projector.position < up_to:
@@ -153,10 +180,16 @@ class _Filling(NamedTuple):
                 batch += arrived
                 size += sum(map(event_bytes, arrived))
             await self.projector.project(batch)
+            self.batch_done()
 
 
 async def _rebuilt(
-    connection: Connection, url: str, log: Log, group: ProjectionGroup, region: str
+    connection: Connection,
+    url: str,
+    log: Log,
+    group: ProjectionGroup,
+    region: str,
+    report: Report,
 ) -> Rebuilt:
     began = time.monotonic()
     former = await active(connection, group.tables)
@@ -165,15 +198,20 @@ async def _rebuilt(
     pool = await tables.open_pool(url, schema=read_model, size=1, writes=True)
     try:
         async with AsyncExitStack() as stack:
-            fillings = list[_Filling]()
+            fillings, ends = list[_Filling](), dict[str, int]()
+
+            def batch_done() -> None:
+                done = sum(each.projector.position.sequence for each in fillings)
+                report(Filled(done, max(done, sum(ends.values()))))
+
             for stream in log.streams.names:
                 shared = SharedStream(log, stream)
                 projector = Projector(group, pool, shared, Silent(), region)
                 await projector.begin()
                 batches = shared.follow(after=BEGINNING)
                 await stack.enter_async_context(aclosing(batches))
-                fillings.append(_Filling(projector, batches))
-            while await _behind(log, fillings):
+                fillings.append(_Filling(projector, batches, batch_done))
+            while await _behind(log, fillings, ends):
                 for each in fillings:
                     await each.fill(await log.end(each.projector.stream.name))
             await _analyze(connection, read_model)
@@ -190,13 +228,15 @@ async def _rebuilt(
         pool.terminate()
 
 
-async def _behind(log: Log, fillings: Sequence[_Filling]) -> bool:
-    """True where more events are missing than can be written under the lock."""
+async def _behind(log: Log, fillings: Sequence[_Filling], ends: dict[str, int]) -> bool:
+    """True where more events are missing than can be written under the lock. `ends` gets the end of
+    each stream."""
     for each in fillings:
-        end = await log.end(each.projector.stream.name)
-        if end.sequence > each.projector.position.sequence + CLOSE:
-            return True
-    return False
+        ends[each.projector.stream.name] = (await log.end(each.projector.stream.name)).sequence
+    return any(
+        ends[each.projector.stream.name] > each.projector.position.sequence + CLOSE
+        for each in fillings
+    )
 
 
 async def _analyze(connection: Connection, read_model: str) -> None:
@@ -228,4 +268,4 @@ class Silent(Announcer):
 
     def __init__(self) -> None: ...
 
-    async def announce(self, reached: Position) -> None: ...
+    async def announce(self, reached: Position, *, last: bool = False) -> None: ...

@@ -27,6 +27,7 @@ from secaplane.model.shape import Ref, Resource
 from secaplane.projector.folding import ProjectedEvent, fold
 from secaplane.projector.projection import ProjectionGroup
 from secaplane.projector.shared_stream import SharedStream
+from secaplane.projector.standby import stand_by
 from secaplane.projector.statement import GroupStatement, arguments
 from secaplane.readmodel import questions
 from secaplane.readmodel.announcements import ANNOUNCE_EVERY_S, Announcer
@@ -64,6 +65,10 @@ class Projector:
     """The reason why no rows are written now; empty while all is well."""
     quarantined: frozenset[Ref] = frozenset()
     started: asyncio.Event = field(default_factory=asyncio.Event)
+    stands_by: bool = False
+    """True while another projector of this read model works and announces it."""
+    _outpaced: bool = False
+    """Another projector moved the checkpoint."""
     _epoch: int = 0
     _stuck_at: Position | None = None
     """The position at which a gap or a schema defect was found: the reason stays until the
@@ -82,9 +87,17 @@ class Projector:
     # --- following
 
     async def run(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._follow())
-            group.create_task(self._announce())
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._follow())
+                group.create_task(self._announce())
+        finally:
+            if self._works:
+                await self.announcer.announce(self.position, last=True)
+
+    @property
+    def _works(self) -> bool:
+        return self.started.is_set() and not self.reason and not self.stands_by
 
     async def _follow(self) -> None:
         while True:
@@ -94,6 +107,10 @@ class Projector:
                 self.started.set()
                 async for batch in self.stream.follow(after=self.position):
                     await self._take(batch)
+                    if self._outpaced:
+                        break
+                await self._stand_by()
+                continue
             except CheckpointRolledBack:
                 log.warning("database lost recent commits; replaying", extra=self._where())
             except LogGap as gap:
@@ -109,6 +126,15 @@ class Projector:
                 reason = f"the database is unavailable: {type(error).__name__}"
                 self._stop("database unavailable", reason)
             await asyncio.sleep(RETRY_S)
+
+    async def _stand_by(self) -> None:
+        self._outpaced, self.stands_by = False, True
+        log.info("stands by: another projector works", extra=self._where())
+        try:
+            await stand_by(self.announcer, self._catch_up)
+        finally:
+            self.stands_by = False
+        log.info("takes over: no other projector works", extra=self._where())
 
     def _stop(self, message: str, reason: str, level: int = logging.WARNING) -> None:
         if reason != self.reason:
@@ -133,7 +159,8 @@ class Projector:
             await asyncio.sleep(self.group.linger_s)
 
     async def _announce(self) -> None:
-        """Nothing is announced while the projector stands still, so that callers stop waiting."""
+        """Nothing is announced while the projector stands still, so that callers stop waiting; nor
+        while another one works."""
         while True:
             try:
                 async with asyncio.timeout(ANNOUNCE_EVERY_S):
@@ -141,7 +168,7 @@ class Projector:
             except TimeoutError:
                 pass
             self._advanced.clear()
-            if self.started.is_set() and not self.reason:
+            if self._works:
                 await self.announcer.announce(self.position)
 
     async def _compare_with_log(self) -> None:
@@ -201,7 +228,8 @@ class Projector:
         try:
             while not await self._write(events):
                 await self._compare_with_checkpoint()
-                await self._catch_up()  # another projector of this read model was faster
+                await self._catch_up()
+                self._outpaced = True
         except (LogGap, CheckpointRolledBack, *SCHEMA_DEFECTS, *DATABASE_UNAVAILABLE):
             raise
         except LogUnavailable:

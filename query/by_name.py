@@ -1,10 +1,10 @@
 """One resource by its name, never older than the log's newest event of that address.
 
-A row answers as long as the rows have reached every position that this process knows of. Otherwise,
-and where there is no row, the newest event of the address decides: the row is current, or there is
-no such resource, or the answer is the resource as `evolve` makes it. If the log does not answer,
-the rows get a bounded time to reach the known position; if the database does not, the log answers
-(docs/decisions/035).
+A row answers as long as the rows have reached every position that this process knows of; where that
+is in doubt, the checkpoint that was read with the row says it. Otherwise, and where there is no
+row, the newest event of the address decides: the row is current, or there is no such resource, or
+the answer is the resource as `evolve` makes it. If the log does not answer, the rows get a bounded
+time to reach the known position; if the database does not, the log answers (docs/decisions/035).
 """
 
 import asyncio
@@ -44,6 +44,8 @@ class ByName:
     """(positions, patient) -> wait until the rows have reached them; False if they do not in time.
     A caller that is not patient does not wait while the projector stands still."""
     region: str
+    streaming: Callable[[], bool] = lambda: False
+    """True on a streaming replica of PostgreSQL, which may be behind what is announced."""
 
     async def living(self, ref: Ref, required: Position = BEGINNING) -> FoundDocument | None:
         """The document of a resource by its address in the log; None if there is none. `required`
@@ -55,6 +57,8 @@ class ByName:
         """
         known = self._known(ref.kind, required)
         deadline = asyncio.get_running_loop().time() + READ_S_MAX
+        if known:
+            await self.progress.soon(known)
         try:
             row = await self.batched.one(ref)
         except DATABASE_UNAVAILABLE:
@@ -62,7 +66,7 @@ class ByName:
                 raise
             async with _until(deadline):
                 return await self._folded(ref, await self.log.newest(ref, known=known))
-        if row is not None and not known and not row.quarantined:
+        if row is not None and row.reached >= known.sequence and not row.quarantined:
             return row
         async with _until(deadline):
             return await self._with_log(ref, row, known, required)
@@ -94,8 +98,10 @@ class ByName:
             await self.reached(positions, True)
 
     def _known(self, kind: str, required: Position) -> Position:
-        """The newest known position of the kind's stream that the rows have not reached; BEGINNING
-        while they have reached all."""
+        """The newest known position of the kind's stream that the rows may not have reached;
+        BEGINNING while they have reached all."""
+        if self.streaming():
+            return max(self.progress.newest(self.stream(kind)), required)
         if not self.progress.behind and not required:
             return BEGINNING
         return max(self.progress.behind.get(self.stream(kind), BEGINNING), required)

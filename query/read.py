@@ -20,12 +20,11 @@ from secaplane.model.shape import Json, LifeIds, Ref
 from secaplane.query import builtin, pages, selectors
 from secaplane.query.by_name import READ_S_MAX, ByName
 from secaplane.readmodel import questions
-from secaplane.readmodel.list_share import TOO_LONG, ListShare
+from secaplane.readmodel.list_share import BEHIND, TOO_LONG, ListShare
 from secaplane.readmodel.selection import limited_to
 
 SEALED = '"sealed:'
 """The beginning of every sealed string; a document without one is answered as it is stored."""
-BEHIND = "the read model has not reached this position yet; try again"
 _decode = msgspec.json.Decoder(Json).decode
 
 
@@ -133,18 +132,18 @@ async def _page(
     query: ListQuery,
     at_least: Sequence[Position],
 ) -> ListedPage:
-    limit = pages.limit(query.limit)
+    limit, path = pages.limit(query.limit), kind.collection.format_map(ids)
     terms = selectors.terms(query.labels) if query.labels else []
-    path = kind.collection.format_map(ids)
     listed = f"{kind.name} {path} {query.deleted} {query.labels}"
     after = pages.after(query.skip_token, listed, dependencies.page_keys)
     if await dependencies.by_name.missing(at_least):
         raise Unavailable(BEHIND)
     await dependencies.by_name.caught_up(ids.get("tenant", ""))
     selection = limited_to(selectors.selection(terms), query.names)
-    async with dependencies.lists.pool(scans=selection.scans or query.deleted is True) as pool:
+    scans = selection.scans or query.deleted is True
+    async with dependencies.lists.rows(scans=scans, at_least=at_least) as found:
         rows = await questions.page(
-            pool,
+            found,
             kind.name,
             _stored(kind, path),
             after=after,

@@ -1,5 +1,5 @@
 """Writes that were answered before the rows reached them, announced over core NATS to every process
-that reads. While the projector keeps up there are none.
+that reads. While the projector keeps up and all readers read the same database, there are none.
 
 The message may be lost: a process also learns the end of the log once a second
 (`cli.processes.health`), and a resource without a row is looked up in the log in any case.
@@ -15,14 +15,15 @@ from nats.aio.msg import Msg
 
 from secaplane.model.position import Position, position
 from secaplane.readmodel.progress import Progress
+from secaplane.readmodel.readers import Readers
 
 DELIVERED_S_MAX = 0.2
 _UNREACHABLE = (errors.Error, OSError, TimeoutError, RuntimeError)
 
 
 class Acknowledgements:
-    def __init__(self, nats: Client, progress: Progress) -> None:
-        self._nats, self._progress = nats, progress
+    def __init__(self, nats: Client, progress: Progress, readers: Readers) -> None:
+        self._nats, self._progress, self.readers = nats, progress, readers
 
     async def publish(self, tenant: str, positions: Sequence[Position]) -> None:
         """Let this process know at once, and the others before the write is answered."""

@@ -7,6 +7,7 @@ one at a time in a lane of their own.
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import NamedTuple
 
 from asyncpg import Pool
@@ -33,6 +34,8 @@ class FoundDocument(NamedTuple):
     stream: str
     sequence: int
     quarantined: bool
+    reached: int = 0
+    """The checkpoint of its stream, read with the row; 0 where it was not asked for."""
 
     @property
     def position(self) -> Position:
@@ -67,8 +70,10 @@ class _Lane:
 
 
 class BatchedReads:
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, pool: Pool, *, compares: Callable[[], bool] = lambda: False) -> None:
+        """`compares` is asked before each SELECT: rows are compared with a position, so their
+        checkpoint is read with them."""
+        self._pool, self._compares = pool, compares
         self._small, self._large = _Lane(), _Lane()
 
     async def one(self, ref: Ref) -> FoundDocument | None:
@@ -84,13 +89,14 @@ class BatchedReads:
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             for _ in range(LANES):
-                group.create_task(self._serve(self._small, BATCH_MAX, _SELECT_SMALL))
-            group.create_task(self._serve(self._large, 1, _SELECT_ANY))
+                group.create_task(self._serve(self._small, BATCH_MAX, _SMALL))
+            group.create_task(self._serve(self._large, 1, _ANY))
 
-    async def _serve(self, lane: _Lane, most: int, select: str) -> None:
+    async def _serve(self, lane: _Lane, most: int, selects: "_Selects") -> None:
         while True:
             if batch := await lane.take(most):
-                await self._answer(batch, select)
+                compared = self._compares()
+                await self._answer(batch, selects.compared if compared else selects.alone)
 
     async def _answer(self, batch: list[tuple[Ref, Answer]], select: str) -> None:
         try:
@@ -126,14 +132,28 @@ _LARGE = FoundDocument("", "", "", "", 0, False)
 """Stands for a document that the SELECT left out."""
 
 
-_SELECT_ANY = f"""
-    select r.kind, r.path, r.document, r.uid, r.tenant, r.stream, r.position,
-        exists (select from quarantine as q where q.kind = r.kind and q.path = r.path),
-        {OF_ANY_KIND}
-    from unnest($1::text[], $2::text[]) as wanted (kind, path)
-    join resources as r on r.kind = wanted.kind and r.path = wanted.path where not r.gone
-"""
-_SELECT_SMALL = _SELECT_ANY.replace(
-    "r.document,", f"case when octet_length(r.document) <= {LARGE_BYTES} then r.document end,", 1
-)
+class _Selects(NamedTuple):
+    """A SELECT alone, and the same with the checkpoint of each row's stream: one snapshot."""
+
+    alone: str
+    compared: str
+
+
+_CHECKPOINT = "coalesce((select c.position from checkpoints as c where c.stream = r.stream), 0),"
+
+
+def _selects(document: str) -> _Selects:
+    columns = """r.kind, r.path, {document}, r.uid, r.tenant, r.stream, r.position,
+        exists (select from quarantine as q where q.kind = r.kind and q.path = r.path),"""
+    rows = "unnest($1::text[], $2::text[]) as wanted (kind, path)"
+    rows += " join resources as r on r.kind = wanted.kind and r.path = wanted.path where not r.gone"
+    first = columns.format(document=document)
+    return _Selects(
+        f"select {first} {OF_ANY_KIND} from {rows}",
+        f"select {first} {_CHECKPOINT} {OF_ANY_KIND} from {rows}",
+    )
+
+
+_ANY = _selects("r.document")
+_SMALL = _selects(f"case when octet_length(r.document) <= {LARGE_BYTES} then r.document end")
 """Sizes are known without reading the documents."""

@@ -8,13 +8,16 @@ at most half of a processor each.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 
 import asyncpg
 from asyncpg import Pool
 
 from secaplane.model.errors import Unavailable
+from secaplane.model.position import BEGINNING, Position
+from secaplane.readmodel.schema.checkpoints import checkpoints
+from secaplane.readmodel.schema.tables import Tx
 
 STATEMENT_S_MAX = 3.0
 """PostgreSQL ends a statement of a list that takes longer."""
@@ -25,25 +28,50 @@ TOO_LONG = (
 )
 
 
+BEHIND = "the read model has not reached this position yet; try again"
+
+
 class ListShare:
-    def __init__(self, pool: Pool, *, connections: int) -> None:
-        """`pool` has that many connections, and is used for lists alone."""
-        self._pool = pool
+    def __init__(
+        self, pool: Pool, *, connections: int, streaming: Callable[[], bool] = lambda: False
+    ) -> None:
+        """`pool` has that many connections, and is used for lists alone. `streaming`: True where
+        they lead to streaming replicas of PostgreSQL."""
+        self._pool, self._streaming = pool, streaming
         self._scans = asyncio.Semaphore(max(1, connections - 1))
 
     @asynccontextmanager
-    async def pool(self, *, scans: bool) -> AsyncIterator[Pool]:
-        """The pool for the queries of one list. `scans`: it may read many rows that it does not
-        answer.
+    async def rows(
+        self, *, scans: bool, at_least: Sequence[Position] = ()
+    ) -> AsyncIterator[Pool | Tx]:
+        """A pool or connection for the queries of one list, whose rows have reached some positions:
+        the caller has waited for them. `scans`: it may read many rows that it does not answer.
 
         Raises:
-            Unavailable: the list took too long, or no connection became free in time.
+            Unavailable: the list took too long, no connection became free in time, or the rows have
+            not reached a position.
         """
         try:
             async with asyncio.timeout(LIST_S_MAX), self._scan() if scans else nullcontext():
-                yield self._pool
+                if at_least and self._streaming():
+                    async with self._snapshot(at_least) as connection:
+                        yield connection
+                else:
+                    yield self._pool
         except (TimeoutError, asyncpg.QueryCanceledError) as error:
             raise Unavailable(TOO_LONG) from error
+
+    @asynccontextmanager
+    async def _snapshot(self, at_least: Sequence[Position]) -> AsyncIterator[Tx]:
+        """A snapshot whose checkpoints were read in it."""
+        async with (
+            self._pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            reached = await checkpoints(connection)
+            if any(reached.get(each.stream, BEGINNING) < each for each in at_least):
+                raise Unavailable(BEHIND)
+            yield connection
 
     @asynccontextmanager
     async def _scan(self) -> AsyncIterator[None]:

@@ -11,11 +11,15 @@ import asyncio
 import heapq
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from itertools import count
 
 from secaplane.model.position import BEGINNING, Position
 
 REACHED_S_MAX = 2.0
+SOON_S, SOON_EVENTS, SOON_SILENT_S = 0.05, 200, 0.5
+"""Rows that miss at most so many events, and were announced so few seconds ago, are given a short
+time before the log is asked."""
 DOUBT_S = 3.0
 """A projector notices within this time that the database lost its last commits."""
 TENANTS_MAX = 4096
@@ -45,6 +49,10 @@ class Progress:
     def position(self, stream: str) -> Position:
         """The position that the rows have reached in a stream."""
         return self._positions.get(stream, BEGINNING)
+
+    def newest(self, stream: str) -> Position:
+        """The newest position of a stream that this process knows of."""
+        return self._known.get(stream, BEGINNING)
 
     def announce(self, position: Position) -> None:
         """Take an announced position. It may be older than the last one: a database that crashed
@@ -80,6 +88,8 @@ class Progress:
     def acknowledge(self, position: Position, tenant: str) -> None:
         """Take the position of a write in a tenant that was answered before the rows reached it."""
         self.know(position)
+        if self.position(position.stream) >= position:
+            return
         newest = self._acknowledged.setdefault(tenant, {})
         if newest.get(position.stream, BEGINNING) < position:
             newest[position.stream] = position
@@ -97,9 +107,23 @@ class Progress:
         return missing
 
     @property
+    def awaited(self) -> bool:
+        """True while a caller waits for a position."""
+        return any(self._waiting.values())
+
+    @property
     def silent_s(self) -> float:
         """Seconds since the last announcement."""
         return self._clock() - self._announced_at
+
+    async def soon(self, position: Position) -> None:
+        """Give rows that follow the log closely a short time to reach a position: the read that
+        waits then needs not ask the log."""
+        missing = position.sequence - self.position(position.stream).sequence
+        if 0 < missing <= SOON_EVENTS and self.silent_s < SOON_SILENT_S:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SOON_S):
+                    await self._waiter(position)
 
     async def reached(
         self,

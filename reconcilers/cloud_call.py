@@ -10,7 +10,15 @@ from secaplane.model.errors import QuotaExceeded
 from secaplane.model.kind import Backing
 from secaplane.model.power import pending_action
 from secaplane.model.shape import Json, Resource
-from secaplane.plugins.plugin import Absent, Bound, Observed, Outcome, Ready, TerminalError
+from secaplane.plugins.plugin import (
+    Absent,
+    Bound,
+    Observation,
+    Observed,
+    Outcome,
+    Ready,
+    TerminalError,
+)
 from secaplane.reconcilers.dependencies import ReconcileDependencies
 from secaplane.reconcilers.owned import OVER_QUOTA
 from secaplane.reconcilers.plan import Step
@@ -60,12 +68,22 @@ async def status_after_error(
     """
     if step is Step.REMOVE or KINDS[resource.ref.kind].backing is not Backing.PLUGIN:
         return None
-    clear = _clear(dependencies, resource)
-    match await dependencies.fences.call(partial(dependencies.plugin.observe, clear)):
+    match await observe(dependencies, resource):
         case Observed(status=status):
             return status
         case Absent():
             return None
+
+
+async def observe(dependencies: ReconcileDependencies, resource: Resource) -> Observation:
+    """The actual state of a resource in the cloud.
+
+    Raises:
+        LeaseLost, FenceRejected: another process has taken over, or may have.
+        whatever else the plugin raises.
+    """
+    clear = _clear(dependencies, resource)
+    return await dependencies.fences.call(partial(dependencies.plugin.observe, clear))
 
 
 def _clear(dependencies: ReconcileDependencies, resource: Resource) -> Resource:

@@ -21,14 +21,16 @@ LOG_WORK_MAX = 3
 
 @dataclass(frozen=True)
 class ReconcileDependencies:
-    """The gate bounds how many reconcilers use the log at the same time, however many wait for the
-    cloud: the log writes one event after the other, and writes of users go first."""
+    """The gate bounds how many reconcilers ask the log and the read model at the same time, however
+    many wait for the cloud: writes of users go first."""
 
     commands: CommandDependencies
     plugin: Plugin
     fences: FenceSource
     sealer: Sealer
     load_owned: LoadOwned
+    repaired: frozenset[str] = frozenset()
+    """The kinds whose drift is repaired."""
     gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOG_WORK_MAX))
 
     def under(self, tenure: Tenure) -> "ReconcileDependencies":
@@ -46,13 +48,13 @@ async def record(
     system: bool = False,
     cause: Position | None = None,
 ) -> CommandResult:
-    """Handle a command about the resource, as the reconciler or as the system."""
-    async with dependencies.gate:
-        return await handle(
-            dependencies.commands,
-            resource.ref,
-            command,
-            actor=SYSTEM if system else RECONCILER,
-            request=f"reconciler-{uuid4().hex}",
-            cause=resource.position if cause is None else cause,
-        )
+    """Handle a command about the resource, as the reconciler or as the system. The log bounds how
+    many events are appended at the same time (`eventlog.shared_sync`)."""
+    return await handle(
+        dependencies.commands,
+        resource.ref,
+        command,
+        actor=SYSTEM if system else RECONCILER,
+        request=f"reconciler-{uuid4().hex}",
+        cause=resource.position if cause is None else cause,
+    )

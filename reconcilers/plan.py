@@ -1,6 +1,6 @@
 """The next step for one resource, from its state and the related resources. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ from secaplane.command.rules.commands import Violation
 from secaplane.command.rules.quotas import QuotaViolation
 from secaplane.kinds import KINDS
 from secaplane.model.errors import BrokenRule
+from secaplane.model.explained import open_drift
 from secaplane.model.kind import Backing
 from secaplane.model.shape import Ref, Resource, State
 
@@ -22,7 +23,8 @@ class Step(Enum):
     ACT = "act"
     """Ensure, then perform the requested action."""
     REFRESH = "refresh"
-    """Ensure a settled resource, because a target that its status depends on may have changed."""
+    """Ensure a settled resource, because a target that its status depends on may have changed, or
+    the cloud was found to differ from what the log says."""
     REMOVE = "remove"
     CASCADE = "cascade"
     """Delete what is deleted with it, before it is removed itself."""
@@ -46,7 +48,7 @@ class RelatedResources(msgspec.Struct, frozen=True):
     """Input of a plan besides the resource; only what the case needs is loaded."""
 
     parents: Mapping[Ref, Resource | None] = {}
-    """As the leader has them, read after the resource's last event."""
+    """As the log has them at the resource's last event, or later."""
     targets: Mapping[Ref, Resource | None] = {}
     """Likewise, the targets of its strict references."""
     children: Sequence[Ref] = ()
@@ -65,12 +67,16 @@ class RelatedResources(msgspec.Struct, frozen=True):
     """The rules about them that it breaks, as they are now."""
 
 
-def plan(resource: Resource | None, related: RelatedResources) -> Plan:
+def plan(
+    resource: Resource | None, related: RelatedResources, *, repaired: Container[str] = ()
+) -> Plan:
+    """`repaired`: the kinds whose drift is repaired."""
     if resource is None:
         return Plan(Step.NOTHING)
     kind = KINDS[resource.ref.kind]
     if not kind.unsettled(resource):
-        refresh = kind.is_dependent and resource.state is State.ACTIVE and not resource.terminating
+        due = kind.is_dependent or (kind.name in repaired and bool(open_drift(resource)))
+        refresh = due and resource.state is State.ACTIVE and not resource.terminating
         return Plan(Step.REFRESH if refresh else Step.NOTHING)
     if related.violation is not None:
         return Plan(Step.REVERT)

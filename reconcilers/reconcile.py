@@ -39,20 +39,22 @@ class RequeueAfter(NamedTuple):
 async def reconcile(
     dependencies: ReconcileDependencies, ref: Ref, woken_by: Position = BEGINNING
 ) -> RequeueAfter | None:
-    """One step, one report; None when nothing is left to do. Reads of the read model include the
-    event at `woken_by`.
+    """One step, one report; None when nothing is left to do. What is read includes the event at
+    `woken_by`, and may be what the follower has delivered: the append of the report fails if there
+    is more.
 
     Raises:
         whatever the plugin or the log raises: the caller requeues with backoff.
     """
     async with dependencies.gate:
-        resource = await dependencies.commands.cache.current(ref)
+        cache = dependencies.commands.cache
+        resource = cache.as_of(ref, woken_by) or await cache.current(ref)
         related, bound = await load_related(
             dependencies.commands, dependencies.load_owned, resource, woken_by
         )
     if resource is not None and resource.gone:
         return await _after_closing(dependencies, resource)
-    todo = plan(resource, related)
+    todo = plan(resource, related, repaired=dependencies.repaired)
     if resource is None or todo.step is Step.NOTHING:
         return None
     match todo.step:

@@ -17,6 +17,7 @@ from secaplane.kinds import KINDS, blocking_kinds, children, log_ref, parents, r
 from secaplane.kinds.references import SpecReference, references_in
 from secaplane.model.actor import SYSTEM
 from secaplane.model.errors import BrokenRule, Unavailable
+from secaplane.model.explained import open_drift
 from secaplane.model.position import Position, newest
 from secaplane.model.shape import SETTLED_STATES, Ref, Resource, State
 from secaplane.plugins.plugin import Bound
@@ -44,14 +45,15 @@ async def load_related(
     kind = KINDS[resource.ref.kind]
     if resource.deleted_at and not resource.gone:
         return await _of_terminating(dependencies, load_owned, resource, woken_by), {}
-    if not kind.unsettled(resource) and not kind.is_dependent:
+    if not (kind.unsettled(resource) or kind.is_dependent or open_drift(resource)):
         return RelatedResources(), {}
     above = parents(resource.ref)
     references = list(references_in(resource.ref, resource.spec, region=dependencies.site.region))
     target_refs = [log_ref(ref) for reference in references for _, ref in reference.targets]
     unchecked = kind.counted and resource.observed_position < resource.last_intent
     tenant = [tenant_of(resource.ref)] if unchecked else []
-    current = await load_living(dependencies.cache, [*above, *target_refs, *tenant])
+    loaded = [*above, *target_refs, *tenant]
+    current = await load_living(dependencies.cache, loaded, at=resource.position)
     awaited = [ref for ref in above if KINDS[ref.kind].exposure.deletable]
     shown = {ref: current[ref] for ref in above if ref in awaited or _gone_or_ending(current[ref])}
     over = await _quota_excess(dependencies, resource, current[tenant[0]]) if tenant else None

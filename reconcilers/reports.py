@@ -8,8 +8,10 @@ from secaplane.command.rules.commands import Command, ConfirmDeleted, ReportStat
 from secaplane.command.rules.empty_lists import remark
 from secaplane.kinds import KINDS
 from secaplane.model.errors import BrokenRule
+from secaplane.model.explained import DRIFT, OVER, open_drift
 from secaplane.model.shape import Json, Resource, State
 from secaplane.plugins.plugin import Ready, TerminalError
+from secaplane.reconcilers.drift.comparison import Drift
 from secaplane.reconcilers.plan import Plan, Step
 from secaplane.sealing.sealer import Sealer
 
@@ -35,25 +37,51 @@ def outcome_report(
         case Ready() if step is Step.REMOVE:
             return ConfirmDeleted(uid=resource.uid, observed_position=resource.position)
         case Ready(status=observed):
-            text = remark(KINDS[resource.ref.kind], resource.spec)
+            reason, text = _explanation(resource, step)
             return status_report(
                 resource,
                 State.ACTIVE,
-                observed=_sealed(sealer, resource, observed),
-                reason=NO_EFFECT if text else "",
+                observed=sealed_status(sealer, resource, observed),
+                reason=reason,
                 message=text,
             )
         case TerminalError(reason=reason, message=message):
-            known = _sealed(sealer, resource, actual) if actual else None
+            known = sealed_status(sealer, resource, actual) if actual else None
             return status_report(
                 resource, State.ERROR, observed=known, reason=reason, message=message
             )
 
 
-def _sealed(sealer: Sealer, resource: Resource, observed: Json) -> Json:
+def _explanation(resource: Resource, step: Step) -> tuple[str, str]:
+    """Reason and message of the report that a resource is as desired. An entry about drift keeps
+    its text while it is the newest."""
+    if step is Step.REFRESH and open_drift(resource):
+        return OVER, "the cloud matches the desired state again"
+    settled = step is Step.REFRESH and resource.conditions[0].type == DRIFT
+    text = "" if settled else remark(KINDS[resource.ref.kind], resource.spec)
+    return (NO_EFFECT, text) if text else ("", "")
+
+
+def sealed_status(sealer: Sealer, resource: Resource, observed: Json) -> Json:
+    """A status from the plugin as it is recorded: its secrets sealed, as before where they are the
+    same.
+
+    Raises:
+        msgspec.ValidationError: the kind does not have such a status.
+    """
     kind = KINDS[resource.ref.kind]
     msgspec.convert(observed, kind.status)
     return sealer.seal_status(kind, resource.life_ids, observed, resource.observed)
+
+
+def drift_report(resource: Resource, drift: Drift | None) -> ReportStatus:
+    """The cloud differs from the log, or, without a drift, does so no more. The state and the
+    recorded status stay: they are what the cloud is compared with. Refused where the resource has
+    had an event since."""
+    over = Drift(OVER, "the cloud matches the recorded status again")
+    reason, message = drift or over
+    report = status_report(resource, resource.state, reason=reason, message=message)
+    return msgspec.structs.replace(report, only_at=resource.position)
 
 
 def creating_report(resource: Resource) -> ReportStatus:

@@ -4,7 +4,8 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from asyncpg import Pool
@@ -19,7 +20,7 @@ from secaplane.eventlog.log import (
 )
 from secaplane.kinds import DEPENDENT_KINDS, KINDS, SHARING_KINDS
 from secaplane.model.errors import Damaged
-from secaplane.model.events import Report
+from secaplane.model.events import DeletionRequested, Report
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref
 from secaplane.plugins.plugin import FenceRejected
@@ -33,11 +34,11 @@ from secaplane.reconcilers.leases.held_queue import HeldQueue
 from secaplane.reconcilers.leases.lease import LeaseLost
 from secaplane.reconcilers.leases.leases import Leases
 from secaplane.reconcilers.leases.partitions import ALL, partition_of
+from secaplane.reconcilers.queue import WORKERS_MAX
 from secaplane.reconcilers.reconcile import RequeueAfter, reconcile
 from secaplane.reconcilers.wakes.outages import OutageBackoff, ReleasedAddress, system_of
 from secaplane.reconcilers.wakes.unsettled import UnsettledRows
 
-WORKERS_MAX = 16
 RETRY_S, PATIENCE_S = 0.5, 2.0
 DELAY_S_MIN, DELAY_S_MAX = 0.2, 60.0
 log = logging.getLogger("secaplane.reconcilers")
@@ -75,6 +76,7 @@ class Reconcilers:
         self.dependents = Dependents(self.pool, self.dependencies.commands)
 
     async def run(self) -> None:
+        self.leases.on_gain = self.dependencies.commands.cache.stop_using_followed
         await self.leases.joined.wait()
         self.leases.take_changes()  # the first refill covers them
         checkpoints = await self._refilled(ALL)
@@ -102,12 +104,29 @@ class Reconcilers:
                 self.wake(each)
                 self._followed[stream] = position = each.position
 
+    async def _use_followed(self) -> None:
+        """Allow reconciliations from followed events after the present end of the log: what former
+        holders of the partitions have done is recorded before it. Retries until the log answers."""
+        for stream in self.events.streams.names:
+            end = await self._end(stream)
+            if self.leases.gaining:
+                return  # that end was asked for too early for those partitions
+            self.dependencies.commands.cache.use_followed(stream, end)
+
+    async def _end(self, stream: str) -> Position:
+        while True:
+            try:
+                return await self.events.end(stream)
+            except LogUnavailable as error:
+                log.info("the log is unavailable", extra={"reason": repr(error)})
+                await asyncio.sleep(RETRY_S)
+
     async def _requeue_dependents(self) -> None:
         """Dependents of a changed resource are reconciled, also when they are settled."""
         while True:
             try:
                 for ref in await self.dependents.next_batch():
-                    self.queue.add(ref)
+                    self.queue.add(ref, background=True)
             except (*DATABASE_UNAVAILABLE, LogUnavailable) as error:
                 log.warning(
                     "dependent resources could not be looked up", extra={"reason": repr(error)}
@@ -118,11 +137,13 @@ class Reconcilers:
         """Queue what is unsettled in partitions that were gained, and drop what belongs to those
         that were lost. Events that this process has followed before it held a partition queued
         nothing: the rows are read when they have them. Later events queue their resource."""
+        await self._use_followed()
         while True:
             gained, lost = await self.leases.changes()
             if lost:
                 self._drop_lost()
             if gained:
+                await self._use_followed()
                 while not await self.dependencies.commands.reached(
                     list(self._followed.values()), PATIENCE_S
                 ):
@@ -184,15 +205,18 @@ class Reconcilers:
         unsettled, checkpoints = await questions.unsettled(self.pool)
         outpaced = await questions.outpaced(self.pool, DEPENDENT_KINDS)
         sharing = await questions.living_of(self.pool, SHARING_KINDS)
-        for ref in (*unsettled, *outpaced, *sharing):
+        for ref, terminating in unsettled:
             if partition_of(ref) in partitions:
-                self.queue.add(ref)
+                self.queue.add(ref, background=terminating)
+        for ref in (*outpaced, *sharing):
+            if partition_of(ref) in partitions:
+                self.queue.add(ref, background=True)
         return checkpoints
 
     def wake(self, followed: Followed) -> None:
         """An intent event queues its resource; any event queues the addresses that wait for its
         resource."""
-        self.dependencies.commands.cache.invalidate(followed.ref)
+        self.dependencies.commands.cache.advance(followed)
         for waiting in self._waiting.pop(followed.ref, ()):
             self._woken_by[waiting] = followed.position
             self.queue.add(waiting)
@@ -200,7 +224,16 @@ class Reconcilers:
         if isinstance(followed, UndecodableEvent) or followed.ref.kind not in KINDS:
             return
         if not isinstance(followed.event, Report):
-            self.queue.add(followed.ref)
+            self._woken_by[followed.ref] = followed.position
+            removal = isinstance(followed.event, DeletionRequested)
+            self.queue.add(followed.ref, background=removal)
+
+    @contextmanager
+    def working(self, ref: Ref) -> Iterator[ReconcileDependencies | None]:
+        """The dependencies for calls and reports about an address, under the tenure of its
+        partition; None if another process holds it."""
+        with self.leases.working(ref) as tenure:
+            yield self.dependencies.under(tenure) if tenure is not None else None
 
     async def _work(self) -> None:
         while True:
@@ -209,9 +242,9 @@ class Reconcilers:
             try:
                 if self.in_flight.closed:
                     return
-                with self.in_flight, self.leases.working(ref) as tenure:
-                    if tenure is not None:
-                        await self._reconcile(ref, self.dependencies.under(tenure))
+                with self.in_flight, self.working(ref) as dependencies:
+                    if dependencies is not None:
+                        await self._reconcile(ref, dependencies)
             finally:
                 self.queue.done(ref)
 

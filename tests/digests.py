@@ -15,7 +15,7 @@ import msgspec
 
 from secaplane.eventlog import snapshots
 from secaplane.kinds import references, shares
-from secaplane.model import authors, closing, document, evolve
+from secaplane.model import authors, closing, document, evolve, explained
 from secaplane.model.actor import Actor
 from secaplane.model.shape import Resource
 from secaplane.projector import columns, folding
@@ -23,8 +23,18 @@ from secaplane.projector.projection import ProjectionGroup
 from secaplane.readmodel.schema.group import HOUSEKEEPING
 
 FILLS: dict[str, tuple[ModuleType, ...]] = {
-    "resources": (columns, folding, authors, evolve, closing, document, references, shares),
-    "history": (columns, folding, authors, evolve, closing),
+    "resources": (
+        columns,
+        folding,
+        authors,
+        evolve,
+        closing,
+        explained,
+        document,
+        references,
+        shares,
+    ),
+    "history": (columns, folding, authors, evolve, closing, explained),
 }
 """By group: the modules whose results are stored, beside those of its projections."""
 BYTES = 8
@@ -48,7 +58,8 @@ def layout_digest(group: ProjectionGroup) -> str:
 
 def snapshot_digest() -> str:
     """Of the snapshots' format: the fields of a resource, and the fold that fills them."""
-    return _digest([str(snapshots.FORMAT), _shape(Resource), _code(evolve), _code(closing)])
+    code = [_code(each) for each in (evolve, closing, explained)]
+    return _digest([str(snapshots.FORMAT), _shape(Resource), *code])
 
 
 def _sql(text: str) -> str:

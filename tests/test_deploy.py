@@ -4,6 +4,7 @@ imports."""
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,65 @@ def test_every_service_is_hardened(name: str) -> None:
         assert not service.get("user", "10001").startswith("0")
 
 
+@pytest.mark.parametrize("name", SERVICES)
+def test_the_logs_of_every_service_are_rotated(name: str) -> None:
+    logging = SERVICES[name]["logging"]
+    assert logging["driver"] == "json-file"
+    assert set(logging["options"]) == {"max-size", "max-file"}
+
+
+@pytest.mark.parametrize("name", [name for name in SERVICES if name != "nats-folders"])
+def test_every_health_check_asks_without_starting_an_interpreter(name: str) -> None:
+    command = SERVICES[name]["healthcheck"]["test"]
+    assert command[1] in ("wget", "pg_isready", "bash")
+    if name in OWN:
+        settings = tomllib.loads((DEPLOY / "secaplane.toml").read_text())
+        assert f"/dev/tcp/127.0.0.1/{settings['monitor']['check_port']} " in command[-1]
+
+
+def test_folders_in_memory_belong_to_the_user_of_a_proxy_that_writes_them() -> None:
+    for folder in SERVICES["proxy"]["tmpfs"]:
+        assert "uid=10001,gid=10001" in folder
+
+
+def test_one_service_builds_the_image_of_all() -> None:
+    """Several that build one image build it several times."""
+    assert [name for name in OWN if "build" in SERVICES[name]] == ["command"]
+    assert all(SERVICES[name]["pull_policy"] == "never" for name in OWN if name != "command")
+
+
+def test_the_proxy_knows_the_servers_that_compose_starts() -> None:
+    proxy = SERVICES["proxy"]
+    for name in ("query", "command"):
+        count = f"{name.upper()}_COUNT"
+        assert SERVICES[name]["deploy"]["replicas"] == proxy["environment"][count]
+        assert f'named {name} "$${count}"' in proxy["command"][0]
+
+
+def test_the_guide_makes_every_password() -> None:
+    guide = (DEPLOY / "README.md").read_text()
+    names = re.findall(r"\$\{(\w+)_PASSWORD", (ROOT / "compose.yaml").read_text())
+    (made,) = re.findall(r"^for name in (.*?)^do", guide, re.M | re.S)
+    assert set(made.replace("\\", " ").split()) == set(names)
+
+
+def test_the_user_that_makes_backups_can_write_no_event() -> None:
+    nats = (DEPLOY / "nats.conf").read_text()
+    (rights,) = re.findall(r"^BACKS_UP: \{(.*?)^\}", nats, re.M | re.S)
+    allowed = re.findall(r'"([^"]+)"', rights)
+    assert "$JS.API.STREAM.SNAPSHOT.>" in allowed
+    assert not [each for each in allowed if each.startswith(("seca", "$KV", ">", "*"))]
+    assert not any(word in rights for word in ("DELETE", "PURGE", "UPDATE", "STREAM.CREATE"))
+
+
+def test_two_builds_of_the_image_are_equal() -> None:
+    """No compiled file has the time of its source; `make compose-test` compares two builds."""
+    recipe = (ROOT / "Dockerfile").read_text() + (DEPLOY / "standard-library.sh").read_text()
+    assert recipe.count("compileall") == recipe.count("--invalidation-mode unchecked-hash") == 2
+    assert "PIP_NO_COMPILE=1" in recipe
+    assert recipe.count("@$SOURCE_DATE_EPOCH") == 3
+
+
 def test_no_address_between_the_parts_is_in_clear() -> None:
     text = (ROOT / "compose.yaml").read_text() + (DEPLOY / "secaplane.toml").read_text()
     for scheme, host, rest in PLAINTEXT.findall(text):
@@ -105,9 +165,13 @@ def test_the_proxy_verifies_the_services() -> None:
     caddyfile = (DEPLOY / "Caddyfile").read_text()
     for name in ("query", "command"):
         assert f"tls_server_name {name}" in caddyfile
-    assert caddyfile.count("tls_trusted_ca_certs") == caddyfile.count("reverse_proxy")
+    to_services = caddyfile.count("reverse_proxy {")  # the others ask the proxy itself, on loopback
+    assert caddyfile.count("import connection") == to_services
+    assert caddyfile.count("tls_trusted_ca_certs") == caddyfile.count("(connection) {") == 1
     # of two transports the last one holds
-    assert caddyfile.count("transport http") == caddyfile.count("reverse_proxy")
+    assert caddyfile.count("transport http") == to_services
+    own = re.findall(r"reverse_proxy ([^{\s]\S+)", caddyfile)
+    assert all(each.startswith("127.0.0.1:") for each in own)
     assert "tls_insecure_skip_verify" not in caddyfile
 
 
@@ -121,7 +185,9 @@ def test_every_image_can_be_pinned_by_digest() -> None:
         assert image.startswith(("${", "secaplane:")), image
 
 
-@pytest.mark.parametrize("script", ["certificates.sh", "pin-images.sh", "postgres-init.sh"])
+@pytest.mark.parametrize(
+    "script", ["certificates.sh", "pin-images.sh", "postgres-init.sh", "standard-library.sh"]
+)
 def test_every_script_can_be_parsed(script: str) -> None:
     subprocess.run(["bash", "-n", str(DEPLOY / script)], check=True, timeout=10)
 

@@ -25,8 +25,10 @@ READ_THE_LOG = (
     "$JS.API.CONSUMER.CREATE.>",
     "$JS.API.CONSUMER.MSG.NEXT.>",
     "secaplane.progress.>",
+    "secaplane.readers.>",
 )
 WRITE_THE_LOG = (*READ_THE_LOG, "$JS.API.STREAM.CREATE.>", "seca.>", "$KV.>")
+RECONCILE = (*WRITE_THE_LOG, entries.SUBJECTS_OF_RECONCILERS)
 SERVE_THE_API = (*WRITE_THE_LOG, entries.ALL_SUBJECTS, "secaplane.acknowledged.>")
 """Processes that serve the API also publish audit entries, and positions not projected yet."""
 

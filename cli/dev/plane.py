@@ -25,7 +25,8 @@ PROCESSES = (CLOUD, "serve", "projector", "reconcilers")
 USED_BY_OTHERS = (CLOUD, "projector")
 """Requests in flight wait for the projector, calls in flight for the cloud."""
 NATS_USERS = {"serve": "serve", "command": "serve", "projector": "projector"}
-"""NATS user of a process; default: `writer`, which appends events but no audit entries."""
+"""NATS user of a process; default: `writer`, which appends events, and of audit entries only those
+about orphans."""
 PASSWORDS = ("serve", "writer", "projector", "everything", embedded.OWNER, READER)
 
 
@@ -67,6 +68,8 @@ class DevPlane:
             site=change(config.site, base_url=self.base_url),
             http=change(config.http, port=port),
             stopping=change(config.stopping, not_ready_seconds=0.0),
+            # one port cannot be the health check's of several processes
+            monitor=change(config.monitor, check_port=None),
             auth=change(
                 config.auth,
                 operators=(*config.auth.operators, OPERATOR),
@@ -114,7 +117,7 @@ class DevPlane:
     def nats_users(self) -> tuple[embedded.NatsUser, ...]:
         return (
             embedded.NatsUser("serve", self._passwords["serve"], embedded.SERVE_THE_API),
-            embedded.NatsUser("writer", self._passwords["writer"], embedded.WRITE_THE_LOG),
+            embedded.NatsUser("writer", self._passwords["writer"], embedded.RECONCILE),
             embedded.NatsUser("projector", self._passwords["projector"], embedded.READ_THE_LOG),
             embedded.NatsUser("everything", self._passwords["everything"], (">",)),
         )
@@ -138,6 +141,8 @@ class DevPlane:
         }
         if name in ("projector", "reconcilers"):
             environment["SECAPLANE_MONITOR_PORT"] = str(self._ports[name])
+        if name == "cloud" and self.config.monitor.port is not None:
+            environment["SECAPLANE_MONITOR_PORT"] = "0"
         config = str(self._place / "config.json")
         argv = (sys.executable, "-P", "-m", "secaplane.cli.main", name, "--config", config)
         used = name in USED_BY_OTHERS

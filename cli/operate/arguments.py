@@ -20,6 +20,7 @@ def add_to(commands: Any) -> None:
     log_arguments.add_to(commands)
     _add_keyring(commands)
     _add_plugin(commands)
+    _add_drift(commands)
 
 
 def _command(commands: Any, name: str, help_text: str, details: str = "") -> Any:
@@ -260,3 +261,24 @@ def _plugin_check(arguments: argparse.Namespace) -> int:
 
     logs.set_up("plugin", "WARNING")
     return run(lambda: plugin.check(read(arguments.config), arguments.name))
+
+
+def _add_drift(commands: Any) -> None:
+    drift = _command(commands, "drift", "compare the cloud with the log")
+    actions = drift.add_subparsers(required=True, metavar="COMMAND", title="commands")
+    list_ = _command(
+        actions,
+        "list",
+        "print what the cloud holds and the log does not know as living",
+        "`gone`: its life has ended; reconcilers remove it. `unknown`: the log never had it, or "
+        "cannot say; it stays. What is created or removed meanwhile may be printed.",
+    )
+    _add_config(list_)
+    list_.set_defaults(run=_drift_list)
+
+
+def _drift_list(arguments: argparse.Namespace) -> int:
+    from secaplane.cli.operate import drift
+
+    logs.set_up("drift", "WARNING")
+    return run(lambda: drift.print_inventory(read(arguments.config)))

@@ -31,7 +31,7 @@ async def check(config: Config, name: str) -> int:
 async def _verdict(check: contract.Check, subject: contract.Subject) -> str:
     try:
         await contract.run_check(check, subject)
-    except contract.NotComparable as reason:
+    except contract.NotApplicable as reason:
         return f"skipped, {reason}"
     except contract.ContractBroken as reason:
         return f"{FAILED}, {reason}"

@@ -13,7 +13,7 @@ from secaplane.cli.processes.connections import process_dependencies, with_deadl
 from secaplane.cli.processes.wiring import command_dependencies
 from secaplane.command.rules.commands import Close
 from secaplane.command.submit import submit
-from secaplane.kinds import KINDS
+from secaplane.kinds import valid_ref
 from secaplane.model.actor import Actor
 from secaplane.model.errors import Refusal
 from secaplane.model.position import BEGINNING
@@ -72,7 +72,8 @@ async def close(config: Config, ref: Ref, reason: str) -> int:
         BadConfig: no resource can have that address.
         LogUnavailable: NATS or PostgreSQL is unavailable.
     """
-    _refuse_invalid(ref)
+    if valid_ref(ref.kind, ref.path) is None:
+        raise BadConfig(f"{ref.kind} {ref.path} is not the address of a resource")
     async with with_deadline(process_dependencies(config, writes_log=True)) as process:
         entries = {each.ref: each for each in await questions.quarantine_entries(process.pool)}
         since = entries[ref].position if ref in entries else BEGINNING
@@ -97,17 +98,6 @@ async def close(config: Config, ref: Ref, reason: str) -> int:
         await process.progress.reached(submitted.positions)
     print(f"{ref.kind} {ref.path} is closed; the cloud may still hold it")
     return 0
-
-
-def _refuse_invalid(ref: Ref) -> None:
-    kind, given = KINDS.get(ref.kind), ref.path.split("/")
-    steps = [*kind.collection.split("/"), "{name}"] if kind else []
-    fits = len(steps) == len(given) and all(
-        each and (step.startswith("{") or step == each)
-        for step, each in zip(steps, given, strict=True)
-    )
-    if not fits:
-        raise BadConfig(f"{ref.kind} {ref.path} is not the address of a resource")
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from nats.aio.client import Client
 
 from secaplane.cli.config import BadConfig, Config
-from secaplane.cli.processes.connections import connected_log, with_deadline
+from secaplane.cli.processes.connections import connected_log, created_replica, with_deadline
 from secaplane.eventlog.log import Log, LogUnavailable
 from secaplane.model.position import written
 from secaplane.projector import rebuild
@@ -17,6 +17,7 @@ from secaplane.projector.run import LogGap, Projector
 from secaplane.projector.shared_stream import SharedStream
 from secaplane.readmodel.announcements import Announcer
 from secaplane.readmodel.schema import tables
+from secaplane.readmodel.schema.replica import Replica
 
 HANDOVER_S = 2.0
 """The projector process notices a switch within that time and takes over."""
@@ -45,27 +46,34 @@ async def rebuild_now(config: Config, group_name: str = "") -> int:
     chosen = chosen_groups(group_name)
     try:
         async with with_deadline(connected_log(config)) as (client, events, _):
+            replica = await created_replica(config)
             for group in chosen:
                 made = await rebuild.rebuild(
                     config.postgres.url, events, group, region=config.site.region
                 )
                 reached = written(made.reached) or "the beginning of an empty log"
-                print(f"{made.read_model} reached {reached} in {made.took_s:.1f} s", flush=True)
-                await _hand_over(config, client, events, group, made.read_model)
+                named = f"replica {replica.name}: {made.read_model}"
+                print(f"{named} reached {reached} in {made.took_s:.1f} s", flush=True)
+                await _hand_over(config, client, events, group, replica, made.read_model)
     except (rebuild.ReadModelBusy, LogGap, LogUnavailable, *tables.DATABASE_UNAVAILABLE) as error:
         return _failed(error)
     return 0
 
 
 async def _hand_over(
-    config: Config, client: Client, events: Log, group: ProjectionGroup, read_model: str
+    config: Config,
+    client: Client,
+    events: Log,
+    group: ProjectionGroup,
+    replica: Replica,
+    read_model: str,
 ) -> None:
     """Keeps the new read model current until the projector process has taken over."""
     pool = await tables.open_pool(config.postgres.url, schema=read_model, size=2, writes=True)
     try:
         async with asyncio.timeout(HANDOVER_S), asyncio.TaskGroup() as tasks:
             for stream in events.streams.names:
-                announcer = Announcer(client, stream=stream, read_model=read_model)
+                announcer = Announcer(client, replica, stream=stream, read_model=read_model)
                 shared = SharedStream(events, stream)
                 projector = Projector(group, pool, shared, announcer, config.site.region)
                 tasks.create_task(projector.run())
@@ -83,9 +91,10 @@ async def retire_now(config: Config, group_name: str = "") -> int:
     """
     chosen = chosen_groups(group_name)
     try:
+        replica = await created_replica(config)
         for group in chosen:
             for name in await rebuild.retire(config.postgres.url, group.tables):
-                print(f"{name} dropped")
+                print(f"replica {replica.name}: {name} dropped")
     except (rebuild.ReadModelBusy, *tables.DATABASE_UNAVAILABLE) as error:
         return _failed(error)
     return 0

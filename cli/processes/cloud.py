@@ -1,15 +1,14 @@
 """The process of the simulated cloud."""
 
-import os
 from pathlib import Path
 
 from secaplane.cli.config import BadConfig, Config
 from secaplane.cli.processes.announce import Announce, Announcement
+from secaplane.cli.processes.monitor import monitored
 from secaplane.cli.processes.tls import server_context
+from secaplane.edge.serving.health import Readiness
+from secaplane.edge.serving.metrics import Metrics
 from secaplane.plugins.simulated import server
-
-BACKGROUND_NICE = 10
-"""Low priority: processes that answer users go first."""
 
 
 async def run(config: Config, announce: Announce) -> None:
@@ -18,7 +17,6 @@ async def run(config: Config, announce: Announce) -> None:
     Raises:
         BadConfig: its catalogue or its faults cannot be used.
     """
-    os.nice(BACKGROUND_NICE)
     scheme, _, address = config.cloud.url.rpartition("://")
     host, _, port = address.partition(":")
     try:
@@ -26,16 +24,24 @@ async def run(config: Config, announce: Announce) -> None:
             raise ValueError(
                 "cloud.url begins with https where tls.certificate is set, and only then"
             )
-        await server.run(
-            host=host,
-            port=int(port or 0),
-            file=Path(config.cloud.file),
-            catalogue=Path(config.cloud.catalogue) if config.cloud.catalogue else None,
-            region=config.site.region,
-            token=config.cloud.shared_token(),
-            faults=config.cloud.faults or None,
-            tls=server_context(config.tls),
-            announce=lambda actual: announce(Announcement(port=actual)),
-        )
+        listens = False
+
+        def announced(actual: int) -> None:
+            nonlocal listens
+            listens = True
+            announce(Announcement(port=actual))
+
+        async with monitored(config, lambda: Readiness(listens), Metrics()):
+            await server.run(
+                host=host,
+                port=int(port or 0),
+                file=Path(config.cloud.file),
+                catalogue=Path(config.cloud.catalogue) if config.cloud.catalogue else None,
+                region=config.site.region,
+                token=config.cloud.shared_token(),
+                faults=config.cloud.faults or None,
+                tls=server_context(config.tls),
+                announce=announced,
+            )
     except (OSError, ValueError) as error:
         raise BadConfig(f"cloud: {error}") from error

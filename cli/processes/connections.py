@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import asyncpg
 import nats
@@ -29,15 +29,24 @@ from secaplane.readmodel.acknowledgements import Acknowledgements
 from secaplane.readmodel.announcements import Announcements
 from secaplane.readmodel.list_share import ListShare
 from secaplane.readmodel.progress import Progress
+from secaplane.readmodel.readers import Readers
 from secaplane.readmodel.schema import tables
 from secaplane.readmodel.schema.active import (
     NoReadModel,
     PoolSizes,
     ReadModelPool,
-    active,
     open_read_model_pool,
 )
+from secaplane.readmodel.schema.replica import (
+    DatabaseState,
+    PresentReplica,
+    Replica,
+    WrongReplica,
+    create,
+    state,
+)
 from secaplane.readmodel.schema.resources import RESOURCES
+from secaplane.readmodel.streamed import StreamedProgress
 from secaplane.sealing.sealer import Keyring, Sealer
 
 T = TypeVar("T")
@@ -67,22 +76,37 @@ class ProcessDependencies:
     progress: Progress
     acknowledgements: Acknowledgements
     lists: ListShare
+    replica: PresentReplica
+    announcements: Announcements
 
 
 @asynccontextmanager
 async def process_dependencies(
-    config: Config, *, writes_log: bool = False, writes_tables: bool = False
+    config: Config,
+    *,
+    writes_log: bool = False,
+    writes_tables: bool = False,
+    shares_syncs: bool = False,
 ) -> AsyncIterator[ProcessDependencies]:
     """Waits until NATS and PostgreSQL answer and a read model of this release's layout exists.
 
-    `writes_tables`: connects to PostgreSQL with write access, to repair rows.
+    `writes_tables`: connects to PostgreSQL with write access, to repair rows. `shares_syncs`:
+    appends of different resources may be published together, while `log.share_syncs` runs.
     """
     async with (
-        connected_log(config, writes_log=writes_log) as (client, events, cache),
-        following_read_model(config, client, writes=writes_tables) as (reading, progress),
+        connected_log(config, writes_log=writes_log, shares_syncs=shares_syncs) as (
+            client,
+            events,
+            cache,
+        ),
+        following_read_model(config, client, writes=writes_tables) as followed,
     ):
-        acknowledgements = Acknowledgements(client, progress)
-        lists = ListShare(reading.lists, connections=config.postgres.list_connections)
+        reading, progress, replica, announcements = followed
+        lists = ListShare(
+            reading.lists,
+            connections=config.postgres.list_connections,
+            streaming=lambda: replica.streaming,
+        )
         yield ProcessDependencies(
             nats=client,
             log=events,
@@ -90,19 +114,26 @@ async def process_dependencies(
             cache=cache,
             pool=reading.pool,
             progress=progress,
-            acknowledgements=acknowledgements,
+            acknowledgements=Acknowledgements(client, progress, Readers(replica)),
             lists=lists,
+            replica=replica,
+            announcements=announcements,
         )
 
 
 @asynccontextmanager
 async def connected_log(
-    config: Config, *, writes_log: bool = False
+    config: Config, *, writes_log: bool = False, shares_syncs: bool = False
 ) -> AsyncIterator[tuple[Client, MonotonicLog[JetStreamLog], ResourceCache]]:
     """NATS and the log. A process that writes the log creates it; every other waits for it."""
     client = await connect_nats(config)
     try:
-        jetstream = JetStreamLog(client, streams=streams(config), region=config.site.region)
+        jetstream = JetStreamLog(
+            client,
+            streams=streams(config),
+            region=config.site.region,
+            shares_syncs=shares_syncs,
+        )
         snapshots = KeyValueSnapshots(
             client,
             stream=config.nats.stream,
@@ -130,34 +161,65 @@ async def connected_log(
                 await client.close()
 
 
+class FollowedReadModel(NamedTuple):
+    reading: ReadModelPool
+    progress: Progress
+    replica: PresentReplica
+    announcements: Announcements
+
+
 @asynccontextmanager
 async def following_read_model(
     config: Config, client: Client, *, writes: bool = False
-) -> AsyncIterator[tuple[ReadModelPool, Progress]]:
+) -> AsyncIterator[FollowedReadModel]:
     """A pool on the active read model of the group `resources`, and its progress. Both switch when
-    another read model becomes active; callers keep the same two objects."""
+    another read model becomes active; callers keep the same objects.
+
+    Raises:
+        BadConfig: the database holds another replica than the configured one.
+    """
     progress = Progress()
-    reading = await connect_postgres(config, writes=writes, lost=progress.doubt)
+    reading, replica = await connect_postgres(config, writes=writes, lost=progress.doubt)
     try:
-        announcements = Announcements(client, progress, streams=streams(config).names)
+        announcements = Announcements(client, progress, replica, streams=streams(config).names)
         await announcements.listen(reading.read_model)
+        streamed = StreamedProgress(reading.pool, progress, replica)
         async with asyncio.TaskGroup() as group:
-            switching = group.create_task(_switch(reading, announcements))
-            yield reading, progress
-            switching.cancel()
+            tasks = [
+                group.create_task(_watch_database(config, reading, replica, announcements)),
+                group.create_task(streamed.run()),
+            ]
+            yield FollowedReadModel(reading, progress, replica, announcements)
+            for each in tasks:
+                each.cancel()
     finally:
         reading.terminate()
 
 
-async def _switch(reading: ReadModelPool, announcements: Announcements) -> None:
+async def _watch_database(
+    config: Config, reading: ReadModelPool, replica: PresentReplica, announcements: Announcements
+) -> None:
+    """Follows what changes in the database: the active read model, its identity (it was created
+    anew), and whether it is a streaming replica."""
     while True:
         await asyncio.sleep(CHECK_INTERVAL_S)
-        with suppress(*tables.DATABASE_UNAVAILABLE, *CONNECTION_ERRORS):
-            newest = await active(reading.pool, reading.group)
+        with suppress(*tables.DATABASE_UNAVAILABLE, *CONNECTION_ERRORS, *READ_MODEL_ERRORS):
+            found = await _state(config, reading)
+            if found.replica != replica.identity:
+                log.warning("the database was created anew", extra={"id": found.replica.id})
+            replica.identity, replica.streaming = found.replica, found.streaming
+            newest = found.read_model
             if newest is not None and newest != reading.read_model:
                 async with asyncio.timeout(SWITCH_S_MAX):
                     await announcements.switch(newest, then=partial(reading.switch, newest))
                 log.info("switched to another read model", extra={"read_model": newest})
+
+
+async def _state(config: Config, reading: ReadModelPool) -> DatabaseState:
+    try:
+        return await state(reading.pool, reading.group, config.readmodel.replica)
+    except WrongReplica as error:
+        raise BadConfig(str(error)) from error
 
 
 def streams(config: Config) -> Streams:
@@ -201,14 +263,34 @@ async def connect_nats(config: Config) -> Client:
 
 async def connect_postgres(
     config: Config, *, writes: bool = False, lost: Callable[[], object] = lambda: None
-) -> ReadModelPool:
-    url = config.postgres.url
+) -> tuple[ReadModelPool, PresentReplica]:
+    """Raises BadConfig where the database holds another replica than the configured one."""
     sizes = PoolSizes(config.postgres.connections, config.postgres.list_connections)
-    return await retrying(
-        lambda: open_read_model_pool(url, RESOURCES, sizes=sizes, writes=writes, lost=lost),
-        *READ_MODEL_ERRORS,
-        awaited="a read model",
-    )
+
+    async def connect() -> tuple[ReadModelPool, PresentReplica]:
+        reading = await open_read_model_pool(
+            config.postgres.url, RESOURCES, sizes=sizes, writes=writes, lost=lost
+        )
+        try:
+            found = await _state(config, reading)
+        except BaseException:
+            reading.terminate()
+            raise
+        return reading, PresentReplica(found.replica, found.streaming)
+
+    return await retrying(connect, *READ_MODEL_ERRORS, awaited="a read model")
+
+
+async def created_replica(config: Config) -> Replica:
+    """The identity of the database, for a process that owns its tables.
+
+    Raises:
+        BadConfig: the database holds another replica than the configured one.
+    """
+    try:
+        return await create(config.postgres.url, config.readmodel.replica)
+    except WrongReplica as error:
+        raise BadConfig(str(error)) from error
 
 
 async def _exists(jetstream: JetStreamLog) -> None:

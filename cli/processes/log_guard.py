@@ -105,7 +105,7 @@ class LogGuard:
         """
         for reached in (await questions.checkpoints(self._pool)).values():
             self._integrity.know(reached)
-        await self._log.compare_ends()
+        await self._log.positions.compare_ends()
         self._integrity.doubt()
 
     async def run(self) -> None:
@@ -152,8 +152,8 @@ class LogGuard:
             except TimeoutError:
                 pass
             try:
-                if self._log.reconnected:
-                    await self._log.compare_ends()
+                if self._log.positions.reconnected:
+                    await self._log.positions.compare_ends()
                     self._integrity.doubt()
                 elif wrong:
                     await self._accept_rebuilt_rows()
@@ -171,4 +171,4 @@ class LogGuard:
             reached = checkpoints.get(stream, end)
             if reached <= end:
                 self._integrity.forget(stream, end)
-        await self._log.compare_ends()
+        await self._log.positions.compare_ends()

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Literal
 
 from secaplane.cli.config import Config
 from secaplane.cli.processes.announce import Announce, Announcement
 from secaplane.cli.processes.connections import (
     READ_MODEL_ERRORS,
     connected_log,
+    created_replica,
     following_read_model,
     retrying,
 )
@@ -34,6 +36,7 @@ from secaplane.projector.run import LogGap, Projector
 from secaplane.projector.supervisor import ProjectorSupervisor
 from secaplane.readmodel.announcements import Announcer
 from secaplane.readmodel.schema import tables
+from secaplane.readmodel.schema.replica import Replica
 
 PROJECTS = Served(reads=True, writes=False)
 """A projector stops where the database does; its own reasons name the log."""
@@ -46,18 +49,21 @@ class ProjectorStatus:
     groups: Sequence[ProjectionGroup]
     waiting: dict[str, str] = field(default_factory=dict)
     """By group: the reason why it has no read model yet."""
+    filled: dict[str, rebuild.Filled] = field(default_factory=dict)
+    """By group: how far its first read model is, while it is being filled and afterwards."""
+    replica: Replica | None = None
     supervisor: ProjectorSupervisor | None = None
     probe: HealthProbe | None = None
 
     def readiness(self) -> Readiness:
         if self.supervisor is None or self.probe is None:
-            return Readiness(False, list(self.waiting.values()), [], {})
+            return Readiness(False, list(self.waiting.values()), [], self._details)
         running = {group.name: self.supervisor.of(group) for group in self.groups}
         reasons, remarks = judged(PROJECTS, self.probe.outages)
         for name in running:
             reasons += self._reasons(name, running[name])
         refs = {ref for some in running.values() for each in some for ref in each.quarantined}
-        details = {
+        details = self._details | {
             "position": written(each.position for each in running[RESOURCES.name]),
             "projectionLag": self.probe.lag,
             "quarantined": len(refs),
@@ -69,6 +75,10 @@ class ProjectorStatus:
             *lag_remarks(self.probe.lag, self.probe.stalled_s),
         ]
         return Readiness(not reasons, reasons, remarks, details)
+
+    @property
+    def _details(self) -> Json:
+        return {"replica": self.replica._asdict() if self.replica else None}
 
     def _reasons(self, name: str, projectors: Sequence[Projector]) -> list[str]:
         if not projectors:
@@ -82,6 +92,11 @@ class ProjectorStatus:
         projectors = self.supervisor.of(group) if self.supervisor else ()
         return not projectors or any(each.reason for each in projectors)
 
+    def filled_of(self, group: ProjectionGroup, field_name: Literal["events", "of"]) -> int:
+        found = self.filled.get(group.name)
+        number: int = getattr(found, field_name) if found else 0
+        return number
+
     def position(self, stream: str) -> Position:
         """Of the group `resources`, whose rows the other processes read."""
         projectors = self.supervisor.of(RESOURCES) if self.supervisor else ()
@@ -92,6 +107,7 @@ def _details(projectors: Sequence[Projector]) -> Json:
     return {
         "position": written(each.position for each in projectors),
         "quarantined": len({ref for each in projectors for ref in each.quarantined}),
+        "standsBy": any(each.stands_by for each in projectors),
     }
 
 
@@ -104,19 +120,26 @@ async def run(config: Config, announce: Announce, stop: StopRequest) -> None:
         monitored(config, readiness, metrics) as monitor,
         connected_log(config) as (client, events, _),
     ):
+        _watch_filling(metrics, status)
+        replica = status.replica = await retrying(
+            lambda: created_replica(config),
+            *READ_MODEL_ERRORS,
+            *tables.DATABASE_UNAVAILABLE,
+            awaited="the database",
+        )
         await _fill_first(config, events, RESOURCES, status)
         async with (
-            following_read_model(config, client) as (reading, _),
+            following_read_model(config, client) as followed,
             background_tasks() as start,
         ):
             status.supervisor = ProjectorSupervisor(
-                reading.pool,
+                followed.reading.pool,
                 config.postgres.url,
                 events,
-                lambda stream, name: Announcer(client, stream=stream, read_model=name),
+                lambda stream, name: Announcer(client, replica, stream=stream, read_model=name),
                 region=config.site.region,
             )
-            status.probe = HealthProbe(events, reading.pool, status.position, metrics)
+            status.probe = HealthProbe(events, followed.reading.pool, status.position, metrics)
             _watch(metrics, status)
             start(status.probe.run())
             for group in status.groups:
@@ -138,6 +161,18 @@ async def _run(
     await supervisor.run(group)
 
 
+def _watch_filling(metrics: Metrics, status: ProjectorStatus) -> None:
+    done = metrics.labelled_gauge(
+        "read_model_filled_events", "Events in a read model that is or was being filled", "group"
+    )
+    all_events = metrics.labelled_gauge(
+        "read_model_events_to_fill", "Events that it is to have when it is filled", "group"
+    )
+    for group in status.groups:
+        done.labels(group.name).set_function(partial(status.filled_of, group, "events"))
+        all_events.labels(group.name).set_function(partial(status.filled_of, group, "of"))
+
+
 def _watch(metrics: Metrics, status: ProjectorStatus) -> None:
     gauge = metrics.labelled_gauge(
         "projector_stopped", "1 while no rows of a projection group are written", "group"
@@ -151,11 +186,19 @@ async def _fill_first(
 ) -> None:
     """Returns when the group has a read model of its layout. An older release may go on with
     another layout beside this one."""
-    status.waiting[group.name] = f"{group.name}: the read model is being filled"
+
+    def report(filled: rebuild.Filled) -> None:
+        status.filled[group.name] = filled
+        status.waiting[group.name] = f"{being_filled}: {filled.events} of {filled.of} events"
+
+    being_filled = f"{group.name}: the read model is being filled"
+    status.waiting[group.name] = being_filled
 
     async def fill() -> None:
         try:
-            await rebuild.first(config.postgres.url, events, group, region=config.site.region)
+            await rebuild.first(
+                config.postgres.url, events, group, region=config.site.region, report=report
+            )
         except LogGap as gap:
             status.waiting[group.name] = f"{group.name}: {gap}"
             raise

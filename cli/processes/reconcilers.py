@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -15,6 +14,7 @@ from secaplane.cli.processes.connections import (
     retrying,
     sealer,
 )
+from secaplane.cli.processes.drift import DriftWork, repaired_kinds
 from secaplane.cli.processes.log_guard import compare_log
 from secaplane.cli.processes.monitor import monitored
 from secaplane.cli.processes.stopping import background_tasks, not_ready_when_stopping
@@ -28,6 +28,7 @@ from secaplane.model.errors import Refusal
 from secaplane.plugins.loading import PluginNotUsable, load_plugin
 from secaplane.plugins.plugin import Plugin
 from secaplane.policy.watch import PolicyWatch
+from secaplane.readmodel.backlog import announce_backlog
 from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 from secaplane.reconcilers import catalogue
 from secaplane.reconcilers.deferred_roles import report_unbound
@@ -43,8 +44,6 @@ POLL_S = 0.02
 OVERDUE_S_MAX = 10.0
 """A resource that has waited longer for a worker is remarked: the cloud does not answer."""
 CATALOGUE_EVERY_S = 60.0
-BACKGROUND_NICE = 10
-"""Low priority: processes that answer users go first."""
 log = logging.getLogger("secaplane.reconcilers")
 _NOT_PUBLISHED = (
     Refusal,
@@ -56,11 +55,10 @@ _NOT_PUBLISHED = (
 
 
 async def run(config: Config, announce: Announce, stop: StopRequest) -> None:
-    os.nice(BACKGROUND_NICE)
     metrics = Metrics()
     plugin = configured_plugin(config)
     async with (
-        process_dependencies(config, writes_log=True) as process,
+        process_dependencies(config, writes_log=True, shares_syncs=True) as process,
         closed_at_the_end(plugin),
         leases_of(process, config, plugin) as leases,
         background_tasks() as start,
@@ -71,40 +69,54 @@ async def run(config: Config, announce: Announce, stop: StopRequest) -> None:
             FenceSource(0, _refuse),
             sealer(config),
             load_owned(process),
+            repaired_kinds(config),
         )
         reconcilers = Reconcilers(dependencies, process.log, process.pool, leases)
+        drift = DriftWork(process, config, reconcilers)
         published = asyncio.Event()
         await compare_log(start, process, config, metrics)
         _watch_reconcilers(metrics, reconcilers)
         start(leases.run())
+        start(process.jetstream.share_syncs())
         start(reconcilers.run())
+        waits = reconcilers.queue.waits
+        start(announce_backlog(process.nats, config.nats.stream, waits))
+        drift.start(start, metrics)
         publish = partial(_publish, process, config, dependencies, plugin, published)
         start(leases.while_held(CATALOGUE, publish))
         if config.references.role_assignment_roles == "deferred":
             report = partial(_report_unbound, process, config, dependencies)
             start(leases.while_held(DEFERRED_ROLES, report))
 
-        def readiness() -> Readiness:
-            reasons = [] if reconcilers.started else ["not started"]
-            if not (published.is_set() or leases.held_by_another(CATALOGUE)):
-                reasons.append("the catalogue is not published")
-            if not process.nats.is_connected:
-                reasons.append("the log is unavailable")
-            remarks = [*process.log.inner.integrity.findings, *work_remarks(reconcilers)]
-            details = {
-                "partitions": leases.held,
-                "queue": len(reconcilers.queue),
-                "failing": len(reconcilers.failures),
-                "parked": len(reconcilers.parked),
-            }
-            return Readiness(not reasons, reasons, remarks, details)
-
+        readiness = partial(_readiness, process, reconcilers, drift, published)
         shown = not_ready_when_stopping(readiness, stop)
         async with monitored(config, shown, metrics) as monitor:
             start(_announce_when(readiness, announce, Announcement(monitor=monitor)))
             await stop.received()
             if not await reconcilers.in_flight.ended(config.stopping.in_flight_seconds):
                 log.warning("calls cut short", extra={"number": len(reconcilers.in_flight)})
+
+
+def _readiness(
+    process: ProcessDependencies,
+    reconcilers: Reconcilers,
+    drift: DriftWork,
+    published: asyncio.Event,
+) -> Readiness:
+    leases = reconcilers.leases
+    reasons = [] if reconcilers.started else ["not started"]
+    if not (published.is_set() or leases.held_by_another(CATALOGUE)):
+        reasons.append("the catalogue is not published")
+    if not process.nats.is_connected:
+        reasons.append("the log is unavailable")
+    details = {
+        "partitions": leases.held,
+        "queue": len(reconcilers.queue),
+        "failing": len(reconcilers.failures),
+        "parked": len(reconcilers.parked),
+    }
+    remarks = [*process.log.inner.integrity.findings, *work_remarks(reconcilers), *drift.remarks()]
+    return Readiness(not reasons, reasons, remarks, details)
 
 
 async def _announce_when(

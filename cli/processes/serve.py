@@ -1,5 +1,6 @@
 """The processes that serve the API: command, query, or both on one port."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -22,7 +23,7 @@ from secaplane.cli.processes.issuers import TrustedIssuers, trusted_issuers
 from secaplane.cli.processes.log_guard import compare_log
 from secaplane.cli.processes.monitor import monitored
 from secaplane.cli.processes.resource_log import CachedResourceLog
-from secaplane.cli.processes.stopping import background_tasks, not_ready_when_stopping
+from secaplane.cli.processes.stopping import Start, background_tasks, not_ready_when_stopping
 from secaplane.cli.processes.wiring import command_dependencies, watching
 from secaplane.cli.running import StopRequest
 from secaplane.command.body import BodyReader
@@ -48,8 +49,10 @@ from secaplane.query import http as reads
 from secaplane.query.by_name import ByName
 from secaplane.query.read import ReadDependencies
 from secaplane.readmodel import questions
+from secaplane.readmodel.backlog import Backlog, listen_to_backlog
 from secaplane.readmodel.batching import BatchedReads
 from secaplane.readmodel.progress import REACHED_S_MAX
+from secaplane.readmodel.readers import ReaderPresence
 
 Side = Literal["command", "query", "serve"]
 PROJECTOR_SILENT_S_MAX = 2.0
@@ -77,6 +80,7 @@ async def run(side: Side, config: Config, announce: Announce, stop: StopRequest)
         served = Served(reads=side != "command", writes=side != "query")
         if served.writes:
             await compare_log(start, process, config, metrics)
+        await _know_others(served, process, start)
         start((probe := _probe(process, served, metrics)).run())
         readiness = not_ready_when_stopping(
             _readiness(served, process, watch, probe, trusted, audit), stop
@@ -84,12 +88,11 @@ async def run(side: Side, config: Config, announce: Announce, stop: StopRequest)
         details = config.monitor.port is None and (host.startswith("127.") or host == "::1")
         routes = [*health.routes(readiness, metrics, details=details), *_documents(base_url)]
         if side in ("command", "serve"):
-            routes += writes.routes(_submit_dependencies(process, config, guard, watch, base_url))
-            routes += reviews.routes(guard)
+            routes += await _write_routes(process, config, guard, watch, metrics, base_url)
         if side in ("query", "serve"):
-            batched = BatchedReads(process.pool)
-            start(batched.run())
-            routes += reads.routes(_read_dependencies(process, config, batched), guard)
+            reading = _read_dependencies(process, config)
+            start(reading.by_name.batched.run())
+            routes += reads.routes(reading, guard)
         application = app.build(
             routes,
             metrics=metrics,
@@ -130,6 +133,34 @@ def _probe(process: ProcessDependencies, served: Served, metrics: Metrics) -> He
     )
 
 
+async def _know_others(served: Served, process: ProcessDependencies, start: Start) -> None:
+    """Writers learn of readers, and all learn how far the log is: a reader announces itself before
+    that, so that it misses no acknowledgement after it. What only reads gives its rows a bounded
+    time to reach that end before it is ready."""
+    if served.writes:
+        await process.acknowledgements.readers.listen(process.nats)
+    if served.reads:
+        presence = ReaderPresence(process.nats, process.replica)
+        await presence.announce()
+        start(presence.run())
+    await retrying(lambda: _learn_positions(process), *POLICY_ERRORS, awaited="the log's end")
+    if not served.writes:
+        ends = [process.progress.newest(stream) for stream in process.log.streams.names]
+        await process.progress.reached([each for each in ends if each], patient=True)
+
+
+async def _followed_backlog(
+    process: ProcessDependencies, config: Config, metrics: Metrics
+) -> Backlog:
+    backlog = Backlog()
+    await listen_to_backlog(process.nats, config.nats.stream, backlog)
+    waiting = metrics.gauge(
+        "backlog_seconds", "Longest wait for a reconciler that delays accepted writes; else 0"
+    )
+    waiting.set_function(lambda: backlog.longest_s)
+    return backlog
+
+
 async def _learn_positions(process: ProcessDependencies) -> None:
     """Learn how far rows and log are: from here on, what is not projected yet is known to be."""
     for reached in (await questions.checkpoints(process.pool)).values():
@@ -165,17 +196,37 @@ POLICY_ERRORS = (
 )
 
 
+async def _write_routes(
+    process: ProcessDependencies,
+    config: Config,
+    guard: Guard,
+    watch: PolicyWatch,
+    metrics: Metrics,
+    base_url: str,
+) -> list[HTTPRouteHandler]:
+    backlog = await _followed_backlog(process, config, metrics)
+    submitting = _submit_dependencies(process, config, guard, watch, backlog, base_url)
+    return [*writes.routes(submitting), *reviews.routes(guard)]
+
+
 def _submit_dependencies(
     process: ProcessDependencies,
     config: Config,
     guard: Guard,
     watch: PolicyWatch,
+    backlog: Backlog,
     base_url: str,
 ) -> SubmitDependencies:
     async def projected(tenant: str, positions: Sequence[Position]) -> None:
         waits = config.writes.wait_for_projection
-        if not waits or not await process.progress.reached(positions):
+        shown = waits and await process.progress.reached(positions)
+        if not shown or process.acknowledgements.readers.elsewhere:
             await process.acknowledgements.publish(tenant, positions)
+
+    async def paced(tenant: str) -> None:
+        delay_s = backlog.delay_s(tenant, config.writes.delay_seconds_max)
+        if delay_s:
+            await asyncio.sleep(delay_s)
 
     async def policy_changed() -> None:
         try:
@@ -191,24 +242,27 @@ def _submit_dependencies(
         region=config.site.region,
         base_url=base_url,
         projected=projected,
+        paced=paced,
         policy_changed=policy_changed,
     )
 
 
-def _read_dependencies(
-    process: ProcessDependencies, config: Config, batched: BatchedReads
-) -> ReadDependencies:
+def _read_dependencies(process: ProcessDependencies, config: Config) -> ReadDependencies:
     async def reached(positions: Sequence[Position], patient: bool) -> bool:
         return await process.progress.reached(positions, seconds=REACHED_S_MAX, patient=patient)
 
+    def compares() -> bool:
+        return bool(process.progress.behind) or process.replica.streaming
+
     by_name = ByName(
         pool=process.pool,
-        batched=batched,
+        batched=BatchedReads(process.pool, compares=compares),
         progress=process.progress,
         log=CachedResourceLog(process.log, process.cache),
         stream=process.log.streams.of,
         reached=reached,
         region=config.site.region,
+        streaming=lambda: process.replica.streaming,
     )
     return ReadDependencies(
         lists=process.lists,
@@ -237,6 +291,7 @@ def _readiness(
         no_writes, damaged = judged_integrity(served, process.log.inner.integrity)
         reasons = [*outages, *no_writes, *trusted.reasons]
         remarks = [*attention, *damaged, *probe.remarks, *trusted.remarks, *audit.remarks]
+        remarks += process.announcements.remarks
         if not watch.fresh():
             reasons.append("the authorization policy is stale")
         if process.progress.silent_s > PROJECTOR_SILENT_S_MAX:
@@ -245,6 +300,7 @@ def _readiness(
                 " lists may be stale"
             )
         details = {
+            "replica": process.replica.details,
             "readModelPosition": written(map(process.progress.position, process.log.streams.names)),
             "projectionLag": probe.lag,
             "projectorSilentSeconds": round(process.progress.silent_s, 2),

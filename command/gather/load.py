@@ -8,6 +8,7 @@ from secaplane.command.rules.context import DecisionContext, living
 from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.kinds import KINDS
 from secaplane.model.kind import Backing
+from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref, Resource
 
 CONCURRENT_LOADS_MAX = 64
@@ -45,15 +46,21 @@ async def load(
     return DecisionContext(ref=ref, kind=KINDS[ref.kind], latest=latest, parents=parents)
 
 
-async def load_living(cache: ResourceCache, refs: Iterable[Ref]) -> dict[Ref, Resource | None]:
+async def load_living(
+    cache: ResourceCache, refs: Iterable[Ref], *, at: Position = BEGINNING
+) -> dict[Ref, Resource | None]:
     """The living resource at each address, None where there is none. Rarely changed kinds may be
-    some seconds old.
+    some seconds old. With `at`, a process that follows the log may answer as of that position.
 
     Raises:
         LogUnavailable: the log did not answer.
     """
-    resources = {ref: cache.recently_read(ref) if _rarely_changed(ref) else None for ref in refs}
+    resources = {
+        ref: cache.recently_read(ref) if _rarely_changed(ref) else cache.as_of(ref, at)
+        for ref in refs
+    }
     missing = iter([ref for ref, resource in resources.items() if resource is None])
+    resources = {ref: living(resource) for ref, resource in resources.items()}
     while batch := list(islice(missing, CONCURRENT_LOADS_MAX)):
         loaded = await asyncio.gather(*(_load(cache, ref) for ref in batch))
         resources |= {ref: living(each) for ref, each in zip(batch, loaded, strict=True)}

@@ -162,7 +162,9 @@ def blocked(rights: CallerRights, blocking: Sequence[Ref], detail: str) -> Confl
 
 
 def changes_status(resource: Resource, command: ReportStatus) -> bool:
-    """True if a report differs from the status as recorded."""
+    """True if a report differs from the status as recorded, and still holds."""
+    if command.only_at and command.only_at != resource.position:
+        return False
     if command.status != resource.observed:
         return True
     if command.observed_position < resource.last_intent:

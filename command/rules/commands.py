@@ -52,6 +52,9 @@ class ReportStatus(msgspec.Struct, frozen=True, kw_only=True):
     status: Json
     reason: str = ""
     message: str = ""
+    only_at: Position = BEGINNING
+    """The report holds only while this is the resource's last position: an observation that any
+    later event may contradict. BEGINNING: it holds in any case."""
 
 
 class ConfirmDeleted(msgspec.Struct, frozen=True, kw_only=True):

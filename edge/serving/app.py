@@ -27,6 +27,7 @@ API = "/providers/"
 NO_STORE = (b"cache-control", b"no-store")
 """On every answer of the API: any may hold what only its caller may see, such as secrets. On every
 problem, too: what it says may be over at once."""
+PROBED = ("/healthz", "/readyz", "/metrics")
 UNSERVED = "UNSERVED"
 CUT_SHORT = (
     "this process ends before the request was done, and the outcome of a write is unknown: read the"
@@ -115,9 +116,12 @@ class RequestMiddleware:
         return framing.fault(context, scope["http_version"])
 
     def _answered(self, context: RequestContext, route: str, status: int, began: float) -> None:
-        """Successful reads are counted but not logged: a log line would cost more than the read.
+        """Probes are neither counted nor logged: a proxy sends them several times a second.
+        Successful reads are counted but not logged: a log line would cost more than the read.
         The log names the route and no tenant, resource or query: the request id leads to the event
         or the audit entry that does (docs/decisions/028)."""
+        if route in PROBED:
+            return
         took_s = time.perf_counter() - began
         self._metrics.answered(context.method, status, took_s)
         if context.method in ("GET", "HEAD") and status < 400:

@@ -76,6 +76,17 @@ class SimulatedCloud:
         thing = self.state.thing(uid)
         return Absent() if thing is None else Observed(thing.status)
 
+    def put_behind(self, thing: CloudObject) -> None:
+        """Make or change a thing as if by hand in the cloud: no fence, no memory of removals."""
+        with self.state.change():
+            self._keep(thing, new=self.state.thing(thing.uid) is None)
+
+    def lose_behind(self, uid: str) -> None:
+        """Lose a thing as a cloud may that fails: it is not remembered as removed."""
+        with self.state.change():
+            if (thing := self.state.thing(uid)) is not None:
+                self.state.forget(thing)
+
     def inject(self, faults: Faults) -> None:
         with self.state.change():
             self.state.keep_faults(faults)

@@ -1,7 +1,7 @@
 """The plugin of the simulated cloud: an HTTP client of its process."""
 
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -20,6 +20,7 @@ from secaplane.plugins.plugin import (
     Fence,
     FenceRejected,
     InProgress,
+    InventoryItem,
     Observation,
     Observed,
     Outcome,
@@ -43,6 +44,7 @@ CONNECTIONS_MAX = 100
 _encode = msgspec.json.Encoder().encode
 _answer = msgspec.json.Decoder(Answer)
 _thing = msgspec.json.Decoder(CloudObject)
+_inventory = msgspec.json.Decoder(list[InventoryItem])
 _catalogue = msgspec.json.Decoder(list[CatalogueEntry])
 
 
@@ -76,6 +78,7 @@ class SimulatedPlugin:
 
     compares_fences = True
     request_s_max = REQUEST_S_MAX
+    lists_inventory = True
 
     def __init__(self, url: str, token: str, tls: ssl.SSLContext | None = None) -> None:
         self._url, self._tls = url.rstrip("/"), tls
@@ -104,6 +107,12 @@ class SimulatedPlugin:
                 return Absent()
             raise
         return Observed(_thing.decode(body).status)
+
+    async def inventory(self) -> AsyncIterator[Sequence[InventoryItem]]:
+        after = ""
+        while page := _inventory.decode(await self._request("GET", f"/inventory/{after}")):
+            yield page
+            after = quote(page[-1].uid, safe="")
 
     async def catalogue(self) -> Sequence[CatalogueEntry]:
         return _catalogue.decode(await self._request("GET", "/catalogue"))

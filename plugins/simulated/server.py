@@ -4,10 +4,13 @@ PUT    /things/{uid}                 ensure                     -> Answer
 POST   /things/{uid}/actions/{key}   act, once for each key     -> Answer
 DELETE /things/{uid}                 remove                     -> Answer
 GET    /things/{uid}                 observe                    -> CloudObject, or 404
+GET    /inventory/{uid}              a page of what exists after this uid (or empty)
 GET    /catalogue                    region, SKUs and images
 GET    /things                       everything that exists     (for tests)
 GET    /counts                       changes ever made          (for tests)
 GET    /faults, PUT /faults          injected faults            (for tests)
+PUT    /behind/{uid}                 put a CloudObject there that no plugin asked for   (for tests)
+DELETE /behind/{uid}                 lose a thing without a removal                     (for tests)
 
 Every request needs the header `Authorization: Bearer <shared token>`; 401 otherwise. Where the
 cloud listens on loopback, drills (`/faults`, `/counts`) need none: they show and change no thing.
@@ -35,6 +38,7 @@ from secaplane.plugins.simulated.wire import (
     FENCE_HEADER,
     ActionRequest,
     Answer,
+    CloudObject,
     DesiredObject,
     Faults,
 )
@@ -53,6 +57,7 @@ STOP_S_MAX = 1.0
 _encode = msgspec.json.Encoder().encode
 _desired = msgspec.json.Decoder(DesiredObject)
 _action = msgspec.json.Decoder(ActionRequest)
+_thing = msgspec.json.Decoder(CloudObject)
 _faults = msgspec.json.Decoder(Faults)
 
 
@@ -140,6 +145,9 @@ class CloudHttp:
             web.put("/things/{uid}", self.ensure),
             web.post("/things/{uid}/actions/{key}", self.act),
             web.delete("/things/{uid}", self.remove),
+            web.get("/inventory/{uid:.*}", self.inventory, allow_head=False),
+            web.put("/behind/{uid}", self.put_behind),
+            web.delete("/behind/{uid}", self.lose_behind),
             web.get("/catalogue", self.catalogue, allow_head=False),
             web.get("/things", self.things, allow_head=False),
             web.get("/things/{uid}", self.thing, allow_head=False),
@@ -171,6 +179,18 @@ class CloudHttp:
     async def catalogue(self, request: web.Request) -> web.Response:
         self._refuse_in_outage()
         return _json(self._catalogue)
+
+    async def inventory(self, request: web.Request) -> web.Response:
+        self._refuse_in_outage()
+        return _json(_encode(self._cloud.state.inventory(request.match_info["uid"])))
+
+    async def put_behind(self, request: web.Request) -> web.Response:
+        self._cloud.put_behind(_read(_thing, await request.read()))
+        return _json(b"{}")
+
+    async def lose_behind(self, request: web.Request) -> web.Response:
+        self._cloud.lose_behind(request.match_info["uid"])
+        return _json(b"{}")
 
     async def things(self, request: web.Request) -> web.Response:
         self._refuse_in_outage()

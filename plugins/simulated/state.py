@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from secaplane.model.shape import Json, PowerState
-from secaplane.plugins.plugin import Fence
+from secaplane.plugins.plugin import Fence, InventoryItem
 from secaplane.plugins.simulated.ranges import FullRanges, HeldRange
 from secaplane.plugins.simulated.wire import ChangeCounts, CloudObject, Faults
 
@@ -52,6 +52,8 @@ commit;
 ALONE = "pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = normal"
 
 COLUMNS = "uid, kind, path, spec, power, targets, parents, status, begun_at, terminating"
+PAGE_MAX = 500
+INVENTORY = f"select uid, kind, path from things where uid > ? order by uid limit {PAGE_MAX}"
 THING = f"select {COLUMNS} from things"
 KEEP = "insert or replace into things values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 USERS = f"{THING} join uses on user = uid where used = ? and kind = ? order by path"
@@ -121,6 +123,10 @@ class CloudState:
     def users(self, uid: str, kind: str) -> list[CloudObject]:
         """The things of a kind that refer to this one or are contained in it."""
         return [_thing(row) for row in self._sqlite.execute(USERS, (uid, kind))]
+
+    def inventory(self, after: str) -> list[InventoryItem]:
+        """The next things by uid; empty at the end."""
+        return [InventoryItem(*row) for row in self._sqlite.execute(INVENTORY, (after,))]
 
     def held_by_others(self, within: HeldRange, uid: str) -> Iterator[tuple[int, int]]:
         """(first, last) of the ranges that other things hold, ordered by first."""

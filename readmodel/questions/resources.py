@@ -12,6 +12,7 @@ from secaplane.model.shape import LifeIds, Ref, Resource
 from secaplane.readmodel.questions.derived import derived, shown
 from secaplane.readmodel.questions.lives import in_present_life, life_ids, life_ids_column
 from secaplane.readmodel.schema.checkpoints import Checkpoints, checkpoints
+from secaplane.readmodel.schema.tables import Tx
 from secaplane.readmodel.selection import ALL_RESOURCES, Selection
 
 decode_resource = msgspec.json.Decoder(Resource).decode
@@ -40,7 +41,7 @@ async def quarantined(pool: Pool, ref: Ref) -> bool:
 
 
 async def page(
-    pool: Pool,
+    pool: Pool | Tx,
     kind: str,
     collection: str,
     *,
@@ -185,17 +186,17 @@ async def resources_at(pool: Pool, refs: Sequence[Ref]) -> dict[Ref, Resource]:
     return {resource.ref: resource for resource in (decode_resource(row[0]) for row in rows)}
 
 
-async def unsettled(pool: Pool) -> tuple[list[Ref], Checkpoints]:
-    """The resources that reconcilers begin with, and the positions at which that holds: one
-    snapshot of both."""
+async def unsettled(pool: Pool) -> tuple[list[tuple[Ref, bool]], Checkpoints]:
+    """The resources that reconcilers begin with, true for those that are being deleted, and the
+    positions at which that holds: one snapshot of both."""
     async with (
         pool.acquire() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
         rows = await connection.fetch(
-            "select kind, path from resources where unsettled order by life"
+            "select kind, path, terminating from resources where unsettled order by life"
         )
-        return [Ref(*row) for row in rows], await checkpoints(connection)
+        return [(Ref(*row[:2]), row[2]) for row in rows], await checkpoints(connection)
 
 
 async def unsettled_after(

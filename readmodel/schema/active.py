@@ -67,7 +67,9 @@ async def find(url: str, group: TableGroup) -> str:
         NoReadModel: try again.
     """
     async with connected(url) as connection:
-        name = await active(connection, group)
+        # Without the question, the server logs an error where a process starts before its tables.
+        made = await connection.fetchval("select to_regclass($1)", f"{ADMIN_SCHEMA}.active")
+        name = await active(connection, group) if made else None
     if name is None:
         raise NoReadModel(f"there is no read model of {group.name}, layout {group.layout}, yet")
     return name

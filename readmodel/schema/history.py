@@ -4,8 +4,8 @@ from secaplane.readmodel.schema.group import TableGroup
 
 HISTORY = TableGroup(
     name="history",
-    layout=3,
-    digest="0fe8d9cf92e6f20d",
+    layout=4,
+    digest="31f330da362e45ea",
     tables="""
 create table if not exists {schema}.history (
     stream   text        collate "C" not null,

@@ -11,8 +11,8 @@ NEVER_ENDED = 2**63 - 1
 
 RESOURCES = TableGroup(
     name="resources",
-    layout=7,
-    digest="28e7391f0871fd89",
+    layout=8,
+    digest="e6f13148ca44f431",
     tables="""
 -- each life of each resource: the fold of its events, and the document that a GET answers
 create table if not exists {schema}.resources (

@@ -31,7 +31,7 @@ SCHEMA_DEFECTS = (
 """Errors of the tables, not of an event: no event can be written until they are repaired."""
 ANSWER_S_MAX, CONNECT_S_MAX = 5, 5
 ADMIN_SCHEMA = "secaplane"
-"""The schema of what outlives every read model: which of them are active."""
+"""The schema of what outlives every read model: which of them are active, in which replica."""
 
 _LOCK = 0x5ECA
 """Key of the advisory lock under which schemas are created: several processes start at once."""
@@ -45,6 +45,12 @@ create table if not exists {ADMIN_SCHEMA}.active (
     read_model       text        collate "C" not null,
     since            timestamptz not null default now(),
     primary key (projection_group, layout)
+);
+-- the identity of this database among the replicas of the read model: one row
+create table if not exists {ADMIN_SCHEMA}.replica (
+    single boolean primary key default true check (single),
+    name   text    collate "C" not null,
+    id     text    collate "C" not null default replace(gen_random_uuid()::text, '-', '')
 );
 """
 
@@ -81,8 +87,8 @@ none, a superuser does it once (deploy/postgres-init.sh)."""
 
 
 async def prepare(url: str, group: TableGroup | None = None, read_model: str = "") -> None:
-    """Create what is missing: `secaplane.active`, and the tables of a read model of a group (its
-    first one, unless another is named). What exists stays as it is."""
+    """Create what is missing: the schema `secaplane`, and the tables of a read model of a group
+    (its first one, unless another is named). What exists stays as it is."""
     connection = await asyncpg.connect(url)
     try:
         async with connection.transaction():

@@ -13,9 +13,9 @@ class HeldQueue(Queue):
         super().__init__()
         self._leases = leases
 
-    def add(self, ref: Ref, *, seconds: float = 0.0) -> None:
+    def add(self, ref: Ref, *, seconds: float = 0.0, background: bool | None = None) -> None:
         if self._leases.holds(ref):
-            super().add(ref, seconds=seconds)
+            super().add(ref, seconds=seconds, background=background)
 
     def drop_lost(self) -> None:
         self.keep(self._leases.holds)

@@ -73,6 +73,8 @@ class Leases:
         self.assignment = Assignment()
         """As last read or written."""
         self.joined = asyncio.Event()
+        self.on_gain: Callable[[], object] = lambda: None
+        """Called when a partition is gained, before any work on it."""
         self._bucket, self._clock = bucket, clock
         self._random, self._delay_s = random, first_call_delay_s
         self._lease = OwnLease(clock, new_id)
@@ -134,6 +136,11 @@ class Leases:
         while self._lease.over:
             self._renewed.clear()
             await self._renewed.wait()
+
+    @property
+    def gaining(self) -> bool:
+        """Partitions were gained since the last call of `changes`."""
+        return bool(self._gained)
 
     async def changes(self) -> Changes:
         """Wait for partitions that were gained or lost since the last call."""
@@ -353,6 +360,7 @@ class Leases:
         self._tenures[partition] = Tenure(partition, epoch, self._lease, first_call_delay_s=delay_s)
         self._lost.discard(partition)
         self._gained.add(partition)
+        self.on_gain()
         self._tell()
 
     def _end(self, partition: str) -> None:

@@ -7,13 +7,17 @@ import uvloop
 
 from tests.bench import (
     catalogue_figures,
+    drift_figures,
+    fair_share_figures,
     growth_figures,
     http_figures,
     log_figures,
     memory_figures,
     parsing_figures,
     policy_figures,
+    replica_figures,
     restart_figures,
+    sustained_figures,
 )
 from tests.bench.figures import Figure, figure, store, table
 from tests.plane import running_plane
@@ -35,6 +39,10 @@ async def everything_small() -> dict[str, Figure]:
         figures["rss_mib"] = figure([max(plane.rss_mib().values())], "MiB")
         figures |= await http_figures.measure(plane)
         figures |= await log_figures.measure(plane)
+    figures |= await replica_figures.measure()
+    figures |= await drift_figures.measure()
+    figures |= await sustained_figures.measure()
+    figures |= await fair_share_figures.measure()
     figures |= await memory_figures.measure()
     figures |= await policy_figures.measure(figures["get_per_second"].median)
     return figures | await log_figures.measure_histories()

@@ -64,19 +64,19 @@ async def measure(plane: RunningPlane) -> dict[str, Figure]:
 
 async def _furnish(plane: RunningPlane, session: aiohttp.ClientSession) -> None:
     for n in range(1, 9):
-        await _put(session, plane.workspace(f"w{n}"), "{}")
-    await _put(session, plane.volume("w1", "one"), BODY)
+        await put(session, plane.workspace(f"w{n}"), "{}")
+    await put(session, plane.volume("w1", "one"), BODY)
 
 
-async def _put(session: aiohttp.ClientSession, url: str, body: str) -> None:
+async def put(session: aiohttp.ClientSession, url: str, body: str) -> None:
     async with session.put(url, data=body) as answer:
         if answer.status not in (200, 201):
             raise RuntimeError(f"{url}: {answer.status} {await answer.text()}")
 
 
-async def settled(plane: RunningPlane) -> None:
+async def settled(plane: RunningPlane, seconds: float = SETTLE_S_MAX) -> None:
     """Waits until the reconcilers are idle, so that the next figure starts from rest."""
-    async with asyncio.timeout(SETTLE_S_MAX):
+    async with asyncio.timeout(seconds):
         connection = await asyncpg.connect(plane.dev.postgres("secaplane"))
         try:
             unsettled = "select exists (select from resources_1.resources where unsettled)"
@@ -194,7 +194,7 @@ async def _crowded(plane: RunningPlane, session: aiohttp.ClientSession) -> dict[
     """Updates existing resources, so that their number stays the same."""
     for workspace, number in (("w4", FEW), ("w5", MANY)):
         for n in range(number):
-            await _put(session, plane.volume(workspace, f"c{n}"), BODY)
+            await put(session, plane.volume(workspace, f"c{n}"), BODY)
     await settled(plane)
     ratios = []
     for _ in range(REPEATS):
@@ -203,7 +203,7 @@ async def _crowded(plane: RunningPlane, session: aiohttp.ClientSession) -> dict[
             for workspace, times in took.items():
                 await asyncio.sleep(REST_S)
                 began = time.perf_counter()
-                await _put(session, plane.volume(workspace, f"c{n % FEW}"), BODY)
+                await put(session, plane.volume(workspace, f"c{n % FEW}"), BODY)
                 times.append(time.perf_counter() - began)
         ratios.append(statistics.median(took["w5"]) / statistics.median(took["w4"]))
     return {"put_growth": figure(ratios, "ratio")}
@@ -214,7 +214,7 @@ async def _to_active(plane: RunningPlane, session: aiohttp.ClientSession) -> dic
     for n in range(60):
         url = plane.volume("w3", f"z{n}")
         began = time.perf_counter()
-        await _put(session, url, BODY)
+        await put(session, url, BODY)
         while True:
             async with session.get(url) as answer:
                 shown = await answer.json()

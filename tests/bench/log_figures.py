@@ -34,6 +34,7 @@ from secaplane.projector.run import Projector
 from secaplane.projector.shared_stream import SharedStream
 from secaplane.readmodel.announcements import Announcer
 from secaplane.readmodel.schema import tables
+from secaplane.readmodel.schema.replica import Replica
 from secaplane.reconcilers.dependencies import ReconcileDependencies
 from secaplane.reconcilers.fences import FenceSource
 from secaplane.reconcilers.reconcile import reconcile
@@ -106,7 +107,9 @@ async def _project_s(
         for group in (RESOURCES, HISTORY):
             await tables.prepare(url, group.tables)
             pool = await tables.open_pool(url, schema=group.tables.first, writes=True)
-            announcer = Announcer(client, stream=STREAM, read_model=DATABASE)
+            announcer = Announcer(
+                client, Replica("bench", DATABASE), stream=STREAM, read_model=DATABASE
+            )
             projectors.append(Projector(group, pool, shared, announcer, "eu-1"))
             await projectors[-1].begin()
         began = time.perf_counter()

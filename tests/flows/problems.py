@@ -10,16 +10,16 @@ TYPES = {
     401: ("unauthorized", "Unauthorized"),
     403: ("forbidden", "Forbidden"),
     404: ("resource-not-found", "Not Found"),
-    405: ("invalid-request", "Bad Request"),
-    406: ("invalid-request", "Bad Request"),
+    405: ("invalid-request", "Method Not Allowed"),
+    406: ("invalid-request", "Not Acceptable"),
     409: ("resource-conflict", "Conflict"),
     412: ("precondition-failed", "Precondition Failed"),
-    413: ("invalid-request", "Bad Request"),
-    414: ("invalid-request", "Bad Request"),
-    429: ("invalid-request", "Bad Request"),
-    415: ("invalid-request", "Bad Request"),
+    413: ("invalid-request", "Content Too Large"),
+    414: ("invalid-request", "URI Too Long"),
+    429: ("invalid-request", "Too Many Requests"),
+    415: ("invalid-request", "Unsupported Media Type"),
     422: ("validation-error", "Unprocessable Entity"),
-    503: ("internal-server-error", "Internal Server Error"),
+    503: ("internal-server-error", "Service Unavailable"),
 }
 REQUIRED = {"type", "title", "status", "detail", "instance", "sources"}
 INSTANCE = "urn:secaplane:request:"

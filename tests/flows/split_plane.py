@@ -162,6 +162,10 @@ def _proxy(place: Path, port: int, upstream_port: int, resolver: str, tls: Path)
     environment = {
         "PROXY_ADDRESS": f"http://{HOST}:{port}",
         "UPSTREAM_PORT": str(upstream_port),
+        "AGAIN_PORT": str(free_port()),
+        "ANY_PORT": str(free_port()),
+        "QUERIES": _upstreams("query", upstream_port),
+        "COMMANDS": _upstreams("command", upstream_port),
         "RESOLVERS": f"resolvers {resolver}",
         "CA_FILE": str(tls / "ca.crt"),
         "XDG_DATA_HOME": str(place / "data"),
@@ -169,6 +173,10 @@ def _proxy(place: Path, port: int, upstream_port: int, resolver: str, tls: Path)
     }
     argv = (CADDY, "run", "--config", str(CADDYFILE), "--adapter", "caddyfile")
     return ChildProcess("proxy", argv, environment)
+
+
+def _upstreams(name: str, port: int) -> str:
+    return " ".join(f"{ADDRESSES[process]}:{port}" for process in NAMES[name])
 
 
 async def _answers(

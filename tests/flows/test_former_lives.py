@@ -13,7 +13,7 @@ from secaplane.model.events import AnyEvent, Created, Deleted, DeletionRequested
 from secaplane.model.shape import Json, LifeIds, Ref
 from secaplane.query import selectors
 from secaplane.readmodel import questions
-from secaplane.readmodel.batching import _SELECT_SMALL, BatchedReads
+from secaplane.readmodel.batching import _SMALL, BatchedReads
 from tests.flows.crashing import whole
 from tests.flows.read_models import ReadModels, read_models
 from tests.log.new_events import IDS, REGION, new_event
@@ -136,7 +136,7 @@ async def test_the_secrets_of_a_life_are_opened_until_it_is_gone(scene: Scene) -
     assert "sealed:k1" in (row.document or "")
     assert row.life_ids == LifeIds("acme-1", "one-1")
     reads = BatchedReads(scene.models.resources)
-    found = (await reads._select({ONE, WEB}, _SELECT_SMALL))[ONE]
+    found = (await reads._select({ONE, WEB}, _SMALL.compared))[ONE]
     assert found is not None
     assert found.life_ids == LifeIds("acme-1", "one-1")
     await scene.ends(ONE)

@@ -34,7 +34,7 @@ async def reading(
 
 
 async def listed(lists: ListShare, query: str, *, scans: bool) -> int:
-    async with lists.pool(scans=scans) as pool:
+    async with lists.rows(scans=scans) as pool:
         found: int = await pool.fetchval(query)
         return found
 

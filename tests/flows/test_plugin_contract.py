@@ -142,7 +142,7 @@ def test_a_cloud_that_compares_no_fences_is_not_asked_to(tmp_path: Path) -> None
 
     async def alone() -> None:
         subject = contract.Subject(lambda: Careless(tmp_path))
-        with pytest.raises(contract.NotComparable):
+        with pytest.raises(contract.NotApplicable):
             await contract.run_check(contract.an_older_fence_is_refused, subject)
 
     asyncio.run(alone())

@@ -8,7 +8,7 @@ import pytest
 from secaplane.model.events import Created, Deleted, DeletionRequested, Updated
 from secaplane.model.shape import Json, Ref
 from secaplane.readmodel import questions
-from secaplane.readmodel.batching import _SELECT_ANY, BatchedReads
+from secaplane.readmodel.batching import _ANY, BatchedReads
 from secaplane.readmodel.questions.referrers import Referrer
 from tests.flows.read_models import rows_of
 from tests.flows.rows_by_hand import Rows, at, rows_in
@@ -118,7 +118,7 @@ async def test_a_referrer_is_outpaced_by_a_later_change_of_its_target_or_of_anot
 async def status(made: Rows, ref: Ref) -> Json:
     """By GET; a list says the same."""
     together = BatchedReads(made.pool)
-    found = (await together._select({ref}, _SELECT_ANY))[ref]
+    found = (await together._select({ref}, _ANY.alone))[ref]
     assert found is not None
     listed = await page(made, ref, deleted=False)
     assert [each for each in listed if json(each)["metadata"]["name"] == ref.name] == [found[0]]

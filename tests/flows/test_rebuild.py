@@ -31,7 +31,7 @@ from tests.plane import RunningPlane
 from tests.positions import STREAM
 
 NAMES = [f"old-{n:02}" for n in range(20)]
-REACHED = r"(resources|history)_\d+ reached SECA:\d+ in \d+\.\d s"
+REACHED = r"replica main: (resources|history)_\d+ reached SECA:\d+ in \d+\.\d s"
 
 
 @pytest.fixture
@@ -50,11 +50,14 @@ async def test_callers_do_not_notice_a_rebuild_under_load(scene: Scene) -> None:
         status, lines = await said(await started(scene.plane, "rebuild"))
         assert (status, len(lines)) == (0, 2), lines
         assert all(re.fullmatch(REACHED, line) for line in lines)
-        assert [line.partition(" ")[0] for line in lines] == ["resources_2", "history_2"]
+        assert [line.split()[2] for line in lines] == ["resources_2", "history_2"]
         await callers.more(100)
         await asyncio.sleep(1.5)  # the switch was two seconds ago before that
         status, lines = await said(await started(scene.plane, "retire"))
-        assert (status, lines) == (0, ["resources_1 dropped", "history_1 dropped"])
+        assert (status, lines) == (
+            0,
+            ["replica main: resources_1 dropped", "replica main: history_1 dropped"],
+        )
         await callers.more(100)
     assert await existing(scene) == ["resources_2", "history_2"]
 
@@ -68,7 +71,7 @@ async def test_one_group_is_rebuilt_alone_and_has_the_same_rows(
     status, lines = await said(await started(scene.plane, "rebuild", "--group", group.name))
     assert (status, len(lines)) == (0, 1), lines
     (after,) = set(await existing(scene)) - set(before)
-    assert lines[0].startswith(f"{after} reached ")
+    assert lines[0].startswith(f"replica main: {after} reached ")
     (former,) = [name for name in before if name.startswith(group.name)]
     for name in NAMES[:3]:
         await scene.client.delete(disk(name))
@@ -81,7 +84,7 @@ async def test_one_group_is_rebuilt_alone_and_has_the_same_rows(
     assert_same(await rows_of(old, group.name), await rows_of(new, group.name))
     await asyncio.gather(old.close(), new.close())
     retired = await said(await started(scene.plane, "retire", "--group", group.name))
-    assert retired == (0, [f"{former} dropped"])
+    assert retired == (0, [f"replica main: {former} dropped"])
     assert set(await existing(scene)) == (set(before) - {former}) | {after}
 
 

@@ -109,7 +109,9 @@ async def rebuilt_rows_are_the_same(scene: Scene) -> None:
     status, lines = await said(await started(scene.plane, "rebuild"))
     assert (status, len(lines)) == (0, 2), lines
     for group, line in zip(GROUPS, lines, strict=True):
-        pattern = rf"{group.name}_2 reached {STREAM}:\d+,{GLOBAL_STREAM}:\d+ in \d+\.\d s"
+        pattern = (
+            rf"replica main: {group.name}_2 reached {STREAM}:\d+,{GLOBAL_STREAM}:\d+ in \d+\.\d s"
+        )
         assert re.fullmatch(pattern, line)
     await at_rest(scene)
     await at_rest(scene, 2)

@@ -74,10 +74,3 @@ async def test_every_volume_settles_although_the_leader_lags_behind_the_follower
     scene = await Scene().given(ADMINISTERED)
     log = MonotonicLog(LaggingLog(scene.log, outdated_answers=2))
     assert await settled(scene, log, [State.ACTIVE] * len(DISKS))
-
-
-@in_virtual_time
-async def test_without_monotonic_reads_volumes_stay_pending() -> None:
-    scene = await Scene().given(ADMINISTERED)
-    log = LaggingLog(scene.log, outdated_answers=2)
-    assert not await settled(scene, log, [State.ACTIVE] * len(DISKS))

@@ -1,6 +1,7 @@
 """Every refusal as a problem (RFC 7807), in both dialects."""
 
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -46,6 +47,19 @@ def below(refusal: type[Refusal]) -> Iterator[type[Refusal]]:
 
 def test_every_refusal_has_a_row() -> None:
     assert set(below(Refusal)) == set(PROBLEMS)
+
+
+PHRASES = {413: "Content Too Large", 414: "URI Too Long"}
+"""Newer than those of Python 3.11 (RFC 9110, section 15.5)."""
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_a_title_is_the_phrase_of_its_status(refusal: type[Refusal]) -> None:
+    status, _, title = PROBLEMS[refusal]
+    phrase = HTTPStatus(status).phrase
+    if status == 422:
+        phrase = "Unprocessable Entity"  # as SECA writes it, also under a Python with RFC 9110's
+    assert title == PHRASES.get(status, phrase)
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)

@@ -36,7 +36,7 @@ class Trace:
     """Reconcilers whose reconciliations are scripted, and what they did when."""
 
     def __init__(self, script: Script) -> None:
-        commands = SimpleNamespace(cache=SimpleNamespace(invalidate=lambda ref: None))
+        commands = SimpleNamespace(cache=SimpleNamespace(advance=lambda followed: None))
         dependencies = cast(Any, SimpleNamespace(commands=commands))
         dependencies.under = lambda tenure: dependencies
         self.reconcilers = Reconcilers(

@@ -53,6 +53,7 @@ class Scene:
     damaged: bool = False
     quarantined: bool = False
     catches_up: bool = False
+    streaming: bool = False
     progress: Progress = field(default_factory=Progress)
     asked: list[str] = field(default_factory=list)
 
@@ -99,6 +100,7 @@ class Scene:
             stream=lambda kind: STREAM,
             reached=reached,
             region=REGION,
+            streaming=lambda: self.streaming,
         )
         return await reader.living(GATEWAY, required)
 
@@ -116,6 +118,26 @@ class Scene:
 
 async def test_a_row_answers_alone_while_the_rows_have_reached_what_is_known() -> None:
     scene = Scene(rows=row(folded(ONE)), log=folded(ONE, TWO))
+    assert await scene.read() == scene.rows
+    assert scene.asked == []
+
+
+async def test_a_checkpoint_that_was_read_with_the_row_says_that_it_is_current() -> None:
+    current = row(folded(ONE))._replace(reached=9)
+    scene = Scene(rows=current, log=folded(ONE)).behind()
+    assert await scene.read() == current
+    assert scene.asked == []
+    scene.rows = current._replace(reached=8)
+    assert await scene.read() == scene.rows
+    assert scene.asked == ["newest since 9"]
+
+
+async def test_a_row_of_a_streaming_replica_needs_a_checkpoint_at_every_known_position() -> None:
+    """The primary announces what its own rows have."""
+    old = row(folded(ONE))._replace(reached=1)
+    scene = Scene(rows=old, log=folded(ONE, TWO), streaming=True)
+    assert await scene.read() == row(folded(ONE, TWO))
+    scene.rows, scene.asked = row(folded(ONE, TWO))._replace(reached=2), []
     assert await scene.read() == scene.rows
     assert scene.asked == []
 

@@ -1,0 +1,1 @@
+"""Comparison of cloud and log: settled resources that differ, and what the cloud holds besides."""

@@ -1,0 +1,223 @@
+"""The scan for drift: every settled resource is compared with the cloud, at a steady rate.
+
+A difference is reported only when it is seen twice, some seconds apart, while the resource has had
+no event and is not being reconciled: a change in flight is no drift.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+from asyncpg import Pool
+
+from secaplane.eventlog.codec import Undecodable
+from secaplane.eventlog.log import LogUnavailable
+from secaplane.kinds import KINDS
+from secaplane.model.errors import Damaged, Refusal
+from secaplane.model.explained import open_drift
+from secaplane.model.kind import Backing
+from secaplane.model.shape import Json, Ref, Resource
+from secaplane.plugins.plugin import Absent, FenceRejected
+from secaplane.readmodel import questions
+from secaplane.readmodel.questions import settled
+from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
+from secaplane.reconcilers.cloud_call import observe
+from secaplane.reconcilers.dependencies import ReconcileDependencies, record
+from secaplane.reconcilers.drift.answers import NoAnswer, answered
+from secaplane.reconcilers.drift.comparison import Drift, comparable, drift_of
+from secaplane.reconcilers.drift.sweep import Holds, UnderTenure
+from secaplane.reconcilers.leases.lease import LeaseLost
+from secaplane.reconcilers.reports import drift_report, sealed_status
+
+PAGE_MAX = 500
+"""Addresses of one query."""
+AT_ONCE_MAX = 16
+TICKS_PER_S = 25
+"""Comparisons are spread over a second in that many portions, where there are enough."""
+CONFIRMING_MAX = 64
+"""Differences that wait for the second look; the scan waits when there are more."""
+RETRY_S = 5.0
+"""Before the scan goes on after the database, or a whole portion of the cloud, did not answer."""
+SAVE_INTERVAL_S = 30.0
+_NOT_REPORTED = (LeaseLost, LogUnavailable, Refusal, Undecodable, Damaged, *DATABASE_UNAVAILABLE)
+log = logging.getLogger("secaplane.drift")
+
+LoadCursor = Callable[[], Awaitable[Ref]]
+SaveCursor = Callable[[Ref], Awaitable[None]]
+
+
+class ScanSettings(msgspec.Struct, frozen=True, kw_only=True):
+    kinds: Sequence[str]
+    per_second: float
+    round_s: float
+    """A round takes at most that long, if need be at a higher rate."""
+    confirm_s: float
+    """Time between the two looks at a difference."""
+
+
+def compared_kinds(ignored: Sequence[str]) -> list[str]:
+    """The kinds of which the cloud has something to compare, in the order of a scan."""
+    backed = (kind.name for kind in KINDS.values() if kind.backing is Backing.PLUGIN)
+    return sorted(name for name in backed if name not in ignored and "*" not in ignored)
+
+
+@dataclass
+class DriftScan:
+    """`compared`, `found`, `over`, `failed` are shown in metrics."""
+
+    dependencies: ReconcileDependencies
+    pool: Pool
+    settings: ScanSettings
+    requeue: Callable[[Ref], None]
+    """Queues an address for reconciliation: repairs and changes are serial there."""
+    busy: Callable[[Ref], bool]
+    """True for addresses that are queued or being reconciled."""
+    load: LoadCursor
+    save: SaveCursor
+    holds: Holds
+    working: UnderTenure
+    compared: int = 0
+    found: int = 0
+    over: int = 0
+    failed: int = 0
+    rounds: int = 0
+    failing: bool = False
+    """The last portion had no answer from the cloud."""
+    _after: Ref = settled.FIRST
+    _next_at: float = 0.0
+    _saved_at: float = 0.0
+    _confirming: dict[Ref, asyncio.Task[None]] = field(default_factory=dict)
+
+    async def run(self) -> None:
+        """Scan without end, from where the last process of this control plane was."""
+        if not self.settings.kinds:
+            return
+        self._after = await self.load()
+        async with asyncio.TaskGroup() as group:
+            while True:
+                try:
+                    await self._round(group)
+                except DATABASE_UNAVAILABLE as error:
+                    log.warning("the scan for drift waits", extra={"reason": repr(error)})
+                    await asyncio.sleep(RETRY_S)
+
+    async def _round(self, group: asyncio.TaskGroup) -> None:
+        """From the present address to the last one."""
+        kinds = self.settings.kinds
+        count = await settled.living_count(self.pool, kinds)
+        rate = max(self.settings.per_second, count / self.settings.round_s)
+        size = max(1, min(AT_ONCE_MAX, round(rate / TICKS_PER_S)))
+        while page := await settled.settled_after(self.pool, kinds, self._after, limit=PAGE_MAX):
+            mine = [ref for ref in page if self.holds(ref)]
+            for portion in (mine[n : n + size] for n in range(0, len(mine), size)):
+                await self._paced(len(portion) / rate)
+                await self._compare(group, portion)
+                await self._reached(portion[-1])
+            await self._reached(page[-1])
+        self.rounds += 1
+        await self._reached(settled.FIRST)
+        await self._paced(1 / rate)
+
+    async def _paced(self, seconds: float) -> None:
+        """Wait for the next portion's time. Time that was lost is not made up for: the rate is
+        never higher than it is set."""
+        now = asyncio.get_running_loop().time()
+        self._next_at = max(self._next_at, now) + seconds
+        await asyncio.sleep(self._next_at - now)
+
+    async def _reached(self, ref: Ref) -> None:
+        self._after, now = ref, asyncio.get_running_loop().time()
+        if now - self._saved_at > SAVE_INTERVAL_S:
+            self._saved_at = now
+            await self.save(ref)
+
+    # --- the first look
+
+    async def _compare(self, group: asyncio.TaskGroup, refs: Sequence[Ref]) -> None:
+        resources = await questions.resources_at(self.pool, refs)
+        due = [each for each in resources.values() if comparable(each) and self._idle(each.ref)]
+        answers = await asyncio.gather(*(self._look(each) for each in due))
+        answered = [each for each in answers if each is not None]
+        for resource, drift in answered:
+            await self._suspect(group, resource, drift)
+        self.failing = bool(answers) and not answered
+        if self.failing:
+            await asyncio.sleep(RETRY_S)
+
+    def _idle(self, ref: Ref) -> bool:
+        return ref not in self._confirming and not self.busy(ref)
+
+    async def _look(self, resource: Resource) -> tuple[Resource, Drift | None] | None:
+        """None where the cloud gave no answer, or only to a later call."""
+        try:
+            actual = await answered(self._actual(resource))
+        except (FenceRejected, LeaseLost):  # a reconciliation, or another process, has taken over
+            return None
+        except NoAnswer as error:
+            self.failed += 1
+            if not self.failing:
+                where = {"ref": resource.ref.path, "reason": repr(error)}
+                log.warning("a resource could not be compared with the cloud", extra=where)
+            return None
+        self.compared += 1
+        return resource, drift_of(resource, actual)
+
+    async def _actual(self, resource: Resource) -> Json | None:
+        with self.working(resource.ref) as dependencies:
+            if dependencies is None:
+                raise LeaseLost("another process holds the partition")
+            seen = await observe(dependencies, resource)
+        if isinstance(seen, Absent):
+            return None
+        return sealed_status(self.dependencies.sealer, resource, seen.status)
+
+    # --- the second look
+
+    async def _suspect(
+        self, group: asyncio.TaskGroup, resource: Resource, drift: Drift | None
+    ) -> None:
+        """Look again later where cloud and conditions do not agree; repair what is reported."""
+        known = open_drift(resource)
+        if known == (drift.reason if drift else ""):
+            if known:
+                self._repair(resource.ref)
+            return
+        while len(self._confirming) >= CONFIRMING_MAX:
+            await asyncio.wait(self._confirming.values(), return_when=asyncio.FIRST_COMPLETED)
+        ref = resource.ref
+        task = group.create_task(self._confirmed(resource, drift))
+        self._confirming[ref] = task
+        task.add_done_callback(lambda _: self._confirming.pop(ref, None))
+
+    async def _confirmed(self, before: Resource, drift: Drift | None) -> None:
+        """Report what is the same after a while, if the resource has had no event meanwhile."""
+        await asyncio.sleep(self.settings.confirm_s)
+        try:
+            current = await self.dependencies.commands.cache.current(before.ref)
+            moved = current is None or current.position != before.position
+            if current is None or moved or self.busy(before.ref):
+                return
+            again = await self._look(current)
+            if again is None or again[1] != drift:
+                return
+            with self.working(current.ref) as dependencies:
+                if dependencies is None:
+                    return
+                result = await record(dependencies, current, drift_report(current, drift))
+        except _NOT_REPORTED as error:  # the next round compares it again
+            where = {"ref": before.ref.path, "reason": repr(error)}
+            log.warning("drift could not be reported", extra=where)
+            return
+        if result.event is None:
+            return
+        self.found, self.over = self.found + bool(drift), self.over + (drift is None)
+        reason = drift.message if drift else "it is over"
+        log.warning("drift", extra={"ref": before.ref.path, "reason": reason})
+        if drift:
+            self._repair(before.ref)
+
+    def _repair(self, ref: Ref) -> None:
+        if ref.kind in self.dependencies.repaired:
+            self.requeue(ref)

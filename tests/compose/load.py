@@ -1,0 +1,175 @@
+"""Clients that write and read while the layout is under repair, and what they were promised."""
+
+import asyncio
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+import aiohttp
+
+from tests.compose.shell import Failed
+
+STORAGE = "/providers/seca.storage/v1/tenants/demo/workspaces/load/block-storages"
+WORKSPACE = "/providers/seca.workspace/v1/tenants/demo/workspaces/load"
+WRITERS, READERS = 4, 4
+PAUSE_S = 0.02
+REQUEST_S_MAX = 30.0
+RECOVERED_S_MAX = 120.0
+SETTLED_S_MAX = 300.0
+PARALLEL = 8
+SKU = {"resource": "skus/RD500"}
+SPEEDS = 40
+"""Sizes that the writers use in turn."""
+
+
+@dataclass
+class Promises:
+    """Accepted writes, and the counts of all answers, as the clients saw them."""
+
+    accepted: dict[str, int] = field(default_factory=dict)
+    answers: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+    read_gap_s: float = 0.0
+    write_gap_s: float = 0.0
+
+
+class Load:
+    """Writers and readers in a thread of their own, inside `with`."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._url, self._headers = url, {"Authorization": f"Bearer {token}"}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.promises = Promises()
+
+    def __enter__(self) -> "Load":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        asyncio.run(self._all())
+
+    async def _all(self) -> None:
+        timeout = aiohttp.ClientTimeout(total=REQUEST_S_MAX)
+        async with aiohttp.ClientSession(headers=self._headers, timeout=timeout) as session:
+            await _until_accepted(session, f"{self._url}{WORKSPACE}", {"spec": {}})
+            async with asyncio.TaskGroup() as group:
+                for number in range(WRITERS):
+                    group.create_task(self._write(session, number))
+                for number in range(READERS):
+                    group.create_task(self._read(session, number))
+
+    async def _write(self, session: aiohttp.ClientSession, number: int) -> None:
+        turn, last = 0, time.monotonic()
+        while not self._stop.is_set():
+            name, size = f"w{number}-{turn // 2}", 1 + turn % SPEEDS
+            body = {"spec": {"sizeGB": size, "skuRef": SKU}}
+            status = await _status(session, "PUT", f"{self._url}{STORAGE}/{name}", body)
+            self.promises.answers[f"PUT {status}"] += 1
+            if status in ("200", "201"):
+                self.promises.accepted[name] = size
+                self.promises.write_gap_s = max(self.promises.write_gap_s, time.monotonic() - last)
+                turn, last = turn + 1, time.monotonic()
+            elif status[0] == "4":
+                self.promises.wrong.append(f"PUT {name}: {status}")
+                turn += 1
+            await asyncio.sleep(PAUSE_S)
+
+    async def _read(self, session: aiohttp.ClientSession, number: int) -> None:
+        last = time.monotonic()
+        while not self._stop.is_set():
+            known = list(self.promises.accepted)
+            path = f"{STORAGE}/{known[-1 - number % len(known)]}" if known else WORKSPACE
+            status = await _status(session, "GET", f"{self._url}{path}")
+            self.promises.answers[f"GET {status}"] += 1
+            if status == "200":
+                gap = time.monotonic() - last
+                self.promises.read_gap_s = max(self.promises.read_gap_s, gap)
+                last = time.monotonic()
+            elif status[0] == "4":
+                self.promises.wrong.append(f"GET {path}: {status}")
+            await asyncio.sleep(PAUSE_S)
+
+    def gaps(self) -> str:
+        """The longest times without an accepted write and without an answered read, since the last
+        call."""
+        longest = self.promises.write_gap_s, self.promises.read_gap_s
+        self.promises.write_gap_s = self.promises.read_gap_s = 0.0
+        return "longest without a write {:.1f} s, without a read {:.1f} s".format(*longest)
+
+    def verify(self) -> None:
+        """Asks for every accepted write, until all are there and settled.
+
+        Raises:
+            Failed: one is lost, was refused meanwhile, or does not settle.
+        """
+        if self.promises.wrong:
+            raise Failed(f"refused although valid: {self.promises.wrong[:10]}")
+        asyncio.run(self._verify())
+
+    async def _verify(self) -> None:
+        semaphore = asyncio.Semaphore(PARALLEL)
+        timeout = aiohttp.ClientTimeout(total=REQUEST_S_MAX)
+
+        async def one(name: str, size: int) -> str:
+            async with semaphore:
+                return await self._settled(session, name, size)
+
+        async with aiohttp.ClientSession(headers=self._headers, timeout=timeout) as session:
+            tasks = [one(name, size) for name, size in self.promises.accepted.items()]
+            lost = [each for each in await asyncio.gather(*tasks) if each]
+        if lost:
+            raise Failed(f"{len(lost)} of {len(tasks)} accepted writes: {lost[:10]}")
+
+    async def _settled(self, session: aiohttp.ClientSession, name: str, size: int) -> str:
+        shown: Any = None
+        until = time.monotonic() + SETTLED_S_MAX
+        while time.monotonic() < until:
+            try:
+                async with session.get(f"{self._url}{STORAGE}/{name}") as answer:
+                    shown = answer.status
+                    if answer.status == 404:
+                        return f"{name}: 404"
+                    if answer.status == 200:
+                        found = await answer.json()
+                        shown = found["spec"]["sizeGB"], found["status"]["state"]
+                        if shown == (size, "active"):
+                            return ""
+            except (aiohttp.ClientError, TimeoutError) as error:
+                shown = repr(error)
+            await asyncio.sleep(PAUSE_S * 10)
+        return f"{name}: {shown} instead of ({size}, 'active')"
+
+
+async def _status(session: aiohttp.ClientSession, method: str, url: str, body: Any = None) -> str:
+    """The status of the answer, or the name of the error."""
+    try:
+        async with session.request(method, url, json=body) as answer:
+            await answer.read()
+            return str(answer.status)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        return type(error).__name__
+
+
+async def _until_accepted(session: aiohttp.ClientSession, url: str, body: Any) -> None:
+    async with asyncio.timeout(RECOVERED_S_MAX):
+        while True:
+            if await _status(session, "PUT", url, body) in ("200", "201"):
+                return
+            await asyncio.sleep(PAUSE_S * 10)
+
+
+Scene = Callable[[], Coroutine[Any, Any, None]]

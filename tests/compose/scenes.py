@@ -1,0 +1,188 @@
+"""Faults and repairs of the layout, in order. Each runs under load and ends with all healthy."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tests.compose.shell import Failed, run, say
+from tests.compose.site import Site, blocks, free_port
+from tests.compose.stand_ins import names
+from tests.source import ROOT
+
+HEALTHY_S_MAX = 300.0
+POLL_S = 1.0
+UNDER_LOAD_S = 3.0
+QUERIES = 3
+IMAGE = "secaplane:0.1.0"
+ONCE = ("nats-folders", "proxy-folders")
+"""The services that prepare the volumes and end."""
+LEADER = "http://127.0.0.1:8222/jsz?streams=1&accounts=1"
+
+
+def containers(site: Site) -> list[dict[str, Any]]:
+    """Every container of the project, as `docker compose ps` describes it."""
+    lines = site.compose("ps", "--all", "--format", "json").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def healthy(site: Site) -> None:
+    """Waits until all containers are healthy.
+
+    Raises:
+        Failed: they do not become healthy in time.
+    """
+    until = time.monotonic() + HEALTHY_S_MAX
+    states: dict[str, str] = {}
+    while time.monotonic() < until:
+        states = {each["Name"]: _state(each) for each in containers(site)}
+        if states and set(states.values()) == {"healthy"}:
+            return
+        time.sleep(POLL_S)
+    raise Failed(f"not healthy after {HEALTHY_S_MAX:.0f} s: {states}\n{_last_lines(site, states)}")
+
+
+def _state(container: dict[str, Any]) -> str:
+    if container["Service"] in ONCE and container["State"] == "exited":
+        return "healthy" if container["ExitCode"] == 0 else f"exit {container['ExitCode']}"
+    return str(container["Health"] or container["State"])
+
+
+def _last_lines(site: Site, states: dict[str, str]) -> str:
+    ill = [name for name, state in states.items() if state != "healthy"]
+    return "".join(f"{each}:\n{_log(site, each, 5)}" for each in ill)
+
+
+def _log(site: Site, container: str, lines: int) -> str:
+    argv = ("logs", "--tail", str(lines), container)
+    return site.engine.docker(*argv, both=True)
+
+
+def tenant_and_walk(site: Site) -> None:
+    """The tenant of the guide, then the walk of the project's README, as printed."""
+    _, *tenant = blocks("Start")
+    for each in tenant:
+        site.script(each)
+    said = site.script("\n".join(blocks("A walk", ROOT / "README.md")), seconds=300)
+    for shown in ("201 Created", '"status":412', '"status":422', '"status":409', "404 Not Found"):
+        if shown not in said:
+            raise Failed(f"the walk shows no {shown}:\n{said[-3000:]}")
+
+
+def leader_killed(site: Site) -> None:
+    """The node that leads the stream of events dies and comes again."""
+    leader = _leader(site)
+    say(f"  the leader is {leader}")
+    site.compose("kill", leader)
+    time.sleep(UNDER_LOAD_S)
+    site.compose("start", leader)
+
+
+def _leader(site: Site) -> str:
+    for name in ("nats-1", "nats-2", "nats-3"):
+        shown = json.loads(site.compose("exec", "-T", name, "wget", "-q", "-O", "-", LEADER))
+        for account in shown.get("account_details", ()):
+            for stream in account.get("stream_detail", ()):
+                if stream["name"].startswith("SECA") and "AUDIT" not in stream["name"].upper():
+                    return str(stream["cluster"]["leader"])
+    raise Failed("no node names the leader of the stream")
+
+
+def query_stops(site: Site) -> None:
+    """One query hangs, then is killed, and is started again."""
+    first = site.compose("ps", "--quiet", "query").split()[0]
+    site.engine.docker("pause", first)
+    time.sleep(UNDER_LOAD_S * 2)
+    site.engine.docker("unpause", first)
+    site.engine.docker("kill", first)
+    time.sleep(UNDER_LOAD_S)
+    site.engine.docker("start", first)
+
+
+def queries_scaled(site: Site) -> None:
+    """Readers are added and removed; the proxy is replaced, so that it knows them."""
+    for number in (QUERIES + 2, QUERIES):
+        site.set("QUERY_COUNT", str(number))
+        site.compose("up", "--detach")
+        healthy(site)
+
+
+def database_restarts(site: Site) -> None:
+    """PostgreSQL is restarted, then killed."""
+    site.compose("restart", "postgres")
+    time.sleep(UNDER_LOAD_S)
+    site.compose("kill", "postgres")
+    site.compose("start", "postgres")
+
+
+def rebuilt(site: Site) -> None:
+    """The tables are built again beside those in use, and the former ones retired."""
+    config = ("--config", "/etc/secaplane/secaplane.toml")
+    for step in ("rebuild", "retire"):
+        site.compose("exec", "-T", "projector", "secaplane", "projector", step, *config)
+
+
+def everything_recreated(site: Site) -> None:
+    """Every service gets new containers, one service after the other."""
+    for name in site.compose("config", "--services").split():
+        if name not in ONCE:
+            site.compose("up", "--detach", "--no-deps", "--force-recreate", name)
+            healthy(site)
+
+
+def image_holds_the_product_alone(site: Site) -> None:
+    """No tool of the build, no test data, and the same files when it is built again."""
+    first, again = _files(site), _files(site, built_again=True)
+    for path in first:
+        parts = path.split()[-1].lower().split("/")
+        for unwanted in ("pip", "setuptools", "faker", "pygments", "node_modules", "ensurepip"):
+            if unwanted in parts:
+                raise Failed(f"the image holds {path}")
+    if first != again:
+        raise Failed(f"two builds differ: {sorted(set(first) ^ set(again))[:10]}")
+
+
+def _files(site: Site, *, built_again: bool = False) -> list[str]:
+    """Digest, mode, time and path of every file of the product in the image."""
+    if built_again:
+        build = ("build", "--no-cache", "--quiet", "--tag", "secaplane:again")
+        python = f"PYTHON_IMAGE={names()['python']}"
+        site.engine.docker(*build, "--build-arg", python, site.folder)
+    image = "secaplane:again" if built_again else IMAGE
+    listing = (
+        "cd / && find opt/secaplane usr/local/lib -type f -print0 | sort -z | xargs -0 sha256sum"
+        ' && find opt/secaplane usr/local/lib -type f -printf "%m %T@ %p\\n" | sort -k 3'
+    )
+    argv = ("run", "--rm", "--network", "none", "--entrypoint", "bash", image, "-c", listing)
+    return site.engine.docker(*argv).splitlines()
+
+
+def with_tls(site: Site) -> None:
+    """The proxy with a certificate of its own, then without one again."""
+    files = ("-f", "compose.yaml", "-f", "deploy/compose.tls.yaml")
+    port = free_port()
+    site.set("SITE_NAME", "localhost")
+    site.set("LISTEN_HTTPS", f"127.0.0.1:{port}")
+    site.set("LISTEN_HTTP", f"127.0.0.1:{free_port()}")
+    site.compose(*files, "up", "--detach", "proxy")
+    healthy(site)
+    run(["curl", "-sS", "--fail", "--insecure", f"https://localhost:{port}/healthz"])
+    site.compose("up", "--detach", "--remove-orphans")
+
+
+def down_and_up(site: Site) -> None:
+    """All containers are removed, the volumes stay, and everything starts again."""
+    site.compose("down")
+    site.compose("up", "--detach")
+
+
+SCENES: tuple[Callable[[Site], None], ...] = (
+    leader_killed,
+    query_stops,
+    queries_scaled,
+    database_restarts,
+    rebuilt,
+    everything_recreated,
+    with_tls,
+    down_and_up,
+)
