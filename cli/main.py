@@ -9,10 +9,10 @@ read the TOML file of --config and the variables SECAPLANE_*.
 import argparse
 import sys
 
-from secaplane.cli.config import BadConfig
 from secaplane.cli.dev import arguments as dev
 from secaplane.cli.operate import arguments as operate
 from secaplane.cli.processes import arguments as processes
+from secaplane.cli.settings import BadConfig
 from secaplane.edge.serving.server import CannotListen
 from secaplane.eventlog.log import LogUnavailable
 from secaplane.model.errors import Refusal

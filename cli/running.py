@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from secaplane.cli.config import BadConfig
+from secaplane.cli.settings import BadConfig
 from secaplane.edge.serving.server import CannotListen
 
 CUT_SHORT = 128

@@ -8,9 +8,10 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from secaplane.cli.config import BadConfig, Config
+from secaplane.cli.config import Config
 from secaplane.cli.dev.plane import DevPlane
 from secaplane.cli.dev.supervisor import Supervisor
+from secaplane.cli.settings import BadConfig
 from secaplane.edge.serving.server import listen
 
 READY_S_MAX = 60.0

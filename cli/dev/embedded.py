@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from secaplane.audit import entries
-from secaplane.cli.config import BadConfig
+from secaplane.cli.settings import BadConfig
 from secaplane.eventlog.jetstream import PAYLOAD_BYTES_MIN
 from secaplane.readmodel.schema.tables import READER
 

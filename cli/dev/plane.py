@@ -11,9 +11,10 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from secaplane.cli.config import SIMULATED, BadConfig, Config
+from secaplane.cli.config import Config
 from secaplane.cli.dev import embedded, issuer
 from secaplane.cli.dev.supervisor import ChildProcess, Supervisor
+from secaplane.cli.settings import SIMULATED, BadConfig
 from secaplane.policy.tokens.issuer import Issuer
 from secaplane.readmodel.schema.tables import READER
 from secaplane.sealing.sealer import Keyring

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 
 from secaplane.audit.entries import Entry, decode
 from secaplane.audit.stream import AuditStream
-from secaplane.cli.config import BadConfig, Config
+from secaplane.cli.config import Config
 from secaplane.cli.processes.connections import connect_nats, now
+from secaplane.cli.settings import BadConfig
 from secaplane.eventlog.codec import Undecodable
 from secaplane.eventlog.log import LogUnavailable
 

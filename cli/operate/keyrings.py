@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from secaplane.cli.config import BadConfig
+from secaplane.cli.settings import BadConfig
 from secaplane.sealing.sealer import Keyring
 
 

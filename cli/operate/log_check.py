@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
-from secaplane.cli.config import BadConfig, Config
+from secaplane.cli.config import Config
 from secaplane.cli.operate.log_findings import Finding, Stored, findings
 from secaplane.cli.processes.connections import (
     ProcessDependencies,
@@ -15,6 +15,7 @@ from secaplane.cli.processes.connections import (
     process_dependencies,
     with_deadline,
 )
+from secaplane.cli.settings import BadConfig
 from secaplane.eventlog.holes import Acknowledgement, parse, unknown
 from secaplane.eventlog.snapshots import KeyValueSnapshots
 from secaplane.model.position import BEGINNING, Position

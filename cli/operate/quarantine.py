@@ -8,9 +8,10 @@ from uuid import uuid4
 
 from asyncpg import Pool
 
-from secaplane.cli.config import BadConfig, Config
+from secaplane.cli.config import Config
 from secaplane.cli.processes.connections import process_dependencies, with_deadline
 from secaplane.cli.processes.wiring import command_dependencies
+from secaplane.cli.settings import BadConfig
 from secaplane.command.rules.commands import Close
 from secaplane.command.submit import submit
 from secaplane.kinds import valid_ref

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from nats.aio.client import Client
 
-from secaplane.cli.config import BadConfig, Config
+from secaplane.cli.config import Config
 from secaplane.cli.processes.connections import connected_log, created_replica, with_deadline
+from secaplane.cli.settings import BadConfig
 from secaplane.eventlog.log import Log, LogUnavailable
 from secaplane.model.position import written
 from secaplane.projector import rebuild

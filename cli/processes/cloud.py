@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from secaplane.cli.config import BadConfig, Config
+from secaplane.cli.config import Config
 from secaplane.cli.processes.announce import Announce, Announcement
 from secaplane.cli.processes.monitor import monitored
 from secaplane.cli.processes.tls import server_context
+from secaplane.cli.settings import BadConfig
 from secaplane.edge.serving.health import Readiness
 from secaplane.edge.serving.metrics import Metrics
 from secaplane.plugins.simulated import server

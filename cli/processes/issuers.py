@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from prometheus_client import Counter, Gauge
 
-from secaplane.cli.config import BadConfig, Config
+from secaplane.cli.config import Config
+from secaplane.cli.settings import BadConfig
 from secaplane.edge.serving.metrics import Metrics
 from secaplane.policy.tokens.caller import TokenVerifier
 from secaplane.policy.tokens.fetch import fetcher, web_session

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
-from secaplane.cli.config import BadConfig, Config
+from secaplane.cli.config import Config
 from secaplane.cli.processes.announce import Announce, Announcement
 from secaplane.cli.processes.connections import (
     ProcessDependencies,
@@ -20,6 +20,7 @@ from secaplane.cli.processes.monitor import monitored
 from secaplane.cli.processes.stopping import background_tasks, not_ready_when_stopping
 from secaplane.cli.processes.wiring import command_dependencies, load_owned, watching
 from secaplane.cli.running import StopRequest
+from secaplane.cli.settings import BadConfig
 from secaplane.edge.serving.health import Readiness
 from secaplane.edge.serving.metrics import Metrics
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS

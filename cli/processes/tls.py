@@ -2,7 +2,7 @@
 
 import ssl
 
-from secaplane.cli.config import BadConfig, TlsSettings
+from secaplane.cli.settings import BadConfig, TlsSettings
 
 
 def client_context(tls: TlsSettings) -> ssl.SSLContext | None:

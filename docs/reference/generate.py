@@ -1,4 +1,4 @@
-"""Writes the settings reference from the structs of `cli/config.py` and their docstrings.
+"""Writes the settings reference from the structs of `cli/settings.py` and their docstrings.
 
     python docs/reference/generate.py > docs/reference/settings.md
 
@@ -21,7 +21,7 @@ from secaplane.policy.tokens.issuer import Issuer
 INTRODUCTION = """\
 # Settings
 
-Generated from `cli/config.py` by `make docs`; edit the docstrings there.
+Generated from `cli/settings.py` by `make docs`; edit the docstrings there.
 
 Settings come from a TOML file (`--config FILE`) and from environment variables, which override the
 file. An unknown name or a value out of range stops a process at its start with one line.

@@ -12,7 +12,7 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
-from secaplane.cli.config import DriftSettings
+from secaplane.cli.settings import DriftSettings
 from tests.bench.figures import Figure, figure
 from tests.bench.http_figures import BODY, READS_IN_FLIGHT, settled
 from tests.bench.load import Load, drive

@@ -4,7 +4,7 @@ import ssl
 import subprocess
 from pathlib import Path
 
-from secaplane.cli.config import TlsSettings
+from secaplane.cli.settings import TlsSettings
 
 SCRIPT = Path(__file__).parents[2] / "deploy" / "certificates.sh"
 

@@ -21,10 +21,11 @@ from typing import Any
 
 import aiohttp
 
-from secaplane.cli.config import Config, HttpSettings, SiteSettings
+from secaplane.cli.config import Config
 from secaplane.cli.dev.embedded import HOST
 from secaplane.cli.dev.plane import DevPlane, free_port
 from secaplane.cli.dev.supervisor import ChildProcess, Supervisor
+from secaplane.cli.settings import HttpSettings, SiteSettings
 from secaplane.kinds import KINDS
 from tests.flows.certificates import made, trusting
 

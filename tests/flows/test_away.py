@@ -6,11 +6,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from secaplane.cli.config import Config, NatsSettings
+from secaplane.cli.config import Config
 from secaplane.cli.dev.plane import free_port
 from secaplane.cli.main import main
 from secaplane.cli.operate import quarantine, read_models, revocations
 from secaplane.cli.processes import connections
+from secaplane.cli.settings import NatsSettings
 from secaplane.eventlog.log import LogUnavailable
 from secaplane.model.errors import Conflict
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from secaplane.cli.config import TOKEN_LENGTH_MIN, CloudSettings, Config
+from secaplane.cli.config import Config
 from secaplane.cli.dev.plane import PROCESSES, DevPlane
+from secaplane.cli.settings import TOKEN_LENGTH_MIN, CloudSettings
 from tests.flows.client import VOLUME, Client, at, client_of
 from tests.flows.dev_plane import (
     DevProcess,

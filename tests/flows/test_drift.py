@@ -10,7 +10,8 @@ import pytest
 
 from secaplane.audit.entries import Entry, decode
 from secaplane.audit.stream import AuditStream
-from secaplane.cli.config import Config, DriftSettings
+from secaplane.cli.config import Config
+from secaplane.cli.settings import DriftSettings
 from secaplane.model.explained import ABSENT, DIFFERS, DRIFT, OVER
 from secaplane.model.shape import Json
 from secaplane.plugins.simulated.wire import CloudObject

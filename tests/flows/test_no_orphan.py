@@ -22,7 +22,8 @@ from typing import NamedTuple
 import pytest
 from asyncpg import Pool
 
-from secaplane.cli.config import Config, DeletionSettings
+from secaplane.cli.config import Config
+from secaplane.cli.settings import DeletionSettings
 from secaplane.kinds import KINDS
 from secaplane.model.events import Deleted, RecordedEvent
 from secaplane.model.position import BEGINNING

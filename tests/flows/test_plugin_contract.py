@@ -12,8 +12,9 @@ import msgspec
 import pytest
 
 from secaplane.cli import main
-from secaplane.cli.config import BadConfig, read
+from secaplane.cli.config import read
 from secaplane.cli.processes.reconcilers import configured_plugin
+from secaplane.cli.settings import BadConfig
 from secaplane.model.shape import Resource
 from secaplane.plugins import contract
 from secaplane.plugins.plugin import Bound, CatalogueEntry, Fence, Outcome, Ready

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Iterator
 import jwt
 import pytest
 
-from secaplane.cli.config import AuthSettings, Config
+from secaplane.cli.config import Config
 from secaplane.cli.dev.plane import ISSUER, OPERATOR
+from secaplane.cli.settings import AuthSettings
 from secaplane.model.actor import Actor
 from secaplane.model.position import BEGINNING, Position, parse_all
 from secaplane.model.shape import Json

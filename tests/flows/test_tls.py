@@ -19,10 +19,11 @@ import nats
 import pytest
 from msgspec.structs import replace
 
-from secaplane.cli.config import BadConfig, Config, NatsSettings, TlsSettings, read
+from secaplane.cli.config import Config, read
 from secaplane.cli.dev import embedded
 from secaplane.cli.dev.embedded import HOST, OWNER
 from secaplane.cli.processes.connections import connect_nats
+from secaplane.cli.settings import BadConfig, NatsSettings, TlsSettings
 from secaplane.edge.serving import app, health
 from secaplane.edge.serving.metrics import Metrics
 from secaplane.edge.serving.server import listen, serving

@@ -9,8 +9,9 @@ from asyncpg import Pool
 from msgspec.structs import replace
 from nats.aio.client import Client as Nats
 
-from secaplane.cli.config import Config, NatsSettings
+from secaplane.cli.config import Config
 from secaplane.cli.dev.embedded import OWNER
+from secaplane.cli.settings import NatsSettings
 from secaplane.eventlog.jetstream import JetStreamLog
 from secaplane.eventlog.streams import Streams
 from secaplane.eventlog.subjects import subject

@@ -7,10 +7,11 @@ import pytest
 
 from secaplane.audit.entries import EntryCaller, entry
 from secaplane.audit.stream import AuditLimits
-from secaplane.cli.config import BadConfig, Config, read
+from secaplane.cli.config import Config, read
 from secaplane.cli.operate.audit import moment, printable, text
 from secaplane.cli.processes.audit import difference, limits
 from secaplane.cli.processes.connections import now
+from secaplane.cli.settings import BadConfig
 
 WHEN = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

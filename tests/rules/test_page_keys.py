@@ -8,9 +8,10 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from secaplane.cli.config import BadConfig, Config, SecretsSettings, read
+from secaplane.cli.config import Config, read
 from secaplane.cli.processes.connections import page_keys
 from secaplane.cli.processes.serve import _refuse_to_open
+from secaplane.cli.settings import BadConfig, SecretsSettings
 from secaplane.kinds import KINDS
 from secaplane.model.errors import Unavailable
 from secaplane.model.position import Position
