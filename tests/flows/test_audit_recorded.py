@@ -15,6 +15,7 @@ from secaplane.audit.writer import BURST
 from secaplane.cli.dev.plane import ISSUER, OPERATOR
 from tests.flows.auditing import AuditedPlane, audited_plane, entries_of
 from tests.flows.client import Client, at
+from tests.flows.crashing import until
 from tests.servers import STREAM, connected
 
 ADMINISTRATOR = "admin@example.org"
@@ -196,8 +197,12 @@ async def test_a_process_that_is_stopped_writes_the_waiting_entries_first() -> N
         await refuse_often(plane.by("mallory"), 3 * BURST)
         await refuse_often(plane.by("joe"), 3)
         os.kill(before, signal.SIGTERM)
+
+        async def restarted() -> bool:
+            return plane.children.pid("serve") != before
+
+        await until(restarted, "the process has ended, and another one is started")
         await plane.client.back()
-        assert plane.children.pid("serve") != before
         entries = await plane.settled()
         assert len(entries_of(entries, "forbidden", "joe")) == 3
         mallory = entries_of(entries, "forbidden", "mallory")

@@ -173,7 +173,7 @@ def test_the_command_fails_when_the_cloud_does_not_answer(
     assert main.main(["plugin", "check", "simulated", "--config", str(config)]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(contract.CHECKS)
-    assert all(": FAILED, the plugin raised Client" in line for line in lines)
+    assert all(": FAILED, the plugin raised CloudUnavailable" in line for line in lines)
 
 
 @pytest.mark.parametrize(
