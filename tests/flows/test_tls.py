@@ -27,6 +27,7 @@ from secaplane.cli.settings import BadConfig, NatsSettings, TlsSettings
 from secaplane.edge.serving import app, health
 from secaplane.edge.serving.metrics import Metrics
 from secaplane.edge.serving.server import listen, serving
+from secaplane.plugins.plugin import CloudUnavailable
 from secaplane.plugins.simulated.plugin import from_settings
 from secaplane.readmodel.schema.tables import READER
 from tests import servers
@@ -143,7 +144,7 @@ async def test_a_server_without_tls_gets_no_password(parts: Path) -> None:
 def test_the_shipped_configuration_of_nats_is_valid(parts: Path, tmp_path: Path) -> None:
     text = (DEPLOY / "nats.conf").read_text().replace("/run/secrets/tls.", f"{parts}/nats.")
     (tmp_path / "nats.conf").write_text(text.replace("/run/secrets/ca.crt", f"{parts}/ca.crt"))
-    names = ("CLUSTER", "COMMAND", "QUERY", "PROJECTOR", "RECONCILERS")
+    names = ("BACKUP", "CLUSTER", "COMMAND", "QUERY", "PROJECTOR", "RECONCILERS")
     variables = {f"NATS_{name}_PASSWORD": '"x"' for name in names}
     variables |= {"NATS_NAME": "nats-1", "NATS_ROUTES": '["nats-route://route:x@nats-2:6222"]'}
     done = subprocess.run(
@@ -245,7 +246,7 @@ async def test_the_api_speaks_tls_alone_where_it_has_a_certificate(
         url = f"https://localhost:{port}/healthz"
         async with web.get(url, ssl=certificates.trusting(parts)) as answer:
             assert answer.status == 200
-        with pytest.raises(aiohttp.ClientConnectorCertificateError):
+        with pytest.raises(CloudUnavailable, match="ClientConnectorCertificateError"):
             await web.get(url, ssl=certificates.trusting(strangers))
         with pytest.raises(aiohttp.ClientError):
             await web.get(url.replace("https", "http"))
@@ -262,7 +263,7 @@ async def test_the_simulated_cloud_speaks_tls_and_asks_for_its_token(
         assert await plugin.catalogue()
         await plugin.close()
         other = from_settings({"url": url, "token": TOKEN, "ca": f"{strangers}/ca.crt"})
-        with pytest.raises(aiohttp.ClientConnectorCertificateError):
+        with pytest.raises(CloudUnavailable, match="ClientConnectorCertificateError"):
             await other.catalogue()
         await other.close()
 
