@@ -1,8 +1,11 @@
 """Run a coroutine as a process: until it ends, or until SIGTERM or SIGINT."""
 
 import asyncio
+import logging
+import os
 import signal
 from collections.abc import Callable, Coroutine
+from threading import Timer
 from typing import Any
 
 from secaplane.cli.settings import BadConfig
@@ -10,6 +13,9 @@ from secaplane.edge.serving.server import CannotListen
 
 CUT_SHORT = 128
 """Exit status of a process that a second signal ended before it was done: plus its number."""
+NOT_ENDED = 3
+"""Exit status of a process that did not end in time after a signal, for whatever reason."""
+log = logging.getLogger("secaplane")
 
 
 class StopRequest:
@@ -48,9 +54,14 @@ def run(process: Callable[[], Coroutine[Any, Any, Any]]) -> int:
     return run_until_stopped(lambda _: process())
 
 
-def run_until_stopped(process: Callable[[StopRequest], Coroutine[Any, Any, Any]]) -> int:
+def run_until_stopped(
+    process: Callable[[StopRequest], Coroutine[Any, Any, Any]],
+    *,
+    ends_within_s: float | None = None,
+) -> int:
     """The exit status: what the coroutine returns; 0 after one signal; 128 and its number after a
-    second one.
+    second one. So many seconds after the first, what still runs is ended with NOT_ENDED: a server
+    that is gone can keep a connection's cleanup waiting for ever. None: no limit.
 
     Raises:
         BadConfig, CannotListen: also where they ended one of several tasks.
@@ -64,6 +75,8 @@ def run_until_stopped(process: Callable[[StopRequest], Coroutine[Any, Any, Any]]
 
         def signalled(number: int) -> None:
             nonlocal last
+            if not last and ends_within_s is not None:
+                deadline.start()
             last = number
             stop.signal()
 
@@ -81,4 +94,15 @@ def run_until_stopped(process: Callable[[StopRequest], Coroutine[Any, Any, Any]]
                 raise known.exceptions[0] from group
             raise
 
-    return uvloop.run(stoppable())
+    deadline = Timer(ends_within_s or 0.0, _end_now)
+    deadline.daemon = True
+    try:
+        return uvloop.run(stoppable())
+    finally:
+        deadline.cancel()
+
+
+def _end_now() -> None:
+    """In a thread of its own, because the event loop may be blocked."""
+    log.error("the process did not end in time")
+    os._exit(NOT_ENDED)

@@ -21,6 +21,9 @@ PROCESSES = {
 
 ENDS = "SIGTERM ends it when what is in flight is done; a second one ends it at once."
 
+END_S_MAX = 5.0
+"""Time for what follows after requests and calls in flight: connections, background tasks."""
+
 
 def add_to(commands: Any) -> None:
     for name, help_text in PROCESSES.items():
@@ -63,22 +66,29 @@ def _process(arguments: argparse.Namespace) -> int:
     config, name = read(arguments.config), arguments.process
     logs.set_up(name)
     announce = _after_tuning(to_parent(os.environ))
+    ends_within_s = sum(config.stopping.drain()) + END_S_MAX
     match name:
         case "projector":
             from secaplane.cli.processes import projector
 
-            return run_until_stopped(lambda stop: projector.run(config, announce, stop))
+            return run_until_stopped(
+                lambda stop: projector.run(config, announce, stop), ends_within_s=ends_within_s
+            )
         case "reconcilers":
             from secaplane.cli.processes import reconcilers
 
-            return run_until_stopped(lambda stop: reconcilers.run(config, announce, stop))
+            return run_until_stopped(
+                lambda stop: reconcilers.run(config, announce, stop), ends_within_s=ends_within_s
+            )
         case "cloud":
             from secaplane.cli.processes import cloud
 
             return run(lambda: cloud.run(config, announce))
     from secaplane.cli.processes import serve
 
-    return run_until_stopped(lambda stop: serve.run(name, config, announce, stop))
+    return run_until_stopped(
+        lambda stop: serve.run(name, config, announce, stop), ends_within_s=ends_within_s
+    )
 
 
 def _after_tuning(announce: Announce) -> Announce:
