@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install dev lint test docs bench bench-growth fuzz compose-test full clean requirements
+.PHONY: install dev lint test docs bench bench-growth fuzz faults compose-test full clean requirements
 
 install: .venv/installed
 
@@ -39,13 +39,17 @@ bench-growth: install
 fuzz: install .venv-fuzz/installed
 	$(BIN)/python -m tests.fuzz
 
+# Ten minutes of kills, stops and held requests with two or three of each process.
+faults: install
+	SECAPLANE_TEST_FAULT_SECONDS=600 $(BIN)/python -m pytest tests/faults/test_two_of_everything.py
+
 # The production layout in containers, broken under load. Needs root, Debian's packages and go; ends with 69 where
 # containers cannot be run.
 compose-test: install
 	$(BIN)/python -m tests.compose
 
 # Everything: minutes to hours.
-full: lint test fuzz compose-test
+full: lint test faults fuzz compose-test
 
 .venv-fuzz/installed: requirements-fuzz.txt
 	$(PYTHON) -m venv .venv-fuzz
