@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from secaplane.kinds import KINDS
 from secaplane.model.events import AnyEvent, RecordedEvent
+from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref, Resource
 from secaplane.projector.folding import fold
 from secaplane.projector.groups import RESOURCES
@@ -27,6 +28,7 @@ class Rows:
         self._statement = GroupStatement(RESOURCES.projections)
         self._known: dict[Ref, Resource] = {}
         self._taken: list[RecordedEvent] = []
+        self._last: dict[Ref, Position] = {}
 
     async def take(self, *batch: tuple[Ref, AnyEvent]) -> None:
         """Write one batch."""
@@ -45,7 +47,8 @@ class Rows:
     def _recorded(self, ref: Ref, event: AnyEvent) -> RecordedEvent:
         n = next(self._numbers)
         uid = TENANT_UID if ref.kind == "tenant" else f"u{n}"
-        written = new_event(ref, event, uid=uid)
+        written = new_event(ref, event, uid=uid, previous=self._last.get(ref, BEGINNING))
+        self._last[ref] = nth(n)
         return replace(
             written, tenant=TENANT_UID, time=written.time + timedelta(milliseconds=n)
         ).at(nth(n))
