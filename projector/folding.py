@@ -67,8 +67,7 @@ def fold(
 
 def _follows(before: Resource | None, event: RecordedEvent) -> bool:
     """False where the rows show another event than the predecessor: the log has lost one. What was
-    closed before anything of it could be read has no rows. Rows that have the event already were
-    written by another projector meanwhile: the statement that follows writes nothing."""
-    if before is None or isinstance(event.event, Closed) or before.position >= event.position:
+    closed before anything of it could be read has no rows."""
+    if before is None or isinstance(event.event, Closed):
         return True
     return event.previous == before.position

@@ -329,8 +329,6 @@ class Projector:
     async def _close(self, closing: RecordedEvent) -> None:
         """The end of a history that could not be read: its resource leaves the quarantine, and its
         rows show it as gone."""
-        if closing.position <= self.position:
-            return
         try:
             async with self.pool.acquire() as connection, connection.transaction():
                 if await self._moved(connection, closing):
@@ -358,12 +356,14 @@ class Projector:
         return await self._from_log([closing])
 
     async def _moved(self, tx: Tx, alone: Followed) -> bool:
-        """Move the checkpoint over one event, and begin another epoch; False where it was not where
-        this projector left it.
+        """Move the checkpoint over one event, and begin another epoch; False where another projector
+        has moved it: it never moves back.
 
         Raises:
             LogGap: the event is not the next one.
         """
+        if alone.position <= self.position:
+            return False
         self._refuse_gaps([alone])
         moved = await tx.execute(
             "update checkpoints set position = $3, epoch = epoch + 1"

@@ -5,7 +5,7 @@ from secaplane.readmodel.schema.group import TableGroup
 HISTORY = TableGroup(
     name="history",
     layout=4,
-    digest="07bf0c9a58ef141d",
+    digest="31f330da362e45ea",
     tables="""
 create table if not exists {schema}.history (
     stream   text        collate "C" not null,

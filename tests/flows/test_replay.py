@@ -7,13 +7,14 @@ from nats.aio.client import Client as Nats
 from secaplane.cli.config import Config
 from secaplane.cli.dev.embedded import OWNER
 from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.log import UndecodableEvent
 from secaplane.eventlog.streams import Streams
 from secaplane.kinds import KINDS
 from secaplane.model.events import Created, Deleted, DeletionRequested, Updated
 from secaplane.model.shape import Json, State
 from tests.flows.client import INSTANCE, VOLUME, Client, at
 from tests.flows.crashing import Scene, scene_of, whole
-from tests.flows.read_models import assert_same, projector, read_models
+from tests.flows.read_models import GROUPS, assert_same, projector, read_models
 from tests.flows.simulated_site import LARGE, SMALL
 from tests.log.new_events import IDS, REGION, new_event
 from tests.plane import shared_plane
@@ -140,6 +141,25 @@ async def test_a_batch_delivered_twice_is_written_once(
             await another.project(events)
             assert_same(once, await models.rows())
         assert len(once["history"]) == len(events)
+
+
+async def test_an_event_behind_the_checkpoint_is_not_quarantined_and_moves_nothing_back(
+    nats_client: Nats, fresh_stream: str, database_url: str
+) -> None:
+    """As when another projector of the read model has written it meanwhile."""
+    log = JetStreamLog(nats_client, streams=Streams(fresh_stream), region=REGION)
+    await log.prepare()
+    await lived(log, 2)
+    events = await whole(log)
+    async with read_models(database_url) as models:
+        await models.rebuild(log, events, batch_max=1000)
+        for group in GROUPS:
+            late = projector(models.pools[group.name], log, group)
+            end = await late.begin()
+            first = events[0]
+            await late.project([UndecodableEvent(first.ref, first.position, "cannot be read")])
+            assert await late.begin() == end == events[-1].position
+            assert not late.quarantined
 
 
 async def test_several_projectors_of_one_read_model_write_the_rows_of_one(
