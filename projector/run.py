@@ -356,8 +356,8 @@ class Projector:
         return await self._from_log([closing])
 
     async def _moved(self, tx: Tx, alone: Followed) -> bool:
-        """Move the checkpoint over one event, and begin another epoch; False where another projector
-        has moved it: it never moves back.
+        """Move the checkpoint over one event, and begin another epoch; False where another
+        projector has moved it: it never moves back.
 
         Raises:
             LogGap: the event is not the next one.
