@@ -223,7 +223,7 @@ class Reconcilers:
         self.dependents.notice(followed)
         if isinstance(followed, UndecodableEvent) or followed.ref.kind not in KINDS:
             return
-        if not isinstance(followed.event, Report):
+        if not isinstance(followed.event, Report) and self.leases.holds(followed.ref):
             self._woken_by[followed.ref] = followed.position
             removal = isinstance(followed.event, DeletionRequested)
             self.queue.add(followed.ref, background=removal)

@@ -86,6 +86,21 @@ def events_of(ref: Ref) -> list[RecordedEvent]:
     return history(ref, Created(spec={}), found(State.ACTIVE, observed_position=1))
 
 
+# --- addresses of other processes
+
+
+async def test_a_process_keeps_nothing_of_addresses_that_another_one_holds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It follows every event of the log, and would keep every address for ever."""
+    trace = Trace(lambda ref, before: None)
+    monkeypatch.setattr(trace.reconcilers.leases, "holds", lambda ref: ref == NIC)
+    for ref in (NIC, SUBNET, DISK):
+        trace.reconcilers.wake(events_of(ref)[0])
+    assert set(trace.reconcilers._woken_by) == {NIC}
+    assert len(trace.reconcilers.queue) == 1
+
+
 # --- waits
 
 
