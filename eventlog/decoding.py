@@ -9,6 +9,9 @@ from secaplane.model.events import Closed, RecordedEvent
 from secaplane.model.position import Position
 from secaplane.model.shape import Ref
 
+CANNOT_APPLY = (AssertionError, KeyError, TypeError, ValueError)
+"""Exceptions of `evolve` for an event that was decoded and does not fit what is before it."""
+
 
 def decode_followed(raw: RawEvent) -> Followed:
     """The event, or its address where this release cannot decode it."""

@@ -13,7 +13,7 @@ from contextlib import aclosing, suppress
 from typing import NamedTuple, TypeGuard
 
 from secaplane.eventlog.codec import EventMissing, Undecodable
-from secaplane.eventlog.decoding import missing, readable, undecodable
+from secaplane.eventlog.decoding import CANNOT_APPLY, missing, readable, undecodable
 from secaplane.eventlog.log import Followed, Log, LogUnavailable
 from secaplane.eventlog.snapshots import Snapshots, snapshot_due
 from secaplane.model.bounded_cache import BoundedCache, resource_bytes
@@ -270,6 +270,6 @@ def _applied(before: Resource | None, history: Sequence[RecordedEvent]) -> Resou
     try:
         resource = fold(history, before)
         assert resource is not None, "a resource with a last event has no history"
-    except (AssertionError, KeyError, TypeError, ValueError) as error:
+    except CANNOT_APPLY as error:
         raise undecodable(history[0].ref, f"{type(error).__name__}: {error}") from error
     return resource

@@ -4,6 +4,7 @@ and acknowledges what is lost."""
 import getpass
 import sys
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
 
@@ -18,12 +19,13 @@ from secaplane.cli.processes.connections import (
 from secaplane.cli.settings import BadConfig
 from secaplane.eventlog.holes import Acknowledgement, parse, unknown
 from secaplane.eventlog.snapshots import KeyValueSnapshots
-from secaplane.model.position import BEGINNING, Position
-from secaplane.model.shape import Ref, Resource
+from secaplane.model.position import BEGINNING
+from secaplane.model.shape import Ref
 from secaplane.readmodel import questions
 from secaplane.readmodel.questions.positions import history_of, newest_row, row_names
-from secaplane.readmodel.schema.active import NoReadModel, connected, find
+from secaplane.readmodel.schema.active import NoReadModel, reading
 from secaplane.readmodel.schema.history import HISTORY
+from secaplane.readmodel.schema.tables import Tx
 
 ROWS_BATCH = 512
 
@@ -58,17 +60,29 @@ async def _all(process: ProcessDependencies, config: Config) -> AsyncIterator[Fi
         async for _, holes in log.positions.scan(stream, up_to=end):
             for hole in unknown(holes, acknowledged):
                 yield Finding("hole", str(hole), f"{hole.count} events are missing")
-    comparison = _Comparison(process, config)
-    async for ref in row_names(process.pool, batch=ROWS_BATCH):
-        for finding in await comparison.of(ref):
-            yield finding
+    async with _history(config) as history:
+        comparison = _Comparison(process, config, history)
+        async for ref in row_names(process.pool, batch=ROWS_BATCH):
+            for finding in await comparison.of(ref):
+                yield finding
+
+
+@asynccontextmanager
+async def _history(config: Config) -> AsyncIterator[Tx | None]:
+    """A connection that reads the history; None where there is none yet."""
+    async with AsyncExitStack() as stack:
+        try:
+            connection = await stack.enter_async_context(reading(config.postgres.url, HISTORY))
+        except NoReadModel:
+            connection = None
+        yield connection
 
 
 class _Comparison:
     """Compares one resource after the other; no more than one is in memory."""
 
-    def __init__(self, process: ProcessDependencies, config: Config) -> None:
-        self._process, self._url = process, config.postgres.url
+    def __init__(self, process: ProcessDependencies, config: Config, history: Tx | None) -> None:
+        self._process, self._history = process, history
         self._snapshots = KeyValueSnapshots(
             process.nats,
             stream=config.nats.stream,
@@ -83,18 +97,9 @@ class _Comparison:
         stream = log.streams.of(ref.kind)
         reached = await questions.checkpoint(pool, stream)
         snapshot, row = await self._snapshots.load(ref), await newest_row(pool, ref)
-        history = await self._history(ref)
+        history = await history_of(self._history, ref) if self._history is not None else {}
         events = await log.history(ref)
         return [*findings(ref, events, Stored(row, reached, history, snapshot))]
-
-    async def _history(self, ref: Ref) -> dict[Position, Resource]:
-        try:
-            schema = await find(self._url, HISTORY)
-        except NoReadModel:
-            return {}
-        async with connected(self._url) as connection:
-            await connection.execute(f"set search_path to {schema}")
-            return await history_of(connection, ref)
 
 
 async def acknowledge(config: Config, text: str, reason: str) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from secaplane.eventlog.decoding import remaining
+from secaplane.eventlog.decoding import CANNOT_APPLY, remaining
 from secaplane.eventlog.log import Followed, UndecodableEvent
 from secaplane.model.events import Closed, RecordedEvent
 from secaplane.model.evolve import evolve
@@ -61,7 +61,7 @@ def _states(
             return states, each
         try:
             resource = states[each.position] = evolve(resource, each)
-        except (AssertionError, KeyError, TypeError, ValueError) as error:
+        except CANNOT_APPLY as error:
             return states, UndecodableEvent(each.ref, each.position, repr(error))
     return states, None
 

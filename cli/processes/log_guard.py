@@ -22,7 +22,7 @@ from secaplane.eventlog.log import LogUnavailable
 from secaplane.model.shape import Ref
 from secaplane.readmodel import questions
 from secaplane.readmodel.questions.positions import history_between, rows_between
-from secaplane.readmodel.schema.active import NoReadModel, connected, find
+from secaplane.readmodel.schema.active import NoReadModel, reading
 from secaplane.readmodel.schema.history import HISTORY
 from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 
@@ -71,12 +71,10 @@ class NamingRows:
 
     async def _in_history(self, stream: str, first: int, last: int) -> list[tuple[Ref, int]]:
         try:
-            schema = await find(self._url, HISTORY)
+            async with reading(self._url, HISTORY) as connection:
+                return await history_between(connection, stream, first, last, limit=NAMED_MAX)
         except NoReadModel:
             return []
-        async with connected(self._url) as connection:
-            await connection.execute(f"set search_path to {schema}")
-            return await history_between(connection, stream, first, last, limit=NAMED_MAX)
 
 
 class LogGuard:

@@ -8,7 +8,7 @@ from secaplane.command.gather.load import load
 from secaplane.command.rules.commands import Close, Delete
 from secaplane.command.rules.context import Damage, DecisionContext
 from secaplane.eventlog.codec import EventMissing, Undecodable
-from secaplane.eventlog.decoding import remaining
+from secaplane.eventlog.decoding import CANNOT_APPLY, remaining
 from secaplane.eventlog.log import Followed, Log, UndecodableEvent
 from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.kinds import KINDS
@@ -69,7 +69,7 @@ def examined(
         elif not reason:
             try:
                 resource = evolve(resource, each)
-            except (AssertionError, KeyError, TypeError, ValueError) as error:
+            except CANNOT_APPLY as error:
                 reason = f"{type(error).__name__}: {error}"
         if reason:
             return resource, Damage(

@@ -75,6 +75,20 @@ async def find(url: str, group: TableGroup) -> str:
     return name
 
 
+@asynccontextmanager
+async def reading(url: str, group: TableGroup) -> AsyncIterator[asyncpg.Connection]:
+    """A connection that reads the active read model of a group, for questions that are seldom
+    asked.
+
+    Raises:
+        NoReadModel: there is none yet.
+    """
+    name = await find(url, group)
+    async with connected(url) as connection:
+        await connection.execute(f"set search_path to {name}")
+        yield connection
+
+
 class SwitchableConnection(asyncpg.Connection):
     """A connection that can be switched to another read model."""
 

@@ -9,6 +9,7 @@ from asyncpg import Pool
 
 from secaplane.command.dependencies import CommandDependencies
 from secaplane.eventlog.codec import Undecodable
+from secaplane.eventlog.decoding import CANNOT_APPLY
 from secaplane.model.errors import Damaged
 from secaplane.model.events import RecordedEvent
 from secaplane.model.evolve import evolve
@@ -84,5 +85,5 @@ async def _life(
 def _after(life: Resource | None, event: RecordedEvent) -> Resource:
     try:
         return evolve(life, event)
-    except (AssertionError, KeyError, TypeError, ValueError):
+    except CANNOT_APPLY:
         return life or remains(event.ref, event)

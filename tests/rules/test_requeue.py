@@ -92,7 +92,7 @@ def events_of(ref: Ref) -> list[RecordedEvent]:
 async def test_a_process_keeps_nothing_of_addresses_that_another_one_holds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It follows every event of the log, and would keep every address for ever."""
+    """A process follows every event of the log: what it keeps of each would grow with the log."""
     trace = Trace(lambda ref, before: None)
     monkeypatch.setattr(trace.reconcilers.leases, "holds", lambda ref: ref == NIC)
     for ref in (NIC, SUBNET, DISK):
