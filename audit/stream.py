@@ -18,7 +18,7 @@ from nats.aio.msg import Msg
 
 from secaplane.audit.entries import ALL_SUBJECTS, Entry, encode, subject
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
-from secaplane.eventlog.jetstream_api import PREPARE_S_MAX, ServerError, direct_batch, json, request
+from secaplane.eventlog.jetstream.api import PREPARE_S_MAX, ServerError, direct_batch, json, request
 from secaplane.eventlog.log import LogUnavailable
 
 DUPLICATE_WINDOW_S = 120

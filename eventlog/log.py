@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from secaplane.eventlog.codec import NewEvent
-from secaplane.eventlog.holes import Acknowledgement
+from secaplane.eventlog.losses.holes import Acknowledgement
 from secaplane.eventlog.streams import Streams
 from secaplane.model.events import RecordedEvent
 from secaplane.model.position import BEGINNING, Position

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from secaplane.eventlog.codec import NewEvent, decode, encode
 from secaplane.eventlog.decoding import decode_followed, readable
-from secaplane.eventlog.holes import Acknowledgement
 from secaplane.eventlog.log import Followed, PrefixExpectation, RawEvent, VersionConflict
+from secaplane.eventlog.losses.holes import Acknowledgement
 from secaplane.eventlog.streams import Streams
 from secaplane.eventlog.subjects import prefix, subject
 from secaplane.model.events import RecordedEvent

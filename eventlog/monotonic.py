@@ -16,8 +16,8 @@ from typing import Generic, TypeVar
 
 from secaplane.eventlog.codec import NewEvent, Undecodable
 from secaplane.eventlog.decoding import address_of, missing
-from secaplane.eventlog.holes import Acknowledgement
 from secaplane.eventlog.log import Followed, Log, OutdatedAnswer, PrefixExpectation, RawEvent
+from secaplane.eventlog.losses.holes import Acknowledgement
 from secaplane.eventlog.streams import Streams
 from secaplane.model.events import RecordedEvent
 from secaplane.model.position import BEGINNING, Position

@@ -10,7 +10,7 @@ import msgspec
 from nats.aio.client import Client
 
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
-from secaplane.eventlog.jetstream_api import request
+from secaplane.eventlog.jetstream.api import request
 from secaplane.eventlog.log import LogUnavailable
 from secaplane.eventlog.subjects import subject
 from secaplane.model.shape import Ref, Resource

@@ -16,8 +16,8 @@ from itertools import groupby
 
 from asyncpg import Pool
 
-from secaplane.eventlog.holes import Hole, between, unknown
 from secaplane.eventlog.log import Followed, LogUnavailable, UndecodableEvent
+from secaplane.eventlog.losses.holes import Hole, between, unknown
 from secaplane.eventlog.monotonic import end_reaching
 from secaplane.model.bounded_cache import BoundedCache, resource_bytes
 from secaplane.model.events import Closed, RecordedEvent

@@ -49,7 +49,7 @@ async def record(
     cause: Position | None = None,
 ) -> CommandResult:
     """Handle a command about the resource, as the reconciler or as the system. The log bounds how
-    many events are appended at the same time (`eventlog.shared_sync`)."""
+    many events are appended at the same time (`eventlog.jetstream.shared_sync`)."""
     return await handle(
         dependencies.commands,
         resource.ref,

@@ -36,7 +36,8 @@ from secaplane.reconcilers.leases.leases import Leases
 from secaplane.reconcilers.leases.partitions import ALL, partition_of
 from secaplane.reconcilers.queue import WORKERS_MAX
 from secaplane.reconcilers.reconcile import RequeueAfter, reconcile
-from secaplane.reconcilers.wakes.outages import OutageBackoff, ReleasedAddress, system_of
+from secaplane.reconcilers.wakes.outages import OutageBackoff, ReleasedAddress
+from secaplane.reconcilers.wakes.systems import system_of
 from secaplane.reconcilers.wakes.unsettled import UnsettledRows
 
 RETRY_S, PATIENCE_S = 0.5, 2.0

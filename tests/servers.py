@@ -29,7 +29,7 @@ from nats.js.errors import NotFoundError
 
 from secaplane.cli.dev import embedded
 from secaplane.cli.dev.embedded import HOST
-from secaplane.eventlog.jetstream import PAYLOAD_BYTES_MIN
+from secaplane.eventlog.jetstream.log import PAYLOAD_BYTES_MIN
 from secaplane.eventlog.snapshots import FORMAT
 from secaplane.readmodel.schema.tables import READER
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
 
+import grimp
 import pytest
 
 from secaplane.kinds import KINDS
@@ -36,6 +37,8 @@ BANNED = (
 )
 """(pattern, places where it is allowed, what to do instead)"""
 
+OUTSIDE = ("aiohttp", "asyncpg", "casbin", "jwt", "litestar", "nats")
+"""Packages that reach a network, a database or a framework."""
 CATCH_ALL = ("Exception", "BaseException")
 MAY_CATCH_ALL = ("projector/run.py", "reconcilers/run.py")
 STATUSES = {status.value for status in HTTPStatus if status >= HTTPStatus.BAD_REQUEST}
@@ -236,3 +239,25 @@ def test_every_dependency_is_in_the_requirements_and_explained() -> None:
     explained = (ROOT / "docs" / "dependencies.md").read_text()
     assert declared <= pinned
     assert {each for each in declared if each not in explained} == set()
+
+
+def test_modules_that_say_that_they_are_pure_reach_nothing_outside_them() -> None:
+    """Directly or through what they import."""
+    graph = grimp.build_graph("secaplane", include_external_packages=True)
+    claims = [
+        path for path in SOURCES if re.search(r"\bPure\b", ast.get_docstring(parsed(path)) or "")
+    ]
+    assert len(claims) > 50
+    broken = [
+        chain
+        for path in claims
+        for package in OUTSIDE
+        if package in graph.modules
+        and (chain := graph.find_shortest_chain(_module(path), package)) is not None
+    ]
+    assert broken == []
+
+
+def _module(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(("secaplane", *(part for part in parts if part != "__init__")))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from secaplane.audit import entries
 from secaplane.cli.settings import BadConfig
-from secaplane.eventlog.jetstream import PAYLOAD_BYTES_MIN
+from secaplane.eventlog.jetstream.log import PAYLOAD_BYTES_MIN
 from secaplane.readmodel.schema.tables import READER
 
 NOBODY_UID = 65534

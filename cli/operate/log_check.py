@@ -17,7 +17,7 @@ from secaplane.cli.processes.connections import (
     with_deadline,
 )
 from secaplane.cli.settings import BadConfig
-from secaplane.eventlog.holes import Acknowledgement, parse, unknown
+from secaplane.eventlog.losses.holes import Acknowledgement, parse, unknown
 from secaplane.eventlog.snapshots import KeyValueSnapshots
 from secaplane.model.position import BEGINNING
 from secaplane.model.shape import Ref

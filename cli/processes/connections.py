@@ -20,7 +20,7 @@ from secaplane.cli.config import Config
 from secaplane.cli.processes.tls import client_context
 from secaplane.cli.settings import BadConfig
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
-from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.eventlog.log import LogUnavailable
 from secaplane.eventlog.monotonic import MonotonicLog
 from secaplane.eventlog.resource_cache import ResourceCache

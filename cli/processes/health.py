@@ -16,9 +16,9 @@ from asyncpg import Pool
 from secaplane.edge.serving.metrics import Metrics
 from secaplane.eventlog.append_health import AppendHealth
 from secaplane.eventlog.capacity import Capacity
-from secaplane.eventlog.integrity import LogIntegrity
-from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.eventlog.log import Log, LogUnavailable
+from secaplane.eventlog.losses.integrity import LogIntegrity
 from secaplane.model.position import Position
 from secaplane.model.shape import Ref
 from secaplane.readmodel import questions

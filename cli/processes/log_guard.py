@@ -1,6 +1,6 @@
 """Compares the log with its sequence and with the rows, in every process that writes: at the start,
 whenever the connection to the log was lost, and while something is wrong. What it finds stops
-writes (`eventlog.integrity`)."""
+writes (`eventlog.losses.integrity`)."""
 
 import asyncio
 import logging
@@ -16,9 +16,9 @@ from secaplane.cli.processes.connections import ProcessDependencies, retrying
 from secaplane.command.gather.holes import judge
 from secaplane.edge.serving.metrics import Metrics
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
-from secaplane.eventlog.holes import Hole
-from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.eventlog.log import LogUnavailable
+from secaplane.eventlog.losses.holes import Hole
 from secaplane.model.shape import Ref
 from secaplane.readmodel import questions
 from secaplane.readmodel.questions.positions import history_between, rows_between

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from secaplane.command.gather.damage import examined
-from secaplane.eventlog.holes import Hole, unknown
 from secaplane.eventlog.log import Log
+from secaplane.eventlog.losses.holes import Hole, unknown
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref
 

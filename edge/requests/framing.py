@@ -1,4 +1,4 @@
-"""Rules of HTTP/1.1 for the head of a request that the parser leaves open. Pure.
+"""Rules of HTTP/1.1 for the head of a request that the parser leaves open. Without IO.
 
 Two readers that understand a head differently, a proxy and this server, see two requests.
 """

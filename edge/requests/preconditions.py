@@ -1,5 +1,5 @@
 """The preconditions in the headers of a request (RFC 9110, section 13.1; SECA
-`if-unmodified-since`). Pure."""
+`if-unmodified-since`). Without IO."""
 
 import re
 

@@ -7,9 +7,9 @@ import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from secaplane.eventlog.jetstream import EXPECTED, WRONG_LAST_SEQUENCE
-from secaplane.eventlog.jetstream_api import ServerError, json, request
-from secaplane.eventlog.jetstream_positions import NO_MESSAGE_FOUND
+from secaplane.eventlog.jetstream.api import ServerError, json, request
+from secaplane.eventlog.jetstream.log import EXPECTED, WRONG_LAST_SEQUENCE
+from secaplane.eventlog.jetstream.positions import NO_MESSAGE_FOUND
 from secaplane.eventlog.log import LogUnavailable
 
 ANSWER_S_MAX = 1.0

@@ -12,11 +12,7 @@ from enum import Enum
 from random import random
 from typing import NamedTuple
 
-from secaplane.eventlog.log import LogUnavailable
-from secaplane.model.errors import Unavailable
 from secaplane.model.shape import Ref
-from secaplane.plugins.plugin import CloudUnavailable
-from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 
 PROBE_S_MIN, PROBE_S_MAX = 1.0, 2.0
 SPREAD_S, SPREAD_S_MAX = 1.0, 60.0
@@ -37,19 +33,6 @@ class ReleasedAddress(NamedTuple):
 
     ref: Ref
     seconds: float
-
-
-def system_of(error: Exception) -> System | None:
-    """The system whose outage made a reconciliation fail; None where the failure is the resource's
-    own. Plugins may raise OSError or TimeoutError instead of CloudUnavailable."""
-    match error:
-        case LogUnavailable() | Unavailable(__cause__=LogUnavailable()):
-            return System.LOG
-        case CloudUnavailable() | OSError() | TimeoutError():
-            return System.CLOUD
-        case Unavailable():
-            return System.ROWS
-    return System.ROWS if isinstance(error, DATABASE_UNAVAILABLE) else None
 
 
 class OutageBackoff:

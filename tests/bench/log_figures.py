@@ -18,7 +18,7 @@ from secaplane.command.dependencies import CommandDependencies
 from secaplane.command.handle import handle
 from secaplane.command.rules.commands import Put
 from secaplane.eventlog.codec import NewEvent
-from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.eventlog.snapshots import KeyValueSnapshots, MemorySnapshots
 from secaplane.eventlog.streams import Streams

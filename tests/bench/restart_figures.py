@@ -19,7 +19,7 @@ from secaplane.cli.dev import embedded
 from secaplane.cli.dev.plane import DevPlane
 from secaplane.cli.dev.supervisor import ChildProcess, Supervisor
 from secaplane.eventlog.codec import NewEvent, encode
-from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.eventlog.streams import Streams
 from secaplane.eventlog.subjects import subject
 from secaplane.model.actor import SYSTEM

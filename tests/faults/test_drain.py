@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from secaplane.cli.config import Config
-from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.eventlog.streams import Streams
 from secaplane.kinds import KINDS
 from secaplane.model.events import StatusReported

@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 
 from secaplane.cli.config import Config
-from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.eventlog.streams import Streams
 from tests.flows.client import Client, client_of
 from tests.flows.crashing import Scene, scene_of

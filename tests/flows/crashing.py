@@ -14,7 +14,7 @@ from asyncpg import Pool
 from secaplane.cli.dev.embedded import OWNER
 from secaplane.cli.dev.plane import PROCESSES, free_port
 from secaplane.cli.dev.supervisor import ChildProcess, Supervisor
-from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.eventlog.log import Log, LogUnavailable
 from secaplane.eventlog.streams import Streams
 from secaplane.model.events import RecordedEvent

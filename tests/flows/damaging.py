@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from nats.aio.client import Client as Nats
 
-from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.eventlog.streams import Streams
 from secaplane.eventlog.subjects import ALL_SUBJECTS, subject
 from secaplane.kinds import KINDS

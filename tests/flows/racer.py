@@ -24,7 +24,7 @@ from secaplane.command.dependencies import CommandDependencies
 from secaplane.command.handle import handle
 from secaplane.command.rules.commands import Delete, Put, ReportStatus
 from secaplane.eventlog.codec import NewEvent
-from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.eventlog.log import PrefixExpectation
 from secaplane.eventlog.monotonic import MonotonicLog
 from secaplane.model.actor import Actor

@@ -14,7 +14,7 @@ import pytest
 from secaplane.cli.dev.embedded import OWNER
 from secaplane.cli.dev.plane import PROCESSES
 from secaplane.eventlog.codec import NewEvent
-from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.kinds import KINDS
 from secaplane.model.actor import SYSTEM
 from secaplane.model.events import AnyEvent, Created, Deleted, DeletionRequested, Updated

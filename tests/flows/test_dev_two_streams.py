@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
-from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.eventlog.streams import Streams
 from secaplane.kinds import KINDS
 from secaplane.model.events import RecordedEvent

@@ -14,8 +14,8 @@ from secaplane.cli.config import Config
 from secaplane.command.dependencies import CommandDependencies
 from secaplane.command.handle import CommandResult, handle
 from secaplane.command.rules.commands import Command, Delete, Put
-from secaplane.eventlog import jetstream
-from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.jetstream import log as jetstream
+from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.eventlog.snapshots import MemorySnapshots
 from secaplane.eventlog.streams import Streams

@@ -1,6 +1,6 @@
 """Every accepted write records its origin in the event: client address, user agent, traceparent."""
 
-from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.eventlog.streams import Streams
 from secaplane.kinds import KINDS
 from secaplane.model.actor import Actor

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from nats.aio.client import Client as Nats
 
 from examples.projection_example import PUTS
-from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.eventlog.streams import Streams
 from secaplane.kinds import KINDS
 from secaplane.model.events import AnyEvent, Created, DeletionRequested, Updated

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.model.actor import RECONCILER, SYSTEM
 from secaplane.model.events import RecordedEvent
 from secaplane.model.shape import Json

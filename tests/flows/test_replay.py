@@ -6,7 +6,7 @@ from nats.aio.client import Client as Nats
 
 from secaplane.cli.config import Config
 from secaplane.cli.dev.embedded import OWNER
-from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.eventlog.log import UndecodableEvent
 from secaplane.eventlog.streams import Streams
 from secaplane.kinds import KINDS

@@ -12,7 +12,7 @@ from nats.aio.client import Client as Nats
 from secaplane.cli.config import Config
 from secaplane.cli.dev.embedded import OWNER
 from secaplane.cli.settings import NatsSettings
-from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.eventlog.streams import Streams
 from secaplane.eventlog.subjects import subject
 from secaplane.kinds import KINDS

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.kinds import KINDS
 from secaplane.model.events import ActionRequested, Created, Deleted
 from secaplane.model.position import parse

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
-from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.eventlog.log import Followed, Log
 from secaplane.eventlog.memory import MemoryLog
 from secaplane.eventlog.monotonic import MonotonicLog

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.eventlog.log import Log
 from secaplane.eventlog.memory import MemoryLog
 from secaplane.eventlog.monotonic import MonotonicLog

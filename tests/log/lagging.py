@@ -6,8 +6,8 @@ from contextlib import aclosing
 
 from secaplane.eventlog.codec import NewEvent
 from secaplane.eventlog.decoding import readable
-from secaplane.eventlog.holes import Acknowledgement
 from secaplane.eventlog.log import Followed, PrefixExpectation, RawEvent
+from secaplane.eventlog.losses.holes import Acknowledgement
 from secaplane.eventlog.memory import MemoryLog
 from secaplane.eventlog.streams import Streams
 from secaplane.model.events import RecordedEvent

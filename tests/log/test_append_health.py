@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from nats.aio.client import Client
 
-from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.eventlog.log import LogUnavailable, VersionConflict
 from secaplane.eventlog.snapshots import KeyValueSnapshots
 from secaplane.eventlog.streams import Streams

@@ -11,7 +11,7 @@ from nats.js.errors import APIError, NotFoundError
 
 from secaplane.audit.entries import Entry, EntryCaller, decode, entry, subject
 from secaplane.audit.stream import AuditLimits, AuditStream, PendingEntry, PublishResult
-from secaplane.eventlog.jetstream_api import READ_BATCH_MAX
+from secaplane.eventlog.jetstream.api import READ_BATCH_MAX
 from secaplane.eventlog.log import LogUnavailable
 from tests.servers import STREAM, connected
 

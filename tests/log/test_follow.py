@@ -8,10 +8,11 @@ import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from secaplane.eventlog import jetstream_follow, memory
+from secaplane.eventlog import memory
 from secaplane.eventlog.codec import Undecodable, encode
-from secaplane.eventlog.jetstream import JetStreamLog
-from secaplane.eventlog.jetstream_follow import PULL_BYTES_MAX
+from secaplane.eventlog.jetstream import follow
+from secaplane.eventlog.jetstream.follow import PULL_BYTES_MAX
+from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.eventlog.log import Followed, Log, UndecodableEvent
 from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.eventlog.snapshots import MemorySnapshots
@@ -73,7 +74,7 @@ async def test_a_follower_of_many_events_keeps_its_consumer(
     """Several pull requests are used up, each by its number of messages."""
     log = JetStreamLog(nats_client, streams=Streams(fresh_stream), region=REGION)
     await log.prepare()
-    monkeypatch.setattr(jetstream_follow, "FOLLOW_BATCH_MAX", 20)
+    monkeypatch.setattr(follow, "FOLLOW_BATCH_MAX", 20)
     history = [(await add(log, ONE, CREATED if n == 0 else UPDATED))[0] for n in range(110)]
     consumers: list[str] = []
     requested = nats_client.request
@@ -121,7 +122,7 @@ async def test_large_events_arrive_in_batches_that_are_bounded_in_bytes(
 async def test_a_follower_yields_an_empty_batch_while_no_event_arrives(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (jetstream_follow, memory):
+    for module in (follow, memory):
         monkeypatch.setattr(module, "QUIET_S", 0.1)
     recorded = await add(log, ONE, CREATED)
     following = log.follow(STREAM, after=BEGINNING)

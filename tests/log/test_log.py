@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from nats.aio.client import Client
 
-from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.eventlog.log import Log, PrefixExpectation, VersionConflict
 from secaplane.eventlog.streams import Streams
 from secaplane.kinds import KINDS

@@ -6,9 +6,14 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from secaplane.eventlog.codec import EVENT_BYTES_MAX, NewEvent
-from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.jetstream.log import JetStreamLog
+from secaplane.eventlog.jetstream.shared_sync import (
+    BATCH_MAX,
+    BATCH_MIN,
+    LANES_MAX,
+    SharedSyncAppends,
+)
 from secaplane.eventlog.log import LogUnavailable, VersionConflict
-from secaplane.eventlog.shared_sync import BATCH_MAX, BATCH_MIN, LANES_MAX, SharedSyncAppends
 from secaplane.eventlog.streams import Streams
 from secaplane.kinds import KINDS
 from secaplane.model.errors import ContentTooLarge

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from secaplane.command.gather.holes import judge
-from secaplane.eventlog.holes import Acknowledgement, Hole, between, parse, unknown, without
-from secaplane.eventlog.integrity import LogIntegrity
 from secaplane.eventlog.log import LogUnavailable
+from secaplane.eventlog.losses.holes import Acknowledgement, Hole, between, parse, unknown, without
+from secaplane.eventlog.losses.integrity import LogIntegrity
 from secaplane.model.errors import HistoryIncomplete, Unavailable
 from secaplane.model.shape import Ref
 from tests.positions import STREAM, nth

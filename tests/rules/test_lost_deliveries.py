@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from nats.aio.client import Client
 
-from secaplane.eventlog.jetstream_follow import follow_raw
+from secaplane.eventlog.jetstream.follow import follow_raw
 from secaplane.model.position import Position
 
 STREAM, SUBJECT = "S", "seca.a"

@@ -18,8 +18,8 @@ from secaplane.reconcilers.wakes.outages import (
     SPREAD_S_MAX,
     OutageBackoff,
     System,
-    system_of,
 )
+from secaplane.reconcilers.wakes.systems import system_of
 from tests.rules.test_requeue import DISK, NIC, SUBNET, Result, Trace
 from tests.virtual_time import in_virtual_time
 

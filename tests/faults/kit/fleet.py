@@ -23,7 +23,7 @@ from secaplane.cli.config import Config
 from secaplane.cli.dev.embedded import HOST
 from secaplane.cli.dev.plane import NATS_USERS, DevPlane, free_port
 from secaplane.cli.dev.supervisor import ChildProcess, Supervisor
-from secaplane.eventlog.jetstream import JetStreamLog
+from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.eventlog.streams import Streams
 from tests.faults.kit.holding_proxy import HoldingProxy, holding_proxy
 from tests.faults.kit.nats_cluster import NODES, NatsCluster

@@ -6,11 +6,11 @@ from collections.abc import AsyncGenerator, Sequence
 import msgspec
 from nats.aio.client import Client
 
-from secaplane.eventlog.holes import Hole, between
-from secaplane.eventlog.integrity import LogIntegrity
-from secaplane.eventlog.jetstream_api import ServerError, json, request
-from secaplane.eventlog.jetstream_follow import CreateConsumer, follow_raw
+from secaplane.eventlog.jetstream.api import ServerError, json, request
+from secaplane.eventlog.jetstream.follow import CreateConsumer, follow_raw
 from secaplane.eventlog.log import LogUnavailable
+from secaplane.eventlog.losses.holes import Hole, between
+from secaplane.eventlog.losses.integrity import LogIntegrity
 from secaplane.eventlog.subjects import ALL_SUBJECTS
 from secaplane.model.position import BEGINNING, Position, position
 from secaplane.model.shape import Ref

@@ -7,7 +7,7 @@ import msgspec
 from nats.aio.client import Client
 
 from secaplane.eventlog.capacity import AccountCapacity, Capacity, StreamCapacity, capacity_of
-from secaplane.eventlog.jetstream_api import request
+from secaplane.eventlog.jetstream.api import request
 
 _stream = msgspec.json.Decoder(StreamCapacity).decode
 _account = msgspec.json.Decoder(AccountCapacity).decode

@@ -9,8 +9,8 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from secaplane.eventlog.holes import Hole
 from secaplane.eventlog.log import LogUnavailable
+from secaplane.eventlog.losses.holes import Hole
 from secaplane.model.errors import HistoryIncomplete, Unavailable
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref

@@ -16,7 +16,7 @@ from nats.aio.client import Client
 
 from secaplane.eventlog.codec import NewEvent, encode
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
-from secaplane.eventlog.jetstream_api import ServerError, request
+from secaplane.eventlog.jetstream.api import ServerError, request
 from secaplane.eventlog.log import LogUnavailable, VersionConflict
 from secaplane.eventlog.streams import Streams
 from secaplane.eventlog.subjects import subject

@@ -14,14 +14,12 @@ import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from secaplane.eventlog.acknowledged_holes import AcknowledgedHoles
 from secaplane.eventlog.append_health import AppendHealth
 from secaplane.eventlog.capacity import Capacity
 from secaplane.eventlog.codec import NewEvent, encode
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
 from secaplane.eventlog.decoding import address_of, decode_followed, readable
-from secaplane.eventlog.holes import Acknowledgement
-from secaplane.eventlog.jetstream_api import (
+from secaplane.eventlog.jetstream.api import (
     ANSWER_S_MAX,
     PREPARE_S_MAX,
     ServerError,
@@ -29,9 +27,10 @@ from secaplane.eventlog.jetstream_api import (
     json,
     request,
 )
-from secaplane.eventlog.jetstream_capacity import read_capacity
-from secaplane.eventlog.jetstream_follow import follow_raw
-from secaplane.eventlog.jetstream_positions import NO_MESSAGE_FOUND, StreamPositions
+from secaplane.eventlog.jetstream.capacity import read_capacity
+from secaplane.eventlog.jetstream.follow import follow_raw
+from secaplane.eventlog.jetstream.positions import NO_MESSAGE_FOUND, StreamPositions
+from secaplane.eventlog.jetstream.shared_sync import JetStreamBatches, SharedSyncAppends
 from secaplane.eventlog.log import (
     Followed,
     LogUnavailable,
@@ -39,7 +38,8 @@ from secaplane.eventlog.log import (
     RawEvent,
     VersionConflict,
 )
-from secaplane.eventlog.shared_sync import JetStreamBatches, SharedSyncAppends
+from secaplane.eventlog.losses.acknowledged import AcknowledgedHoles
+from secaplane.eventlog.losses.holes import Acknowledgement
 from secaplane.eventlog.snapshots import probe_subject
 from secaplane.eventlog.streams import Streams
 from secaplane.eventlog.subjects import ALL_SUBJECTS, every, prefix, subject

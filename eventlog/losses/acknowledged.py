@@ -5,9 +5,9 @@ import msgspec
 from nats.aio.client import Client
 
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
-from secaplane.eventlog.holes import Acknowledgement
-from secaplane.eventlog.jetstream_api import direct_batch
+from secaplane.eventlog.jetstream.api import direct_batch
 from secaplane.eventlog.log import LogUnavailable
+from secaplane.eventlog.losses.holes import Acknowledgement
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Acknowledgement).decode

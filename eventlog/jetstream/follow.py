@@ -17,7 +17,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
-from secaplane.eventlog.jetstream_api import json
+from secaplane.eventlog.jetstream.api import json
 from secaplane.eventlog.log import LogUnavailable, RawEvent
 from secaplane.model.position import Position
 

@@ -1,0 +1,1 @@
+"""Events that a log has lost: holes in its sequence, and what is done about them."""
