@@ -30,6 +30,8 @@ NAMED_MAX = 10_000
 """Resources that are named for one hole; the positions of more count as not named."""
 HOLES_MAX = 1000
 RETRY_S = 1.0
+UNANSWERED_RETRY_S = 0.1
+"""Short: appends wait for the comparison meanwhile."""
 IDLE_SHARE = 3
 """Pause after each batch, in times of what it took: users' requests go first."""
 UNANSWERED: tuple[type[Exception], ...] = (
@@ -108,16 +110,16 @@ class LogGuard:
 
     async def run(self) -> None:
         while True:
-            self._integrity.doubted.clear()
+            comparison = self._integrity.comparing()
             try:
                 holes = [
                     hole for name in self._log.streams.names for hole in await self._scan(name)
                 ]
-                await self._judge(holes)
+                await self._judge(holes, comparison)
             except UNANSWERED:
-                await asyncio.sleep(RETRY_S)
+                await asyncio.sleep(UNANSWERED_RETRY_S)
                 continue
-            await self._until_doubted(holes)
+            await self._until_doubted(holes, comparison)
 
     async def _scan(self, stream: str) -> list[Hole]:
         holes, began = list[Hole](), time.monotonic()
@@ -131,16 +133,16 @@ class LogGuard:
             began = time.monotonic()
         return holes
 
-    async def _judge(self, holes: Sequence[Hole]) -> None:
+    async def _judge(self, holes: Sequence[Hole], comparison: int) -> None:
         judged = await judge(self._log, self._names, holes)
-        self._integrity.compared(judged.unnamed, judged.damaged)
+        self._integrity.compared(judged.unnamed, judged.damaged, comparison=comparison)
         found = self._integrity.findings
         for each in found:
             if each not in self._reported:
                 log.critical("the log has lost events", extra={"reason": each})
         self._reported = found
 
-    async def _until_doubted(self, holes: Sequence[Hole]) -> None:
+    async def _until_doubted(self, holes: Sequence[Hole], comparison: int) -> None:
         """While something is wrong, ask every second whether an operator has decided."""
         while not self._integrity.doubted.is_set():
             wrong = holes or self._integrity.cut
@@ -155,7 +157,7 @@ class LogGuard:
                     self._integrity.doubt()
                 elif wrong:
                     await self._accept_rebuilt_rows()
-                    await self._judge(holes)
+                    await self._judge(holes, comparison)
             except UNANSWERED:
                 pass
 

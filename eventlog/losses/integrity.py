@@ -38,6 +38,7 @@ class LogIntegrity:
         """Monotonic seconds: appends wait for a comparison until then."""
         self.doubted = asyncio.Event()
         """Set when the log has to be compared again."""
+        self._doubts = 0
 
     def know(self, position: Position) -> None:
         """Take a position that the log has given to an event."""
@@ -56,13 +57,24 @@ class LogIntegrity:
 
     def doubt(self) -> None:
         """The log may be another one than before: it was not reachable meanwhile."""
+        self._doubts += 1
         self._compared.clear()
         self._waits_until = time.monotonic() + COMPARED_S_MAX
         self.doubted.set()
 
-    def compared(self, holes: Sequence[Hole], damaged: Mapping[Ref, Hole]) -> None:
+    def comparing(self) -> int:
+        """A comparison begins now: the number to report its result with."""
+        self.doubted.clear()
+        return self._doubts
+
+    def compared(
+        self, holes: Sequence[Hole], damaged: Mapping[Ref, Hole], *, comparison: int
+    ) -> None:
+        """Take what a comparison has found. Appends still wait if the log was doubted after it had
+        begun: it may not have read the log that is connected now."""
         self.unnamed, self.damaged = holes, damaged
-        self._compared.set()
+        if comparison == self._doubts:
+            self._compared.set()
 
     async def refuse_damaged(self, ref: Ref) -> None:
         """Refuse an append that the log must not take.

@@ -1,5 +1,6 @@
 """Holes in the log: which there are, whose they are, and what they stop."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 import pytest
@@ -91,7 +92,7 @@ async def test_a_hole_that_no_row_names_is_remarked_until_it_is_acknowledged() -
 
 async def test_a_damaged_resource_alone_is_not_written() -> None:
     log = LogIntegrity()
-    log.compared([], {DISK: hole(3)})
+    log.compared([], {DISK: hole(3)}, comparison=log.comparing())
     await log.refuse_damaged(SPARE)
     with pytest.raises(HistoryIncomplete):
         await log.refuse_damaged(DISK)
@@ -100,12 +101,28 @@ async def test_a_damaged_resource_alone_is_not_written() -> None:
 
 async def test_a_hole_that_no_row_names_stops_every_write() -> None:
     log = LogIntegrity()
-    log.compared([hole(3, 4)], {})
+    log.compared([hole(3, 4)], {}, comparison=log.comparing())
     with pytest.raises(Unavailable, match="until an operator decides"):
         await log.refuse_damaged(SPARE)
     assert "2 events are missing in the log, and no row names them (SECA:3-4)" in log.reasons[0]
-    log.compared([], {})
+    log.compared([], {}, comparison=log.comparing())
     await log.refuse_damaged(SPARE)
+
+
+async def test_a_write_waits_for_a_comparison_that_began_after_the_last_doubt() -> None:
+    """The result of an earlier one is about the log before it was connected again."""
+    log = LogIntegrity()
+    earlier = log.comparing()
+    log.doubt()
+    write = asyncio.create_task(log.refuse_damaged(SPARE))
+    log.compared([], {}, comparison=earlier)
+    await asyncio.sleep(0)
+    later = log.comparing()
+    await asyncio.sleep(0)
+    assert not write.done()
+    log.compared([hole(3)], {}, comparison=later)
+    with pytest.raises(Unavailable):
+        await write
 
 
 async def test_a_log_that_ends_before_what_it_gave_stops_every_write() -> None:
