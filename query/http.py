@@ -7,13 +7,13 @@ from urllib.parse import parse_qsl
 from litestar import Request, route
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
-from litestar.response.base import ASGIResponse
 
 from secaplane.edge.guard import Guard
 from secaplane.edge.requests import parsing
 from secaplane.edge.requests.context import RequestContext, request_context
 from secaplane.edge.requests.paths import template
 from secaplane.edge.requests.preconditions import not_modified
+from secaplane.edge.serving.answer import Answer, not_modified_answer
 from secaplane.kinds import KINDS
 from secaplane.model.document import encode
 from secaplane.model.errors import Malformed
@@ -23,7 +23,6 @@ from secaplane.model.precondition import digest, tag
 from secaplane.query import read
 from secaplane.query.read import ListedPage, ListQuery, ReadDependencies
 
-JSON = "application/json"
 AT_LEAST = b"secaplane-at-least"
 PARAMETERS = ("labels", "limit", "skipToken")
 PARAMETERS_MAX = 64
@@ -39,7 +38,7 @@ def _get(kind: Kind, dependencies: ReadDependencies, guard: Guard) -> HTTPRouteH
     items = [template(f"{url}/{{name}}") for url in kind.urls]
 
     @route(items, http_method=METHODS, name=f"Get{kind.title} {kind.name}")
-    async def get_resource(request: Request[Any, Any, Any]) -> ASGIResponse:
+    async def get_resource(request: Request[Any, Any, Any]) -> Answer:
         context, ids = request_context(request.scope), request.path_params
         parsing.deleted(context.header(b"accept"))
         await guard.admit(context, "get", kind, ids, ids["name"])
@@ -51,7 +50,7 @@ def _get(kind: Kind, dependencies: ReadDependencies, guard: Guard) -> HTTPRouteH
 
 def _list(kind: Kind, dependencies: ReadDependencies, guard: Guard) -> HTTPRouteHandler:
     @route([*map(template, kind.urls)], http_method=METHODS, name=f"List{kind.title} {kind.name}")
-    async def list_resources(request: Request[Any, Any, Any]) -> ASGIResponse:
+    async def list_resources(request: Request[Any, Any, Any]) -> Answer:
         context, ids = request_context(request.scope), request.path_params
         deleted = parsing.deleted(context.header(b"accept"))
         names = await guard.admit_list(context, kind, ids)
@@ -114,8 +113,8 @@ def _body(kind: Kind, path: str, page: ListedPage) -> bytes:
     return b'{"items":[' + b",".join(page.items) + b'],"metadata":' + encode(metadata) + b"}"
 
 
-def _answer(context: RequestContext, body: bytes, etag: str) -> ASGIResponse:
+def _answer(context: RequestContext, body: bytes, etag: str) -> Answer:
     """With an ETag; 304 where the client has this body (RFC 9110, sections 8.8.3 and 13.1.2)."""
     if not_modified(context, etag):
-        return ASGIResponse(status_code=304, headers={"ETag": etag})
-    return ASGIResponse(body=body, headers={"ETag": etag}, media_type=JSON)
+        return not_modified_answer({"ETag": etag})
+    return Answer(body, {"ETag": etag})

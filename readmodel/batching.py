@@ -21,7 +21,9 @@ LANES = 2
 BATCH_MAX = 128
 LARGE_BYTES = 64 * 1024
 """Size of a large document."""
-ANSWER_S_MAX = 3.0
+QUEUED_S_MAX = 2.0
+"""A read that has waited so long for its turn fails."""
+SELECT_S_MAX = 2.0
 
 
 class FoundDocument(NamedTuple):
@@ -50,20 +52,36 @@ class FoundDocument(NamedTuple):
 Answer = asyncio.Future[FoundDocument | None]
 
 
+class _Read(NamedTuple):
+    ref: Ref
+    answer: Answer
+    until: float
+    """Seconds of the loop's clock: a read that is still queued then fails."""
+
+
 class _Lane:
     """Reads that wait for the next SELECT of a lane."""
 
     def __init__(self) -> None:
-        self._queue: deque[tuple[Ref, Answer]] = deque()
+        self._queue: deque[_Read] = deque()
         self._queued = asyncio.Event()
 
-    def put(self, waiting: tuple[Ref, Answer]) -> None:
-        self._queue.append(waiting)
+    def put(self, read: _Read) -> None:
+        self._queue.append(read)
         self._queued.set()
 
-    async def take(self, most: int) -> list[tuple[Ref, Answer]]:
+    async def take(self, most: int) -> list[_Read]:
+        """The next reads whose caller still waits."""
         await self._queued.wait()
-        batch = [self._queue.popleft() for _ in range(min(len(self._queue), most))]
+        batch, now = list[_Read](), asyncio.get_running_loop().time()
+        while self._queue and len(batch) < most:
+            read = self._queue.popleft()
+            if read.answer.done():
+                continue
+            if read.until < now:
+                read.answer.set_exception(TimeoutError())
+            else:
+                batch.append(read)
         if not self._queue:
             self._queued.clear()
         return batch
@@ -79,12 +97,13 @@ class BatchedReads:
     async def one(self, ref: Ref) -> FoundDocument | None:
         """The living resource; None where there is none.
 
-        Raises whatever the SELECT raises, or TimeoutError.
+        Raises whatever the SELECT raises, or TimeoutError after QUEUED_S_MAX and SELECT_S_MAX. A
+        timer for each read would cost more than the rest of this.
         """
-        answer: Answer = asyncio.get_running_loop().create_future()
-        self._small.put((ref, answer))
-        async with asyncio.timeout(ANSWER_S_MAX):
-            return await answer
+        loop = asyncio.get_running_loop()
+        answer: Answer = loop.create_future()
+        self._small.put(_Read(ref, answer, loop.time() + QUEUED_S_MAX))
+        return await answer
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -98,20 +117,21 @@ class BatchedReads:
                 compared = self._compares()
                 await self._answer(batch, selects.compared if compared else selects.alone)
 
-    async def _answer(self, batch: list[tuple[Ref, Answer]], select: str) -> None:
+    async def _answer(self, batch: list[_Read], select: str) -> None:
         try:
-            found = await self._select({ref for ref, _ in batch}, select)
+            async with asyncio.timeout(SELECT_S_MAX):
+                found = await self._select({each.ref for each in batch}, select)
         except Exception as error:  # it is raised again where the answer is awaited
-            for _, answer in batch:
-                if not answer.done():
-                    answer.set_exception(error)
+            for each in batch:
+                if not each.answer.done():
+                    each.answer.set_exception(error)
             return
-        for ref, answer in batch:
-            document = found.get(ref)
+        for each in batch:
+            document = found.get(each.ref)
             if document is _LARGE:
-                self._large.put((ref, answer))
-            elif not answer.done():
-                answer.set_result(document)
+                self._large.put(each)
+            elif not each.answer.done():
+                each.answer.set_result(document)
 
     async def _select(self, refs: set[Ref], select: str) -> dict[Ref, FoundDocument]:
         ordered = list(refs)

@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 from litestar import Request, post
 from litestar.handlers import HTTPRouteHandler
-from litestar.response.base import ASGIResponse
 
 from secaplane.command.access_reviews import admit, review
 from secaplane.command.body import read_as
@@ -20,16 +19,15 @@ from secaplane.edge.requests import parsing, strict_json
 from secaplane.edge.requests.beside_loop import in_proportion
 from secaplane.edge.requests.context import request_context
 from secaplane.edge.requests.paths import REVIEWS, template
+from secaplane.edge.serving.answer import Answer
 from secaplane.policy.grants.review import AccessReviewRequest
-
-JSON = "application/json"
 
 _encode = msgspec.json.Encoder().encode
 
 
 def routes(guard: Guard) -> list[HTTPRouteHandler]:
     @post(template(REVIEWS), name="ReviewAccess", status_code=200)
-    async def review_access(request: Request[Any, Any, Any]) -> ASGIResponse:
+    async def review_access(request: Request[Any, Any, Any]) -> Answer:
         context = request_context(request.scope)
         tenant = request.path_params["tenant"]
         caller = await guard.authenticate(context)
@@ -38,7 +36,7 @@ def routes(guard: Guard) -> list[HTTPRouteHandler]:
         data = await request.body()
         sent = await in_proportion(len(data), lambda: _read(data))
         answer = await review(guard, context, caller, tenant, sent.spec, about_all=about_all)
-        return ASGIResponse(body=_encode(answer), media_type=JSON)
+        return Answer(_encode(answer), {})
 
     return [review_access]
 

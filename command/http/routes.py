@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from litestar import MediaType, Request, delete, post, put
+from litestar import Request, delete, post, put
 from litestar.handlers import HTTPRouteHandler
-from litestar.response.base import ASGIResponse
 
 from secaplane.command import submit
 from secaplane.command.attempt import Recorded
@@ -15,13 +14,13 @@ from secaplane.edge.requests.beside_loop import in_proportion
 from secaplane.edge.requests.context import request_context
 from secaplane.edge.requests.paths import template
 from secaplane.edge.requests.preconditions import precondition
+from secaplane.edge.serving.answer import Answer
 from secaplane.kinds import KINDS
 from secaplane.model.document import document, encode, status
 from secaplane.model.events import Created
 from secaplane.model.kind import Kind
 from secaplane.model.position import Position, written
 
-JSON = "application/json"
 POSITION = "Secaplane-Position"
 
 
@@ -41,7 +40,7 @@ def _items(kind: Kind) -> list[str]:
 
 def _put(kind: Kind, dependencies: SubmitDependencies) -> HTTPRouteHandler:
     @put(_items(kind), name=f"CreateOrUpdate{kind.title} {kind.name}")
-    async def put_resource(request: Request[Any, Any, Any]) -> ASGIResponse:
+    async def put_resource(request: Request[Any, Any, Any]) -> Answer:
         context = request_context(request.scope)
         parsing.deleted(context.header(b"accept"))
         write = _write_request(request, kind)
@@ -59,7 +58,7 @@ def _put(kind: Kind, dependencies: SubmitDependencies) -> HTTPRouteHandler:
 
 def _delete(kind: Kind, dependencies: SubmitDependencies) -> HTTPRouteHandler:
     @delete(_items(kind), name=f"Delete{kind.title} {kind.name}", status_code=202)
-    async def delete_resource(request: Request[Any, Any, Any]) -> ASGIResponse:
+    async def delete_resource(request: Request[Any, Any, Any]) -> Answer:
         return _accepted(await submit.delete(dependencies, _write_request(request, kind)))
 
     return delete_resource
@@ -71,7 +70,7 @@ def _act(kind: Kind, dependencies: SubmitDependencies) -> HTTPRouteHandler:
         name=f"Act{kind.title} {kind.name}",
         status_code=202,
     )
-    async def act_on_resource(request: Request[Any, Any, Any]) -> ASGIResponse:
+    async def act_on_resource(request: Request[Any, Any, Any]) -> Answer:
         write = _write_request(request, kind)
         action = write.context.path.rpartition("/")[2]
         return _accepted(await submit.act(dependencies, write, action))
@@ -92,7 +91,7 @@ def _answer(
     positions: Sequence[Position],
     *,
     secrets: bool,
-) -> ASGIResponse:
+) -> Answer:
     """The answer to a PUT. An update shows the status as it was when the PUT was accepted, not yet
     `updating`. Secret status fields are shown only to callers who may get the resource."""
     shown = document(kind, result.resource, region=dependencies.region, verb="PUT")
@@ -107,14 +106,9 @@ def _answer(
     created = isinstance(result.event, Created)
     if created:
         headers["Location"] = f"{dependencies.base_url}{path}"
-    return ASGIResponse(
-        body=encode(shown),
-        status_code=201 if created else 200,
-        headers=headers,
-        media_type=JSON,
-    )
+    return Answer(encode(shown), headers, status=201 if created else 200)
 
 
-def _accepted(positions: Sequence[Position]) -> ASGIResponse:
-    headers = {POSITION: written(positions)}
-    return ASGIResponse(status_code=202, headers=headers, media_type=MediaType.TEXT)
+def _accepted(positions: Sequence[Position]) -> Answer:
+    """Without a body, and so without a content type."""
+    return Answer(b"", {POSITION: written(positions)}, status=202, media_type="")

@@ -5,6 +5,7 @@ Two readers that understand a head differently, a proxy and this server, see two
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from secaplane.edge.requests.context import RequestContext
 from secaplane.model.errors import Malformed, Refusal, UnsupportedMediaType
@@ -27,7 +28,7 @@ def fault(context: RequestContext, http_version: str) -> Refusal | None:
             return Malformed("HTTP/1.1 takes one Host header", parameter="Host")
     elif context.repeats(b"host"):
         return Malformed("Host is repeated; send it once", parameter="Host")
-    elif len(host) > HOST_LENGTH_MAX or not HOST.fullmatch(host):
+    elif len(host) > HOST_LENGTH_MAX or not _is_host(host):
         return Malformed("Host takes a name or an address, and perhaps a port", parameter="Host")
     if not context.has_body:
         return None
@@ -39,6 +40,12 @@ def fault(context: RequestContext, http_version: str) -> Refusal | None:
             parameter="Content-Encoding",
         )
     return None
+
+
+@lru_cache(maxsize=64)
+def _is_host(text: str) -> bool:
+    """Remembered, because a server is asked by few names."""
+    return HOST.fullmatch(text) is not None
 
 
 def _only(headers: Sequence[str], allowed: Sequence[str]) -> bool:

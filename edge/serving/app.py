@@ -22,7 +22,6 @@ from secaplane.edge.serving.metrics import Metrics
 from secaplane.model.errors import Refusal, Unavailable, UriTooLong
 
 UNKNOWN = "/unknown"
-ACCEPTED = 202
 API = "/providers/"
 NO_STORE = (b"cache-control", b"no-store")
 """On every answer of the API: any may hold what only its caller may see, such as secrets. On every
@@ -156,9 +155,6 @@ async def _send(problem: Response[bytes], send: Any) -> None:
 
 
 def _headers_of(headers: Any, status: int, own: Headers) -> Headers:
-    """A 202 has no body, so it has no content type."""
-    if status == ACCEPTED:
-        headers = [each for each in headers if each[0] != b"content-type"]
     if status >= 400 and NO_STORE not in own:
         own = [*own, NO_STORE]
     return [*headers, *own]

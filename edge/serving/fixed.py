@@ -7,10 +7,10 @@ from typing import Any
 from litestar import Request, route
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
-from litestar.response.base import ASGIResponse
 
 from secaplane.edge.requests.context import request_context
 from secaplane.edge.requests.preconditions import not_modified
+from secaplane.edge.serving.answer import Answer, not_modified_answer
 from secaplane.model.precondition import digest
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -25,9 +25,9 @@ def fixed(
     sent = {"ETag": etag, "Cache-Control": "no-cache", **headers}
 
     @route(path, http_method=[HttpMethod.GET, HttpMethod.HEAD])
-    async def static(request: Request[Any, Any, Any]) -> ASGIResponse:
+    async def static(request: Request[Any, Any, Any]) -> Answer:
         if not_modified(request_context(request.scope), etag):
-            return ASGIResponse(status_code=304, headers=sent)
-        return ASGIResponse(body=body, headers=sent, media_type=media_type)
+            return not_modified_answer(sent)
+        return Answer(body, sent, media_type=media_type)
 
     return static

@@ -7,7 +7,6 @@ no other protocol is served (RFC 9110, section 7.8).
 """
 
 import asyncio
-from enum import IntEnum
 from http import HTTPStatus
 from typing import Any
 
@@ -29,18 +28,15 @@ UNREAD_BYTES_MAX = 4 * 1024 * 1024
 UPGRADE = (b"upgrade", b"http2-settings")
 
 
-class Stage(IntEnum):
-    IDLE = 0
-    """Between two requests."""
-    HEAD = 1
-    BODY = 2
+IDLE, HEAD, BODY = range(3)
+"""Stages of a connection; IDLE: between two requests."""
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
     def __init__(self, *, connections: Connections, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._connections, self._limits = connections, connections.limits
-        self._stage = Stage.HEAD
+        self._stage = HEAD
         self._since = 0.0
         """Beginning of the stage, or of the present window of a body."""
         self._overhead = 0
@@ -61,16 +57,16 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     @property
     def waiting_since(self) -> float | None:
         answering = self.cycle is not None and not self.cycle.response_complete
-        return None if answering or self._stage is Stage.BODY else self._since
+        return None if answering or self._stage is BODY else self._since
 
     def overdue(self, now: float) -> bool:
         return self._too_slow_to_send(now) or self._too_slow_to_receive(now)
 
     def _too_slow_to_send(self, now: float) -> bool:
         passed_s = now - self._since
-        if self._stage is Stage.HEAD:
+        if self._stage is HEAD:
             return passed_s > self._limits.head_s
-        if self._stage is Stage.IDLE:
+        if self._stage is IDLE:
             return self.waiting_since is not None and passed_s > self._limits.idle_s
         if passed_s < self._limits.window_s:
             return False
@@ -127,8 +123,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _parse(self, piece: bytes) -> None:
         self._unset_keepalive_if_required()
-        if self._stage is Stage.IDLE:
-            self._stage, self._since = Stage.HEAD, self.loop.time()
+        if self._stage is IDLE:
+            self._stage, self._since = HEAD, self.loop.time()
         self._in_piece = 0
         try:
             self.parser.feed_data(piece)
@@ -136,7 +132,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._parse_without_upgrade(piece[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._refuse()
-        if self._stage is not Stage.IDLE:
+        if self._stage is not IDLE:
             self._overhead += len(piece) - self._in_piece
             if self._overhead > HEAD_BYTES_MAX:
                 self._refuse()
@@ -159,15 +155,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._overhead = self._in_window = self._unread = 0
         super().on_message_begin()
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._stage is Stage.BODY:
-            return
-        super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
+        """Trailers, which the parser finds after the head, go into a list of their own: never read."""
         if not self.parser.should_upgrade():
             super().on_headers_complete()
-            self._stage = Stage.BODY
+            self.headers = []
+            self._stage = BODY
             if self._connections.closing:
                 self.cycle.keep_alive = False
 
@@ -192,7 +185,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade():
             return
-        self._stage, self._since = Stage.IDLE, self.loop.time()
+        self._stage, self._since = IDLE, self.loop.time()
         super().on_message_complete()
 
     # --- refusals
@@ -203,18 +196,18 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._deaf or self.transport.is_closing():
             return
         self._deaf = True
-        if self.pipeline and self._stage is Stage.BODY:
+        if self.pipeline and self._stage is BODY:
             self.pipeline.popleft()
         if self.pipeline:
             self.pipeline[0][0].keep_alive = False
-        elif self._stage is Stage.BODY or self.cycle is None or self.cycle.response_complete:
+        elif self._stage is BODY or self.cycle is None or self.cycle.response_complete:
             self.send_400_response("")
         else:
             self.cycle.keep_alive = False
 
     def send_400_response(self, msg: str) -> None:
         """Answer invalid HTTP with a problem; where an answer has begun, only close."""
-        if self._stage is Stage.BODY and self.cycle is not None and self.cycle.response_started:
+        if self._stage is BODY and self.cycle is not None and self.cycle.response_started:
             self.transport.close()
         else:
             self._send(Malformed("this is not a valid HTTP/1.1 request"))
