@@ -11,7 +11,7 @@ from secaplane.plugins.plugin import Fence, Observation, Outcome
 
 
 class FolderCloud:
-    compares_fences, lists_inventory, request_s_max = True, True, 1.0
+    compares_fences, lists_inventory, observes_at_once, request_s_max = True, True, 1, 1.0
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

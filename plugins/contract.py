@@ -38,6 +38,7 @@ from secaplane.plugins.plugin import (
     Plugin,
     Ready,
     TerminalError,
+    ToObserve,
 )
 
 SAMPLE_TIME = datetime(2026, 1, 1, tzinfo=UTC)
@@ -280,6 +281,25 @@ async def observe_equals_the_reported_status(trial: Trial) -> None:
     await trial.require_absent(resource)
 
 
+async def observing_many_equals_observing_each(trial: Trial) -> None:
+    if trial.plugin.observes_at_once == 1:
+        raise NotApplicable("the plugin declares that its cloud answers for one at a time")
+    older, made, absent, later = trial.fence(), trial.sample(), trial.sample(), trial.sample()
+    status = await trial.ensured(made)
+    await trial.ensured(later)
+    asked = [(absent, trial.fence()), (made, trial.fence()), (later, older)]
+    seen = await trial.plugin.observe_many([ToObserve(*each) for each in asked])
+    require(
+        [*seen[:2]] == [Absent(), Observed(status)],
+        f"observe_many answered {seen[:2]}, expected nothing, then the status {status}",
+    )
+    if trial.plugin.compares_fences:
+        rejected = isinstance(seen[2], FenceRejected)
+        require(rejected, f"observe_many answered {seen[2]} to a fence older than the last call's")
+    for resource in (made, later):
+        await trial.remove(resource)
+
+
 async def a_request_has_a_time_out(trial: Trial) -> None:
     """A process that takes over waits that long if the cloud compares no fences."""
     seconds = trial.plugin.request_s_max
@@ -329,6 +349,7 @@ CHECKS: tuple[Check, ...] = (
     an_older_fence_is_refused,
     nothing_is_made_for_a_removed_uid,
     observe_equals_the_reported_status,
+    observing_many_equals_observing_each,
     a_request_has_a_time_out,
     the_inventory_lists_what_exists,
     catalogue_entries_match_their_kinds,

@@ -16,7 +16,7 @@ by `plugins.contract`.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -83,6 +83,13 @@ class Absent(msgspec.Struct, frozen=True):
 Observation = Observed | Absent
 
 
+class ToObserve(NamedTuple):
+    """A resource whose actual state is read, and the fence of the call."""
+
+    resource: Resource
+    fence: Fence
+
+
 class CatalogueEntry(msgspec.Struct, frozen=True):
     """A region, a SKU or an image that a cloud offers. `kind` is one whose `backing` is
     `CATALOGUE`, or whose `exposure` is `to_all_tenants`.
@@ -129,6 +136,10 @@ class Plugin(Protocol):
     request_s_max: float
     """Seconds after which the plugin gives up a request to the cloud."""
 
+    observes_at_once: int
+    """Resources that one call of `observe_many` may name. 1: the cloud answers for one resource
+    at a time, and `observe_many` is never called."""
+
     lists_inventory: bool
     """False: the cloud cannot list what it holds, or cannot store uid, kind and path with it. Then
     `inventory` is never called, and what was forgotten in the cloud is not found."""
@@ -168,6 +179,15 @@ class Plugin(Protocol):
 
         Raises:
             FenceRejected: another process made a later call.
+        """
+        ...
+
+    async def observe_many(self, asked: Sequence[ToObserve]) -> Sequence[Observation | Exception]:
+        """`observe` for several resources of any kinds, in fewer requests: every settled resource
+        is asked about again and again. An answer for each, in the same order: its observation, or
+        what `observe` would raise for it.
+
+        Raises whatever concerns the call as a whole.
         """
         ...
 

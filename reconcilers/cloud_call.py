@@ -1,5 +1,6 @@
 """The call of the plugin for one step, with secrets opened and a fence."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import msgspec
@@ -18,8 +19,10 @@ from secaplane.plugins.plugin import (
     Outcome,
     Ready,
     TerminalError,
+    ToObserve,
 )
 from secaplane.reconcilers.dependencies import ReconcileDependencies
+from secaplane.reconcilers.fences import guarded
 from secaplane.reconcilers.owned import OVER_QUOTA
 from secaplane.reconcilers.plan import Step
 
@@ -84,6 +87,35 @@ async def observe(dependencies: ReconcileDependencies, resource: Resource) -> Ob
     """
     clear = _clear(dependencies, resource)
     return await dependencies.fences.call(partial(dependencies.plugin.observe, clear))
+
+
+async def observe_many(
+    asked: Sequence[tuple[ReconcileDependencies, Resource]],
+) -> Sequence[Observation | Exception]:
+    """The actual states of several resources, in one call: for each, in the same order, its state
+    or what `observe` would raise. Each one's dependencies are those of its own tenure; the call
+    ends when one of them does.
+
+    Raises:
+        LeaseLost: another process has taken over one of them, or may have.
+        whatever else the plugin raises.
+    """
+    if not asked:
+        return []
+    for dependencies, _ in asked:
+        await dependencies.fences.may_call()
+    named = [ToObserve(_clear(each, of), each.fences.next()) for each, of in asked]
+    sources = {each.fences for each, _ in asked}
+
+    def require() -> None:
+        for source in sources:
+            source.require()
+
+    plugin = asked[0][0].plugin
+    answers = await guarded(plugin.observe_many(named), require)
+    if len(answers) != len(named):
+        raise ValueError(f"the plugin gave {len(answers)} answers for {len(named)} resources")
+    return answers
 
 
 def _clear(dependencies: ReconcileDependencies, resource: Resource) -> Resource:

@@ -34,27 +34,36 @@ class FenceSource:
         return Fence(self.epoch, next(self._numbers))
 
     async def call(self, make: Callable[[Fence], Coroutine[Any, Any, Answered]]) -> Answered:
-        """Call the cloud with the next fence. The call is asked before each of its steps whether
-        the lease still holds, and cancelled if not: a process that was stopped sends nothing more
-        when it continues, also in the middle of a call. A plugin must therefore send its requests
-        in the task that it is called in.
+        """Call the cloud with the next fence, as `guarded` describes. Raises LeaseLost."""
+        await self.may_call()
+        return await guarded(make(self.next()), self.require)
 
-        Raises:
-            LeaseLost: the lease was over before the call or during it; it may have had an effect.
-        """
+    async def may_call(self) -> None:
+        """Wait for `first_call_at`."""
         if self._first_call_at:
             early_s = self._first_call_at - asyncio.get_running_loop().time()
             await asyncio.sleep(max(0.0, early_s))
-        steps = _GuardedSteps(make(self.next()), self.require)
-        try:
-            answer = await steps
-        except asyncio.CancelledError:
-            if steps.lost is not None:
-                raise steps.lost from None
-            raise
+
+
+async def guarded(call: Coroutine[Any, Any, Answered], require: Callable[[], None]) -> Answered:
+    """Await a call of the cloud. It is asked before each of its steps whether the lease still
+    holds, and cancelled if not: a process that was stopped sends nothing more when it continues,
+    also in the middle of a call. A plugin must therefore send its requests in the task that it is
+    called in.
+
+    Raises:
+        LeaseLost: the lease was over before the call or during it; it may have had an effect.
+    """
+    steps = _GuardedSteps(call, require)
+    try:
+        answer = await steps
+    except asyncio.CancelledError:
         if steps.lost is not None:
-            raise steps.lost
-        return answer
+            raise steps.lost from None
+        raise
+    if steps.lost is not None:
+        raise steps.lost
+    return answer
 
 
 class _GuardedSteps(Generator[Any, Any, Answered]):

@@ -26,6 +26,7 @@ from secaplane.plugins.plugin import (
     Outcome,
     Ready,
     TerminalError,
+    ToObserve,
 )
 from secaplane.plugins.simulated.wire import (
     FENCE_HEADER,
@@ -34,6 +35,8 @@ from secaplane.plugins.simulated.wire import (
     CloudObject,
     DesiredObject,
     InProgressAnswer,
+    ObservationAnswer,
+    ObservationQuestion,
     ReadyAnswer,
     TerminalErrorAnswer,
 )
@@ -44,6 +47,7 @@ CONNECTIONS_MAX = 100
 _encode = msgspec.json.Encoder().encode
 _answer = msgspec.json.Decoder(Answer)
 _thing = msgspec.json.Decoder(CloudObject)
+_observations = msgspec.json.Decoder(list[ObservationAnswer])
 _inventory = msgspec.json.Decoder(list[InventoryItem])
 _catalogue = msgspec.json.Decoder(list[CatalogueEntry])
 
@@ -78,6 +82,7 @@ class SimulatedPlugin:
 
     compares_fences = True
     request_s_max = REQUEST_S_MAX
+    observes_at_once = 100
     lists_inventory = True
 
     def __init__(self, url: str, token: str, tls: ssl.SSLContext | None = None) -> None:
@@ -107,6 +112,11 @@ class SimulatedPlugin:
                 return Absent()
             raise
         return Observed(_thing.decode(body).status)
+
+    async def observe_many(self, asked: Sequence[ToObserve]) -> Sequence[Observation | Exception]:
+        questions = [ObservationQuestion(each.resource.uid, each.fence) for each in asked]
+        body = await self._request("POST", "/observations", body=_encode(questions))
+        return [_observation(each) for each in _observations.decode(body)]
 
     async def inventory(self) -> AsyncIterator[Sequence[InventoryItem]]:
         after = ""
@@ -167,6 +177,12 @@ def _desired(resource: Resource, bound: Bound, power: PowerState | None = None) 
         targets={place: uid for place, uid in uids.items() if place.startswith("/")},
         parents={place: uid for place, uid in uids.items() if not place.startswith("/")},
     )
+
+
+def _observation(answer: ObservationAnswer) -> Observation | Exception:
+    if answer.rejected:
+        return FenceRejected(answer.rejected)
+    return Absent() if answer.status is None else Observed(answer.status)
 
 
 def _outcome(body: bytes) -> Outcome:

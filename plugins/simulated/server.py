@@ -4,6 +4,7 @@ PUT    /things/{uid}                 ensure                     -> Answer
 POST   /things/{uid}/actions/{key}   act, once for each key     -> Answer
 DELETE /things/{uid}                 remove                     -> Answer
 GET    /things/{uid}                 observe                    -> CloudObject, or 404
+POST   /observations                 observe several, each with its fence
 GET    /inventory/{uid}              a page of what exists after this uid (or empty)
 GET    /catalogue                    region, SKUs and images
 GET    /things                       everything that exists     (for tests)
@@ -30,7 +31,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from secaplane.plugins.plugin import Fence, FenceRejected
+from secaplane.plugins.plugin import Fence, FenceRejected, Observed
 from secaplane.plugins.simulated import catalogue as catalogues
 from secaplane.plugins.simulated.cloud import SimulatedCloud
 from secaplane.plugins.simulated.state import CloudState
@@ -41,6 +42,8 @@ from secaplane.plugins.simulated.wire import (
     CloudObject,
     DesiredObject,
     Faults,
+    ObservationAnswer,
+    ObservationQuestion,
 )
 from secaplane.plugins.simulated.world import Clock
 
@@ -59,6 +62,7 @@ _desired = msgspec.json.Decoder(DesiredObject)
 _action = msgspec.json.Decoder(ActionRequest)
 _thing = msgspec.json.Decoder(CloudObject)
 _faults = msgspec.json.Decoder(Faults)
+_questions = msgspec.json.Decoder(list[ObservationQuestion])
 
 
 async def run(
@@ -145,6 +149,7 @@ class CloudHttp:
             web.put("/things/{uid}", self.ensure),
             web.post("/things/{uid}/actions/{key}", self.act),
             web.delete("/things/{uid}", self.remove),
+            web.post("/observations", self.observe_many),
             web.get("/inventory/{uid:.*}", self.inventory, allow_head=False),
             web.put("/behind/{uid}", self.put_behind),
             web.delete("/behind/{uid}", self.lose_behind),
@@ -207,6 +212,18 @@ class CloudHttp:
         if thing is None:
             raise web.HTTPNotFound(text="nothing exists for this uid")
         return _json(_encode(thing))
+
+    async def observe_many(self, request: web.Request) -> web.Response:
+        self._refuse_in_outage()
+        questions = _read(_questions, await request.read())
+        return _json(_encode([self._observed(each) for each in questions]))
+
+    def _observed(self, asked: ObservationQuestion) -> ObservationAnswer:
+        try:
+            seen = self._cloud.observe(asked.uid, asked.fence)
+        except FenceRejected as error:
+            return ObservationAnswer(rejected=str(error))
+        return ObservationAnswer(seen.status if isinstance(seen, Observed) else None)
 
     async def counts(self, request: web.Request) -> web.Response:
         return _json(_encode(self._cloud.state.counts()))

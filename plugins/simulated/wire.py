@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from secaplane.model.shape import Json, PowerState
-from secaplane.plugins.plugin import InProgress, Ready, TerminalError
+from secaplane.plugins.plugin import Fence, InProgress, Ready, TerminalError
 
 Seconds = Annotated[float, Meta(ge=0, le=86_400)]
 
@@ -26,6 +26,20 @@ class TerminalErrorAnswer(TerminalError, frozen=True, tag="terminal-error"): ...
 
 Answer = ReadyAnswer | InProgressAnswer | TerminalErrorAnswer
 """An outcome, tagged by its type in JSON."""
+
+
+class ObservationQuestion(msgspec.Struct, frozen=True):
+    uid: str
+    fence: Fence
+
+
+class ObservationAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The state of what exists for a uid."""
+
+    status: Json | None = None
+    """None: nothing exists."""
+    rejected: str = ""
+    """Why the fence was refused; then nothing is said about the thing."""
 
 
 class DesiredObject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

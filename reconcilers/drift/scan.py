@@ -7,7 +7,9 @@ no event and is not being reconciled: a change in flight is no drift.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 from asyncpg import Pool
@@ -19,11 +21,11 @@ from secaplane.model.errors import Damaged, Refusal
 from secaplane.model.explained import open_drift
 from secaplane.model.kind import Backing
 from secaplane.model.shape import Json, Ref, Resource
-from secaplane.plugins.plugin import Absent, FenceRejected
+from secaplane.plugins.plugin import Absent, FenceRejected, Observation
 from secaplane.readmodel import questions
 from secaplane.readmodel.questions import settled
 from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
-from secaplane.reconcilers.cloud_call import observe
+from secaplane.reconcilers.cloud_call import observe, observe_many
 from secaplane.reconcilers.dependencies import ReconcileDependencies, record
 from secaplane.reconcilers.drift.answers import NoAnswer, answered
 from secaplane.reconcilers.drift.comparison import Drift, comparable, drift_of
@@ -34,8 +36,10 @@ from secaplane.reconcilers.reports import drift_report, sealed_status
 PAGE_MAX = 500
 """Addresses of one query."""
 AT_ONCE_MAX = 16
+"""Calls about one resource each that are under way at the same time."""
 TICKS_PER_S = 25
 """Comparisons are spread over a second in that many portions, where there are enough."""
+BEHIND_S_MAX = 0.1
 CONFIRMING_MAX = 64
 """Differences that wait for the second look; the scan waits when there are more."""
 RETRY_S = 5.0
@@ -46,6 +50,12 @@ log = logging.getLogger("secaplane.drift")
 
 LoadCursor = Callable[[], Awaitable[Ref]]
 SaveCursor = Callable[[Ref], Awaitable[None]]
+
+
+class Comparison(NamedTuple):
+    resource: Resource
+    drift: Drift | None
+    """None: the cloud has what is recorded."""
 
 
 class ScanSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,7 +118,9 @@ class DriftScan:
         kinds = self.settings.kinds
         count = await settled.living_count(self.pool, kinds)
         rate = max(self.settings.per_second, count / self.settings.round_s)
-        size = max(1, min(AT_ONCE_MAX, round(rate / TICKS_PER_S)))
+        at_once = self.dependencies.plugin.observes_at_once
+        most = AT_ONCE_MAX if at_once == 1 else at_once
+        size = max(1, min(most, round(rate / TICKS_PER_S)))
         while page := await settled.settled_after(self.pool, kinds, self._after, limit=PAGE_MAX):
             mine = [ref for ref in page if self.holds(ref)]
             for portion in (mine[n : n + size] for n in range(0, len(mine), size)):
@@ -121,11 +133,11 @@ class DriftScan:
         await self._paced(1 / rate)
 
     async def _paced(self, seconds: float) -> None:
-        """Wait for the next portion's time. Time that was lost is not made up for: the rate is
-        never higher than it is set."""
+        """Wait for the next portion's time. No more than BEHIND_S_MAX of lost time is made up for:
+        the rate is hardly ever higher than it is set."""
         now = asyncio.get_running_loop().time()
-        self._next_at = max(self._next_at, now) + seconds
-        await asyncio.sleep(self._next_at - now)
+        self._next_at = max(self._next_at, now - BEHIND_S_MAX) + seconds
+        await asyncio.sleep(max(0.0, self._next_at - now))
 
     async def _reached(self, ref: Ref) -> None:
         self._after, now = ref, asyncio.get_running_loop().time()
@@ -138,7 +150,7 @@ class DriftScan:
     async def _compare(self, group: asyncio.TaskGroup, refs: Sequence[Ref]) -> None:
         resources = await questions.resources_at(self.pool, refs)
         due = [each for each in resources.values() if comparable(each) and self._idle(each.ref)]
-        answers = await asyncio.gather(*(self._look(each) for each in due))
+        answers = await self._look_at(due)
         answered = [each for each in answers if each is not None]
         for resource, drift in answered:
             await self._suspect(group, resource, drift)
@@ -149,29 +161,56 @@ class DriftScan:
     def _idle(self, ref: Ref) -> bool:
         return ref not in self._confirming and not self.busy(ref)
 
-    async def _look(self, resource: Resource) -> tuple[Resource, Drift | None] | None:
+    async def _look_at(self, due: Sequence[Resource]) -> Sequence[Comparison | None]:
         """None where the cloud gave no answer, or only to a later call."""
-        try:
-            actual = await answered(self._actual(resource))
-        except (FenceRejected, LeaseLost):  # a reconciliation, or another process, has taken over
-            return None
-        except NoAnswer as error:
-            self.failed += 1
-            if not self.failing:
-                where = {"ref": resource.ref.path, "reason": repr(error)}
-                log.warning("a resource could not be compared with the cloud", extra=where)
-            return None
-        self.compared += 1
-        return resource, drift_of(resource, actual)
+        if self.dependencies.plugin.observes_at_once == 1:
+            return await asyncio.gather(*(self._look(each) for each in due))
+        with ExitStack() as tenures:
+            asked = [
+                (dependencies, resource)
+                for resource in due
+                if (dependencies := tenures.enter_context(self.working(resource.ref)))
+            ]
+            resources = [resource for _, resource in asked]
+            answers: Sequence[Observation | Exception]
+            try:
+                answers = await answered(observe_many(asked))
+            except (FenceRejected, LeaseLost, NoAnswer) as error:
+                answers = [error] * len(resources)
+        return [*map(self._judged, resources, answers)]
 
-    async def _actual(self, resource: Resource) -> Json | None:
+    async def _look(self, resource: Resource) -> Comparison | None:
         with self.working(resource.ref) as dependencies:
             if dependencies is None:
-                raise LeaseLost("another process holds the partition")
-            seen = await observe(dependencies, resource)
-        if isinstance(seen, Absent):
+                return None
+            try:
+                seen = await answered(observe(dependencies, resource))
+            except (FenceRejected, LeaseLost, NoAnswer) as error:
+                return self._judged(resource, error)
+        return self._judged(resource, seen)
+
+    def _judged(self, resource: Resource, seen: Observation | Exception) -> Comparison | None:
+        if isinstance(seen, FenceRejected | LeaseLost):
+            return None  # a reconciliation, or another process, has taken over
+        if isinstance(seen, Exception):
+            self._unanswered(resource, seen)
             return None
-        return sealed_status(self.dependencies.sealer, resource, seen.status)
+        try:
+            actual = None if isinstance(seen, Absent) else self._sealed(resource, seen.status)
+        except msgspec.ValidationError as error:  # the kind does not have such a status
+            self._unanswered(resource, error)
+            return None
+        self.compared += 1
+        return Comparison(resource, drift_of(resource, actual))
+
+    def _sealed(self, resource: Resource, status: Json) -> Json:
+        return sealed_status(self.dependencies.sealer, resource, status)
+
+    def _unanswered(self, resource: Resource, error: Exception) -> None:
+        self.failed += 1
+        if not self.failing:
+            where = {"ref": resource.ref.path, "reason": repr(error)}
+            log.warning("a resource could not be compared with the cloud", extra=where)
 
     # --- the second look
 
@@ -200,7 +239,7 @@ class DriftScan:
             if current is None or moved or self.busy(before.ref):
                 return
             again = await self._look(current)
-            if again is None or again[1] != drift:
+            if again is None or again.drift != drift:
                 return
             with self.working(current.ref) as dependencies:
                 if dependencies is None:
