@@ -25,13 +25,13 @@ _HEADER, _LIFE = "secaplane/head/v1", b"secaplane/life/v1\n"
 class HeadProof(NamedTuple):
     """The place of a head among all, and the hashes up to their root."""
 
-    index: int
+    place: int
     size: int
     hashes: tuple[bytes, ...]
 
     def verify(self, head: bytes, root: bytes) -> None:
         """Raises WrongProof where the head is not in the tree of that root."""
-        verify_inclusion(leaf_hash(head), self.index, self.size, self.hashes, root)
+        verify_inclusion(leaf_hash(head), self.place, self.size, self.hashes, root)
 
 
 class HeadsTree:

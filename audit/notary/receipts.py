@@ -30,7 +30,7 @@ def verify_receipt(
         WrongNote: the policy does not trust the checkpoint.
     """
     try:
-        leaf = leaf_from_receipt(stream, proof.index + 1, subject, stored, proof.extra)
+        leaf = leaf_from_receipt(stream, proof.leaf_index + 1, subject, stored, proof.extra)
     except WrongLeaf as error:
         raise WrongProof(str(error)) from error
     proof.verify(leaf.written)

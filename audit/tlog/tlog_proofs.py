@@ -19,7 +19,7 @@ class TlogProof(NamedTuple):
     """A proof and the checkpoint that it leads to, not verified. `extra` is authenticated only if
     the entry is computed from it."""
 
-    index: int
+    leaf_index: int
     hashes: tuple[bytes, ...]
     checkpoint: SignedCheckpoint
     extra: bytes = b""
@@ -29,7 +29,7 @@ class TlogProof(NamedTuple):
         lines = [HEADER]
         if self.extra:
             lines.append(f"extra {base64.b64encode(self.extra).decode()}")
-        lines.append(f"index {self.index}")
+        lines.append(f"index {self.leaf_index}")
         lines += [base64.b64encode(each).decode() for each in self.hashes]
         proof = "".join(f"{line}\n" for line in lines)
         return f"{proof}\n{self.checkpoint.note.written}".encode()
@@ -42,7 +42,7 @@ class TlogProof(NamedTuple):
             WrongProof: the entry is not there.
         """
         head = self.checkpoint.head
-        verify_inclusion(leaf_hash(entry), self.index, head.size, self.hashes, head.root)
+        verify_inclusion(leaf_hash(entry), self.leaf_index, head.size, self.hashes, head.root)
 
 
 def parse_proof(data: bytes) -> TlogProof:

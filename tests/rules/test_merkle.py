@@ -163,9 +163,10 @@ def test_a_forked_tree_is_not_consistent(size: int, old: int, place: int) -> Non
 
 def test_sizes_that_no_tree_has_are_refused() -> None:
     read = subtrees(entries_of(4))
-    for call in (lambda: prove_inclusion(read, 4, 4), lambda: prove_consistency(read, 5, 4)):
-        with pytest.raises(ValueError, match="a tree of 4 leaves"):
-            call()
+    with pytest.raises(ValueError, match="a tree of 4 leaves"):
+        prove_inclusion(read, 4, 4)
+    with pytest.raises(ValueError, match="a tree of 4 leaves"):
+        prove_consistency(read, 5, 4)
     with pytest.raises(WrongProof):
         verify_inclusion(EMPTY_ROOT, 0, 0, [], EMPTY_ROOT)
     with pytest.raises(WrongProof):

@@ -157,7 +157,7 @@ def test_a_changed_proof_proves_nothing(data: st.DataObject) -> None:
         return
     # extra data are not authenticated, nor are signatures of unknown keys
     assert checked.head == parse_proof(written).checkpoint.head
-    assert proof.index == 123
+    assert proof.leaf_index == 123
 
 
 WRITTEN_PROOF, PARSED_POLICY = proof_of(123, FEW).written, parse_policy(POLICY)
