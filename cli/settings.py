@@ -149,6 +149,22 @@ class AuditSettings(Settings, frozen=True):
     """Age of the oldest entry."""
 
 
+class NotarySettings(Settings, frozen=True):
+    """The notary: a Merkle log of each stream, with signed checkpoints. Only the process `notary`
+    needs these settings."""
+
+    origin: Annotated[str, Meta(pattern=r"^[^\s+]{0,200}\Z")] = ""
+    """Name of this control plane in its checkpoints, such as `audit.example.org`: an address
+    without a scheme. The log of a stream is named `<origin>/<stream>`. It never changes."""
+    folder: str = ""
+    """Folder of the logs. Its part `public` may be served to everyone, `private` to none."""
+    keys: str = ""
+    """File with the signing keys, which `secaplane notary keys` creates. No other process may read
+    it. Several keys for one log all sign, so that keys can be rotated."""
+    interval_ms: Annotated[int, Meta(ge=20, le=500)] = 400
+    """Least time between two checkpoints of one log, in milliseconds."""
+
+
 class SecretsSettings(Settings, frozen=True):
     keyring: str = ""
     """Path of the keyring that seals secrets. `command`, `serve` and `reconcilers` need it; `query`

@@ -27,6 +27,9 @@ from secaplane.audit.tlog.tiles import (
 )
 from secaplane.model.position import Position
 
+STATE_EVENTS_MIN = 256
+"""Events between two times at which the heads are stored, where there are few lives."""
+
 
 class Publisher:
     """Writes one log. Its methods block: call them in a thread, one at a time."""
@@ -60,9 +63,9 @@ class Publisher:
         return NotaryLog(tree, chain, after=state.head.size, stored=entries.read)
 
     def state_is_due(self, size: int, lives: int) -> bool:
-        """True when the heads of all lives are to be stored: their number is the bound of events
-        that a start reads again, so that storing costs each event about one head."""
-        return size - self._state_size >= max(1, lives)
+        """True when the heads of all lives are to be stored again. A start reads at most about so
+        many events again, and storing costs each event about one head."""
+        return size - self._state_size >= max(STATE_EVENTS_MIN, lives)
 
     def publish(self, grown: GrownTree, lives: Mapping[str, LifeHead] | None = None) -> TreeHead:
         """Write tiles and a signed checkpoint, unless a checkpoint of this or a larger tree is
