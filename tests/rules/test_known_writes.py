@@ -9,7 +9,7 @@ from tests.positions import nth
 
 @dataclass
 class Scene:
-    """A process that reads, on connection 0, at a time; the projector announces itself whenever time passes."""
+    """A process that reads, on connection 0; the projector announces itself when time passes."""
 
     now: float = 100.0
     connection: int | None = 0
