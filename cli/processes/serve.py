@@ -217,11 +217,11 @@ def _submit_dependencies(
     backlog: Backlog,
     base_url: str,
 ) -> SubmitDependencies:
-    async def projected(tenant: str, positions: Sequence[Position]) -> None:
+    async def projected(tenants: Sequence[str], positions: Sequence[Position]) -> None:
         waits = config.writes.wait_for_projection
         shown = waits and await process.progress.reached(positions)
         if not shown or process.acknowledgements.readers.elsewhere:
-            await process.acknowledgements.publish(tenant, positions)
+            await process.acknowledgements.publish(tenants, positions)
 
     async def paced(tenant: str) -> None:
         delay_s = backlog.delay_s(tenant, config.writes.delay_seconds_max)

@@ -32,7 +32,7 @@ def routes(guard: Guard) -> list[HTTPRouteHandler]:
         tenant = request.path_params["tenant"]
         caller = await guard.authenticate(context)
         about_all = admit(guard, context, caller, tenant)
-        parsing.media_type(context.header(b"content-type"))
+        parsing.media_type(context.listed(b"content-type"))
         data = await request.body()
         sent = await in_proportion(len(data), lambda: _read(data))
         answer = await review(guard, context, caller, tenant, sent.spec, about_all=about_all)

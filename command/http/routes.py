@@ -42,10 +42,10 @@ def _put(kind: Kind, dependencies: SubmitDependencies) -> HTTPRouteHandler:
     @put(_items(kind), name=f"CreateOrUpdate{kind.title} {kind.name}")
     async def put_resource(request: Request[Any, Any, Any]) -> Answer:
         context = request_context(request.scope)
-        parsing.deleted(context.header(b"accept"))
+        parsing.deleted(context.listed(b"accept"))
         write = _write_request(request, kind)
         if context.has_body:
-            parsing.media_type(context.header(b"content-type"))
+            parsing.media_type(context.listed(b"content-type"))
         admitted = await submit.admit(dependencies, write, "put")
         data = await request.body()
         body = await in_proportion(len(data), lambda: submit.read_body(dependencies, write, data))

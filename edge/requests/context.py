@@ -31,6 +31,10 @@ class RequestContext:
         value = self._headers.get(name)
         return None if value is None else value.decode("latin-1")
 
+    def listed(self, name: bytes) -> str | None:
+        """All headers of that (lower-case) name as the one list that they are (RFC 9110, 5.3)."""
+        return ", ".join(self.headers(name)) if self.repeats(name) else self.header(name)
+
     def headers(self, name: bytes) -> list[str]:
         """Every header of that (lower-case) name, as text."""
         return [value.decode("latin-1") for key, value in self._sent if key == name]
