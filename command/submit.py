@@ -22,6 +22,7 @@ from secaplane.command.rules.commands import Act, Command, Delete, Put
 from secaplane.edge.guard import Guard
 from secaplane.edge.requests import strict_json
 from secaplane.edge.requests.context import RequestContext, new_id
+from secaplane.edge.requests.large_bodies import LargeBodies
 from secaplane.edge.requests.origin import Origin, origin
 from secaplane.edge.requests.paths import broken_names
 from secaplane.kinds import refs_within
@@ -44,6 +45,7 @@ class SubmitDependencies:
     guard: Guard
     sealer: Sealer
     bodies: BodyReader
+    large_bodies: LargeBodies
     region: str
     base_url: str
     projected: Callable[[Sequence[str], Sequence[Position]], Awaitable[object]]

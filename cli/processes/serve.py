@@ -34,6 +34,7 @@ from secaplane.command.submit import SubmitDependencies
 from secaplane.edge.documents import openapi, swagger, wellknown
 from secaplane.edge.guard import Guard
 from secaplane.edge.requests.client_address import TrustedProxies
+from secaplane.edge.requests.large_bodies import LargeBodies
 from secaplane.edge.requests.rates import RateLimits
 from secaplane.edge.serving import app, health
 from secaplane.edge.serving.metrics import Metrics
@@ -206,7 +207,7 @@ async def _write_routes(
 ) -> list[HTTPRouteHandler]:
     backlog = await _followed_backlog(process, config, metrics)
     submitting = _submit_dependencies(process, config, guard, watch, backlog, base_url)
-    return [*writes.routes(submitting), *reviews.routes(guard)]
+    return [*writes.routes(submitting), *reviews.routes(guard, submitting.large_bodies)]
 
 
 def _submit_dependencies(
@@ -239,6 +240,7 @@ def _submit_dependencies(
         guard=guard,
         sealer=sealer(config),
         bodies=BodyReader(region=config.site.region, extensions=config.site.extensions),
+        large_bodies=LargeBodies(),
         region=config.site.region,
         base_url=base_url,
         projected=projected,

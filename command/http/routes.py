@@ -47,11 +47,13 @@ def _put(kind: Kind, dependencies: SubmitDependencies) -> HTTPRouteHandler:
         if context.has_body:
             parsing.media_type(context.listed(b"content-type"))
         admitted = await submit.admit(dependencies, write, "put")
-        data = await request.body()
-        body = await in_proportion(len(data), lambda: submit.read_body(dependencies, write, data))
-        result, positions = await submit.put(dependencies, write, admitted, body)
-        secrets = submit.may_read(dependencies, admitted.caller, result.resource.ref)
-        return _answer(dependencies, kind, context.path, result, positions, secrets=secrets)
+        async with dependencies.large_bodies.read(request, context, admitted.caller) as data:
+            body = await in_proportion(
+                len(data), lambda: submit.read_body(dependencies, write, data)
+            )
+            result, positions = await submit.put(dependencies, write, admitted, body)
+            secrets = submit.may_read(dependencies, admitted.caller, result.resource.ref)
+            return _answer(dependencies, kind, context.path, result, positions, secrets=secrets)
 
     return put_resource
 

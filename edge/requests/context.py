@@ -1,5 +1,6 @@
 """The context of one request: id, headers, peer, caller and verb."""
 
+import math
 import re
 from collections.abc import Sequence
 from random import getrandbits
@@ -48,6 +49,12 @@ class RequestContext:
         """A body is announced (RFC 9112, section 6)."""
         length = self._headers.get(b"content-length", b"0")
         return length.strip(b"0") != b"" or b"transfer-encoding" in self._headers
+
+    @property
+    def announced_bytes(self) -> float:
+        """Bytes of the body; without end if it is chunked."""
+        length = self._headers.get(b"content-length", b"0")
+        return math.inf if b"transfer-encoding" in self._headers else int(length)
 
     def _request_id(self) -> str:
         """The client's `X-Request-Id`, if it is valid; otherwise a new one."""
