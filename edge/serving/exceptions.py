@@ -15,6 +15,7 @@ from secaplane.edge.requests.context import request_context
 from secaplane.edge.requests.paths import allowed, not_allowed
 from secaplane.edge.serving.metrics import Metrics
 from secaplane.eventlog.codec import EventMissing, Undecodable
+from secaplane.eventlog.log import LogUnavailable
 from secaplane.model.errors import (
     ContentTooLarge,
     Damaged,
@@ -26,6 +27,10 @@ from secaplane.model.errors import (
 )
 from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 
+LOG_UNAVAILABLE = (
+    "the log does not answer, and the outcome of a write is unknown: read the resource, then try"
+    " again"
+)
 READS = "GET, HEAD"
 """The methods of paths that belong to no kind: health, metrics, documents."""
 log = logging.getLogger("secaplane.edge")
@@ -50,6 +55,7 @@ class ExceptionAnswers:
             **dict.fromkeys((Damaged, Undecodable), self._damaged),
             HTTPException: self._framework_error,
             Exception: self._defect,
+            LogUnavailable: self._log_unavailable,
             **dict.fromkeys(DATABASE_UNAVAILABLE, self._database_unavailable),
         }
 
@@ -78,12 +84,18 @@ class ExceptionAnswers:
         return defect(context)
 
     def _database_unavailable(self, request: HttpRequest, error: Exception) -> Response[bytes]:
+        return self._unavailable(request, error, "the database does not answer; try again")
+
+    def _log_unavailable(self, request: HttpRequest, error: Exception) -> Response[bytes]:
+        """A write may be recorded: its companion was not, or not yet."""
+        return self._unavailable(request, error, LOG_UNAVAILABLE)
+
+    def _unavailable(self, request: HttpRequest, error: Exception, detail: str) -> Response[bytes]:
         context = request_context(request.scope)
         reason = f"{type(error).__name__}: {error}"
         where = {"request": context.request_id, "reason": reason}
-        log.warning("database unavailable", extra=where)
-        refusal = Unavailable("the database does not answer; try again")
-        return refused(refusal, context, self.dialect)
+        log.warning("cannot be answered now", extra=where)
+        return refused(Unavailable(detail), context, self.dialect)
 
 
 def _route(request: HttpRequest) -> str:
