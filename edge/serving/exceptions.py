@@ -84,18 +84,19 @@ class ExceptionAnswers:
         return defect(context)
 
     def _database_unavailable(self, request: HttpRequest, error: Exception) -> Response[bytes]:
-        return self._unavailable(request, error, "the database does not answer; try again")
+        log.warning("database unavailable", extra=_why(request, error))
+        refusal = Unavailable("the database does not answer; try again")
+        return refused(refusal, request_context(request.scope), self.dialect)
 
     def _log_unavailable(self, request: HttpRequest, error: Exception) -> Response[bytes]:
-        """A write may be recorded: its companion was not, or not yet."""
-        return self._unavailable(request, error, LOG_UNAVAILABLE)
+        """A write may be recorded without its companion, which is made later."""
+        log.warning("log unavailable", extra=_why(request, error))
+        return refused(Unavailable(LOG_UNAVAILABLE), request_context(request.scope), self.dialect)
 
-    def _unavailable(self, request: HttpRequest, error: Exception, detail: str) -> Response[bytes]:
-        context = request_context(request.scope)
-        reason = f"{type(error).__name__}: {error}"
-        where = {"request": context.request_id, "reason": reason}
-        log.warning("cannot be answered now", extra=where)
-        return refused(Unavailable(detail), context, self.dialect)
+
+def _why(request: HttpRequest, error: Exception) -> dict[str, str]:
+    request_id = request_context(request.scope).request_id
+    return {"request": request_id, "reason": f"{type(error).__name__}: {error}"}
 
 
 def _route(request: HttpRequest) -> str:
