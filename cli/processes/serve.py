@@ -37,6 +37,7 @@ from secaplane.command.submit import SubmitDependencies
 from secaplane.edge.documents import openapi, swagger, wellknown
 from secaplane.edge.guard import Guard
 from secaplane.edge.requests.client_address import TrustedProxies
+from secaplane.edge.requests.large_bodies import LargeBodies
 from secaplane.edge.requests.rates import RateLimits
 from secaplane.edge.serving import app, health
 from secaplane.edge.serving.metrics import Metrics
@@ -217,7 +218,7 @@ async def _write_routes(
 ) -> list[HTTPRouteHandler]:
     backlog = await _followed_backlog(process, config, metrics)
     submitting = _submit_dependencies(process, config, guard, watch, backlog, base_url)
-    return [*writes.routes(submitting), *reviews.routes(guard)]
+    return [*writes.routes(submitting), *reviews.routes(guard, submitting.large_bodies)]
 
 
 def _submit_dependencies(
@@ -228,11 +229,11 @@ def _submit_dependencies(
     backlog: Backlog,
     base_url: str,
 ) -> SubmitDependencies:
-    async def projected(tenant: str, positions: Sequence[Position]) -> None:
+    async def projected(tenants: Sequence[str], positions: Sequence[Position]) -> None:
         waits = config.writes.wait_for_projection
         shown = waits and await process.progress.reached(positions)
         if not shown or process.acknowledgements.readers.elsewhere:
-            await process.acknowledgements.publish(tenant, positions)
+            await process.acknowledgements.publish(tenants, positions)
 
     async def paced(tenant: str) -> None:
         delay_s = backlog.delay_s(tenant, config.writes.delay_seconds_max)
@@ -250,6 +251,7 @@ def _submit_dependencies(
         guard=guard,
         sealer=sealer(config),
         bodies=BodyReader(region=config.site.region, extensions=config.site.extensions),
+        large_bodies=LargeBodies(),
         region=config.site.region,
         base_url=base_url,
         projected=projected,
