@@ -40,7 +40,7 @@ def _get(kind: Kind, dependencies: ReadDependencies, guard: Guard) -> HTTPRouteH
     @route(items, http_method=METHODS, name=f"Get{kind.title} {kind.name}")
     async def get_resource(request: Request[Any, Any, Any]) -> Answer:
         context, ids = request_context(request.scope), request.path_params
-        parsing.deleted(context.header(b"accept"))
+        parsing.deleted(context.listed(b"accept"))
         await guard.admit(context, "get", kind, ids, ids["name"])
         found = await read.get(dependencies, kind, ids, _at_least(context))
         return _answer(context, found.document, tag(found.document, found.version, found.uid))
@@ -52,7 +52,7 @@ def _list(kind: Kind, dependencies: ReadDependencies, guard: Guard) -> HTTPRoute
     @route([*map(template, kind.urls)], http_method=METHODS, name=f"List{kind.title} {kind.name}")
     async def list_resources(request: Request[Any, Any, Any]) -> Answer:
         context, ids = request_context(request.scope), request.path_params
-        deleted = parsing.deleted(context.header(b"accept"))
+        deleted = parsing.deleted(context.listed(b"accept"))
         names = await guard.admit_list(context, kind, ids)
         sent = _parameters(request)
         query = ListQuery(
@@ -90,7 +90,7 @@ def _parameters(request: Request[Any, Any, Any]) -> dict[str, str]:
 
 def _at_least(context: RequestContext) -> Sequence[Position]:
     """`Secaplane-At-Least`: the `Secaplane-Position` of a write that the answer must include."""
-    sent = context.header(AT_LEAST)
+    sent = context.listed(AT_LEAST)
     if sent is None:
         return ()
     try:

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal
 
 import asyncpg
 from litestar.handlers import HTTPRouteHandler
+from nats.aio.client import Client
 
 from secaplane.audit.writer import AuditWriter, running
 from secaplane.cli.config import Config
@@ -22,6 +24,7 @@ from secaplane.cli.processes.health import HealthProbe, Served, judged, judged_i
 from secaplane.cli.processes.issuers import TrustedIssuers, trusted_issuers
 from secaplane.cli.processes.log_guard import compare_log
 from secaplane.cli.processes.monitor import monitored
+from secaplane.cli.processes.reconnection import Reconnection
 from secaplane.cli.processes.resource_log import CachedResourceLog
 from secaplane.cli.processes.stopping import Start, background_tasks, not_ready_when_stopping
 from secaplane.cli.processes.wiring import command_dependencies, watching
@@ -34,6 +37,7 @@ from secaplane.command.submit import SubmitDependencies
 from secaplane.edge.documents import openapi, swagger, wellknown
 from secaplane.edge.guard import Guard
 from secaplane.edge.requests.client_address import TrustedProxies
+from secaplane.edge.requests.large_bodies import LargeBodies
 from secaplane.edge.requests.rates import RateLimits
 from secaplane.edge.serving import app, health
 from secaplane.edge.serving.metrics import Metrics
@@ -51,6 +55,7 @@ from secaplane.query.read import ReadDependencies
 from secaplane.readmodel import questions
 from secaplane.readmodel.backlog import Backlog, listen_to_backlog
 from secaplane.readmodel.batching import BatchedReads
+from secaplane.readmodel.known_writes import KnownWrites
 from secaplane.readmodel.progress import REACHED_S_MAX
 from secaplane.readmodel.readers import ReaderPresence
 
@@ -81,7 +86,8 @@ async def run(side: Side, config: Config, announce: Announce, stop: StopRequest)
         if served.writes:
             await compare_log(start, process, config, metrics)
         await _know_others(served, process, start)
-        start((probe := _probe(process, served, metrics)).run())
+        known = KnownWrites(process.progress, partial(_connection, process.nats))
+        start((probe := _probe(process, served, metrics, known)).run())
         readiness = not_ready_when_stopping(
             _readiness(served, process, watch, probe, trusted, audit), stop
         )
@@ -90,9 +96,7 @@ async def run(side: Side, config: Config, announce: Announce, stop: StopRequest)
         if side in ("command", "serve"):
             routes += await _write_routes(process, config, guard, watch, metrics, base_url)
         if side in ("query", "serve"):
-            reading = _read_dependencies(process, config)
-            start(reading.by_name.batched.run())
-            routes += reads.routes(reading, guard)
+            routes += _read_routes(process, config, guard, known, start)
         application = app.build(
             routes,
             metrics=metrics,
@@ -117,7 +121,14 @@ async def _started(watch: PolicyWatch, process: ProcessDependencies) -> None:
     await retrying(lambda: _learn_positions(process), *POLICY_ERRORS, awaited="the log's end")
 
 
-def _probe(process: ProcessDependencies, served: Served, metrics: Metrics) -> HealthProbe:
+def _connection(nats: Client) -> int | None:
+    """The number of the present connection; None while there is none."""
+    return int(nats.stats["reconnects"]) if nats.is_connected else None
+
+
+def _probe(
+    process: ProcessDependencies, served: Served, metrics: Metrics, known: KnownWrites
+) -> HealthProbe:
     silent = metrics.gauge(
         "projector_silent_seconds", "Seconds since the projector announced a position"
     )
@@ -129,6 +140,7 @@ def _probe(process: ProcessDependencies, served: Served, metrics: Metrics) -> He
         progress.position,
         metrics,
         know=progress.know,
+        writes=known if served.reads else None,
         appending=process.jetstream if served.writes else None,
     )
 
@@ -206,7 +218,7 @@ async def _write_routes(
 ) -> list[HTTPRouteHandler]:
     backlog = await _followed_backlog(process, config, metrics)
     submitting = _submit_dependencies(process, config, guard, watch, backlog, base_url)
-    return [*writes.routes(submitting), *reviews.routes(guard)]
+    return [*writes.routes(submitting), *reviews.routes(guard, submitting.large_bodies)]
 
 
 def _submit_dependencies(
@@ -217,11 +229,11 @@ def _submit_dependencies(
     backlog: Backlog,
     base_url: str,
 ) -> SubmitDependencies:
-    async def projected(tenant: str, positions: Sequence[Position]) -> None:
+    async def projected(tenants: Sequence[str], positions: Sequence[Position]) -> None:
         waits = config.writes.wait_for_projection
         shown = waits and await process.progress.reached(positions)
         if not shown or process.acknowledgements.readers.elsewhere:
-            await process.acknowledgements.publish(tenant, positions)
+            await process.acknowledgements.publish(tenants, positions)
 
     async def paced(tenant: str) -> None:
         delay_s = backlog.delay_s(tenant, config.writes.delay_seconds_max)
@@ -239,6 +251,7 @@ def _submit_dependencies(
         guard=guard,
         sealer=sealer(config),
         bodies=BodyReader(region=config.site.region, extensions=config.site.extensions),
+        large_bodies=LargeBodies(),
         region=config.site.region,
         base_url=base_url,
         projected=projected,
@@ -247,7 +260,17 @@ def _submit_dependencies(
     )
 
 
-def _read_dependencies(process: ProcessDependencies, config: Config) -> ReadDependencies:
+def _read_routes(
+    process: ProcessDependencies, config: Config, guard: Guard, known: KnownWrites, start: Start
+) -> list[HTTPRouteHandler]:
+    reading = _read_dependencies(process, config, known)
+    start(reading.by_name.batched.run())
+    return reads.routes(reading, guard)
+
+
+def _read_dependencies(
+    process: ProcessDependencies, config: Config, known: KnownWrites
+) -> ReadDependencies:
     async def reached(positions: Sequence[Position], patient: bool) -> bool:
         return await process.progress.reached(positions, seconds=REACHED_S_MAX, patient=patient)
 
@@ -262,6 +285,8 @@ def _read_dependencies(process: ProcessDependencies, config: Config) -> ReadDepe
         stream=process.log.streams.of,
         reached=reached,
         region=config.site.region,
+        informed=lambda: known.complete,
+        reconnected=Reconnection(process.nats).awaited,
         streaming=lambda: process.replica.streaming,
     )
     return ReadDependencies(

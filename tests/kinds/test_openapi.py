@@ -25,7 +25,7 @@ def routed() -> set[Route]:
     writer, reader = cast(Any, None), cast(Any, None)
     handlers = [
         *secaplane.command.http.routes.routes(writer),
-        *secaplane.command.http.reviews.routes(writer),
+        *secaplane.command.http.reviews.routes(writer, writer),
         *secaplane.query.http.routes(reader, reader),
     ]
     return {
