@@ -78,7 +78,7 @@ class NotaryLog:
             self._place(self._chain.lose(self.next).written)
 
     def take_grown(self) -> GrownTree | None:
-        """What is to be published; nothing before everything stored is compared."""
+        """The tree to publish; None until everything stored is compared."""
         return None if self.comparing else self.tree.take()
 
     def _place(self, leaf: bytes) -> None:

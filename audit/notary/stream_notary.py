@@ -160,8 +160,8 @@ class StreamNotary:
             await asyncio.sleep(max(0.0, began + self._interval_s - clock()))
 
     async def _publish_once(self, notary_log: NotaryLog, *, last: bool = False) -> None:
-        """What was taken from the tree is kept until it is published: its complete tiles are given
-        once."""
+        """Publish the tree as it is now. It is kept until that is done, because a tree gives its
+        complete tiles once."""
         if self._pending is not None:
             self._grown.set()  # an earlier attempt has failed, and the tree may have grown since
         else:

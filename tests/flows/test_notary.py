@@ -157,11 +157,12 @@ async def test_the_notary_signs_what_the_streams_hold_however_often_it_is_killed
     with ended(scene.start()) as notary:
         await scene.signed(STREAM, 300)
         await scene.signed(AUDIT, 5)
-        await until_killed_while_writing(scene, notary)
+        await killed_while_writing(scene, notary)
     for _ in range(3):
         with ended(scene.start()) as notary:
-            await until_killed_while_writing(scene, notary)
+            await killed_while_writing(scene, notary)
     with ended(scene.start()) as notary:
+        await scene.append(1)  # signed by this process, not by one before
         size = scene.last.sequence
         head = await scene.signed(STREAM, size)
         assert head.root == await scene.expected(STREAM, size)
@@ -173,12 +174,13 @@ async def test_the_notary_signs_what_the_streams_hold_however_often_it_is_killed
     await the_user_of_the_notary_appends_nothing(scene)
 
 
-async def until_killed_while_writing(scene: Scene, notary: subprocess.Popen[bytes]) -> None:
+async def killed_while_writing(scene: Scene, notary: subprocess.Popen[bytes]) -> None:
     """Kills the process while events are appended, at another point each time."""
     async with asyncio.TaskGroup() as group:
         appending = group.create_task(scene.append(120))
         before = scene.head(STREAM)
-        await scene.signed(STREAM, before.size + 1 if before else 1)
+        assert before is not None
+        await scene.signed(STREAM, before.size + 1)
         notary.send_signal(SIGKILL)
         notary.wait()
         await appending
