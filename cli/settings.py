@@ -161,6 +161,15 @@ class NotarySettings(Settings, frozen=True):
     keys: str = ""
     """File with the signing keys, which `secaplane notary keys` creates. No other process may read
     it. Several keys for one log all sign, so that keys can be rotated."""
+    policy: str = ""
+    """File with a policy (c2sp.org/tlog-policy). Checkpoints are submitted to its witnesses, which
+    need addresses; `cosigned` beside `checkpoint` is the newest one that reached the quorum. Empty:
+    no witnesses."""
+    host: str = "127.0.0.1"
+    """Address of the port that serves the public part of the logs."""
+    port: Port | None = None
+    """Serves `/<stream>/checkpoint`, `/<stream>/cosigned` and `/<stream>/tile/...` to everyone who
+    reaches it; none by default."""
     interval_ms: Annotated[int, Meta(ge=20, le=500)] = 400
     """Least time between two checkpoints of one log, in milliseconds."""
 

@@ -112,16 +112,26 @@ class CommitmentChain:
     def heads(self) -> Mapping[str, LifeHead]:
         return self._heads
 
+    def next_commitment(self, subject: str, stored: bytes) -> bytes:
+        """The commitment of an event if it is the next one of its life."""
+        number, previous = self._next(facts_of(stored).life)
+        return commitment(number, previous, digest(subject, stored))
+
     def commit(self, sequence: int, subject: str, stored: bytes) -> CommittedEvent:
         """The next event of the stream."""
         life, ms, salt = facts_of(stored)
+        number, previous = self._next(life)
         head = self._heads.get(life)
-        number, previous = (head.number + 1, head.commitment) if head else (1, FIRST_PREVIOUS)
         committed = commitment(number, previous, digest(subject, stored))
         self._heads[life] = LifeHead(number, committed, head.salt if head else salt)
         return CommittedEvent(
             LeafEntry(self.stream, sequence, ms, committed), life, number, previous
         )
+
+    def _next(self, life: str) -> tuple[int, bytes]:
+        """Number and previous commitment of the next event of a life."""
+        head = self._heads.get(life)
+        return (head.number + 1, head.commitment) if head else (1, FIRST_PREVIOUS)
 
     def lose(self, sequence: int) -> LeafEntry:
         """The leaf of an event that an operator has declared lost; no chain knows it."""

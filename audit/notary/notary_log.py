@@ -13,7 +13,7 @@ from secaplane.audit.notary.leaves import CommitmentChain, LifeHead, WrongLeaf, 
 from secaplane.eventlog.losses.holes import Hole
 from secaplane.model.position import Position
 
-HowChanged = Literal["changed", "missing", "inserted", "cut", "rolled back", "forked"]
+HowChanged = Literal["changed", "missing", "inserted", "reordered", "cut", "rolled back", "forked"]
 ReadEntry = Callable[[int], bytes]
 """The stored entry at an index."""
 

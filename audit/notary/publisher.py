@@ -49,7 +49,7 @@ class Publisher:
         """The log as it was published last.
 
         Raises:
-            HistoryChanged: what is stored does not fit the checkpoint, or the checkpoint is older
+            HistoryChanged: the stored files do not fit the checkpoint, or the checkpoint is older
                 than the notary's own state.
         """
         with self._folder.locked():

@@ -49,6 +49,8 @@ class StreamNotary:
         self._log: NotaryLog | None = None
         self._pending: tuple[GrownTree, dict[str, LifeHead] | None] | None = None
         self._grown, self._written = asyncio.Event(), asyncio.Event()
+        self.signed = asyncio.Event()
+        """Set at each checkpoint."""
         self.reason = f"the log of {stream} is not open yet"
         """The cause for which nothing is signed at present; empty while the notary signs."""
         self.stopped = False
@@ -172,4 +174,5 @@ class StreamNotary:
             self._pending = grown, dict(notary_log.heads) if due else None
         await asyncio.to_thread(self._publisher.publish, *self._pending)
         self._pending, self.reason = None, ""
+        self.signed.set()
         self._written.set()

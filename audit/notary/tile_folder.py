@@ -1,6 +1,7 @@
 """The files of one log on a disk: tiles, bundles and the checkpoint, and the notary's own state.
 
     FOLDER/public/<stream>/checkpoint, tile/...   what a web server may serve
+    FOLDER/public/<stream>/cosigned               the newest checkpoint that a quorum has cosigned
     FOLDER/private/<stream>.state, <stream>.lock  for the notary alone: it names tenant lives
 
 Every file is written beside its place, synchronised to the disk and renamed, so that a process can
@@ -29,6 +30,7 @@ from secaplane.audit.tlog.tiles import (
 
 FILE_MODE, FOLDER_MODE = 0o644, 0o755
 PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE = 0o600, 0o700
+COSIGNED_PATH = "cosigned"
 _NEW = ".new"
 
 
@@ -79,6 +81,9 @@ class TileFolder:
     def checkpoint(self) -> bytes | None:
         return _read(self.public / CHECKPOINT_PATH)
 
+    def cosigned(self) -> bytes | None:
+        return _read(self.public / COSIGNED_PATH)
+
     def state(self) -> bytes | None:
         return _read(self._state)
 
@@ -102,6 +107,10 @@ class TileFolder:
     def write_checkpoint(self, data: bytes) -> None:
         path = self.public / CHECKPOINT_PATH
         for folder in _write(path, data, FILE_MODE, FOLDER_MODE):
+            _synchronise(folder)
+
+    def write_cosigned(self, data: bytes) -> None:
+        for folder in _write(self.public / COSIGNED_PATH, data, FILE_MODE, FOLDER_MODE):
             _synchronise(folder)
 
     def write_state(self, data: bytes) -> None:

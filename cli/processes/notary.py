@@ -16,7 +16,9 @@ from secaplane.audit.tlog.signed_notes import NoteSigner
 from secaplane.cli.config import Config
 from secaplane.cli.processes.announce import Announce, Announcement
 from secaplane.cli.processes.connections import connect_nats, streams
+from secaplane.cli.processes.log_routes import served_logs
 from secaplane.cli.processes.monitor import monitored
+from secaplane.cli.processes.notary_witnesses import WitnessSubmission, submitting
 from secaplane.cli.processes.stopping import background_tasks, not_ready_when_stopping
 from secaplane.cli.running import StopRequest
 from secaplane.cli.settings import BadConfig
@@ -65,11 +67,14 @@ def identities(config: Config) -> dict[str, NotaryIdentity]:
 
 async def run(config: Config, announce: Announce, stop: StopRequest) -> None:
     """Each stream has a log of its own: one that has stopped does not stop the others."""
-    metrics, notaries = Metrics(), list[StreamNotary]()
+    metrics, notaries, submissions = Metrics(), list[StreamNotary](), list[WitnessSubmission]()
     folder, interval_s = Path(config.notary.folder), config.notary.interval_ms / 1000
     identified = identities(config)
-    readiness = not_ready_when_stopping(partial(_readiness, notaries), stop)
-    async with monitored(config, readiness, metrics) as monitor:
+    readiness = not_ready_when_stopping(partial(_readiness, notaries, submissions), stop)
+    async with (
+        monitored(config, readiness, metrics) as monitor,
+        served_logs(config, identified, metrics) as port,
+    ):
         client = await connect_nats(config)
         try:
             source = JetStreamLog(client, streams=streams(config), region=config.site.region)
@@ -77,10 +82,14 @@ async def run(config: Config, announce: Announce, stop: StopRequest) -> None:
                 publisher = Publisher(TileFolder(folder, stream), identity, stream)
                 notaries.append(StreamNotary(source, publisher, stream, interval_s=interval_s))
             _watch(metrics, notaries)
-            async with background_tasks() as start:
-                for each in notaries:
+            async with (
+                submitting(config, notaries, folder) as submission,
+                background_tasks() as start,
+            ):
+                submissions += submission
+                for each in (*notaries, *submission):
                     start(each.run())
-                announce(Announcement(monitor=monitor))
+                announce(Announcement(port=port, monitor=monitor))
                 await stop.received()
             for each in notaries:
                 await each.close()
@@ -88,12 +97,16 @@ async def run(config: Config, announce: Announce, stop: StopRequest) -> None:
             await client.close()
 
 
-def _readiness(notaries: Sequence[StreamNotary]) -> Readiness:
+def _readiness(
+    notaries: Sequence[StreamNotary], submissions: Sequence[WitnessSubmission]
+) -> Readiness:
+    """A witness that does not cosign is a remark: the log is signed all the same."""
     reasons = [each.reason for each in notaries if each.reason]
+    remarks = [remark for each in submissions for remark in each.cosigning.remarks]
     details = {
         each.stream: {"followed": each.followed, "signed": each.published.size} for each in notaries
     }
-    return Readiness(bool(notaries) and not reasons, reasons, [], {"logs": details})
+    return Readiness(bool(notaries) and not reasons, reasons, remarks, {"logs": details})
 
 
 def _watch(metrics: Metrics, notaries: Sequence[StreamNotary]) -> None:

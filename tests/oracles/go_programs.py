@@ -11,7 +11,6 @@ import pytest
 INSTALL_S_MAX = 600.0
 FSCK = "github.com/transparency-dev/tessera/cmd/fsck@v1.0.4"
 LITEWITNESS = "filippo.io/torchwood/cmd/litewitness@v0.6.1"
-WITNESSCTL = "filippo.io/torchwood/cmd/witnessctl@v0.6.1"
 FOLDER = "SECAPLANE_TEST_ORACLES"
 """Variable with the folder of the programs; default: one in the user's cache."""
 
