@@ -1,6 +1,5 @@
 """Dependencies of a reconciler, and the append of its commands."""
 
-import asyncio
 from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
@@ -12,6 +11,7 @@ from secaplane.model.position import Position
 from secaplane.model.shape import Resource
 from secaplane.plugins.plugin import Plugin
 from secaplane.reconcilers.fences import FenceSource
+from secaplane.reconcilers.gate import Entrance, Gate
 from secaplane.reconcilers.leases.tenure import Tenure
 from secaplane.reconcilers.related import LoadOwned
 from secaplane.sealing.sealer import Sealer
@@ -31,13 +31,19 @@ class ReconcileDependencies:
     load_owned: LoadOwned
     repaired: frozenset[str] = frozenset()
     """The kinds whose drift is repaired."""
-    gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOG_WORK_MAX))
+    shared_gate: Gate = field(default_factory=lambda: Gate(LOG_WORK_MAX))
+    background: bool = False
+    """True for a removal, which waits at the gate until creations and changes have passed."""
 
-    def under(self, tenure: Tenure) -> "ReconcileDependencies":
+    @property
+    def gate(self) -> Entrance:
+        return self.shared_gate.entrance(background=self.background)
+
+    def under(self, tenure: Tenure, *, background: bool) -> "ReconcileDependencies":
         """For one reconciliation: its calls of the cloud and its appends raise LeaseLost when the
         tenure that it began under is over, also if the partition was taken again since."""
         commands = replace(self.commands, permitted=tenure.require)
-        return replace(self, commands=commands, fences=tenure.fences)
+        return replace(self, commands=commands, fences=tenure.fences, background=background)
 
 
 async def record(

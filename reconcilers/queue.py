@@ -84,6 +84,10 @@ class Queue:
         """True if it is queued, for now or later, or being worked on."""
         return ref in self._queued or ref in self._working
 
+    def in_background(self, ref: Ref) -> bool:
+        """False if a worker has the address for a creation or a change."""
+        return self._working.get(ref, True)
+
     def keep(self, wanted: Callable[[Ref], bool]) -> None:
         """Drop every other address that is queued."""
         self._queued = {ref: entry for ref, entry in self._queued.items() if wanted(ref)}

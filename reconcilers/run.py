@@ -234,7 +234,9 @@ class Reconcilers:
         """The dependencies for calls and reports about an address, under the tenure of its
         partition; None if another process holds it."""
         with self.leases.working(ref) as tenure:
-            yield self.dependencies.under(tenure) if tenure is not None else None
+            background = self.queue.in_background(ref)
+            dependencies = self.dependencies
+            yield dependencies.under(tenure, background=background) if tenure else None
 
     async def _work(self) -> None:
         while True:

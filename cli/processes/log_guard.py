@@ -1,6 +1,6 @@
 """Compares the log with its sequence and with the rows, in every process that writes: at the start,
-whenever the connection to the log was lost, and while something is wrong. What it finds stops
-writes (`eventlog.losses.integrity`)."""
+whenever the connection to the log was lost or a stream has another leader, and while something is
+wrong. What it finds stops writes (`eventlog.losses.integrity`)."""
 
 import asyncio
 import logging
@@ -124,8 +124,8 @@ class LogGuard:
     async def _scan(self, stream: str) -> list[Hole]:
         holes, began = list[Hole](), time.monotonic()
         end = await self._log.given_up_to(stream)
-        async for _, found in self._log.positions.scan(stream, up_to=end):
-            holes += found
+        async for part in self._log.positions.scan(stream, up_to=end):
+            holes += part.holes
             if len(holes) > HOLES_MAX:
                 return [*holes[:HOLES_MAX], Hole(stream, holes[HOLES_MAX].first, end.sequence)]
             took = time.monotonic() - began
@@ -152,7 +152,8 @@ class LogGuard:
             except TimeoutError:
                 pass
             try:
-                if self._log.positions.reconnected:
+                positions = self._log.positions
+                if positions.reconnected or await positions.led_by_others():
                     await self._log.positions.compare_ends()
                     self._integrity.doubt()
                 elif wrong:

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal
 
 import asyncpg
 from litestar.handlers import HTTPRouteHandler
+from nats.aio.client import Client
 
 from secaplane.audit.writer import AuditWriter, running
 from secaplane.cli.config import Config
@@ -22,6 +24,7 @@ from secaplane.cli.processes.health import HealthProbe, Served, judged, judged_i
 from secaplane.cli.processes.issuers import TrustedIssuers, trusted_issuers
 from secaplane.cli.processes.log_guard import compare_log
 from secaplane.cli.processes.monitor import monitored
+from secaplane.cli.processes.reconnection import Reconnection
 from secaplane.cli.processes.resource_log import CachedResourceLog
 from secaplane.cli.processes.stopping import Start, background_tasks, not_ready_when_stopping
 from secaplane.cli.processes.wiring import command_dependencies, watching
@@ -52,6 +55,7 @@ from secaplane.query.read import ReadDependencies
 from secaplane.readmodel import questions
 from secaplane.readmodel.backlog import Backlog, listen_to_backlog
 from secaplane.readmodel.batching import BatchedReads
+from secaplane.readmodel.known_writes import KnownWrites
 from secaplane.readmodel.progress import REACHED_S_MAX
 from secaplane.readmodel.readers import ReaderPresence
 
@@ -82,7 +86,8 @@ async def run(side: Side, config: Config, announce: Announce, stop: StopRequest)
         if served.writes:
             await compare_log(start, process, config, metrics)
         await _know_others(served, process, start)
-        start((probe := _probe(process, served, metrics)).run())
+        known = KnownWrites(process.progress, partial(_connection, process.nats))
+        start((probe := _probe(process, served, metrics, known)).run())
         readiness = not_ready_when_stopping(
             _readiness(served, process, watch, probe, trusted, audit), stop
         )
@@ -91,9 +96,7 @@ async def run(side: Side, config: Config, announce: Announce, stop: StopRequest)
         if side in ("command", "serve"):
             routes += await _write_routes(process, config, guard, watch, metrics, base_url)
         if side in ("query", "serve"):
-            reading = _read_dependencies(process, config)
-            start(reading.by_name.batched.run())
-            routes += reads.routes(reading, guard)
+            routes += _read_routes(process, config, guard, known, start)
         application = app.build(
             routes,
             metrics=metrics,
@@ -118,7 +121,14 @@ async def _started(watch: PolicyWatch, process: ProcessDependencies) -> None:
     await retrying(lambda: _learn_positions(process), *POLICY_ERRORS, awaited="the log's end")
 
 
-def _probe(process: ProcessDependencies, served: Served, metrics: Metrics) -> HealthProbe:
+def _connection(nats: Client) -> int | None:
+    """The number of the present connection; None while there is none."""
+    return int(nats.stats["reconnects"]) if nats.is_connected else None
+
+
+def _probe(
+    process: ProcessDependencies, served: Served, metrics: Metrics, known: KnownWrites
+) -> HealthProbe:
     silent = metrics.gauge(
         "projector_silent_seconds", "Seconds since the projector announced a position"
     )
@@ -130,6 +140,7 @@ def _probe(process: ProcessDependencies, served: Served, metrics: Metrics) -> He
         progress.position,
         metrics,
         know=progress.know,
+        writes=known if served.reads else None,
         appending=process.jetstream if served.writes else None,
     )
 
@@ -249,7 +260,17 @@ def _submit_dependencies(
     )
 
 
-def _read_dependencies(process: ProcessDependencies, config: Config) -> ReadDependencies:
+def _read_routes(
+    process: ProcessDependencies, config: Config, guard: Guard, known: KnownWrites, start: Start
+) -> list[HTTPRouteHandler]:
+    reading = _read_dependencies(process, config, known)
+    start(reading.by_name.batched.run())
+    return reads.routes(reading, guard)
+
+
+def _read_dependencies(
+    process: ProcessDependencies, config: Config, known: KnownWrites
+) -> ReadDependencies:
     async def reached(positions: Sequence[Position], patient: bool) -> bool:
         return await process.progress.reached(positions, seconds=REACHED_S_MAX, patient=patient)
 
@@ -264,6 +285,8 @@ def _read_dependencies(process: ProcessDependencies, config: Config) -> ReadDepe
         stream=process.log.streams.of,
         reached=reached,
         region=config.site.region,
+        informed=lambda: known.complete,
+        reconnected=Reconnection(process.nats).awaited,
         streaming=lambda: process.replica.streaming,
     )
     return ReadDependencies(

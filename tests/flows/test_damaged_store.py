@@ -2,24 +2,23 @@
 twice, and an operator has a way out."""
 
 import os
-import signal
-import time
 from asyncio.subprocess import PIPE, create_subprocess_exec
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
+from typing import Literal
 
+import msgspec
 import pytest
 
 from secaplane.cli.config import Config
 from secaplane.model.events import RecordedEvent
 from secaplane.model.shape import Json
+from tests.faults.kit.stores import damage_store, stop_server
 from tests.flows.client import Client, at
 from tests.flows.crashing import Scene, scene_of, until
 from tests.plane import running_plane
 from tests.servers import STREAM
 
 PLACE = "torn"
-STOPPED_S_MAX = 10.0
 
 
 @pytest.fixture
@@ -34,6 +33,7 @@ async def test_lost_events_stop_what_they_belong_to_until_an_operator_decides(sc
     for name in ("middle", "newest", "whole"):
         await grown(client, name)
     await scene.at_rest()
+    assert await checked(scene) == (0, [])
     await owned_events_are_lost(scene)
     await an_operator_closes_them(scene)
     await an_event_that_no_row_shows_is_lost(scene)
@@ -56,17 +56,22 @@ async def owned_events_are_lost(scene: Scene) -> None:
 
 
 async def an_operator_closes_them(scene: Scene) -> None:
-    status, printed = await operators(scene, "log", "check")
+    status, found = await checked(scene)
     assert status == 1
-    assert printed.count("hole: ") == 2, printed
+    holes = [each.place for each in found if each.problem == "hole"]
+    assert len(holes) == 2, found
+    assert {(each.problem, each.place) for each in found if each.problem != "hole"} == {
+        ("chain", place_of("middle")),
+        ("row", place_of("newest")),
+        ("history", place_of("newest")),
+    }
+    printed = (await operators(scene, "log", "check"))[1].splitlines()
+    assert printed == [f"{each.problem}: {each.place}: {each.detail}" for each in found]
     for name in ("middle", "newest"):
-        path = f"tenants/demo/workspaces/{PLACE}/block-storages/{name}"
-        close = ("quarantine", "close", "block-storage", path, "--reason", "lost")
+        close = ("quarantine", "close", *place_of(name).split(), "--reason", "lost")
         assert (await operators(scene, *close))[0] == 0
-    for line in printed.splitlines():
-        if line.startswith("hole: "):
-            hole = line.removeprefix("hole: ").rpartition(": ")[0]
-            assert (await acknowledged(scene, hole)) == 0
+    for hole in holes:
+        assert (await acknowledged(scene, hole)) == 0
     for name in ("middle", "newest"):
         await until(accepted(scene.client, name), f"the name {name} is used again")
         answer = await scene.client.get(disk(name))
@@ -138,9 +143,9 @@ async def restarted_with_damage(scene: Scene, *lost: RecordedEvent) -> None:
     """Stop NATS, change one byte of each event, and let it start again. Nothing is awaited in
     between, so that the supervisor starts it afterwards."""
     pid, store = scene.pid("nats"), scene.plane.folder / "nats"
-    _stop(pid)
+    stop_server(pid)
     for each in lost:
-        _damage(store, each.request.encode())
+        damage_store(store, each.request.encode())
     await scene.started_again("nats", pid)
 
     async def answers() -> bool:
@@ -149,33 +154,25 @@ async def restarted_with_damage(scene: Scene, *lost: RecordedEvent) -> None:
     await until(answers, "the log answers")
 
 
-def _stop(pid: int) -> None:
-    os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + STOPPED_S_MAX
-    while not _ended(pid):
-        assert time.monotonic() < deadline, "NATS does not stop"
-        time.sleep(0.01)
-
-
-def _ended(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
-
-
-def _damage(store: Path, text: bytes) -> None:
-    for block in store.rglob(f"streams/{STREAM}/msgs/*.blk"):
-        data = bytearray(block.read_bytes())
-        at = data.find(text)
-        if at >= 0:
-            data[at] ^= 1
-            block.write_bytes(data)
-            return
-    raise AssertionError(f"{text!r} is in no block")
-
-
 # --- operators
+
+
+class Printed(msgspec.Struct, forbid_unknown_fields=True):
+    """A line of `secaplane log check --json`, as docs/operate.md describes it."""
+
+    problem: Literal["hole", "cut", "chain", "twice", "undecodable", "row", "history", "snapshot"]
+    place: str
+    detail: str
+
+
+async def checked(scene: Scene) -> tuple[int, list[Printed]]:
+    """The exit status of `secaplane log check --json`, and what it prints."""
+    status, printed = await operators(scene, "log", "check", "--json")
+    return status, [msgspec.json.decode(line, type=Printed) for line in printed.splitlines()]
+
+
+def place_of(name: str) -> str:
+    return f"block-storage tenants/demo/workspaces/{PLACE}/block-storages/{name}"
 
 
 async def acknowledged(scene: Scene, hole: str) -> int:
