@@ -4,6 +4,7 @@ stands; so is a quota that counts nothing."""
 from collections.abc import Iterable
 
 import pytest
+from msgspec import UNSET, UnsetType
 
 from secaplane.command.body import BodyReader
 from secaplane.kinds import KINDS
@@ -14,6 +15,7 @@ from secaplane.model.evolve import fold
 from secaplane.model.instant import instant_of
 from secaplane.model.position import BEGINNING
 from secaplane.model.shape import Json, Ref
+from secaplane.policy.grants.review import AccessReviewSpec, broken_subjects_in
 from secaplane.policy.tokens.revocations import Revocations
 from tests.scenario import history
 
@@ -96,3 +98,22 @@ def test_a_text_that_is_no_time_is_refused(moment: str) -> None:
     sent = {"spec": {"sub": "jane", "issuedBefore": moment}}
     with pytest.raises(Invalid, match="takes a time such as"):
         BodyReader(region="").read(KINDS["revocation"], sent)
+
+
+@pytest.mark.parametrize(
+    ("caller", "groups", "broken"),
+    [
+        ("jane", ("group:ops", "group:dev"), []),
+        ("group:ops", UNSET, []),
+        (UNSET, UNSET, []),
+        (UNSET, (), []),
+        ("jane", ("ops", "group:"), ["/spec/groups/0", "/spec/groups/1"]),
+        (UNSET, ("group:ops",), ["/spec/groups"]),
+        ("group:", UNSET, ["/spec/caller"]),
+    ],
+)
+def test_an_access_review_is_about_callers_and_groups_that_can_be(
+    caller: str | UnsetType, groups: tuple[str, ...] | UnsetType, broken: list[str]
+) -> None:
+    spec = AccessReviewSpec(verb="get", path="/providers/x", caller=caller, groups=groups)
+    assert [each.pointer for each in broken_subjects_in(spec)] == broken
