@@ -4,7 +4,6 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -170,6 +169,3 @@ async def _until_accepted(session: aiohttp.ClientSession, url: str, body: Any) -
             if await _status(session, "PUT", url, body) in ("200", "201"):
                 return
             await asyncio.sleep(PAUSE_S * 10)
-
-
-Scene = Callable[[], Coroutine[Any, Any, None]]

@@ -4,7 +4,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 COMMAND_S_MAX = 1800
@@ -52,6 +53,14 @@ def run(
             f"{shown}: status {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-4000:]}"
         )
     return done.stdout + done.stderr if both else done.stdout
+
+
+@contextmanager
+def timed(step: str) -> Iterator[None]:
+    """Prints how long a step took, when it has ended well."""
+    began = time.monotonic()
+    yield
+    say(f"{step}: {time.monotonic() - began:.0f} s")
 
 
 def say(line: str) -> None:
