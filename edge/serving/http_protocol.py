@@ -156,7 +156,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Trailers, which the parser finds after the head, go into a list of their own: never read."""
+        """Trailers, which the parser finds after the head, go into a list that is never read."""
         if not self.parser.should_upgrade():
             super().on_headers_complete()
             self.headers = []
