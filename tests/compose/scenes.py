@@ -177,8 +177,9 @@ def everything_recreated(site: Site) -> None:
     """Every service gets new containers, one service after the other."""
     for name in site.compose("config", "--services").split():
         if name not in ONCE:
-            site.compose("up", "--detach", "--no-deps", "--force-recreate", name)
-            healthy(site)
+            with timed(f"  {name}"):
+                site.compose("up", "--detach", "--no-deps", "--force-recreate", name)
+                healthy(site)
 
 
 def image_holds_the_product_alone(site: Site) -> None:
