@@ -18,6 +18,8 @@ QUERIES = 3
 IMAGE = "secaplane:0.1.0"
 ONCE = ("nats-folders", "proxy-folders")
 """The services that prepare the volumes and end."""
+RELEASED = ("command", "command-b", "query", "query-b", "projector", "projector-b", "reconcilers")
+"""The services that run the image of the product; the cloud too, which is no part of it."""
 REPLICA = ("postgres-b", "projector-b", "query-b")
 TAKEN_OVER_S_MAX = 10.0
 """As deploy/README.md says of partitions whose process died."""
@@ -173,6 +175,18 @@ def second_replica_fills_and_serves(site: Site) -> None:
     site.compose("start", "postgres", "query")
 
 
+def upgraded(site: Site) -> None:
+    """A new image replaces the former one in all services, as the guide says."""
+    with (site.folder / "README.md").open("a") as page:
+        page.write("\nAnother release.\n")
+    before = site.compose("ps", "--quiet", *RELEASED).split()
+    for each in blocks("Upgrade"):
+        site.script(each, seconds=1800)
+    kept = set(before) & set(site.compose("ps", "--quiet", *RELEASED).split())
+    if kept:
+        raise Failed(f"{len(kept)} of {len(before)} containers have the former image")
+
+
 def everything_recreated(site: Site) -> None:
     """Every service gets new containers, one service after the other."""
     for name in site.compose("config", "--services").split():
@@ -252,6 +266,7 @@ SCENES: tuple[Callable[[Site], None], ...] = (
     database_restarts,
     rebuilt,
     second_replica_fills_and_serves,
+    upgraded,
     everything_recreated,
     with_tls,
     down_and_up,

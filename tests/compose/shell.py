@@ -25,7 +25,6 @@ def run(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     seconds: float = COMMAND_S_MAX,
-    text: str | None = None,
     both: bool = False,
 ) -> str:
     """The standard output, and the standard error after it if `both`.
@@ -41,7 +40,7 @@ def run(
             env=environment,
             cwd=cwd,
             timeout=seconds,
-            input=text,
+            stdin=subprocess.DEVNULL,  # nothing waits for a person, or reads what is not for it
             capture_output=True,
             text=True,
             check=False,
