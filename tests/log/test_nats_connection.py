@@ -29,7 +29,7 @@ async def connection(nats_url: str, reconnected: asyncio.Event) -> AsyncIterator
         nats_url,
         ping_interval=5,
         max_outstanding_pings=2,
-        reconnect_time_wait=0.05,
+        reconnect_time_wait=0,
         reconnected_cb=note,
     )
     try:
