@@ -1,5 +1,5 @@
-"""What names a subject has an effect: a subject that no caller can have is refused, wherever it
-stands; so is a quota that counts nothing."""
+"""Subjects that no caller can be are refused wherever they are named; so are quotas that count
+nothing."""
 
 from collections.abc import Iterable
 
