@@ -20,7 +20,7 @@ from secaplane.cli.config import Config
 from secaplane.cli.processes.tls import client_context
 from secaplane.cli.settings import BadConfig
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
-from secaplane.eventlog.jetstream.connection import Connection
+from secaplane.eventlog.jetstream.connection import NatsConnection
 from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.eventlog.log import LogUnavailable
 from secaplane.eventlog.monotonic import MonotonicLog
@@ -244,7 +244,7 @@ async def connect_nats(config: Config) -> Client:
         last = name
 
     async def connect() -> Client:
-        made = Connection()
+        made = NatsConnection()
         await made.connect(
             config.nats.url.split(","),
             name="secaplane",

@@ -10,7 +10,7 @@ class ReadingEnded(Exception):
     """The client no longer reads, although it is connected."""
 
 
-class Connection(Client):
+class NatsConnection(Client):
     """A client that reads as long as it is connected."""
 
     async def _process_pong(self) -> None:

@@ -171,7 +171,7 @@ async def _status(session: aiohttp.ClientSession, method: str, url: str, body: A
     try:
         async with session.request(method, url, json=body) as answer:
             text = await answer.text()
-            _, _, detail = text.partition('"detail":')
+            detail = text.partition('"detail":"')[2].partition('"')[0]  # without what is unique
             reason = f": {detail[:REASON_MAX]}" if answer.status >= 500 else ""
             return f"{answer.status}{reason}"
     except (aiohttp.ClientError, TimeoutError) as error:

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from secaplane.eventlog.jetstream.connection import Connection
+from secaplane.eventlog.jetstream.connection import NatsConnection
 
 ANSWERED_S_MAX = 3.0
 """Less than the time after which unanswered pings end a connection, 10 s with the settings of a
@@ -20,11 +20,11 @@ def reconnected() -> asyncio.Event:
 
 
 @pytest.fixture
-async def connection(nats_url: str, reconnected: asyncio.Event) -> AsyncIterator[Connection]:
+async def connection(nats_url: str, reconnected: asyncio.Event) -> AsyncIterator[NatsConnection]:
     async def note() -> None:
         reconnected.set()
 
-    made = Connection()
+    made = NatsConnection()
     await made.connect(
         nats_url,
         ping_interval=5,
@@ -38,7 +38,7 @@ async def connection(nats_url: str, reconnected: asyncio.Event) -> AsyncIterator
         await made.close()
 
 
-async def _answered(connection: Connection) -> bool:
+async def _answered(connection: NatsConnection) -> bool:
     """True if the server answers a question."""
     with suppress(Exception):
         await connection.jetstream(timeout=0.5).account_info()
@@ -46,7 +46,7 @@ async def _answered(connection: Connection) -> bool:
     return False
 
 
-async def test_a_flush_that_is_given_up_does_not_end_reading(connection: Connection) -> None:
+async def test_a_flush_that_is_given_up_does_not_end_reading(connection: NatsConnection) -> None:
     for _ in range(3):
         flushing = asyncio.create_task(connection.flush())
         await asyncio.sleep(0)  # the ping is sent, and its answer is on its way
@@ -57,7 +57,7 @@ async def test_a_flush_that_is_given_up_does_not_end_reading(connection: Connect
 
 
 async def test_a_flush_after_one_that_was_given_up_waits_for_its_own_answer(
-    connection: Connection,
+    connection: NatsConnection,
 ) -> None:
     flushing = asyncio.create_task(connection.flush())
     await asyncio.sleep(0)
@@ -68,7 +68,7 @@ async def test_a_flush_after_one_that_was_given_up_waits_for_its_own_answer(
 
 
 async def test_the_client_reconnects_at_once_when_reading_ends(
-    connection: Connection, reconnected: asyncio.Event, monkeypatch: pytest.MonkeyPatch
+    connection: NatsConnection, reconnected: asyncio.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever ended it: a client that does not read stays connected, and answers nothing."""
 
