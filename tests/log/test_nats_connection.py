@@ -70,7 +70,7 @@ async def test_a_flush_after_one_that_was_given_up_waits_for_its_own_answer(
 async def test_the_client_reconnects_at_once_when_reading_ends(
     connection: NatsConnection, reconnected: asyncio.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Reconnects for any reason: a client that does not read stays connected, and answers nothing."""
+    """The cause does not matter: a client that does not read stays connected and gets no answer."""
 
     async def fails(data: bytes) -> None:
         monkeypatch.undo()

@@ -8,13 +8,14 @@ from msgspec import UNSET, UnsetType
 
 from secaplane.command.body import BodyReader
 from secaplane.kinds import KINDS
-from secaplane.model.actor import RESERVED_SUBS
+from secaplane.model.actor import RESERVED_SUBS, SYSTEM
 from secaplane.model.errors import BrokenRule, Invalid
 from secaplane.model.events import Created
 from secaplane.model.evolve import fold
 from secaplane.model.instant import instant_of
 from secaplane.model.position import BEGINNING
 from secaplane.model.shape import Json, Ref
+from secaplane.model.subject import broken_subjects
 from secaplane.policy.grants.review import AccessReviewSpec, broken_subjects_in
 from secaplane.policy.tokens.revocations import Revocations
 from tests.scenario import history
@@ -117,3 +118,9 @@ def test_an_access_review_is_about_callers_and_groups_that_can_be(
 ) -> None:
     spec = AccessReviewSpec(verb="get", path="/providers/x", caller=caller, groups=groups)
     assert [each.pointer for each in broken_subjects_in(spec)] == broken
+
+
+def test_the_control_plane_alone_administers_the_tenant_of_shared_images() -> None:
+    """Its catalogue is published by `system`, and no token has that sub."""
+    assert not [*broken_subjects([SYSTEM.sub], "/spec/administrators")]
+    assert [*broken_subjects([SYSTEM.sub, "jane"], "/spec/administrators")]
