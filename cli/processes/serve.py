@@ -285,7 +285,7 @@ def _read_dependencies(
         stream=process.log.streams.of,
         reached=reached,
         region=config.site.region,
-        informed=lambda: known.complete,
+        informed=lambda: known.complete and not process.replica.streaming,
         reconnected=Reconnection(process.nats).awaited,
         streaming=lambda: process.replica.streaming,
     )
