@@ -5,15 +5,19 @@ A subject that no caller can have is refused: what names it would seem to have a
 
 from collections.abc import Iterable, Iterator
 
-from secaplane.model.actor import GROUP, RESERVED_SUBS
+from secaplane.model.actor import GROUP, RESERVED_SUBS, SYSTEM
 from secaplane.model.errors import BrokenRule
 
 EVERY = "*"
 
 
 def broken_subjects(subs: Iterable[str], pointer: str) -> Iterator[BrokenRule]:
-    """Of a list of callers and groups: those that no caller can be."""
-    for n, sub in enumerate(subs):
+    """Of a list of callers and groups: those that no caller can be. The control plane alone may be
+    named: so the tenant of shared images has no caller as its administrator."""
+    named = [*subs]
+    if named == [SYSTEM.sub]:
+        return
+    for n, sub in enumerate(named):
         if sub == GROUP:
             yield BrokenRule(f"names no group: write {GROUP}<name>", f"{pointer}/{n}")
         yield from _reserved(sub, f"{pointer}/{n}")

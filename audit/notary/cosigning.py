@@ -101,7 +101,7 @@ class Cosigning:
         asked = {
             name: asyncio.ensure_future(link.submit(checkpoint))
             for name, link in self._links.items()
-            if name not in self._busy
+            if (busy := self._busy.get(name)) is None or busy.done()
         }
         for name, task in asked.items():
             self._busy[name] = task
@@ -144,6 +144,7 @@ class Cosigning:
         return True
 
     def _done(self, name: str, task: asyncio.Task[SignedNote | None]) -> None:
-        self._busy.pop(name, None)
+        if self._busy.get(name) is task:
+            del self._busy[name]
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a witness could not be asked", extra={"witness": name, "reason": str(error)})

@@ -87,8 +87,10 @@ async def run(config: Config, announce: Announce, stop: StopRequest) -> None:
                 background_tasks() as start,
             ):
                 submissions += submission
-                for each in (*notaries, *submission):
+                for each in notaries:
                     start(each.run())
+                for submitted in submission:
+                    start(submitted.run())
                 announce(Announcement(port=port, monitor=monitor))
                 await stop.received()
             for each in notaries:

@@ -274,18 +274,15 @@ def _read_dependencies(
     async def reached(positions: Sequence[Position], patient: bool) -> bool:
         return await process.progress.reached(positions, seconds=REACHED_S_MAX, patient=patient)
 
-    def compares() -> bool:
-        return bool(process.progress.behind) or process.replica.streaming
-
     by_name = ByName(
         pool=process.pool,
-        batched=BatchedReads(process.pool, compares=compares),
+        batched=BatchedReads(process.pool, compares=lambda: bool(process.progress.behind)),
         progress=process.progress,
         log=CachedResourceLog(process.log, process.cache),
         stream=process.log.streams.of,
         reached=reached,
         region=config.site.region,
-        informed=lambda: known.complete,
+        informed=lambda: known.complete and not process.replica.streaming,
         reconnected=Reconnection(process.nats).awaited,
         streaming=lambda: process.replica.streaming,
     )

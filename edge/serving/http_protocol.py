@@ -104,6 +104,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._connections.remove(self)
         self._held = b""
         super().connection_lost(exc)
+        # the parent keeps the timer, and so the last request, of a connection that was reset
+        self._unset_keepalive_if_required()
 
     def data_received(self, data: bytes) -> None:
         if self._held:
@@ -129,9 +131,18 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         self._since = self.loop.time()
         super().on_response_complete()
+        self._forget_answered()
         if self._held and not self.pipeline:
             held, self._held = self._held, b""
             self.data_received(held)
+
+    def _forget_answered(self) -> None:
+        """The parent keeps the last request until the next one begins: its body, in the scope, for
+        as long as the connection waits."""
+        if self.cycle.response_complete:
+            if self.scope is self.cycle.scope:
+                self.scope = {}  # type: ignore[typeddict-item]
+            self.cycle.scope, self.cycle.body = {}, bytearray()  # type: ignore[typeddict-item]
 
     def _parse(self, piece: bytes) -> None:
         self._unset_keepalive_if_required()

@@ -56,7 +56,7 @@ def administration(ref: Ref, spec: Json, creator: str) -> CompanionResource:
 
 def names_what_exists(spec: Json) -> Iterable[BrokenRule]:
     """Administrators that callers can be, and quotas of what can be counted."""
-    yield from broken_subjects(spec["administrators"], "/spec/administrators")
+    yield from broken_subjects(spec.get("administrators", ()), "/spec/administrators")
     seen: set[tuple[str, str]] = set()
     for counted in spec.get("quotas", {}).get("resources", {}):
         name, slash, sku = counted.partition("/")

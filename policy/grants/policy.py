@@ -347,8 +347,8 @@ class Policy:
 
     def _caller_grants(self, caller: Caller, tenant: str, workspace: str) -> CallerGrants:
         """Cached, except for a caller without grants in the tenant: such callers can send any
-        number of tenant names, and must not evict callers that have grants. Names that are longer
-        than any resource's are cached for nobody."""
+        number of tenant names, and must not evict callers that have grants. Overlong names are not
+        cached."""
         edition = self.index.edition(tenant)
         key = (caller.issuer, caller.sub, caller.groups, tenant, workspace)
         cached = self._cached.get(key)
@@ -358,9 +358,8 @@ class Policy:
         grants = list(self.grants(caller, tenant, workspace))
         groups = self.index.named(caller.groups, tenant)
         current = CallerGrants(grants, self.index.revision(tenant), edition, groups)
-        if len(tenant) + len(workspace) > KEY_LENGTH_MAX:
-            return current
-        if not tenant or len(grants) > 1:
+        short = len(tenant) + len(workspace) <= KEY_LENGTH_MAX
+        if short and (not tenant or len(grants) > 1):
             self._cached[key] = current
             self._cached.move_to_end(key)
             if len(self._cached) > CALLER_GRANTS_MAX:

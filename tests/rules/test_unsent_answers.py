@@ -1,4 +1,4 @@
-"""Answers that nobody reads take a bounded number of bytes."""
+"""Answers whose readers do not take them have a bounded number of bytes."""
 
 from secaplane.edge.requests.client_address import TrustedProxies
 from secaplane.edge.serving.connections import ConnectionLimits, Connections

@@ -27,11 +27,10 @@ FORKED = [*ENTRIES[:50], b"forked", *ENTRIES[51:]]
 LOGS = {ORIGIN: [Ed25519Verifier(SIGNER.public)]}
 
 
-def request(old: int, entries: Sequence[bytes], **changes: object) -> AddCheckpoint:
+def request(old: int, entries: Sequence[bytes]) -> AddCheckpoint:
     tree = TileTree(lambda name: bytes_of(name, entries), len(entries))
     proof = prove_consistency(tree.subtree, old, len(entries))
-    made = AddCheckpoint(old, tuple(proof), checkpoint_of(entries))
-    return made._replace(**changes)
+    return AddCheckpoint(old, tuple(proof), checkpoint_of(entries))
 
 
 def asked(made: AddCheckpoint, latest: TreeHead | None) -> WitnessAnswer:
@@ -68,20 +67,20 @@ def test_a_rollback_is_refused() -> None:
 
 
 def test_an_unknown_log_and_an_unknown_key_are_refused() -> None:
-    other = request(0, ENTRIES, checkpoint=checkpoint_of(ENTRIES, origin="other.example"))
+    other = request(0, ENTRIES)._replace(checkpoint=checkpoint_of(ENTRIES, origin="other.example"))
     assert asked(other, None).status == 404
     signer = NoteSigner(ORIGIN, bytes(32))
-    unsigned = request(0, ENTRIES, checkpoint=checkpoint_of(ENTRIES, signers=[signer]))
+    unsigned = request(0, ENTRIES)._replace(checkpoint=checkpoint_of(ENTRIES, signers=[signer]))
     assert asked(unsigned, None).status == 403
     note = checkpoint_of(ENTRIES).note
     (line,) = note.signatures
     wrong = note._replace(signatures=(line._replace(signature=bytes(64)),))
     forged = checkpoint_of(ENTRIES)._replace(note=wrong)
-    assert asked(request(0, ENTRIES, checkpoint=forged), None).status == 403
+    assert asked(request(0, ENTRIES)._replace(checkpoint=forged), None).status == 403
 
 
 def test_a_proof_that_is_not_needed_is_refused() -> None:
-    made = request(0, ENTRIES, proof=(bytes(32),))
+    made = request(0, ENTRIES)._replace(proof=(bytes(32),))
     assert asked(made, None).status == 422
 
 

@@ -1,19 +1,22 @@
-"""What names a subject has an effect: a subject that no caller can have is refused, wherever it
-stands; so is a quota that counts nothing."""
+"""Subjects that no caller can be are refused wherever they are named; so are quotas that count
+nothing."""
 
 from collections.abc import Iterable
 
 import pytest
+from msgspec import UNSET, UnsetType
 
 from secaplane.command.body import BodyReader
 from secaplane.kinds import KINDS
-from secaplane.model.actor import RESERVED_SUBS
+from secaplane.model.actor import RESERVED_SUBS, SYSTEM
 from secaplane.model.errors import BrokenRule, Invalid
 from secaplane.model.events import Created
 from secaplane.model.evolve import fold
 from secaplane.model.instant import instant_of
 from secaplane.model.position import BEGINNING
 from secaplane.model.shape import Json, Ref
+from secaplane.model.subject import broken_subjects
+from secaplane.policy.grants.review import AccessReviewSpec, broken_subjects_in
 from secaplane.policy.tokens.revocations import Revocations
 from tests.scenario import history
 
@@ -96,3 +99,28 @@ def test_a_text_that_is_no_time_is_refused(moment: str) -> None:
     sent = {"spec": {"sub": "jane", "issuedBefore": moment}}
     with pytest.raises(Invalid, match="takes a time such as"):
         BodyReader(region="").read(KINDS["revocation"], sent)
+
+
+@pytest.mark.parametrize(
+    ("caller", "groups", "broken"),
+    [
+        ("jane", ("group:ops", "group:dev"), []),
+        ("group:ops", UNSET, []),
+        (UNSET, UNSET, []),
+        (UNSET, (), []),
+        ("jane", ("ops", "group:"), ["/spec/groups/0", "/spec/groups/1"]),
+        (UNSET, ("group:ops",), ["/spec/groups"]),
+        ("group:", UNSET, ["/spec/caller"]),
+    ],
+)
+def test_an_access_review_is_about_callers_and_groups_that_can_be(
+    caller: str | UnsetType, groups: tuple[str, ...] | UnsetType, broken: list[str]
+) -> None:
+    spec = AccessReviewSpec(verb="get", path="/providers/x", caller=caller, groups=groups)
+    assert [each.pointer for each in broken_subjects_in(spec)] == broken
+
+
+def test_the_control_plane_alone_administers_the_tenant_of_shared_images() -> None:
+    """Its catalogue is published by `system`, and no token has that sub."""
+    assert not [*broken_subjects([SYSTEM.sub], "/spec/administrators")]
+    assert [*broken_subjects([SYSTEM.sub, "jane"], "/spec/administrators")]
