@@ -13,6 +13,7 @@ from secaplane.policy.tokens.issuer import REFETCH_INTERVAL_S, REFRESH_S, STALE_
 
 SIMULATED = "simulated"
 TOKEN_LENGTH_MIN = 16
+CHECKPOINT_INTERVAL_MS_MAX = 500
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z", max_length=64)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 
@@ -170,7 +171,7 @@ class NotarySettings(Settings, frozen=True):
     port: Port | None = None
     """Serves `/<stream>/checkpoint`, `/<stream>/cosigned` and `/<stream>/tile/...` to everyone who
     reaches it; none by default."""
-    interval_ms: Annotated[int, Meta(ge=20, le=500)] = 400
+    interval_ms: Annotated[int, Meta(ge=20, le=CHECKPOINT_INTERVAL_MS_MAX)] = 350
     """Least time between two checkpoints of one log, in milliseconds."""
 
 

@@ -6,9 +6,8 @@ and is asked again when it has answered.
 """
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 
 from secaplane.audit.merkle.proofs import prove_consistency
 from secaplane.audit.tlog.checkpoints import SignedCheckpoint
@@ -16,14 +15,19 @@ from secaplane.audit.tlog.policies import TlogPolicy, TrustedKey
 from secaplane.audit.tlog.signed_notes import SignedNote, WrongNote
 from secaplane.audit.tlog.tile_tree import ReadTile, TileTree
 from secaplane.audit.tlog.tiles import TilesDiffer
-from secaplane.audit.tlog.witness_protocol import PATH, AddCheckpoint, cosigned
+from secaplane.audit.tlog.witness_protocol import (
+    COSIGNED,
+    OTHER_SIZE,
+    PATH,
+    AddCheckpoint,
+    cosigned,
+)
 
 ROUND_S_MAX = 1.0
 ATTEMPTS = 3
-"""With one witness in one round: after 409 its answer is the size to prove from."""
+"""With one witness in one round: OTHER_SIZE is answered with the size to prove from."""
 SIZE_DIGITS_MAX = 19
 UNAVAILABLE: tuple[type[Exception], ...] = (OSError, TimeoutError)
-log = logging.getLogger("secaplane.notary")
 
 Post = Callable[[str, bytes], Awaitable[tuple[int, str]]]
 """(URL, body) -> status and body; raises OSError or TimeoutError. Bounded in time and bytes."""
@@ -55,21 +59,22 @@ class WitnessLink:
         size = checkpoint.head.size
         for _ in range(ATTEMPTS):
             if self._old > size:
-                raise WrongNote(f"it has cosigned a tree of {self._old}, this one has {size}")
+                known, self._old = self._old, 0  # the next round asks it again
+                raise WrongNote(f"it has cosigned a tree of {known}, this one has {size}")
             proof = await asyncio.to_thread(self._proof, self._old, size)
             request = AddCheckpoint(self._old, tuple(proof), checkpoint)
             url = f"{self._witness.url.rstrip('/')}/{PATH}"
             status, body = await self._post(url, request.written)
-            if status == 200:
+            if status == COSIGNED:
                 note = cosigned(checkpoint.note, body, [self._witness.verifier])
                 self._old = size
                 return note
-            known = body.strip()
-            if status != 409 or not known.isdecimal() or len(known) > SIZE_DIGITS_MAX:
-                raise WrongNote(f"{status} {known[:200]}")
-            if int(known) == self._old:
-                raise WrongNote(f"it has cosigned another tree of {known}")
-            self._old = int(known)
+            said = body.strip()
+            if status != OTHER_SIZE or not said.isdecimal() or len(said) > SIZE_DIGITS_MAX:
+                raise WrongNote(f"{status} {said[:200]}")
+            if int(said) == self._old:
+                raise WrongNote(f"it has cosigned another tree of {said}")
+            self._old = int(said)
         raise WrongNote("its size changes with every answer: another log submits to it")
 
     def _proof(self, old: int, size: int) -> list[bytes]:
@@ -87,6 +92,7 @@ class Cosigning:
         publish: Callable[[SignedNote], Awaitable[None]],
     ) -> None:
         self._policy, self._links, self._publish = policy, links, publish
+        self._group = asyncio.TaskGroup()
         self._busy = dict[str, asyncio.Task[SignedNote | None]]()
         self.size = 0
         """Of the newest tree that the quorum has cosigned."""
@@ -95,17 +101,23 @@ class Cosigning:
     def remarks(self) -> list[str]:
         return [each.remark for each in self._links.values() if each.remark]
 
+    @asynccontextmanager
+    async def asking(self) -> AsyncIterator[None]:
+        """Rounds are possible inside; at the end nothing is asked any more."""
+        async with asyncio.TaskGroup() as self._group:
+            yield
+            for task in self._busy.values():
+                task.cancel()
+
     async def round(self, checkpoint: SignedCheckpoint) -> bool:
         """Ask every idle witness about a checkpoint; True when the quorum has cosigned it. Returns
         at the latest after ROUND_S_MAX."""
         asked = {
-            name: asyncio.ensure_future(link.submit(checkpoint))
+            name: self._group.create_task(link.submit(checkpoint))
             for name, link in self._links.items()
             if (busy := self._busy.get(name)) is None or busy.done()
         }
-        for name, task in asked.items():
-            self._busy[name] = task
-            task.add_done_callback(partial(self._done, name))
+        self._busy |= asked
         waiting, reached = set(asked.values()), False
         deadline = asyncio.get_running_loop().time() + ROUND_S_MAX
         while waiting and not reached:
@@ -117,12 +129,6 @@ class Cosigning:
                 break
             reached = await self._gathered(checkpoint, asked)
         return reached
-
-    async def close(self) -> None:
-        """End what is still asked."""
-        for task in [*self._busy.values()]:
-            task.cancel()
-        await asyncio.gather(*self._busy.values(), return_exceptions=True)
 
     async def _gathered(
         self, checkpoint: SignedCheckpoint, asked: Mapping[str, asyncio.Task[SignedNote | None]]
@@ -142,9 +148,3 @@ class Cosigning:
         await self._publish(SignedNote(checkpoint.note.text, (*own, *added)))
         self.size = checkpoint.head.size
         return True
-
-    def _done(self, name: str, task: asyncio.Task[SignedNote | None]) -> None:
-        if self._busy.get(name) is task:
-            del self._busy[name]
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a witness could not be asked", extra={"witness": name, "reason": str(error)})

@@ -26,8 +26,10 @@ from secaplane.audit.tlog.signed_notes import (
 )
 
 PATH = "add-checkpoint"
+COSIGNED, OTHER_SIZE = 200, 409
+"""Statuses of answers; the others refuse for good."""
 SIZE_TYPE = "text/x.tlog.size"
-"""Media type of the answer 409: the size of the tree that the witness cosigned last."""
+"""Media type of the answer OTHER_SIZE: the size of the tree that the witness cosigned last."""
 HASHES_MAX = 63
 _OLD = re.compile(r"old (0|[1-9][0-9]{0,18})")
 
@@ -50,7 +52,7 @@ class AddCheckpoint(NamedTuple):
 
 
 class WitnessAnswer(NamedTuple):
-    """Status and body; with 200 the head to be stored before the answer is sent."""
+    """Status and body; with COSIGNED the head to be stored before the answer is sent."""
 
     status: int
     body: str
@@ -97,11 +99,11 @@ def answer(
     if refusal is not None:
         return refusal
     lines = "".join(each.cosign(note.text, time).line for each in cosigners)
-    return WitnessAnswer(200, lines, head)
+    return WitnessAnswer(COSIGNED, lines, head)
 
 
 def cosigned(note: SignedNote, body: str, witnesses: Sequence[NoteVerifier]) -> SignedNote:
-    """A checkpoint with the cosignatures of known witnesses in an answer with status 200.
+    """A checkpoint with the cosignatures of known witnesses in an answer COSIGNED.
 
     Raises:
         WrongNote: the answer is malformed, a cosignature is wrong, or none is of a known witness.
@@ -134,7 +136,7 @@ def _refusal(
         return WitnessAnswer(400, "the old size is larger than the checkpoint's\n")
     known, known_root = (latest.size, latest.root) if latest else (0, EMPTY_ROOT)
     if request.old != known or (known == head.size and known_root != head.root):
-        return WitnessAnswer(409, f"{known}\n")
+        return WitnessAnswer(OTHER_SIZE, f"{known}\n")
     try:
         verify_consistency(known, known_root, head.size, head.root, request.proof)
     except WrongProof as error:

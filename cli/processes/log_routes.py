@@ -32,7 +32,7 @@ def routes(folder: Path, streams: Collection[str]) -> list[HTTPRouteHandler]:
         except FileNotFoundError as error:
             raise NotFound("the log has no such file") from error
         if file.name in (CHECKPOINT_PATH, COSIGNED_PATH):
-            return Response(data, media_type="text/plain; charset=utf-8", headers=MUTABLE)
+            return Response(data, media_type="text/plain", headers=MUTABLE)
         return Response(data, media_type="application/octet-stream", headers=IMMUTABLE)
 
     return [log]

@@ -31,14 +31,12 @@ class WitnessSubmission:
 
     async def run(self) -> None:
         """Submit every checkpoint, or the newest where they come faster than cosignatures."""
-        try:
+        async with self.cosigning.asking():
             while True:
                 await self._notary.signed.wait()
                 self._notary.signed.clear()
                 while not await self._submit_newest():
                     await self._signed_or_after(RETRY_S)
-        finally:
-            await self.cosigning.close()
 
     async def _submit_newest(self) -> bool:
         data = await asyncio.to_thread(self._folder.checkpoint)

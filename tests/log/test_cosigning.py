@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from secaplane.audit.notary.cosigning import Cosigning, WitnessLink
@@ -9,7 +10,7 @@ from secaplane.audit.tlog.checkpoints import SignedCheckpoint, TreeHead, parse_c
 from secaplane.audit.tlog.cosignatures import Cosigner
 from secaplane.audit.tlog.policies import TlogPolicy, parse_policy
 from secaplane.audit.tlog.signed_notes import Ed25519Verifier, SignedNote
-from secaplane.audit.tlog.witness_protocol import answer, parse_request
+from secaplane.audit.tlog.witness_protocol import OTHER_SIZE, answer, parse_request
 from tests.log.test_notary_folder import Notary, events
 from tests.rules.tlog_scene import ORIGIN, SIGNER, TIME, WITNESSES
 
@@ -29,7 +30,7 @@ class MemoryWitness:
     def __init__(self, cosigner: Cosigner) -> None:
         self._cosigner = cosigner
         self.latest: TreeHead | None = None
-        self.away, self.asked = False, 0
+        self.away, self.asked, self.says_once = False, 0, False
         self.released = asyncio.Event()
         self.released.set()
 
@@ -38,6 +39,9 @@ class MemoryWitness:
         await self.released.wait()
         if self.away:
             raise ConnectionRefusedError
+        if self.says_once:
+            self.says_once = False
+            return OTHER_SIZE, "999999\n"
         made = answer(parse_request(body), LOGS, self.latest, [self._cosigner], time=TIME)
         self.latest = made.cosigned or self.latest
         return made.status, made.body
@@ -67,6 +71,9 @@ class Scene:
         assert data is not None
         return parse_checkpoint(data)
 
+    def asking(self) -> AbstractAsyncContextManager[None]:
+        return self.cosigning.asking()
+
     async def _post(self, url: str, body: bytes) -> tuple[int, str]:
         return await self.witnesses[url].add(body)
 
@@ -78,12 +85,13 @@ async def test_a_checkpoint_with_a_quorum_is_published_and_the_policy_accepts_it
     tmp_path: Path,
 ) -> None:
     scene = Scene(tmp_path)
-    for size in (*range(1, 100), 255, 256, 600):
-        signed = scene.checkpoint(size)
-        assert await scene.cosigning.round(signed)
-        again = parse_checkpoint(scene.published[-1].written.encode())
-        assert len(scene.policy.verify(again).witnesses) >= 2
-        assert scene.cosigning.size == size
+    async with scene.asking():
+        for size in (*range(1, 100), 255, 256, 600):
+            signed = scene.checkpoint(size)
+            assert await scene.cosigning.round(signed)
+            again = parse_checkpoint(scene.published[-1].written.encode())
+            assert len(scene.policy.verify(again).witnesses) >= 2
+            assert scene.cosigning.size == size
     assert scene.cosigning.remarks == []
 
 
@@ -92,14 +100,15 @@ async def test_without_a_quorum_nothing_is_published_and_remarks_say_who_is_away
 ) -> None:
     scene = Scene(tmp_path)
     scene[0].away = scene[2].away = True
-    assert not await scene.cosigning.round(scene.checkpoint(5))
-    assert scene.published == []
-    assert scene.cosigning.remarks == [
-        "w0 does not answer: ConnectionRefusedError",
-        "w2 does not answer: ConnectionRefusedError",
-    ]
-    scene[0].away = False
-    assert await scene.cosigning.round(scene.checkpoint(9))
+    async with scene.asking():
+        assert not await scene.cosigning.round(scene.checkpoint(5))
+        assert scene.published == []
+        assert scene.cosigning.remarks == [
+            "w0 does not answer: ConnectionRefusedError",
+            "w2 does not answer: ConnectionRefusedError",
+        ]
+        scene[0].away = False
+        assert await scene.cosigning.round(scene.checkpoint(9))
 
 
 async def test_a_witness_that_hangs_is_not_asked_twice_and_delays_no_quorum(
@@ -107,36 +116,49 @@ async def test_a_witness_that_hangs_is_not_asked_twice_and_delays_no_quorum(
 ) -> None:
     scene = Scene(tmp_path)
     scene[1].released.clear()
-    for size in (3, 7, 9):
-        assert await scene.cosigning.round(scene.checkpoint(size))
+    async with scene.asking():
+        for size in (3, 7, 9):
+            assert await scene.cosigning.round(scene.checkpoint(size))
     assert scene[1].asked == 1
     scene[1].released.set()
-    await scene.cosigning.close()
-    assert await scene.cosigning.round(scene.checkpoint(20))
+    async with scene.asking():
+        assert await scene.cosigning.round(scene.checkpoint(20))
 
 
 async def test_a_notary_that_starts_again_learns_from_each_witness_what_it_knows(
     tmp_path: Path,
 ) -> None:
     scene = Scene(tmp_path)
-    assert await scene.cosigning.round(scene.checkpoint(100))
-    await scene.cosigning.close()
+    async with scene.asking():
+        assert await scene.cosigning.round(scene.checkpoint(100))
     again = Scene(tmp_path)
     again.witnesses = scene.witnesses
-    assert await again.cosigning.round(again.checkpoint(300))
+    async with again.asking():
+        assert await again.cosigning.round(again.checkpoint(300))
 
 
 async def test_a_fork_and_a_rollback_get_no_cosignature_and_a_remark(tmp_path: Path) -> None:
     scene = Scene(tmp_path / "ours")
-    assert await scene.cosigning.round(scene.checkpoint(300))
-    await scene.cosigning.close()
+    async with scene.asking():
+        assert await scene.cosigning.round(scene.checkpoint(300))
     shorter = Scene(tmp_path / "shorter")
     shorter.witnesses = scene.witnesses
-    assert not await shorter.cosigning.round(shorter.checkpoint(200))
+    async with shorter.asking():
+        assert not await shorter.cosigning.round(shorter.checkpoint(200))
     assert any("it has cosigned a tree of 300" in each for each in shorter.cosigning.remarks)
     forked = Scene(tmp_path / "forked")
     forked.witnesses = scene.witnesses
     forked.notary.follow([STREAM[1]], up_to=1)
-    assert not await forked.cosigning.round(forked.checkpoint(400))
+    async with forked.asking():
+        assert not await forked.cosigning.round(forked.checkpoint(400))
     assert any("422" in each for each in forked.cosigning.remarks)
     assert forked.published == []
+
+
+async def test_a_witness_that_once_named_an_impossible_size_is_asked_again(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene[0].away = scene[1].says_once = True
+    async with scene.asking():
+        assert not await scene.cosigning.round(scene.checkpoint(5))
+        assert any("a tree of 999999" in each for each in scene.cosigning.remarks)
+        assert await scene.cosigning.round(scene.checkpoint(9))

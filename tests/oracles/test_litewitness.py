@@ -47,7 +47,7 @@ class Answer(NamedTuple):
     media_type: str
 
 
-class Witness(NamedTuple):
+class RunningWitness(NamedTuple):
     """A running litewitness."""
 
     url: str
@@ -87,7 +87,7 @@ def running(argv: list[str], folder: Path, address: str | tuple[str, int]) -> It
 
 
 @pytest.fixture(scope="module")
-def witness() -> Iterator[Witness]:
+def witness() -> Iterator[RunningWitness]:
     for needed in ("ssh-agent", "ssh-add"):
         if shutil.which(needed) is None:
             pytest.skip(f"litewitness needs {needed}, which is not installed")
@@ -116,7 +116,7 @@ def witness() -> Iterator[Witness]:
         ]
         stack.enter_context(running(argv, folder, (HOST, port)))
         add_log(database)
-        yield Witness(f"http://{HOST}:{port}", PublicKey(NAME, COSIGNATURE_ED25519, raw))
+        yield RunningWitness(f"http://{HOST}:{port}", PublicKey(NAME, COSIGNATURE_ED25519, raw))
 
 
 def add_log(database: str) -> None:
@@ -153,7 +153,7 @@ def request(notary: Notary, old: int) -> AddCheckpoint:
 
 
 def test_litewitness_cosigns_the_log_and_refuses_a_fork_and_a_rollback(
-    witness: Witness, tmp_path: Path
+    witness: RunningWitness, tmp_path: Path
 ) -> None:
     stream, notary, old = events(700), Notary(tmp_path / "ours"), 0
     for size in (1, 3, 255, 256, 600):
