@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from secaplane.audit.notary.verification import StoredEvent
+from secaplane.audit.tlog.signed_notes import NOTE_BYTES_MAX
 from secaplane.audit.tlog.tiles import (
     CHECKPOINT_PATH,
     ENTRIES,
@@ -71,14 +72,25 @@ class ExportFolder:
                 if each.is_symlink() or (name in files and not _belongs(path, size)):
                     yield path
 
+    def checkpoint(self) -> bytes:
+        """The checkpoint, not verified.
+
+        Raises:
+            TilesDiffer: it is missing.
+        """
+        return self._read(CHECKPOINT_PATH, NOTE_BYTES_MAX)
+
     def _read(self, path: str, bytes_max: int) -> bytes:
+        """A pipe or a device could keep its reader waiting, so only plain files are read."""
         file = self.folder / path
         try:
+            if not file.is_file():
+                raise TilesDiffer(f"{path} is missing")
             if file.stat().st_size > bytes_max:
                 raise TilesDiffer(f"{path} has more than {bytes_max} bytes")
             return file.read_bytes()
         except OSError as error:
-            raise TilesDiffer(f"{path} is missing") from error
+            raise TilesDiffer(f"{path} cannot be read: {error.strerror}") from error
 
 
 def events_path(number: int) -> str:

@@ -5,6 +5,7 @@ that the verifier has kept. Nothing in the export is trusted without them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,12 +19,12 @@ from secaplane.audit.tlog.checkpoints import SignedCheckpoint, TreeHead, parse_c
 from secaplane.audit.tlog.cosignatures import cosigned_at
 from secaplane.audit.tlog.policies import TlogPolicy
 from secaplane.audit.tlog.signed_notes import WrongNote
-from secaplane.audit.tlog.tiles import CHECKPOINT_PATH, WIDTH, TilesDiffer
+from secaplane.audit.tlog.tiles import WIDTH, TilesDiffer
 from secaplane.model.position import Position
 
 SAVED_BUNDLES = 64
 """Bundles between two times at which the progress is saved."""
-CHECKPOINT_BYTES_MAX = 1_000_000
+FOREIGN_MAX = 20
 
 
 class TrustedFacts(NamedTuple):
@@ -70,12 +71,10 @@ def verify_stream(
     where an earlier run ended."""
     export, findings = ExportFolder(folder), list[str]()
     try:
-        head = _head(folder, trusted)
+        head = _head(export, trusted)
     except WrongNote as error:
         return VerifiedStream(folder.name, None, 0, [f"the checkpoint is not trusted: {error}"])
-    findings += [
-        f"{path} is foreign: the log has no such file" for path in export.foreign(head.size)
-    ]
+    findings += _foreign(export, head.size)
     verifier, done = None, 0
     try:
         tiles = AuthenticatedTiles(export.read, head, folder.name)
@@ -127,14 +126,20 @@ def missing_logs(trusted: TrustedFacts, streams: Sequence[VerifiedStream]) -> li
     ]
 
 
-def _head(folder: Path, trusted: TrustedFacts) -> TreeHead:
+def _foreign(export: ExportFolder, size: int) -> list[str]:
+    """Every file that the log does not have is named, of very many the first ones."""
+    named = list(islice(export.foreign(size), FOREIGN_MAX + 1))
+    findings = [f"{path} is foreign: the log has no such file" for path in named[:FOREIGN_MAX]]
+    return findings + (["more files are foreign"] if len(named) > FOREIGN_MAX else [])
+
+
+def _head(export: ExportFolder, trusted: TrustedFacts) -> TreeHead:
     """The head in the checkpoint. Raises WrongNote where it is not trusted."""
     try:
-        with (folder / CHECKPOINT_PATH).open("rb") as file:
-            checkpoint = parse_checkpoint(file.read(CHECKPOINT_BYTES_MAX))
-    except OSError as error:
-        raise WrongNote("there is none") from error
-    if checkpoint.head.origin.rpartition("/")[2] != folder.name:
+        checkpoint = parse_checkpoint(export.checkpoint())
+    except TilesDiffer as error:
+        raise WrongNote(str(error)) from error
+    if checkpoint.head.origin.rpartition("/")[2] != export.folder.name:
         raise WrongNote(f"it is of the log {checkpoint.head.origin}")
     if trusted.policy is not None:
         _verify(checkpoint, trusted.policy, trusted.cosigned_after)

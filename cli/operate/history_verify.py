@@ -37,6 +37,9 @@ def verify(
     Raises:
         BadConfig: a file of the verifier cannot be used.
     """
+    _refuse_inside(folder, [policy, resume, *seen])
+    if max_age_s is not None and policy is None:
+        raise BadConfig("--max-age needs --policy, which names the witnesses")
     after = int(time.time()) - max_age_s if max_age_s is not None else 0
     trusted = TrustedFacts(_policy(policy), [_seen(each) for each in seen], after)
     known = _known(resume)
@@ -55,19 +58,32 @@ def verify(
         if each.is_dir() and not each.is_symlink()
     ]
     for each in streams:
-        print(f"{each.stream}: {each.events} events compared")
+        print(printable(f"{each.stream}: {each.events} events compared"))
     verified = {each.stream for each in streams}
     wrong = [f"{each.name} is foreign" for each in inside if each.name not in verified]
     wrong += [f"{each.stream}: {finding}" for each in streams for finding in each.findings]
     wrong += missing_logs(trusted, streams)
     for finding in wrong or ([] if streams else ["the folder holds no log"]):
-        print(finding, file=sys.stderr)
+        print(printable(finding), file=sys.stderr)
     if wrong or not streams:
         return WRONG
     unseen = unseen_attacks(trusted, streams)
     for attack in unseen:
-        print(f"not seen: {attack}")
+        print(printable(f"not seen: {attack}"))
     return NOT_ALL_SEEN if unseen else 0
+
+
+def printable(text: str) -> str:
+    """The text with escapes for control characters: names in an export must not move the cursor of
+    a terminal, or begin a line of their own."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
+def _refuse_inside(folder: Path, files: Sequence[Path | None]) -> None:
+    """Raises BadConfig where a file of the verifier is in the export, whose author has made it."""
+    for each in files:
+        if each is not None and each.resolve().is_relative_to(folder.resolve()):
+            raise BadConfig(f"{each} is in {folder}: trust comes from outside of an export")
 
 
 def _policy(file: Path | None) -> TlogPolicy | None:

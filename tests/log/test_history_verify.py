@@ -1,5 +1,6 @@
 """`secaplane audit verify` on exports: good ones, wrong ones, and what cannot be seen."""
 
+import os
 import shutil
 import time
 from pathlib import Path
@@ -20,6 +21,7 @@ from secaplane.audit.notary.verification import StoredEvent
 from secaplane.audit.tlog.signed_notes import NoteSigner
 from secaplane.audit.tlog.tiles import CHECKPOINT_PATH, TilesDiffer, tiles_of
 from secaplane.cli.operate.history_verify import verify
+from secaplane.cli.settings import BadConfig
 from tests.log.test_notary_folder import STREAM
 from tests.rules.test_leaves import SUBJECT, stored
 from tests.rules.test_verification import EVENTS, LEAVES
@@ -155,6 +157,49 @@ def test_a_link_is_foreign(export: Path, verifier: Verifier, tmp_path: Path) -> 
     target = shutil.move(export / STREAM / "events/000", tmp_path / "elsewhere")
     (export / STREAM / "events/000").symlink_to(target)
     assert verifier.verify(export, verifier.seen(9)) == 1
+
+
+@pytest.mark.parametrize("path", ["checkpoint", "tile/0/000", "tile/entries/000", "events/000"])
+def test_a_pipe_in_place_of_a_file_keeps_no_verifier_waiting(
+    export: Path, verifier: Verifier, path: str
+) -> None:
+    (export / STREAM / path).unlink()
+    os.mkfifo(export / STREAM / path)
+    assert verifier.verify(export, verifier.seen(9)) == 1
+
+
+def test_names_in_an_export_write_no_control_characters_to_a_terminal(
+    export: Path, verifier: Verifier, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (export / STREAM / "\x1b[2J\ngood").touch()
+    (export / "\rgood").mkdir()
+    assert verifier.verify(export, verifier.seen(9)) == 1
+    said = "".join(capsys.readouterr())
+    assert "\\x1b[2J\\ngood is foreign" in said
+    assert all(each.isprintable() for each in said.replace("\n", ""))
+
+
+def test_very_many_foreign_files_are_not_all_named(
+    export: Path, verifier: Verifier, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(100):
+        (export / STREAM / f"{number}").touch()
+    assert verifier.verify(export, verifier.seen(9)) == 1
+    said = capsys.readouterr().err
+    assert "more files are foreign" in said
+    assert len(said.splitlines()) < 30
+
+
+def test_trust_that_is_in_the_export_or_cannot_be_checked_is_refused(
+    export: Path, verifier: Verifier, tmp_path: Path
+) -> None:
+    with pytest.raises(BadConfig, match="trust comes from outside"):
+        verifier.verify(export, export / STREAM / CHECKPOINT_PATH)
+    (tmp_path / "link").symlink_to(export)
+    with pytest.raises(BadConfig, match="trust comes from outside"):
+        verifier.verify(export, tmp_path / "link" / STREAM / CHECKPOINT_PATH)
+    with pytest.raises(BadConfig, match="--max-age needs --policy"):
+        verifier.verify(export, policy=False, max_age_s=9)
 
 
 def test_an_interrupted_verification_goes_on_where_it_ended(
