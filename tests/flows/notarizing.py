@@ -22,7 +22,8 @@ from secaplane.cli.dev.plane import free_port
 from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.eventlog.streams import Streams
 from secaplane.model.events import Updated
-from secaplane.model.position import BEGINNING
+from secaplane.model.position import BEGINNING, Position
+from secaplane.model.shape import Ref
 from tests.flows.crashing import until
 from tests.log.new_events import DISK, NOON, REGION, SPEC, new_event
 from tests.rules import small_trees
@@ -31,17 +32,18 @@ from tests.servers import STREAM, _folder, _nats_answers, _running, connected
 AUDIT = stream_name(STREAM)
 ORIGIN = "audit.example"
 LIMITS = AuditLimits(entries_per_caller=1000, bytes_max=2**24, days=1)
+ONE_STREAM = Streams(STREAM)
 COMMAND = (sys.executable, "-P", "-m", "secaplane.cli.main", "notary")
 
 
 class NotaryScene:
     """A NATS server, streams with events, and the notary's files."""
 
-    def __init__(self, client: Client, port: int, folder: Path) -> None:
+    def __init__(self, client: Client, port: int, folder: Path, streams: Streams) -> None:
         self.client, self.folder, self._port = client, folder, port
-        self.log = JetStreamLog(client, streams=Streams(STREAM), region=REGION)
+        self.log = JetStreamLog(client, streams=streams, region=REGION)
         self.audit = AuditStream(client, stream=STREAM)
-        self.last = BEGINNING
+        self._last = dict[Ref, Position]()
         self.policy = ""
         self.serves_on = free_port()
         self.more = dict[str, str]()
@@ -52,6 +54,7 @@ class NotaryScene:
         return {
             **os.environ,
             "SECAPLANE_NATS_URL": f"nats://notary:secret@{HOST}:{self._port}",
+            "SECAPLANE_NATS_GLOBAL_STREAM": self.log.streams.worldwide,
             "SECAPLANE_SITE_REGION": REGION,
             "SECAPLANE_NOTARY_ORIGIN": ORIGIN,
             "SECAPLANE_NOTARY_FOLDER": str(self.folder / "notary"),
@@ -81,10 +84,17 @@ class NotaryScene:
         )
         return done.stdout
 
-    async def append(self, count: int) -> None:
+    async def append(self, count: int, ref: Ref = DISK) -> None:
+        """Append events of one resource."""
         for _ in range(count):
-            made = new_event(DISK, Updated(spec=SPEC), previous=self.last)
-            self.last = (await self.log.append(made)).position
+            before = self._last.get(ref, BEGINNING)
+            made = new_event(ref, Updated(spec=SPEC), previous=before)
+            self._last[ref] = (await self.log.append(made)).position
+
+    @property
+    def last(self) -> Position:
+        """Of the newest event of the one resource that most events are of."""
+        return self._last[DISK]
 
     async def refuse(self, count: int) -> None:
         """Publish audit entries."""
@@ -110,8 +120,17 @@ class NotaryScene:
         finally:
             connection.close()
 
-    def start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(COMMAND, env=self.environment, stdin=subprocess.DEVNULL)
+    def start(self, **more: str) -> subprocess.Popen[bytes]:
+        """The process of the notary; `more`: variables of its environment."""
+        with self.messages.open("ab") as out:
+            return subprocess.Popen(
+                COMMAND, env=self.environment | more, stdin=subprocess.DEVNULL, stderr=out
+            )
+
+    @property
+    def messages(self) -> Path:
+        """The log messages of every notary that was started."""
+        return self.folder / "messages"
 
     def head(self, stream: str) -> TreeHead | None:
         """The signed head, verified with the public keys that `notary keys` printed."""
@@ -147,7 +166,7 @@ class NotaryScene:
 
 
 @asynccontextmanager
-async def notary_scene(place: Path) -> AsyncIterator[NotaryScene]:
+async def notary_scene(place: Path, streams: Streams = ONE_STREAM) -> AsyncIterator[NotaryScene]:
     port = free_port()
     users = (
         embedded.NatsUser("tests", "secret", (">",)),
@@ -157,7 +176,7 @@ async def notary_scene(place: Path) -> AsyncIterator[NotaryScene]:
         server = embedded.nats(folder, port, users)
         with _running(server, folder, SIGTERM, lambda: _nats_answers(HOST, port)):
             async with connected(f"nats://tests:secret@{HOST}:{port}") as client:
-                made = NotaryScene(client, port, place)
+                made = NotaryScene(client, port, place, streams)
                 await made.log.prepare()
                 await made.audit.create(LIMITS)
                 made.policy = made.create_keys() + "quorum none\n"
