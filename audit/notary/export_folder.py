@@ -127,25 +127,20 @@ def split_events(data: bytes) -> list[StoredEvent | None]:
         TilesDiffer: the file ends inside an event, or a subject is no text.
     """
     events, at = list[StoredEvent | None](), 0
-    while at < len(data):
-        subject, at = _part(data, at)
-        stored, at = _part(data, at)
-        try:
-            named = subject.decode()
-        except UnicodeDecodeError as error:
-            raise TilesDiffer(f"the subject of event {len(events) + 1} is no text") from error
-        events.append(StoredEvent(named, stored) if subject or stored else None)
+    try:
+        while at < len(data):
+            middle = at + _LENGTH.size + _LENGTH.unpack_from(data, at)[0]
+            end = middle + _LENGTH.size + _LENGTH.unpack_from(data, middle)[0]
+            if end > len(data):
+                raise TilesDiffer("a file of events ends inside an event")
+            subject, stored = data[at + _LENGTH.size : middle], data[middle + _LENGTH.size : end]
+            events.append(StoredEvent(subject.decode(), stored) if subject or stored else None)
+            at = end
+    except struct.error as error:
+        raise TilesDiffer("a file of events ends inside a length or a subject") from error
+    except UnicodeDecodeError as error:
+        raise TilesDiffer(f"the subject of event {len(events) + 1} is no text") from error
     return events
-
-
-def _part(data: bytes, at: int) -> tuple[bytes, int]:
-    if at + _LENGTH.size > len(data):
-        raise TilesDiffer("a file of events ends inside a length")
-    (length,) = _LENGTH.unpack_from(data, at)
-    at += _LENGTH.size
-    if at + length > len(data):
-        raise TilesDiffer("a file of events ends inside an event")
-    return data[at : at + length], at + length
 
 
 def _belongs(path: str, size: int) -> bool:

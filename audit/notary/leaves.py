@@ -13,10 +13,10 @@ operator's declaration that the stream has lost the event.
 The format is fixed: every proof that was ever given depends on it.
 """
 
-import base64
 import hashlib
 import re
-from collections.abc import Mapping
+from binascii import b2a_base64
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, NamedTuple
 
@@ -31,6 +31,8 @@ DECLARED_LOST = "lost"
 NUMBER_BYTES = 8
 _EVENT, _COMMITMENT = b"secaplane/event/v1\n", b"secaplane/commitment/v1\n"
 _HEADER = "secaplane/leaf/v1"
+_LOST_LINE = f"{DECLARED_LOST}\n".encode()
+_WRITTEN = b"%b\n%%b\n%%d\n%%d\n%%b" % _HEADER.encode()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _LEAF = re.compile(
@@ -43,7 +45,7 @@ class WrongLeaf(Exception):
     """Bytes that are no leaf of this format."""
 
 
-class _Stored(msgspec.Struct, frozen=True):
+class _Stored(msgspec.Struct, frozen=True, gc=False):
     """The fields of the stored bytes that a leaf needs."""
 
     time: Annotated[datetime, msgspec.Meta(tz=True)]
@@ -82,10 +84,8 @@ class LeafEntry(NamedTuple):
 
     @property
     def written(self) -> bytes:
-        last = (
-            DECLARED_LOST if self.commitment is None else base64.b64encode(self.commitment).decode()
-        )
-        return f"{_HEADER}\n{self.stream}\n{self.sequence}\n{self.ms}\n{last}\n".encode()
+        last = _LOST_LINE if self.commitment is None else b2a_base64(self.commitment)
+        return _WRITTEN % (self.stream.encode(), self.sequence, self.ms, last)
 
 
 class CommittedEvent(NamedTuple):
@@ -128,6 +128,26 @@ class CommitmentChain:
             LeafEntry(self.stream, sequence, ms, committed), life, number, previous
         )
 
+    def leaves_of(
+        self, sequence: int, events: Iterable[tuple[str, bytes]]
+    ) -> tuple[list[bytes], dict[str, LifeHead]]:
+        """The leaves of the next events, of which the first has this sequence, and the heads that
+        they move. The chain stays as it is until `adopt`."""
+        leaves, moved, known = list[bytes](), dict[str, LifeHead](), self._heads
+        stream = self.stream.encode()
+        for at, (subject, stored) in enumerate(events, sequence):
+            read = _read(stored)
+            head = moved.get(read.tenant) or known.get(read.tenant)
+            number, previous, salt = head or (0, FIRST_PREVIOUS, read.salt)
+            committed = commitment(number + 1, previous, digest(subject, stored))
+            moved[read.tenant] = LifeHead(number + 1, committed, salt)
+            leaves.append(_WRITTEN % (stream, at, _ms(read.time), b2a_base64(committed)))
+        return leaves, moved
+
+    def adopt(self, moved: Mapping[str, LifeHead]) -> None:
+        """Take the heads that some next events have moved."""
+        self._heads.update(moved)
+
     def _next(self, life: str) -> tuple[int, bytes]:
         """Number and previous commitment of the next event of a life."""
         head = self._heads.get(life)
@@ -151,12 +171,20 @@ def facts_of(stored: bytes) -> EventFacts:
     """The facts that a leaf takes from the stored bytes: a JSON object whose `time` is an RFC 3339
     time with an offset, with strings `tenant` and `salt` (base64), both optional. Anything else is
     unreadable."""
+    read = _read(stored)
+    return EventFacts(read.tenant, _ms(read.time), read.salt)
+
+
+def _read(stored: bytes) -> _Stored:
     try:
-        read = _decode(stored)
+        return _decode(stored)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        read = _UNREADABLE
-    ms = (read.time - _EPOCH) // _MILLISECOND
-    return EventFacts(read.tenant, max(0, ms), read.salt)
+        return _UNREADABLE
+
+
+def _ms(time: datetime) -> int:
+    ms = (time - _EPOCH) // _MILLISECOND
+    return ms if ms > 0 else 0
 
 
 def parse_leaf(entry: bytes) -> LeafEntry:

@@ -31,6 +31,7 @@ from secaplane.audit.tlog.tiles import (
     TileName,
     TilesDiffer,
     hashes_of,
+    joined,
     split,
     subtree_root,
     tile_holding,
@@ -131,6 +132,8 @@ class EventVerifier:
         Raises:
             HistoryChanged: the first event that differs, and how.
         """
+        if self._all_good(number, events):
+            return
         bundle = self._bundle(number)
         for place in range(bundle.width):
             leaf = bundle.leaf(place)
@@ -140,6 +143,25 @@ class EventVerifier:
         if len(events) > bundle.width:
             position = bundle.position(bundle.width)
             raise HistoryChanged(position, "inserted", "the tree has no such event")
+
+    def _all_good(self, number: int, events: Sequence[StoredEvent | None]) -> bool:
+        """True if every event of a bundle has the leaf that the tree has; compared as a whole,
+        because that is several times faster than one by one."""
+        present = [each for each in events if each is not None]
+        hashes = self._tiles.leaf_hashes(number)
+        if not len(hashes) == len(events) == len(present):
+            return False
+        leaves, moved = self._chain.leaves_of(number * WIDTH + 1, present)
+        if list(map(leaf_hash, leaves)) != hashes:
+            return False
+        try:
+            entries = self._read(TileName(ENTRIES, number, len(hashes)))
+        except TilesDiffer:
+            return False
+        if entries != joined(leaves):
+            return False
+        self._chain.adopt(moved)
+        return True
 
     def _bundle(self, number: int) -> "_Bundle":
         hashes = self._tiles.leaf_hashes(number)

@@ -129,5 +129,5 @@ def subtree_root(hashes: Sequence[bytes]) -> bytes:
     """The root over a power of two of hashes."""
     row = list(hashes)
     while len(row) > 1:
-        row = [node_hash(row[at], row[at + 1]) for at in range(0, len(row), 2)]
+        row = list(map(node_hash, row[::2], row[1::2]))
     return row[0]

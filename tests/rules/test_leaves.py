@@ -184,6 +184,22 @@ def test_a_malformed_leaf_is_refused(entry: bytes) -> None:
         parse_leaf(entry)
 
 
+@given(st.lists(st.tuples(st.sampled_from(["", "life-1", "life-2"]), st.binary(max_size=9))))
+def test_many_leaves_at_once_are_those_of_one_after_the_other(
+    some: list[tuple[str, bytes]],
+) -> None:
+    made = [(SUBJECT, stored(life, len(data)) if life else data) for life, data in some]
+    single, several = CommitmentChain("SECA"), CommitmentChain("SECA")
+    for first, end in ((0, len(made) // 2), (len(made) // 2, len(made))):
+        part = made[first:end]
+        leaves, moved = several.leaves_of(first + 1, part)
+        several.adopt(moved)
+        assert leaves == [
+            single.commit(first + n, *each).leaf.written for n, each in enumerate(part, 1)
+        ]
+        assert dict(several.heads) == dict(single.heads)
+
+
 def test_a_chain_goes_on_from_stored_heads() -> None:
     whole = CommitmentChain("SECA")
     for sequence in range(1, 6):
