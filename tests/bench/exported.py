@@ -27,10 +27,10 @@ TAKEN_EVERY = 64
 """Bundles between two times at which the tree is written."""
 
 
-def events(size: int) -> Iterator[StoredEvent]:
+def events(size: int, *, begin: int = 0) -> Iterator[StoredEvent]:
     """Updates of volumes of many tenants, each with a salt of its own."""
     seeded = random.Random(7)
-    for number in range(size):
+    for number in range(begin, begin + size):
         tenant = f"t{number % TENANTS}"
         ref = KINDS["block-storage"].ref(IDS | {"tenant": tenant}, f"disk-{number % NAMES}")
         made = replace(
@@ -42,11 +42,12 @@ def events(size: int) -> Iterator[StoredEvent]:
         yield StoredEvent(subject(ref, REGION), encode(made, STREAM))
 
 
-def write(folder: Path, size: int) -> TreeHead:
-    """Write an export with a checkpoint that two witnesses have cosigned."""
+def write(folder: Path, size: int, *, begin: int = 0) -> TreeHead:
+    """Write an export with a checkpoint that two witnesses have cosigned. With another `begin` its
+    first event is another one."""
     export, chain, tree = ExportFolder(folder / STREAM), CommitmentChain(STREAM), GrowingTree()
     bundle = list[StoredEvent]()
-    for sequence, each in enumerate(events(size), 1):
+    for sequence, each in enumerate(events(size, begin=begin), 1):
         tree.append(chain.commit(sequence, *each).leaf.written)
         bundle.append(each)
         if len(bundle) == WIDTH or sequence == size:
