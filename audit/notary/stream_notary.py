@@ -17,6 +17,8 @@ from secaplane.model.position import Position, position
 
 UNWRITTEN_MAX = 512
 """Complete tiles and bundles in memory, about 26 KiB each; then following waits for the disk."""
+GATHER_S, GATHER_MAX = 0.05, 100
+"""Pause after few events, in which more arrive: taking many at once costs less than one by one."""
 RETRY_S = 2.0
 END_INTERVAL_S = 5.0
 """Interval between two comparisons of the end of a stream that brings no events."""
@@ -97,6 +99,8 @@ class StreamNotary:
                     await self._take(notary_log, each)
                 if batch:
                     self._grown.set()
+                    if len(batch) < GATHER_MAX:
+                        await asyncio.sleep(GATHER_S)
                 while notary_log.tree.unwritten > UNWRITTEN_MAX:
                     self._written.clear()
                     await self._written.wait()
