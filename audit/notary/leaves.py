@@ -176,7 +176,10 @@ def facts_of(stored: bytes) -> EventFacts:
 
 
 def _read(stored: bytes) -> _Stored:
+    """The text is checked as a whole, because the decoder skips over the fields that it does not
+    need without that: another verifier must read the same."""
     try:
+        stored.decode()
         return _decode(stored)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return _UNREADABLE

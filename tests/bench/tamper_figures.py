@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,22 +40,22 @@ class TamperScene:
     """A good export, two that were signed by the same key (shorter, and forked), and an auditor."""
 
     def __init__(self, place: Path, seeded: random.Random) -> None:
-        self.random, self._folder = seeded, place / "export"
-        exported.write(self._folder, SIZE)
-        self._export = ExportFolder(self._folder / exported.STREAM)
-        self._policy = exported.write_policy(place / "policy")
+        self.random, self.folder = seeded, place / "export"
+        exported.write(self.folder, SIZE)
+        self._export = ExportFolder(self.folder / exported.STREAM)
+        self.policy = exported.write_policy(place / "policy")
         self._events: _Events = [
             each for n in range(bundles(SIZE)) for each in self._export.events(n)
         ]
         self._good = self._files(self._export.folder)
-        self._seen = place / "seen"
+        self.seen = place / "seen"
         self._others = dict[str, tuple[dict[str, bytes], int]]()
         for how, size, begin in (("short", SEEN - 50, 0), ("forked", SIZE, 1)):
             exported.write(place / how, size, begin=begin)
             first = SEEN - 49 if how == "short" else SEEN
             self._others[how] = self._files(place / how / exported.STREAM), first
         exported.write(place / "earlier", SEEN)
-        shutil.copy(place / "earlier" / exported.STREAM / "checkpoint", self._seen)
+        shutil.copy(place / "earlier" / exported.STREAM / "checkpoint", self.seen)
 
     @staticmethod
     def _files(folder: Path) -> dict[str, bytes]:
@@ -66,26 +67,43 @@ class TamperScene:
 
     def is_found(self, mutation: Mutation) -> bool:
         """True if the verification names an event that the mutation concerns."""
-        folder = self._export.folder
-        for path in {*self._good, *mutation.files}:
-            if mutation.files.get(path) != self._good.get(path):
-                self._place(folder / path, mutation.files.get(path))
-        try:
+        with self.changed_by(mutation):
             said = io.StringIO()
             with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
                 status = verify(
-                    self._folder,
-                    policy=self._policy,
-                    seen=[self._seen],
-                    max_age_s=None,
-                    resume=None,
+                    self.folder, policy=self.policy, seen=[self.seen], max_age_s=None, resume=None
                 )
-            named = _POSITION.search(said.getvalue())
-            return status == 1 and named is not None and int(named[1]) in mutation.first
+        named = _POSITION.search(said.getvalue())
+        return status == 1 and named is not None and int(named[1]) in mutation.first
+
+    @contextlib.contextmanager
+    def changed_by(self, mutation: Mutation) -> Iterator[None]:
+        """The export has the files of a mutation inside, and its own again at the end."""
+        paths = {*self._good, *mutation.files}
+        changed = [x for x in paths if mutation.files.get(x) != self._good.get(x)]
+        try:
+            for path in changed:
+                self._place(self._export.folder / path, mutation.files.get(path))
+            yield
         finally:
-            for path in {*self._good, *mutation.files}:
-                if mutation.files.get(path) != self._good.get(path):
-                    self._place(folder / path, self._good.get(path))
+            for path in changed:
+                self._place(self._export.folder / path, self._good.get(path))
+
+    def sorts(self) -> Iterator[Callable[[], Mutation]]:
+        """Every sort of mutation in turn, without end."""
+        return cycle(
+            (
+                self.changed,
+                self.moved,
+                self.missing,
+                self.inserted,
+                self.reordered,
+                self.cut,
+                self.rolled_back,
+                self.forked,
+                self.leaf,
+            )
+        )
 
     @staticmethod
     def _place(file: Path, data: bytes | None) -> None:
@@ -196,7 +214,7 @@ async def measure(seconds: float | None = None) -> dict[str, Figure]:
     with tempfile.TemporaryDirectory() as name:
         scene = TamperScene(Path(name), random.Random(7))
         found = made = 0
-        sorts = _sorts(scene)
+        sorts = scene.sorts()
         deadline = time.monotonic() + seconds if seconds else float("inf")
         while made < MUTATIONS and time.monotonic() < deadline:
             mutation = next(sorts)()
@@ -206,22 +224,6 @@ async def measure(seconds: float | None = None) -> dict[str, Figure]:
             "tamper_found": figure([100 * found / made], "%"),
             "tamper_mutations": figure([made], ""),
         }
-
-
-def _sorts(scene: TamperScene) -> Iterator[Callable[[], Mutation]]:
-    kinds = (
-        scene.changed,
-        scene.moved,
-        scene.missing,
-        scene.inserted,
-        scene.reordered,
-        scene.cut,
-        scene.rolled_back,
-        scene.forked,
-        scene.leaf,
-    )
-    while True:
-        yield from kinds
 
 
 if __name__ == "__main__":

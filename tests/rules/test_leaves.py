@@ -104,6 +104,9 @@ def test_a_commitment_changes_with_what_it_commits_to(changed: str, of: str) -> 
         b'{"time": "2026-03-01T10:00:00Z", "tenant": 7}',
         b'{"time": "2026-03-01T10:00:00Z", "tenant": "\xff"}',
         b'{"time": "2026-03-01T10:00:00Z", "tenant": "life-1"',
+        b'{"time": "2026-03-01T10:00:00Z", "tenant": "life-1", "other": ["\xff"]}',
+        b'{"time": "2026-03-01T10:00:00Z", "tenant": "life-1", "\xc3": 1}',
+        rb'{"time": "2026-03-01T10:00:00Z", "tenant": "life-1", "other": "\ud800"}',
     ],
 )
 def test_an_unreadable_event_belongs_to_the_life_without_a_tenant_and_has_no_time(
