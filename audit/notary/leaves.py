@@ -102,6 +102,13 @@ class CommittedEvent(NamedTuple):
         return self.number.to_bytes(NUMBER_BYTES, "big") + self.previous
 
 
+class NextLeaves(NamedTuple):
+    """The leaves of some next events, and the heads that they move."""
+
+    leaves: list[bytes]
+    moved: dict[str, LifeHead]
+
+
 class CommitmentChain:
     """The newest commitment of every life in one stream, and the leaves that follow from it."""
 
@@ -128,9 +135,7 @@ class CommitmentChain:
             LeafEntry(self.stream, sequence, ms, committed), life, number, previous
         )
 
-    def leaves_of(
-        self, sequence: int, events: Iterable[tuple[str, bytes]]
-    ) -> tuple[list[bytes], dict[str, LifeHead]]:
+    def leaves_of(self, sequence: int, events: Iterable[tuple[str, bytes]]) -> NextLeaves:
         """The leaves of the next events, of which the first has this sequence, and the heads that
         they move. The chain stays as it is until `adopt`."""
         leaves, moved, known = list[bytes](), dict[str, LifeHead](), self._heads
@@ -142,7 +147,7 @@ class CommitmentChain:
             committed = commitment(number + 1, previous, digest(subject, stored))
             moved[read.tenant] = LifeHead(number + 1, committed, salt)
             leaves.append(_WRITTEN % (stream, at, _ms(read.time), b2a_base64(committed)))
-        return leaves, moved
+        return NextLeaves(leaves, moved)
 
     def adopt(self, moved: Mapping[str, LifeHead]) -> None:
         """Take the heads that some next events have moved."""

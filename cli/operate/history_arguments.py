@@ -1,4 +1,4 @@
-"""The command lines of `secaplane audit export` and `secaplane audit verify`."""
+"""The command lines of `secaplane audit`: export, verify, receipt and verify-receipt."""
 
 import argparse
 from pathlib import Path
@@ -12,6 +12,8 @@ from secaplane.cli.running import run
 def add_to(actions: Any) -> None:
     _add_export(actions)
     _add_verify(actions)
+    _add_receipt(actions)
+    _add_verify_receipt(actions)
 
 
 def _add_export(actions: Any) -> None:
@@ -63,6 +65,40 @@ def _add_verify(actions: Any) -> None:
     verify.set_defaults(run=_verify)
 
 
+def _add_receipt(actions: Any) -> None:
+    about = "write the receipt of one event of an export, and the event"
+    receipt = actions.add_parser(
+        "receipt",
+        help=about,
+        description=f"{about.capitalize()}. Both together are verified without the export.",
+    )
+    receipt.add_argument("folder", type=Path, metavar="DIR", help="an export")
+    receipt.add_argument("position", metavar="POSITION", help="such as SECA:73")
+    receipt.add_argument(
+        "file", type=Path, metavar="FILE", help="writes FILE.tlog-proof and FILE.event"
+    )
+    receipt.set_defaults(run=_receipt)
+
+
+def _add_verify_receipt(actions: Any) -> None:
+    about = "verify the receipt of an event without an export, a server or a network"
+    details = "Exit status 0: the log of the policy holds the event; 1: it was not shown."
+    verify = actions.add_parser(
+        "verify-receipt", help=about, description=f"{about.capitalize()}. {details}"
+    )
+    verify.add_argument(
+        "file", type=Path, metavar="FILE", help="reads FILE.tlog-proof and FILE.event"
+    )
+    verify.add_argument(
+        "--policy",
+        type=Path,
+        metavar="POLICY",
+        required=True,
+        help="keys of logs and witnesses, and the quorum",
+    )
+    verify.set_defaults(run=_verify_receipt)
+
+
 def _export(arguments: argparse.Namespace) -> int:
     from secaplane.cli.operate import history_export
 
@@ -81,3 +117,15 @@ def _verify(arguments: argparse.Namespace) -> int:
         max_age_s=arguments.max_age,
         resume=arguments.resume,
     )
+
+
+def _receipt(arguments: argparse.Namespace) -> int:
+    from secaplane.cli.operate import history_receipts
+
+    return history_receipts.write(arguments.folder, arguments.position, arguments.file)
+
+
+def _verify_receipt(arguments: argparse.Namespace) -> int:
+    from secaplane.cli.operate import history_receipts
+
+    return history_receipts.verify(arguments.file, arguments.policy)

@@ -41,7 +41,9 @@ def verify(
     if max_age_s is not None and policy is None:
         raise BadConfig("--max-age needs --policy, which names the witnesses")
     after = int(time.time()) - max_age_s if max_age_s is not None else 0
-    trusted = TrustedFacts(_policy(policy), [_seen(each) for each in seen], after)
+    trusted = TrustedFacts(
+        read_policy(policy) if policy else None, [_seen(each) for each in seen], after
+    )
     known = _known(resume)
 
     def save(progress: VerifiedProgress) -> None:
@@ -86,9 +88,12 @@ def _refuse_inside(folder: Path, files: Sequence[Path | None]) -> None:
             raise BadConfig(f"{each} is in {folder}: trust comes from outside of an export")
 
 
-def _policy(file: Path | None) -> TlogPolicy | None:
-    if file is None:
-        return None
+def read_policy(file: Path) -> TlogPolicy:
+    """The policy in a file.
+
+    Raises:
+        BadConfig: it cannot be used.
+    """
     try:
         return parse_policy(file.read_text())
     except (OSError, ValueError) as error:

@@ -43,7 +43,7 @@ def events(size: int, *, begin: int = 0) -> Iterator[StoredEvent]:
 
 
 def write(folder: Path, size: int, *, begin: int = 0) -> TreeHead:
-    """Write an export with a checkpoint that two witnesses have cosigned. With another `begin` its
+    """Write an export with a checkpoint that three witnesses have cosigned. With another `begin` its
     first event is another one."""
     export, chain, tree = ExportFolder(folder / STREAM), CommitmentChain(STREAM), GrowingTree()
     bundle = list[StoredEvent]()
@@ -59,7 +59,7 @@ def write(folder: Path, size: int, *, begin: int = 0) -> TreeHead:
                     export.write(name.path, data)
     head = TreeHead(ORIGIN, tree.size, tree.root)
     own = sign(head.text, [SIGNER]).signatures
-    cosigned = (each.cosign(head.text, TIME) for each in WITNESSES[:2])
+    cosigned = (each.cosign(head.text, TIME) for each in WITNESSES)
     export.write(CHECKPOINT_PATH, SignedNote(head.text, (*own, *cosigned)).written.encode())
     return head
 

@@ -1,5 +1,5 @@
 """Offline verification: its CPU beside a bare loop of SHA-256 over the same events; its memory at
-1,000,000 events beside that at 100,000. Each run is a process of its own.
+1,000,000 events beside that at 100,000, each in a process of its own; and a receipt at 1,000,000.
 
 Alone: `python -m tests.bench.verify_figures`.
 """
@@ -13,12 +13,14 @@ from hashlib import sha256
 from pathlib import Path
 
 from secaplane.audit.notary.export_folder import ExportFolder, bundles
-from secaplane.cli.operate.history_verify import verify
+from secaplane.audit.notary.receipts import exported_receipt, verify_receipt
+from secaplane.audit.tlog.tlog_proofs import parse_proof
+from secaplane.cli.operate.history_verify import read_policy, verify
 from tests.bench import exported
 from tests.bench.figures import Figure, figure, table
 
 FEW, MANY = 100_000, 1_000_000
-REPEATS = 5
+REPEATS, RECEIPTS = 5, 200
 
 
 async def measure() -> dict[str, Figure]:
@@ -30,11 +32,31 @@ async def measure() -> dict[str, Figure]:
         ratios = [await _part("ratio", few, policy) for _ in range(REPEATS)]
         exported.write(many, MANY)
         small, large = [await _part("memory", each, policy) for each in (few, many)]
+        size, took_ms = _receipt(many, policy)
         return {
+            "receipt_bytes": figure([size], "B"),
+            "receipt_ms": figure(took_ms, "ms"),
             "verify_vs_sha": figure(ratios, "ratio"),
             "verify_memory": figure([large / small], "ratio"),
             "verify_mib": figure([large], "MiB"),
         }
+
+
+def _receipt(folder: Path, policy: Path) -> tuple[int, list[float]]:
+    """Bytes of a receipt, and the milliseconds of its verifications."""
+    made, event = exported_receipt(ExportFolder(folder / exported.STREAM), MANY // 2 + 1)
+    trusted, took_ms, data = read_policy(policy), list[float](), made.written
+    for _ in range(RECEIPTS):
+        began = time.perf_counter()
+        verify_receipt(
+            parse_proof(data),
+            trusted,
+            stream=exported.STREAM,
+            subject=event.subject,
+            stored=event.data,
+        )
+        took_ms.append(1000 * (time.perf_counter() - began))
+    return len(data), took_ms
 
 
 async def _part(of: str, folder: Path, policy: Path) -> float:
