@@ -43,8 +43,8 @@ def events(size: int, *, begin: int = 0) -> Iterator[StoredEvent]:
 
 
 def write(folder: Path, size: int, *, begin: int = 0) -> TreeHead:
-    """Write an export with a checkpoint that three witnesses have cosigned. With another `begin` its
-    first event is another one."""
+    """Write an export with a checkpoint that three witnesses have cosigned. `begin`: the number of
+    its first event."""
     export, chain, tree = ExportFolder(folder / STREAM), CommitmentChain(STREAM), GrowingTree()
     bundle = list[StoredEvent]()
     for sequence, each in enumerate(events(size, begin=begin), 1):
