@@ -4,6 +4,7 @@ A cosignature says that the cosigner has seen no other history of the log. It ca
 seconds since 1970, at which this was its largest known tree.
 """
 
+import base64
 import struct
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -13,15 +14,18 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
 from secaplane.audit.tlog.checkpoints import TreeHead, parse_tree_head
 from secaplane.audit.tlog.signed_notes import (
     ED25519,
+    PRIVATE,
     Ed25519Verifier,
     NoteSignature,
     NoteVerifier,
     PublicKey,
+    checked_name,
     is_valid,
+    key_parts,
 )
 
 COSIGNATURE_ED25519, COSIGNATURE_ML_DSA_44 = 0x04, 0x06
-TIME_BYTES = 8
+TIME_BYTES, SEED_BYTES = 8, 32
 _SIGNATURE_BYTES = {COSIGNATURE_ED25519: 64, COSIGNATURE_ML_DSA_44: 2420}
 
 
@@ -58,9 +62,32 @@ class Cosigner:
     """Cosigns checkpoints with an Ed25519 key. The key must sign nothing else."""
 
     def __init__(self, name: str, seed: bytes) -> None:
-        self._key = Ed25519PrivateKey.from_private_bytes(seed)
+        self._key, self._seed = Ed25519PrivateKey.from_private_bytes(seed), seed
         key = self._key.public_key().public_bytes_raw()
-        self.public = PublicKey(name, COSIGNATURE_ED25519, key)
+        self.public = PublicKey(checked_name(name), COSIGNATURE_ED25519, key)
+
+    @classmethod
+    def parse(cls, text: str) -> "Cosigner":
+        """A key for cosignatures from its text.
+
+        Raises:
+            ValueError: the text is malformed.
+        """
+        if not text.startswith(PRIVATE):
+            raise ValueError(f"a signing key begins with {PRIVATE}")
+        name, given, algorithm, seed = key_parts(text.removeprefix(PRIVATE))
+        if algorithm != COSIGNATURE_ED25519 or len(seed) != SEED_BYTES:
+            raise ValueError("not a key for Ed25519 cosignatures")
+        made = cls(name, seed)
+        if made.public.key_id != given:
+            raise ValueError("the id of the signing key does not belong to it")
+        return made
+
+    @property
+    def secret_text(self) -> str:
+        """The signing key as text: for its file alone."""
+        encoded = base64.b64encode(bytes([COSIGNATURE_ED25519]) + self._seed).decode()
+        return f"{PRIVATE}{self.public.name}+{self.public.key_id.hex()}+{encoded}"
 
     def cosign(self, text: str, time: int) -> NoteSignature:
         """The cosignature of the text of a checkpoint at a time."""

@@ -114,7 +114,7 @@ class NoteSigner:
         """
         if not text.startswith(PRIVATE):
             raise ValueError(f"a signing key begins with {PRIVATE}")
-        name, given, algorithm, seed = _parts(text.removeprefix(PRIVATE))
+        name, given, algorithm, seed = key_parts(text.removeprefix(PRIVATE))
         if algorithm != ED25519 or len(seed) != 32:
             raise ValueError("not a signing key of the type Ed25519")
         signer = cls(name, seed)
@@ -143,7 +143,7 @@ def parse_public_key(text: str) -> PublicKey:
     Raises:
         ValueError: the text is malformed, or its key id belongs to another key.
     """
-    name, given, algorithm, key = _parts(text)
+    name, given, algorithm, key = key_parts(text)
     public = PublicKey(name, algorithm, key)
     if public.key_id != given:
         raise ValueError(f"the id of the key {name} does not belong to it")
@@ -246,7 +246,7 @@ def decoded_base64(text: str) -> bytes:
     return data
 
 
-def _parts(text: str) -> tuple[str, bytes, int, bytes]:
+def key_parts(text: str) -> tuple[str, bytes, int, bytes]:
     """(name, key id, algorithm, key) of the text of a key."""
     parts = text.strip().split("+", 2)
     if len(parts) != 3:

@@ -31,6 +31,7 @@ COSIGNED, OTHER_SIZE = 200, 409
 SIZE_TYPE = "text/x.tlog.size"
 """Media type of the answer OTHER_SIZE: the size of the tree that the witness cosigned last."""
 HASHES_MAX = 63
+MALFORMED = 400
 _OLD = re.compile(r"old (0|[1-9][0-9]{0,18})")
 
 

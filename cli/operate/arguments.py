@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from secaplane.cli.config import read
-from secaplane.cli.operate import history_arguments, log_arguments
+from secaplane.cli.operate import history_arguments, log_arguments, witness_arguments
 from secaplane.cli.processes import logs
 from secaplane.cli.running import run
 
@@ -151,6 +151,7 @@ def _add_audit(commands: Any) -> None:
     entries.add_argument("--json", action="store_true", help="print one JSON object a line")
     entries.set_defaults(run=_audit_entries)
     history_arguments.add_to(actions)
+    witness_arguments.add_to(actions)
 
 
 def _audit_entries(arguments: argparse.Namespace) -> int:

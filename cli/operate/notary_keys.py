@@ -4,12 +4,11 @@ import os
 import secrets
 from pathlib import Path
 
+from secaplane.audit.tlog.cosignatures import SEED_BYTES
 from secaplane.audit.tlog.signed_notes import NoteSigner
 from secaplane.cli.config import Config
 from secaplane.cli.processes.notary import followed_streams, origin
 from secaplane.cli.settings import BadConfig
-
-SEED_BYTES = 32
 
 
 def create_keys(config: Config, *, rotate: bool) -> int:

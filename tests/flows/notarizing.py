@@ -122,9 +122,15 @@ class NotaryScene:
 
     def start(self, **more: str) -> subprocess.Popen[bytes]:
         """The process of the notary; `more`: variables of its environment."""
+        return self.spawn("notary", **more)
+
+    def spawn(self, *arguments: str, **more: str) -> subprocess.Popen[bytes]:
         with self.messages.open("ab") as out:
             return subprocess.Popen(
-                COMMAND, env=self.environment | more, stdin=subprocess.DEVNULL, stderr=out
+                [*COMMAND[:-1], *arguments],
+                env=self.environment | more,
+                stdin=subprocess.DEVNULL,
+                stderr=out,
             )
 
     @property
