@@ -173,6 +173,9 @@ class NotarySettings(Settings, frozen=True):
     reaches it; none by default."""
     interval_ms: Annotated[int, Meta(ge=20, le=CHECKPOINT_INTERVAL_MS_MAX)] = 350
     """Least time between two checkpoints of one log, in milliseconds."""
+    compare_hours: Annotated[int, Meta(ge=0, le=8760)] = 24
+    """Hours between two comparisons of a whole stream with its log, in the background; the first
+    one begins with the process. 0: none."""
 
 
 class SecretsSettings(Settings, frozen=True):

@@ -62,6 +62,18 @@ class Publisher:
         entries = _StoredEntries(self._folder, self._stream, head.size)
         return NotaryLog(tree, chain, after=state.head.size, stored=entries.read)
 
+    def from_the_beginning(self) -> NotaryLog:
+        """The log as it was published last, to compare every event of it with the stream.
+
+        Raises:
+            HistoryChanged: the stored files do not fit the checkpoint.
+        """
+        with self._folder.locked():
+            head = self._checkpoint()
+            tree = self._tree(head)
+        entries = _StoredEntries(self._folder, self._stream, head.size)
+        return NotaryLog(tree, CommitmentChain(self._stream), after=0, stored=entries.read)
+
     def state_is_due(self, size: int, lives: int) -> bool:
         """True when the heads of all lives are to be stored again. A start reads at most about so
         many events again, and storing costs each event about one head."""

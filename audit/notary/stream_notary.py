@@ -10,6 +10,7 @@ from secaplane.audit.notary.growing_tree import GrownTree
 from secaplane.audit.notary.leaves import LifeHead
 from secaplane.audit.notary.notary_log import EventsMissing, HistoryChanged, NotaryLog
 from secaplane.audit.notary.publisher import Publisher
+from secaplane.audit.notary.stream_comparison import StreamComparison
 from secaplane.audit.tlog.checkpoints import TreeHead
 from secaplane.eventlog.log import LogUnavailable, RawEvent
 from secaplane.eventlog.losses.holes import Acknowledgement, Hole, without
@@ -44,10 +45,19 @@ class StreamNotary:
     """Signs a checkpoint at most once in `interval_s`, and one for every event."""
 
     def __init__(
-        self, source: EventSource, publisher: Publisher, stream: str, *, interval_s: float
+        self,
+        source: EventSource,
+        publisher: Publisher,
+        stream: str,
+        *,
+        interval_s: float,
+        compare_every_s: float = 0.0,
     ) -> None:
+        """`compare_every_s`: between two comparisons of the whole stream; 0: none."""
         self._source, self._publisher, self.stream = source, publisher, stream
         self._interval_s = interval_s
+        self._compare_every_s = compare_every_s
+        self._comparison = StreamComparison(source, publisher, stream, every_s=compare_every_s)
         self._log: NotaryLog | None = None
         self._pending: tuple[GrownTree, dict[str, LifeHead] | None] | None = None
         self._grown, self._written = asyncio.Event(), asyncio.Event()
@@ -64,6 +74,11 @@ class StreamNotary:
     def published(self) -> TreeHead:
         return self._publisher.published
 
+    @property
+    def compared(self) -> int:
+        """Events that the last comparison of the whole stream has compared."""
+        return self._comparison.compared
+
     async def run(self) -> None:
         """Follow and publish; returns where the history has changed."""
         try:
@@ -72,6 +87,8 @@ class StreamNotary:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._follow(notary_log))
                 group.create_task(self._publish(notary_log))
+                if self._compare_every_s:
+                    group.create_task(self._comparison.run())
         except* HistoryChanged as changed:
             (error, *_) = changed.exceptions
             self.stopped, self.reason = True, f"the notary has stopped: {error}"

@@ -80,7 +80,15 @@ async def run(config: Config, announce: Announce, stop: StopRequest) -> None:
             source = JetStreamLog(client, streams=streams(config), region=config.site.region)
             for stream, identity in identified.items():
                 publisher = Publisher(TileFolder(folder, stream), identity, stream)
-                notaries.append(StreamNotary(source, publisher, stream, interval_s=interval_s))
+                notaries.append(
+                    StreamNotary(
+                        source,
+                        publisher,
+                        stream,
+                        interval_s=interval_s,
+                        compare_every_s=config.notary.compare_hours * 3600.0,
+                    )
+                )
             _watch(metrics, notaries)
             async with (
                 submitting(config, notaries, folder) as submission,
@@ -106,7 +114,12 @@ def _readiness(
     reasons = [each.reason for each in notaries if each.reason]
     remarks = [remark for each in submissions for remark in each.cosigning.remarks]
     details = {
-        each.stream: {"followed": each.followed, "signed": each.published.size} for each in notaries
+        each.stream: {
+            "followed": each.followed,
+            "signed": each.published.size,
+            "compared": each.compared,
+        }
+        for each in notaries
     }
     return Readiness(bool(notaries) and not reasons, reasons, remarks, {"logs": details})
 
@@ -114,9 +127,13 @@ def _readiness(
 def _watch(metrics: Metrics, notaries: Sequence[StreamNotary]) -> None:
     followed = metrics.labelled_gauge("notary_followed", "Sequence of the last event", "stream")
     signed = metrics.labelled_gauge("notary_signed", "Size of the signed tree", "stream")
+    compared = metrics.labelled_gauge(
+        "notary_compared", "Events that the last comparison has compared", "stream"
+    )
     stopped = metrics.labelled_gauge("notary_stopped", "1 where the history has changed", "stream")
     for each in notaries:
         followed.labels(each.stream).set_function(partial(getattr, each, "followed"))
+        compared.labels(each.stream).set_function(partial(getattr, each, "compared"))
         signed.labels(each.stream).set_function(partial(_signed, each))
         stopped.labels(each.stream).set_function(partial(_stopped, each))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from secaplane.audit.notary import stream_notary, tile_folder
+from secaplane.audit.notary import stream_comparison, stream_notary, tile_folder
 from secaplane.audit.notary.publisher import Publisher
 from secaplane.audit.notary.stream_notary import StreamNotary
 from secaplane.audit.notary.tile_folder import TileFolder
@@ -61,9 +61,13 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def running(source: ListedSource, folder: Path) -> AsyncIterator[StreamNotary]:
+async def running(
+    source: ListedSource, folder: Path, *, compare_every_s: float = 0.0
+) -> AsyncIterator[StreamNotary]:
     publisher = Publisher(TileFolder(folder, STREAM), IDENTITY, STREAM)
-    notary = StreamNotary(source, publisher, STREAM, interval_s=0.02)
+    notary = StreamNotary(
+        source, publisher, STREAM, interval_s=0.02, compare_every_s=compare_every_s
+    )
     task = asyncio.create_task(notary.run())
     try:
         yield notary
@@ -180,3 +184,48 @@ async def test_a_full_disk_delays_the_checkpoint_and_loses_nothing(
         await signed(notary, 800)
         assert notary.published == expected(source.events)
         assert notary.published.origin == ORIGIN
+
+
+async def test_an_old_event_that_is_changed_is_found_by_the_next_comparison_of_the_whole_stream(
+    tmp_path: Path,
+) -> None:
+    source = ListedSource()
+    source.events = events(700)
+    async with running(source, tmp_path, compare_every_s=0.01) as notary:
+        await signed(notary, 700)
+        await reached(lambda: notary.compared == 700)
+        source.events += events(300)
+        await signed(notary, 1000)
+        await reached(lambda: notary.compared == 1000)
+        assert notary.reason == ""
+        before = notary.published
+        source.events[40] = source.events[41]
+        await reason(notary, "SECA:41 is changed")
+        assert notary.stopped
+        assert notary.published == before
+
+
+async def test_a_comparison_of_the_whole_stream_ends_at_a_hole_and_stops_nothing(
+    tmp_path: Path,
+) -> None:
+    source = ListedSource()
+    source.events = events(400)
+    async with running(source, tmp_path, compare_every_s=0.01) as notary:
+        await signed(notary, 400)
+        source.lost = {1, 2, 3}  # the stream discards its oldest events
+        await asyncio.sleep(0.3)
+        source.events = events(500)
+        await signed(notary, 500)
+        assert (notary.stopped, notary.reason) == (False, "")
+
+
+async def test_an_empty_stream_is_compared_when_it_has_events(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_comparison, "START_S", 0.01)
+    source = ListedSource()
+    async with running(source, tmp_path, compare_every_s=3600) as notary:
+        await signed(notary, 0)
+        await asyncio.sleep(0.05)
+        source.events = events(10)
+        await reached(lambda: notary.compared > 0)
