@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
+from uuid import uuid4
 
 import asyncpg
 from asyncpg import Pool
@@ -116,7 +117,9 @@ async def process_dependencies(
             cache=cache,
             pool=reading.pool,
             progress=progress,
-            acknowledgements=Acknowledgements(client, progress, Readers(replica)),
+            acknowledgements=Acknowledgements(
+                client, progress, Readers(replica), new_id=lambda: uuid4().hex
+            ),
             lists=lists,
             replica=replica,
             announcements=announcements,
@@ -250,7 +253,7 @@ async def connect_nats(config: Config) -> Client:
             name="secaplane",
             pending_size=0,
             connect_timeout=2,
-            reconnect_time_wait=0.2,  # type: ignore[arg-type]  # seconds, slept as they are
+            reconnect_time_wait=0.2,  # seconds, slept as they are
             max_reconnect_attempts=-1,
             ping_interval=5,
             max_outstanding_pings=2,

@@ -7,7 +7,6 @@ from typing import Literal
 
 import asyncpg
 from litestar.handlers import HTTPRouteHandler
-from nats.aio.client import Client
 
 from secaplane.audit.writer import AuditWriter, running
 from secaplane.cli.config import Config
@@ -24,7 +23,7 @@ from secaplane.cli.processes.health import HealthProbe, Served, judged, judged_i
 from secaplane.cli.processes.issuers import TrustedIssuers, trusted_issuers
 from secaplane.cli.processes.log_guard import compare_log
 from secaplane.cli.processes.monitor import monitored
-from secaplane.cli.processes.reconnection import Reconnection
+from secaplane.cli.processes.reconnection import Reconnection, connection_number
 from secaplane.cli.processes.resource_log import CachedResourceLog
 from secaplane.cli.processes.stopping import Start, background_tasks, not_ready_when_stopping
 from secaplane.cli.processes.wiring import command_dependencies, watching
@@ -86,7 +85,7 @@ async def run(side: Side, config: Config, announce: Announce, stop: StopRequest)
         if served.writes:
             await compare_log(start, process, config, metrics)
         await _know_others(served, process, start)
-        known = KnownWrites(process.progress, partial(_connection, process.nats))
+        known = KnownWrites(process.progress, partial(connection_number, process.nats))
         start((probe := _probe(process, served, metrics, known)).run())
         readiness = not_ready_when_stopping(
             _readiness(served, process, watch, probe, trusted, audit), stop
@@ -121,11 +120,6 @@ async def _started(watch: PolicyWatch, process: ProcessDependencies) -> None:
     await retrying(lambda: _learn_positions(process), *POLICY_ERRORS, awaited="the log's end")
 
 
-def _connection(nats: Client) -> int | None:
-    """The number of the present connection; None while there is none."""
-    return int(nats.stats["reconnects"]) if nats.is_connected else None
-
-
 def _probe(
     process: ProcessDependencies, served: Served, metrics: Metrics, known: KnownWrites
 ) -> HealthProbe:
@@ -150,9 +144,11 @@ async def _know_others(served: Served, process: ProcessDependencies, start: Star
     that, so that it misses no acknowledgement after it. What only reads gives its rows a bounded
     time to reach that end before it is ready."""
     if served.writes:
-        await process.acknowledgements.readers.listen(process.nats)
+        await process.acknowledgements.listen_to_readers()
     if served.reads:
-        presence = ReaderPresence(process.nats, process.replica)
+        process.acknowledgements.confirm()
+        presence = ReaderPresence(process.nats, process.replica, process.acknowledgements.id)
+        await presence.listen()
         await presence.announce()
         start(presence.run())
     await retrying(lambda: _learn_positions(process), *POLICY_ERRORS, awaited="the log's end")
@@ -231,9 +227,12 @@ def _submit_dependencies(
 ) -> SubmitDependencies:
     async def projected(tenants: Sequence[str], positions: Sequence[Position]) -> None:
         waits = config.writes.wait_for_projection
+        appended_at = asyncio.get_running_loop().time()
         shown = waits and await process.progress.reached(positions)
         if not shown or process.acknowledgements.readers.elsewhere:
-            await process.acknowledgements.publish(tenants, positions)
+            await process.acknowledgements.publish(
+                tenants, positions, appended_at=appended_at, elsewhere=shown
+            )
 
     async def paced(tenant: str) -> None:
         delay_s = backlog.delay_s(tenant, config.writes.delay_seconds_max)
