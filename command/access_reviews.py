@@ -63,7 +63,8 @@ def _is_named(guard: Guard, caller: Caller, tenant: str) -> bool:
 def _refuse_outside(reviewed: Place, tenant: str) -> None:
     """Resources outside any tenant concern only operators, unless the standard shows them to every
     caller."""
-    shown_to_all = not reviewed.tenant and reviewed.kind.provider.name.startswith(STANDARD)
+    public = reviewed.kind.provider.name.startswith(STANDARD) and not reviewed.view
+    shown_to_all = public and not reviewed.tenant
     inside = "tenant" in reviewed.kind.scope and reviewed.tenant == tenant
     if not (inside or shown_to_all):
         raise Invalid(f"is not contained in the tenant {tenant}", pointer="/spec/path")
