@@ -283,7 +283,7 @@ class DriftSettings(Settings, frozen=True):
     ignore: tuple[str, ...] = ()
     """Kinds that are not compared; `*`: none is."""
     per_second: Annotated[float, Meta(gt=0, le=10_000)] = 1.0
-    """Comparisons in a second, each a read of the cloud."""
+    """Comparisons in a second, by all processes together; each reads a resource from the cloud."""
     round_hours: Annotated[float, Meta(gt=0, le=24 * 365)] = 24.0
     """Every resource is compared once in that time, if need be with more comparisons in a
     second."""

@@ -27,14 +27,21 @@ def remaining(history: Iterable[Followed], after: Position | None = None) -> lis
     missing is undecodable; `after` is the predecessor of the first event, None if it is not known.
     """
     kept: list[Followed] = []
+    for each in not_closed(history):
+        closes = isinstance(each, RecordedEvent) and isinstance(each.event, Closed)
+        kept.append(each if closes else with_predecessor(each, after))
+        after = each.position
+    return kept
+
+
+def not_closed(history: Iterable[Followed]) -> list[Followed]:
+    """The events of one resource without those that a `Closed` leaves out."""
+    kept: list[Followed] = []
     for each in history:
         if isinstance(each, RecordedEvent) and isinstance(each.event, Closed):
             while kept and kept[-1].position >= each.event.since:
                 kept.pop()
-            kept.append(each)
-        else:
-            kept.append(with_predecessor(each, after))
-        after = each.position
+        kept.append(each)
     return kept
 
 

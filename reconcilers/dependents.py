@@ -2,7 +2,7 @@
 example, when an instance behind it stops."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
 from asyncpg import Pool
 
@@ -29,8 +29,9 @@ class Dependents:
     def __init__(self, pool: Pool, dependencies: CommandDependencies) -> None:
         self._pool, self._commands = pool, dependencies
         self._changed: dict[Ref, Position] = {}
-        self._released: set[Ref] = set()
-        """Resources that may have removed a reference."""
+        self._released: dict[Ref, Position] = {}
+        """Resources that may have removed a reference, and the event that did; kept until a change
+        that follows it was worked off: the cloud has released the target only then."""
         self._some = asyncio.Event()
 
     def notice(self, followed: Followed) -> None:
@@ -42,7 +43,7 @@ class Dependents:
             isinstance(followed.event, Updated | Deleted | Closed)
             and followed.ref.kind in _SHARING_KINDS
         ):
-            self._released.add(followed.ref)
+            self._released[followed.ref] = followed.position
         match followed.event:
             case StatusReported(state=State.ACTIVE) | Deleted() | Closed():
                 self._changed[followed.ref] = followed.position
@@ -65,12 +66,16 @@ class Dependents:
             for ref, position in self._changed.items()
             if position > changed.get(ref, BEGINNING)
         }
-        self._released -= changed.keys() - self._changed.keys()
+        self._released = {
+            ref: position
+            for ref, position in self._released.items()
+            if position > changed.get(ref, BEGINNING)
+        }
         if not self._changed:
             self._some.clear()
         return dependents
 
-    async def _dependents_of(self, changed: Iterable[Ref]) -> list[Ref]:
+    async def _dependents_of(self, changed: Mapping[Ref, Position]) -> list[Ref]:
         refs = list(changed)
         referrers = await questions.referrers(self._pool, refs, kinds=DEPENDENT_KINDS)
         dependents = [
@@ -82,27 +87,36 @@ class Dependents:
             some = [ref for ref in refs if ref.kind == name]
             if some:
                 dependents += await questions.sharing_referrers(self._pool, some, kinds=kinds)
-            for ref in self._released.intersection(some):
-                former = await self._former_targets(ref)
+            for ref in self._released.keys() & set(some):
+                former = await self._former_targets(ref, changed[ref])
                 sharing = await questions.referrers(self._pool, former, kinds=kinds)
                 dependents += [each.ref for each in sharing]
         return list(dict.fromkeys(dependents))
 
-    async def _former_targets(self, ref: Ref) -> list[Ref]:
-        """Every target that a resource referred to in its last life: the read model has dropped
-        those it no longer refers to, and their other referrers may still report it."""
+    async def _former_targets(self, ref: Ref, at: Position) -> list[Ref]:
+        """Every target that a resource referred to in the life that it had at a position: the read
+        model has dropped those it no longer refers to, and their other referrers may still report
+        it."""
         try:
             current = await self._commands.cache.current(ref)
         except Undecodable:
             return []
         if current is None:
             return []
+        # the name may have begun another life since: then the whole history is read
+        begin = current.life.moved(-1) if current.life <= at else BEGINNING
         try:
-            history = await self._commands.log.read(ref, after=current.life.moved(-1))
+            history = await self._commands.log.read(ref, after=begin, up_to=at)
         except Undecodable:
             return sorted(targets_of(ref, current.spec))
-        specs = [e.event.spec for e in history if isinstance(e.event, Created | Updated)]
-        return sorted({target for spec in specs for target in targets_of(ref, spec)})
+        targets = set[Ref]()
+        for each in history:
+            match each.event:
+                case Created(spec=spec):
+                    targets = {*targets_of(ref, spec)}
+                case Updated(spec=spec):
+                    targets |= targets_of(ref, spec)
+        return sorted(targets)
 
 
 _SHARING_KINDS = {name: kinds for name, kind in KINDS.items() if (kinds := sharing_kinds(kind))}

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import msgspec
 
 from secaplane.cli.config import Config
-from secaplane.cli.operate.log_findings import Finding, Stored, findings
+from secaplane.cli.operate.log_findings import Finding, Stored, cut, findings, holes
 from secaplane.cli.processes.connections import (
     ProcessDependencies,
     now,
@@ -17,12 +17,19 @@ from secaplane.cli.processes.connections import (
     with_deadline,
 )
 from secaplane.cli.settings import BadConfig
-from secaplane.eventlog.losses.holes import Acknowledgement, parse, unknown
+from secaplane.eventlog.decoding import address_of
+from secaplane.eventlog.losses.holes import Acknowledgement, parse
 from secaplane.eventlog.snapshots import KeyValueSnapshots
+from secaplane.kinds import KINDS
 from secaplane.model.position import BEGINNING
 from secaplane.model.shape import Ref
 from secaplane.readmodel import questions
-from secaplane.readmodel.questions.positions import history_of, newest_row, row_names
+from secaplane.readmodel.questions.positions import (
+    history_of,
+    names_with_rows,
+    newest_row,
+    row_names,
+)
 from secaplane.readmodel.schema.active import NoReadModel, reading
 from secaplane.readmodel.schema.history import HISTORY
 from secaplane.readmodel.schema.tables import Tx
@@ -53,15 +60,17 @@ def _json(finding: Finding) -> str:
 async def _all(process: ProcessDependencies, config: Config) -> AsyncIterator[Finding]:
     log, checkpoints = process.log.inner, await questions.checkpoints(process.pool)
     acknowledged = [each.hole for each in await log.acknowledged()]
-    for stream in log.streams.names:
-        end, reached = await log.given_up_to(stream), checkpoints.get(stream, BEGINNING)
-        if end < reached:
-            yield Finding("cut", stream, f"the log ends at {end or 0}, and the rows at {reached}")
-        async for _, holes in log.positions.scan(stream, up_to=end):
-            for hole in unknown(holes, acknowledged):
-                yield Finding("hole", str(hole), f"{hole.count} events are missing")
     async with _history(config) as history:
         comparison = _Comparison(process, config, history)
+        for stream in log.streams.names:
+            end = await log.given_up_to(stream)
+            for finding in cut(stream, end, checkpoints.get(stream, BEGINNING)):
+                yield finding
+            async for part in log.positions.scan(stream, up_to=end):
+                for finding in holes(part.holes, acknowledged):
+                    yield finding
+                for finding in await comparison.without_rows(part.subjects):
+                    yield finding
         async for ref in row_names(process.pool, batch=ROWS_BATCH):
             for finding in await comparison.of(ref):
                 yield finding
@@ -83,12 +92,23 @@ class _Comparison:
 
     def __init__(self, process: ProcessDependencies, config: Config, history: Tx | None) -> None:
         self._process, self._history = process, history
+        self._without_rows = set[Ref]()
         self._snapshots = KeyValueSnapshots(
             process.nats,
             stream=config.nats.stream,
             region=config.site.region,
             writes=False,
         )
+
+    async def without_rows(self, subjects: Sequence[str]) -> Sequence[Finding]:
+        """The resources of some events that no row names, each once."""
+        refs = {ref for each in subjects if (ref := address_of(each)).kind in KINDS}
+        named = await names_with_rows(self._process.pool, [*refs])
+        found = list[Finding]()
+        for ref in sorted(refs - named - self._without_rows):
+            self._without_rows.add(ref)
+            found += await self.of(ref)
+        return found
 
     async def of(self, ref: Ref) -> Sequence[Finding]:
         """The checkpoint is read before the log, and the row after it: what moves meanwhile is not

@@ -1,10 +1,12 @@
-"""One resource as the log, the rows, the history and the snapshot have it, compared. Pure."""
+"""Findings of `secaplane log check`: streams compared with their sequence, and one resource as the
+log, the rows, the history and the snapshot have it. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from secaplane.eventlog.decoding import CANNOT_APPLY, remaining
+from secaplane.eventlog.decoding import CANNOT_APPLY, not_closed, remaining
 from secaplane.eventlog.log import Followed, UndecodableEvent
+from secaplane.eventlog.losses.holes import Hole, unknown
 from secaplane.model.events import Closed, RecordedEvent
 from secaplane.model.evolve import evolve
 from secaplane.model.position import BEGINNING, Position
@@ -12,12 +14,14 @@ from secaplane.model.shape import Ref, Resource
 
 
 class Finding(NamedTuple):
-    """Something that is wrong. `problem`: hole, cut, chain, twice, undecodable, row, history or
-    snapshot."""
+    """Something that is wrong. Its names and their values are an interface (docs/operate.md)."""
 
     problem: str
+    """hole, cut, chain, twice, undecodable, row, history or snapshot."""
     place: str
+    """Positions of a stream, a stream, or the kind and the path of a resource."""
     detail: str
+    """For people: its text may change."""
 
 
 class Stored(NamedTuple):
@@ -30,25 +34,40 @@ class Stored(NamedTuple):
     snapshot: Resource | None
 
 
+def holes(found: Iterable[Hole], acknowledged: Sequence[Hole]) -> Iterator[Finding]:
+    for hole in unknown(found, acknowledged):
+        yield Finding("hole", str(hole), f"{hole.count} events are missing")
+
+
+def cut(stream: str, end: Position, reached: Position) -> Iterator[Finding]:
+    """`end`: the last position that the stream has given; `reached`: that the rows have reached."""
+    if end < reached:
+        yield Finding("cut", stream, f"the log ends at {end or 0}, and the rows at {reached}")
+
+
 def findings(ref: Ref, events: Sequence[Followed], stored: Stored) -> Iterator[Finding]:
     place = f"{ref.kind} {ref.path}"
-    yield from (Finding("twice", place, each) for each in _twice(events))
+    twice = _twice(events)
+    yield from (Finding("twice", place, each) for each in twice.values())
     states, damage = _states(events)
-    if damage is not None:
+    if damage is None:
+        yield from (Finding(problem, place, each) for problem, each in _differing(states, stored))
+    elif damage.position not in twice:
         problem = "chain" if damage.missing else "undecodable"
         yield Finding(problem, place, f"at {damage.position}: {damage.reason}")
-        return
-    yield from (Finding(problem, place, each) for problem, each in _differing(states, stored))
 
 
-def _twice(events: Sequence[Followed]) -> Iterator[str]:
-    """Two events with one predecessor have one version."""
-    seen = dict[Position, Position]()
-    for each in events:
+def _twice(events: Sequence[Followed]) -> dict[Position, str]:
+    """Two events with one predecessor have one version: the position of the later one, and what is
+    wrong. What a `Closed` leaves out is no event of the resource any more."""
+    seen, twice = dict[Position, Position](), dict[Position, str]()
+    for each in not_closed(events):
         if isinstance(each, RecordedEvent) and not isinstance(each.event, Closed):
             if each.previous in seen:
-                yield f"events {seen[each.previous]} and {each.position} follow {each.previous}"
+                both = f"events {seen[each.previous]} and {each.position}"
+                twice[each.position] = f"{both} follow {each.previous or 'no other event'}"
             seen[each.previous] = each.position
+    return twice
 
 
 def _states(

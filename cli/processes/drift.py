@@ -12,6 +12,7 @@ from secaplane.kinds import KINDS
 from secaplane.model.actor import RECONCILER
 from secaplane.plugins.plugin import InventoryItem
 from secaplane.reconcilers.drift.cursor import ScanCursor
+from secaplane.reconcilers.drift.rows import SettledRows
 from secaplane.reconcilers.drift.scan import DriftScan, ScanSettings, compared_kinds
 from secaplane.reconcilers.drift.sweep import InventorySweep, RecordRemoval
 from secaplane.reconcilers.run import Reconcilers
@@ -27,15 +28,15 @@ class DriftWork:
         nats = config.nats
         cursor = ScanCursor(process.nats, stream=nats.stream, replicas=nats.replicas)
         settings = ScanSettings(
-            kinds=compared_kinds(drift.ignore),
             per_second=drift.per_second,
             round_s=drift.round_hours * 3600,
             confirm_s=drift.confirm_seconds,
         )
         queue = reconcilers.queue
+        self._kinds = compared_kinds(drift.ignore)
         self.scan = DriftScan(
             dependencies,
-            process.pool,
+            SettledRows(process.pool, self._kinds),
             settings,
             requeue=queue.add,
             busy=queue.__contains__,
@@ -67,7 +68,8 @@ class DriftWork:
             "cloud_unknown_resources", "Resources of the cloud that the log never knew"
         )
         unknown.set_function(lambda: sweep.unknown)
-        start(scan.run())
+        if self._kinds:
+            start(scan.run())
         start(sweep.run())
 
     def remarks(self) -> list[str]:

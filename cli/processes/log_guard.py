@@ -124,8 +124,8 @@ class LogGuard:
     async def _scan(self, stream: str) -> list[Hole]:
         holes, began = list[Hole](), time.monotonic()
         end = await self._log.given_up_to(stream)
-        async for _, found in self._log.positions.scan(stream, up_to=end):
-            holes += found
+        async for part in self._log.positions.scan(stream, up_to=end):
+            holes += part.holes
             if len(holes) > HOLES_MAX:
                 return [*holes[:HOLES_MAX], Hole(stream, holes[HOLES_MAX].first, end.sequence)]
             took = time.monotonic() - began

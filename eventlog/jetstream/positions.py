@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
+from typing import NamedTuple
 
 import msgspec
 from nats.aio.client import Client
@@ -33,6 +34,15 @@ class _PositionAnswer(msgspec.Struct, frozen=True):
 
 
 _decode = msgspec.json.Decoder(_PositionAnswer).decode
+
+
+class ScannedPart(NamedTuple):
+    """A part of a stream, read from its beginning to its end."""
+
+    reached: Position
+    holes: Sequence[Hole]
+    subjects: Sequence[str]
+    """Of the events that are there, in order."""
 
 
 class StreamPositions:
@@ -83,11 +93,8 @@ class StreamPositions:
             raise LogUnavailable(answer.error.description if answer.error else "no state")
         return position(stream, answer.state.last_seq)
 
-    async def scan(
-        self, stream: str, *, up_to: Position
-    ) -> AsyncGenerator[tuple[Position, Sequence[Hole]], None]:
-        """Every position up to another one: the position reached, and the holes on the way, batch
-        by batch.
+    async def scan(self, stream: str, *, up_to: Position) -> AsyncGenerator[ScannedPart, None]:
+        """Every position up to another one, batch by batch.
 
         Raises:
             LogUnavailable: the server did not answer.
@@ -97,12 +104,14 @@ class StreamPositions:
         async with contextlib.aclosing(whole) as batches:
             while after < end:
                 batch = await anext(batches)
-                there = [each.position.sequence for each in batch if each.position <= up_to]
-                if len(there) < len(batch) or not (batch or await self._next(stream, after)):
+                asked = [each for each in batch if each.position <= up_to]
+                there = [each.position.sequence for each in asked]
+                if len(asked) < len(batch) or not (batch or await self._next(stream, after)):
                     there.append(end + 1)
                 holes = [*between(stream, after, there)]
                 after = min(there[-1], end) if there else after
-                yield position(stream, after), holes
+                subjects = [each.subject for each in asked]
+                yield ScannedPart(position(stream, after), holes, subjects)
 
     async def lacks(self, hole: Hole) -> bool:
         """True if the stream has given the positions of a hole, and has no event there.

@@ -1,6 +1,6 @@
 """Queries for the resource that an event was about, by its position."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
 from asyncpg import Pool
@@ -63,6 +63,17 @@ async def row_names(pool: Pool, *, batch: int) -> AsyncIterator[Ref]:
         if len(rows) < batch:
             return
         after = rows[-1][:3]
+
+
+async def names_with_rows(pool: Pool, refs: Sequence[Ref]) -> set[Ref]:
+    """Those of some names that have rows, of any life."""
+    rows = await pool.fetch(
+        "select distinct kind, path from unnest($1::text[], $2::text[]) as asked (kind, path)"
+        " join resources using (kind, path)",
+        [ref.kind for ref in refs],
+        [ref.path for ref in refs],
+    )
+    return {Ref(*row) for row in rows}
 
 
 async def history_of(tx: Tx, ref: Ref) -> dict[Position, Resource]:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import msgspec
-from asyncpg import Pool
 
 from secaplane.eventlog.codec import Undecodable
 from secaplane.eventlog.log import LogUnavailable
@@ -22,24 +21,24 @@ from secaplane.model.explained import open_drift
 from secaplane.model.kind import Backing
 from secaplane.model.shape import Json, Ref, Resource
 from secaplane.plugins.plugin import Absent, FenceRejected, Observation
-from secaplane.readmodel import questions
-from secaplane.readmodel.questions import settled
+from secaplane.readmodel.questions.settled import FIRST
 from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 from secaplane.reconcilers.cloud_call import observe, observe_many
 from secaplane.reconcilers.dependencies import ReconcileDependencies, record
 from secaplane.reconcilers.drift.answers import NoAnswer, answered
 from secaplane.reconcilers.drift.comparison import Drift, comparable, drift_of
+from secaplane.reconcilers.drift.rows import ScannedRows
 from secaplane.reconcilers.drift.sweep import Holds, UnderTenure
 from secaplane.reconcilers.leases.lease import LeaseLost
 from secaplane.reconcilers.reports import drift_report, sealed_status
 
-PAGE_MAX = 500
-"""Addresses of one query."""
 AT_ONCE_MAX = 16
 """Calls about one resource each that are under way at the same time."""
 TICKS_PER_S = 25
 """Comparisons are spread over a second in that many portions, where there are enough."""
 BEHIND_S_MAX = 0.1
+ROUND_S_MIN = 0.1
+"""A few resources are not read from the database again and again without a pause."""
 CONFIRMING_MAX = 64
 """Differences that wait for the second look; the scan waits when there are more."""
 RETRY_S = 5.0
@@ -58,8 +57,11 @@ class Comparison(NamedTuple):
     """None: the cloud has what is recorded."""
 
 
+Look = Comparison | NoAnswer | None
+"""None: a reconciliation, or another process, has taken over the resource."""
+
+
 class ScanSettings(msgspec.Struct, frozen=True, kw_only=True):
-    kinds: Sequence[str]
     per_second: float
     round_s: float
     """A round takes at most that long, if need be at a higher rate."""
@@ -78,7 +80,7 @@ class DriftScan:
     """`compared`, `found`, `over`, `failed` are shown in metrics."""
 
     dependencies: ReconcileDependencies
-    pool: Pool
+    rows: ScannedRows
     settings: ScanSettings
     requeue: Callable[[Ref], None]
     """Queues an address for reconciliation: repairs and changes are serial there."""
@@ -94,17 +96,15 @@ class DriftScan:
     failed: int = 0
     rounds: int = 0
     failing: bool = False
-    """The last portion had no answer from the cloud."""
-    _after: Ref = settled.FIRST
+    """The last portion had no answer from the cloud at all."""
+    _after: Ref = FIRST
     _next_at: float = 0.0
     _saved_at: float = 0.0
     _confirming: dict[Ref, asyncio.Task[None]] = field(default_factory=dict)
 
     async def run(self) -> None:
         """Scan without end, from where the last process of this control plane was."""
-        if not self.settings.kinds:
-            return
-        self._after = await self.load()
+        self._after, self._next_at = await self.load(), asyncio.get_running_loop().time()
         async with asyncio.TaskGroup() as group:
             while True:
                 try:
@@ -114,23 +114,23 @@ class DriftScan:
                     await asyncio.sleep(RETRY_S)
 
     async def _round(self, group: asyncio.TaskGroup) -> None:
-        """From the present address to the last one."""
-        kinds = self.settings.kinds
-        count = await settled.living_count(self.pool, kinds)
+        """From the present address to the last one. Every process passes all addresses at the same
+        rate, and compares those that it holds: together they make no more calls than one."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        count = await self.rows.count()
         rate = max(self.settings.per_second, count / self.settings.round_s)
         at_once = self.dependencies.plugin.observes_at_once
         most = AT_ONCE_MAX if at_once == 1 else at_once
         size = max(1, min(most, round(rate / TICKS_PER_S)))
-        while page := await settled.settled_after(self.pool, kinds, self._after, limit=PAGE_MAX):
-            mine = [ref for ref in page if self.holds(ref)]
-            for portion in (mine[n : n + size] for n in range(0, len(mine), size)):
+        while page := await self.rows.settled_after(self._after):
+            for portion in (page[n : n + size] for n in range(0, len(page), size)):
                 await self._paced(len(portion) / rate)
-                await self._compare(group, portion)
+                await self._compare(group, [ref for ref in portion if self.holds(ref)])
                 await self._reached(portion[-1])
-            await self._reached(page[-1])
         self.rounds += 1
-        await self._reached(settled.FIRST)
-        await self._paced(1 / rate)
+        await self._reached(FIRST)
+        await asyncio.sleep(max(1 / rate, began + ROUND_S_MIN - loop.time()))
 
     async def _paced(self, seconds: float) -> None:
         """Wait for the next portion's time. No more than BEHIND_S_MAX of lost time is made up for:
@@ -148,21 +148,22 @@ class DriftScan:
     # --- the first look
 
     async def _compare(self, group: asyncio.TaskGroup, refs: Sequence[Ref]) -> None:
-        resources = await questions.resources_at(self.pool, refs)
-        due = [each for each in resources.values() if comparable(each) and self._idle(each.ref)]
-        answers = await self._look_at(due)
-        answered = [each for each in answers if each is not None]
-        for resource, drift in answered:
+        resources = await self.rows.resources_at(refs) if refs else ()
+        due = [each for each in resources if comparable(each) and self._idle(each.ref)]
+        if not due:
+            return
+        results = await self._look_at(due)
+        compared = [each for each in results if isinstance(each, Comparison)]
+        for resource, drift in compared:
             await self._suspect(group, resource, drift)
-        self.failing = bool(answers) and not answered
+        self.failing = not compared and any(isinstance(each, NoAnswer) for each in results)
         if self.failing:
             await asyncio.sleep(RETRY_S)
 
     def _idle(self, ref: Ref) -> bool:
         return ref not in self._confirming and not self.busy(ref)
 
-    async def _look_at(self, due: Sequence[Resource]) -> Sequence[Comparison | None]:
-        """None where the cloud gave no answer, or only to a later call."""
+    async def _look_at(self, due: Sequence[Resource]) -> Sequence[Look]:
         if self.dependencies.plugin.observes_at_once == 1:
             return await asyncio.gather(*(self._look(each) for each in due))
         with ExitStack() as tenures:
@@ -179,7 +180,7 @@ class DriftScan:
                 answers = [error] * len(resources)
         return [*map(self._judged, resources, answers)]
 
-    async def _look(self, resource: Resource) -> Comparison | None:
+    async def _look(self, resource: Resource) -> Look:
         with self.working(resource.ref) as dependencies:
             if dependencies is None:
                 return None
@@ -189,28 +190,27 @@ class DriftScan:
                 return self._judged(resource, error)
         return self._judged(resource, seen)
 
-    def _judged(self, resource: Resource, seen: Observation | Exception) -> Comparison | None:
+    def _judged(self, resource: Resource, seen: Observation | Exception) -> Look:
         if isinstance(seen, FenceRejected | LeaseLost):
-            return None  # a reconciliation, or another process, has taken over
-        if isinstance(seen, Exception):
-            self._unanswered(resource, seen)
             return None
+        if isinstance(seen, Exception):
+            return self._unanswered(resource, seen)
         try:
             actual = None if isinstance(seen, Absent) else self._sealed(resource, seen.status)
         except msgspec.ValidationError as error:  # the kind does not have such a status
-            self._unanswered(resource, error)
-            return None
+            return self._unanswered(resource, error)
         self.compared += 1
         return Comparison(resource, drift_of(resource, actual))
 
     def _sealed(self, resource: Resource, status: Json) -> Json:
         return sealed_status(self.dependencies.sealer, resource, status)
 
-    def _unanswered(self, resource: Resource, error: Exception) -> None:
+    def _unanswered(self, resource: Resource, error: Exception) -> NoAnswer:
         self.failed += 1
         if not self.failing:
             where = {"ref": resource.ref.path, "reason": repr(error)}
             log.warning("a resource could not be compared with the cloud", extra=where)
+        return error if isinstance(error, NoAnswer) else NoAnswer(repr(error))
 
     # --- the second look
 
@@ -239,7 +239,7 @@ class DriftScan:
             if current is None or moved or self.busy(before.ref):
                 return
             again = await self._look(current)
-            if again is None or again.drift != drift:
+            if not isinstance(again, Comparison) or again.drift != drift:
                 return
             with self.working(current.ref) as dependencies:
                 if dependencies is None:

@@ -7,7 +7,9 @@ import time
 from asyncio.subprocess import PIPE, create_subprocess_exec
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Literal
 
+import msgspec
 import pytest
 
 from secaplane.cli.config import Config
@@ -34,6 +36,7 @@ async def test_lost_events_stop_what_they_belong_to_until_an_operator_decides(sc
     for name in ("middle", "newest", "whole"):
         await grown(client, name)
     await scene.at_rest()
+    assert await checked(scene) == (0, [])
     await owned_events_are_lost(scene)
     await an_operator_closes_them(scene)
     await an_event_that_no_row_shows_is_lost(scene)
@@ -56,17 +59,22 @@ async def owned_events_are_lost(scene: Scene) -> None:
 
 
 async def an_operator_closes_them(scene: Scene) -> None:
-    status, printed = await operators(scene, "log", "check")
+    status, found = await checked(scene)
     assert status == 1
-    assert printed.count("hole: ") == 2, printed
+    holes = [each.place for each in found if each.problem == "hole"]
+    assert len(holes) == 2, found
+    assert {(each.problem, each.place) for each in found if each.problem != "hole"} == {
+        ("chain", place_of("middle")),
+        ("row", place_of("newest")),
+        ("history", place_of("newest")),
+    }
+    printed = (await operators(scene, "log", "check"))[1].splitlines()
+    assert printed == [f"{each.problem}: {each.place}: {each.detail}" for each in found]
     for name in ("middle", "newest"):
-        path = f"tenants/demo/workspaces/{PLACE}/block-storages/{name}"
-        close = ("quarantine", "close", "block-storage", path, "--reason", "lost")
+        close = ("quarantine", "close", *place_of(name).split(), "--reason", "lost")
         assert (await operators(scene, *close))[0] == 0
-    for line in printed.splitlines():
-        if line.startswith("hole: "):
-            hole = line.removeprefix("hole: ").rpartition(": ")[0]
-            assert (await acknowledged(scene, hole)) == 0
+    for hole in holes:
+        assert (await acknowledged(scene, hole)) == 0
     for name in ("middle", "newest"):
         await until(accepted(scene.client, name), f"the name {name} is used again")
         answer = await scene.client.get(disk(name))
@@ -176,6 +184,24 @@ def _damage(store: Path, text: bytes) -> None:
 
 
 # --- operators
+
+
+class Printed(msgspec.Struct, forbid_unknown_fields=True):
+    """A line of `secaplane log check --json`, as docs/operate.md describes it."""
+
+    problem: Literal["hole", "cut", "chain", "twice", "undecodable", "row", "history", "snapshot"]
+    place: str
+    detail: str
+
+
+async def checked(scene: Scene) -> tuple[int, list[Printed]]:
+    """The exit status of `secaplane log check --json`, and what it prints."""
+    status, printed = await operators(scene, "log", "check", "--json")
+    return status, [msgspec.json.decode(line, type=Printed) for line in printed.splitlines()]
+
+
+def place_of(name: str) -> str:
+    return f"block-storage tenants/demo/workspaces/{PLACE}/block-storages/{name}"
 
 
 async def acknowledged(scene: Scene, hole: str) -> int:

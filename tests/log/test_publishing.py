@@ -1,6 +1,7 @@
 """The catalogue of a cloud becomes resources of the shared tenant."""
 
 from collections.abc import Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any, cast
@@ -11,16 +12,20 @@ from secaplane.command.dependencies import CommandDependencies
 from secaplane.command.handle import handle
 from secaplane.command.rules.commands import Delete, Put
 from secaplane.eventlog.memory import MemoryLog
+from secaplane.eventlog.monotonic import MonotonicLog
 from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.eventlog.snapshots import MemorySnapshots
 from secaplane.kinds import KINDS
 from secaplane.model.actor import SYSTEM, Actor
 from secaplane.model.errors import Conflict
+from secaplane.model.events import AnyEvent, Created, Deleted, DeletionRequested, Updated
 from secaplane.model.shape import Ref, Resource
 from secaplane.plugins.plugin import CatalogueEntry
 from secaplane.readmodel import questions
 from secaplane.reconcilers import catalogue
 from secaplane.reconcilers.catalogue import CatalogueUnavailable, ask, publish
+from tests.log.appending import add, first
+from tests.log.lagging import LaggingLog
 from tests.sealing import SEALER
 
 SKU = CatalogueEntry("storage-sku", "s", {"iops": 1, "type": "local-durable", "minVolumeSize": 1})
@@ -37,10 +42,12 @@ OPERATOR = Actor(sub="operator")
 
 
 class Publisher:
-    """A catalogue on a log in memory; the read model is the log."""
+    """A catalogue on a log in memory; the read model is the log. `outdated_answers`: after this
+    process has followed the log, so many questions are answered as of one event earlier."""
 
-    def __init__(self, patch: pytest.MonkeyPatch) -> None:
-        self.log = MemoryLog("eu-1")
+    def __init__(self, patch: pytest.MonkeyPatch, *, outdated_answers: int = 0) -> None:
+        self.memory = MemoryLog("eu-1")
+        self.log = MonotonicLog(LaggingLog(self.memory, outdated_answers=outdated_answers))
         numbers = count(1)
         self.dependencies = CommandDependencies(
             log=self.log,
@@ -70,7 +77,18 @@ class Publisher:
         return await self.dependencies.cache.current(ref)
 
     async def events(self) -> int:
-        return (await self.log.end("SECA")).sequence
+        return (await self.memory.end("SECA")).sequence
+
+    async def followed(self, *events: AnyEvent) -> None:
+        """Events of the SKU that other processes append, and this one follows."""
+        before, ref = await self.memory.end("SECA"), REFS["s"]
+        for event in events:
+            await add(self.memory, ref, event)
+        async with aclosing(self.log.follow("SECA", after=before)) as batches:
+            await first(batches, len(events))
+
+    async def sku(self) -> list[type[AnyEvent]]:
+        return [type(each.event) for each in await self.memory.read(REFS["s"])]
 
     async def _living(self, kinds: Sequence[str]) -> list[Resource]:
         every = [await self.current(ref) for ref in sorted(self.refs) if ref.kind in kinds]
@@ -109,6 +127,37 @@ async def test_each_entry_is_recorded_once(publisher: Publisher) -> None:
     region = await publisher.current(REFS["eu-1"])
     assert region is not None
     assert region.spec["providers"][0]["url"].startswith("https://seca.test/providers/seca.")
+
+
+@pytest.fixture
+def late(monkeypatch: pytest.MonkeyPatch) -> Publisher:
+    return Publisher(monkeypatch, outdated_answers=3)
+
+
+async def test_what_another_process_has_published_is_not_recorded_again(late: Publisher) -> None:
+    """The leader answers as of one event before what this process has followed."""
+    await late.followed(Created(spec=SKU.spec))
+    await late.publish(SKU)
+    assert await late.sku() == [Created]
+
+
+async def test_what_another_process_withdraws_is_not_withdrawn_again(late: Publisher) -> None:
+    await late.followed(Created(spec=SKU.spec), DeletionRequested())
+    await late.publish()
+    assert await late.sku() == [Created, DeletionRequested]
+
+
+async def test_what_is_gone_and_offered_again_begins_another_life(late: Publisher) -> None:
+    await late.followed(Created(spec=SKU.spec), DeletionRequested(), Deleted())
+    await late.publish(SKU)
+    assert await late.sku() == [Created, DeletionRequested, Deleted, Created]
+
+
+async def test_an_entry_that_changed_is_compared_with_the_newest_event(late: Publisher) -> None:
+    other = SKU.spec | {"iops": 2}
+    await late.followed(Created(spec=other), Updated(spec=SKU.spec))
+    await late.publish(SKU)
+    assert await late.sku() == [Created, Updated]
 
 
 async def test_an_image_is_recorded_with_its_defaults_in_a_tenant_of_the_system(
