@@ -13,12 +13,14 @@ from secaplane.cli.processes.announce import Announce, Announcement
 from secaplane.cli.processes.audit import audit_recorder, audit_writer
 from secaplane.cli.processes.connections import (
     ProcessDependencies,
+    now,
     page_keys,
     process_dependencies,
     retrying,
     sealer,
 )
 from secaplane.cli.processes.health import HealthProbe, Served, judged, judged_integrity
+from secaplane.cli.processes.history import HistoryPool
 from secaplane.cli.processes.issuers import TrustedIssuers, trusted_issuers
 from secaplane.cli.processes.log_guard import compare_log
 from secaplane.cli.processes.monitor import monitored
@@ -47,10 +49,13 @@ from secaplane.policy.tokens.revocations import KINDS_OF_REVOCATION, Revocations
 from secaplane.policy.watch import PolicyWatch
 from secaplane.query import http as reads
 from secaplane.query.by_name import ByName
+from secaplane.query.history import http as history_reads
+from secaplane.query.history.read import HistoryDependencies
 from secaplane.query.read import ReadDependencies
 from secaplane.readmodel import questions
 from secaplane.readmodel.backlog import Backlog, listen_to_backlog
 from secaplane.readmodel.batching import BatchedReads
+from secaplane.readmodel.history_share import HistoryShare
 from secaplane.readmodel.progress import REACHED_S_MAX
 from secaplane.readmodel.readers import ReaderPresence
 
@@ -90,9 +95,7 @@ async def run(side: Side, config: Config, announce: Announce, stop: StopRequest)
         if side in ("command", "serve"):
             routes += await _write_routes(process, config, guard, watch, metrics, base_url)
         if side in ("query", "serve"):
-            reading = _read_dependencies(process, config)
-            start(reading.by_name.batched.run())
-            routes += reads.routes(reading, guard)
+            routes += _read_routes(process, config, guard, start)
         application = app.build(
             routes,
             metrics=metrics,
@@ -247,6 +250,16 @@ def _submit_dependencies(
     )
 
 
+def _read_routes(
+    process: ProcessDependencies, config: Config, guard: Guard, start: Start
+) -> list[HTTPRouteHandler]:
+    reading, pool = _read_dependencies(process, config), HistoryPool(config)
+    start(reading.by_name.batched.run())
+    start(pool.run())
+    past = _history_dependencies(process, config, pool)
+    return [*reads.routes(reading, past, guard), *history_reads.routes(past, guard)]
+
+
 def _read_dependencies(process: ProcessDependencies, config: Config) -> ReadDependencies:
     async def reached(positions: Sequence[Position], patient: bool) -> bool:
         return await process.progress.reached(positions, seconds=REACHED_S_MAX, patient=patient)
@@ -269,6 +282,23 @@ def _read_dependencies(process: ProcessDependencies, config: Config) -> ReadDepe
         by_name=by_name,
         open_secrets=sealer(config).open_shown if config.secrets.keyring else _refuse_to_open,
         page_keys=page_keys(config),
+    )
+
+
+def _history_dependencies(
+    process: ProcessDependencies, config: Config, pool: HistoryPool
+) -> HistoryDependencies:
+    def newest() -> Sequence[Position]:
+        ends = map(process.progress.newest, process.log.streams.names)
+        return [each for each in ends if each]
+
+    return HistoryDependencies(
+        share=HistoryShare(pool.pool),
+        stream=process.log.streams.of,
+        newest=newest,
+        page_keys=page_keys(config),
+        region=config.site.region,
+        clock=now,
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 
 import secaplane.command.http.reviews
 import secaplane.command.http.routes
+import secaplane.query.history.http
 import secaplane.query.http
 from secaplane.edge.documents import openapi, wellknown
 from secaplane.edge.requests.paths import allowed
@@ -26,7 +27,8 @@ def routed() -> set[Route]:
     handlers = [
         *secaplane.command.http.routes.routes(writer),
         *secaplane.command.http.reviews.routes(writer),
-        *secaplane.query.http.routes(reader, reader),
+        *secaplane.query.http.routes(reader, reader, reader),
+        *secaplane.query.history.http.routes(reader, reader),
     ]
     return {
         (re.sub(r":str}", "}", path), str(method))

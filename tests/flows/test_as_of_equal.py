@@ -1,0 +1,160 @@
+"""A GET with `asOf` answers what a fold of the log from its beginning says, at random points, on
+one stream and on two."""
+
+import random
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+
+from secaplane.eventlog.memory import MemoryLog
+from secaplane.eventlog.streams import Streams
+from secaplane.kinds import KINDS
+from secaplane.model.document import encode
+from secaplane.model.errors import Malformed, NotFound, Unavailable
+from secaplane.model.events import Created, StatusReported, Updated
+from secaplane.model.position import Position
+from secaplane.model.shape import Json, Ref, State
+from secaplane.query.history import read
+from secaplane.query.history.points import AsOf
+from tests.flows.past_scene import (
+    ACME,
+    ADDRESSES,
+    IDS,
+    WEB,
+    Folded,
+    PastScene,
+    inside,
+    random_moment,
+)
+from tests.flows.read_models import read_models
+from tests.log.new_events import REGION
+from tests.positions import STREAM
+
+STREAMS = {"one stream": Streams(STREAM), "two streams": Streams(STREAM, f"{STREAM}-GLOBAL")}
+EVENTS, QUESTIONS = 400, 400
+DISK, IP = inside("block-storage")[0], inside("public-ip")[0]
+
+
+@pytest.fixture(params=list(STREAMS.values()), ids=list(STREAMS))
+async def scene(request: pytest.FixtureRequest, database_url: str) -> AsyncIterator[PastScene]:
+    async with read_models(database_url) as models:
+        yield PastScene(MemoryLog(REGION, request.param), models)
+
+
+async def got(scene: PastScene, ref: Ref, as_of: AsOf) -> Json | None:
+    kind = KINDS[ref.kind]
+    ids = kind.ids(ref.path) | {"name": ref.name}
+    try:
+        found = await read.get(scene.dependencies(), kind, ids, as_of)
+    except NotFound:
+        return None
+    answer: Json = msgspec.json.decode(found.document)
+    return answer
+
+
+async def test_every_answer_of_then_is_that_of_a_fold(scene: PastScene) -> None:
+    luck = random.Random(12)
+    await scene.happen(luck, EVENTS)
+    await scene.project()
+    answered = 0
+    for _ in range(QUESTIONS):
+        ref = luck.choice(ADDRESSES)
+        as_of = random_moment(luck, scene, scene.log.streams.of(ref.kind))
+        expected = Folded(scene.events, as_of, scene.now).answer(ref)
+        plain = None if expected is None else msgspec.json.decode(encode(expected))
+        assert await got(scene, ref, as_of) == plain, (ref, as_of)
+        answered += expected is not None
+    assert answered > QUESTIONS // 10
+
+
+async def test_nothing_of_a_former_life_is_shown(scene: PastScene) -> None:
+    await scene.create(ACME, WEB, DISK)
+    former = scene.events[-1].time
+    assert (await scene.append(DISK, Updated(spec={"sizeGB": 2}))).version == 2
+    await scene.end(DISK)
+    await scene.project()
+    assert (await got(scene, DISK, former)) is not None  # gone today, and of this workspace
+    await scene.create(DISK)
+    await scene.project()
+    assert (await got(scene, DISK, former)) is None  # the name is used again
+    again = scene.events[-1].time
+    assert (await got(scene, DISK, again)) is not None
+    await scene.end(DISK, WEB)
+    await scene.create(WEB)
+    await scene.project()
+    assert (await got(scene, DISK, again)) is None  # its workspace is another one
+    await scene.end(WEB, ACME)
+    await scene.create(ACME)
+    await scene.project()
+    assert (await got(scene, WEB, scene.events[-5].time)) is None
+
+
+async def test_a_history_is_paged_with_the_newest_event_first(scene: PastScene) -> None:
+    await scene.create(ACME, WEB, DISK)
+    for size in range(2, 8):
+        changed = await scene.append(DISK, Updated(spec={"sizeGB": size}))
+        report = StatusReported(state=State.ACTIVE, observed_position=changed.last_intent)
+        await scene.append(DISK, report)
+    await scene.project()
+    kind, ids = KINDS["block-storage"], IDS | {"name": DISK.name}
+    seen, token = list[Json](), None
+    while True:
+        page = await read.entries(scene.dependencies(), kind, ids, limit="4", skip_token=token)
+        seen += map(msgspec.json.decode, page.items)
+        assert len(page.items) <= 4
+        token = page.skip_token
+        if token is None:
+            break
+    own = [str(each.position) for each in scene.events if each.ref == DISK]
+    assert [each["position"] for each in seen] == own[::-1]
+    assert [each["changed"] for each in seen] == [[], ["/spec/sizeGB"]] * 6 + [["/spec"]]
+    other = IDS | {"name": "two"}
+    with pytest.raises(Malformed):
+        await read.entries(scene.dependencies(), kind, other, skip_token="AAAA")
+
+
+async def test_a_difference_and_a_blame_are_of_the_present_life(scene: PastScene) -> None:
+    await scene.create(ACME, WEB, DISK)
+    await scene.end(DISK)
+    await scene.append(DISK, Created(spec={"sizeGB": 1}, labels={"env": "dev"}))
+    await scene.append(DISK, Updated(spec={"sizeGB": 2}, labels={"env": "dev"}))
+    await scene.append(DISK, Updated(spec={"sizeGB": 2}, labels={"env": "prod"}))
+    await scene.project()
+    kind, ids = KINDS["block-storage"], IDS | {"name": DISK.name}
+    dependencies, newest = scene.dependencies(), scene.now[DISK]
+    first = newest.version - 2
+    shown = msgspec.json.decode(await read.diff(dependencies, kind, ids, (first, None)))
+    assert (shown["from"]["resourceVersion"], shown["to"]["resourceVersion"]) == (3, 5)
+    changes = {each["path"]: each.get("value") for each in shown["patch"]}
+    assert changes["/spec/sizeGB"] == 2
+    assert changes["/labels/env"] == "prod"
+    for version in (first - 1, newest.version + 1):
+        with pytest.raises(NotFound) as refused:
+            await read.diff(dependencies, kind, ids, (version, None))
+        assert "versions 3 to 5" in refused.value.detail
+    blame = msgspec.json.decode(await read.blame(dependencies, kind, ids))
+    assert {each["pointer"]: each["resourceVersion"] for each in blame["fields"]} == {
+        "/labels/env": 5,
+        "/spec/sizeGB": 4,
+    }
+
+
+async def test_a_position_that_is_not_reached_is_not_answered_from_older_rows(
+    scene: PastScene,
+) -> None:
+    await scene.create(ACME, WEB, DISK)
+    await scene.project()
+    stream = scene.log.streams.of("block-storage")
+    with pytest.raises(Unavailable):
+        await got(scene, DISK, Position(stream, 99))
+    await scene.append(DISK, Updated(spec={"sizeGB": 2}))
+    with pytest.raises(Unavailable):  # the process knows of an event that is not projected
+        await got(scene, DISK, scene.events[0].time)
+
+
+async def test_a_position_of_another_stream_names_no_moment(scene: PastScene) -> None:
+    await scene.create(ACME)
+    await scene.project()
+    with pytest.raises(Malformed):
+        await got(scene, ACME, Position("ELSEWHERE", 1))
