@@ -13,7 +13,7 @@ def patch(old: Any, new: Any, pointer: str = "") -> Iterator[Json]:
         yield from _of_objects(old, new, pointer)
     elif isinstance(old, list | tuple) and isinstance(new, list | tuple):
         yield from _of_lists(old, new, pointer)
-    elif old != new or isinstance(old, bool) is not isinstance(new, bool):
+    elif not _same(old, new):
         yield {"op": "replace", "path": pointer, "value": new}
 
 
@@ -48,9 +48,9 @@ def _of_objects(old: Json, new: Json, pointer: str) -> Iterator[Json]:
 
 def _of_lists(old: Sequence[Any], new: Sequence[Any], pointer: str) -> Iterator[Json]:
     shorter = min(len(old), len(new))
-    begin = next((n for n in range(shorter) if _differ(old[n], new[n])), shorter)
+    begin = next((n for n in range(shorter) if not _same(old[n], new[n])), shorter)
     end = next(
-        (n for n in range(shorter - begin) if _differ(old[-1 - n], new[-1 - n])), shorter - begin
+        (n for n in range(shorter - begin) if not _same(old[-1 - n], new[-1 - n])), shorter - begin
     )
     gone, added = old[begin : len(old) - end], new[begin : len(new) - end]
     both = min(len(gone), len(added))
@@ -62,5 +62,10 @@ def _of_lists(old: Sequence[Any], new: Sequence[Any], pointer: str) -> Iterator[
         yield {"op": "add", "path": f"{pointer}/{begin + n}", "value": added[n]}
 
 
-def _differ(old: Any, new: Any) -> bool:
-    return next(patch(old, new), None) is not None
+def _same(one: Any, other: Any) -> bool:
+    """Equal, and no number is taken for a truth value. Linear."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return bool(one == other) and isinstance(one, bool) is isinstance(other, bool)

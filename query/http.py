@@ -16,12 +16,13 @@ from secaplane.model.kind import Kind
 from secaplane.model.precondition import digest, tag
 from secaplane.query import read
 from secaplane.query.answers import answered, at_least, listed, parameters
+from secaplane.query.history import lists
 from secaplane.query.history import read as history
 from secaplane.query.history.points import AS_OF, as_of
 from secaplane.query.history.read import HistoryDependencies
 from secaplane.query.read import ListQuery, ReadDependencies
 
-LIST_PARAMETERS = ("labels", "limit", "skipToken")
+LIST_PARAMETERS = ("labels", "limit", "skipToken", AS_OF)
 METHODS = [HttpMethod.GET, HttpMethod.HEAD]
 
 
@@ -30,7 +31,7 @@ def routes(
 ) -> list[HTTPRouteHandler]:
     """`past` answers reads with `asOf`."""
     gets = [_get(kind, dependencies, past, guard) for kind in KINDS.values() if "get" in kind.verbs]
-    return [*gets, *(_list(kind, dependencies, guard) for kind in KINDS.values())]
+    return [*gets, *(_list(kind, dependencies, past, guard) for kind in KINDS.values())]
 
 
 def _get(
@@ -54,7 +55,9 @@ def _get(
     return get_resource
 
 
-def _list(kind: Kind, dependencies: ReadDependencies, guard: Guard) -> HTTPRouteHandler:
+def _list(
+    kind: Kind, dependencies: ReadDependencies, past: HistoryDependencies, guard: Guard
+) -> HTTPRouteHandler:
     @route([*map(template, kind.urls)], http_method=METHODS, name=f"List{kind.title} {kind.name}")
     async def list_resources(request: Request[Any, Any, Any]) -> Answer:
         context, ids = request_context(request.scope), request.path_params
@@ -64,7 +67,11 @@ def _list(kind: Kind, dependencies: ReadDependencies, guard: Guard) -> HTTPRoute
         query = ListQuery(
             sent.get("limit"), sent.get("labels", ""), sent.get("skipToken"), deleted, names
         )
-        page = await read.list_page(dependencies, kind, ids, query, at_least(context))
+        if AS_OF in sent:
+            then = as_of(sent[AS_OF], AS_OF, now=past.clock())
+            page = await lists.list_page(past, kind, ids, query, then, at_least(context))
+        else:
+            page = await read.list_page(dependencies, kind, ids, query, at_least(context))
         resource = kind.resource(kind.collection.format_map(ids))
         body = listed(kind.provider.full_name, resource, page)
         return answered(context, body, f'"{digest(body)}"')

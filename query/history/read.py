@@ -64,7 +64,7 @@ async def get(
         Unavailable: the history cannot answer in time.
     """
     ref = past.stored_ref(kind, ids)
-    async with _snapshot(dependencies, kind, [as_of], at_least) as tx:
+    async with snapshot(dependencies, kind, [as_of], at_least) as tx:
         if ids["name"] in kind.exposure.builtin_names:
             return await _builtin(dependencies, tx, kind, ids, as_of)
         _, resource = await past.living_at(tx, ref, as_of)
@@ -87,10 +87,10 @@ async def entries(
     listed = f"history {ref.kind} {ref.path}"
     _, after = pages.after(skip_token, listed, dependencies.page_keys)
     items, last, read = list[bytes](), 0, 0
-    async with _snapshot(dependencies, kind, [], at_least) as tx:
+    async with snapshot(dependencies, kind, [], at_least) as tx:
         newest = await past.life(tx, ref)
         before = after or newest.row.sequence + 1
-        rows = history.events(tx, ref, newest.row.uid, before=before)
+        rows = history.events(tx, ref, life=newest.resource.life.sequence, before=before)
         former: PastResource | None = None
         ended = True
         async for row in rows:
@@ -118,7 +118,7 @@ async def diff(
     """The JSON Patch that makes the answer of a GET as of the second point of that as of the first;
     without a second point, of the newest state."""
     ref = past.stored_ref(kind, ids)
-    async with _snapshot(dependencies, kind, points, at_least) as tx:
+    async with snapshot(dependencies, kind, points, at_least) as tx:
         states = list[tuple[PastResource, Json]]()
         for each in points:
             as_of = await _moment(tx, ref, each)
@@ -136,10 +136,14 @@ async def blame(
 ) -> bytes:
     """The event that set each field of the newest desired state as it is."""
     ref, read = past.stored_ref(kind, ids), 0
-    async with _snapshot(dependencies, kind, [], at_least) as tx:
+    async with snapshot(dependencies, kind, [], at_least) as tx:
         newest = await past.life(tx, ref)
         rows = history.events(
-            tx, ref, newest.row.uid, before=newest.row.sequence + 1, desired_state_only=True
+            tx,
+            ref,
+            life=newest.resource.life.sequence,
+            before=newest.row.sequence + 1,
+            desired_state_only=True,
         )
         found: Blame | None = None
         whole = True
@@ -172,7 +176,7 @@ def _state(found: PastResource) -> Json:
 
 
 @asynccontextmanager
-async def _snapshot(
+async def snapshot(
     dependencies: HistoryDependencies,
     kind: Kind,
     points: Sequence[Point | None],

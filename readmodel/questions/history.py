@@ -11,7 +11,7 @@ from secaplane.readmodel.history_row import COLUMNS, ENDS, WRITES_DESIRED_STATE,
 from secaplane.readmodel.schema.tables import Tx
 
 AsOf = Position | datetime
-PREFETCHED = 16
+PREFETCHED = 8
 """Rows of a cursor that are fetched at once."""
 
 _ENDED = ", ".join(f"'{each}'" for each in ENDS)
@@ -63,6 +63,13 @@ async def moments(tx: Tx, ref: Ref, parents: Sequence[Ref], as_of: AsOf | None) 
     return Moments(found.get(1), above, found.get(1 if as_of is None else 0))
 
 
+async def newest_events(tx: Tx, refs: Sequence[Ref]) -> list[HistoryRow | None]:
+    """The newest event of each resource."""
+    names = [each.kind for each in refs], [each.path for each in refs]
+    found = {n: HistoryRow(*row) for n, *row in await tx.fetch(_LATEST, *names)}
+    return [found.get(n) for n in range(1, len(refs) + 1)]
+
+
 async def is_quarantined(tx: Tx, ref: Ref) -> bool:
     """One of its events could not be decoded or applied: its history ends before that event."""
     found = await tx.fetchval(
@@ -72,18 +79,19 @@ async def is_quarantined(tx: Tx, ref: Ref) -> bool:
 
 
 def events(
-    tx: Tx, ref: Ref, uid: str, *, before: int, desired_state_only: bool = False
+    tx: Tx, ref: Ref, *, life: int, before: int, desired_state_only: bool = False
 ) -> AsyncIterator[HistoryRow]:
-    """The events of one life before a sequence, the newest first; fetched as they are taken, in a
-    transaction."""
+    """The events from the beginning of a life until before a sequence, the newest first; fetched as
+    they are taken, in a transaction."""
     only = f"and type in ({_WRITES})" if desired_state_only else ""
     return _rows(
         tx,
         f"""
-        select {COLUMNS} from history where kind = $1 and path = $2 and position < $3 and uid = $4
-        {only} order by position desc
+        select {COLUMNS} from history
+        where kind = $1 and path = $2 and position >= $3 and position < $4 {only}
+        order by position desc
         """,
-        *(ref.kind, ref.path, before, uid),
+        *(ref.kind, ref.path, life, before),
     )
 
 
@@ -101,16 +109,24 @@ async def first_with_version(tx: Tx, ref: Ref, *, life: int, number: int) -> His
 
 
 def living_within(
-    tx: Tx, kind: str, prefix: str, as_of: AsOf, *, after: str = "", containing: str = ""
+    tx: Tx,
+    kind: str,
+    prefix: str,
+    as_of: AsOf,
+    *,
+    after: str = "",
+    containing: str = "",
+    newest_life: bool = False,
 ) -> AsyncIterator[HistoryRow]:
     """The newest event as of then of each resource of a kind below a path that was not gone, in
     the order of paths; fetched as they are taken, in a transaction. `after`: only paths after that
-    one; `containing`: only resources whose JSON has that text."""
+    one; `containing`: only resources whose JSON has that text; `newest_life`: only of the newest
+    life of their name, and none in quarantine."""
     return _rows(
         tx,
         f"""
         {_LIVING.format(until=until(as_of, 4), columns=_OF_H)}
-        and ($5 = '' or position($5 in h.resource) > 0)
+        and ($5 = '' or position($5 in h.resource) > 0) {_NEWEST if newest_life else ""}
         """,
         *(kind, max(f"{prefix}/", after), f"{prefix}0", moment(as_of), containing),
     )
@@ -149,6 +165,11 @@ cross join lateral (
 where h.type not in ({_ENDED})
 """
 """Each name is found by the index alone, however many events it has."""
+_NEWEST = """
+and h.uid = (
+    select uid from history where kind = $1 and path = n.path order by position desc limit 1
+) and not exists (select from quarantine as q where q.kind = $1 and q.path = n.path)
+"""
 
 
 async def _rows(tx: Tx, query: str, *arguments: object) -> AsyncIterator[HistoryRow]:

@@ -170,6 +170,15 @@ class Folded:
                 continue
             self.then[each.ref] = evolve(self.then.get(each.ref), each)
 
+    def listed(self, ref: Ref, labels: str) -> Json | None:
+        """The item of a list, without what was being deleted."""
+        shown, resource = self.answer(ref), self.then.get(ref)
+        if shown is None or resource is None or resource.terminating:
+            return None
+        env = (resource.labels or {}).get("env")
+        chosen = {"": True, "env=dev": env == "dev", "env!=dev": env != "dev"}
+        return shown if chosen.get(labels, env == "prod") else None
+
     def answer(self, ref: Ref) -> Json | None:
         """None where a GET is 404."""
         resource = self.then.get(ref)

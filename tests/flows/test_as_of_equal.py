@@ -15,8 +15,10 @@ from secaplane.model.errors import Malformed, NotFound, Unavailable
 from secaplane.model.events import Created, StatusReported, Updated
 from secaplane.model.position import Position
 from secaplane.model.shape import Json, Ref, State
-from secaplane.query.history import read
+from secaplane.policy.grants.system_roles import SYSTEM_ROLES
+from secaplane.query.history import lists, read
 from secaplane.query.history.points import AsOf
+from secaplane.query.read import ListQuery
 from tests.flows.past_scene import (
     ACME,
     ADDRESSES,
@@ -66,6 +68,60 @@ async def test_every_answer_of_then_is_that_of_a_fold(scene: PastScene) -> None:
         assert await got(scene, ref, as_of) == plain, (ref, as_of)
         answered += expected is not None
     assert answered > QUESTIONS // 10
+
+
+async def test_every_list_of_then_is_that_of_a_fold(scene: PastScene) -> None:
+    luck = random.Random(13)
+    await scene.happen(luck, EVENTS)
+    await scene.project()
+    shown = 0
+    for _ in range(QUESTIONS // 4):
+        ref = luck.choice(ADDRESSES)
+        kind, labels = KINDS[ref.kind], luck.choice(("", "env=dev", "env!=dev", "env=p*"))
+        as_of = random_moment(luck, scene, scene.log.streams.of(ref.kind))
+        folded = Folded(scene.events, as_of, scene.now)
+        own = [
+            each for each in ADDRESSES if (each.kind, each.collection) == (ref.kind, ref.collection)
+        ]
+        expected = [folded.listed(each, labels) for each in sorted(own)]
+        items, token = list[Json](), None
+        while True:
+            query = ListQuery("1" if luck.random() < 0.5 else None, labels, token)
+            page = await lists.list_page(
+                scene.dependencies(), kind, kind.ids(ref.path), query, as_of
+            )
+            items += map(msgspec.json.decode, page.items)
+            token = page.skip_token
+            if token is None:
+                break
+        plain = [each for each in expected if each is not None]
+        assert items == msgspec.json.decode(encode(plain)), (ref, as_of, labels)
+        shown += len(items)
+    assert shown > QUESTIONS // 20
+
+
+async def test_a_list_of_then_shows_the_names_that_the_caller_may_see(scene: PastScene) -> None:
+    await scene.create(ACME, WEB, *inside("block-storage")[:2])
+    await scene.project()
+    kind, then = KINDS["block-storage"], scene.events[-1].position
+    query = ListQuery(names=["two", "other"])
+    page = await lists.list_page(scene.dependencies(), kind, IDS, query, then)
+    assert [msgspec.json.decode(each)["metadata"]["name"] for each in page.items] == ["two"]
+    for deleted in (True, None):
+        with pytest.raises(Malformed):
+            await lists.list_page(scene.dependencies(), kind, IDS, ListQuery(deleted=deleted), then)
+
+
+async def test_builtin_roles_are_listed_as_long_as_their_tenant(scene: PastScene) -> None:
+    other = KINDS["tenant"].ref({}, "other")
+    await scene.create(other, ACME)
+    await scene.project()
+    kind = KINDS["role"]
+    stream = scene.log.streams.of("role")
+    before, then = (each.position for each in scene.events)
+    for as_of, number in ((before, 0), (then, len(SYSTEM_ROLES))):
+        page = await lists.list_page(scene.dependencies(), kind, IDS, ListQuery(), as_of)
+        assert (len(page.items), stream) == (number, as_of.stream)
 
 
 async def test_nothing_of_a_former_life_is_shown(scene: PastScene) -> None:
