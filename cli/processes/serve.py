@@ -30,7 +30,7 @@ from secaplane.cli.processes.wiring import command_dependencies, watching
 from secaplane.cli.running import StopRequest
 from secaplane.command.body import BodyReader
 from secaplane.command.handle import UNKNOWN
-from secaplane.command.http import reviews
+from secaplane.command.http import reviews, undo
 from secaplane.command.http import routes as writes
 from secaplane.command.submit import SubmitDependencies
 from secaplane.edge.documents import openapi, swagger, wellknown
@@ -209,7 +209,7 @@ async def _write_routes(
 ) -> list[HTTPRouteHandler]:
     backlog = await _followed_backlog(process, config, metrics)
     submitting = _submit_dependencies(process, config, guard, watch, backlog, base_url)
-    return [*writes.routes(submitting), *reviews.routes(guard)]
+    return [*writes.routes(submitting), *undo.routes(submitting), *reviews.routes(guard)]
 
 
 def _submit_dependencies(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 
 from secaplane.kinds import KINDS, children
-from secaplane.kinds.views import OF_ONE_RESOURCE, view_path
+from secaplane.kinds.views import OF_ONE_RESOURCE, UNDO, view_path
 from secaplane.model.errors import BrokenRule, MethodNotAllowed
 from secaplane.model.kind import SCOPE_LENGTH_MAX, Kind
 
@@ -82,7 +82,12 @@ def _methods() -> dict[str, str]:
         if "get" in kind.verbs
         for each in OF_ONE_RESOURCE
     )
-    return dict([*of_kinds, *views, (REVIEWS, "POST")])
+    undone = (
+        (view_path(UNDO, f"{kind.provider.full_name}/{kind.collection}/{{name}}"), "POST")
+        for kind in KINDS.values()
+        if "put" in kind.verbs
+    )
+    return dict([*of_kinds, *views, *undone, (REVIEWS, "POST")])
 
 
 def _methods_of(kind: Kind) -> Iterator[tuple[str, str]]:

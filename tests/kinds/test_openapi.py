@@ -8,6 +8,7 @@ import pytest
 
 import secaplane.command.http.reviews
 import secaplane.command.http.routes
+import secaplane.command.http.undo
 import secaplane.query.history.http
 import secaplane.query.http
 from secaplane.edge.documents import openapi, wellknown
@@ -27,6 +28,7 @@ def routed() -> set[Route]:
     handlers = [
         *secaplane.command.http.routes.routes(writer),
         *secaplane.command.http.reviews.routes(writer),
+        *secaplane.command.http.undo.routes(writer),
         *secaplane.query.http.routes(reader, reader, reader),
         *secaplane.query.history.http.routes(reader, reader),
     ]

@@ -20,6 +20,7 @@ CODES: Mapping[str, tuple[int, ...]] = {
     "put": (400, 401, 403, 404, 409, 412, 422, 500),
     "delete": (400, 401, 403, 404, 409, 412, 500),
     "post": (400, 401, 403, 404, 409, 412, 500),
+    "undo": (400, 401, 403, 404, 409, 412, 422, 500),
     "review": (400, 401, 403, 422, 500),
 }
 """Error codes that the standard gives for each class; `default` covers all others. A review is an

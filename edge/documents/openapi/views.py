@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from secaplane.edge.documents.openapi.envelope import DATE_TIME, record, ref, text
 from secaplane.edge.documents.openapi.operations import (
     LIST_PARAMETERS,
+    PRECONDITION,
     READ_TAGS,
+    WRITE_TAGS,
     answer,
     path_parameters,
     refusals,
 )
 from secaplane.edge.documents.openapi.schemas import name
-from secaplane.kinds.views import AUDIT, view_path
+from secaplane.kinds.views import AUDIT, UNDO, view_path
 from secaplane.model.kind import Kind
 from secaplane.model.shape import Json
 
@@ -45,6 +47,23 @@ def view_paths(kind: Kind) -> Iterator[tuple[str, Json]]:
             | refusals("get"),
         }
         yield path, {"get": operation}
+    if "put" in kind.verbs:
+        yield view_path(UNDO, urn), {"post": _undo(kind, view_path(UNDO, urn))}
+
+
+def _undo(kind: Kind, path: str) -> Json:
+    own = name(kind)
+    to = _parameter("to", "The `resourceVersion` of the present life to restore.", required=True)
+    return {
+        "operationId": f"Undo{own}",
+        "tags": [AUDIT.name],
+        "summary": "Write the desired state of a former version again.",
+        "description": "A new event, judged like a PUT of the caller, who also needs `get` on the "
+        "resource's history. Secret fields keep their values of today, and are not shown.",
+        "parameters": [*path_parameters(path), to, PRECONDITION, *WRITE_TAGS],
+        "responses": {"200": answer("Updated.", "Secaplane-Position", content=own)}
+        | refusals("undo"),
+    }
 
 
 _PAGES = [each for each in LIST_PARAMETERS if each["name"] in ("limit", "skipToken")]

@@ -1,0 +1,146 @@
+"""History over HTTP: an auditor reads who changed what, and nothing else; every caller reads as of
+then what the caller may read now; an undo is a PUT."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from secaplane.cli.config import Config
+from secaplane.cli.operate.tenants import appoint_auditors
+from secaplane.cli.settings import NatsSettings, PostgresSettings, SiteSettings
+from tests.flows.client import INSTANCE, SKU, VOLUME, Answer, Client, at
+from tests.flows.dev_plane import DevDetails, DevProcess
+
+VIEWS = "/providers/secaplane.audit/v1"
+SECRET = "Rk3-history-never-shows-this-Qm8"
+
+
+def view(segment: str, resource: Answer) -> str:
+    return f"{VIEWS}/{segment}/{resource.json['metadata']['ref']}"
+
+
+@pytest.fixture
+async def auditor(client: Client, plane: DevProcess, details: DevDetails) -> Client:
+    config = Config(
+        site=SiteSettings(region=details.region),
+        nats=NatsSettings(url=details.nats),
+        postgres=PostgresSettings(url=details.postgres),
+    )
+    assert await appoint_auditors(config, "demo", ["eve"]) == 0
+    eve = client.by(plane.token("eve"))
+    await client.active(at("role-assignment", "auditors"))
+    await eve.until(f"{VIEWS}/history/seca.workspace/v1/tenants/demo/workspaces/none", seen)
+    return eve
+
+
+def seen(answer: Answer) -> bool:
+    return answer.status != 403
+
+
+async def test_an_auditor_reads_who_changed_what_and_nothing_else(
+    client: Client, auditor: Client, workspace: str
+) -> None:
+    await client.put(at("workspace", workspace), {})
+    disk = at("block-storage", "disk", workspace=workspace)
+    made = await client.put(disk, VOLUME, X_Request_Id="grow-1")
+    await client.active(disk)
+    grown = {"labels": {"env": "demo"}, "spec": {"sizeGB": 20, "skuRef": SKU}}
+    position = (await client.put(disk, grown)).headers["Secaplane-Position"]
+    await client.active(disk)
+    events = await auditor.get(view("history", made), Secaplane_At_Least=position)
+    assert events.status == 200
+    items = events.json["items"]
+    assert items[0]["time"] > items[-1]["time"]
+    assert (items[-1]["type"], items[-1]["changed"]) == ("created", ["/labels", "/spec"])
+    assert items[-1]["request"].startswith("grow-1.")
+    actor = items[-1]["actor"]
+    assert actor["sub"] == "admin@example.org"
+    assert actor["assignment"].endswith(("/seca.admin", "/seca.workspace-admin"))
+    assert actor["clientAddress"] == "127.0.0.1"
+    updated = next(each for each in items if each["type"] == "updated")
+    assert (updated["changed"], updated["position"]) == (["/spec/sizeGB"], position)
+    blame = (await auditor.get(view("blame", made))).json
+    versions = {each["pointer"]: each["resourceVersion"] for each in blame["fields"]}
+    assert (versions["/labels/env"], versions["/spec/sizeGB"]) == (1, 2)
+    patch = (await auditor.get(view("diff", made) + "?from=1&to=2")).json["patch"]
+    assert {"op": "replace", "path": "/spec/sizeGB", "value": 20} in patch
+    assert (await auditor.get(disk)).status == 403
+    assert (await auditor.post(view("undo", made) + "?to=1")).status == 403
+    for segment in ("history", "diff", "blame"):
+        assert (await client.get(view(segment, made) + "?from=1")).status == 403
+    assert (await client.post(view("undo", made) + "?to=1")).status == 403
+
+
+async def test_a_resource_is_read_as_it_was(
+    client: Client, auditor: Client, workspace: str
+) -> None:
+    await client.put(at("workspace", workspace), {})
+    disk, one = (
+        at(kind, name, workspace=workspace)
+        for kind, name in (("block-storage", "disk"), ("instance", "one"))
+    )
+    await client.put(disk, VOLUME)
+    then = await client.active(disk)
+    secret = {"spec": INSTANCE["spec"] | {"userData": SECRET}}
+    position = (await client.put(one, secret)).headers["Secaplane-Position"]
+    made = await client.active(one)
+    between = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    used = await client.get(disk)
+    assert used.json["status"]["attachedTo"]["resource"] == "instances/one"
+    created = (await auditor.get(view("history", then))).json["items"]
+    at_active = next(each["position"] for each in created if each["state"] == "active")
+    assert (await client.get(f"{disk}?asOf={at_active}")).body == then.body
+    assert (await client.get(f"{disk}?asOf={between}")).body == used.body
+    as_of = await client.get(f"{one}?asOf={position}")
+    assert (as_of.status, as_of.json["spec"]["userData"]) == (200, "<secret>")
+    assert as_of.json["status"]["state"] == "pending"
+    for segment in ("history", "blame", "diff"):
+        shown = await auditor.get(view(segment, made) + "?from=1")
+        assert shown.status == 200
+        assert b"sealed" not in shown.body
+        assert SECRET.encode() not in shown.body
+    assert (await client.get(f"{one}?asOf={at_active}")).status == 404
+    assert (await client.get(f"{one}?asOf=2999-01-01T00:00:00Z")).status == 400
+    assert (await client.get(f"{one}?asOf={position}&asOf={position}")).status == 400
+    await client.delete(one)
+    await client.gone(one)
+    assert (await client.get(f"{one}?asOf={position}")).json["spec"] == as_of.json["spec"]
+    assert (await auditor.get(f"{one}?asOf={position}")).status == 403
+    await client.put(one, INSTANCE)
+    assert (await client.get(f"{one}?asOf={position}")).status == 404
+
+
+async def test_an_undo_is_a_new_event_with_the_secrets_of_today(
+    client: Client, auditor: Client, plane: DevProcess, workspace: str
+) -> None:
+    await client.put(at("workspace", workspace), {})
+    await client.put(at("block-storage", "disk", workspace=workspace), VOLUME)
+    one = at("instance", "one", workspace=workspace)
+    old = {"labels": {"env": "old"}, "spec": INSTANCE["spec"] | {"userData": "old"}}
+    new = {"labels": {"env": "new"}, "spec": INSTANCE["spec"] | {"userData": SECRET}}
+    made = await client.put(one, old)
+    await client.put(one, new)
+    assignments = {"subs": ["admin@example.org"], "roles": ["secaplane.auditor"], "scopes": [{}]}
+    refused = await client.put(at("role-assignment", "own"), {"spec": assignments})
+    assert refused.status == 403  # an administrator cannot give what an administrator has not
+    everything = client.by(plane.token("eve"))
+    member = {"subs": ["eve"], "roles": ["seca.admin"], "scopes": [{"workspaces": [workspace]}]}
+    assert (await client.put(at("role-assignment", workspace), {"spec": member})).status == 201
+    await everything.until(one, lambda answer: answer.status == 200)
+    undone = await everything.post(view("undo", made) + "?to=1")
+    assert undone.status == 200, undone.body
+    assert undone.json["labels"] == {"env": "old"}
+    assert undone.json["spec"]["userData"] == "<secret>"
+    assert undone.json["metadata"]["resourceVersion"] == 3
+    present = (await client.get(one)).json
+    assert (present["labels"], present["spec"]["userData"]) == ({"env": "old"}, SECRET)
+    stale = await everything.post(view("undo", made) + "?to=2", if_unmodified_since="1")
+    assert stale.status == 412
+    for query in ("", "?to=x", "?to=2&secrets=restore", "?to=3"):
+        assert (await everything.post(view("undo", made) + query)).status == 400, query
+    assert (await everything.post(view("undo", made) + "?to=9")).status == 404
+    newest = (await auditor.get(view("history", made))).json["items"]
+    undo = next(each for each in newest if each["resourceVersion"] == 3)
+    assert undo["actor"]["sub"] == "eve"
+    volume = view("undo", made).replace("instances/one", "block-storages/none")
+    assert (await everything.post(f"{volume}?to=1")).status == 404
