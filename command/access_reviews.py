@@ -8,10 +8,16 @@ from msgspec.structs import replace
 from secaplane.edge.guard import Guard
 from secaplane.edge.requests.context import RequestContext
 from secaplane.kinds import KINDS
-from secaplane.model.errors import Invalid
+from secaplane.model.errors import Invalid, refuse_broken
 from secaplane.policy.grants.explain import answer
 from secaplane.policy.grants.patterns import EVERY
-from secaplane.policy.grants.review import AccessReview, AccessReviewSpec, Place, place
+from secaplane.policy.grants.review import (
+    AccessReview,
+    AccessReviewSpec,
+    Place,
+    broken_subjects_in,
+    place,
+)
 from secaplane.policy.grants.rules import STANDARD
 from secaplane.policy.tokens.caller import Caller
 
@@ -50,6 +56,7 @@ async def review(
     about_itself = spec.caller == caller.sub and set(groups) <= set(caller.groups)
     if not about_all and not (about_itself and _is_named(guard, caller, tenant)):
         guard.authorize(context, caller, "list", ASSIGNMENT, {"tenant": tenant})
+    refuse_broken([*broken_subjects_in(spec)])
     reviewed = place(spec)
     _refuse_outside(reviewed, tenant)
     asked = replace(spec, groups=groups) if about_itself else spec

@@ -185,6 +185,7 @@ _FORMAT_NAMES = {
     "ip": "an IP address",
     "ip-or-empty": "an IP address, or empty",
     "ip-or-cidr": "an IP address, or a range such as 10.0.0.0/16",
+    "date-time": "a time such as 2026-01-31T12:00:00Z",
 }
 
 

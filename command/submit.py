@@ -22,6 +22,7 @@ from secaplane.command.rules.commands import Act, Command, Delete, Put
 from secaplane.edge.guard import Guard
 from secaplane.edge.requests import strict_json
 from secaplane.edge.requests.context import RequestContext, new_id
+from secaplane.edge.requests.large_bodies import LargeBodies
 from secaplane.edge.requests.origin import Origin, origin
 from secaplane.edge.requests.paths import broken_names
 from secaplane.kinds import refs_within
@@ -44,11 +45,13 @@ class SubmitDependencies:
     guard: Guard
     sealer: Sealer
     bodies: BodyReader
+    large_bodies: LargeBodies
     region: str
     base_url: str
-    projected: Callable[[str, Sequence[Position]], Awaitable[object]]
-    """(tenant, positions of a write in it): wait, for a bounded time, until the read model has
-    reached the positions; if it has not, let readers know of them before the write is answered."""
+    projected: Callable[[Sequence[str], Sequence[Position]], Awaitable[object]]
+    """(tenants whose lists show a write, its positions): wait, for a bounded time, until the read
+    model has reached the positions; if it has not, let readers know of them before the write is
+    answered."""
     paced: Callable[[str], Awaitable[None]]
     """(tenant of an accepted write): delay its answer by a share of the reconcilers' backlog."""
     policy_changed: Callable[[], Awaitable[None]]
@@ -190,6 +193,13 @@ async def submit(
     return Submitted(result, companion)
 
 
+def listed_in(ref: Ref) -> Sequence[str]:
+    """The tenants whose lists show a write; empty text stands for the lists outside of tenants. A
+    tenant is in one of those, and its companion is in the tenant."""
+    above = Ref(ref.kind, ref.collection)
+    return tuple(dict.fromkeys(each.scope("tenants") for each in (ref, above)))
+
+
 def may_read(dependencies: SubmitDependencies, caller: Caller, ref: Ref) -> bool:
     """True if the caller may get the resource, and so see its secrets in the answer to a write."""
     return dependencies.guard.policy.allows(caller, "get", ref)
@@ -228,10 +238,9 @@ async def _write(
     if companion is not None or (ref.kind in WATCHED_KINDS and result.event is not None):
         await dependencies.policy_changed()
     positions = submitted.positions
-    tenant = ref.scope("tenants")
-    await dependencies.projected(tenant, positions)
+    await dependencies.projected(listed_in(ref), positions)
     if result.event is not None:
-        await dependencies.paced(tenant)
+        await dependencies.paced(ref.scope("tenants"))
     return result, positions
 
 

@@ -19,6 +19,8 @@ EVERY = "*"
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 NAME_IN_CATALOGUE = re.compile(NAME.pattern, re.IGNORECASE)
 NAME_LENGTH_MAX = 128
+STEPS_MAX = 6
+"""No pattern has more; each costs a comparison with every collection of its provider."""
 
 
 class PatternForms(NamedTuple):
@@ -50,10 +52,10 @@ def is_pattern(provider: str, pattern: str) -> bool:
 
 
 def nearest_pattern(provider: str, text: str) -> str:
-    """The pattern that was most likely meant."""
+    """The pattern that was most likely meant; of a long text, its first STEPS_MAX steps count."""
     if provider == AUDIT.name:
         return _nearest_view(text)
-    steps, forms = [step for step in text.split("/") if step], _forms(provider)
+    steps, forms = [step for step in text.split("/") if step][:STEPS_MAX], _forms(provider)
     if not forms.nested or not steps or steps[0].startswith(EVERY):
         return EVERY
     for n in reversed(range(len(steps))):
@@ -77,7 +79,8 @@ def _of_tenants() -> Iterator[str]:
 
 
 def _nearest_view(text: str) -> str:
-    view, _, rest = text.partition("/")
+    view, *steps = text.split("/")
+    rest = "/".join(steps[:STEPS_MAX])
     found = get_close_matches(view.lower(), VIEWS, 1, 0.6)
     if not found:
         return EVERY

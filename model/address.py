@@ -13,6 +13,8 @@ from typing import Annotated, Literal, TypeVar
 
 from msgspec import Meta
 
+from secaplane.model.instant import is_instant
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 IpVersion = Literal["IPv4", "IPv6"]
@@ -172,6 +174,7 @@ FORMATS: Mapping[str, Callable[[str], bool]] = {
     "ip": lambda text: version(text) is not None,
     "ip-or-empty": lambda text: not text or version(text) is not None,
     "ip-or-cidr": is_address_or_cidr,
+    "date-time": is_instant,
 }
 """The check of each `format` in a schema."""
 

@@ -84,7 +84,8 @@ class Link:
     affects_status: bool = False
     """The observed status depends on the target, so its changes cause a reconciliation."""
     fails_with_target: bool = False
-    """A change of the target can put this resource in `error`, without a PUT of its own."""
+    """A change of the target can put this resource in `error`, and out of it, without a PUT of its
+    own."""
     shared_through: str = ""
     """A kind whose resources affect the status, too, if they refer to the same target."""
     removed_with_target: bool = False
@@ -280,6 +281,11 @@ class Kind:
     def is_dependent(self) -> bool:
         """The observed status may change because another resource changed."""
         return any(link.affects_status for link in self.links)
+
+    @cached_property
+    def fails_with_target(self) -> bool:
+        """Another resource's change can put one of this kind in `error`, and out of it again."""
+        return any(link.fails_with_target for link in self.links)
 
     @cached_property
     def exclusive_links(self) -> tuple[Link, ...]:

@@ -17,7 +17,8 @@ from secaplane.model.shape import Resource
 
 UID_LENGTH = 8
 DIGEST_BYTES = 12
-_LISTED = re.compile(r'[ \t]*(?:(W/)?"([!#-~\x80-\xff]*)")?[ \t]*(?:,|\Z)')
+_LISTED = re.compile(r'[ \t]*+(?:(W/)?"([!#-~\x80-\xff]*+)"[ \t]*+)?+(?:,|\Z)')
+"""Possessive: a header that is no list would cost the square of its blanks, before any token."""
 _OURS = re.compile(r"([0-9]{1,19}-[^.]{0,8})\.[0-9a-f]{24}")
 
 

@@ -43,7 +43,7 @@ def parameters(request: Request[Any, Any, Any], names: Collection[str]) -> dict[
 
 def at_least(context: RequestContext) -> Sequence[Position]:
     """`Secaplane-At-Least`: the `Secaplane-Position` of a write that the answer must include."""
-    sent = context.header(AT_LEAST)
+    sent = context.listed(AT_LEAST)
     if sent is None:
         return ()
     try:

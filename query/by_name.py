@@ -1,15 +1,16 @@
 """One resource by its name, never older than the log's newest event of that address.
 
-A row answers as long as the rows have reached every position that this process knows of; where that
-is in doubt, the checkpoint that was read with the row says it. Otherwise, and where there is no
-row, the newest event of the address decides: the row is current, or there is no such resource, or
-the answer is the resource as `evolve` makes it. If the log does not answer, the rows get a bounded
-time to reach the known position; if the database does not, the log answers (docs/decisions/035).
+A row answers as long as this process knows of every write that was answered, and the rows have
+reached them; where that is in doubt, the checkpoint that was read with the row says it. Otherwise,
+and where there is no row, the newest event of the address decides: the row is current, or there is
+no such resource, or the answer is the resource as `evolve` makes it. If the log does not answer,
+the rows get a bounded time to reach the known position; if the database does not, the log answers
+(docs/decisions/035).
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from asyncpg import Pool
@@ -30,6 +31,10 @@ READ_S_MAX = 5.0
 UNKNOWN = "neither the log nor the read model can answer now; try again"
 
 
+async def _never() -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class ByName:
     """Reads one living resource."""
@@ -44,6 +49,11 @@ class ByName:
     """(positions, patient) -> wait until the rows have reached them; False if they do not in time.
     A caller that is not patient does not wait while the projector stands still."""
     region: str
+    informed: Callable[[], bool] = lambda: True
+    """True while this process knows of every write that was answered
+    (`readmodel.known_writes`)."""
+    reconnected: Callable[[], Awaitable[bool]] = _never
+    """Waits for a bounded time for a lost connection to the log; True if there is one again."""
     streaming: Callable[[], bool] = lambda: False
     """True on a streaming replica of PostgreSQL, which may be behind what is announced."""
 
@@ -55,7 +65,7 @@ class ByName:
             Damaged: one of its events could not be decoded or applied.
             Unavailable: neither the log nor the rows can answer.
         """
-        known = self._known(ref.kind, required)
+        known, informed = self._known(ref.kind, required), self.informed()
         deadline = asyncio.get_running_loop().time() + READ_S_MAX
         if known:
             await self.progress.soon(known)
@@ -66,7 +76,7 @@ class ByName:
                 raise
             async with _until(deadline):
                 return await self._folded(ref, await self.log.newest(ref, known=known))
-        if row is not None and row.reached >= known.sequence and not row.quarantined:
+        if row is not None and informed and row.reached >= known.sequence and not row.quarantined:
             return row
         async with _until(deadline):
             return await self._with_log(ref, row, known, required)
@@ -80,9 +90,12 @@ class ByName:
             raise Damaged
         try:
             return await self._compared(ref, row, known)
-        except Unavailable:
+        except Unavailable as error:
+            with suppress(Unavailable):
+                if await self.reconnected():
+                    return await self._compared(ref, row, known)
             if required:
-                raise
+                raise error from None
             return await self._without_log(ref, known)
 
     async def missing(self, positions: Sequence[Position]) -> Sequence[Position]:

@@ -42,7 +42,7 @@ def _get(
     @route(items, http_method=METHODS, name=f"Get{kind.title} {kind.name}")
     async def get_resource(request: Request[Any, Any, Any]) -> Answer:
         context, ids = request_context(request.scope), request.path_params
-        parsing.deleted(context.header(b"accept"))
+        parsing.deleted(context.listed(b"accept"))
         await guard.admit(context, "get", kind, ids, ids["name"])
         sent = parameters(request, (AS_OF,)) if request.scope["query_string"] else None
         if sent:
@@ -61,7 +61,7 @@ def _list(
     @route([*map(template, kind.urls)], http_method=METHODS, name=f"List{kind.title} {kind.name}")
     async def list_resources(request: Request[Any, Any, Any]) -> Answer:
         context, ids = request_context(request.scope), request.path_params
-        deleted = parsing.deleted(context.header(b"accept"))
+        deleted = parsing.deleted(context.listed(b"accept"))
         names = await guard.admit_list(context, kind, ids)
         sent = parameters(request, LIST_PARAMETERS)
         query = ListQuery(

@@ -25,12 +25,14 @@ class Acknowledgements:
     def __init__(self, nats: Client, progress: Progress, readers: Readers) -> None:
         self._nats, self._progress, self.readers = nats, progress, readers
 
-    async def publish(self, tenant: str, positions: Sequence[Position]) -> None:
-        """Let this process know at once, and the others before the write is answered."""
-        for each in positions:
+    async def publish(self, tenants: Sequence[str], positions: Sequence[Position]) -> None:
+        """Let this process know at once, and the others before the write is answered. `tenants`:
+        those whose lists show the write."""
+        acknowledged = [(tenant, each) for tenant in tenants for each in positions]
+        for tenant, each in acknowledged:
             self._progress.acknowledge(each, tenant)
         with suppress(*_UNREACHABLE):
-            for each in positions:
+            for tenant, each in acknowledged:
                 data = f"{each.sequence} {tenant}".encode()
                 await self._nats.publish(_subject(each.stream), data)
             async with asyncio.timeout(DELIVERED_S_MAX):

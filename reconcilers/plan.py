@@ -12,7 +12,7 @@ from secaplane.kinds import KINDS
 from secaplane.model.errors import BrokenRule
 from secaplane.model.explained import open_drift
 from secaplane.model.kind import Backing
-from secaplane.model.shape import Ref, Resource, State
+from secaplane.model.shape import SETTLED_STATES, Ref, Resource, State
 
 TARGET_GONE = "created again: it is being deleted or gone; reference another, or delete this"
 
@@ -76,7 +76,8 @@ def plan(
     kind = KINDS[resource.ref.kind]
     if not kind.unsettled(resource):
         due = kind.is_dependent or (kind.name in repaired and bool(open_drift(resource)))
-        refresh = due and resource.state is State.ACTIVE and not resource.terminating
+        states = SETTLED_STATES if kind.fails_with_target else (State.ACTIVE,)
+        refresh = due and resource.state in states and not resource.terminating
         return Plan(Step.REFRESH if refresh else Step.NOTHING)
     if related.violation is not None:
         return Plan(Step.REVERT)

@@ -95,7 +95,7 @@ async def _apply(
         if resource.state is State.PENDING:
             await record(dependencies, resource, creating_report(resource))
         return RequeueAfter(outcome.requeue_after_s)
-    fails = any(link.fails_with_target for link in KINDS[resource.ref.kind].links)
+    fails = KINDS[resource.ref.kind].fails_with_target
     if step is Step.REFRESH and isinstance(outcome, TerminalError) and not fails:
         return None  # no user asked for a change: the resource keeps its state
     removed = step is Step.REMOVE and isinstance(outcome, Ready)

@@ -99,6 +99,16 @@ def test_the_proxy_knows_the_servers_that_compose_starts() -> None:
         count = f"{name.upper()}_COUNT"
         assert SERVICES[name]["deploy"]["replicas"] == proxy["environment"][count]
         assert f'named {name} "$${count}"' in proxy["command"][0]
+        assert f"named {name}-b 1" in proxy["command"][0]
+
+
+@pytest.mark.parametrize("name", ["command", "query"])
+def test_one_service_answers_while_another_one_is_replaced(name: str) -> None:
+    """Compose replaces all containers of a service at once. The proxy finds both by one name."""
+    other = SERVICES[f"{name}-b"]
+    assert other["command"] == SERVICES[name]["command"]
+    assert other["networks"]["front"] == {"aliases": [name]}
+    assert other.get("deploy", {}).get("replicas", 1) == 1
 
 
 def test_the_guide_makes_every_password() -> None:

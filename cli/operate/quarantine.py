@@ -4,18 +4,15 @@ applied."""
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from uuid import uuid4
 
 from asyncpg import Pool
 
 from secaplane.cli.config import Config
+from secaplane.cli.operate.submitting import submitted
 from secaplane.cli.processes.connections import process_dependencies, with_deadline
-from secaplane.cli.processes.wiring import command_dependencies
 from secaplane.cli.settings import BadConfig
 from secaplane.command.rules.commands import Close
-from secaplane.command.submit import submit
 from secaplane.kinds import valid_ref
-from secaplane.model.actor import Actor
 from secaplane.model.errors import Refusal
 from secaplane.model.position import BEGINNING
 from secaplane.model.shape import Ref
@@ -85,18 +82,11 @@ async def close(config: Config, ref: Ref, reason: str) -> int:
             since = row.position  # the log has lost the last event
         command = Close(since=since, version=row.version if row else 0, reason=reason)
         try:
-            submitted = await submit(
-                command_dependencies(process, config),
-                ref,
-                command,
-                actor=Actor(sub="secaplane quarantine close"),
-                request=uuid4().hex,
-            )
+            await submitted(process, config, ref, command, by="quarantine close")
         except Refusal as refusal:
             for line in (refusal.detail, *refusal.meta.get("blockers", ())):
                 print(f"secaplane: {line}", file=sys.stderr)
             return 1
-        await process.progress.reached(submitted.positions)
     print(f"{ref.kind} {ref.path} is closed; the cloud may still hold it")
     return 0
 

@@ -3,17 +3,14 @@ log, without a token."""
 
 import sys
 from collections.abc import Sequence
-from uuid import uuid4
 
 from secaplane.cli.config import Config
+from secaplane.cli.operate.submitting import submitted
 from secaplane.cli.processes.connections import process_dependencies, with_deadline
-from secaplane.cli.processes.wiring import command_dependencies
 from secaplane.command.body import BodyReader
 from secaplane.command.rules.commands import Delete, Put
-from secaplane.command.submit import submit
 from secaplane.edge.requests.paths import broken_names
 from secaplane.kinds import KINDS
-from secaplane.model.actor import Actor
 from secaplane.model.errors import PreconditionFailed, Refusal
 from secaplane.model.precondition import ABSENT
 
@@ -33,13 +30,8 @@ async def create(config: Config, name: str, administrators: Sequence[str]) -> in
     body = BodyReader(region=config.site.region).read(KIND, sent, broken_names(KIND, {}, name))
     async with with_deadline(process_dependencies(config, writes_log=True)) as process:
         try:
-            await submit(
-                command_dependencies(process, config),
-                KIND.ref({}, name),
-                Put(spec=body.spec, precondition=ABSENT),
-                actor=Actor(sub="secaplane tenant create"),
-                request=uuid4().hex,
-            )
+            put = Put(spec=body.spec, precondition=ABSENT)
+            await submitted(process, config, KIND.ref({}, name), put, by="tenant create")
         except PreconditionFailed:
             return _failed(f"tenant {name} exists already")
     print(f"tenant {name} created; administrators: {', '.join(administrators)}")
@@ -53,13 +45,10 @@ async def delete(config: Config, name: str) -> int:
     Raises:
         LogUnavailable: NATS or PostgreSQL is unavailable.
     """
-    actor, request = Actor(sub="secaplane tenant delete"), uuid4().hex
     ref = KIND.ref({}, name)
     async with with_deadline(process_dependencies(config, writes_log=True)) as process:
         try:
-            await submit(
-                command_dependencies(process, config), ref, Delete(), actor=actor, request=request
-            )
+            await submitted(process, config, ref, Delete(), by="tenant delete")
         except Refusal as refusal:
             blockers: Sequence[str] = refusal.meta.get("blockers", ())
             return _failed(refusal.detail, *blockers)
@@ -80,13 +69,8 @@ async def appoint_auditors(config: Config, name: str, auditors: Sequence[str]) -
     async with with_deadline(process_dependencies(config, writes_log=True)) as process:
         try:
             body = reader.read(ASSIGNMENT, {"spec": spec}, broken_names(ASSIGNMENT, ids, AUDITORS))
-            await submit(
-                command_dependencies(process, config),
-                ASSIGNMENT.ref(ids, AUDITORS),
-                Put(spec=body.spec),
-                actor=Actor(sub="secaplane tenant auditors"),
-                request=uuid4().hex,
-            )
+            ref, put = ASSIGNMENT.ref(ids, AUDITORS), Put(spec=body.spec)
+            await submitted(process, config, ref, put, by="tenant auditors")
         except Refusal as refusal:
             return _failed(refusal.detail)
     print(f"auditors of the tenant {name}: {', '.join(auditors)}")

@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import asyncpg
-import nats
 from asyncpg import Pool
+from nats import errors
 from nats.aio.client import Client
 
 from secaplane.cli.config import Config
 from secaplane.cli.processes.tls import client_context
 from secaplane.cli.settings import BadConfig
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
+from secaplane.eventlog.jetstream.connection import NatsConnection
 from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.eventlog.log import LogUnavailable
 from secaplane.eventlog.monotonic import MonotonicLog
@@ -243,12 +244,13 @@ async def connect_nats(config: Config) -> Client:
         last = name
 
     async def connect() -> Client:
-        return await nats.connect(
+        made = NatsConnection()
+        await made.connect(
             config.nats.url.split(","),
             name="secaplane",
             pending_size=0,
             connect_timeout=2,
-            reconnect_time_wait=0.2,
+            reconnect_time_wait=0.2,  # type: ignore[arg-type]  # seconds, slept as they are
             max_reconnect_attempts=-1,
             ping_interval=5,
             max_outstanding_pings=2,
@@ -258,6 +260,7 @@ async def connect_nats(config: Config) -> Client:
             # before anything is sent: a server without TLS never gets the password
             tls_handshake_first=tls is not None,
         )
+        return made
 
     return await retrying(connect, *_NATS_ERRORS, awaited="NATS")
 
@@ -299,7 +302,7 @@ async def _exists(jetstream: JetStreamLog) -> None:
         raise LogUnavailable("the log does not exist yet")
 
 
-_NATS_ERRORS = (nats.errors.Error, OSError)
+_NATS_ERRORS = (errors.Error, OSError)
 READ_MODEL_ERRORS = (
     NoReadModel,
     OSError,

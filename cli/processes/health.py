@@ -22,6 +22,7 @@ from secaplane.eventlog.losses.integrity import LogIntegrity
 from secaplane.model.position import Position
 from secaplane.model.shape import Ref
 from secaplane.readmodel import questions
+from secaplane.readmodel.known_writes import KnownWrites
 from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 
 CHECK_INTERVAL_S = 1.0
@@ -133,12 +134,13 @@ class HealthProbe:
         metrics: Metrics,
         *,
         know: Callable[[Position], object] = lambda end: None,
+        writes: KnownWrites | None = None,
         appending: JetStreamLog | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`know` is called with each end of the log that was read."""
+        """`know` is called with each end of the log that was read, and `writes` is notified."""
         self._log, self._pool, self._position, self._clock = log, pool, position, clock
-        self._know = know
+        self._know, self._writes = know, writes
         self._appending = appending
         self._appends = appending.appends if appending else None
         self._log_answered = self._pool_answered = clock()
@@ -211,9 +213,12 @@ class HealthProbe:
 
     async def _check_log(self) -> None:
         while True:
+            asking = self._writes.asking() if self._writes else None
             try:
                 self.lag = sum([await self._behind(each) for each in self._log.streams.names])
                 self._log_answered = self._clock()
+                if self._writes and asking:
+                    self._writes.answered(asking)
             except LogUnavailable:
                 pass  # `outages` reports it by the time since the last answer
             await asyncio.sleep(CHECK_INTERVAL_S)

@@ -1,6 +1,6 @@
 """Compares the log with its sequence and with the rows, in every process that writes: at the start,
-whenever the connection to the log was lost, and while something is wrong. What it finds stops
-writes (`eventlog.losses.integrity`)."""
+whenever the connection to the log was lost or a stream has another leader, and while something is
+wrong. What it finds stops writes (`eventlog.losses.integrity`)."""
 
 import asyncio
 import logging
@@ -152,7 +152,8 @@ class LogGuard:
             except TimeoutError:
                 pass
             try:
-                if self._log.positions.reconnected:
+                positions = self._log.positions
+                if positions.reconnected or await positions.led_by_others():
                     await self._log.positions.compare_ends()
                     self._integrity.doubt()
                 elif wrong:

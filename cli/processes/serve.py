@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal
 
 import asyncpg
 from litestar.handlers import HTTPRouteHandler
+from nats.aio.client import Client
 
 from secaplane.audit.writer import AuditWriter, running
 from secaplane.cli.config import Config
@@ -24,6 +26,7 @@ from secaplane.cli.processes.history import HistoryPool
 from secaplane.cli.processes.issuers import TrustedIssuers, trusted_issuers
 from secaplane.cli.processes.log_guard import compare_log
 from secaplane.cli.processes.monitor import monitored
+from secaplane.cli.processes.reconnection import Reconnection
 from secaplane.cli.processes.resource_log import CachedResourceLog
 from secaplane.cli.processes.stopping import Start, background_tasks, not_ready_when_stopping
 from secaplane.cli.processes.wiring import command_dependencies, watching
@@ -36,6 +39,7 @@ from secaplane.command.submit import SubmitDependencies
 from secaplane.edge.documents import openapi, swagger, wellknown
 from secaplane.edge.guard import Guard
 from secaplane.edge.requests.client_address import TrustedProxies
+from secaplane.edge.requests.large_bodies import LargeBodies
 from secaplane.edge.requests.rates import RateLimits
 from secaplane.edge.serving import app, health
 from secaplane.edge.serving.metrics import Metrics
@@ -56,6 +60,7 @@ from secaplane.readmodel import questions
 from secaplane.readmodel.backlog import Backlog, listen_to_backlog
 from secaplane.readmodel.batching import BatchedReads
 from secaplane.readmodel.history_share import HistoryShare
+from secaplane.readmodel.known_writes import KnownWrites
 from secaplane.readmodel.progress import REACHED_S_MAX
 from secaplane.readmodel.readers import ReaderPresence
 
@@ -86,7 +91,8 @@ async def run(side: Side, config: Config, announce: Announce, stop: StopRequest)
         if served.writes:
             await compare_log(start, process, config, metrics)
         await _know_others(served, process, start)
-        start((probe := _probe(process, served, metrics)).run())
+        known = KnownWrites(process.progress, partial(_connection, process.nats))
+        start((probe := _probe(process, served, metrics, known)).run())
         readiness = not_ready_when_stopping(
             _readiness(served, process, watch, probe, trusted, audit), stop
         )
@@ -95,7 +101,7 @@ async def run(side: Side, config: Config, announce: Announce, stop: StopRequest)
         if side in ("command", "serve"):
             routes += await _write_routes(process, config, guard, watch, metrics, base_url)
         if side in ("query", "serve"):
-            routes += _read_routes(process, config, guard, start)
+            routes += _read_routes(process, config, guard, known, start)
         application = app.build(
             routes,
             metrics=metrics,
@@ -120,7 +126,14 @@ async def _started(watch: PolicyWatch, process: ProcessDependencies) -> None:
     await retrying(lambda: _learn_positions(process), *POLICY_ERRORS, awaited="the log's end")
 
 
-def _probe(process: ProcessDependencies, served: Served, metrics: Metrics) -> HealthProbe:
+def _connection(nats: Client) -> int | None:
+    """The number of the present connection; None while there is none."""
+    return int(nats.stats["reconnects"]) if nats.is_connected else None
+
+
+def _probe(
+    process: ProcessDependencies, served: Served, metrics: Metrics, known: KnownWrites
+) -> HealthProbe:
     silent = metrics.gauge(
         "projector_silent_seconds", "Seconds since the projector announced a position"
     )
@@ -132,6 +145,7 @@ def _probe(process: ProcessDependencies, served: Served, metrics: Metrics) -> He
         progress.position,
         metrics,
         know=progress.know,
+        writes=known if served.reads else None,
         appending=process.jetstream if served.writes else None,
     )
 
@@ -209,7 +223,11 @@ async def _write_routes(
 ) -> list[HTTPRouteHandler]:
     backlog = await _followed_backlog(process, config, metrics)
     submitting = _submit_dependencies(process, config, guard, watch, backlog, base_url)
-    return [*writes.routes(submitting), *undo.routes(submitting), *reviews.routes(guard)]
+    return [
+        *writes.routes(submitting),
+        *undo.routes(submitting),
+        *reviews.routes(guard, submitting.large_bodies),
+    ]
 
 
 def _submit_dependencies(
@@ -220,11 +238,11 @@ def _submit_dependencies(
     backlog: Backlog,
     base_url: str,
 ) -> SubmitDependencies:
-    async def projected(tenant: str, positions: Sequence[Position]) -> None:
+    async def projected(tenants: Sequence[str], positions: Sequence[Position]) -> None:
         waits = config.writes.wait_for_projection
         shown = waits and await process.progress.reached(positions)
         if not shown or process.acknowledgements.readers.elsewhere:
-            await process.acknowledgements.publish(tenant, positions)
+            await process.acknowledgements.publish(tenants, positions)
 
     async def paced(tenant: str) -> None:
         delay_s = backlog.delay_s(tenant, config.writes.delay_seconds_max)
@@ -242,6 +260,7 @@ def _submit_dependencies(
         guard=guard,
         sealer=sealer(config),
         bodies=BodyReader(region=config.site.region, extensions=config.site.extensions),
+        large_bodies=LargeBodies(),
         region=config.site.region,
         base_url=base_url,
         projected=projected,
@@ -251,30 +270,31 @@ def _submit_dependencies(
 
 
 def _read_routes(
-    process: ProcessDependencies, config: Config, guard: Guard, start: Start
+    process: ProcessDependencies, config: Config, guard: Guard, known: KnownWrites, start: Start
 ) -> list[HTTPRouteHandler]:
-    reading, pool = _read_dependencies(process, config), HistoryPool(config)
+    reading, pool = _read_dependencies(process, config, known), HistoryPool(config)
     start(reading.by_name.batched.run())
     start(pool.run())
     past = _history_dependencies(process, config, pool)
     return [*reads.routes(reading, past, guard), *history_reads.routes(past, guard)]
 
 
-def _read_dependencies(process: ProcessDependencies, config: Config) -> ReadDependencies:
+def _read_dependencies(
+    process: ProcessDependencies, config: Config, known: KnownWrites
+) -> ReadDependencies:
     async def reached(positions: Sequence[Position], patient: bool) -> bool:
         return await process.progress.reached(positions, seconds=REACHED_S_MAX, patient=patient)
 
-    def compares() -> bool:
-        return bool(process.progress.behind) or process.replica.streaming
-
     by_name = ByName(
         pool=process.pool,
-        batched=BatchedReads(process.pool, compares=compares),
+        batched=BatchedReads(process.pool, compares=lambda: bool(process.progress.behind)),
         progress=process.progress,
         log=CachedResourceLog(process.log, process.cache),
         stream=process.log.streams.of,
         reached=reached,
         region=config.site.region,
+        informed=lambda: known.complete and not process.replica.streaming,
+        reconnected=Reconnection(process.nats).awaited,
         streaming=lambda: process.replica.streaming,
     )
     return ReadDependencies(

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 from secaplane.command.gather.damage import examined
 from secaplane.eventlog.log import Log
 from secaplane.eventlog.losses.holes import Hole, unknown
-from secaplane.model.position import BEGINNING, Position
+from secaplane.model.position import Position
 from secaplane.model.shape import Ref
 
 
@@ -43,8 +43,7 @@ async def judge(log: Log, names: NamesHoles, holes: Sequence[Hole]) -> Judged:
 
 
 async def _has_lost(log: Log, ref: Ref, lost: Position) -> bool:
-    """False for a resource that was closed after the event."""
-    history = await log.history(ref)
-    _, damage = examined(history)
-    last = history[-1].position if history else BEGINNING
-    return damage is not None or last < lost
+    """False for a resource that was closed after the event. The leader is asked for the last
+    position, because it judges appends; a history may be read from another node, which has all."""
+    _, damage = examined(await log.history(ref))
+    return damage is not None or await log.last(ref) < lost

@@ -42,16 +42,18 @@ def _put(kind: Kind, dependencies: SubmitDependencies) -> HTTPRouteHandler:
     @put(_items(kind), name=f"CreateOrUpdate{kind.title} {kind.name}")
     async def put_resource(request: Request[Any, Any, Any]) -> Answer:
         context = request_context(request.scope)
-        parsing.deleted(context.header(b"accept"))
+        parsing.deleted(context.listed(b"accept"))
         write = _write_request(request, kind)
         if context.has_body:
-            parsing.media_type(context.header(b"content-type"))
+            parsing.media_type(context.listed(b"content-type"))
         admitted = await submit.admit(dependencies, write, "put")
-        data = await request.body()
-        body = await in_proportion(len(data), lambda: submit.read_body(dependencies, write, data))
-        result, positions = await submit.put(dependencies, write, admitted, body)
-        secrets = submit.may_read(dependencies, admitted.caller, result.resource.ref)
-        return _answer(dependencies, kind, context.path, result, positions, secrets=secrets)
+        async with dependencies.large_bodies.read(request, context, admitted.caller) as data:
+            body = await in_proportion(
+                len(data), lambda: submit.read_body(dependencies, write, data)
+            )
+            result, positions = await submit.put(dependencies, write, admitted, body)
+            secrets = submit.may_read(dependencies, admitted.caller, result.resource.ref)
+            return _answer(dependencies, kind, context.path, result, positions, secrets=secrets)
 
     return put_resource
 

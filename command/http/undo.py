@@ -40,7 +40,7 @@ def _undo(kind: Kind, dependencies: SubmitDependencies) -> HTTPRouteHandler:
     @post(template(path), name=f"Undo{kind.title} {kind.name}", status_code=200)
     async def undo_to(request: Request[Any, Any, Any]) -> Answer:
         context = request_context(request.scope)
-        parsing.deleted(context.header(b"accept"))
+        parsing.deleted(context.listed(b"accept"))
         write = WriteRequest(context, kind, request.path_params, precondition(context))
         admitted = await undo.admit(dependencies, write)
         version = _version(request.scope["query_string"])

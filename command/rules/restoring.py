@@ -1,7 +1,6 @@
 """The desired state of a former version, to be written again. Pure."""
 
 from collections.abc import Iterable
-from functools import reduce
 
 from secaplane.model.desired import desired
 from secaplane.model.errors import Malformed, NotFound
@@ -46,8 +45,10 @@ def restored(kind: Kind, then: Resource, opened: Json) -> Json:
 def _with(spec: Json, pointer: str, value: object) -> Json:
     """A copy with a member set; the objects on the way to it are made where they are absent."""
     *steps, last = pointer.split("/")[1:]
-    objects = list(reduce(lambda found, step: [*found, found[-1].get(step, {})], steps, [spec]))
-    made: Json = objects[-1] | {last: value}
-    for step, each in zip(reversed(steps), reversed(objects[:-1]), strict=True):
+    objects = [spec]
+    for step in steps:
+        objects.append(objects[-1].get(step, {}))
+    made: Json = objects.pop() | {last: value}
+    for step, each in zip(reversed(steps), reversed(objects), strict=True):
         made = each | {step: made}
     return made

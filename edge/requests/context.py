@@ -1,5 +1,6 @@
 """The context of one request: id, headers, peer, caller and verb."""
 
+import math
 import re
 from collections.abc import Sequence
 from random import getrandbits
@@ -31,6 +32,10 @@ class RequestContext:
         value = self._headers.get(name)
         return None if value is None else value.decode("latin-1")
 
+    def listed(self, name: bytes) -> str | None:
+        """All headers of that (lower-case) name as the one list that they are (RFC 9110, 5.3)."""
+        return ", ".join(self.headers(name)) if self.repeats(name) else self.header(name)
+
     def headers(self, name: bytes) -> list[str]:
         """Every header of that (lower-case) name, as text."""
         return [value.decode("latin-1") for key, value in self._sent if key == name]
@@ -44,6 +49,12 @@ class RequestContext:
         """A body is announced (RFC 9112, section 6)."""
         length = self._headers.get(b"content-length", b"0")
         return length.strip(b"0") != b"" or b"transfer-encoding" in self._headers
+
+    @property
+    def announced_bytes(self) -> float:
+        """Bytes of the body; without end if it is chunked."""
+        length = self._headers.get(b"content-length", b"0")
+        return math.inf if b"transfer-encoding" in self._headers else int(length)
 
     def _request_id(self) -> str:
         """The client's `X-Request-Id`, if it is valid; otherwise a new one."""

@@ -15,6 +15,8 @@ from secaplane.edge.requests.client_address import TrustedProxies
 TOTAL_MAX = 4096
 PER_ADDRESS_MAX = 512
 SWEEP_S = 1.0
+UNSENT_BYTES_MAX = 64 * 1024 * 1024
+"""Of all answers that their readers have yet to take."""
 DESCRIPTORS_RESERVED = 256
 """File descriptors of the process that are no connections of clients."""
 
@@ -30,6 +32,7 @@ class ConnectionLimits:
     window_s: float = 10.0
     idle_s: float = 75.0
     """Time between two requests of a connection."""
+    unsent_bytes_max: int = UNSENT_BYTES_MAX
     proxies: TrustedProxies = field(default_factory=TrustedProxies)
 
     def within_descriptors(self) -> "ConnectionLimits":
@@ -53,6 +56,10 @@ class Connection(Protocol):
     def waiting_since(self) -> float | None:
         """Time since when it waits for a request; None while one is read or answered."""
 
+    @property
+    def unsent_bytes(self) -> int:
+        """Bytes of answers that its peer has not taken."""
+
     def overdue(self, now: float) -> bool:
         """True if its peer is too slow, in sending or in receiving."""
 
@@ -70,6 +77,8 @@ class Connections:
         self._open: dict[Connection, str] = {}
         """Connection -> the address that it counts for; empty for a proxy."""
         self._by_address = Counter[str]()
+        self._unread = dict[Connection, None]()
+        """Those with answers that wait for their readers, the one that waits for longest first."""
 
     def __len__(self) -> int:
         return len(self._open)
@@ -87,11 +96,30 @@ class Connections:
         return True
 
     def remove(self, connection: Connection) -> None:
+        self.read(connection)
         counted = self._open.pop(connection, None)
         if counted is not None:
             self._by_address[counted] -= 1
             if not self._by_address[counted]:
                 del self._by_address[counted]
+
+    def unread(self, connection: Connection) -> None:
+        """An answer waits for its reader. While all of them take too many bytes, that connection
+        is closed that waits for longest at the address with the most."""
+        self._unread[connection] = None
+        unsent = Counter[str]()
+        for each in self._unread:
+            unsent[self._open.get(each, "")] += each.unsent_bytes
+        while unsent.total() > self.limits.unsent_bytes_max:
+            (most, _), *_ = unsent.most_common(1)
+            longest = next(each for each in self._unread if self._open.get(each, "") == most)
+            unsent[most] -= longest.unsent_bytes
+            self.read(longest)
+            longest.close()
+
+    def read(self, connection: Connection) -> None:
+        """The reader of a connection has taken its answers, or is gone."""
+        self._unread.pop(connection, None)
 
     def sweep(self, now: float) -> None:
         """Close the connections whose peers are too slow."""

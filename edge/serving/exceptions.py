@@ -15,6 +15,7 @@ from secaplane.edge.requests.context import request_context
 from secaplane.edge.requests.paths import allowed, not_allowed
 from secaplane.edge.serving.metrics import Metrics
 from secaplane.eventlog.codec import EventMissing, Undecodable
+from secaplane.eventlog.log import LogUnavailable
 from secaplane.model.errors import (
     ContentTooLarge,
     Damaged,
@@ -26,6 +27,10 @@ from secaplane.model.errors import (
 )
 from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 
+LOG_UNAVAILABLE = (
+    "the log does not answer, and the outcome of a write is unknown: read the resource, then try"
+    " again"
+)
 READS = "GET, HEAD"
 """The methods of paths that belong to no kind: health, metrics, documents."""
 log = logging.getLogger("secaplane.edge")
@@ -50,6 +55,7 @@ class ExceptionAnswers:
             **dict.fromkeys((Damaged, Undecodable), self._damaged),
             HTTPException: self._framework_error,
             Exception: self._defect,
+            LogUnavailable: self._log_unavailable,
             **dict.fromkeys(DATABASE_UNAVAILABLE, self._database_unavailable),
         }
 
@@ -78,12 +84,19 @@ class ExceptionAnswers:
         return defect(context)
 
     def _database_unavailable(self, request: HttpRequest, error: Exception) -> Response[bytes]:
-        context = request_context(request.scope)
-        reason = f"{type(error).__name__}: {error}"
-        where = {"request": context.request_id, "reason": reason}
-        log.warning("database unavailable", extra=where)
+        log.warning("database unavailable", extra=_why(request, error))
         refusal = Unavailable("the database does not answer; try again")
-        return refused(refusal, context, self.dialect)
+        return refused(refusal, request_context(request.scope), self.dialect)
+
+    def _log_unavailable(self, request: HttpRequest, error: Exception) -> Response[bytes]:
+        """A write may be recorded without its companion, which is made later."""
+        log.warning("log unavailable", extra=_why(request, error))
+        return refused(Unavailable(LOG_UNAVAILABLE), request_context(request.scope), self.dialect)
+
+
+def _why(request: HttpRequest, error: Exception) -> dict[str, str]:
+    request_id = request_context(request.scope).request_id
+    return {"request": request_id, "reason": f"{type(error).__name__}: {error}"}
 
 
 def _route(request: HttpRequest) -> str:

@@ -22,12 +22,13 @@ def fixed(
     """GET and HEAD with an ETag; a browser revalidates each time, and receives 304 (RFC 9111,
     section 5.2.2.4)."""
     etag = f'"{digest(body)}"'
+    shown = f"{media_type}; charset=utf-8" if media_type.startswith("text/") else media_type
     sent = {"ETag": etag, "Cache-Control": "no-cache", **headers}
 
     @route(path, http_method=[HttpMethod.GET, HttpMethod.HEAD])
     async def static(request: Request[Any, Any, Any]) -> Answer:
         if not_modified(request_context(request.scope), etag):
             return not_modified_answer(sent)
-        return Answer(body, sent, media_type=media_type)
+        return Answer(body, sent, media_type=shown)
 
     return static

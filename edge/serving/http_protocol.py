@@ -59,6 +59,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         answering = self.cycle is not None and not self.cycle.response_complete
         return None if answering or self._stage is BODY else self._since
 
+    @property
+    def unsent_bytes(self) -> int:
+        return self.transport.get_write_buffer_size()
+
     def overdue(self, now: float) -> bool:
         return self._too_slow_to_send(now) or self._too_slow_to_receive(now)
 
@@ -77,7 +81,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _too_slow_to_receive(self, now: float) -> bool:
         """An answer that does not get shorter for a whole window."""
-        unsent = self.transport.get_write_buffer_size()
+        unsent = self.unsent_bytes
         if not unsent or unsent < self._unsent or not self._unsent:
             self._unsent, self._unsent_since = unsent, now
             return False
@@ -100,6 +104,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._connections.remove(self)
         self._held = b""
         super().connection_lost(exc)
+        # the parent keeps the timer, and so the last request, of a connection that was reset
+        self._unset_keepalive_if_required()
 
     def data_received(self, data: bytes) -> None:
         if self._held:
@@ -114,12 +120,29 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                 return
             self._parse(data[start : start + PIECE_BYTES])
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._connections.unread(self)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._connections.read(self)
+
     def on_response_complete(self) -> None:
         self._since = self.loop.time()
         super().on_response_complete()
+        self._forget_answered()
         if self._held and not self.pipeline:
             held, self._held = self._held, b""
             self.data_received(held)
+
+    def _forget_answered(self) -> None:
+        """The parent keeps the last request until the next one begins: its body, in the scope, for
+        as long as the connection waits."""
+        if self.cycle.response_complete:
+            if self.scope is self.cycle.scope:
+                self.scope = {}  # type: ignore[typeddict-item]
+            self.cycle.scope, self.cycle.body = {}, bytearray()  # type: ignore[typeddict-item]
 
     def _parse(self, piece: bytes) -> None:
         self._unset_keepalive_if_required()
@@ -156,7 +179,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Trailers, which the parser finds after the head, go into a list of their own: never read."""
+        """Trailers, which the parser finds after the head, go into a list that is never read."""
         if not self.parser.should_upgrade():
             super().on_headers_complete()
             self.headers = []

@@ -99,7 +99,7 @@ class JetStreamLog:
         )
         self._ask = partial(request, nats, _answer)
         self.appends = AppendHealth(streams.names)
-        self.positions = StreamPositions(nats, self._consumer, streams.names)
+        self.positions = StreamPositions(nats, streams.names)
         self.integrity = self.positions.integrity
         self.holes = AcknowledgedHoles(nats, stream=streams.names[0])
 

@@ -3,7 +3,6 @@
 Not part of SECA: operators create it; deleting it makes the tokens valid again."""
 
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
@@ -11,11 +10,12 @@ from msgspec import UNSET, Meta, UnsetType
 from secaplane.kinds.admin import PROVIDER
 from secaplane.kinds.authorization.role_assignment import Sub
 from secaplane.model.errors import BrokenRule
+from secaplane.model.instant import Instant
 from secaplane.model.kind import Backing, Kind, SpecRules
 from secaplane.model.shape import Json, Wire
+from secaplane.model.subject import broken_sub
 
 TokenId = Annotated[str, Meta(min_length=1, max_length=128)]
-Moment = Annotated[datetime, Meta(tz=True)]
 
 
 class RevocationSpec(Wire, frozen=True):
@@ -24,7 +24,7 @@ class RevocationSpec(Wire, frozen=True):
     jti: TokenId | UnsetType = UNSET
     sub: Sub | UnsetType = UNSET
     """With the issuer's prefix, as role assignments name it."""
-    issued_before: Moment | UnsetType = UNSET
+    issued_before: Instant | UnsetType = UNSET
 
 
 def token_or_subject(spec: Json) -> Iterable[BrokenRule]:
@@ -38,6 +38,7 @@ def token_or_subject(spec: Json) -> Iterable[BrokenRule]:
         for needed in ("sub", "issuedBefore"):
             if needed not in spec:
                 yield BrokenRule("is required unless jti is set", f"/spec/{needed}")
+    yield from broken_sub(spec.get("sub", ""), "/spec/sub")
 
 
 KIND = Kind(

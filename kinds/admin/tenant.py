@@ -22,7 +22,9 @@ from secaplane.model.kind import (
     SpecRules,
 )
 from secaplane.model.pointer import pointer_to
+from secaplane.model.reference import POSSIBLE_ID
 from secaplane.model.shape import Json, Ref, Wire
+from secaplane.model.subject import broken_subjects
 
 Most = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 Counted = Annotated[str, Meta(min_length=1, max_length=192)]
@@ -52,13 +54,21 @@ def administration(ref: Ref, spec: Json, creator: str) -> CompanionResource:
     )
 
 
-def counts_known_kinds(spec: Json) -> Iterable[BrokenRule]:
+def names_what_exists(spec: Json) -> Iterable[BrokenRule]:
+    """Administrators that callers can be, and quotas of what can be counted."""
+    yield from broken_subjects(spec.get("administrators", ()), "/spec/administrators")
+    seen: set[tuple[str, str]] = set()
     for counted in spec.get("quotas", {}).get("resources", {}):
-        name, slash, _ = counted.partition("/")
+        name, slash, sku = counted.partition("/")
         kind = secaplane.kinds.KINDS.get(name)
+        pointer = pointer_to(("spec", "quotas", "resources", counted))
         if kind is None or not kind.counted or (slash and kind.sku is None):
-            pointer = pointer_to(("spec", "quotas", "resources", counted))
             yield BrokenRule("is no kind of a tenant's resources, such as instance", pointer)
+        elif slash and not POSSIBLE_ID.fullmatch(sku):
+            yield BrokenRule("names no SKU: write it as instance/DXS", pointer)
+        elif (name, secaplane.kinds.sku_name(sku)) in seen:
+            yield BrokenRule("names a SKU for the second time, by its alias", pointer)
+        seen.add((name, secaplane.kinds.sku_name(sku)))
 
 
 KIND = Kind(
@@ -68,7 +78,7 @@ KIND = Kind(
     collection="tenants",
     name_length_max=SCOPE_LENGTH_MAX,
     spec=TenantSpec,
-    rules=SpecRules(check=counts_known_kinds),
+    rules=SpecRules(check=names_what_exists),
     backing=Backing.RECORD,
     owned=Ownership(companion=administration, cascades=("role", "role-assignment")),
     exposure=Exposure(deletable=False),

@@ -8,7 +8,6 @@ from typing import Annotated
 from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds.authorization import PROVIDER
-from secaplane.model.actor import GROUP
 from secaplane.model.errors import BrokenRule
 from secaplane.model.kind import (
     AbsentMeansAll,
@@ -19,6 +18,7 @@ from secaplane.model.kind import (
     SpecRules,
 )
 from secaplane.model.shape import Json, Ref, Wire
+from secaplane.model.subject import broken_subjects
 
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
 Sub = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -45,9 +45,7 @@ class RoleAssignmentSpec(Wire, frozen=True):
 
 
 def within_limits(spec: Json) -> Iterable[BrokenRule]:
-    for n, sub in enumerate(spec["subs"]):
-        if sub == GROUP:
-            yield BrokenRule(f"names no group: write {GROUP}<name>", f"/spec/subs/{n}")
+    yield from broken_subjects(spec["subs"], "/spec/subs")
     named = sum(len(each) for scope in spec["scopes"] for each in scope.values())
     if named > NAMED_MAX:
         detail = f"name {named} tenants, regions and workspaces, over the limit of {NAMED_MAX}"

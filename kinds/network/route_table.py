@@ -13,7 +13,7 @@ from secaplane.model.address import CidrBlock, contains, range_of
 from secaplane.model.errors import BrokenRule
 from secaplane.model.kind import Kind, Link, SpecRules
 from secaplane.model.rules import ComparedRule, ProposedSpec
-from secaplane.model.shape import PartStatus, Reference, Status, Wire
+from secaplane.model.shape import Json, PartStatus, Reference, Status, Wire
 
 
 class Route(Wire, frozen=True):
@@ -48,6 +48,18 @@ def targets_are_in_network(proposed: ProposedSpec) -> Iterable[BrokenRule]:
             )
 
 
+def targets_are_single(spec: Json) -> Iterable[BrokenRule]:
+    """ "The target can be an instance, an gateway or an IP address", perhaps with the length of its
+    prefix: no range of several."""
+    for n, route in enumerate(spec["routes"]):
+        target = range_of(route["targetRef"]["resource"])
+        if target is not None and target.num_addresses > 1:
+            yield BrokenRule(
+                "is a range: a route leads to one address, a gateway or an instance",
+                f"/spec/routes/{n}/targetRef",
+            )
+
+
 KIND = Kind(
     provider=PROVIDER,
     name="routing-table",
@@ -56,9 +68,10 @@ KIND = Kind(
     spec=RouteTableSpec,
     status=RouteTableStatus,
     rules=SpecRules(
+        check=targets_are_single,
         compared=(
             ComparedRule(fields=("/routes",), check=targets_are_in_network, parents=("network",)),
-        )
+        ),
     ),
     links=(
         Link(

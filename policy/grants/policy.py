@@ -53,7 +53,7 @@ DECISIONS_MAX = 100_000
 """Cached decisions of all callers together."""
 CALLER_GRANTS_MAX = 10_000
 KEY_LENGTH_MAX = 512
-"""Characters of a cached decision's key; no resource has a longer address."""
+"""Characters of what is cached for a path; no resource has a longer address."""
 FILTERS_MAX = 64
 """Cached filters of lists, for each caller and place."""
 DENIED = "you may not do this here; ask an administrator of the tenant for a role"
@@ -157,6 +157,8 @@ class Policy:
         NAMES_MAX + 1; None where there are none."""
         request = self._request("list", kind, ids, "")
         cached = self._caller_grants(caller, request.tenant, request.workspace)
+        if len(request.nested) > KEY_LENGTH_MAX:
+            return self._filtered(caller, request, cached)
         if request not in cached.filters:
             if len(cached.filters) >= FILTERS_MAX:
                 cached.filters.clear()
@@ -343,7 +345,8 @@ class Policy:
 
     def _caller_grants(self, caller: Caller, tenant: str, workspace: str) -> CallerGrants:
         """Cached, except for a caller without grants in the tenant: such callers can send any
-        number of tenant names, and must not evict callers that have grants."""
+        number of tenant names, and must not evict callers that have grants. Overlong names are not
+        cached."""
         edition = self.index.edition(tenant)
         key = (caller.issuer, caller.sub, caller.groups, tenant, workspace)
         cached = self._cached.get(key)
@@ -353,7 +356,8 @@ class Policy:
         grants = list(self.grants(caller, tenant, workspace))
         groups = self.index.named(caller.groups, tenant)
         current = CallerGrants(grants, self.index.revision(tenant), edition, groups)
-        if not tenant or len(grants) > 1:
+        short = len(tenant) + len(workspace) <= KEY_LENGTH_MAX
+        if short and (not tenant or len(grants) > 1):
             self._cached[key] = current
             self._cached.move_to_end(key)
             if len(self._cached) > CALLER_GRANTS_MAX:

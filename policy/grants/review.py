@@ -7,7 +7,8 @@ from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds import KINDS
 from secaplane.kinds.views import AUDIT, HISTORY, OF_ONE_RESOURCE, view_path
-from secaplane.model.errors import Invalid
+from secaplane.model.actor import GROUP
+from secaplane.model.errors import BrokenRule, Invalid
 from secaplane.model.kind import Kind
 from secaplane.model.shape import Wire
 from secaplane.policy.tokens.groups import GROUPS_MAX
@@ -89,6 +90,18 @@ class Place(NamedTuple):
     def tenant(self) -> str:
         """The tenant that contains it, or that it is; empty where there is none."""
         return self.ids.get("tenant", self.name if self.kind.name == "tenant" else "")
+
+
+def broken_subjects_in(spec: AccessReviewSpec) -> Iterator[BrokenRule]:
+    """Groups that no token can name would change nothing, and neither would those of no caller."""
+    groups = () if isinstance(spec.groups, UnsetType) else spec.groups
+    if groups and isinstance(spec.caller, UnsetType):
+        yield BrokenRule("belong to a caller: name it, too", "/spec/groups")
+    for n, each in enumerate(groups):
+        if not each.removeprefix(GROUP) or not each.startswith(GROUP):
+            yield BrokenRule(f"names no group: write {GROUP}<name>", f"/spec/groups/{n}")
+    if spec.caller == GROUP:
+        yield BrokenRule(f"names no group: write {GROUP}<name>", "/spec/caller")
 
 
 def place(spec: AccessReviewSpec) -> Place:

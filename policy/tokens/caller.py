@@ -108,9 +108,15 @@ class TokenVerifier:
             self._cached.pop(digest, None)
             raise Unauthenticated("the token has expired")
         caller = verified.caller
-        if self._revocations.include(caller.sub, caller.token, verified.issued_at):
+        if self._revocations.include(caller.sub, caller.token, self._known_issue(verified)):
             raise Unauthenticated("the token has been revoked")
         return caller
+
+    def _known_issue(self, verified: _VerifiedToken) -> float:
+        """The time of issue, 0 where it is not known. One in the future says nothing about when a
+        token was made, and must not outlast every revocation of its sub."""
+        ahead = verified.issued_at > self._clock() + SKEW_S
+        return 0.0 if ahead else verified.issued_at
 
     async def _verified(self, token: str) -> _VerifiedToken:
         try:

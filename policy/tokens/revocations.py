@@ -1,8 +1,8 @@
 """Revoked tokens: valid ones that are no longer accepted, as resources of the log say."""
 
 from collections.abc import Iterable
-from datetime import datetime
 
+from secaplane.model.instant import instant_of
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Json, Ref
 from secaplane.policy.grants.assignments import PolicyResource
@@ -57,7 +57,7 @@ class Revocations:
         self._issued_before = {}
         for spec in specs:
             if "sub" in spec:
-                moment = datetime.fromisoformat(spec["issuedBefore"]).timestamp()
+                moment = instant_of(spec["issuedBefore"]).timestamp()
                 known = self._issued_before.get(spec["sub"], moment)
                 self._issued_before[spec["sub"]] = max(moment, known)
         self._changed = False

@@ -58,7 +58,7 @@ def _route(
     @route([path], http_method=METHODS, name=f"{segment} {kind.name}")
     async def ask(request: Request[Any, Any, Any]) -> Answer:
         context, ids = request_context(request.scope), request.path_params
-        parsing.deleted(context.header(b"accept"))
+        parsing.deleted(context.listed(b"accept"))
         await guard.admit_view(context, "get", HISTORY, kind, ids, ids["name"])
         sent = parameters(request, names)
         body = await answer(HistoryQuestion(dependencies, context, kind, ids, sent))

@@ -4,10 +4,9 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 
@@ -21,9 +20,16 @@ REQUEST_S_MAX = 30.0
 RECOVERED_S_MAX = 120.0
 SETTLED_S_MAX = 300.0
 PARALLEL = 8
+REASON_MAX = 80
 SKU = {"resource": "skus/RD500"}
 SPEEDS = 40
 """Sizes that the writers use in turn."""
+
+
+class Gap(NamedTuple):
+    seconds: float
+    until: str
+    """The time of day."""
 
 
 @dataclass
@@ -33,8 +39,8 @@ class Promises:
     accepted: dict[str, int] = field(default_factory=dict)
     answers: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
-    read_gap_s: float = 0.0
-    write_gap_s: float = 0.0
+    gaps: dict[str, Gap] = field(default_factory=dict)
+    """The longest time without success, by method."""
 
 
 class Load:
@@ -81,8 +87,7 @@ class Load:
             self.promises.answers[f"PUT {status}"] += 1
             if status in ("200", "201"):
                 self.promises.accepted[name] = size
-                self.promises.write_gap_s = max(self.promises.write_gap_s, time.monotonic() - last)
-                turn, last = turn + 1, time.monotonic()
+                turn, last = turn + 1, self._succeeded("PUT", last)
             elif status[0] == "4":
                 self.promises.wrong.append(f"PUT {name}: {status}")
                 turn += 1
@@ -96,19 +101,26 @@ class Load:
             status = await _status(session, "GET", f"{self._url}{path}")
             self.promises.answers[f"GET {status}"] += 1
             if status == "200":
-                gap = time.monotonic() - last
-                self.promises.read_gap_s = max(self.promises.read_gap_s, gap)
-                last = time.monotonic()
+                last = self._succeeded("GET", last)
             elif status[0] == "4":
                 self.promises.wrong.append(f"GET {path}: {status}")
             await asyncio.sleep(PAUSE_S)
 
+    def _succeeded(self, method: str, last: float) -> float:
+        """Notes the time since the last success; returns the present time."""
+        now = time.monotonic()
+        gap = Gap(now - last, time.strftime("%H:%M:%S"))
+        self.promises.gaps[method] = max(gap, self.promises.gaps.get(method, gap))
+        return now
+
     def gaps(self) -> str:
         """The longest times without an accepted write and without an answered read, since the last
         call."""
-        longest = self.promises.write_gap_s, self.promises.read_gap_s
-        self.promises.write_gap_s = self.promises.read_gap_s = 0.0
-        return "longest without a write {:.1f} s, without a read {:.1f} s".format(*longest)
+        found, self.promises.gaps = self.promises.gaps, {}
+        return "; ".join(
+            f"longest without a successful {method} {gap.seconds:.1f} s, until {gap.until}"
+            for method, gap in sorted(found.items())
+        )
 
     def verify(self) -> None:
         """Asks for every accepted write, until all are there and settled.
@@ -155,11 +167,13 @@ class Load:
 
 
 async def _status(session: aiohttp.ClientSession, method: str, url: str, body: Any = None) -> str:
-    """The status of the answer, or the name of the error."""
+    """The status of the answer, with the detail of a failure, or the name of the error."""
     try:
         async with session.request(method, url, json=body) as answer:
-            await answer.read()
-            return str(answer.status)
+            text = await answer.text()
+            detail = text.partition('"detail":"')[2].partition('"')[0]  # without what is unique
+            reason = f": {detail[:REASON_MAX]}" if answer.status >= 500 else ""
+            return f"{answer.status}{reason}"
     except (aiohttp.ClientError, TimeoutError) as error:
         return type(error).__name__
 
@@ -170,6 +184,3 @@ async def _until_accepted(session: aiohttp.ClientSession, url: str, body: Any) -
             if await _status(session, "PUT", url, body) in ("200", "201"):
                 return
             await asyncio.sleep(PAUSE_S * 10)
-
-
-Scene = Callable[[], Coroutine[Any, Any, None]]

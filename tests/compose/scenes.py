@@ -2,10 +2,11 @@
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from tests.compose.shell import Failed, run, say
+from tests.compose.shell import Failed, run, say, timed
 from tests.compose.site import Site, blocks, free_port
 from tests.compose.stand_ins import names
 from tests.source import ROOT
@@ -17,6 +18,17 @@ QUERIES = 3
 IMAGE = "secaplane:0.1.0"
 ONCE = ("nats-folders", "proxy-folders")
 """The services that prepare the volumes and end."""
+RELEASED = ("command", "command-b", "query", "query-b", "projector", "projector-b", "reconcilers")
+"""The services that run the image of the product; the cloud too, which is no part of it."""
+REPLICA = ("postgres-b", "projector-b", "query-b")
+TAKEN_OVER_S_MAX = 10.0
+"""As deploy/README.md says of partitions whose process died."""
+READ_YOUR_WRITE = """
+HOST=http://127.0.0.1:8080/providers/seca.workspace/v1/tenants/demo/workspaces
+seca() { curl -sS --fail-with-body -H "Authorization: Bearer $TOKEN" "$@"; }
+seca -X PUT $HOST/replica -H "Content-Type: application/json" -d '{"spec": {}}' > /dev/null
+seca $HOST
+"""
 LEADER = "http://127.0.0.1:8222/jsz?streams=1&accounts=1"
 
 
@@ -26,20 +38,34 @@ def containers(site: Site) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-def healthy(site: Site) -> None:
-    """Waits until all containers are healthy.
+def healthy(site: Site) -> int:
+    """Waits until all containers that the layout asks for run and are healthy; returns how many.
 
     Raises:
         Failed: they do not become healthy in time.
     """
-    until = time.monotonic() + HEALTHY_S_MAX
+    until, expected = time.monotonic() + HEALTHY_S_MAX, _expected(site)
     states: dict[str, str] = {}
     while time.monotonic() < until:
-        states = {each["Name"]: _state(each) for each in containers(site)}
-        if states and set(states.values()) == {"healthy"}:
-            return
+        found = containers(site)
+        states = {each["Name"]: _state(each) for each in found}
+        running = Counter(each["Service"] for each in found if each["Service"] not in ONCE)
+        if running == expected and set(states.values()) == {"healthy"}:
+            return running.total()
         time.sleep(POLL_S)
     raise Failed(f"not healthy after {HEALTHY_S_MAX:.0f} s: {states}\n{_last_lines(site, states)}")
+
+
+def _expected(site: Site) -> Counter[str]:
+    """The number of containers of each service that runs all the time."""
+    services = json.loads(site.compose("config", "--format", "json"))["services"]
+    return Counter(
+        {
+            name: int(service.get("deploy", {}).get("replicas", 1))
+            for name, service in services.items()
+            if name not in ONCE
+        }
+    )
 
 
 def _state(container: dict[str, Any]) -> str:
@@ -107,6 +133,18 @@ def queries_scaled(site: Site) -> None:
         healthy(site)
 
 
+def reconcilers_die(site: Site) -> None:
+    """One of the two is killed, and hangs when it is back; the other takes over its partitions."""
+    first = site.compose("ps", "--quiet", "reconcilers").split()[0]
+    site.engine.docker("kill", first)
+    time.sleep(TAKEN_OVER_S_MAX)
+    site.engine.docker("start", first)
+    healthy(site)
+    site.engine.docker("pause", first)
+    time.sleep(TAKEN_OVER_S_MAX)
+    site.engine.docker("unpause", first)
+
+
 def database_restarts(site: Site) -> None:
     """PostgreSQL is restarted, then killed."""
     site.compose("restart", "postgres")
@@ -119,15 +157,43 @@ def rebuilt(site: Site) -> None:
     """The tables are built again beside those in use, and the former ones retired."""
     config = ("--config", "/etc/secaplane/secaplane.toml")
     for step in ("rebuild", "retire"):
-        site.compose("exec", "-T", "projector", "secaplane", "projector", step, *config)
+        with timed(f"  {step}"):
+            site.compose("exec", "-T", "projector", "secaplane", "projector", step, *config)
+
+
+def second_replica_fills_and_serves(site: Site) -> None:
+    """The second replica loses its database and fills a new one; then it alone answers reads."""
+    site.compose("rm", "--stop", "--force", *REPLICA)
+    site.engine.docker("volume", "rm", f"secaplane_{REPLICA[0]}")
+    with timed("  filled"):
+        site.compose("up", "--detach")
+        healthy(site)
+    site.compose("stop", "query", "postgres")
+    shown = site.script(READ_YOUR_WRITE, seconds=60)
+    if '"name":"replica"' not in shown:
+        raise Failed(f"a list of the second replica lacks what was written before it: {shown}")
+    site.compose("start", "postgres", "query")
+
+
+def upgraded(site: Site) -> None:
+    """A new image replaces the former one in all services, as the guide says."""
+    with (site.folder / "README.md").open("a") as page:
+        page.write("\nAnother release.\n")
+    before = site.compose("ps", "--quiet", *RELEASED).split()
+    for each in blocks("Upgrade"):
+        site.script(each, seconds=1800)
+    kept = set(before) & set(site.compose("ps", "--quiet", *RELEASED).split())
+    if kept:
+        raise Failed(f"{len(kept)} of {len(before)} containers have the former image")
 
 
 def everything_recreated(site: Site) -> None:
     """Every service gets new containers, one service after the other."""
     for name in site.compose("config", "--services").split():
         if name not in ONCE:
-            site.compose("up", "--detach", "--no-deps", "--force-recreate", name)
-            healthy(site)
+            with timed(f"  {name}"):
+                site.compose("up", "--detach", "--no-deps", "--force-recreate", name)
+                healthy(site)
 
 
 def image_holds_the_product_alone(site: Site) -> None:
@@ -170,6 +236,22 @@ def with_tls(site: Site) -> None:
     site.compose("up", "--detach", "--remove-orphans")
 
 
+def intact(site: Site) -> None:
+    """The log has no hole, the rows of both replicas equal its fold, and the cloud holds nothing
+    that the log does not know as living.
+
+    Raises:
+        Failed: one of them does not hold.
+    """
+    config = ("--config", "/etc/secaplane/secaplane.toml")
+    for service in ("command", "projector-b"):
+        with timed(f"  log check by {service}"):
+            site.compose("exec", "-T", service, "secaplane", "log", "check", *config, seconds=1800)
+    orphans = site.compose("exec", "-T", "reconcilers", "secaplane", "drift", "list", *config)
+    if orphans.strip():
+        raise Failed(f"the cloud holds what the log does not know as living:\n{orphans[:3000]}")
+
+
 def down_and_up(site: Site) -> None:
     """All containers are removed, the volumes stay, and everything starts again."""
     site.compose("down")
@@ -180,8 +262,11 @@ SCENES: tuple[Callable[[Site], None], ...] = (
     leader_killed,
     query_stops,
     queries_scaled,
+    reconcilers_die,
     database_restarts,
     rebuilt,
+    second_replica_fills_and_serves,
+    upgraded,
     everything_recreated,
     with_tls,
     down_and_up,

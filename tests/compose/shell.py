@@ -4,7 +4,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 COMMAND_S_MAX = 1800
@@ -24,7 +25,6 @@ def run(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     seconds: float = COMMAND_S_MAX,
-    text: str | None = None,
     both: bool = False,
 ) -> str:
     """The standard output, and the standard error after it if `both`.
@@ -40,7 +40,7 @@ def run(
             env=environment,
             cwd=cwd,
             timeout=seconds,
-            input=text,
+            stdin=subprocess.DEVNULL,  # nothing waits for a person, or reads what is not for it
             capture_output=True,
             text=True,
             check=False,
@@ -52,6 +52,14 @@ def run(
             f"{shown}: status {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-4000:]}"
         )
     return done.stdout + done.stderr if both else done.stdout
+
+
+@contextmanager
+def timed(step: str) -> Iterator[None]:
+    """Prints how long a step took, when it has ended well."""
+    began = time.monotonic()
+    yield
+    say(f"{step}: {time.monotonic() - began:.0f} s")
 
 
 def say(line: str) -> None:

@@ -45,7 +45,7 @@ class Site:
         """Runs shell commands of a page, with the address of this site."""
         here = re.sub(r"(127\.0\.0\.1|localhost):8080", f"127.0.0.1:{self.port}", lines)
         env = {**self.engine.environment, **self.tokens}
-        return run(["bash"], env=env, cwd=self.folder, text=STRICT + here, seconds=seconds)
+        return run(["bash", "-c", STRICT + here], env=env, cwd=self.folder, seconds=seconds)
 
 
 def blocks(title: str, page: Path = GUIDE) -> list[str]:

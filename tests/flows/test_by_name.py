@@ -4,8 +4,14 @@ is projected."""
 import asyncio
 import os
 import signal
+from collections.abc import Awaitable, Callable
 
+import msgspec
+
+from secaplane.cli.dev.plane import OPERATOR
+from secaplane.cli.operate import revocations, tenants
 from secaplane.model.shape import Json
+from secaplane.readmodel.schema.tables import READER
 from tests.flows.client import SKU, Client, at
 from tests.flows.crashing import Scene, put_accepted, until
 from tests.servers import STREAM
@@ -115,6 +121,42 @@ async def test_a_list_shows_what_was_acknowledged_in_its_tenant_once_it_is_proje
             assert not any(each.done() for each in waiting)
         for each in waiting:
             assert "listed" in await each
+
+
+async def test_lists_of_operators_wait_for_what_their_commands_and_requests_wrote(
+    scene: Scene,
+) -> None:
+    dev, change = scene.plane.dev, msgspec.structs.replace
+    config = change(
+        dev.config,
+        nats=change(dev.config.nats, url=dev.nats("serve")),
+        postgres=change(dev.config.postgres, url=dev.postgres(READER)),
+    )
+    spec: Json = {"administrators": ["jane"]}
+    operator = scene.client.by(dev.token(OPERATOR))
+    writes: dict[str, Callable[[], Awaitable[object]]] = {
+        at("tenant"): lambda: tenants.create(config, "by-command", ["jane"]),
+        at("revocation"): lambda: revocations.revoke(config, {"jti": "by-command"}),
+        at("role-assignment", tenant="by-put"): lambda: operator.put(
+            at("tenant", "by-put"), {"spec": spec}
+        ),
+    }
+
+    async def listed(collection: str) -> int:
+        tenant = "by-put" if "by-put" in collection else ""
+        caller = operator if not tenant else scene.client.by(dev.token("jane"))
+        return len((await caller.get(collection)).names)
+
+    before = {each: await listed(each) for each in (at("tenant"), at("revocation"))}
+    with scene.stopped("projector"):
+        for write in writes.values():
+            await write()
+        waiting = {each: asyncio.create_task(listed(each)) for each in writes}
+        await asyncio.sleep(0.3)
+        assert not any(each.done() for each in waiting.values())
+    assert await waiting[at("tenant")] == before[at("tenant")] + 2
+    assert await waiting[at("revocation")] == before[at("revocation")] + 1
+    assert await waiting[at("role-assignment", tenant="by-put")] == 1
 
 
 async def test_without_the_log_rows_are_answered_and_absence_is_not(scene: Scene) -> None:

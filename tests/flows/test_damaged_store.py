@@ -2,11 +2,8 @@
 twice, and an operator has a way out."""
 
 import os
-import signal
-import time
 from asyncio.subprocess import PIPE, create_subprocess_exec
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -15,13 +12,13 @@ import pytest
 from secaplane.cli.config import Config
 from secaplane.model.events import RecordedEvent
 from secaplane.model.shape import Json
+from tests.faults.kit.stores import damage_store, stop_server
 from tests.flows.client import Client, at
 from tests.flows.crashing import Scene, scene_of, until
 from tests.plane import running_plane
 from tests.servers import STREAM
 
 PLACE = "torn"
-STOPPED_S_MAX = 10.0
 
 
 @pytest.fixture
@@ -146,41 +143,15 @@ async def restarted_with_damage(scene: Scene, *lost: RecordedEvent) -> None:
     """Stop NATS, change one byte of each event, and let it start again. Nothing is awaited in
     between, so that the supervisor starts it afterwards."""
     pid, store = scene.pid("nats"), scene.plane.folder / "nats"
-    _stop(pid)
+    stop_server(pid)
     for each in lost:
-        _damage(store, each.request.encode())
+        damage_store(store, each.request.encode())
     await scene.started_again("nats", pid)
 
     async def answers() -> bool:
         return bool(await scene.log.end(STREAM))
 
     await until(answers, "the log answers")
-
-
-def _stop(pid: int) -> None:
-    os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + STOPPED_S_MAX
-    while not _ended(pid):
-        assert time.monotonic() < deadline, "NATS does not stop"
-        time.sleep(0.01)
-
-
-def _ended(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
-
-
-def _damage(store: Path, text: bytes) -> None:
-    for block in store.rglob(f"streams/{STREAM}/msgs/*.blk"):
-        data = bytearray(block.read_bytes())
-        at = data.find(text)
-        if at >= 0:
-            data[at] ^= 1
-            block.write_bytes(data)
-            return
-    raise AssertionError(f"{text!r} is in no block")
 
 
 # --- operators

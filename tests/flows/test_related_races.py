@@ -163,7 +163,7 @@ async def is_in_its_subnet(here: Client, place: str, n: int) -> None:
 
 async def test_what_was_not_known_at_the_put_is_an_error_once_it_is_known(scene: Scene) -> None:
     """A fixed address in a range that the cloud has yet to choose; a gateway whose NIC gets a
-    public IP."""
+    public IP, and loses it."""
     here, place = scene.client, "later"
     ids = {"workspace": place, "network": "n"}
     await here.made(at("workspace", place), {})
@@ -188,3 +188,6 @@ async def test_what_was_not_known_at_the_put_is_an_error_once_it_is_known(scene:
     await here.made(nic, {"spec": exposed})
     shown = await here.until(gateway, lambda each: each.state == "error")
     assert shown.json["status"]["conditions"][0]["reason"] == "NicHasPublicIp"
+    await here.made(nic, {"spec": reference})
+    shown = await here.until(gateway, lambda each: each.state == "active")
+    assert shown.history[:2] == ["active", "error"]

@@ -4,7 +4,7 @@ one that can; so is a verb that no request has."""
 import pytest
 
 from secaplane.command.rules.commands import Put
-from secaplane.kinds import KINDS
+from secaplane.kinds import KINDS, patterns
 from secaplane.kinds.patterns import is_pattern, nearest_pattern
 from secaplane.model.errors import BrokenRule
 from secaplane.model.events import Created
@@ -120,3 +120,15 @@ def test_a_role_takes_no_other_verb(verb: str) -> None:
     assert [rule.pointer for rule in broken("seca.compute", "*", "get", verb)] == [
         "/spec/permissions/0/verb/1"
     ]
+
+
+def test_a_long_text_is_compared_in_its_first_steps_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[str] = []
+
+    def none_close(step: str, *_: object) -> list[str]:
+        compared.append(step)
+        return ["subnets"] if len(_) == 3 and _[2] == 0.0 else []
+
+    monkeypatch.setattr(patterns, "get_close_matches", none_close)
+    assert nearest_pattern("seca.network", "tsbneu/" * 36) == "subnets/*"
+    assert len(compared) <= patterns.STEPS_MAX + 1

@@ -138,7 +138,7 @@ class ScanningProcess:
         if not self.holds(ref) or tenure.ended:
             yield None
         else:
-            yield self._dependencies.under(tenure)
+            yield self._dependencies.under(tenure, background=False)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["ScanningProcess"]:

@@ -9,6 +9,7 @@ from litestar.enums import HttpMethod
 
 from secaplane.edge.serving import app
 from secaplane.edge.serving.metrics import Metrics
+from secaplane.eventlog.log import LogUnavailable
 from secaplane.model.errors import Conflict, Damaged, Unavailable
 from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 
@@ -22,6 +23,7 @@ OUTCOMES: dict[str, Exception | None] = {
     "damaged": Damaged(),
     "unavailable": Unavailable("try again"),
     "database": DATABASE_UNAVAILABLE[1](),
+    "log": LogUnavailable("TimeoutError"),
     "defect": KeyError("a defect"),
 }
 
@@ -74,6 +76,12 @@ async def asked(
 async def test_no_answer_of_the_api_is_stored(method: str, outcome: str) -> None:
     _, headers = await asked(method, PATH, OUTCOMES[outcome])
     assert headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("outcome", ["unavailable", "database", "log"])
+async def test_an_outage_is_no_defect(outcome: str) -> None:
+    status, headers = await asked("PUT", PATH, OUTCOMES[outcome])
+    assert (status, headers["retry-after"]) == (503, "1")
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ class World:
         await add(self.scene.log, ref, *events)
 
     async def run(self, *steps: Callable[[], Awaitable[None]]) -> list[Ref]:
-        """What is found after the last step."""
+        """The dependents that are queued after the last step."""
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._follow()), group.create_task(self._collect())]
             for step in steps:

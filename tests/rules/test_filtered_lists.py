@@ -42,6 +42,13 @@ def test_resources_that_a_role_names_are_listed() -> None:
     assert listed(known, "block-storage") == "403"
 
 
+def test_filters_of_overlong_paths_are_not_cached() -> None:
+    known = holding("seca.network", "subnets/one", "get")
+    assert listed(known, "subnet", network="n" * 5000) == ("one",)
+    assert listed(known, "subnet", network="n") == ("one",)
+    assert sum(len(each.filters) for each in known._cached.values()) == 1
+
+
 @pytest.mark.parametrize("verbs", ["get", "GET", "*", "get list"])
 def test_the_right_to_get_them_is_what_counts(verbs: str) -> None:
     assert listed(holding("seca.compute", "instances/one", verbs), "instance") == ("one",)

@@ -88,3 +88,24 @@ def test_identity_is_no_compression() -> None:
 def test_a_transfer_coding_but_chunked_is_refused(coding: bytes) -> None:
     assert fault(HOST, (b"transfer-encoding", b"Chunked")) is None
     assert isinstance(fault(HOST, (b"transfer-encoding", coding)), Malformed)
+
+
+@pytest.mark.parametrize("version", ["0.9", "2.0"])
+def test_other_versions_of_http_are_refused(version: str) -> None:
+    assert isinstance(fault(HOST, version=version), Malformed)
+
+
+def test_http_1_0_knows_no_transfer_coding() -> None:
+    chunked = (b"transfer-encoding", b"chunked")
+    assert fault(HOST, chunked) is None
+    assert isinstance(fault(HOST, chunked, version="1.0"), Malformed)
+    assert fault(HOST, BODY, version="1.0") is None
+
+
+def test_headers_of_one_name_are_one_list() -> None:
+    """A reader of the last one alone would ignore what another reader follows."""
+    sent = ((b"accept", b"text/html"), (b"host", b"a"), (b"accept", b"application/json"))
+    context = RequestContext({"method": "GET", "path": "/", "headers": sent})
+    assert context.listed(b"accept") == "text/html, application/json"
+    assert context.listed(b"host") == "a"
+    assert context.listed(b"content-type") is None

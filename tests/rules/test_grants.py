@@ -12,7 +12,7 @@ from secaplane.model.errors import Forbidden, Unavailable
 from secaplane.model.events import Created, Deleted, DeletionRequested
 from secaplane.model.evolve import fold
 from secaplane.model.shape import Json, Ref, Resource
-from secaplane.policy.grants.policy import Policy
+from secaplane.policy.grants.policy import KEY_LENGTH_MAX, Policy
 from secaplane.policy.tokens.caller import Caller
 from tests.positions import nth
 from tests.scenario import IDS, history
@@ -110,6 +110,7 @@ def test_decisions_of_callers_without_grants_and_of_overlong_names_are_not_cache
     kept = known._cached.values()
     assert sum(len(each.decisions) for each in kept) == 0
     assert not any(key[1] == STRANGER.sub for key in known._cached)
+    assert not any(len("".join((*key[:2], *key[3:]))) > 2 * KEY_LENGTH_MAX for key in known._cached)
 
 
 # --- the system roles

@@ -280,3 +280,15 @@ def test_the_size_of_an_assignment_is_limited(more: int, broken: list[str]) -> N
     else:
         refusal = given("role-assignment").when(Put(spec=spec)).then_refused(Invalid)
         assert pointers(refusal) == broken
+
+
+@pytest.mark.parametrize("text", ["10.0.1.0/24", "10.0.1.7/31", "fd00::/64", "0.0.0.0/0"])
+def test_a_route_leads_to_one_address_and_to_no_range(text: str) -> None:
+    route = {"destinationCidrBlock": "10.9.0.0/16", "targetRef": {"resource": text}}
+    address = text.partition("/")[0]
+    single = {**route, "targetRef": {"resource": address}}
+    prefixed = {**route, "targetRef": {"resource": f"{address}/{128 if ':' in text else 32}"}}
+    check = KINDS["routing-table"].rules.check
+    assert check is not None
+    broken = check({"routes": [single, prefixed, route]})
+    assert [each.pointer for each in broken] == ["/spec/routes/2/targetRef"]

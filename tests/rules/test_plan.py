@@ -183,9 +183,15 @@ def test_only_dependents_are_refreshed_when_settled(kind: str) -> None:
     active = given(kind, CREATED, ACTIVE).resource
     step = Step.REFRESH if KINDS[kind].is_dependent else Step.NOTHING
     assert plan(active, RelatedResources()) == Plan(step)
-    for other in (found(State.ERROR, observed_position=1), DeletionRequested()):
-        resource = given(kind, CREATED, ACTIVE, other).resource
-        assert plan(resource, RelatedResources()).step is not Step.REFRESH
+    deleted = given(kind, CREATED, ACTIVE, DeletionRequested()).resource
+    assert plan(deleted, RelatedResources()).step is not Step.REFRESH
+
+
+@pytest.mark.parametrize("kind", [kind.name for kind in KINDS.values() if kind.writable])
+def test_what_a_target_put_in_error_is_refreshed_when_the_target_changes(kind: str) -> None:
+    failed = given(kind, CREATED, ACTIVE, found(State.ERROR, observed_position=1)).resource
+    step = Step.REFRESH if kind == "nat-gateway-instance" else Step.NOTHING
+    assert plan(failed, RelatedResources()) == Plan(step)
 
 
 def test_the_dependent_kinds() -> None:

@@ -38,7 +38,7 @@ class Trace:
     def __init__(self, script: Script) -> None:
         commands = SimpleNamespace(cache=SimpleNamespace(advance=lambda followed: None))
         dependencies = cast(Any, SimpleNamespace(commands=commands))
-        dependencies.under = lambda tenure: dependencies
+        dependencies.under = lambda tenure, background: dependencies
         self.reconcilers = Reconcilers(
             dependencies, cast(Any, None), cast(Any, None), cast(Any, EverythingHeld())
         )

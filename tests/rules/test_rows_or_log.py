@@ -54,6 +54,9 @@ class Scene:
     quarantined: bool = False
     catches_up: bool = False
     streaming: bool = False
+    informed: bool = True
+    connects_again: bool = False
+    """The log answers after a wait for the connection."""
     progress: Progress = field(default_factory=Progress)
     asked: list[str] = field(default_factory=list)
 
@@ -101,8 +104,14 @@ class Scene:
             reached=reached,
             region=REGION,
             streaming=lambda: self.streaming,
+            informed=lambda: self.informed,
+            reconnected=self._reconnected,
         )
         return await reader.living(GATEWAY, required)
+
+    async def _reconnected(self) -> bool:
+        self.log_answers = self.log_answers or self.connects_again
+        return self.connects_again
 
     def refuse(self) -> None:
         if self.damaged:
@@ -114,6 +123,30 @@ class Scene:
         """The process knows of an event that is not projected."""
         self.progress.know(nth(9))
         return self
+
+
+async def test_a_process_that_may_have_missed_a_write_asks_the_log() -> None:
+    scene = Scene(rows=row(folded(ONE)), log=folded(ONE, TWO), informed=False)
+    found = await scene.read()
+    assert found is not None
+    assert found.sequence == folded(ONE, TWO).position.sequence
+    assert scene.asked == ["newest since 0", "resource"]
+
+
+async def test_a_lost_connection_to_the_log_is_awaited_before_an_old_row_is_answered() -> None:
+    """Another server of the cluster accepts writes meanwhile."""
+    scene = Scene(
+        rows=row(folded(ONE)), log=folded(ONE, TWO), informed=False, log_answers=False,
+        connects_again=True,
+    )  # fmt: skip
+    found = await scene.read()
+    assert found is not None
+    assert found.sequence == folded(ONE, TWO).position.sequence
+
+
+async def test_a_row_answers_while_no_server_of_the_log_can_be_reached() -> None:
+    scene = Scene(rows=row(folded(ONE)), log=folded(ONE), informed=False, log_answers=False)
+    assert await scene.read() == row(folded(ONE))
 
 
 async def test_a_row_answers_alone_while_the_rows_have_reached_what_is_known() -> None:

@@ -228,6 +228,17 @@ async def test_a_token_without_a_time_of_issue_was_issued_before_every_other(
     assert not await revoking.accepted()
 
 
+async def test_a_token_from_the_future_does_not_outlast_a_revocation_of_its_sub(
+    revoking: Revoking,
+) -> None:
+    for ahead, accepted in ((SKEW_S - 10, True), (SKEW_S + 10, False), (10**9, False)):
+        revoking.token = signed(iat=int(time.time()) + ahead)
+        assert await revoking.accepted()
+        revoking.update(revocation("one", before("2026-01-01T10:00:00Z")))
+        assert await revoking.accepted() is accepted
+        revoking.update(revocation("one", before("2026-01-01T10:00:00Z"), gone=True))
+
+
 async def test_a_revoked_sub_includes_its_issuers_prefix(file: Path) -> None:
     revocations = Revocations()
     issuer = Issuer(any_audience=True, issuer=ISSUER, keys=str(file), prefix="id|")
