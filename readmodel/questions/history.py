@@ -13,6 +13,8 @@ from secaplane.readmodel.schema.tables import Tx
 AsOf = Position | datetime
 PREFETCHED = 8
 """Rows of a cursor that are fetched at once."""
+NAMES_AT_ONCE = 100
+"""Names whose resources are looked at in one query, which sorts them."""
 
 _ENDED = ", ".join(f"'{each}'" for each in ENDS)
 _WRITES = ", ".join(f"'{each}'" for each in WRITES_DESIRED_STATE)
@@ -108,7 +110,7 @@ async def first_with_version(tx: Tx, ref: Ref, *, life: int, number: int) -> His
     return None if row is None else HistoryRow(*row)
 
 
-def living_within(
+async def living_within(
     tx: Tx,
     kind: str,
     prefix: str,
@@ -122,20 +124,23 @@ def living_within(
     the order of paths; fetched as they are taken, in a transaction. `after`: only paths after that
     one; `containing`: only resources whose JSON has that text; `newest_life`: only of the newest
     life of their name, and none in quarantine."""
-    return _rows(
-        tx,
-        f"""
-        {_LIVING.format(until=until(as_of, 4), columns=_OF_H)}
-        and ($5 = '' or position($5 in h.resource) > 0) {_NEWEST if newest_life else ""}
-        """,
-        *(kind, max(f"{prefix}/", after), f"{prefix}0", moment(as_of), containing),
-    )
+    select = f"""
+        {_LIVING.format(names="unnest($2::text[]) as n (path)", until=until(as_of, 3))}
+        and ($4 = '' or position($4 in h.resource) > 0) {_NEWEST if newest_life else ""}
+        order by n.path
+        """
+    before = max(f"{prefix}/", after)
+    while names := await tx.fetch(_NAMES, kind, before, f"{prefix}0", NAMES_AT_ONCE):
+        paths = [path for (path,) in names]
+        async for row in _rows(tx, select, kind, paths, moment(as_of), containing):
+            yield row
+        before = paths[-1]
 
 
 async def count_within(tx: Tx, kinds: Sequence[str], prefix: str, as_of: AsOf) -> int:
     """The number of resources of some kinds below a path that were not gone as of then."""
-    select = _LIVING.format(until=until(as_of, 4), columns="1")
-    below = (f"{prefix}/", f"{prefix}0", moment(as_of))
+    select = _LIVING.format(names=f"({_NAMES}) as n", until=until(as_of, 5))
+    below = (f"{prefix}/", f"{prefix}0", None, moment(as_of))
     counts = [
         await tx.fetchval(f"select count(*) from ({select}) as living", kind, *below)
         for kind in kinds
@@ -143,28 +148,28 @@ async def count_within(tx: Tx, kinds: Sequence[str], prefix: str, as_of: AsOf) -
     return sum(counts)
 
 
-_LIVING = f"""
-select {{columns}} from (
-    with recursive names (path) as (
-        (
-            select path from history where kind = $1 and path > $2 and path < $3
-            order by path limit 1
-        )
-        union all
-        select (
-            select path from history where kind = $1 and path > names.path and path < $3
-            order by path limit 1
-        ) from names where names.path is not null
+_NAMES = """
+with recursive names (path) as (
+    (
+        select path from history where kind = $1 and path > $2 and path < $3
+        order by path limit 1
     )
-    select path from names where path is not null
-) as n
+    union all
+    select (
+        select path from history where kind = $1 and path > names.path and path < $3
+        order by path limit 1
+    ) from names where names.path is not null
+)
+select path from names where path is not null limit $4::bigint"""
+"""Each name is found by the index alone, however many events it has; in the order of paths."""
+_LIVING = f"""
+select {_OF_H} from {{names}}
 cross join lateral (
     select {COLUMNS} from history where kind = $1 and path = n.path and {{until}}
     order by position desc limit 1
 ) as h
 where h.type not in ({_ENDED})
 """
-"""Each name is found by the index alone, however many events it has."""
 _NEWEST = """
 and h.uid = (
     select uid from history where kind = $1 and path = n.path order by position desc limit 1

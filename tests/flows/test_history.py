@@ -140,7 +140,8 @@ async def test_an_undo_is_a_new_event_with_the_secrets_of_today(
         assert (await everything.post(view("undo", made) + query)).status == 400, query
     assert (await everything.post(view("undo", made) + "?to=9")).status == 404
     newest = (await auditor.get(view("history", made))).json["items"]
-    undo = next(each for each in newest if each["resourceVersion"] == 3)
+    undo = next(each for each in newest if each["type"] == "updated")
+    assert undo["resourceVersion"] == 3
     assert undo["actor"]["sub"] == "eve"
     volume = view("undo", made).replace("instances/one", "block-storages/none")
     assert (await everything.post(f"{volume}?to=1")).status == 404
