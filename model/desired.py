@@ -7,6 +7,7 @@ from functools import reduce
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from secaplane.model.events import DesiredState
 from secaplane.model.kind import Kind
 from secaplane.model.pointer import changed
 from secaplane.model.shape import Json, Resource
@@ -16,8 +17,8 @@ SECRET = "<secret>"
 PARTS = ("labels", "annotations", "extensions", "spec")
 
 
-def desired(resource: Resource) -> Json:
-    """The parts of a resource that a caller writes; without those that are absent."""
+def desired(resource: Resource | DesiredState) -> Json:
+    """The parts that a caller writes, without those that are absent."""
     parts = {part: getattr(resource, part) for part in PARTS}
     return {part: value for part, value in parts.items() if value is not UNSET}
 

@@ -1,6 +1,6 @@
 """The route of undo, for every kind that can be written.
 
-    POST /providers/secaplane.audit/v1/undo/<metadata.ref>?to=<version>
+    POST /providers/secaplane.audit/v1/undo/<metadata.ref>?to=<version>[&secrets=restore]
 
 The answer shows the resource with its secrets hidden: the caller has not sent them.
 """
@@ -28,6 +28,7 @@ from secaplane.model.kind import Kind
 from secaplane.model.position import written
 
 PARAMETERS_MAX = 16
+RESTORE = "restore"
 
 
 def routes(dependencies: SubmitDependencies) -> list[HTTPRouteHandler]:
@@ -43,8 +44,10 @@ def _undo(kind: Kind, dependencies: SubmitDependencies) -> HTTPRouteHandler:
         parsing.deleted(context.listed(b"accept"))
         write = WriteRequest(context, kind, request.path_params, precondition(context))
         admitted = await undo.admit(dependencies, write)
-        version = _version(request.scope["query_string"])
-        result, positions = await undo.undo(dependencies, write, admitted, version)
+        version, restores = _asked(request.scope["query_string"])
+        result, positions = await undo.undo(
+            dependencies, write, admitted, version, secrets_of_then=restores
+        )
         resource = with_secrets_hidden(kind, result.resource)
         shown = document(kind, resource, region=dependencies.region, verb="PUT")
         if result.before is not None:
@@ -54,19 +57,30 @@ def _undo(kind: Kind, dependencies: SubmitDependencies) -> HTTPRouteHandler:
     return undo_to
 
 
-def _version(query: bytes) -> int:
-    """Raises Malformed where `to` is not sent once, or is no version; other parameters have no
-    meaning here, and one that was meant to change something must not be ignored."""
+def _asked(query: bytes) -> tuple[int, bool]:
+    """The version to restore, and whether its secrets are, too.
+
+    Raises:
+        Malformed: `to` is not sent once, or is no version, or a parameter is sent that has no
+            meaning here: one that was meant to change something must not be ignored.
+    """
     try:
         sent = parse_qs(
-            query.decode("latin-1"), keep_blank_values=True, max_num_fields=PARAMETERS_MAX
+            query.decode("latin-1"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=PARAMETERS_MAX,
         )
     except ValueError as error:
         raise Malformed("the query cannot be decoded", parameter="query") from error
     for name in sent:
-        if name != "to":
-            raise Malformed("an undo takes no other parameter than to", parameter=name)
+        if name not in ("to", "secrets"):
+            raise Malformed("an undo takes no other parameters than to and secrets", parameter=name)
     texts = sent.get("to", [])
     if len(texts) != 1 or not VERSION.fullmatch(texts[0]):
         raise Malformed("to takes the resourceVersion to restore, once", parameter="to")
-    return int(texts[0])
+    if sent.get("secrets", [RESTORE]) != [RESTORE]:
+        raise Malformed(
+            f"secrets takes {RESTORE}; without it, the secrets of today stay", parameter="secrets"
+        )
+    return int(texts[0]), "secrets" in sent

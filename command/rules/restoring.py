@@ -1,39 +1,15 @@
-"""The desired state of a former version, to be written again. Pure."""
-
-from collections.abc import Iterable
+"""The body of a PUT that writes a former desired state again. Pure."""
 
 from secaplane.model.desired import desired
-from secaplane.model.errors import Malformed, NotFound
-from secaplane.model.events import RecordedEvent
-from secaplane.model.evolve import evolve
+from secaplane.model.events import DesiredState
 from secaplane.model.kind import Kind
 from secaplane.model.pointer import at, omitted
-from secaplane.model.shape import Json, Resource
+from secaplane.model.shape import Json
 
 
-def former(events: Iterable[RecordedEvent], today: Resource, version: int) -> Resource:
-    """The resource as a version left it. `events` are those of the present life, from its beginning
-    to `today`: versions of the name count on over its lives, a fold of one life begins with 1.
-
-    Raises:
-        NotFound: the present life has no such version.
-        Malformed: it is the present one.
-    """
-    folded = list[Resource]()
-    for each in events:
-        folded.append(evolve(folded[-1] if folded else None, each))
-    before = today.version - folded[-1].version
-    if not before < version <= today.version:
-        name = f"{today.ref.kind} {today.ref.name}"
-        raise NotFound(f"{name} has the versions {before + 1} to {today.version} in this life")
-    if version == today.version:
-        raise Malformed(f"{version} is the present version: name an older one", parameter="to")
-    return next(each for each in folded if each.version + before == version)
-
-
-def restored(kind: Kind, then: Resource, opened: Json) -> Json:
-    """The body of a PUT that writes a former desired state, with the secrets of today: `opened` is
-    today's spec with its secrets in clear. A secret that is absent today stays absent."""
+def restored(kind: Kind, then: DesiredState, opened: Json) -> Json:
+    """The body of a PUT that writes a former desired state, with the secrets of another one:
+    `opened` is its spec with its secrets in clear. A secret that is absent there is left out."""
     body = desired(then)
     for pointer in kind.secrets.spec:
         secret = at(opened, pointer)

@@ -136,12 +136,15 @@ async def test_an_undo_is_a_new_event_with_the_secrets_of_today(
     assert (present["labels"], present["spec"]["userData"]) == ({"env": "old"}, SECRET)
     stale = await everything.post(view("undo", made) + "?to=2", if_unmodified_since="1")
     assert stale.status == 412
-    for query in ("", "?to=x", "?to=2&secrets=restore", "?to=3"):
+    for query in ("", "?to=x", "?to=2&secrets=all", "?to=2&why=1", "?to=3"):
         assert (await everything.post(view("undo", made) + query)).status == 400, query
     assert (await everything.post(view("undo", made) + "?to=9")).status == 404
     newest = (await auditor.get(view("history", made))).json["items"]
     undo = next(each for each in newest if each["type"] == "updated")
     assert undo["resourceVersion"] == 3
     assert undo["actor"]["sub"] == "eve"
+    restored = await everything.post(view("undo", made) + "?to=1&secrets=restore")
+    assert (restored.status, restored.json["spec"]["userData"]) == (200, "<secret>")
+    assert (await client.get(one)).json["spec"]["userData"] == "old"
     volume = view("undo", made).replace("instances/one", "block-storages/none")
     assert (await everything.post(f"{volume}?to=1")).status == 404

@@ -54,13 +54,17 @@ def view_paths(kind: Kind) -> Iterator[tuple[str, Json]]:
 def _undo(kind: Kind, path: str) -> Json:
     own = name(kind)
     to = _parameter("to", "The `resourceVersion` of the present life to restore.", required=True)
+    secrets = _parameter(
+        "secrets",
+        "`restore`: the secret fields of then. Left out, they keep their values of today.",
+    )
     return {
         "operationId": f"Undo{own}",
         "tags": [AUDIT.name],
         "summary": "Write the desired state of a former version again.",
         "description": "A new event, judged like a PUT of the caller, who also needs `get` on the "
-        "resource's history. Secret fields keep their values of today, and are not shown.",
-        "parameters": [*path_parameters(path), to, PRECONDITION, *WRITE_TAGS],
+        "resource's history. Secret fields are not shown.",
+        "parameters": [*path_parameters(path), to, secrets, PRECONDITION, *WRITE_TAGS],
         "responses": {"200": answer("Updated.", "Secaplane-Position", content=own)}
         | refusals("undo"),
     }
