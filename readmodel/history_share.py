@@ -17,8 +17,9 @@ from secaplane.readmodel.schema.tables import Tx
 
 HISTORY_S_MAX = 4.5
 """A request together with its waits; PostgreSQL ends one statement earlier (`list_share`)."""
-POLL_S = 0.02
-"""No announcement says how far history is: it is asked. It follows the log within 0.1 s or so."""
+POLL_S, POLL_S_MAX = 0.02, 0.2
+"""No announcement says how far history is: it is asked, and less often while it stands still. It
+follows the log within 0.1 s or so."""
 NOT_FILLED = "the history is not filled yet; try again"
 TOO_LONG = "the history took too long: ask for less of it, or try again later"
 
@@ -38,7 +39,7 @@ class HistoryShare:
         pool, loop = self._pool(), asyncio.get_running_loop()
         if pool is None:
             raise Unavailable(NOT_FILLED)
-        until = loop.time() + REACHED_S_MAX
+        until, pause_s = loop.time() + REACHED_S_MAX, POLL_S
         try:
             async with asyncio.timeout(HISTORY_S_MAX):
                 while True:
@@ -51,7 +52,8 @@ class HistoryShare:
                             return
                     if loop.time() > until:
                         raise Unavailable(BEHIND)
-                    await asyncio.sleep(POLL_S)
+                    await asyncio.sleep(pause_s)
+                    pause_s = min(2 * pause_s, POLL_S_MAX)
         except (TimeoutError, asyncpg.QueryCanceledError) as error:
             raise Unavailable(TOO_LONG) from error
 

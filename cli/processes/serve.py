@@ -22,7 +22,7 @@ from secaplane.cli.processes.connections import (
     sealer,
 )
 from secaplane.cli.processes.health import HealthProbe, Served, judged, judged_integrity
-from secaplane.cli.processes.history import HistoryPool
+from secaplane.cli.processes.history import HistoryPool, KnownEnds
 from secaplane.cli.processes.issuers import TrustedIssuers, trusted_issuers
 from secaplane.cli.processes.log_guard import compare_log
 from secaplane.cli.processes.monitor import monitored
@@ -275,7 +275,7 @@ def _read_routes(
     reading, pool = _read_dependencies(process, config, known), HistoryPool(config)
     start(reading.by_name.batched.run())
     start(pool.run())
-    past = _history_dependencies(process, config, pool)
+    past = _history_dependencies(process, config, pool, known)
     return [*reads.routes(reading, past, guard), *history_reads.routes(past, guard)]
 
 
@@ -306,16 +306,15 @@ def _read_dependencies(
 
 
 def _history_dependencies(
-    process: ProcessDependencies, config: Config, pool: HistoryPool
+    process: ProcessDependencies, config: Config, pool: HistoryPool, known: KnownWrites
 ) -> HistoryDependencies:
-    def newest() -> Sequence[Position]:
-        ends = map(process.progress.newest, process.log.streams.names)
-        return [each for each in ends if each]
+    def informed() -> bool:
+        return known.complete and not process.replica.streaming
 
     return HistoryDependencies(
         share=HistoryShare(pool.pool),
         stream=process.log.streams.of,
-        newest=newest,
+        newest=KnownEnds(process.log, process.progress, informed).including,
         page_keys=page_keys(config),
         region=config.site.region,
         clock=now,

@@ -23,7 +23,7 @@ class _Step(NamedTuple):
     previous: Position
     intent: bool
     writes: bool
-    """It holds a desired state."""
+    """True for an event that holds a desired state."""
 
 
 async def desired_by(log: Log, today: Resource, version: int) -> DesiredState:

@@ -5,7 +5,7 @@ Authorization comes before it. Everything is from one snapshot of the history, w
 this process knew of when the request came, so that a life that has ended is not shown any more.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,10 +14,10 @@ import msgspec
 
 from secaplane.kinds import KINDS
 from secaplane.model.document import encode
-from secaplane.model.errors import Malformed, NotFound
+from secaplane.model.errors import Malformed, NotFound, Unavailable
 from secaplane.model.json_patch import patch
 from secaplane.model.kind import Kind
-from secaplane.model.position import Position
+from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Json, Ref
 from secaplane.query import builtin, pages
 from secaplane.query.history import past
@@ -25,9 +25,10 @@ from secaplane.query.history.blame import Blame
 from secaplane.query.history.entries import entry
 from secaplane.query.history.lives import decode_resource
 from secaplane.query.history.past import PastResource
-from secaplane.query.history.points import AsOf, Point
+from secaplane.query.history.points import AS_OF, AsOf, Point
 from secaplane.query.read import Ids, ListedPage, ReadResource
 from secaplane.readmodel.history_share import HistoryShare
+from secaplane.readmodel.list_share import BEHIND
 from secaplane.readmodel.questions import history
 from secaplane.readmodel.schema.tables import Tx
 
@@ -41,8 +42,9 @@ class HistoryDependencies:
     share: HistoryShare
     stream: Callable[[str], str]
     """(kind) -> the stream that records it."""
-    newest: Callable[[], Sequence[Position]]
-    """The newest position of each stream that this process knows of."""
+    newest: Callable[[Sequence[Position]], Awaitable[Sequence[Position]]]
+    """(positions that a request names) -> the newest position of each stream. The log is asked
+    where this process may not know of it, or knows of none as late as those."""
     page_keys: Sequence[bytes]
     region: str
     clock: Callable[[], datetime]
@@ -182,15 +184,27 @@ async def snapshot(
     points: Sequence[Point | None],
     at_least: Sequence[Position],
 ) -> AsyncIterator[Tx]:
-    """A snapshot that includes what is known, and the positions that the request names."""
+    """A snapshot that includes what is known, and the positions that the request names.
+
+    Raises:
+        Malformed: a position of a stream that does not record the kind, or one that the log has not
+            reached: its answer would change.
+        Unavailable: the history has not reached a position in time, or answers too slowly.
+    """
     named = [each for each in points if isinstance(each, Position)]
     stream = dependencies.stream(kind.name)
     for each in named:
         if each and each.stream != stream:
             detail = f"{each} is a position of another stream than that of a {kind.name}: name a"
             raise Malformed(f"{detail} time, or a position that a {kind.name} has had")
-    required = [*at_least, *(each for each in named if each), *dependencies.newest()]
-    async with dependencies.share.snapshot(required) as tx:
+    newest = await dependencies.newest([*named, *at_least])
+    ends = {each.stream: each for each in newest}
+    for each in named:
+        if each > ends.get(stream, BEGINNING):
+            raise Malformed(f"{each} is a position that is not past yet", parameter=AS_OF)
+    if any(each > ends.get(each.stream, BEGINNING) for each in at_least):
+        raise Unavailable(BEHIND)
+    async with dependencies.share.snapshot(newest) as tx:
         yield tx
 
 

@@ -124,10 +124,14 @@ class PastScene:
         ends = dict[str, Position]()
         for each in self.events:
             ends[each.position.stream] = each.position
+
+        async def newest(_named: Sequence[Position]) -> Sequence[Position]:
+            return [*ends.values()]
+
         return HistoryDependencies(
             share=HistoryShare(lambda: self.models.history),
             stream=self.log.streams.of,
-            newest=lambda: [*ends.values()],
+            newest=newest,
             page_keys=[PAGE_KEY],
             region=REGION,
             clock=lambda: NOON + timedelta(days=1),
