@@ -26,16 +26,14 @@ class Derived(NamedTuple):
 
 
 async def derived(tx: Tx, refs: Sequence[Ref], as_of: AsOf) -> dict[Ref, Derived]:
-    """The derived fields of resources of one kind in one collection that were not gone; none for a
-    kind without such fields."""
+    """The derived fields of resources of one kind in one collection that were not gone, in the
+    order of their names; none for a kind without such fields."""
     if not refs:
         return {}
     shows = KINDS[refs[0].kind].derived
     if shows.resource_count:
-        return {
-            each: Derived(contained=await history.count_within(tx, _INSIDE, each.path, as_of))
-            for each in refs
-        }
+        counts = await history.counts_within(tx, _INSIDE, refs, as_of)
+        return {each: Derived(contained=counts[each.name]) for each in refs}
     if not shows.attached_to:
         return {}
     attached = await _attached(tx, refs, as_of)

@@ -1,5 +1,6 @@
 """A page of a collection as it was at a point of the past."""
 
+import asyncio
 from collections.abc import Sequence
 
 from secaplane.kinds import KINDS, log_ref, parents
@@ -21,6 +22,9 @@ from secaplane.query.selectors import Term
 from secaplane.readmodel.questions import Row, history
 from secaplane.readmodel.questions.derived import shown
 from secaplane.readmodel.schema.tables import Tx
+
+ROWS_AT_ONCE = 50
+"""Items that are made without a pause."""
 
 
 async def list_page(
@@ -96,7 +100,9 @@ async def _rows(
 ) -> list[Row]:
     fields = await derived(tx, [each.ref for each in found], as_of)
     rows = list[Row]()
-    for each in found:
+    for n, each in enumerate(found):
+        if n % ROWS_AT_ONCE == 0:
+            await asyncio.sleep(0)  # others are answered meanwhile
         made = encode(document(kind, with_secrets_hidden(kind, each), region=region)).decode()
         if kind.backing is Backing.CATALOGUE and kind.scope:
             made = in_tenant(kind, ids["tenant"], made).decode()

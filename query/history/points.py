@@ -60,9 +60,10 @@ def _past(time: datetime, parameter: str, now: datetime) -> datetime:
 
 
 def _time(text: str) -> datetime | None:
-    """In UTC. A plus sign that is not escaped in a query is a blank."""
+    """In UTC; None where the text is no time, or one outside of the years 1 to 9999. A plus sign
+    that is not escaped in a query is a blank."""
     try:
         time = _decode_time(msgspec.json.encode(text.replace(" ", "+")))
-    except msgspec.ValidationError:
+        return None if time.tzinfo is None else time.astimezone(UTC)
+    except (msgspec.ValidationError, OverflowError):
         return None
-    return None if time.tzinfo is None else time.astimezone(UTC)

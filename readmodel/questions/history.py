@@ -1,6 +1,7 @@
 """Queries of the table `history`: resources as they were, and their events. Each connection reads
 the read model of the group `history`, which has checkpoints of its own."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -125,7 +126,7 @@ async def living_within(
     one; `containing`: only resources whose JSON has that text; `newest_life`: only of the newest
     life of their name, and none in quarantine."""
     select = f"""
-        {_LIVING.format(names="unnest($2::text[]) as n (path)", until=until(as_of, 3))}
+        {_LIVING.format(names=_NAMED, until=until(as_of, 3), columns=_OF_H)}
         and ($4 = '' or position($4 in h.resource) > 0) {_NEWEST if newest_life else ""}
         order by n.path
         """
@@ -137,15 +138,22 @@ async def living_within(
         before = paths[-1]
 
 
-async def count_within(tx: Tx, kinds: Sequence[str], prefix: str, as_of: AsOf) -> int:
-    """The number of resources of some kinds below a path that were not gone as of then."""
-    select = _LIVING.format(names=f"({_NAMES}) as n", until=until(as_of, 5))
-    below = (f"{prefix}/", f"{prefix}0", None, moment(as_of))
-    counts = [
-        await tx.fetchval(f"select count(*) from ({select}) as living", kind, *below)
-        for kind in kinds
-    ]
-    return sum(counts)
+async def counts_within(
+    tx: Tx, kinds: Sequence[str], workspaces: Sequence[Ref], as_of: AsOf
+) -> Counter[str]:
+    """The number of resources of some kinds that were not gone as of then, by the name of their
+    workspace, for workspaces in the order of their paths."""
+    select = _LIVING.format(
+        names=f"({_NAMES}) as n",
+        until=until(as_of, 5),
+        columns="split_part(n.path, '/', 4) as workspace",
+    )
+    counted = f"select workspace, count(*) from ({select}) as living group by workspace"
+    between = (f"{workspaces[0].path}/", f"{workspaces[-1].path}0", None, moment(as_of))
+    counts = Counter[str]()
+    for kind in kinds:
+        counts.update({name: n for name, n in await tx.fetch(counted, kind, *between)})
+    return counts
 
 
 _NAMES = """
@@ -162,8 +170,9 @@ with recursive names (path) as (
 )
 select path from names where path is not null limit $4::bigint"""
 """Each name is found by the index alone, however many events it has; in the order of paths."""
+_NAMED = "unnest($2::text[]) as n (path)"
 _LIVING = f"""
-select {_OF_H} from {{names}}
+select {{columns}} from {{names}}
 cross join lateral (
     select {COLUMNS} from history where kind = $1 and path = n.path and {{until}}
     order by position desc limit 1

@@ -148,3 +148,88 @@ async def test_an_undo_is_a_new_event_with_the_secrets_of_today(
     assert (await client.get(one)).json["spec"]["userData"] == "old"
     volume = view("undo", made).replace("instances/one", "block-storages/none")
     assert (await everything.post(f"{volume}?to=1")).status == 404
+
+
+BAD_POINTS = (
+    *(
+        "",
+        " ",
+        "now",
+        "-1",
+        "1e9",
+        "%00",
+        "%ff",
+        "%F0%9F%A6%8A",
+        "%22",
+        "null",
+        "SECA",
+        "SECA:",
+        ":1",
+    ),
+    *(
+        "SECA:-1",
+        "SECA:9999999999999999999",
+        "SECA:99999999999999999999",
+        "OTHER:1",
+        "SECA:1,SECA:2",
+    ),
+    *("0001-01-01T00:00:00%2B23:59", "9999-12-31T23:59:59-23:59", "2026-13-01T00:00:00Z"),
+    *("2026-01-01", "2026-01-01T00:00:00", "0000-00-00T00:00:00Z", "2026-01-01T00:00:00%2B99:99"),
+    *("A" * 3000, "9" * 3000, "%2526", "..", "SECA:1%0a", "2026-01-01T00:00:60Z", "[]", "{}"),
+)
+NEVER = ("SECA:0", "0001-01-01T00:00:00Z", "0001-01-01T00:00:00-23:59", "1969-12-31T23:59:59.9999Z")
+"""Points before everything."""
+
+
+async def test_no_point_and_no_reference_is_answered_with_a_defect(
+    client: Client, auditor: Client, plane: DevProcess, workspace: str
+) -> None:
+    await client.put(at("workspace", workspace), {})
+    one = at("block-storage", "one", workspace=workspace)
+    made = await client.put(one, VOLUME)
+    undoing = client.by(plane.token("eve"))
+    member = {"subs": ["eve"], "roles": ["seca.admin"], "scopes": [{"workspaces": [workspace]}]}
+    await client.put(at("role-assignment", workspace), {"spec": member})
+    await undoing.until(one, lambda answer: answer.status == 200)
+    ref = made.json["metadata"]["ref"]
+    listed = at("block-storage", workspace=workspace)
+    for point in BAD_POINTS:
+        for address in (f"{one}?asOf={point}", f"{listed}?asOf={point}"):
+            answer = await client.get(address)
+            assert answer.status == 400, (point, answer)
+        for query in (f"from={point}", f"from=1&to={point}"):
+            answer = await auditor.get(f"{VIEWS}/diff/{ref}?{query}")
+            assert answer.status in (400, 404), (point, answer)
+        answer = await undoing.post(f"{VIEWS}/undo/{ref}?to={point}")
+        assert answer.status in (400, 404), (point, answer)
+    for point in NEVER:
+        assert (await client.get(f"{one}?asOf={point}")).status == 404, point
+        assert (await client.get(f"{listed}?asOf={point}")).json["items"] == [], point
+        assert (await auditor.get(f"{VIEWS}/diff/{ref}?from={point}")).status == 404, point
+    tokens = ("AAAA", "%00", "é", "A" * 2000, "-1")
+    for token in tokens:
+        for address in (
+            f"{listed}?asOf=SECA:1&skipToken={token}",
+            f"{VIEWS}/history/{ref}?skipToken={token}",
+        ):
+            assert (await undoing.get(address)).status == 400, token
+    above = ref.rpartition("/")[0]
+    for name in (
+        "%00",
+        "%ff",
+        "..",
+        "%2e%2e",
+        "a%2fb",
+        "A" * 300,
+        "%F0%9F%A6%8A",
+        "none",
+        "a%0ab",
+        "",
+    ):
+        for segment in ("history", "diff", "blame"):
+            answer = await undoing.get(f"{VIEWS}/{segment}/{above}/{name}?from=1")
+            assert answer.status in (400, 403, 404), (name, answer)
+        answer = await undoing.post(f"{VIEWS}/undo/{above}/{name}?to=1")
+        assert answer.status in (400, 403, 404, 422), (name, answer)
+        answer = await undoing.get(f"{listed}/{name}?asOf=SECA:1")
+        assert answer.status in (200, 400, 403, 404), (name, answer)

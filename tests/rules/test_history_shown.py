@@ -206,7 +206,11 @@ def test_a_point_is_a_position_a_time_or_a_version() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "7", "yesterday", "2026-11-30", "2026-11-30T11:00:00", "SECA", "x" * 10_000]
+    "text",
+    [
+        *("", "7", "yesterday", "2026-11-30", "2026-11-30T11:00:00", "SECA", "x" * 10_000),
+        *("0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "0000-01-01T00:00:00Z"),
+    ],
 )
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(Malformed) as refused:
