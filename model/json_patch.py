@@ -1,6 +1,7 @@
 """The difference between two JSON values as a JSON Patch (RFC 6902), and as JSON pointers. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from secaplane.model.shape import Json
@@ -13,8 +14,15 @@ def patch(old: Any, new: Any, pointer: str = "") -> Iterator[Json]:
         yield from _of_objects(old, new, pointer)
     elif isinstance(old, list | tuple) and isinstance(new, list | tuple):
         yield from _of_lists(old, new, pointer)
-    elif not _same(old, new):
-        yield {"op": "replace", "path": pointer, "value": new}
+    else:
+        yield from _replaced(old, new, pointer)
+
+
+def bounded_patch(old: Json, new: Json, most: int) -> Sequence[Json]:
+    """At most so many operations; where there were more, each member of the outer objects that
+    differs is replaced whole."""
+    found = list(islice(patch(old, new), most + 1))
+    return found if len(found) <= most else list(_of_objects(old, new, "", _replaced))
 
 
 def pointers(value: Any, pointer: str = "") -> Iterator[tuple[str, Any]]:
@@ -34,14 +42,21 @@ def escaped(key: str) -> str:
     return key.replace("~", "~0").replace("/", "~1")
 
 
-def _of_objects(old: Json, new: Json, pointer: str) -> Iterator[Json]:
+def _replaced(old: Any, new: Any, pointer: str) -> Iterator[Json]:
+    if not _same(old, new):
+        yield {"op": "replace", "path": pointer, "value": new}
+
+
+def _of_objects(
+    old: Json, new: Json, pointer: str, of_values: Callable[..., Iterator[Json]] = patch
+) -> Iterator[Json]:
     for key in old:
         if key not in new:
             yield {"op": "remove", "path": f"{pointer}/{escaped(key)}"}
     for key, value in new.items():
         path = f"{pointer}/{escaped(key)}"
         if key in old:
-            yield from patch(old[key], value, path)
+            yield from of_values(old[key], value, path)
         else:
             yield {"op": "add", "path": path, "value": value}
 

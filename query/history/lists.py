@@ -49,14 +49,16 @@ async def list_page(
     listed = f"{kind.name} {path} {query.labels} as of {as_of}"
     after = pages.after(query.skip_token, listed, dependencies.page_keys)
     async with snapshot(dependencies, kind, [as_of], at_least) as tx:
-        found = await _found(tx, kind, ids, query, as_of, terms, after[0], limit + 1)
+        found, cut = await _found(tx, kind, ids, query, as_of, terms, after[0], limit + 1)
         rows = await _rows(tx, kind, ids, found, as_of, dependencies.region)
         if kind.exposure.builtin_names and selectors.bare(terms):
             builtins = await _builtins(tx, kind, ids, query, as_of, dependencies.region)
             rows = builtin.page(rows, builtins, after=after, limit=limit + 1)
+    if cut:
+        rows = [each for each in rows if each.name <= found[-1].ref.name]
     fit = _fitting(rows[:limit])
     token = None
-    if len(rows) > len(fit):
+    if cut or len(rows) > len(fit):
         last = fit[-1]
         token = pages.skip_token((last.name, last.life), listed, dependencies.page_keys)
     return ListedPage([each.document.encode() for each in fit if each.document is not None], token)
@@ -71,8 +73,9 @@ async def _found(
     terms: Sequence[Term],
     after: str,
     most: int,
-) -> list[Resource]:
-    """The resources of the page, and the first of the next one."""
+) -> tuple[list[Resource], bool]:
+    """The resources of the page, and the first of the next one; True where the page was cut after
+    them, because they are large."""
     collection = log_ref(Ref(kind.name, f"{kind.collection.format_map(ids)}/-")).collection
     above = await history.newest_events(tx, parents(Ref(kind.name, f"{collection}/-")))
     found, size = list[Resource](), 0
@@ -89,10 +92,12 @@ async def _found(
         ):
             continue
         found.append(resource)
-        if len(found) == most or size >= READ_BYTES_MAX:
-            break
         size += len(row.resource)
-    return found
+        if len(found) == most:
+            break
+        if size >= READ_BYTES_MAX:
+            return found, True
+    return found, False
 
 
 async def _rows(

@@ -9,16 +9,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import msgspec
 
+from secaplane.edge.requests.beside_loop import in_proportion
 from secaplane.kinds import KINDS
 from secaplane.model.document import encode
 from secaplane.model.errors import Malformed, NotFound, Unavailable
-from secaplane.model.json_patch import patch
+from secaplane.model.json_patch import bounded_patch
 from secaplane.model.kind import Kind
 from secaplane.model.position import BEGINNING, Position
-from secaplane.model.shape import Json, Ref
+from secaplane.model.shape import Json, Ref, Resource
 from secaplane.query import builtin, pages
 from secaplane.query.history import past
 from secaplane.query.history.blame import Blame
@@ -34,6 +36,8 @@ from secaplane.readmodel.schema.tables import Tx
 
 READ_BYTES_MAX = 4 * 1024 * 1024
 """Resources that one request reads, without the last one that still began below it."""
+OPERATIONS_MAX = 1000
+"""Operations of a patch; beyond it, each member of the answer that differs is replaced whole."""
 _decode = msgspec.json.Decoder(Json).decode
 
 
@@ -98,14 +102,14 @@ async def entries(
         async for row in rows:
             present = PastResource(row, decode_resource(row.resource))
             if former is not None:
-                items.append(encode(entry(former.row, former.resource, present.resource)))
+                items.append(await _entry(former, present.resource))
                 last = former.row.sequence
             if len(items) == most or read >= READ_BYTES_MAX:
                 ended = False
                 break
             former, read = present, read + len(row.resource)
     if ended and former is not None:
-        items.append(encode(entry(former.row, former.resource, None)))
+        items.append(await _entry(former, None))
     token = None if ended else pages.skip_token(("", last), listed, dependencies.page_keys)
     return ListedPage(items, token)
 
@@ -130,7 +134,11 @@ async def diff(
             )
             states.append((found, _decode(body)))
     (first, old), (second, new) = states
-    return encode({"from": _state(first), "to": _state(second), "patch": list(patch(old, new))})
+    compared = {"from": _state(first), "to": _state(second)}
+    return await in_proportion(
+        len(first.row.resource) + len(second.row.resource),
+        lambda: encode(compared | {"patch": bounded_patch(old, new, OPERATIONS_MAX)}),
+    )
 
 
 async def blame(
@@ -158,9 +166,14 @@ async def blame(
             if found is None:
                 found = Blame(row, resource)
             else:
-                found.older(row, resource)
+                await in_proportion(len(row.resource), partial(found.older, row, resource))
     fields = found.ended(whole=whole) if found is not None else []
     return encode({"of": _state(newest), "fields": fields})
+
+
+async def _entry(event: PastResource, before: Resource | None) -> bytes:
+    row, resource = event
+    return await in_proportion(len(row.resource), lambda: encode(entry(row, resource, before)))
 
 
 async def _moment(tx: Tx, ref: Ref, point: Point | None) -> AsOf:

@@ -19,6 +19,7 @@ from secaplane.policy.grants.system_roles import SYSTEM_ROLES
 from secaplane.query.history import lists, read
 from secaplane.query.history.points import AsOf
 from secaplane.query.read import ListQuery
+from secaplane.readmodel.questions import history
 from tests.flows.past_scene import (
     ACME,
     ADDRESSES,
@@ -31,10 +32,11 @@ from tests.flows.past_scene import (
 )
 from tests.flows.read_models import read_models
 from tests.log.new_events import REGION
+from tests.patching import applied
 from tests.positions import STREAM
 
 STREAMS = {"one stream": Streams(STREAM), "two streams": Streams(STREAM, f"{STREAM}-GLOBAL")}
-EVENTS, QUESTIONS = 400, 400
+EVENTS, QUESTIONS, LONG = 400, 400, 1500
 DISK, IP = inside("block-storage")[0], inside("public-ip")[0]
 
 
@@ -168,6 +170,75 @@ async def test_a_history_is_paged_with_the_newest_event_first(scene: PastScene) 
     other = IDS | {"name": "two"}
     with pytest.raises(Malformed):
         await read.entries(scene.dependencies(), kind, other, skip_token="AAAA")
+
+
+async def test_a_difference_makes_one_answer_of_then_of_the_other(scene: PastScene) -> None:
+    luck = random.Random(14)
+    await scene.happen(luck, EVENTS)
+    await scene.project()
+    compared = 0
+    for _ in range(QUESTIONS // 2):
+        ref = luck.choice(ADDRESSES)
+        kind, stream = KINDS[ref.kind], scene.log.streams.of(ref.kind)
+        one, other = random_moment(luck, scene, stream), random_moment(luck, scene, stream)
+        old, new = await got(scene, ref, one), await got(scene, ref, other)
+        if old is None or new is None:
+            continue
+        ids = kind.ids(ref.path) | {"name": ref.name}
+        shown = msgspec.json.decode(await read.diff(scene.dependencies(), kind, ids, (one, other)))
+        assert applied(old, shown["patch"]) == new, (ref, one, other)
+        compared += old != new
+    assert compared > QUESTIONS // 20
+
+
+async def test_a_long_history_is_answered_in_pages_of_bounded_size(
+    scene: PastScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read, "READ_BYTES_MAX", 50_000)
+    await scene.create(ACME, WEB, DISK)
+    for size in range(2, LONG):
+        await scene.append(DISK, Updated(spec={"sizeGB": size}, labels={"first": "1"}))
+    await scene.project()
+    kind, ids = KINDS["block-storage"], IDS | {"name": DISK.name}
+    pages, versions, token = 0, list[int](), None
+    while True:
+        page = await read.entries(scene.dependencies(), kind, ids, skip_token=token)
+        versions += [msgspec.json.decode(each)["resourceVersion"] for each in page.items]
+        pages, token = pages + 1, page.skip_token
+        if token is None:
+            break
+    assert versions == [*range(LONG - 1, 0, -1)]
+    assert pages > 10
+    blame = msgspec.json.decode(await read.blame(scene.dependencies(), kind, ids))
+    by = {
+        each["pointer"]: (each["resourceVersion"], "orBefore" in each) for each in blame["fields"]
+    }
+    assert by["/spec/sizeGB"] == (LONG - 1, False)
+    assert by["/labels/first"][0] > 2
+    assert by["/labels/first"][1]
+
+
+async def test_a_long_list_of_then_has_every_name_once(
+    scene: PastScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "NAMES_AT_ONCE", 7)
+    monkeypatch.setattr(lists, "READ_BYTES_MAX", 5000)
+    await scene.create(ACME, WEB)
+    refs = [KINDS["block-storage"].ref(IDS, f"d{n}") for n in range(60)]
+    await scene.create(*refs)
+    then = scene.events[-1].position
+    await scene.end(*refs[::2])
+    await scene.project()
+    names, pages, token = list[str](), 0, None
+    while True:
+        query = ListQuery(skip_token=token)
+        page = await lists.list_page(scene.dependencies(), KINDS["block-storage"], IDS, query, then)
+        names += [msgspec.json.decode(each)["metadata"]["name"] for each in page.items]
+        pages, token = pages + 1, page.skip_token
+        if token is None:
+            break
+    assert names == sorted(each.name for each in refs)
+    assert pages > 3
 
 
 async def test_a_difference_and_a_blame_are_of_the_present_life(scene: PastScene) -> None:

@@ -6,31 +6,8 @@ from typing import Any
 
 import pytest
 
-from secaplane.model.json_patch import patch, pointers
-
-
-def applied(value: Any, operations: list[dict[str, Any]]) -> Any:
-    """An implementation of RFC 6902 for the three operations that are used."""
-    holder = {"": deepcopy(value)}
-    for operation in operations:
-        steps = ["", *operation["path"].split("/")[1:]]
-        steps = [each.replace("~1", "/").replace("~0", "~") for each in steps]
-        within: Any = holder
-        for step in steps[:-1]:
-            within = within[int(step)] if isinstance(within, list) else within[step]
-        last = steps[-1]
-        match operation["op"], within:
-            case "remove", list():
-                del within[int(last)]
-            case "remove", dict():
-                del within[last]
-            case "add", list():
-                within.insert(int(last), operation["value"])
-            case "replace", list():
-                within[int(last)] = operation["value"]
-            case "add" | "replace", dict():
-                within[last] = operation["value"]
-    return holder[""]
+from secaplane.model.json_patch import bounded_patch, patch, pointers
+from tests.patching import applied
 
 
 def random_value(luck: random.Random, depth: int = 3) -> Any:
@@ -49,6 +26,14 @@ def test_a_patch_makes_the_new_value_of_the_old_one(seed: int) -> None:
     old, new = random_value(luck), random_value(luck)
     assert applied(old, list(patch(old, new))) == new
     assert list(patch(old, deepcopy(old))) == []
+
+
+def test_a_patch_of_many_operations_replaces_whole_members() -> None:
+    old: Any = {"spec": {"list": [[n] for n in range(100)]}, "labels": {"a": "b"}, "gone": 1}
+    new: Any = {"spec": {"list": [[n + 1] for n in range(100)]}, "labels": {"a": "b"}, "made": {}}
+    few, many = bounded_patch(old, new, 102), bounded_patch(old, new, 101)
+    assert (len(few), len(many)) == (102, 3)
+    assert applied(old, [*few]) == applied(old, [*many]) == new
 
 
 def test_an_item_that_was_inserted_changes_no_other() -> None:
