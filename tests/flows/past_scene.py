@@ -7,6 +7,7 @@ from itertools import count
 
 from msgspec.structs import replace
 
+from secaplane.eventlog.log import Log
 from secaplane.eventlog.memory import MemoryLog
 from secaplane.kinds import KINDS, children, parents
 from secaplane.kinds.references import targets_of
@@ -160,19 +161,37 @@ def _labels(luck: random.Random) -> dict[str, str]:
 # --- the answers of then
 
 
+async def recorded(log: Log, tenant: str, workspace: str) -> Sequence[RecordedEvent]:
+    """The events of a tenant, a workspace and all in it, from the beginning of a log of one
+    stream."""
+    (stream,) = log.streams.names
+    end, events = await log.end(stream), list[RecordedEvent]()
+    above = KINDS["tenant"].ref({}, tenant)
+    place = KINDS["workspace"].ref({"tenant": tenant}, workspace)
+    async for batch in log.follow(stream, after=BEGINNING):
+        for each in batch:
+            inside = each.ref in (above, place) or each.ref.path.startswith(f"{place.path}/")
+            if inside and isinstance(each, RecordedEvent):
+                events.append(each)
+        if batch and batch[-1].position >= end:
+            return events
+    raise AssertionError("a follower of a stream has no end")
+
+
+def folded(events: Iterable[RecordedEvent]) -> dict[Ref, Resource]:
+    """Every resource after some events."""
+    found = dict[Ref, Resource]()
+    for each in events:
+        found[each.ref] = evolve(found.get(each.ref), each)
+    return found
+
+
 class Folded:
     """Every resource as of then, by a fold of the log from its beginning."""
 
     def __init__(self, events: Iterable[RecordedEvent], as_of: AsOf, now: dict[Ref, Resource]):
         self._now = now
-        self.then: dict[Ref, Resource] = {}
-        for each in events:
-            if isinstance(as_of, Position):
-                if each.position.stream != as_of.stream or each.position > as_of:
-                    continue
-            elif each.time > as_of:
-                continue
-            self.then[each.ref] = evolve(self.then.get(each.ref), each)
+        self.then = folded(each for each in events if _is_by(each, as_of))
 
     def listed(self, ref: Ref, labels: str) -> Json | None:
         """The item of a list, without what was being deleted."""
@@ -236,6 +255,12 @@ class Folded:
             and users & targets_of(each.ref, each.spec)
         ]
         return min(instances, key=lambda each: each.life.sequence).ref.path if instances else None
+
+
+def _is_by(event: RecordedEvent, as_of: AsOf) -> bool:
+    if isinstance(as_of, Position):
+        return event.position.stream == as_of.stream and event.position <= as_of
+    return event.time <= as_of
 
 
 def random_moment(luck: random.Random, scene: PastScene, stream: str) -> AsOf:

@@ -10,12 +10,11 @@ from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.kinds import KINDS
 from secaplane.model.document import encode
 from secaplane.model.events import RecordedEvent
-from secaplane.model.evolve import evolve
-from secaplane.model.position import BEGINNING, Position
-from secaplane.model.shape import Json, Ref, Resource
+from secaplane.model.position import Position
+from secaplane.model.shape import Json
 from secaplane.query.history.points import AsOf
 from tests.flows.client import INSTANCE, SKU, Answer, Client, at
-from tests.flows.past_scene import Folded
+from tests.flows.past_scene import Folded, folded, recorded
 
 QUESTIONS = 200
 KIND, NAMES = ("block-storage", "instance", "public-ip"), ("disk", "one", "ip")
@@ -62,22 +61,6 @@ async def emptied(client: Client, workspace: str) -> None:
     await client.gone(at("workspace", workspace))
 
 
-async def recorded(log: JetStreamLog, workspace: str) -> Sequence[RecordedEvent]:
-    """The events of the tenant, the workspace and all in it, from the beginning of the log."""
-    (stream,) = log.streams.names
-    end, events = await log.end(stream), list[RecordedEvent]()
-    tenant = KINDS["tenant"].ref({}, "demo")
-    within = KINDS["workspace"].ref({"tenant": "demo"}, workspace)
-    async for batch in log.follow(stream, after=BEGINNING):
-        for each in batch:
-            inside = each.ref in (tenant, within) or each.ref.path.startswith(f"{within.path}/")
-            if inside and isinstance(each, RecordedEvent):
-                events.append(each)
-        if batch and batch[-1].position >= end:
-            return events
-    raise AssertionError("a follower of a stream has no end")
-
-
 def plain(value: object) -> object:
     return msgspec.json.decode(encode(value))
 
@@ -87,7 +70,7 @@ async def test_every_answer_of_then_is_that_of_a_fold_from_the_beginning(
 ) -> None:
     luck = random.Random(7)
     await written(client, luck, workspace, 10)
-    former = str((await recorded(log, workspace))[-1].position)
+    former = str((await recorded(log, "demo", workspace))[-1].position)
     await emptied(client, workspace)
     await written(client, luck, workspace, 40)
     for kind, name in ((kind, name) for kind in KIND for name in NAMES):
@@ -96,7 +79,7 @@ async def test_every_answer_of_then_is_that_of_a_fold_from_the_beginning(
     for kind in KIND:
         address = at(kind, workspace=workspace)
         assert (await client.get(f"{address}?asOf={former}")).json["items"] == []
-    past = PastOfPlane(await recorded(log, workspace))
+    past = PastOfPlane(await recorded(log, "demo", workspace))
     shown = list[Json]()
     for _ in range(QUESTIONS):
         shown += await past.asked(client, luck)
@@ -109,10 +92,7 @@ class PastOfPlane:
     """The events of a workspace, and questions about them."""
 
     def __init__(self, events: Sequence[RecordedEvent]) -> None:
-        self._events = events
-        self._now = dict[Ref, Resource]()
-        for each in events:
-            self._now[each.ref] = evolve(self._now.get(each.ref), each)
+        self._events, self._now = events, folded(events)
         self._refs = sorted(each for each in self._now if each.kind != "tenant")
 
     async def asked(self, client: Client, luck: random.Random) -> Sequence[Json]:
