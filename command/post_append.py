@@ -10,13 +10,14 @@ command. The reconciler asks the same before it calls the plugin (`reconcilers.r
 from collections.abc import Iterator, Mapping, Sequence
 
 from secaplane.command.dependencies import CommandDependencies
+from secaplane.command.gather.elsewhere import parent_elsewhere
 from secaplane.command.gather.intents import recorded_intent
 from secaplane.command.gather.load import RARELY_CHANGED
 from secaplane.command.gather.quota_usage import quota_limits, quota_violation, reverting
 from secaplane.command.gather.related import blockable_refs, load_targets
 from secaplane.command.gather.rights import CallerPolicy, readable_blockers, referenced_refs
 from secaplane.command.gather.uses import as_of, earlier_referrers, use_conflicts
-from secaplane.command.rules.checks import IN_USE, blocked
+from secaplane.command.rules.checks import CONTAINS, IN_USE, blocked
 from secaplane.command.rules.commands import Delete, Put, Revert, Violation
 from secaplane.command.rules.compared import Asked, Intent, asked, proposed_spec, root_of
 from secaplane.command.rules.context import CallerRights, DecisionContext
@@ -73,8 +74,10 @@ def _may_compare(before: Resource, now: Resource) -> bool:
 async def _parent_violation(dependencies: CommandDependencies, child: Resource) -> Violation | None:
     """A parent that was deleted, or is being deleted, before the child was recorded."""
     cache = dependencies.cache
+    elsewhere = parent_elsewhere(dependencies.log.streams, child.ref)
     for ref in parents(child.ref):
-        load = cache.recent if ref.kind in RARELY_CHANGED else cache.current
+        rarely = ref.kind in RARELY_CHANGED and ref != elsewhere
+        load = cache.recent if rarely else cache.current
         refusal = _refusal_by(await load(ref), child, f"{ref.kind} {ref.name}")
         if refusal is not None:
             return Violation(refusal, UNDO_CREATION, child.position)
@@ -296,8 +299,17 @@ async def recheck_deletion(
     blockers = await earlier_referrers(dependencies, refs, now.last_intent) if refs else []
     if not blockers:
         return None
+    return _undeleted(before, now, _blocked(blockers, IN_USE, policy))
+
+
+def kept_by_children(before: Resource, now: Resource, staying: Sequence[Ref]) -> Violation:
+    """A deletion that does not stand, because of children that another stream records."""
+    return _undeleted(before, now, _blocked(staying, MEANWHILE + CONTAINS, None))
+
+
+def _undeleted(before: Resource, now: Resource, refusal: Refusal) -> Violation:
     command = Revert(to=desired_state(before), expected=now.version)
-    return Violation(_blocked(blockers, IN_USE, policy), command, now.last_intent)
+    return Violation(refusal, command, now.last_intent)
 
 
 # --- quotas

@@ -4,10 +4,15 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from secaplane.command.companions import companion_of
 from secaplane.command.dependencies import CommandDependencies
+from secaplane.command.gather.elsewhere import (
+    ends_elsewhere,
+    kinds_elsewhere,
+    parent_elsewhere,
+)
 from secaplane.command.gather.intents import before_deletion, last_active, unanswered_intent
 from secaplane.command.gather.load import load_living
 from secaplane.command.gather.quota_usage import quota_violation, tenant_of
-from secaplane.command.post_append import recheck_deletion, rule_violation
+from secaplane.command.post_append import kept_by_children, recheck_deletion, rule_violation
 from secaplane.command.rules.commands import Violation
 from secaplane.command.rules.compared import broken_compared, followed_refs, proposed_spec
 from secaplane.command.rules.context import living
@@ -21,7 +26,7 @@ from secaplane.model.explained import open_drift
 from secaplane.model.position import Position, newest
 from secaplane.model.shape import SETTLED_STATES, Ref, Resource, State
 from secaplane.plugins.plugin import Bound
-from secaplane.reconcilers.plan import RelatedResources
+from secaplane.reconcilers.plan import RelatedResources, never_active
 
 CAUGHT_UP_S_MAX = 5.0
 
@@ -54,6 +59,9 @@ async def load_related(
     tenant = [tenant_of(resource.ref)] if unchecked else []
     loaded = [*above, *target_refs, *tenant]
     current = await load_living(dependencies.cache, loaded, at=resource.position)
+    elsewhere = parent_elsewhere(dependencies.log.streams, resource.ref)
+    if elsewhere is not None and never_active(resource):
+        current[elsewhere] = living(await dependencies.cache.current(elsewhere))
     awaited = [ref for ref in above if KINDS[ref.kind].exposure.deletable]
     shown = {ref: current[ref] for ref in above if ref in awaited or _gone_or_ending(current[ref])}
     over = await _quota_excess(dependencies, resource, current[tenant[0]]) if tenant else None
@@ -168,13 +176,17 @@ async def _of_terminating(
     dependencies: CommandDependencies, load_owned: LoadOwned, resource: Resource, woken_by: Position
 ) -> RelatedResources:
     """Children, owned resources and referrers, from a read model that has reached the resource's
-    last event and the event that woke it."""
+    last event, the event that woke it, and the end of every other stream that records children."""
     ref, kind = resource.ref, KINDS[resource.ref.kind]
     owns = kind.owned.members or kind.owned.companion
     if not (children(kind) or blocking_kinds(kind) or releasing_kinds(kind) or owns):
         return RelatedResources()
-    if not await dependencies.reached(newest((resource.position, woken_by)), CAUGHT_UP_S_MAX):
+    ends = await ends_elsewhere(dependencies.log, kind)
+    awaited = newest((resource.position, woken_by, *ends))
+    if not await dependencies.reached(awaited, CAUGHT_UP_S_MAX):
         raise Unavailable("the read model is behind; reconcile again")
+    if waiting := await _staying_elsewhere(dependencies, resource):
+        return waiting
     inside = [*await dependencies.children(ref, True)] if children(kind) else []
     ending: list[Ref] = []
     if any((kind.name, each.kind) in dependencies.site.cascades for each in inside):
@@ -192,6 +204,28 @@ async def _of_terminating(
     return RelatedResources(
         children=inside, ending=ending, referrers=referrers, violation=violation
     )
+
+
+async def _staying_elsewhere(
+    dependencies: CommandDependencies, resource: Resource
+) -> RelatedResources | None:
+    """Children that another stream records, and that are not being deleted. One that its reconciler
+    has answered was there before the deletion, which therefore does not stand; one that came later
+    is reverted by its reconciler. Until then nothing is deleted with the resource."""
+    kinds = kinds_elsewhere(dependencies.log.streams, KINDS[resource.ref.kind])
+    inside = await dependencies.children(resource.ref, False) if kinds else ()
+    staying = [ref for ref in inside if ref.kind in kinds]
+    before, actor = await before_deletion(dependencies, resource) if staying else (None, SYSTEM)
+    if before is None or actor == SYSTEM:
+        return RelatedResources(children=staying) if staying else None
+    current = await load_living(dependencies.cache, staying)
+    answered = [
+        ref
+        for ref, child in current.items()
+        if child is not None and not (child.unsettled and never_active(child))
+    ]
+    violation = kept_by_children(before, resource, answered) if answered else None
+    return RelatedResources(children=staying, violation=violation)
 
 
 async def _deletion_violation(

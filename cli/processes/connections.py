@@ -250,7 +250,7 @@ async def connect_nats(config: Config) -> Client:
             name="secaplane",
             pending_size=0,
             connect_timeout=2,
-            reconnect_time_wait=0.2,  # type: ignore[arg-type]  # seconds, slept as they are
+            reconnect_time_wait=0.2,  # seconds, slept as they are
             max_reconnect_attempts=-1,
             ping_interval=5,
             max_outstanding_pings=2,

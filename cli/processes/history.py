@@ -44,10 +44,16 @@ class HistoryPool:
         return None if self._reading is None else self._reading.lists
 
     async def run(self) -> None:
+        failed = False
         try:
             while True:
-                with suppress(*READ_MODEL_ERRORS, *DATABASE_UNAVAILABLE):
+                try:
                     await self._check()
+                    failed = False
+                except (*READ_MODEL_ERRORS, *DATABASE_UNAVAILABLE) as error:
+                    if not failed:
+                        log.warning("the history is not available", extra={"reason": str(error)})
+                    failed = True
                 await asyncio.sleep(CHECK_INTERVAL_S)
         finally:
             if self._reading is not None:

@@ -1,4 +1,5 @@
-"""A wait for a lost connection to NATS, for readers: another server of the cluster may answer."""
+"""The connections of a process to NATS, one after another; and a wait for the next one, for reads:
+another server of the cluster may answer."""
 
 import asyncio
 
@@ -6,6 +7,11 @@ from nats.aio.client import Client
 
 RECONNECT_S_MAX = 2.0
 POLL_S = 0.02
+
+
+def connection_number(nats: Client) -> int | None:
+    """The number of the present connection; None while there is none."""
+    return int(nats.stats["reconnects"]) if nats.is_connected else None
 
 
 class Reconnection:

@@ -7,7 +7,6 @@ from typing import Literal
 
 import asyncpg
 from litestar.handlers import HTTPRouteHandler
-from nats.aio.client import Client
 
 from secaplane.audit.writer import AuditWriter, running
 from secaplane.cli.config import Config
@@ -26,7 +25,7 @@ from secaplane.cli.processes.history import HistoryPool, KnownEnds
 from secaplane.cli.processes.issuers import TrustedIssuers, trusted_issuers
 from secaplane.cli.processes.log_guard import compare_log
 from secaplane.cli.processes.monitor import monitored
-from secaplane.cli.processes.reconnection import Reconnection
+from secaplane.cli.processes.reconnection import Reconnection, connection_number
 from secaplane.cli.processes.resource_log import CachedResourceLog
 from secaplane.cli.processes.stopping import Start, background_tasks, not_ready_when_stopping
 from secaplane.cli.processes.wiring import command_dependencies, watching
@@ -91,7 +90,7 @@ async def run(side: Side, config: Config, announce: Announce, stop: StopRequest)
         if served.writes:
             await compare_log(start, process, config, metrics)
         await _know_others(served, process, start)
-        known = KnownWrites(process.progress, partial(_connection, process.nats))
+        known = KnownWrites(process.progress, partial(connection_number, process.nats))
         start((probe := _probe(process, served, metrics, known)).run())
         readiness = not_ready_when_stopping(
             _readiness(served, process, watch, probe, trusted, audit), stop
@@ -124,11 +123,6 @@ async def _started(watch: PolicyWatch, process: ProcessDependencies) -> None:
         lambda: watch.start(process.pool), *POLICY_ERRORS, awaited="the authorization policy"
     )
     await retrying(lambda: _learn_positions(process), *POLICY_ERRORS, awaited="the log's end")
-
-
-def _connection(nats: Client) -> int | None:
-    """The number of the present connection; None while there is none."""
-    return int(nats.stats["reconnects"]) if nats.is_connected else None
 
 
 def _probe(

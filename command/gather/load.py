@@ -16,7 +16,8 @@ CONCURRENT_LOADS_MAX = 64
 RARELY_CHANGED = ("tenant",)
 """Kinds besides the catalogue's that change so rarely that `ResourceCache.recent` (at most
 RECENT_S seconds old) is current enough. A resource that is created in a tenant while the tenant is
-deleted is reverted by its reconciler, which reads the events of both in the order of the log."""
+deleted is reverted by its reconciler, which reads the events of both in the order of the log, or
+the tenant anew where another stream records it (`gather.elsewhere`)."""
 
 
 async def load(

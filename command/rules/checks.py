@@ -22,6 +22,7 @@ from secaplane.model.pointer import at
 from secaplane.model.power import ACTIONS
 from secaplane.model.shape import Json, Ref, Resource
 
+CONTAINS = "the resource still contains {}: delete them first"
 IN_USE = "the resource is in use by {}: delete or change the referrers first"
 BLOCKERS_MAX = 10
 """Blockers that one refusal names."""
@@ -125,7 +126,7 @@ def refuse_escalation(context: DecisionContext) -> None:
 def refuse_blocked(context: DecisionContext) -> None:
     """A resource stays while it contains others that are not deleted with it, or is in use."""
     if children := _remaining_children(context):
-        raise blocked(context.rights, children, "the resource still contains {}: delete them first")
+        raise blocked(context.rights, children, CONTAINS)
     if context.referrers:
         advice = IN_USE
         raise blocked(context.rights, context.referrers, advice)

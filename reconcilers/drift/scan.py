@@ -37,6 +37,7 @@ AT_ONCE_MAX = 16
 TICKS_PER_S = 25
 """Comparisons are spread over a second in that many portions, where there are enough."""
 BEHIND_S_MAX = 0.1
+"""Lost time that is made up for: after a pause of the process there is no burst of comparisons."""
 ROUND_S_MIN = 0.1
 """A few resources are not read from the database again and again without a pause."""
 CONFIRMING_MAX = 64

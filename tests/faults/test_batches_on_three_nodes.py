@@ -16,7 +16,6 @@ from typing import Any
 from uuid import uuid4
 
 import msgspec
-from nats import connect
 from nats.aio.client import Client
 
 from secaplane.cli.config import Config
@@ -24,6 +23,7 @@ from secaplane.cli.dev.plane import DevPlane
 from secaplane.cli.dev.supervisor import Supervisor
 from secaplane.command.handle import handle
 from secaplane.eventlog.codec import NewEvent
+from secaplane.eventlog.jetstream.connection import NatsConnection
 from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.eventlog.log import LogUnavailable, VersionConflict
 from secaplane.eventlog.monotonic import MonotonicLog
@@ -119,7 +119,8 @@ async def _connected(urls: str) -> AsyncIterator[Client]:
             return True
 
     await until(answers, "a server answers")
-    nats = await connect(urls.split(","), pending_size=0)
+    nats = NatsConnection()
+    await nats.connect(urls.split(","), pending_size=0)
     try:
         yield nats
     finally:

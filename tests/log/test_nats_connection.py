@@ -1,11 +1,13 @@
-"""The connection to NATS goes on reading after a flush that its caller gave up, and reconnects at
-once when reading ends."""
+"""The connection to NATS goes on reading after a flush that its caller gave up, reconnects at once
+when reading ends, leaves no connection of a refused attempt, and is one user at all servers."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from urllib.parse import urlparse
 
 import pytest
+from nats.aio.client import Srv
 
 from secaplane.eventlog.jetstream.connection import NatsConnection
 
@@ -82,3 +84,58 @@ async def test_the_client_reconnects_at_once_when_reading_ends(
     async with asyncio.timeout(ANSWERED_S_MAX):
         await reconnected.wait()
     assert await _answered(connection)
+
+
+INFO = b'INFO {"server_id":"s","version":"2","max_payload":1048576,"proto":1}\r\n'
+
+
+async def test_an_attempt_that_was_refused_leaves_no_connection() -> None:
+    """As servers do that have just started: the first connection is lost, the second refused."""
+    refused, answers = asyncio.Event(), [b"PONG\r\n", b"-ERR 'Authorization Violation'\r\n"]
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(INFO)
+        await reader.readuntil(b"PING\r\n")
+        answer = answers.pop(0) if answers else b"PONG\r\n"
+        writer.write(answer)
+        if answer.startswith(b"-ERR"):
+            await reader.read()  # until the client has closed it
+            refused.set()
+        elif answers:
+            writer.close()
+        else:
+            await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    made = NatsConnection()
+    async with server:
+        await made.connect(f"nats://127.0.0.1:{port}", reconnect_time_wait=0)
+        try:
+            async with asyncio.timeout(ANSWERED_S_MAX):
+                await refused.wait()
+        finally:
+            await made.close()
+
+
+@pytest.mark.parametrize("credentials", ["writer:secret@", ""])
+async def test_a_server_that_the_cluster_announces_is_asked_as_the_same_user(
+    credentials: str,
+) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(INFO)
+        await reader.readuntil(b"PING\r\n")
+        writer.write(b"PONG\r\n")
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    made = NatsConnection()
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        await made.connect([f"nats://{credentials}127.0.0.1:{port}"])
+        made._current_server = Srv(urlparse("nats://127.0.0.2:4222"))
+        sent = made._connect_command().replace(b" ", b"")
+        await made.close()
+    assert (b'"user":"writer"' in sent) is (b'"pass":"secret"' in sent) is bool(credentials)

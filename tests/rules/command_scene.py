@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Self
 
 import msgspec
 import pytest
@@ -154,7 +155,7 @@ class Scene:
             usage=self.usage,
         )
 
-    async def given(self, tenant: Json, *volumes: Ref) -> "Scene":
+    async def given(self, tenant: Json, *volumes: Ref) -> Self:
         specs = {TENANT: tenant, WEB: {}, STORAGE_SKU: {}, INSTANCE_SKU: {}}
         for ref, spec in (specs | {volume: VOLUME for volume in volumes}).items():
             await self.recorded(ref, Created(spec=spec), tenant="u1")

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM, Signals
@@ -219,3 +220,10 @@ async def _create_tenant(made: Fleet) -> None:
     for name in (each for process in ("serve", "query") for each in made.names(process)):
         async with made.client(name) as client:
             await client.until(path, lambda answer: answer.status == 200)
+    for name in made.names("command"):  # it answers no GET: an invalid PUT shows the rights
+        async with made.client(name) as client:
+            await until(partial(_may_write, client, f"{path}/-"), f"{name} knows its administrator")
+
+
+async def _may_write(client: Client, path: str) -> bool:
+    return (await client.put(path, {})).status == 422
