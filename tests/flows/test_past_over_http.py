@@ -1,5 +1,5 @@
-"""A running control plane answers with `asOf`, by name and in lists, what a fold of its log from the
-beginning says: also after resources and their workspace were deleted and made again."""
+"""A running control plane answers with `asOf`, by name and in lists, what a fold of its log from
+the beginning says: also after resources and their workspace were deleted and made again."""
 
 import random
 from collections.abc import Sequence
