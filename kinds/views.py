@@ -14,6 +14,8 @@ OF_ONE_RESOURCE = (HISTORY, "diff", "blame")
 """The first segments of the paths that show the history of one resource; all of them need `get` on
 that history. The resource's `metadata.ref` follows, so no name can be taken for one of them."""
 UNDO = "undo"
+AS_OF = "asOf"
+"""The parameter of reads of the past on the paths of SECA and of access reviews."""
 
 
 def view_path(segment: str, ref: str) -> str:

@@ -1,10 +1,6 @@
-"""Parameters and answers that all reads share."""
+"""Headers and answers that all reads share."""
 
-from collections.abc import Collection, Sequence
-from typing import Any
-from urllib.parse import parse_qsl
-
-from litestar import Request
+from collections.abc import Sequence
 
 from secaplane.edge.requests.context import RequestContext
 from secaplane.edge.requests.preconditions import not_modified
@@ -15,30 +11,6 @@ from secaplane.model.position import Position, parse_all
 from secaplane.query.read import ListedPage
 
 AT_LEAST = b"secaplane-at-least"
-PARAMETERS_MAX = 64
-
-
-def parameters(request: Request[Any, Any, Any], names: Collection[str]) -> dict[str, str]:
-    """The parameters with some names, each at most once; others are ignored, because SECA clients
-    may add some.
-
-    Raises:
-        Malformed: a parameter is repeated, or cannot be decoded.
-    """
-    try:
-        pairs = parse_qsl(
-            request.scope["query_string"].decode("latin-1"),
-            keep_blank_values=True,
-            errors="strict",
-            max_num_fields=PARAMETERS_MAX,
-        )
-    except ValueError as error:
-        raise Malformed("the query cannot be decoded", parameter="query") from error
-    known = [(key, value) for key, value in pairs if key in names]
-    for key, _ in known:
-        if sum(1 for other, _ in known if other == key) > 1:
-            raise Malformed(f"{key} is repeated; send it once", parameter=key)
-    return dict(known)
 
 
 def at_least(context: RequestContext) -> Sequence[Position]:

@@ -9,16 +9,18 @@ from litestar.handlers import HTTPRouteHandler
 from secaplane.edge.guard import Guard
 from secaplane.edge.requests import parsing
 from secaplane.edge.requests.context import request_context
+from secaplane.edge.requests.parameters import parameters
 from secaplane.edge.requests.paths import template
 from secaplane.edge.serving.answer import Answer
 from secaplane.kinds import KINDS
+from secaplane.kinds.views import AS_OF
 from secaplane.model.kind import Kind
 from secaplane.model.precondition import digest, tag
 from secaplane.query import read
-from secaplane.query.answers import answered, at_least, listed, parameters
+from secaplane.query.answers import answered, at_least, listed
 from secaplane.query.history import lists
 from secaplane.query.history import read as history
-from secaplane.query.history.points import AS_OF, as_of
+from secaplane.query.history.points import as_of
 from secaplane.query.history.read import HistoryDependencies
 from secaplane.query.read import ListQuery, ReadDependencies
 
@@ -44,7 +46,7 @@ def _get(
         context, ids = request_context(request.scope), request.path_params
         parsing.deleted(context.listed(b"accept"))
         await guard.admit(context, "get", kind, ids, ids["name"])
-        sent = parameters(request, (AS_OF,)) if request.scope["query_string"] else None
+        sent = parameters(query, (AS_OF,)) if (query := request.scope["query_string"]) else None
         if sent:
             then = as_of(sent[AS_OF], AS_OF, now=past.clock())
             found = await history.get(past, kind, ids, then, at_least(context))
@@ -63,7 +65,7 @@ def _list(
         context, ids = request_context(request.scope), request.path_params
         deleted = parsing.deleted(context.listed(b"accept"))
         names = await guard.admit_list(context, kind, ids)
-        sent = parameters(request, LIST_PARAMETERS)
+        sent = parameters(request.scope["query_string"], LIST_PARAMETERS)
         query = ListQuery(
             sent.get("limit"), sent.get("labels", ""), sent.get("skipToken"), deleted, names
         )

@@ -54,6 +54,7 @@ from secaplane.query import http as reads
 from secaplane.query.by_name import ByName
 from secaplane.query.history import http as history_reads
 from secaplane.query.history.read import HistoryDependencies
+from secaplane.query.history.rights import policy_as_of
 from secaplane.query.read import ReadDependencies
 from secaplane.readmodel import questions
 from secaplane.readmodel.backlog import Backlog, listen_to_backlog
@@ -97,10 +98,15 @@ async def run(side: Side, config: Config, announce: Announce, stop: StopRequest)
         )
         details = config.monitor.port is None and (host.startswith("127.") or host == "::1")
         routes = [*health.routes(readiness, metrics, details=details), *_documents(base_url)]
+        start((pool := HistoryPool(config)).run())
+        past = _history_dependencies(process, config, pool, known)
         if side in ("command", "serve"):
-            routes += await _write_routes(process, config, guard, watch, metrics, base_url)
+            submitting = await _submit_dependencies(
+                process, config, guard, watch, metrics, base_url
+            )
+            routes += _write_routes(submitting, past, config)
         if side in ("query", "serve"):
-            routes += _read_routes(process, config, guard, known, start)
+            routes += _read_routes(process, config, guard, known, past, start)
         application = app.build(
             routes,
             metrics=metrics,
@@ -207,31 +213,27 @@ POLICY_ERRORS = (
 )
 
 
-async def _write_routes(
+def _write_routes(
+    submitting: SubmitDependencies, past: HistoryDependencies, config: Config
+) -> list[HTTPRouteHandler]:
+    policy_then = partial(policy_as_of, past, config.auth.operators)
+    return [
+        *writes.routes(submitting),
+        *undo.routes(submitting),
+        *reviews.routes(submitting.guard, submitting.large_bodies, policy_then),
+    ]
+
+
+async def _submit_dependencies(
     process: ProcessDependencies,
     config: Config,
     guard: Guard,
     watch: PolicyWatch,
     metrics: Metrics,
     base_url: str,
-) -> list[HTTPRouteHandler]:
-    backlog = await _followed_backlog(process, config, metrics)
-    submitting = _submit_dependencies(process, config, guard, watch, backlog, base_url)
-    return [
-        *writes.routes(submitting),
-        *undo.routes(submitting),
-        *reviews.routes(guard, submitting.large_bodies),
-    ]
-
-
-def _submit_dependencies(
-    process: ProcessDependencies,
-    config: Config,
-    guard: Guard,
-    watch: PolicyWatch,
-    backlog: Backlog,
-    base_url: str,
 ) -> SubmitDependencies:
+    backlog = await _followed_backlog(process, config, metrics)
+
     async def projected(tenants: Sequence[str], positions: Sequence[Position]) -> None:
         waits = config.writes.wait_for_projection
         shown = waits and await process.progress.reached(positions)
@@ -264,12 +266,15 @@ def _submit_dependencies(
 
 
 def _read_routes(
-    process: ProcessDependencies, config: Config, guard: Guard, known: KnownWrites, start: Start
+    process: ProcessDependencies,
+    config: Config,
+    guard: Guard,
+    known: KnownWrites,
+    past: HistoryDependencies,
+    start: Start,
 ) -> list[HTTPRouteHandler]:
-    reading, pool = _read_dependencies(process, config, known), HistoryPool(config)
+    reading = _read_dependencies(process, config, known)
     start(reading.by_name.batched.run())
-    start(pool.run())
-    past = _history_dependencies(process, config, pool, known)
     return [*reads.routes(reading, past, guard), *history_reads.routes(past, guard)]
 
 

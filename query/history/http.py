@@ -18,6 +18,7 @@ from litestar.handlers import HTTPRouteHandler
 from secaplane.edge.guard import Guard
 from secaplane.edge.requests import parsing
 from secaplane.edge.requests.context import RequestContext, request_context
+from secaplane.edge.requests.parameters import parameters
 from secaplane.edge.requests.paths import template
 from secaplane.edge.serving.answer import Answer
 from secaplane.kinds import KINDS
@@ -25,7 +26,7 @@ from secaplane.kinds.views import AUDIT, HISTORY, OF_ONE_RESOURCE, view_path
 from secaplane.model.errors import Malformed
 from secaplane.model.kind import Kind
 from secaplane.model.precondition import digest
-from secaplane.query.answers import answered, at_least, listed, parameters
+from secaplane.query.answers import answered, at_least, listed
 from secaplane.query.history import read
 from secaplane.query.history.points import point
 from secaplane.query.history.read import HistoryDependencies
@@ -60,7 +61,7 @@ def _route(
         context, ids = request_context(request.scope), request.path_params
         parsing.deleted(context.listed(b"accept"))
         await guard.admit_view(context, "get", HISTORY, kind, ids, ids["name"])
-        sent = parameters(request, names)
+        sent = parameters(request.scope["query_string"], names)
         body = await answer(HistoryQuestion(dependencies, context, kind, ids, sent))
         return answered(context, body, f'"{digest(body)}"')
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from secaplane.kinds import KINDS, log_ref, parents
+from secaplane.kinds.views import AS_OF
 from secaplane.model.desired import with_secrets_hidden
 from secaplane.model.document import document, encode
 from secaplane.model.errors import Malformed, NotFound
@@ -14,7 +15,7 @@ from secaplane.query import builtin, pages, selectors
 from secaplane.query.history import past
 from secaplane.query.history.derived import derived
 from secaplane.query.history.lives import began_in_present_lives, decode_resource
-from secaplane.query.history.points import AS_OF, AsOf
+from secaplane.query.history.points import AsOf
 from secaplane.query.history.read import READ_BYTES_MAX, HistoryDependencies, snapshot
 from secaplane.query.matching import matches
 from secaplane.query.read import Ids, ListedPage, ListQuery, in_tenant

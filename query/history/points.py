@@ -10,8 +10,6 @@ from secaplane.model import position
 from secaplane.model.errors import Malformed
 from secaplane.model.position import Position
 
-AS_OF = "asOf"
-"""The parameter of reads on SECA's own paths."""
 LENGTH_MAX = 100
 VERSION = re.compile(r"[0-9]{1,19}")
 

@@ -15,6 +15,7 @@ import msgspec
 
 from secaplane.edge.requests.beside_loop import in_proportion
 from secaplane.kinds import KINDS
+from secaplane.kinds.views import AS_OF
 from secaplane.model.document import encode
 from secaplane.model.errors import Malformed, NotFound, Unavailable
 from secaplane.model.json_patch import bounded_patch
@@ -27,7 +28,7 @@ from secaplane.query.history.blame import Blame
 from secaplane.query.history.entries import entry
 from secaplane.query.history.lives import decode_resource
 from secaplane.query.history.past import PastResource
-from secaplane.query.history.points import AS_OF, AsOf, Point
+from secaplane.query.history.points import AsOf, Point
 from secaplane.query.read import Ids, ListedPage, ReadResource
 from secaplane.readmodel.history_share import HistoryShare
 from secaplane.readmodel.list_share import BEHIND

@@ -66,6 +66,16 @@ async def moments(tx: Tx, ref: Ref, parents: Sequence[Ref], as_of: AsOf | None) 
     return Moments(found.get(1), above, found.get(1 if as_of is None else 0))
 
 
+async def time_of(tx: Tx, position: Position) -> datetime | None:
+    """The time of the last event of a stream up to a position."""
+    found: datetime | None = await tx.fetchval(
+        "select time from history where stream = $1 and position <= $2"
+        " order by position desc limit 1",
+        *(position.stream, position.sequence),
+    )
+    return found
+
+
 async def newest_events(tx: Tx, refs: Sequence[Ref]) -> list[HistoryRow | None]:
     """The newest event of each resource."""
     names = [each.kind for each in refs], [each.path for each in refs]

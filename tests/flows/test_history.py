@@ -3,6 +3,7 @@ then what the caller may read now; an undo is a PUT."""
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from secaplane.cli.config import Config
@@ -148,6 +149,49 @@ async def test_an_undo_is_a_new_event_with_the_secrets_of_today(
     assert (await client.get(one)).json["spec"]["userData"] == "old"
     volume = view("undo", made).replace("instances/one", "block-storages/none")
     assert (await everything.post(f"{volume}?to=1")).status == 404
+
+
+async def test_an_access_review_is_of_then_for_who_may_ask_today(
+    client: Client, auditor: Client, plane: DevProcess, workspace: str
+) -> None:
+    jane, name = f"jane-{workspace}", f"{workspace}-editors"
+    place = [{"workspaces": [workspace]}]
+    disk = at("block-storage", "disk", workspace=workspace)
+
+    async def reviewed(by: Client, then: str = "", caller: str = jane) -> Answer:
+        spec = {"verb": "put", "path": disk} | ({"caller": caller} if caller else {})
+        path = f"{at('tenant', 'demo')}/access-reviews" + (f"?asOf={then}" if then else "")
+        data = msgspec.json.encode({"spec": spec})
+        return await by.ask("POST", path, headers={"Content-Type": "application/json"}, data=data)
+
+    before = (await client.put(at("workspace", workspace), {})).headers["Secaplane-Position"]
+    editors = {"subs": [jane], "roles": ["seca.workspace-editor"], "scopes": place}
+    put = await client.put(at("role-assignment", name), {"spec": editors})
+    granted = put.headers["Secaplane-Position"]
+    reads = {"spec": editors | {"roles": ["seca.workspace-viewer"]}}
+    lessened = (await client.put(at("role-assignment", name), reads)).headers["Secaplane-Position"]
+    allowed = {
+        then: (await reviewed(client, then)).json["status"]["allowed"]
+        for then in ("", before, granted, lessened)
+    }
+    assert allowed == {"": False, before: False, granted: True, lessened: False}
+    then = (await reviewed(client, granted)).json["status"]
+    assert (then["by"]["assignment"], then["policyRevision"]) == (name, granted)
+    assert jane in (await reviewed(client, granted, caller="")).json["status"]["callers"]
+    assert jane not in (await reviewed(client, caller="")).json["status"]["callers"]
+    own = client.by(plane.token(jane))
+    await own.until(disk, lambda answer: answer.status == 404)
+    assert (await reviewed(own, granted)).json["status"]["allowed"]
+    assert (await reviewed(own, granted, caller="eve")).status == 403
+    assert (await reviewed(auditor, granted)).status == 403
+    for point in ("now", "2999-01-01T00:00:00Z", "SECA:999999999", "OTHER:1", "%ff"):
+        assert (await reviewed(client, point)).status == 400, point
+    await client.delete(at("role-assignment", name))
+    await client.gone(at("role-assignment", name))
+    assert (await reviewed(client, granted)).json["status"]["allowed"]
+    await client.put(at("role-assignment", name), reads)
+    assert not (await reviewed(client, granted)).json["status"]["allowed"]  # of a former life
+    assert (await reviewed(own, granted)).status == 200
 
 
 BAD_POINTS = (

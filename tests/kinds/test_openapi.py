@@ -27,7 +27,7 @@ def routed() -> set[Route]:
     writer, reader = cast(Any, None), cast(Any, None)
     handlers = [
         *secaplane.command.http.routes.routes(writer),
-        *secaplane.command.http.reviews.routes(writer, writer),
+        *secaplane.command.http.reviews.routes(writer, writer, writer),
         *secaplane.command.http.undo.routes(writer),
         *secaplane.query.http.routes(reader, reader, reader),
         *secaplane.query.history.http.routes(reader, reader),

@@ -89,6 +89,10 @@ AS_OF: Json = {
     "present lives of the resource and of what contains it, by today's rights; 404 if it did not "
     'exist then. Secret fields are `"<secret>"`.',
 }
+REVIEW_AS_OF: Json = AS_OF | {
+    "description": "A time (RFC 3339) or a position such as `SECA:73`: the answer by the roles and "
+    "role assignments of then, in their present lives. Who may ask is judged by those of today.",
+}
 HEADERS: Json = {
     "ETag": {
         "description": "For If-None-Match, and that of one resource for If-Match: "
@@ -226,7 +230,7 @@ def review() -> Json:
         "summary": "Access review: whether a caller is allowed, and why; or all allowed callers.",
         "description": "Nothing is recorded. The path is that of a URL of the API; for an action, "
         "its own or its resource's. Without a caller, the answer lists all allowed callers.",
-        "parameters": path_parameters(REVIEWS),
+        "parameters": [*path_parameters(REVIEWS), REVIEW_AS_OF],
         "requestBody": {"required": True, "content": _content("AccessReviewRequest")},
         "responses": {"200": answer("The answer.", content="AccessReview")} | refusals("review"),
     }
