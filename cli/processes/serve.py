@@ -93,17 +93,13 @@ async def run(side: Side, config: Config, announce: Announce, stop: StopRequest)
         await _know_others(served, process, start)
         known = KnownWrites(process.progress, partial(connection_number, process.nats))
         start((probe := _probe(process, served, metrics, known)).run())
-        readiness = not_ready_when_stopping(
-            _readiness(served, process, watch, probe, trusted, audit), stop
-        )
+        ready = _readiness(served, process, watch, probe, trusted, audit)
+        readiness = not_ready_when_stopping(ready, stop)
         details = config.monitor.port is None and (host.startswith("127.") or host == "::1")
         routes = [*health.routes(readiness, metrics, details=details), *_documents(base_url)]
-        start((pool := HistoryPool(config)).run())
-        past = _history_dependencies(process, config, pool, known)
+        past = _history_dependencies(process, config, known, start)
         if side in ("command", "serve"):
-            submitting = await _submit_dependencies(
-                process, config, guard, watch, metrics, base_url
-            )
+            submitting = await _submitting(process, config, guard, watch, metrics, base_url)
             routes += _write_routes(submitting, past, config)
         if side in ("query", "serve"):
             routes += _read_routes(process, config, guard, known, past, start)
@@ -224,7 +220,7 @@ def _write_routes(
     ]
 
 
-async def _submit_dependencies(
+async def _submitting(
     process: ProcessDependencies,
     config: Config,
     guard: Guard,
@@ -305,8 +301,10 @@ def _read_dependencies(
 
 
 def _history_dependencies(
-    process: ProcessDependencies, config: Config, pool: HistoryPool, known: KnownWrites
+    process: ProcessDependencies, config: Config, known: KnownWrites, start: Start
 ) -> HistoryDependencies:
+    start((pool := HistoryPool(config)).run())
+
     def informed() -> bool:
         return known.complete and not process.replica.streaming
 
