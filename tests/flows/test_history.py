@@ -1,6 +1,7 @@
 """History over HTTP: an auditor reads who changed what, and nothing else; every caller reads as of
 then what the caller may read now; an undo is a PUT."""
 
+import asyncio
 from datetime import UTC, datetime
 
 import msgspec
@@ -151,6 +152,69 @@ async def test_an_undo_is_a_new_event_with_the_secrets_of_today(
     assert (await everything.post(f"{volume}?to=1")).status == 404
 
 
+@pytest.fixture
+async def undoing(client: Client, auditor: Client, plane: DevProcess, workspace: str) -> Client:
+    """An auditor who may write in the workspace, where there is a volume, `one`."""
+    await client.put(at("workspace", workspace), {})
+    one = at("block-storage", "one", workspace=workspace)
+    await client.put(one, VOLUME)
+    member = {"subs": ["eve"], "roles": ["seca.admin"], "scopes": [{"workspaces": [workspace]}]}
+    await client.put(at("role-assignment", workspace), {"spec": member})
+    await auditor.until(one, lambda answer: answer.status == 200)
+    return auditor
+
+
+async def test_an_undo_is_refused_where_the_put_is(undoing: Client, workspace: str) -> None:
+    one = at("block-storage", "one", workspace=workspace)
+    undo = f"{VIEWS}/undo/{one.removeprefix('/providers/')}"
+    await undoing.active(one)
+    await undoing.put(one, VOLUME | {"spec": VOLUME["spec"] | {"sizeGB": 20}})
+    grown = await undoing.active(one)
+    put, undone = await undoing.put(one, VOLUME), await undoing.post(f"{undo}?to=1")
+    assert (put.status, undone.status) == (422, 422)  # a volume does not shrink
+    assert undone.json["sources"] == put.json["sources"]
+    assert (await undoing.get(one)).json["metadata"] == grown.json["metadata"]
+    for headers, expected in (
+        ({"If-Match": '"1-00000000.0"'}, 412),
+        ({"If-None-Match": "*"}, 412),
+        ({"if-unmodified-since": "1"}, 412),
+        ({"if-unmodified-since": "x"}, 400),
+        ({"Authorization": "Bearer x"}, 401),
+    ):
+        assert (await undoing.post(f"{undo}?to=1", **headers)).status == expected, headers
+    await undoing.delete(one)
+    await undoing.gone(one)
+    assert (await undoing.post(f"{undo}?to=2")).status == 404
+    again = await undoing.put(one, VOLUME)
+    version = again.json["metadata"]["resourceVersion"]
+    for former in range(1, version):
+        assert (await undoing.post(f"{undo}?to={former}")).status == 404, former
+
+
+async def test_undos_and_puts_at_once_are_all_recorded_one_after_the_other(
+    undoing: Client, auditor: Client, workspace: str
+) -> None:
+    one = at("block-storage", "one", workspace=workspace)
+    ref = one.removeprefix("/providers/")
+    puts = [undoing.put(one, VOLUME | {"labels": {"n": str(n)}}) for n in range(6)]
+    undos = [undoing.post(f"{VIEWS}/undo/{ref}?to=1") for _ in range(3)]
+    answers = await asyncio.gather(*puts, *undos)
+    accepted = [each for each in answers if each.status == 200]
+    # an undo that came before every PUT names the present version; one that was always overtaken
+    assert {each.status for each in answers} <= {200, 400, 412}
+    assert len(accepted) >= len(puts)
+    last = max(accepted, key=lambda each: int(each.json["metadata"]["resourceVersion"]))
+    position = last.headers["Secaplane-Position"]
+    history = await auditor.get(f"{VIEWS}/history/{ref}", Secaplane_At_Least=position)
+    written = [each for each in history.json["items"] if each["type"] == "updated"]
+    assert len(written) == len(accepted)
+    assert {each["resourceVersion"] for each in written} == {
+        each.json["metadata"]["resourceVersion"] for each in accepted
+    }
+    for each in accepted[len(puts) :]:
+        assert each.json["labels"] == VOLUME["labels"]
+
+
 async def test_an_access_review_is_of_then_for_who_may_ask_today(
     client: Client, auditor: Client, plane: DevProcess, workspace: str
 ) -> None:
@@ -223,18 +287,6 @@ BAD_POINTS = (
 )
 NEVER = ("SECA:0", "0001-01-01T00:00:00Z", "0001-01-01T00:00:00-23:59", "1969-12-31T23:59:59.9999Z")
 """Points before everything."""
-
-
-@pytest.fixture
-async def undoing(client: Client, auditor: Client, plane: DevProcess, workspace: str) -> Client:
-    """An auditor who may write in the workspace, where there is a volume, `one`."""
-    await client.put(at("workspace", workspace), {})
-    one = at("block-storage", "one", workspace=workspace)
-    await client.put(one, VOLUME)
-    member = {"subs": ["eve"], "roles": ["seca.admin"], "scopes": [{"workspaces": [workspace]}]}
-    await client.put(at("role-assignment", workspace), {"spec": member})
-    await auditor.until(one, lambda answer: answer.status == 200)
-    return auditor
 
 
 async def test_no_point_is_answered_with_a_defect(undoing: Client, workspace: str) -> None:
