@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import aiohttp
 
@@ -81,11 +82,13 @@ class Callers:
 
     async def _read(self, session: Client, rng: random.Random, name: str, size: int) -> None:
         """A GET by name after an accepted write never shows what was before it."""
+        asked = datetime.now(UTC)
         answer = await self._asked(session, rng, "GET", name)
         if answer is None:
             return
         if answer.status == 404 or answer.json["spec"]["sizeGB"] < size:
-            self.stale.append(f"{name}: {answer.status} {answer.body[:200]!r}, expected {size} GB")
+            found = answer.body.decode()
+            self.stale.append(f"{name} at {asked}: expected {size} GB, {answer.status} {found}")
 
     async def _asked(
         self, session: Client, rng: random.Random, method: str, name: str, body: object = None
