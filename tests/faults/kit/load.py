@@ -3,7 +3,7 @@ remembers every write that was accepted."""
 
 import asyncio
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -37,6 +37,8 @@ class Callers:
     refused: list[str] = field(default_factory=list)
     """Answers that are neither an acceptance nor a request to send again."""
     statuses: Counter[str] = field(default_factory=Counter)
+    asked: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    """Name -> every request: when it was sent and answered, which process, and how."""
     _number: int = 0
 
     async def run(self, width: int, seconds: float) -> None:
@@ -82,13 +84,13 @@ class Callers:
 
     async def _read(self, session: Client, rng: random.Random, name: str, size: int) -> None:
         """A GET by name after an accepted write never shows what was before it."""
-        asked = datetime.now(UTC)
         answer = await self._asked(session, rng, "GET", name)
         if answer is None:
             return
         if answer.status == 404 or answer.json["spec"]["sizeGB"] < size:
-            found = answer.body.decode()
-            self.stale.append(f"{name} at {asked}: expected {size} GB, {answer.status} {found}")
+            requests = "\n".join(self.asked[name])
+            found = f"{answer.body.decode()} {dict(answer.headers)}"
+            self.stale.append(f"{name}: expected {size} GB, {found}\n{requests}")
 
     async def _asked(
         self, session: Client, rng: random.Random, method: str, name: str, body: object = None
@@ -100,8 +102,12 @@ class Callers:
         with suppress(TimeoutError):
             async with asyncio.timeout(RETRIED_S_MAX):
                 while True:
-                    client = session.towards(self.fleet.url(rng.choice(names)))
+                    process, sent = rng.choice(names), datetime.now(UTC)
+                    client = session.towards(self.fleet.url(process))
                     answer = await self._once(client, method, path, body)
+                    status = answer.status if answer else "cut off"
+                    ended = f"{datetime.now(UTC):%T.%f}"
+                    self.asked[name].append(f"{sent:%T.%f} to {ended} {process}: {method} {status}")
                     if answer is not None and answer.status not in AGAIN:
                         return self._counted(method, name, answer)
                     await asyncio.sleep(RETRY_S)
