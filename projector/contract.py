@@ -16,7 +16,7 @@ from secaplane.model.events import RecordedEvent
 from secaplane.model.position import BEGINNING
 from secaplane.projector.folding import fold
 from secaplane.projector.projection import ProjectionGroup
-from secaplane.projector.rebuild import Silent
+from secaplane.projector.filling import Silent
 from secaplane.projector.run import Projector
 from secaplane.projector.shared_stream import SharedStream
 from secaplane.projector.statement import GroupStatement

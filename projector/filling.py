@@ -1,0 +1,118 @@
+"""Filling: read models get the rows of a stream in large batches, up to a position.
+
+A rebuild, a replay and a check fill read models that have no readers yet, with the projector's own
+batches: nothing is announced. Checkpoint and rows move together, so a filling that was killed is
+resumed by another one.
+"""
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+
+from asyncpg import Pool
+
+from secaplane.eventlog.log import Followed, Log
+from secaplane.model.bounded_cache import event_bytes
+from secaplane.model.position import Position
+from secaplane.projector.projection import ProjectionGroup
+from secaplane.projector.run import Projector
+from secaplane.projector.shared_stream import SharedStream
+from secaplane.readmodel.announcements import Announcer
+
+BATCH_MAX, BATCH_BYTES_MAX = 4000, 16 * 1024 * 1024
+
+
+class Silent(Announcer):
+    """For a read model that has no readers yet."""
+
+    def __init__(self) -> None: ...
+
+    async def announce(self, reached: Position, *, last: bool = False) -> None: ...
+
+
+class Filling:
+    """Fills read models from one stream. Each batch is fetched, decoded and folded once and written
+    to all of them at the same time; the next batch is fetched meanwhile."""
+
+    def __init__(
+        self,
+        projectors: Sequence[Projector],
+        batches: AsyncGenerator[Sequence[Followed], None],
+        batch_done: Callable[[], object],
+    ) -> None:
+        self._projectors, self._batches, self._batch_done = projectors, batches, batch_done
+        self._fetched = self.position
+        self._rest: Sequence[Followed] = ()
+        """Fetched events behind the position that was asked for."""
+
+    @property
+    def stream(self) -> str:
+        return self._projectors[0].stream.name
+
+    @property
+    def position(self) -> Position:
+        """The position that every read model has reached."""
+        return min(each.position for each in self._projectors)
+
+    async def fill(self, up_to: Position) -> None:
+        """Write every event up to and including a position. A position that the log has lost counts
+        as reached as soon as a later event has arrived.
+
+        Raises:
+            LogGap: a position before it is missing.
+        """
+        arriving = asyncio.create_task(self._batch(up_to))
+        try:
+            while batch := await arriving:
+                arriving = asyncio.create_task(self._batch(up_to))
+                written = [each.project(batch) for each in self._projectors]
+                outcomes = await asyncio.gather(*written, return_exceptions=True)
+                for each in outcomes:
+                    if isinstance(each, BaseException):
+                        raise each
+                self._batch_done()
+        finally:
+            arriving.cancel()
+
+    async def _batch(self, up_to: Position) -> Sequence[Followed]:
+        """The next events; none where all up to that position were fetched."""
+        batch: list[Followed] = []
+        size = 0
+        while self._fetched < up_to and len(batch) < BATCH_MAX and size < BATCH_BYTES_MAX:
+            arrived = self._rest or await anext(self._batches)
+            number = bisect_right(arrived, up_to.sequence, key=_sequence)
+            taken, self._rest = arrived[:number], arrived[number:]
+            if taken:
+                self._fetched = taken[-1].position
+            batch += taken
+            size += sum(map(event_bytes, taken))
+            if self._rest:
+                break
+        return batch
+
+
+@asynccontextmanager
+async def filling(
+    log: Log,
+    stream: str,
+    pools: Mapping[ProjectionGroup, Pool],
+    *,
+    region: str,
+    batch_done: Callable[[], object],
+) -> AsyncIterator[Filling]:
+    """The filling of a read model of each group from one stream, from its checkpoint on."""
+    # while a batch is written, the next one is fetched: both are shared
+    shared = SharedStream(log, stream, recent_max=BATCH_MAX, recent_bytes_max=2 * BATCH_BYTES_MAX)
+    projectors = [
+        Projector(group, pool, shared, Silent(), region) for group, pool in pools.items()
+    ]
+    for each in projectors:
+        await each.begin()
+    begin = min(each.position for each in projectors)
+    async with aclosing(shared.follow(after=begin)) as batches:
+        yield Filling(projectors, batches, batch_done)
+
+
+def _sequence(followed: Followed) -> int:
+    return followed.position.sequence
