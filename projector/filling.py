@@ -104,9 +104,7 @@ async def filling(
     """The filling of a read model of each group from one stream, from its checkpoint on."""
     # while a batch is written, the next one is fetched: both are shared
     shared = SharedStream(log, stream, recent_max=BATCH_MAX, recent_bytes_max=2 * BATCH_BYTES_MAX)
-    projectors = [
-        Projector(group, pool, shared, Silent(), region) for group, pool in pools.items()
-    ]
+    projectors = [Projector(group, pool, shared, Silent(), region) for group, pool in pools.items()]
     for each in projectors:
         await each.begin()
     begin = min(each.position for each in projectors)

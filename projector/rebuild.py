@@ -183,7 +183,7 @@ async def _rebuilt(
             while await _behind(log, fillings, ends):
                 for each in fillings:
                     await each.fill(await log.end(each.stream))
-            await _analyze(connection, read_model)
+            await analyze(connection, read_model)
             async with connection.transaction():
                 live = await _locked(connection, former) if former else {}
                 async with asyncio.timeout(LOCKED_S_MAX):
@@ -205,7 +205,7 @@ async def _behind(log: Log, fillings: Sequence[Filling], ends: dict[str, int]) -
     return any(ends[each.stream] > each.position.sequence + CLOSE for each in fillings)
 
 
-async def _analyze(connection: Connection, read_model: str) -> None:
+async def analyze(connection: Connection, read_model: str) -> None:
     """So that queries are planned well from the first one on."""
     rows = await connection.fetch(
         "select tablename from pg_tables where schemaname = $1", read_model

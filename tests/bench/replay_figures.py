@@ -3,7 +3,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing, asynccontextmanager
 from itertools import count
 from urllib.parse import urlsplit, urlunsplit
@@ -15,9 +15,16 @@ from nats.aio.client import Client
 from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.eventlog.streams import Streams
 from secaplane.kinds import KINDS
-from secaplane.model.events import AnyEvent, Created, Deleted, DeletionRequested, StatusReported, Updated
+from secaplane.model.events import (
+    AnyEvent,
+    Created,
+    Deleted,
+    DeletionRequested,
+    StatusReported,
+    Updated,
+)
 from secaplane.model.position import BEGINNING, Position
-from secaplane.model.shape import Ref, State
+from secaplane.model.shape import State
 from secaplane.projector.filling import filling
 from secaplane.projector.groups import HISTORY, RESOURCES
 from secaplane.projector.run import Projector
