@@ -14,7 +14,9 @@ from asyncpg import Pool
 
 from secaplane.eventlog.log import Followed, Log
 from secaplane.model.bounded_cache import event_bytes
+from secaplane.model.events import RecordedEvent
 from secaplane.model.position import Position
+from secaplane.projector.folding import ProjectedEvent
 from secaplane.projector.projection import ProjectionGroup
 from secaplane.projector.run import Projector
 from secaplane.projector.shared_stream import SharedStream
@@ -31,24 +33,47 @@ class Silent(Announcer):
     async def announce(self, reached: Position, *, last: bool = False) -> None: ...
 
 
+class OnceFolded(SharedStream):
+    """A stream whose events reach several projectors in the same batches: each is folded by the
+    first one, for all of them."""
+
+    def __init__(self, log: Log, name: str, *, followers: int) -> None:
+        super().__init__(log, name)
+        self._several = followers > 1
+        self._batch: dict[int, ProjectedEvent] = {}
+
+    def folded(self, event: RecordedEvent) -> ProjectedEvent | None:
+        return self._batch.get(event.position.sequence)
+
+    def remember(self, folded: ProjectedEvent) -> None:
+        if self._several:
+            self._batch[folded.event.position.sequence] = folded
+
+    def batch_done(self) -> None:
+        """Every projector has written the batch."""
+        self._batch.clear()
+
+
 class Filling:
     """Fills read models from one stream. Each batch is fetched, decoded and folded once and written
     to all of them at the same time; the next batch is fetched meanwhile."""
 
     def __init__(
         self,
+        stream: "OnceFolded",
         projectors: Sequence[Projector],
         batches: AsyncGenerator[Sequence[Followed], None],
         batch_done: Callable[[], object],
     ) -> None:
-        self._projectors, self._batches, self._batch_done = projectors, batches, batch_done
+        self._stream, self._projectors = stream, projectors
+        self._batches, self._batch_done = batches, batch_done
         self._fetched = self.position
         self._rest: Sequence[Followed] = ()
         """Fetched events behind the position that was asked for."""
 
     @property
     def stream(self) -> str:
-        return self._projectors[0].stream.name
+        return self._stream.name
 
     @property
     def position(self) -> Position:
@@ -71,6 +96,7 @@ class Filling:
                 for each in outcomes:
                     if isinstance(each, BaseException):
                         raise each
+                self._stream.batch_done()
                 self._batch_done()
         finally:
             arriving.cancel()
@@ -102,14 +128,13 @@ async def filling(
     batch_done: Callable[[], object],
 ) -> AsyncIterator[Filling]:
     """The filling of a read model of each group from one stream, from its checkpoint on."""
-    # while a batch is written, the next one is fetched: both are shared
-    shared = SharedStream(log, stream, recent_max=BATCH_MAX, recent_bytes_max=2 * BATCH_BYTES_MAX)
+    shared = OnceFolded(log, stream, followers=len(pools))
     projectors = [Projector(group, pool, shared, Silent(), region) for group, pool in pools.items()]
     for each in projectors:
         await each.begin()
     begin = min(each.position for each in projectors)
-    async with aclosing(shared.follow(after=begin)) as batches:
-        yield Filling(projectors, batches, batch_done)
+    async with aclosing(log.follow(stream, after=begin)) as batches:
+        yield Filling(shared, projectors, batches, batch_done)
 
 
 def _sequence(followed: Followed) -> int:

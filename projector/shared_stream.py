@@ -22,16 +22,8 @@ between two trims."""
 
 
 class SharedStream:
-    def __init__(
-        self,
-        log: Log,
-        name: str,
-        *,
-        recent_max: int = RECENT_MAX,
-        recent_bytes_max: int = RECENT_BYTES_MAX,
-    ) -> None:
+    def __init__(self, log: Log, name: str) -> None:
         self.log, self.name = log, name
-        self._recent_max, self._recent_bytes_max = recent_max, recent_bytes_max
         self._recent: list[Followed] = []
         """All events after `_begin`, up to and including `_end`."""
         self._weights: list[int] = []
@@ -98,12 +90,9 @@ class SharedStream:
 
     def _trim(self) -> None:
         dropped = 0
-        if len(self._recent) <= 2 * self._recent_max and self._size <= self._recent_bytes_max:
+        if len(self._recent) <= 2 * RECENT_MAX and self._size <= RECENT_BYTES_MAX:
             return
-        while (
-            len(self._recent) - dropped > self._recent_max
-            or self._size > self._recent_bytes_max // 2
-        ):
+        while len(self._recent) - dropped > RECENT_MAX or self._size > RECENT_BYTES_MAX // 2:
             self._size -= self._weights[dropped]
             self._folded.pop(self._recent[dropped].position.sequence, None)
             dropped += 1

@@ -46,7 +46,7 @@ def _replay(arguments: argparse.Namespace) -> int:
     gc_tuning.starting()
     from secaplane.cli.operate import replay
 
-    gc_tuning.ready()
+    gc_tuning.filling()
     logs.set_up("replay", "WARNING")
     config, into, until = read(arguments.config), arguments.into, arguments.until
     if arguments.check and not (into or until):

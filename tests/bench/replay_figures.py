@@ -12,6 +12,7 @@ import asyncpg
 import uvloop
 from nats.aio.client import Client
 
+from secaplane.cli.processes import gc_tuning
 from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.eventlog.streams import Streams
 from secaplane.kinds import KINDS
@@ -54,8 +55,10 @@ async def measure() -> dict[str, Figure]:
             end = await log.end(stream)
             lives, replays = [], []
             for _ in range(REPEATS):
+                gc_tuning.ready()
                 async with _database(postgres_url) as url:
                     lives.append(end.sequence / await _project_s(client, url, log, end))
+                gc_tuning.filling()
                 async with _database(postgres_url) as url:
                     replays.append(end.sequence / await _replay_s(url, log, end))
                 print(f"replay {replays[-1]:.0f}/s, projector {lives[-1]:.0f}/s", flush=True)
