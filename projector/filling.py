@@ -23,6 +23,8 @@ from secaplane.projector.shared_stream import SharedStream
 from secaplane.readmodel.announcements import Announcer
 
 BATCH_MAX, BATCH_BYTES_MAX = 4000, 16 * 1024 * 1024
+"""At most three batches are in memory, for each read model one that waits."""
+Batches = asyncio.Queue[Sequence[Followed]]
 
 
 class Silent(Announcer):
@@ -34,33 +36,32 @@ class Silent(Announcer):
 
 
 class OnceFolded(SharedStream):
-    """A stream whose events reach several projectors in the same batches: each is folded by the
-    first one, for all of them."""
+    """A stream whose events reach several projectors: each is folded by the first one, for all."""
 
-    def __init__(self, log: Log, name: str, *, followers: int) -> None:
+    def __init__(self, log: Log, name: str) -> None:
         super().__init__(log, name)
-        self._several = followers > 1
-        self._batch: dict[int, ProjectedEvent] = {}
+        self._memo: dict[int, ProjectedEvent] = {}
 
     def folded(self, event: RecordedEvent) -> ProjectedEvent | None:
-        return self._batch.get(event.position.sequence)
+        return self._memo.get(event.position.sequence)
 
     def remember(self, folded: ProjectedEvent) -> None:
-        if self._several:
-            self._batch[folded.event.position.sequence] = folded
+        self._memo[folded.event.position.sequence] = folded
 
-    def batch_done(self) -> None:
-        """Every projector has written the batch."""
-        self._batch.clear()
+    def forget(self, up_to: Position) -> None:
+        """Every projector has written the events up to a position."""
+        while self._memo and (first := next(iter(self._memo))) <= up_to.sequence:
+            del self._memo[first]
 
 
 class Filling:
-    """Fills read models from one stream. Each batch is fetched, decoded and folded once and written
-    to all of them at the same time; the next batch is fetched meanwhile."""
+    """Fills read models from one stream. Each batch is fetched, decoded and folded once. A read
+    model that has written a batch goes on with the next one, while others write, and while later
+    ones are fetched."""
 
     def __init__(
         self,
-        stream: "OnceFolded",
+        stream: OnceFolded,
         projectors: Sequence[Projector],
         batches: AsyncGenerator[Sequence[Followed], None],
         batch_done: Callable[[], object],
@@ -87,19 +88,27 @@ class Filling:
         Raises:
             LogGap: a position before it is missing.
         """
-        arriving = asyncio.create_task(self._batch(up_to))
+        queues = [Batches(1) for _ in self._projectors]
         try:
-            while batch := await arriving:
-                arriving = asyncio.create_task(self._batch(up_to))
-                written = [each.project(batch) for each in self._projectors]
-                outcomes = await asyncio.gather(*written, return_exceptions=True)
-                for each in outcomes:
-                    if isinstance(each, BaseException):
-                        raise each
-                self._stream.batch_done()
-                self._batch_done()
-        finally:
-            arriving.cancel()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._fetch(up_to, queues))
+                for projector, batches in zip(self._projectors, queues, strict=True):
+                    tasks.create_task(self._write(projector, batches))
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from group
+
+    async def _fetch(self, up_to: Position, queues: Sequence[Batches]) -> None:
+        while batch := await self._batch(up_to):
+            for each in queues:
+                await each.put(batch)
+        for each in queues:
+            await each.put(())
+
+    async def _write(self, projector: Projector, batches: Batches) -> None:
+        while batch := await batches.get():
+            await projector.project(batch)
+            self._stream.forget(self.position)
+            self._batch_done()
 
     async def _batch(self, up_to: Position) -> Sequence[Followed]:
         """The next events; none where all up to that position were fetched."""
@@ -128,7 +137,7 @@ async def filling(
     batch_done: Callable[[], object],
 ) -> AsyncIterator[Filling]:
     """The filling of a read model of each group from one stream, from its checkpoint on."""
-    shared = OnceFolded(log, stream, followers=len(pools))
+    shared = OnceFolded(log, stream)
     projectors = [Projector(group, pool, shared, Silent(), region) for group, pool in pools.items()]
     for each in projectors:
         await each.begin()

@@ -45,7 +45,7 @@ class ReplayBusy(Exception):
     """Another process replays into the database, or checks it."""
 
 
-class Target(NamedTuple):
+class MarkedDatabase(NamedTuple):
     """A database that is marked for one replay."""
 
     positions: Positions
@@ -81,7 +81,7 @@ async def claim(
     until: str,
     groups: Sequence[TableGroup],
     resolve: Callable[[], Awaitable[Positions]],
-) -> Target:
+) -> MarkedDatabase:
     """Mark an empty database for a replay, or find the mark of the same one.
 
     Raises:
@@ -110,10 +110,12 @@ async def claim(
             written(newest(positions.values())),
             release(groups),
         )
-    return Target(positions, finished=False)
+    return MarkedDatabase(positions, finished=False)
 
 
-async def _interrupted(connection: Connection, until: str, groups: Sequence[TableGroup]) -> Target:
+async def _interrupted(
+    connection: Connection, until: str, groups: Sequence[TableGroup]
+) -> MarkedDatabase:
     row = await connection.fetchrow(
         f"select until, positions, release, finished from {ADMIN_SCHEMA}.replay"
     )
@@ -128,7 +130,7 @@ async def _interrupted(connection: Connection, until: str, groups: Sequence[Tabl
             " create another one for this replay"
         )
     positions = parse_all(row[1]) if row[1] else ()
-    return Target({each.stream: each for each in positions}, row[3])
+    return MarkedDatabase({each.stream: each for each in positions}, row[3])
 
 
 async def _replica(connection: Connection) -> str:

@@ -16,7 +16,9 @@ from tests.source import GOLDEN
 
 FIRST_VERSION = 2
 """No log was ever kept in format 1."""
-VERSIONS = sorted({int(re.sub(r".*\.v(\d+).*", r"\1", path.stem)) for path in GOLDEN.glob("*.json")})
+VERSIONS = sorted(
+    {int(re.sub(r".*\.v(\d+).*", r"\1", path.stem)) for path in GOLDEN.glob("*.json")}
+)
 HISTORY = (
     (1, "created", ".whole"),
     (7, "updated", ".whole"),  # the position that the golden reports have observed
