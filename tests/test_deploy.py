@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OWN = ("command", "query", "projector", "reconcilers", "cloud")
+OWN = ("command", "query", "projector", "reconcilers", "notary", "cloud")
 LIMITS = ("mem_limit", "pids_limit", "cpus")
 PLAINTEXT = re.compile(r"\b(http|nats|postgresql|postgres)://([^/\s\"']+)([^\s\"']*)")
 LOOPBACK = re.compile(r"^(127\.0\.0\.1|localhost)(:|$)")
@@ -125,6 +125,19 @@ def test_the_user_that_makes_backups_can_write_no_event() -> None:
     assert "$JS.API.STREAM.SNAPSHOT.>" in allowed
     assert not [each for each in allowed if each.startswith(("seca", "$KV", ">", "*"))]
     assert not any(word in rights for word in ("DELETE", "PURGE", "UPDATE", "STREAM.CREATE"))
+
+
+def test_the_notary_can_append_nothing_and_alone_has_its_keys() -> None:
+    nats = (DEPLOY / "nats.conf").read_text()
+    (rights,) = re.findall(r"^KEEPS_THE_MERKLE_LOGS: \{(.*?)^\}", nats, re.M | re.S)
+    publish, subscribe = (re.findall(r'"([^"]+)"', part) for part in rights.split("subscribe"))
+    assert all(
+        re.match(r"\$JS\.API\.(STREAM\.(INFO|MSG\.GET)|DIRECT|CONSUMER)", x) for x in publish
+    )
+    assert subscribe == ["_INBOX.>"]
+    assert "user: notary, password: $NATS_NOTARY_PASSWORD, permissions: $KEEPS" in nats
+    with_keys = [name for name in SERVICES if "notary-keys" in SERVICES[name].get("secrets", ())]
+    assert with_keys == ["notary"]
 
 
 def test_two_builds_of_the_image_are_equal() -> None:

@@ -5,7 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from secaplane.cli.config import read
-from secaplane.cli.operate import log_arguments, replay_arguments
+from secaplane.cli.operate import (
+    history_arguments,
+    log_arguments,
+    replay_arguments,
+    witness_arguments,
+)
 from secaplane.cli.processes import logs
 from secaplane.cli.running import run
 
@@ -134,7 +139,9 @@ def _revoke(arguments: argparse.Namespace) -> int:
 
 
 def _add_audit(commands: Any) -> None:
-    audit = _command(commands, "audit", "read the security audit stream")
+    audit = _command(
+        commands, "audit", "read the security audit stream; export and verify the history"
+    )
     actions = audit.add_subparsers(required=True, metavar="COMMAND", title="commands")
     entries = _command(
         actions,
@@ -149,6 +156,8 @@ def _add_audit(commands: Any) -> None:
     entries.add_argument("--caller", default="", metavar="SUB", help="only entries of this caller")
     entries.add_argument("--json", action="store_true", help="print one JSON object a line")
     entries.set_defaults(run=_audit_entries)
+    history_arguments.add_to(actions)
+    witness_arguments.add_to(actions)
 
 
 def _audit_entries(arguments: argparse.Namespace) -> int:
