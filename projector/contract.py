@@ -14,9 +14,9 @@ from asyncpg import Pool
 from secaplane.eventlog.log import Followed, Log
 from secaplane.model.events import RecordedEvent
 from secaplane.model.position import BEGINNING
+from secaplane.projector.filling import Silent
 from secaplane.projector.folding import fold
 from secaplane.projector.projection import ProjectionGroup
-from secaplane.projector.rebuild import Silent
 from secaplane.projector.run import Projector
 from secaplane.projector.shared_stream import SharedStream
 from secaplane.projector.statement import GroupStatement

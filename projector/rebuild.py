@@ -4,20 +4,17 @@ is read; then readers are switched to it. A half-filled one is dropped by the ne
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
 
 from asyncpg import Connection
 
-from secaplane.eventlog.log import Followed, Log
-from secaplane.model.bounded_cache import event_bytes
+from secaplane.eventlog.log import Log
 from secaplane.model.position import BEGINNING, Position
+from secaplane.projector.filling import Filling, filling
 from secaplane.projector.projection import ProjectionGroup
-from secaplane.projector.run import Projector
-from secaplane.projector.shared_stream import SharedStream
 from secaplane.readmodel import questions
-from secaplane.readmodel.announcements import Announcer
 from secaplane.readmodel.schema import tables
 from secaplane.readmodel.schema.active import (
     active,
@@ -29,7 +26,6 @@ from secaplane.readmodel.schema.active import (
 from secaplane.readmodel.schema.group import TableGroup
 from secaplane.readmodel.schema.tables import ADMIN_SCHEMA, Tx
 
-BATCH_MAX, BATCH_BYTES_MAX = 4000, 16 * 1024 * 1024
 CLOSE = 512
 """Events that may be missing in each stream when the live checkpoints are locked: few enough to be
 written in that time."""
@@ -160,29 +156,6 @@ async def _exclusive(url: str, group: TableGroup) -> AsyncIterator[Connection]:
         yield connection
 
 
-class _Filling(NamedTuple):
-    """The filling of a new read model from one stream."""
-
-    projector: Projector
-    batches: AsyncGenerator[Sequence[Followed], None]
-    batch_done: Callable[[], object]
-
-    async def fill(self, up_to: Position) -> None:
-        while self.projector.position < up_to:
-            batch: list[Followed] = []
-            size = 0
-            while (
-                len(batch) < BATCH_MAX
-                and size < BATCH_BYTES_MAX
-                and (not batch or batch[-1].position < up_to)
-            ):
-                arrived = await anext(self.batches)
-                batch += arrived
-                size += sum(map(event_bytes, arrived))
-            await self.projector.project(batch)
-            self.batch_done()
-
-
 async def _rebuilt(
     connection: Connection,
     url: str,
@@ -198,48 +171,41 @@ async def _rebuilt(
     pool = await tables.open_pool(url, schema=read_model, size=1, writes=True)
     try:
         async with AsyncExitStack() as stack:
-            fillings, ends = list[_Filling](), dict[str, int]()
+            fillings, ends = list[Filling](), dict[str, int]()
 
             def batch_done() -> None:
-                done = sum(each.projector.position.sequence for each in fillings)
+                done = sum(each.position.sequence for each in fillings)
                 report(Filled(done, max(done, sum(ends.values()))))
 
             for stream in log.streams.names:
-                shared = SharedStream(log, stream)
-                projector = Projector(group, pool, shared, Silent(), region)
-                await projector.begin()
-                batches = shared.follow(after=BEGINNING)
-                await stack.enter_async_context(aclosing(batches))
-                fillings.append(_Filling(projector, batches, batch_done))
+                opened = filling(log, stream, {group: pool}, region=region, batch_done=batch_done)
+                fillings.append(await stack.enter_async_context(opened))
             while await _behind(log, fillings, ends):
                 for each in fillings:
-                    await each.fill(await log.end(each.projector.stream.name))
-            await _analyze(connection, read_model)
+                    await each.fill(await log.end(each.stream))
+            await analyze(connection, read_model)
             async with connection.transaction():
                 live = await _locked(connection, former) if former else {}
                 async with asyncio.timeout(LOCKED_S_MAX):
                     for each in fillings:
-                        name = each.projector.stream.name
-                        await each.fill(max(live.get(name, BEGINNING), await log.end(name)))
+                        live_at = live.get(each.stream, BEGINNING)
+                        await each.fill(max(live_at, await log.end(each.stream)))
                     await switch(connection, group.tables, read_model)
-        reached = [each.projector.position for each in fillings if each.projector.position]
+        reached = [each.position for each in fillings if each.position]
         return Rebuilt(read_model, reached, time.monotonic() - began)
     finally:
         pool.terminate()
 
 
-async def _behind(log: Log, fillings: Sequence[_Filling], ends: dict[str, int]) -> bool:
+async def _behind(log: Log, fillings: Sequence[Filling], ends: dict[str, int]) -> bool:
     """True where more events are missing than can be written under the lock. `ends` gets the end of
     each stream."""
     for each in fillings:
-        ends[each.projector.stream.name] = (await log.end(each.projector.stream.name)).sequence
-    return any(
-        ends[each.projector.stream.name] > each.projector.position.sequence + CLOSE
-        for each in fillings
-    )
+        ends[each.stream] = (await log.end(each.stream)).sequence
+    return any(ends[each.stream] > each.position.sequence + CLOSE for each in fillings)
 
 
-async def _analyze(connection: Connection, read_model: str) -> None:
+async def analyze(connection: Connection, read_model: str) -> None:
     """So that queries are planned well from the first one on."""
     rows = await connection.fetch(
         "select tablename from pg_tables where schemaname = $1", read_model
@@ -261,11 +227,3 @@ async def _locked(connection: Connection, read_model: str) -> Mapping[str, Posit
     """The live checkpoints; they stay as they are until the transaction ends."""
     await connection.execute(f"set local search_path to {read_model}")
     return await questions.locked_checkpoints(connection)
-
-
-class Silent(Announcer):
-    """For a read model that has no readers yet."""
-
-    def __init__(self) -> None: ...
-
-    async def announce(self, reached: Position, *, last: bool = False) -> None: ...

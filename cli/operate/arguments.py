@@ -5,7 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from secaplane.cli.config import read
-from secaplane.cli.operate import history_arguments, log_arguments, witness_arguments
+from secaplane.cli.operate import (
+    history_arguments,
+    log_arguments,
+    replay_arguments,
+    witness_arguments,
+)
 from secaplane.cli.processes import logs
 from secaplane.cli.running import run
 
@@ -18,6 +23,7 @@ def add_to(commands: Any) -> None:
     _add_retry(commands)
     _add_quarantine(commands)
     log_arguments.add_to(commands)
+    replay_arguments.add_to(commands)
     _add_keyring(commands)
     _add_plugin(commands)
     _add_drift(commands)

@@ -17,6 +17,7 @@ from tests.bench import (
     notary_figures,
     parsing_figures,
     policy_figures,
+    replay_figures,
     replica_figures,
     restart_figures,
     sustained_figures,
@@ -45,6 +46,7 @@ async def everything_small() -> dict[str, Figure]:
         figures |= await log_figures.measure(plane)
         figures |= await history_figures.measure(plane)
     figures |= await replica_figures.measure()
+    figures |= await replay_figures.measure()
     figures |= await drift_figures.measure()
     figures |= await sustained_figures.measure()
     figures |= await fair_share_figures.measure()

@@ -66,6 +66,7 @@ TARGETS = {
     "policy_spread_ms": Target("until another process applies a policy change", at_most=1000),
     "policy_start_s": Target("to load 100,000 assignments", at_most=2),
     "policy_start_block_ms": Target("longest pause of other tasks meanwhile", at_most=5),
+    "replay_vs_project": Target("events replayed / projected a second", at_least=2),
     "restart_growth": Target("restart to ready, 200,000 events / 200", at_most=1.3),
     "rss_large_specs": Target("largest process after 300 specs of 1 MB / before", at_most=1.5),
     "verify_vs_sha": Target("CPU of SHA-256 over the events / of verifying them", at_least=0.15),

@@ -16,9 +16,9 @@ from secaplane.kinds import KINDS
 from secaplane.model.events import Created
 from secaplane.model.position import BEGINNING
 from secaplane.model.shape import Ref
+from secaplane.projector.filling import Silent
 from secaplane.projector.groups import RESOURCES
 from secaplane.projector.projection import ProjectionGroup
-from secaplane.projector.rebuild import Silent
 from secaplane.projector.run import Projector
 from secaplane.projector.shared_stream import SharedStream
 from tests.flows.crashing import until

@@ -8,9 +8,9 @@ from typing import Any
 from asyncpg import Pool
 
 from secaplane.eventlog.log import Followed, Log
+from secaplane.projector.filling import Silent
 from secaplane.projector.groups import HISTORY, RESOURCES
 from secaplane.projector.projection import ProjectionGroup
-from secaplane.projector.rebuild import Silent
 from secaplane.projector.run import Projector
 from secaplane.projector.shared_stream import SharedStream
 from secaplane.readmodel.schema import tables
