@@ -26,6 +26,7 @@ READ_THE_LOG = (
     "$JS.API.CONSUMER.MSG.NEXT.>",
     "secaplane.progress.>",
     "secaplane.readers.>",
+    *entries.SUBJECTS_OF_PROCESSES,
 )
 WRITE_THE_LOG = (*READ_THE_LOG, "$JS.API.STREAM.CREATE.>", "seca.>", "$KV.>")
 RECONCILE = (*WRITE_THE_LOG, entries.SUBJECTS_OF_RECONCILERS)
