@@ -98,6 +98,7 @@ class Export:
                 if not self.reason:
                     log.warning("the sink does not take events", extra={"reason": str(error)})
                 self.reason = str(error)
+                lines = lines[error.taken :]
                 self.failed += 1
                 await asyncio.sleep(delay_s * (0.5 + random() / 2))
                 delay_s = min(delay_s * 2, RETRY_S_MAX)

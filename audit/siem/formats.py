@@ -196,13 +196,14 @@ def _metadata(record: SiemRecord, site: ExportingSite) -> Json:
         "sequence": record.sequence,
         "event_code": record.type,
         "correlation_uid": record.request,
-        "tenant_uid": record.resource.tenant_uid or record.resource.tenant,
+        "tenant_uid": record.resource.tenant_uid,
     }
     return _without_empty(known)
 
 
 def _unmapped(record: SiemRecord) -> Json:
     facts: Json = {
+        "tenant": record.resource.tenant,
         "cause": record.cause,
         "traceparent": record.actor.traceparent,
         "dropped": record.dropped,
@@ -251,12 +252,12 @@ def _endpoint(actor: SiemActor) -> Json:
 def _api_parts(record: SiemRecord) -> Json:
     resource, agent = record.resource, record.actor.user_agent
     named = resource.path or record.path
-    operation = " ".join(each for each in (record.verb, resource.kind) if each)
+    operation = " ".join(each for each in (record.verb or record.type, resource.kind) if each)
     request: Json = {"uid": record.request or record.id, "data": record.content}
     return {
         "actor": _ocsf_actor(record.actor),
         "api": {
-            "operation": operation or record.type,
+            "operation": operation,
             "request": _without_empty(request),
             "service": {"name": PRODUCT},
         },

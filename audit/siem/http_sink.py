@@ -2,6 +2,7 @@
 them."""
 
 import ssl
+import sys
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
@@ -29,17 +30,26 @@ class HttpSink:
         self._url, self._tls, self._cloudevents = url, tls, cloudevents
         content = "cloudevents-batch+json" if cloudevents else "x-ndjson"
         self._headers = {"Content-Type": f"application/{content}; charset=utf-8", **headers}
+        self._at_once = sys.maxsize
+        """Events of one request."""
         self._session: aiohttp.ClientSession | None = None
 
     async def deliver(self, lines: Sequence[ExportedLine]) -> None:
-        """A batch that is too large for the receiver is divided, down to one event."""
-        status, text = await self._post(self._body(lines))
-        if status == TOO_LARGE and len(lines) > 1:
-            half = len(lines) // 2
-            await self.deliver(lines[:half])
-            await self.deliver(lines[half:])
-        elif not 200 <= status < 300:
-            raise SinkUnavailable(f"{status}: {text[:SHOWN_MAX]}")
+        """What is too large for the receiver is divided, down to one event; later deliveries are
+        divided from the beginning."""
+        taken = 0
+        while taken < len(lines):
+            part = lines[taken : taken + self._at_once]
+            try:
+                status, text = await self._post(self._body(part))
+            except SinkUnavailable as error:
+                raise SinkUnavailable(str(error), taken=taken) from error
+            if status == TOO_LARGE and len(part) > 1:
+                self._at_once = len(part) // 2
+            elif 200 <= status < 300:
+                taken += len(part)
+            else:
+                raise SinkUnavailable(f"{status}: {text[:SHOWN_MAX]}", taken=taken)
 
     async def _post(self, body: bytes) -> tuple[int, str]:
         if self._session is None:

@@ -20,7 +20,12 @@ class ExportedLine(NamedTuple):
 
 
 class SinkUnavailable(Exception):
-    """The sink has not taken everything: it is delivered again, with the same ids."""
+    """The sink has not taken everything: the rest is delivered again, with the same ids."""
+
+    def __init__(self, reason: str, *, taken: int = 0) -> None:
+        super().__init__(reason)
+        self.taken = taken
+        """Lines, from the first one on, that it has for certain."""
 
 
 class SinkClosed(Exception):
