@@ -23,12 +23,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from nats import connect
 from nats.aio.client import Client
 from nats.js.errors import NotFoundError
 
 from secaplane.cli.dev import embedded
 from secaplane.cli.dev.embedded import HOST
+from secaplane.eventlog.jetstream.connection import NatsConnection
 from secaplane.eventlog.jetstream.log import PAYLOAD_BYTES_MIN
 from secaplane.eventlog.snapshots import FORMAT
 from secaplane.readmodel.schema.tables import READER
@@ -88,7 +88,8 @@ def postgres() -> Iterator[str]:
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[Client]:
     """A client with the product's settings: nothing is buffered and delivered later."""
-    client = await connect(url, pending_size=0)
+    client = NatsConnection()
+    await client.connect(url, pending_size=0)
     try:
         yield client
     finally:

@@ -44,7 +44,7 @@ _to_json = msgspec.json.Encoder(order="deterministic").encode
 
 
 class ExportingSite(NamedTuple):
-    """What the records of one control plane have in common."""
+    """Facts that all records of one control plane have in common."""
 
     region: str
     version: str

@@ -35,7 +35,7 @@ class HttpSink:
         self._session: aiohttp.ClientSession | None = None
 
     async def deliver(self, lines: Sequence[ExportedLine]) -> None:
-        """What is too large for the receiver is divided, down to one event; later deliveries are
+        """A delivery that is too large for the receiver is divided, down to one event; later deliveries are
         divided from the beginning."""
         taken = 0
         while taken < len(lines):

@@ -1,5 +1,6 @@
 """Writes of operators' commands: when one ends, every process reads what it wrote."""
 
+import asyncio
 from uuid import uuid4
 
 from secaplane.cli.config import Config
@@ -21,6 +22,7 @@ async def submitted(
         Refusal: as `submit`.
         LogUnavailable: the resource is recorded, its companion may not be.
     """
+    await process.acknowledgements.listen_to_readers()
     written = await submit(
         command_dependencies(process, config),
         ref,
@@ -28,5 +30,10 @@ async def submitted(
         actor=Actor(sub=f"secaplane {by}"),
         request=uuid4().hex,
     )
-    await process.acknowledgements.publish(listed_in(ref), written.positions)
+    await process.acknowledgements.publish(
+        listed_in(ref),
+        written.positions,
+        appended_at=asyncio.get_running_loop().time(),
+        elsewhere=False,
+    )
     await process.progress.reached(written.positions, patient=True)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
+from uuid import uuid4
 
 import asyncpg
 from asyncpg import Pool
@@ -116,7 +117,9 @@ async def process_dependencies(
             cache=cache,
             pool=reading.pool,
             progress=progress,
-            acknowledgements=Acknowledgements(client, progress, Readers(replica)),
+            acknowledgements=Acknowledgements(
+                client, progress, Readers(replica), new_id=lambda: uuid4().hex
+            ),
             lists=lists,
             replica=replica,
             announcements=announcements,

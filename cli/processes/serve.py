@@ -144,9 +144,11 @@ async def _know_others(served: Served, process: ProcessDependencies, start: Star
     that, so that it misses no acknowledgement after it. What only reads gives its rows a bounded
     time to reach that end before it is ready."""
     if served.writes:
-        await process.acknowledgements.readers.listen(process.nats)
+        await process.acknowledgements.listen_to_readers()
     if served.reads:
-        presence = ReaderPresence(process.nats, process.replica)
+        process.acknowledgements.confirm()
+        presence = ReaderPresence(process.nats, process.replica, process.acknowledgements.id)
+        await presence.listen()
         await presence.announce()
         start(presence.run())
     await retrying(lambda: _learn_positions(process), *POLICY_ERRORS, awaited="the log's end")
@@ -225,9 +227,12 @@ def _submit_dependencies(
 ) -> SubmitDependencies:
     async def projected(tenants: Sequence[str], positions: Sequence[Position]) -> None:
         waits = config.writes.wait_for_projection
+        appended_at = asyncio.get_running_loop().time()
         shown = waits and await process.progress.reached(positions)
         if not shown or process.acknowledgements.readers.elsewhere:
-            await process.acknowledgements.publish(tenants, positions)
+            await process.acknowledgements.publish(
+                tenants, positions, appended_at=appended_at, elsewhere=shown
+            )
 
     async def paced(tenant: str) -> None:
         delay_s = backlog.delay_s(tenant, config.writes.delay_seconds_max)

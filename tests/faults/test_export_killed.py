@@ -159,7 +159,7 @@ async def test_a_killed_export_has_every_event_once_in_its_file(
 async def test_a_killed_export_loses_nothing_on_its_way_to_a_receiver(
     nats_url: str, tmp_path: Path, filling: asyncio.Task[None]
 ) -> None:
-    """It also refuses now and then, and takes what it refuses: every repeat has the same id."""
+    """The receiver refuses now and then, too; every repeat has the same id."""
     async with http_server(lambda number, _: 503 if number % 5 == 0 else 200) as received:
         url = f"http://{HOST}:{received.port}/events"
         state = tmp_path / "state"

@@ -7,10 +7,11 @@ that was accepted is lost, nothing is made twice, every resource settles, and no
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
+from secaplane.model.events import RecordedEvent
 from secaplane.model.shape import Ref, Resource
 from tests.faults.kit.checks import assert_consistent, lives
 from tests.faults.kit.fleet import TWO_OF_EACH, Fleet, fleet
@@ -43,9 +44,21 @@ async def test_nothing_is_lost_doubled_or_stale_under_kills_stops_and_held_reque
         load = group.create_task(callers.run(WIDTH, SECONDS))
         await _faults(made, random.Random(SEED), load)
     events = await assert_consistent(made)
-    assert not callers.stale, callers.stale[:5]
+    assert not callers.stale, stale(callers, events)
     assert not callers.refused, callers.refused[:5]
     assert_accepted_is_recorded(callers, {ref: each for (ref, _), each in lives(events).items()})
+
+
+def stale(callers: Callers, events: Sequence[RecordedEvent]) -> str:
+    """The first stale answers, with every request and every event of the resource."""
+    found = []
+    for each in callers.stale[:5]:
+        name = each.partition(":")[0]
+        recorded = [
+            f"{one.time} {one.position} {one.event}" for one in events if one.ref.name == name
+        ]
+        found.append("\n".join([each, *recorded]))
+    return "\n\n".join(found)
 
 
 async def test_a_rolling_restart_of_every_process_fails_no_request(made: Fleet) -> None:

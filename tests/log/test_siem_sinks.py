@@ -72,7 +72,7 @@ async def test_syslog_messages_are_framed_and_repeated_until_the_receiver_has_re
 
 
 async def test_a_large_delivery_that_the_receiver_does_not_read_is_not_taken() -> None:
-    """It would fit into buffers of the two kernels in part."""
+    """Buffers of the two kernels would hold a part of it."""
     async with syslog_server(fails=lambda _: True) as received:
         sink = SyslogSink(SyslogAddress(HOST, received.port, None))
         with pytest.raises(SinkUnavailable):

@@ -55,7 +55,7 @@ def event_of(record: SiemRecord) -> Any:
 
 
 def faults(event: Any) -> list[str]:
-    """What the JSON schema refuses, and constraints that a JSON schema made of it leaves out."""
+    """Reasons of the JSON schema, and broken constraints, which a JSON schema leaves out."""
     found = [each.message for each in validator(event["class_uid"]).iter_errors(event)]
     return [*found, *broken(event, class_of(event["class_uid"]), "")]
 

@@ -82,13 +82,18 @@ def test_a_writer_acknowledges_while_readers_of_other_databases_are_present() ->
     readers = Readers(PresentReplica(OWN), lambda: now[0])
     assert readers.elsewhere  # it does not know yet
     now[0] = UNKNOWN_S
-    readers.seen(OWN.id, streaming=False)
+    readers.seen("own", OWN.id, streaming=False)
     assert not readers.elsewhere
     for replica_id, streaming in ((OTHER.id, False), (OWN.id, True)):
-        readers.seen(replica_id, streaming=streaming)
+        readers.seen("other", replica_id, streaming=streaming)
         assert readers.elsewhere
+        assert readers.present(elsewhere=True) == {"other"}
         now[0] += FORGOTTEN_S
         assert not readers.elsewhere
+        assert not readers.present(elsewhere=False)
+    readers.seen("other", OTHER.id, streaming=False)
+    readers.left("other")
+    assert not readers.elsewhere
 
 
 def test_what_the_rows_have_when_it_is_acknowledged_is_not_kept() -> None:

@@ -1,5 +1,5 @@
-"""What the export to a SIEM says about each event and each audit entry, in each format; and that no
-secret leaves."""
+"""Lines of the export to a SIEM: who did what, from where, by which right, in each format; and no
+secret in any."""
 
 import re
 from dataclasses import dataclass

@@ -3,9 +3,10 @@ remembers every write that was accepted."""
 
 import asyncio
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import aiohttp
 
@@ -36,6 +37,8 @@ class Callers:
     refused: list[str] = field(default_factory=list)
     """Answers that are neither an acceptance nor a request to send again."""
     statuses: Counter[str] = field(default_factory=Counter)
+    asked: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    """Name -> every request: when it was sent and answered, which process, and how."""
     _number: int = 0
 
     async def run(self, width: int, seconds: float) -> None:
@@ -85,7 +88,9 @@ class Callers:
         if answer is None:
             return
         if answer.status == 404 or answer.json["spec"]["sizeGB"] < size:
-            self.stale.append(f"{name}: {answer.status} {answer.body[:200]!r}, expected {size} GB")
+            requests = "\n".join(self.asked[name])
+            found = f"{answer.body.decode()} {dict(answer.headers)}"
+            self.stale.append(f"{name}: expected {size} GB, {found}\n{requests}")
 
     async def _asked(
         self, session: Client, rng: random.Random, method: str, name: str, body: object = None
@@ -97,8 +102,12 @@ class Callers:
         with suppress(TimeoutError):
             async with asyncio.timeout(RETRIED_S_MAX):
                 while True:
-                    client = session.towards(self.fleet.url(rng.choice(names)))
+                    process, sent = rng.choice(names), datetime.now(UTC)
+                    client = session.towards(self.fleet.url(process))
                     answer = await self._once(client, method, path, body)
+                    status = answer.status if answer else "cut off"
+                    ended = f"{datetime.now(UTC):%T.%f}"
+                    self.asked[name].append(f"{sent:%T.%f} to {ended} {process}: {method} {status}")
                     if answer is not None and answer.status not in AGAIN:
                         return self._counted(method, name, answer)
                     await asyncio.sleep(RETRY_S)
