@@ -35,8 +35,8 @@ class HttpSink:
         self._session: aiohttp.ClientSession | None = None
 
     async def deliver(self, lines: Sequence[ExportedLine]) -> None:
-        """A delivery that is too large for the receiver is divided, down to one event; later deliveries are
-        divided from the beginning."""
+        """A delivery that is too large for the receiver is divided, down to one event, and later
+        ones from the beginning."""
         taken = 0
         while taken < len(lines):
             part = lines[taken : taken + self._at_once]
