@@ -2,7 +2,8 @@
 allowed reads of privileged kinds, orphans that were removed from the cloud, and starts and stops of
 processes. Pure.
 
-    seca-audit.<type>.<digest of the caller, or of the client address where no caller is known>
+    seca-audit.<type>.<digest of the caller, or of the client address where no caller is known,
+                       or of the name of a process>
 
 The format is fixed: `v` and `type` are written-out constants, and tests/golden/audit holds every
 type and version that was ever written. Every text is cut to a maximum length, and tokens are
@@ -151,8 +152,11 @@ def allowed_by(each: Entry) -> str:
 
 
 def subject(each: Entry) -> str:
-    """The subject of an entry: one for each type and caller, so that the server can limit each."""
+    """The subject of an entry: one for each type and caller, so that the server can limit each; of
+    starts and stops, for each process, so that one that restarts often displaces no other's."""
     caller = each.caller
+    if isinstance(each.process, ProcessFacts):
+        return f"{ROOT}.{each.type}.{_digest(f'process {each.process.name}')}"
     if caller == UNKNOWN_CALLER:
         return f"{ROOT}.{each.type}.{_digest(_network(each.client_address))}"
     return f"{ROOT}.{each.type}.{_digest(f'{caller.issuer} {caller.sub}')}"

@@ -53,6 +53,15 @@ def test_start_and_stop_name_process_version_instance_and_clock() -> None:
     assert stopped.reason.startswith("stopped, version")
 
 
+def test_the_entries_of_one_process_displace_none_of_another() -> None:
+    recording = Recording()
+    for name in ("serve", "projector", "serve"):
+        ProcessLife(name, recording.publish).recorded(lambda: 0)
+    starts = [each for each in recording.stored.values() if each.type == "process-started"]
+    assert len(starts) == 3
+    assert len({subject(each) for each in starts}) == 2
+
+
 def test_two_runs_are_two_instances() -> None:
     recording = Recording()
     for _ in range(2):
