@@ -21,6 +21,7 @@ from urllib.parse import unquote
 
 import msgspec
 from msgspec import UNSET, UnsetType
+from msgspec.structs import asdict
 
 from secaplane.eventlog.codec import Undecodable
 
@@ -151,6 +152,10 @@ def allowed_by(each: Entry) -> str:
     return each.reason.removesuffix(ALLOWS_IT)
 
 
+class _SaltedEntry(Entry, frozen=True, kw_only=True):
+    salt: bytes
+
+
 def subject(each: Entry) -> str:
     """The subject of an entry: one for each type and caller, so that the server can limit each; of
     starts and stops, for each process, so that one that restarts often displaces no other's."""
@@ -166,8 +171,10 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Entry).decode
 
 
-def encode(each: Entry) -> bytes:
-    return _encode(each)
+def encode(each: Entry, salt: bytes = b"") -> bytes:
+    """The bytes of an entry. Random bytes as `salt` make a digest of them say nothing about their
+    contents; readers ignore them."""
+    return _encode(_SaltedEntry(**asdict(each), salt=salt) if salt else each)
 
 
 def decode(data: bytes) -> Entry:

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from enum import Enum
 from functools import partial
+from secrets import token_bytes
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,6 +18,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from secaplane.audit.entries import ALL_SUBJECTS, Entry, encode, subject
+from secaplane.eventlog.codec import SALT_BYTES
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
 from secaplane.eventlog.jetstream.api import PREPARE_S_MAX, ServerError, direct_batch, json, request
 from secaplane.eventlog.log import LogUnavailable
@@ -148,8 +150,9 @@ class AuditStream:
 
     async def _publish(self, each: PendingEntry) -> PublishResult:
         try:
+            data = encode(each.entry, token_bytes(SALT_BYTES))
             answer = await self._ask(
-                subject(each.entry), encode(each.entry), headers={MESSAGE_ID: each.message_id}
+                subject(each.entry), data, headers={MESSAGE_ID: each.message_id}
             )
         except LogUnavailable:
             return PublishResult.UNANSWERED

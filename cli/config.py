@@ -25,6 +25,7 @@ from secaplane.cli.settings import (
     MonitorSettings,
     NatsSettings,
     NetworkSettings,
+    NotarySettings,
     PostgresSettings,
     ReadModelSettings,
     ReferencesSettings,
@@ -57,6 +58,7 @@ class Config(Settings, frozen=True):
     stopping: StoppingSettings = StoppingSettings()
     auth: AuthSettings = AuthSettings()
     audit: AuditSettings = AuditSettings()
+    notary: NotarySettings = NotarySettings()
     secrets: SecretsSettings = SecretsSettings()
     writes: WritesSettings = WritesSettings()
     limits: LimitsSettings = LimitsSettings()

@@ -13,6 +13,7 @@ from secaplane.policy.tokens.issuer import REFETCH_INTERVAL_S, REFRESH_S, STALE_
 
 SIMULATED = "simulated"
 TOKEN_LENGTH_MIN = 16
+CHECKPOINT_INTERVAL_MS_MAX = 500
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z", max_length=64)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 
@@ -147,6 +148,34 @@ class AuditSettings(Settings, frozen=True):
     """Size of all entries together."""
     days: Annotated[int, Meta(ge=1, le=3650)] = 90
     """Age of the oldest entry."""
+
+
+class NotarySettings(Settings, frozen=True):
+    """The notary: a Merkle log of each stream, with signed checkpoints. Only the process `notary`
+    needs these settings."""
+
+    origin: Annotated[str, Meta(pattern=r"^[^\s+]{0,200}\Z")] = ""
+    """Name of this control plane in its checkpoints, such as `audit.example.org`: an address
+    without a scheme. The log of a stream is named `<origin>/<stream>`. It never changes."""
+    folder: str = ""
+    """Folder of the logs. Its part `public` may be served to everyone, `private` to none."""
+    keys: str = ""
+    """File with the signing keys, which `secaplane notary keys` creates. No other process may read
+    it. Several keys for one log all sign, so that keys can be rotated."""
+    policy: str = ""
+    """File with a policy (c2sp.org/tlog-policy). Checkpoints are submitted to its witnesses, which
+    need addresses; `cosigned` beside `checkpoint` is the newest one that reached the quorum. Empty:
+    no witnesses."""
+    host: str = "127.0.0.1"
+    """Address of the port that serves the public part of the logs."""
+    port: Port | None = None
+    """Serves `/<stream>/checkpoint`, `/<stream>/cosigned` and `/<stream>/tile/...` to everyone who
+    reaches it; none by default."""
+    interval_ms: Annotated[int, Meta(ge=20, le=CHECKPOINT_INTERVAL_MS_MAX)] = 350
+    """Least time between two checkpoints of one log, in milliseconds."""
+    compare_hours: Annotated[int, Meta(ge=0, le=8760)] = 24
+    """Hours between two comparisons of a whole stream with its log, in the background; the first
+    one begins with the process. 0: none."""
 
 
 class SecretsSettings(Settings, frozen=True):

@@ -42,6 +42,6 @@ certificate() {
 
 certificate nats 10001 nats-1 nats-2 nats-3
 certificate postgres 999 postgres-b
-for name in command query projector reconcilers cloud; do certificate "$name" 10001; done
+for name in command query projector reconcilers notary cloud; do certificate "$name" 10001; done
 chmod 644 ca.crt
 chmod 755 .

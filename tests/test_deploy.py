@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OWN = ("command", "query", "projector", "reconcilers", "cloud")
+OWN = ("command", "query", "projector", "reconcilers", "notary", "cloud")
 LIMITS = ("mem_limit", "pids_limit", "cpus")
 PLAINTEXT = re.compile(r"\b(http|nats|postgresql|postgres)://([^/\s\"']+)([^\s\"']*)")
 LOOPBACK = re.compile(r"^(127\.0\.0\.1|localhost)(:|$)")
@@ -141,11 +141,25 @@ def test_the_user_that_exports_to_a_siem_can_write_nothing() -> None:
 def test_every_process_may_record_its_start_and_its_stop() -> None:
     nats = (DEPLOY / "nats.conf").read_text()
     names = ("READS_THE_LOG_AND_AUDITS", "FOLLOWS_THE_LOG", "WRITES_THE_LOG")
-    for name in (*names, "WRITES_THE_LOG_AND_AUDITS"):
+    for name in (*names, "WRITES_THE_LOG_AND_AUDITS", "KEEPS_THE_MERKLE_LOGS"):
         (rights,) = re.findall(rf"^{name}: \{{(.*?)^\}}", nats, re.M | re.S)
         everything = '"seca-audit.>"' in rights
         assert everything or all(f'"{each}"' in rights for each in SUBJECTS_OF_PROCESSES), name
-    assert set(SUBJECTS_OF_PROCESSES) <= set(embedded.READ_THE_LOG)
+    assert set(SUBJECTS_OF_PROCESSES) <= set(embedded.FOLLOW_THE_LOG)
+
+
+def test_the_notary_can_append_only_its_start_and_stop_and_alone_has_its_keys() -> None:
+    nats = (DEPLOY / "nats.conf").read_text()
+    (rights,) = re.findall(r"^KEEPS_THE_MERKLE_LOGS: \{(.*?)^\}", nats, re.M | re.S)
+    publish, subscribe = (re.findall(r'"([^"]+)"', part) for part in rights.split("subscribe"))
+    assert all(
+        re.match(r"\$JS\.API\.(STREAM\.(INFO|MSG\.GET)|DIRECT|CONSUMER)", x)
+        for x in set(publish) - set(SUBJECTS_OF_PROCESSES)
+    )
+    assert subscribe == ["_INBOX.>"]
+    assert "user: notary, password: $NATS_NOTARY_PASSWORD, permissions: $KEEPS" in nats
+    with_keys = [name for name in SERVICES if "notary-keys" in SERVICES[name].get("secrets", ())]
+    assert with_keys == ["notary"]
 
 
 def test_two_builds_of_the_image_are_equal() -> None:

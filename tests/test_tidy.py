@@ -43,13 +43,15 @@ CATCH_ALL = ("Exception", "BaseException")
 MAY_CATCH_ALL = ("projector/run.py", "reconcilers/run.py")
 STATUSES = {status.value for status in HTTPStatus if status >= HTTPStatus.BAD_REQUEST}
 MAY_KNOW_STATUSES = (
+    "audit/tlog/witness_protocol.py",
     "edge/problem.py",
     "edge/documents/openapi/operations.py",
     "edge/serving/health.py",
     "edge/serving/app.py",
     "edge/serving/exceptions.py",
 )
-"""The table of refusals; the document that repeats it; unreadiness; refusals of the framework."""
+"""The protocol of witnesses, which other software speaks; the table of refusals; the document that
+repeats it; unreadiness; refusals of the framework."""
 
 PACKAGE = "secaplane"
 FORBIDDEN_NAME = re.compile(

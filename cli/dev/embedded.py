@@ -17,17 +17,18 @@ NOBODY_UID = 65534
 OWNER = "secaplane"
 HOST = "127.0.0.1"
 
-READ_THE_LOG = (
+FOLLOW_THE_LOG = (
     "$JS.API.INFO",
     "$JS.API.STREAM.INFO.>",
     "$JS.API.STREAM.MSG.GET.>",
     "$JS.API.DIRECT.GET.>",
     "$JS.API.CONSUMER.CREATE.>",
     "$JS.API.CONSUMER.MSG.NEXT.>",
-    "secaplane.progress.>",
-    "secaplane.readers.>",
     *entries.SUBJECTS_OF_PROCESSES,
 )
+"""The notary has these rights and no others: it can append no event, and no entry but those about
+its own start and stop."""
+READ_THE_LOG = (*FOLLOW_THE_LOG, "secaplane.progress.>", "secaplane.readers.>")
 WRITE_THE_LOG = (*READ_THE_LOG, "$JS.API.STREAM.CREATE.>", "seca.>", "$KV.>")
 RECONCILE = (*WRITE_THE_LOG, entries.SUBJECTS_OF_RECONCILERS)
 SERVE_THE_API = (*WRITE_THE_LOG, entries.ALL_SUBJECTS, "secaplane.acknowledged.>")

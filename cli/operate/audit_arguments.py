@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from secaplane.cli.config import read
+from secaplane.cli.operate import history_arguments, witness_arguments
 from secaplane.cli.processes import logs
 from secaplane.cli.running import run, run_until_stopped
 
@@ -13,11 +14,13 @@ STOP_S_MAX = 20.0
 
 
 def add_to(commands: Any) -> None:
-    about = "read the security audit stream; export it with all events of the log"
+    about = "read the security audit stream; export and verify the history"
     audit = commands.add_parser("audit", help=about, description=f"{about.capitalize()}.")
     actions = audit.add_subparsers(required=True, metavar="COMMAND", title="commands")
     _add_entries(actions)
     _add_stream(actions)
+    history_arguments.add_to(actions)
+    witness_arguments.add_to(actions)
 
 
 def _add_entries(actions: Any) -> None:

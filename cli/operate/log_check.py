@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
 
+from secaplane.audit.stream import stream_name
 from secaplane.cli.config import Config
 from secaplane.cli.operate.log_findings import Finding, Stored, cut, findings, holes
 from secaplane.cli.processes.connections import (
@@ -135,7 +136,7 @@ async def acknowledge(config: Config, text: str, reason: str) -> int:
         raise BadConfig(str(error)) from error
     async with with_deadline(process_dependencies(config)) as process:
         log = process.log.inner
-        if hole.stream not in log.streams.names:
+        if hole.stream not in (*log.streams.names, stream_name(config.nats.stream)):
             raise BadConfig(f"{hole.stream} is no stream of this log")
         if not await log.positions.lacks(hole):
             print(f"secaplane: the log has an event in {hole}", file=sys.stderr)

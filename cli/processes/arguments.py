@@ -17,6 +17,7 @@ PROCESSES = {
     "serve": "serve writes and reads on one port: command and query in one process",
     "projector": "follow the log and keep the read models current; or rebuild them",
     "reconcilers": "drive the cloud through the plugin until it matches the desired state",
+    "notary": "keep the Merkle logs of the streams and sign their checkpoints",
     "cloud": "run the simulated cloud",
 }
 
@@ -39,6 +40,8 @@ def add_to(commands: Any) -> None:
         process.set_defaults(run=_process, process=name)
         if name == "projector":
             _add_read_models(process.add_subparsers(metavar="COMMAND", title="commands"))
+        if name == "notary":
+            _add_keys(process.add_subparsers(metavar="COMMAND", title="commands"))
 
 
 def _add_read_models(commands: Any) -> None:
@@ -49,18 +52,34 @@ def _add_read_models(commands: Any) -> None:
         command = commands.add_parser(
             name, help=help_text, description=f"{help_text[0].upper()}{help_text[1:]}."
         )
-        # SUPPRESS, because a default of None would override a --config before the subcommand
-        command.add_argument(
-            "--config",
-            type=Path,
-            metavar="FILE",
-            default=argparse.SUPPRESS,
-            help="TOML file with settings",
-        )
+        _add_config(command)
         command.add_argument(
             "--group", default="", metavar="NAME", help="one projection group; default: all"
         )
         command.set_defaults(run=run_command)
+
+
+def _add_keys(commands: Any) -> None:
+    help_text = "create the signing keys that are missing, and print the public ones"
+    keys = commands.add_parser(
+        "keys", help=help_text, description=f"{help_text[0].upper()}{help_text[1:]}."
+    )
+    _add_config(keys)
+    keys.add_argument(
+        "--rotate", action="store_true", help="add one more key for each log; all of them sign"
+    )
+    keys.set_defaults(run=_keys)
+
+
+def _add_config(command: Any) -> None:
+    """SUPPRESS, because a default of None would override a --config before the subcommand."""
+    command.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="TOML file with settings",
+    )
 
 
 def _process(arguments: argparse.Namespace) -> int:
@@ -92,6 +111,10 @@ def _coroutine(name: str, config: Config, announce: Announce) -> Process:
             from secaplane.cli.processes import reconcilers
 
             return lambda stop: reconcilers.run(config, announce, stop)
+        case "notary":
+            from secaplane.cli.processes import notary
+
+            return lambda stop: notary.run(config, announce, stop)
     from secaplane.cli.processes import serve
 
     side: Any = name
@@ -118,3 +141,9 @@ def _retire(arguments: argparse.Namespace) -> int:
 
     logs.set_up("retire", "WARNING")
     return run(lambda: read_models.retire_now(read(arguments.config), arguments.group))
+
+
+def _keys(arguments: argparse.Namespace) -> int:
+    from secaplane.cli.operate import notary_keys
+
+    return notary_keys.create_keys(read(arguments.config), rotate=arguments.rotate)

@@ -12,7 +12,6 @@ from secaplane.eventlog.jetstream.follow import follow_raw
 from secaplane.eventlog.log import LogUnavailable
 from secaplane.eventlog.losses.holes import Hole, between
 from secaplane.eventlog.losses.integrity import LogIntegrity
-from secaplane.eventlog.subjects import ALL_SUBJECTS
 from secaplane.model.position import BEGINNING, Position, position
 from secaplane.model.shape import Ref
 
@@ -172,7 +171,7 @@ class StreamPositions:
 
     async def _next(self, stream: str, after: int) -> int | None:
         """The sequence of the first message after another one; None if there is none."""
-        question = json({"seq": after + 1, "next_by_subj": ALL_SUBJECTS})
+        question = json({"seq": after + 1, "next_by_subj": ">"})
         address = f"$JS.API.STREAM.MSG.GET.{stream}"
         answer = await request(self._nats, _decode, address, question)
         if answer.error is not None and answer.error.err_code != NO_MESSAGE_FOUND:

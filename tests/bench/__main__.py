@@ -13,12 +13,15 @@ from tests.bench import (
     http_figures,
     log_figures,
     memory_figures,
+    notary_figures,
     parsing_figures,
     policy_figures,
     replica_figures,
     restart_figures,
     siem_figures,
     sustained_figures,
+    tamper_figures,
+    verify_figures,
 )
 from tests.bench.figures import Figure, figure, store, table
 from tests.plane import running_plane
@@ -45,6 +48,9 @@ async def everything_small() -> dict[str, Figure]:
     figures |= await sustained_figures.measure()
     figures |= await fair_share_figures.measure()
     figures |= await memory_figures.measure()
+    figures |= await notary_figures.measure()
+    figures |= await verify_figures.measure()
+    figures |= await tamper_figures.measure()
     figures |= await policy_figures.measure(figures["get_per_second"].median)
     return figures | await log_figures.measure_histories()
 

@@ -67,6 +67,15 @@ TARGETS = {
     "policy_start_block_ms": Target("longest pause of other tasks meanwhile", at_most=5),
     "restart_growth": Target("restart to ready, 200,000 events / 200", at_most=1.3),
     "rss_large_specs": Target("largest process after 300 specs of 1 MB / before", at_most=1.5),
+    "verify_vs_sha": Target("CPU of SHA-256 over the events / of verifying them", at_least=0.15),
+    "verify_memory": Target("memory to verify 1,000,000 events / 100,000", at_most=1.1),
+    "receipt_bytes": Target("receipt at 1,000,000 events, three witnesses", at_most=2048),
+    "receipt_ms": Target("time to verify it", at_most=2),
+    "tamper_found": Target("of 100,000 changes of an export, found at their place", at_least=100),
+    "checkpoint_s": Target("from an accepted write to a signed checkpoint, p99", at_most=1),
+    "cosigned_s": Target("the same to a quorum of 2 of 3 witnesses, p99", at_most=2),
+    "put_with_notary": Target("PUTs with a notary / without", at_least=0.95),
+    "notary_cpu": Target("CPU of the notary for an event / of a PUT", at_most=0.05),
     "rss_mib": Target("resident memory of the largest process, idle", at_most=120),
 }
 

@@ -27,6 +27,7 @@ from secaplane.audit.entries import (
     entry,
     subject,
 )
+from secaplane.audit.notary.leaves import facts_of
 from secaplane.eventlog.codec import Undecodable
 from secaplane.model.shape import Json
 
@@ -192,3 +193,11 @@ def test_unknown_callers_are_distinguished_by_address(one: str, other: str, same
         for each in (one, other)
     }
     assert len(subjects) == (1 if same else 2)
+
+
+def test_a_stored_entry_has_a_salt_that_its_readers_ignore() -> None:
+    made, salt = of("login"), bytes(range(16))
+    stored = encode(made, salt)
+    assert decode(stored) == made
+    assert msgspec.json.decode(stored)["salt"] == "AAECAwQFBgcICQoLDA0ODw=="
+    assert facts_of(stored) == ("", 1767268800123, salt)

@@ -4,7 +4,7 @@ They use the product's `evolve` and addresses, and none of its rules, projection
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 from asyncpg import Pool
@@ -23,7 +23,16 @@ from tests.flows.orphans import OrphanCheck
 CASCADES = tuple(("tenant", child) for child in ("role", "role-assignment"))
 SETTLED_S_MAX = 120.0
 UNSETTLED = "select kind || ' ' || path from resources where unsettled order by 1 limit 10"
+LOGGED_MAX = 20
 ROWS = "select kind, path, life, resource, gone from resources"
+
+
+def _logged(fleet: Fleet, paths: Sequence[str]) -> Iterator[str]:
+    """The last lines that each process has logged about some resources."""
+    for file in sorted((fleet.folder / "logs").iterdir()):
+        lines = file.read_text(errors="replace").splitlines()
+        about = [each for each in lines if any(path in each for path in paths)]
+        yield from (f"{file.name}: {each[:1000]}" for each in about[-LOGGED_MAX:])
 
 
 async def settled(fleet: Fleet, *, seconds: float = SETTLED_S_MAX) -> None:

@@ -1,0 +1,131 @@
+"""The command lines of `secaplane audit`: export, verify, receipt and verify-receipt."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from secaplane.cli.config import read
+from secaplane.cli.processes import logs
+from secaplane.cli.running import run
+
+
+def add_to(actions: Any) -> None:
+    _add_export(actions)
+    _add_verify(actions)
+    _add_receipt(actions)
+    _add_verify_receipt(actions)
+
+
+def _add_export(actions: Any) -> None:
+    about = "write the whole history and its Merkle logs into a folder"
+    export = actions.add_parser(
+        "export",
+        help=about,
+        description=f"{about.capitalize()}. Reads the folder of the notary and the streams.",
+    )
+    export.add_argument("folder", type=Path, metavar="DIR", help="new, or empty")
+    export.add_argument("--config", type=Path, metavar="FILE", help="TOML file with settings")
+    export.set_defaults(run=_export)
+
+
+def _add_verify(actions: Any) -> None:
+    about = "verify an export without a server or a network"
+    details = (
+        "Trust comes from --policy and --seen alone, never from DIR. Exit status 0: good; 1: "
+        "wrong, with the first position and how; 3: good as far as could be seen, with what "
+        "could not."
+    )
+    verify = actions.add_parser(
+        "verify", help=about, description=f"{about.capitalize()}. {details}"
+    )
+    verify.add_argument("folder", type=Path, metavar="DIR")
+    verify.add_argument(
+        "--policy", type=Path, metavar="FILE", help="keys of logs and witnesses, and the quorum"
+    )
+    verify.add_argument(
+        "--seen",
+        type=Path,
+        metavar="CHECKPOINT",
+        action="append",
+        default=[],
+        help="a checkpoint that you kept earlier; once for each log",
+    )
+    verify.add_argument(
+        "--max-age",
+        type=int,
+        metavar="SECONDS",
+        help="the newest cosignature may be so old",
+    )
+    verify.add_argument(
+        "--resume",
+        type=Path,
+        metavar="FILE",
+        help="keep the progress in this file, outside DIR, and go on from it",
+    )
+    verify.set_defaults(run=_verify)
+
+
+def _add_receipt(actions: Any) -> None:
+    about = "write the receipt of one event of an export, and the event"
+    receipt = actions.add_parser(
+        "receipt",
+        help=about,
+        description=f"{about.capitalize()}. Both together are verified without the export.",
+    )
+    receipt.add_argument("folder", type=Path, metavar="DIR", help="an export")
+    receipt.add_argument("position", metavar="POSITION", help="such as SECA:73")
+    receipt.add_argument(
+        "file", type=Path, metavar="FILE", help="writes FILE.tlog-proof and FILE.event"
+    )
+    receipt.set_defaults(run=_receipt)
+
+
+def _add_verify_receipt(actions: Any) -> None:
+    about = "verify the receipt of an event without an export, a server or a network"
+    details = "Exit status 0: the log of the policy holds the event; 1: it was not shown."
+    verify = actions.add_parser(
+        "verify-receipt", help=about, description=f"{about.capitalize()}. {details}"
+    )
+    verify.add_argument(
+        "file", type=Path, metavar="FILE", help="reads FILE.tlog-proof and FILE.event"
+    )
+    verify.add_argument(
+        "--policy",
+        type=Path,
+        metavar="POLICY",
+        required=True,
+        help="keys of logs and witnesses, and the quorum",
+    )
+    verify.set_defaults(run=_verify_receipt)
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from secaplane.cli.operate import history_export
+
+    logs.set_up("audit", "WARNING")
+    config, folder = read(arguments.config), arguments.folder
+    return run(lambda: history_export.export(config, folder))
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from secaplane.cli.operate import history_verify
+
+    return history_verify.verify(
+        arguments.folder,
+        policy=arguments.policy,
+        seen=arguments.seen,
+        max_age_s=arguments.max_age,
+        resume=arguments.resume,
+    )
+
+
+def _receipt(arguments: argparse.Namespace) -> int:
+    from secaplane.cli.operate import history_receipts
+
+    return history_receipts.write(arguments.folder, arguments.position, arguments.file)
+
+
+def _verify_receipt(arguments: argparse.Namespace) -> int:
+    from secaplane.cli.operate import history_receipts
+
+    return history_receipts.verify(arguments.file, arguments.policy)

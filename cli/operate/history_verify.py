@@ -1,0 +1,116 @@
+"""`secaplane audit verify`: verify an export without a server or a network."""
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from secaplane.audit.notary.verified_export import (
+    TrustedFacts,
+    VerifiedProgress,
+    missing_logs,
+    unseen_attacks,
+    verify_stream,
+)
+from secaplane.audit.tlog.checkpoints import TreeHead, parse_checkpoint
+from secaplane.audit.tlog.policies import TlogPolicy, parse_policy
+from secaplane.audit.tlog.signed_notes import WrongNote
+from secaplane.cli.settings import BadConfig
+
+WRONG, NOT_ALL_SEEN = 1, 3
+_Progress = dict[str, VerifiedProgress]
+
+
+def verify(
+    folder: Path,
+    *,
+    policy: Path | None,
+    seen: Sequence[Path],
+    max_age_s: int | None,
+    resume: Path | None,
+) -> int:
+    """Exit status 0: everything is good; 1: what is wrong is printed, the first position of each
+    stream; 3: nothing is wrong, but some attacks could not be seen, which are printed.
+
+    Raises:
+        BadConfig: a file of the verifier cannot be used.
+    """
+    _refuse_inside(folder, [policy, resume, *seen])
+    if max_age_s is not None and policy is None:
+        raise BadConfig("--max-age needs --policy, which names the witnesses")
+    after = int(time.time()) - max_age_s if max_age_s is not None else 0
+    trusted = TrustedFacts(
+        read_policy(policy) if policy else None, [_seen(each) for each in seen], after
+    )
+    known = _known(resume)
+
+    def save(progress: VerifiedProgress) -> None:
+        known[progress.origin] = progress
+        if resume is not None:
+            new = resume.with_name(f"{resume.name}.new")
+            new.write_bytes(msgspec.json.encode(known))
+            new.rename(resume)
+
+    inside = sorted(folder.iterdir()) if folder.is_dir() else []
+    streams = [
+        verify_stream(each, trusted, progress=known, save=save)
+        for each in inside
+        if each.is_dir() and not each.is_symlink()
+    ]
+    for each in streams:
+        print(printable(f"{each.stream}: {each.events} events compared"))
+    verified = {each.stream for each in streams}
+    wrong = [f"{each.name} is foreign" for each in inside if each.name not in verified]
+    wrong += [f"{each.stream}: {finding}" for each in streams for finding in each.findings]
+    wrong += missing_logs(trusted, streams)
+    for finding in wrong or ([] if streams else ["the folder holds no log"]):
+        print(printable(finding), file=sys.stderr)
+    if wrong or not streams:
+        return WRONG
+    unseen = unseen_attacks(trusted, streams)
+    for attack in unseen:
+        print(printable(f"not seen: {attack}"))
+    return NOT_ALL_SEEN if unseen else 0
+
+
+def printable(text: str) -> str:
+    """The text with escapes for control characters: names in an export must not move the cursor of
+    a terminal, or begin a line of their own."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
+def _refuse_inside(folder: Path, files: Sequence[Path | None]) -> None:
+    """Raises BadConfig where a file of the verifier is in the export, whose author has made it."""
+    for each in files:
+        if each is not None and each.resolve().is_relative_to(folder.resolve()):
+            raise BadConfig(f"{each} is in {folder}: trust comes from outside of an export")
+
+
+def read_policy(file: Path) -> TlogPolicy:
+    """The policy in a file.
+
+    Raises:
+        BadConfig: it cannot be used.
+    """
+    try:
+        return parse_policy(file.read_text())
+    except (OSError, ValueError) as error:
+        raise BadConfig(f"{file}: {error}") from error
+
+
+def _seen(file: Path) -> TreeHead:
+    try:
+        return parse_checkpoint(file.read_bytes()).head
+    except (OSError, WrongNote) as error:
+        raise BadConfig(f"{file}: {error}") from error
+
+
+def _known(file: Path | None) -> _Progress:
+    if file is None or not file.exists():
+        return {}
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=_Progress)
+    except (OSError, msgspec.DecodeError) as error:
+        raise BadConfig(f"{file}: {error}") from error

@@ -1,0 +1,300 @@
+"""A second verifier of exports, with the standard library and `cryptography` alone.
+
+Written from docs/explanation/tamper-evidence.md, and in another way than `secaplane audit verify`:
+it computes the whole tree from the events and compares every file of DIR with it. Exit status 0:
+good; 1: wrong; 3: nothing is wrong, but some attacks cannot be seen with what was given.
+"""
+
+import argparse
+import base64
+import hashlib
+import json
+import re
+import struct
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import reduce
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+WIDTH = 256
+Event, Heads = tuple[bytes, bytes], dict[int, bytes]
+ZONE = r"[Zz]|([+-])([01][0-9]|2[0-3]):([0-5][0-9])"
+TIME = re.compile(rf"([0-9-]{{10}})[Tt ]([0-9:]{{8}})(?:\.([0-9]+))?({ZONE})")
+BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+LINE = re.compile(rf"— [^\s+]+ {BASE64.pattern}")
+CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
+
+
+class Wrong(Exception):
+    """A finding."""
+
+
+def require(good: object, finding: str) -> None:
+    if not good:
+        raise Wrong(finding)
+
+
+def sha256(*parts: bytes) -> bytes:
+    return hashlib.sha256(b"".join(parts)).digest()
+
+
+class Key:
+    """A key in a policy: `name+id+base64(type || key)`. Type 1 signs the text of a note, type 4, a
+    witness, signs a time before it."""
+
+    def __init__(self, text: str) -> None:
+        self.name, key_id, encoded = text.split("+", 2)
+        data = base64.b64decode(encoded, validate=True)
+        self.kind, self.id = data[0], bytes.fromhex(key_id)
+        known = self.kind in (1, 4) and sha256(self.name.encode(), b"\n", data)[:4] == self.id
+        require(known, f"{self.name}: not a key of a type that this program knows")
+        self._key = Ed25519PublicKey.from_public_bytes(data[1:])
+
+    def has_signed(self, text: str, lines: list[str]) -> bool:
+        """Raises Wrong where a signature with this key's name and id is not valid."""
+        message, signed = text.encode(), False
+        for name, _, encoded in (line.removeprefix("— ").rpartition(" ") for line in lines):
+            key_id, signature = (data := base64.b64decode(encoded))[:4], data[4:]
+            if (name, key_id) == (self.name, self.id) and not signed:
+                if self.kind == 4:
+                    time, signature = int.from_bytes(signature[:8], "big"), signature[8:]
+                    message = b"cosignature/v1\ntime %d\n%b" % (time, message)
+                try:
+                    signed = self._key.verify(signature, message) is None
+                except InvalidSignature as error:
+                    raise Wrong(f"the signature of {self.name} is wrong") from error
+        return signed
+
+
+class Policy:
+    """The logs, witnesses, groups and quorum of a policy (c2sp.org/tlog-policy)."""
+
+    def __init__(self, text: str) -> None:
+        self.logs, self.quorum = list[Key](), ""
+        self.witnesses, self.groups = dict[str, Key](), dict[str, tuple[int, list[str]]]()
+        for line in text.splitlines():
+            match line.split():
+                case ["log", key, *_]:
+                    self.logs.append(Key(key))
+                case ["witness", name, key, *_]:
+                    self.witnesses[name] = Key(key)
+                case ["group", name, least, *members]:
+                    count = {"all": len(members), "any": 1}.get(least) or int(least)
+                    self.groups[name] = count, members
+                case ["quorum", name]:
+                    self.quorum = name
+                case [word, *_]:
+                    require(word.startswith("#"), f"{word} begins no line of a policy")
+        known = {"none", *self.witnesses, *self.groups}
+        require(self.quorum in known, "a policy has one line `quorum`")
+
+    def check(self, origin: str, text: str, lines: list[str]) -> None:
+        """Raises Wrong where the log, or the quorum of witnesses, has not signed a checkpoint."""
+        signed = [each.has_signed(text, lines) for each in self.logs if each.name == origin]
+        require(any(signed), f"no key that the policy names for {origin} has signed")
+        present = {name for name, key in self.witnesses.items() if key.has_signed(text, lines)}
+        reached = self.quorum == "none" or self._holds(self.quorum, present)
+        require(reached, f"the quorum {self.quorum} is not reached")
+
+    def _holds(self, name: str, present: set[str]) -> bool:
+        if name not in self.groups:
+            return name in present
+        least, members = self.groups[name]
+        return sum(self._holds(each, present) for each in members) >= least
+
+
+def checkpoint(data: bytes) -> tuple[str, int, bytes, str, list[str]]:
+    """(origin, size, root, signed text, signature lines) of a checkpoint."""
+    try:
+        body, _, signatures = data.decode().rpartition("\n\n")
+        origin, size, root = body.split("\n")[:3]
+        *lines, last = signatures.split("\n")
+        require(lines and not last and all(map(LINE.fullmatch, lines)), "signatures are malformed")
+        require(not CONTROL.search(data.decode()), "the checkpoint has control characters")
+        require(re.fullmatch("0|[1-9][0-9]{0,18}", size), "the size is malformed")
+        return origin, int(size), base64.b64decode(root, validate=True), f"{body}\n", lines
+    except ValueError as error:
+        raise Wrong("the checkpoint is malformed") from error
+
+
+def facts(stored: bytes) -> tuple[str, int]:
+    """Tenant life and time in milliseconds; ("", 0) of bytes that are unreadable."""
+    try:  # `int` refuses the constants that are no JSON
+        read = json.loads(stored.decode(), parse_constant=int)
+        json.dumps(read, ensure_ascii=False).encode()  # no half of a surrogate pair
+        tenant, salt = read.get("tenant", ""), read.get("salt", "")
+        date, clock, fraction, zone, sign, hours, minutes = TIME.fullmatch(read["time"]).groups()
+        if not isinstance(tenant, str) or not BASE64.fullmatch(salt):
+            return "", 0
+        digits = (fraction or "").ljust(7, "0")
+        micros = int(digits[:6]) + (digits[6] >= "5")
+        offset = 0 if zone in "Zz" else int(f"{sign}1") * (int(hours) * 3600 + int(minutes) * 60)
+        utc = datetime.fromisoformat(f"{date}T{clock}").replace(tzinfo=UTC)
+        return tenant, max(0, (int(utc.timestamp()) - offset) * 1000 + micros // 1000)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return "", 0
+
+
+class Leaves:
+    def __init__(self, stream: str) -> None:
+        self._stream, self._heads, self.lost = stream, dict[str, tuple[int, bytes]](), list[int]()
+
+    def next(self, sequence: int, event: Event) -> bytes:
+        subject, stored = event
+        if not (subject or stored):  # an operator has declared it lost
+            self.lost.append(sequence)
+            return f"secaplane/leaf/v1\n{self._stream}\n{sequence}\n0\nlost\n".encode()
+        life, ms = facts(stored)
+        number, previous = self._heads.get(life, (0, bytes(32)))
+        digest = sha256(b"secaplane/event/v1\n", subject, b"\n", stored)
+        counted = (number + 1).to_bytes(8, "big")
+        commitment = sha256(b"secaplane/commitment/v1\n", counted, previous, digest)
+        self._heads[life] = number + 1, commitment
+        last = f"{ms}\n{base64.b64encode(commitment).decode()}"
+        return f"secaplane/leaf/v1\n{self._stream}\n{sequence}\n{last}\n".encode()
+
+
+def events(data: bytes) -> Iterator[Event]:
+    """The events in a file: subject and stored bytes, each after its length in four bytes."""
+    at, parts = 0, list[bytes]()
+    while at < len(data):
+        (length,) = struct.unpack_from(">I", data, at)
+        at += 4 + length
+        parts.append(data[at - length : at])
+    if at > len(data) or len(parts) % 2:
+        raise struct.error
+    return zip(parts[::2], parts[1::2], strict=True)
+
+
+class Tree:
+    """The rows of incomplete tiles, and the roots of the complete subtrees, largest first."""
+
+    def __init__(self) -> None:
+        self.size, self._roots = 0, list[bytes]()
+        self.rows: list[list[bytes]] = [[] for _ in range(8)]
+
+    def append(self, leaf: bytes) -> Iterator[tuple[int, int, bytes]]:
+        """Add a leaf; yields each tile that it completes: level, number and bytes."""
+        hashed, size, level = sha256(b"\0", leaf), self.size, 0
+        self.size += 1
+        self._roots.append(hashed)
+        while size & 1:
+            right, left, size = self._roots.pop(), self._roots.pop(), size >> 1
+            self._roots.append(sha256(b"\1", left, right))
+        self.rows[0].append(hashed)
+        while len(row := self.rows[level]) == WIDTH:
+            self.rows[level] = []
+            yield level, (self.size >> (8 * (level + 1))) - 1, b"".join(row)
+            while len(row) > 1:
+                row = [sha256(b"\1", *row[at : at + 2]) for at in range(0, len(row), 2)]
+            level += 1
+            self.rows[level].append(row[0])
+
+    @property
+    def root(self) -> bytes:
+        roots = reversed(self._roots or [sha256()])
+        return reduce(lambda right, left: sha256(b"\1", left, right), roots)
+
+
+def tile_path(level: int | str, number: int, width: int = WIDTH) -> str:
+    digits = str(number).zfill(-(-len(str(number)) // 3) * 3)
+    *first, last = [digits[at : at + 3] for at in range(0, len(digits), 3)]
+    path = "".join(f"x{each}/" for each in first) + last
+    return f"tile/{level}/{path}" + ("" if width == WIDTH else f".p/{width}")
+
+
+class Export:
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._stream, self._seen = folder, folder.name, set[str]()
+
+    def read(self, path: str) -> bytes:
+        self._seen.add(path)
+        file = self._folder / path
+        require(file.is_file() and not file.is_symlink(), f"{path} is missing")
+        return file.read_bytes()
+
+    def verify(self, policy: Policy | None, seen: dict[str, Heads]) -> tuple[str, int]:
+        """Raises Wrong with the first thing that is wrong. Returns the origin and the size."""
+        origin, size, root, text, lines = checkpoint(self.read("checkpoint"))
+        require(origin.rpartition("/")[2] == self._stream, f"a checkpoint of the log {origin}")
+        if policy:
+            policy.check(origin, text, lines)
+        heads = seen.get(origin, {})
+        require(max(heads, default=0) <= size, f"{self._stream}:{size + 1} is rolled back")
+        leaves, tree = Leaves(self._stream), Tree()
+        self._beginning(tree, heads)
+        for number in range(-(-size // WIDTH)):
+            self._bundle(number, min(WIDTH, size - number * WIDTH), leaves, tree, heads)
+        for level, row in enumerate(tree.rows):
+            if row:
+                path = tile_path(level, size >> (8 * (level + 1)), len(row))
+                require(self.read(path) == b"".join(row), f"{path} differs from the tree")
+        require(tree.root == root, f"{self._stream}: the events have another root")
+        for file in self._folder.rglob("*"):
+            path = file.relative_to(self._folder).as_posix()
+            own = (file.is_dir() and not file.is_symlink()) or path in self._seen
+            require(own, f"{self._stream}: {path!r} is foreign")
+        require(not leaves.lost, f"{self._stream}: declared lost are {leaves.lost[:9]}")
+        return origin, size
+
+    def _bundle(self, number: int, width: int, leaves: Leaves, tree: Tree, heads: Heads) -> None:
+        path = tile_path("entries", number).replace("tile/entries", "events")
+        try:
+            some = list(events(self.read(path)))
+        except struct.error as error:
+            raise Wrong(f"{path} is malformed") from error
+        entries, at = self.read(tile_path("entries", number, width)), 0
+        for place, event in enumerate(some):
+            leaf = leaves.next(sequence := number * WIDTH + place + 1, event)
+            expected = len(leaf).to_bytes(2, "big") + leaf
+            good = place < width and entries[at : at + len(expected)] == expected
+            require(good, f"{self._stream}:{sequence} differs from its entry")
+            at += len(expected)
+            for level, above, tile in tree.append(leaf):
+                path = tile_path(level, above)
+                require(self.read(path) == tile, f"{path} differs from the tree")
+            self._beginning(tree, heads)
+        last = number * WIDTH + len(some)
+        require((len(some), at) == (width, len(entries)), f"{self._stream}:{last + 1} is cut")
+
+    def _beginning(self, tree: Tree, heads: Heads) -> None:
+        if tree.size in heads:
+            require(heads[tree.size] == tree.root, f"{self._stream}:{tree.size} is forked")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Verify an export without Secaplane.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--policy", type=Path)
+    parser.add_argument("--seen", type=Path, action="append", default=[])
+    given = parser.parse_args()
+    policy = Policy(given.policy.read_text()) if given.policy else None
+    seen, verified, wrong = dict[str, Heads](), set[str](), list[str]()
+    for file in given.seen:
+        origin, size, root, *_ = checkpoint(file.read_bytes())
+        require(seen.setdefault(origin, {}).setdefault(size, root) == root, "forked before")
+    for folder in sorted(given.folder.iterdir()):
+        try:
+            require(folder.is_dir() and not folder.is_symlink(), f"{folder.name!r} is foreign")
+            origin, size = Export(folder).verify(policy, seen)
+            verified.add(origin)
+            print(f"{folder.name}: {size} events compared")
+        except Wrong as finding:
+            wrong.append(str(finding))
+    needed = {*seen, *(each.name for each in policy.logs)} if policy else {*seen}
+    wrong += [f"no good log {name}" for name in sorted(needed - verified)]
+    if wrong or not verified:
+        print("\n".join(wrong or ["no log"]), file=sys.stderr)
+        return 1
+    return 0 if policy and policy.witnesses and verified <= {*seen} else 3
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (Wrong, OSError, ValueError) as unusable:
+        sys.exit(f"a file of the verifier cannot be used: {unusable}")

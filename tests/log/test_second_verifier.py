@@ -1,0 +1,126 @@
+"""`examples/verify_export.py`, which shares no code with us, agrees with `audit verify`."""
+
+import ast
+import contextlib
+import importlib.util
+import io
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from secaplane.audit.notary.leaves import CommitmentChain, facts_of
+from secaplane.cli.operate.history_verify import verify
+from tests.bench import exported
+from tests.bench.tamper_figures import TamperScene
+
+PROGRAM = Path(__file__).parents[2] / "examples" / "verify_export.py"
+MUTATIONS = 150
+EVENT = next(iter(exported.events(1))).data
+PIECES = [
+    *(bytes([each]) for each in b'{}[]",:\\u019eE+-.ntZz= /\x00\x80\xc3\xff'),
+    *(rb"\ud800", rb"\u0000", b"1e999", b"-0", b"01", b"NaN", b"null", b"[" * 30, b"\xef\xbb\xbf"),
+    *(b'"tenant":"x",', b'"time":"2026-01-01T12:00:00Z",', b'"salt":"",', b"60", b"+23:59"),
+    *(b"-00:00", b"+24:00", b".1234567890", b"2026-02-30", b"9999-12-31", b"9" * 20),
+]
+
+
+def loaded() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("verify_export", PROGRAM)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+SECOND = loaded()
+
+
+def test_it_is_short_and_needs_the_standard_library_and_cryptography_alone() -> None:
+    text = PROGRAM.read_text()
+    assert len(text.splitlines()) <= 300
+    nodes = ast.walk(ast.parse(text))
+    imported = {
+        name.partition(".")[0]
+        for node in nodes
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in (
+            [node.module or ""] if isinstance(node, ast.ImportFrom) else [node.names[0].name]
+        )
+    }
+    assert imported - sys.stdlib_module_names == {"cryptography"}
+
+
+def second(folder: Path, *arguments: str) -> tuple[int, str]:
+    """Exit status and findings of the second verifier."""
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(io.StringIO()) as said:
+        patch.setattr(sys, "argv", ["verify_export.py", str(folder), *arguments])
+        with contextlib.redirect_stdout(io.StringIO()):
+            return SECOND.main(), said.getvalue()
+
+
+def first(folder: Path, policy: Path | None, *seen: Path) -> tuple[int, str]:
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        with contextlib.redirect_stdout(io.StringIO()):
+            status = verify(folder, policy=policy, seen=seen, max_age_s=None, resume=None)
+        return status, said.getvalue()
+
+
+@pytest.mark.parametrize("size", [0, 1, 255, 256, 257, 512, 700])
+def test_both_accept_an_export_and_say_what_cannot_be_seen(tmp_path: Path, size: int) -> None:
+    folder, policy = tmp_path / "export", exported.write_policy(tmp_path / "policy")
+    exported.write(folder, size)
+    seen = Path(shutil.copy(folder / exported.STREAM / "checkpoint", tmp_path / "seen"))
+    assert first(folder, policy, seen)[0] == 0
+    assert second(folder, "--policy", str(policy), "--seen", str(seen))[0] == 0
+    assert first(folder, policy)[0] == second(folder, "--policy", str(policy))[0] == 3
+    assert first(folder, None)[0] == second(folder)[0] == 3
+
+
+def test_it_runs_on_its_own(tmp_path: Path) -> None:
+    exported.write(tmp_path / "export", 300)
+    policy = exported.write_policy(tmp_path / "policy")
+    done = subprocess.run(
+        [sys.executable, "-I", str(PROGRAM), str(tmp_path / "export"), "--policy", str(policy)],
+        capture_output=True,
+        text=True,
+        env={"PATH": os.environ["PATH"]},
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (3, f"{exported.STREAM}: 300 events compared\n")
+
+
+def test_both_find_random_changes_at_the_same_event(tmp_path: Path) -> None:
+    scene = TamperScene(tmp_path, random.Random(11))
+    sorts = scene.sorts()
+    trusted = ("--policy", str(scene.policy), "--seen", str(scene.seen))
+    for _ in range(MUTATIONS):
+        mutation = next(sorts)()
+        with scene.changed_by(mutation):
+            one, said = first(scene.folder, scene.policy, scene.seen)
+            other, says = second(scene.folder, *trusted)
+        assert one == other == 1, (mutation.first, said, says)
+        positions = [re.search(rf"{exported.STREAM}:(\d+) ", each) for each in (said, says)]
+        if all(positions) and len(mutation.first) == 1:
+            assert [int(each[1]) for each in positions if each] == [*mutation.first] * 2
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 3), st.sampled_from(PIECES)), max_size=3))
+def test_both_read_the_same_of_any_stored_bytes(edits: list[tuple[float, int, bytes]]) -> None:
+    data = EVENT
+    for where, removed, piece in edits:
+        at = round(where * len(data))
+        data = data[:at] + piece + data[at + removed :]
+    assert SECOND.facts(data) == facts_of(data)[:2]
+    leaf = CommitmentChain("S").commit(1, "a.b", data).leaf.written
+    assert SECOND.Leaves("S").next(1, (b"a.b", data)) == leaf
