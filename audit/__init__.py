@@ -1,1 +1,2 @@
-"""The security audit stream: refused requests, logins and privileged reads."""
+"""The security audit stream: refused requests, logins, privileged reads, starts and stops; and the
+export of it and of the log to a SIEM."""

@@ -1,7 +1,9 @@
 """Entries of the security audit stream and their wire format: refused requests (401, 403), logins,
-allowed reads of privileged kinds, and orphans that were removed from the cloud. Pure.
+allowed reads of privileged kinds, orphans that were removed from the cloud, and starts and stops of
+processes. Pure.
 
-    seca-audit.<type>.<digest of the caller, or of the client address where no caller is known>
+    seca-audit.<type>.<digest of the caller, or of the client address where no caller is known,
+                       or of the name of a process>
 
 The format is fixed: `v` and `type` are written-out constants, and tests/golden/audit holds every
 type and version that was ever written. Every text is cut to a maximum length, and tokens are
@@ -26,16 +28,30 @@ from secaplane.eventlog.codec import Undecodable
 VERSION = 2
 ROOT = "seca-audit"
 ALL_SUBJECTS = f"{ROOT}.>"
-EntryType = Literal["unauthenticated", "forbidden", "login", "read", "orphan-removed"]
+EntryType = Literal[
+    "unauthenticated",
+    "forbidden",
+    "login",
+    "read",
+    "orphan-removed",
+    "process-started",
+    "process-stopped",
+]
 ENTRY_TYPES: tuple[EntryType, ...] = (
     "unauthenticated",
     "forbidden",
     "login",
     "read",
     "orphan-removed",
+    "process-started",
+    "process-stopped",
 )
 SUBJECTS_OF_RECONCILERS = f"{ROOT}.orphan-removed.>"
-"""The only entries that the reconcilers write."""
+"""Besides those of every process, the only entries that the reconcilers write."""
+SUBJECTS_OF_PROCESSES = (f"{ROOT}.process-started.>", f"{ROOT}.process-stopped.>")
+"""Entries that every process writes."""
+ALLOWS_IT = " allows it"
+"""End of the reason of an allowed read; the assignment stands before it."""
 NAME_LENGTH_MAX = 256
 PATH_LENGTH_MAX = 512
 REASON_LENGTH_MAX = 256
@@ -64,6 +80,19 @@ class EntryCaller(msgspec.Struct, frozen=True):
 UNKNOWN_CALLER = EntryCaller()
 
 
+class ProcessFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """A process of the control plane, for entries about its start and its stop."""
+
+    name: str
+    version: str
+    instance: str
+    """Random, of one run of the process."""
+    clock_offset_us: int | None = None
+    """Offset of the clock that the kernel was given by NTP; None: unknown."""
+    clock_error_us: int | None = None
+    """Upper limit of the clock's error; None: unknown."""
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of the stream."""
 
@@ -78,6 +107,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     dropped: int
     """Entries of the same type and caller that were dropped since the last one that was kept."""
+    process: ProcessFacts | UnsetType = UNSET
 
 
 def entry(
@@ -90,6 +120,7 @@ def entry(
     verb: str,
     path: str,
     reason: str = "",
+    process: ProcessFacts | UnsetType = UNSET,
     secrets: Sequence[str] = (),
 ) -> Entry:
     """An entry whose texts are cut to their maximum length and contain neither a text of `secrets`
@@ -110,7 +141,15 @@ def entry(
         path=_cleaned(path, PATH_LENGTH_MAX, secrets),
         reason=_cleaned(reason, REASON_LENGTH_MAX, secrets),
         dropped=0,
+        process=process,
     )
+
+
+def allowed_by(each: Entry) -> str:
+    """The assignment that allowed a read; empty for any other entry."""
+    if each.type != "read" or not each.reason.endswith(ALLOWS_IT):
+        return ""
+    return each.reason.removesuffix(ALLOWS_IT)
 
 
 class _SaltedEntry(Entry, frozen=True, kw_only=True):
@@ -118,8 +157,11 @@ class _SaltedEntry(Entry, frozen=True, kw_only=True):
 
 
 def subject(each: Entry) -> str:
-    """The subject of an entry: one for each type and caller, so that the server can limit each."""
+    """The subject of an entry: one for each type and caller, so that the server can limit each; of
+    starts and stops, for each process, so that one that restarts often displaces no other's."""
     caller = each.caller
+    if isinstance(each.process, ProcessFacts):
+        return f"{ROOT}.{each.type}.{_digest(f'process {each.process.name}')}"
     if caller == UNKNOWN_CALLER:
         return f"{ROOT}.{each.type}.{_digest(_network(each.client_address))}"
     return f"{ROOT}.{each.type}.{_digest(f'{caller.issuer} {caller.sub}')}"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from datetime import datetime
 from hashlib import blake2b
 
-from secaplane.audit.entries import UNKNOWN_CALLER, Entry, EntryCaller, EntryType, entry
+from secaplane.audit.entries import ALLOWS_IT, UNKNOWN_CALLER, Entry, EntryCaller, EntryType, entry
 from secaplane.edge.requests.client_address import TrustedProxies
 from secaplane.edge.requests.context import RequestContext
 from secaplane.edge.requests.origin import client_address
@@ -63,7 +63,7 @@ class AuditRecorder:
     def allowed(self, context: RequestContext, verb: str, kind: str, actor: Actor) -> None:
         """Record an allowed read of a privileged kind, with the assignment that allows it."""
         if kind in self._privileged and verb in READS:
-            self._record_request("read", context, f"{actor.assignment} allows it")
+            self._record_request("read", context, f"{actor.assignment}{ALLOWS_IT}")
 
     def _record_request(
         self, entry_type: EntryType, context: RequestContext, reason: str = ""

@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
+from secaplane.audit.entries import SUBJECTS_OF_PROCESSES
+from secaplane.cli.dev import embedded
+
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
@@ -127,12 +130,31 @@ def test_the_user_that_makes_backups_can_write_no_event() -> None:
     assert not any(word in rights for word in ("DELETE", "PURGE", "UPDATE", "STREAM.CREATE"))
 
 
-def test_the_notary_can_append_nothing_and_alone_has_its_keys() -> None:
+def test_the_user_that_exports_to_a_siem_can_write_nothing() -> None:
+    nats = (DEPLOY / "nats.conf").read_text()
+    (rights,) = re.findall(r"^EXPORTS: \{(.*?)^\}", nats, re.M | re.S)
+    allowed = re.findall(r'"([^"]+)"', rights)
+    assert {each for each in allowed if not each.startswith("$JS.API.")} == {"_INBOX.>"}
+    assert not any(word in rights for word in ("DELETE", "PURGE", "UPDATE", "STREAM.CREATE"))
+
+
+def test_every_process_may_record_its_start_and_its_stop() -> None:
+    nats = (DEPLOY / "nats.conf").read_text()
+    names = ("READS_THE_LOG_AND_AUDITS", "FOLLOWS_THE_LOG", "WRITES_THE_LOG")
+    for name in (*names, "WRITES_THE_LOG_AND_AUDITS", "KEEPS_THE_MERKLE_LOGS"):
+        (rights,) = re.findall(rf"^{name}: \{{(.*?)^\}}", nats, re.M | re.S)
+        everything = '"seca-audit.>"' in rights
+        assert everything or all(f'"{each}"' in rights for each in SUBJECTS_OF_PROCESSES), name
+    assert set(SUBJECTS_OF_PROCESSES) <= set(embedded.FOLLOW_THE_LOG)
+
+
+def test_the_notary_can_append_only_its_start_and_stop_and_alone_has_its_keys() -> None:
     nats = (DEPLOY / "nats.conf").read_text()
     (rights,) = re.findall(r"^KEEPS_THE_MERKLE_LOGS: \{(.*?)^\}", nats, re.M | re.S)
     publish, subscribe = (re.findall(r'"([^"]+)"', part) for part in rights.split("subscribe"))
     assert all(
-        re.match(r"\$JS\.API\.(STREAM\.(INFO|MSG\.GET)|DIRECT|CONSUMER)", x) for x in publish
+        re.match(r"\$JS\.API\.(STREAM\.(INFO|MSG\.GET)|DIRECT|CONSUMER)", x)
+        for x in set(publish) - set(SUBJECTS_OF_PROCESSES)
     )
     assert subscribe == ["_INBOX.>"]
     assert "user: notary, password: $NATS_NOTARY_PASSWORD, permissions: $KEEPS" in nats

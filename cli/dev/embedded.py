@@ -24,8 +24,10 @@ FOLLOW_THE_LOG = (
     "$JS.API.DIRECT.GET.>",
     "$JS.API.CONSUMER.CREATE.>",
     "$JS.API.CONSUMER.MSG.NEXT.>",
+    *entries.SUBJECTS_OF_PROCESSES,
 )
-"""The notary has these rights and no others: it can append nothing."""
+"""The notary has these rights and no others: it can append no event, and no entry but those about
+its own start and stop."""
 READ_THE_LOG = (*FOLLOW_THE_LOG, "secaplane.progress.>", "secaplane.readers.>")
 WRITE_THE_LOG = (*READ_THE_LOG, "$JS.API.STREAM.CREATE.>", "seca.>", "$KV.>")
 RECONCILE = (*WRITE_THE_LOG, entries.SUBJECTS_OF_RECONCILERS)

@@ -5,12 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from secaplane.cli.config import read
-from secaplane.cli.operate import (
-    history_arguments,
-    log_arguments,
-    replay_arguments,
-    witness_arguments,
-)
+from secaplane.cli.operate import audit_arguments, log_arguments, replay_arguments
 from secaplane.cli.processes import logs
 from secaplane.cli.running import run
 
@@ -18,7 +13,7 @@ from secaplane.cli.running import run
 def add_to(commands: Any) -> None:
     _add_tenant(commands)
     _add_may(commands)
-    _add_audit(commands)
+    audit_arguments.add_to(commands)
     _add_revoke(commands)
     _add_retry(commands)
     _add_quarantine(commands)
@@ -152,40 +147,6 @@ def _revoke(arguments: argparse.Namespace) -> int:
     given = {"jti": arguments.jti, "sub": arguments.sub, "issuedBefore": arguments.before}
     spec = {name: value for name, value in given.items() if value is not None}
     return run(lambda: revocations.revoke(read(arguments.config), spec))
-
-
-# --- audit
-
-
-def _add_audit(commands: Any) -> None:
-    audit = _command(
-        commands, "audit", "read the security audit stream; export and verify the history"
-    )
-    actions = audit.add_subparsers(required=True, metavar="COMMAND", title="commands")
-    entries = _command(
-        actions,
-        "entries",
-        "print refused requests (401, 403), logins and reads of privileged kinds",
-        "Oldest entry first.",
-    )
-    _add_config(entries)
-    entries.add_argument(
-        "--since", default="", help="90s, 30m, 1h or 7d ago, or a time (RFC 3339); default: all"
-    )
-    entries.add_argument("--caller", default="", metavar="SUB", help="only entries of this caller")
-    entries.add_argument("--json", action="store_true", help="print one JSON object a line")
-    entries.set_defaults(run=_audit_entries)
-    history_arguments.add_to(actions)
-    witness_arguments.add_to(actions)
-
-
-def _audit_entries(arguments: argparse.Namespace) -> int:
-    from secaplane.cli.operate import audit
-
-    logs.set_up("audit", "WARNING")
-    config, since, caller = read(arguments.config), arguments.since, arguments.caller
-    as_json = arguments.json
-    return run(lambda: audit.print_entries(config, since=since, caller=caller, as_json=as_json))
 
 
 # --- data

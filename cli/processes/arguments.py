@@ -2,13 +2,14 @@
 
 import argparse
 import os
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from secaplane.cli.config import read
+from secaplane.cli.config import Config, read
 from secaplane.cli.processes import gc_tuning, logs, malloc_tuning
 from secaplane.cli.processes.announce import Announce, Announcement, to_parent
-from secaplane.cli.running import run, run_until_stopped
+from secaplane.cli.running import StopRequest, run, run_until_stopped
 
 PROCESSES = {
     "command": "serve writes: decide commands and append events to the log",
@@ -24,6 +25,8 @@ ENDS = "SIGTERM ends it when what is in flight is done; a second one ends it at 
 
 END_S_MAX = 5.0
 """Time for what follows after requests and calls in flight: connections, background tasks."""
+
+Process = Callable[[StopRequest], Coroutine[Any, Any, None]]
 
 
 def add_to(commands: Any) -> None:
@@ -85,35 +88,37 @@ def _process(arguments: argparse.Namespace) -> int:
     config, name = read(arguments.config), arguments.process
     logs.set_up(name)
     announce = _after_tuning(to_parent(os.environ))
+    if name == "cloud":  # stands for a cloud: it is no part of the control plane
+        from secaplane.cli.processes import cloud
+
+        return run(lambda: cloud.run(config, announce))
+    from secaplane.cli.processes.lifecycle.process_life import life
+
+    process = _coroutine(name, config, announce)
     ends_within_s = sum(config.stopping.drain()) + END_S_MAX
+    return life(config, name).recorded(
+        lambda: run_until_stopped(process, ends_within_s=ends_within_s)
+    )
+
+
+def _coroutine(name: str, config: Config, announce: Announce) -> Process:
     match name:
         case "projector":
             from secaplane.cli.processes import projector
 
-            return run_until_stopped(
-                lambda stop: projector.run(config, announce, stop), ends_within_s=ends_within_s
-            )
+            return lambda stop: projector.run(config, announce, stop)
         case "reconcilers":
             from secaplane.cli.processes import reconcilers
 
-            return run_until_stopped(
-                lambda stop: reconcilers.run(config, announce, stop), ends_within_s=ends_within_s
-            )
+            return lambda stop: reconcilers.run(config, announce, stop)
         case "notary":
             from secaplane.cli.processes import notary
 
-            return run_until_stopped(
-                lambda stop: notary.run(config, announce, stop), ends_within_s=ends_within_s
-            )
-        case "cloud":
-            from secaplane.cli.processes import cloud
-
-            return run(lambda: cloud.run(config, announce))
+            return lambda stop: notary.run(config, announce, stop)
     from secaplane.cli.processes import serve
 
-    return run_until_stopped(
-        lambda stop: serve.run(name, config, announce, stop), ends_within_s=ends_within_s
-    )
+    side: Any = name
+    return lambda stop: serve.run(side, config, announce, stop)
 
 
 def _after_tuning(announce: Announce) -> Announce:

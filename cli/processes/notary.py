@@ -1,6 +1,7 @@
 """The notary process: the Merkle log of each stream, in a folder, with signed checkpoints.
 
-It alone has the signing keys, and its NATS user can follow the streams and append nothing.
+It alone has the signing keys, and its NATS user can follow the streams and append nothing but
+audit entries about its own start and stop.
 """
 
 from collections.abc import Sequence

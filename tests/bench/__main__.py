@@ -20,6 +20,7 @@ from tests.bench import (
     replay_figures,
     replica_figures,
     restart_figures,
+    siem_figures,
     sustained_figures,
     tamper_figures,
     verify_figures,
@@ -39,7 +40,7 @@ async def main(*, growth_only: bool) -> None:
 
 
 async def everything_small() -> dict[str, Figure]:
-    figures = catalogue_figures.measure() | parsing_figures.measure()
+    figures = catalogue_figures.measure() | parsing_figures.measure() | siem_figures.measure()
     async with running_plane() as plane:
         figures["rss_mib"] = figure([max(plane.rss_mib().values())], "MiB")
         figures |= await http_figures.measure(plane)

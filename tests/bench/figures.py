@@ -34,6 +34,7 @@ TARGETS = {
     "operations": Target("operations of SECA served, of all there are", at_least=89),
     "kind_lines": Target("lines of code in the file of a kind", at_most=40),
     "core_lines": Target("lines of code from command to row and cloud, one kind", at_most=700),
+    "ocsf_valid": Target("random events valid against OCSF's schema, of 10,000", at_least=10_000),
     "parse_growth": Target("CPU of the worst 1 MiB body / of a list of zeros", at_most=3),
     "get_vs_bare": Target("GET by name / a bare route with the same bytes", at_least=0.35),
     "get_vs_bare_select": Target("GET by name / that route with one select", at_least=0.80),

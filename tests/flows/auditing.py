@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from secaplane.audit.entries import Entry, decode
 from secaplane.audit.stream import AuditStream
@@ -38,6 +39,10 @@ class AuditedPlane:
         return self.client.by(self.dev.token(sub))
 
     async def entries(self) -> list[Entry]:
+        """Without those about starts and stops of processes."""
+        return [each for each in await self.every_entry() if each.process is UNSET]
+
+    async def every_entry(self) -> list[Entry]:
         async with connected(self.dev.nats("everything")) as nats:
             stream = AuditStream(nats, stream=STREAM)
             return [decode(each) async for each in stream.read()]
@@ -70,15 +75,15 @@ class AuditedPlane:
         body: dict[str, Any] = (await self.client.get("/readyz", token=None)).json
         return body
 
-    async def shown(self, *arguments: str) -> tuple[int, list[str], str]:
-        """Run `secaplane audit entries`: exit status, lines of stdout, stderr."""
+    async def shown(self, *arguments: str, action: str = "entries") -> tuple[int, list[str], str]:
+        """Run `secaplane audit`: exit status, lines of stdout, stderr."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",
             "-m",
             "secaplane.cli.main",
             "audit",
-            "entries",
+            action,
             *arguments,
             env={
                 "SECAPLANE_NATS_URL": self.dev.nats("everything"),

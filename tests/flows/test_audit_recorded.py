@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from nats.errors import Error
 
-from secaplane.audit.entries import HIDDEN, UNKNOWN_CALLER
+from secaplane.audit.entries import HIDDEN, UNKNOWN_CALLER, ProcessFacts
 from secaplane.audit.writer import BURST
 from secaplane.cli.dev.plane import ISSUER, OPERATOR
 from tests.flows.auditing import AuditedPlane, audited_plane, entries_of
@@ -49,7 +49,9 @@ async def test_refusals_logins_and_privileged_reads_are_recorded() -> None:
         await a_refused_token_is_not_recorded_itself(plane)
         await a_caller_is_recorded(plane)
         await a_privileged_read_is_recorded(plane)
+        await starts_are_recorded(plane)
         await the_command_prints_the_entries(plane)
+        await the_export_has_every_event_and_every_entry(plane)
         await only_serve_may_write_the_audit_stream(plane)
         metrics = (await plane.client.get("/metrics", token=None)).body.decode()
         assert f"secaplane_audit_entries_recorded_total {len(await plane.entries())}.0" in metrics
@@ -108,8 +110,29 @@ async def a_privileged_read_is_recorded(plane: AuditedPlane) -> None:
     assert reads[0].reason == "administrators/seca.admin allows it"
 
 
+async def starts_are_recorded(plane: AuditedPlane) -> None:
+    """Of every process that is connected to NATS, by its own user there."""
+
+    async def both() -> bool:
+        facts = [each.process for each in await plane.every_entry()]
+        names = [each.name for each in facts if isinstance(each, ProcessFacts)]
+        return sorted(names) == ["projector", "serve"]
+
+    await until(both, "the starts of both processes are recorded")
+
+
+async def the_export_has_every_event_and_every_entry(plane: AuditedPlane) -> None:
+    entries, number = await plane.every_entry(), 0
+    async with connected(plane.dev.nats("everything")) as nats:
+        number = (await nats.jetstream().stream_info(STREAM)).state.messages
+    for name in ("ocsf", "cadf", "cloudevents", "native"):
+        status, lines, stderr = await plane.shown("--format", name, "--once", action="stream")
+        assert (status, len(lines)) == (0, number + len(entries)), stderr
+        assert ADMINISTRATOR in "".join(lines)
+
+
 async def the_command_prints_the_entries(plane: AuditedPlane) -> None:
-    entries = await plane.entries()
+    entries = await plane.every_entry()
     status, lines, _ = await plane.shown()
     assert (status, len(lines)) == (0, len(entries))
     status, lines, _ = await plane.shown("--json", "--since", "1h", "--caller", "jane")
@@ -207,3 +230,6 @@ async def test_a_process_that_is_stopped_writes_the_waiting_entries_first() -> N
         assert len(entries_of(entries, "forbidden", "joe")) == 3
         mallory = entries_of(entries, "forbidden", "mallory")
         assert sum(1 + each.dropped for each in mallory) == 3 * BURST
+        stops = [each for each in await plane.every_entry() if each.type == "process-stopped"]
+        assert [each.path for each in stops] == ["serve"]
+        assert stops[0].reason.startswith("stopped, version")

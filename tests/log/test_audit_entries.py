@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from secaplane.audit.entries import (
@@ -20,6 +21,7 @@ from secaplane.audit.entries import (
     Entry,
     EntryCaller,
     EntryType,
+    ProcessFacts,
     decode,
     encode,
     entry,
@@ -47,6 +49,15 @@ MARKER = "M4rk3r-of-a-secret"
 JWT = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJqYW5lIn0.c2lnbmF0dXJl"
 
 
+FACTS = ProcessFacts(
+    name="command",
+    version="0.1.0",
+    instance="0a1b2c3d4e5f6071",
+    clock_offset_us=-12,
+    clock_error_us=None,
+)
+
+
 def of(entry_type: EntryType = "forbidden", *, whole: bool = True) -> Entry:
     made = entry(
         entry_type,
@@ -57,6 +68,7 @@ def of(entry_type: EntryType = "forbidden", *, whole: bool = True) -> Entry:
         verb="put",
         path='/providers/seca.storage/v1/tenants/é/"x"',
         reason="you may not do this here" if whole else "",
+        process=FACTS if entry_type.startswith("process-") else UNSET,
     )
     return replace(made, dropped=7) if whole else made
 
@@ -74,7 +86,8 @@ def test_every_type_has_a_golden_file() -> None:
 @pytest.mark.parametrize("entry_type", ENTRY_TYPES)
 def test_an_entry_is_written_byte_for_byte_as_it_always_was(entry_type: EntryType) -> None:
     assert encode(of(entry_type, whole=entry_type != "unauthenticated")) == golden(entry_type)
-    assert tuple(msgspec.json.decode(golden(entry_type))) == FIELDS
+    process = ("process",) if entry_type.startswith("process-") else ()
+    assert tuple(msgspec.json.decode(golden(entry_type))) == FIELDS + process
 
 
 @pytest.mark.parametrize("entry_type", ENTRY_TYPES)

@@ -1,0 +1,1 @@
+"""Starts and stops of processes as audit entries."""
