@@ -48,7 +48,7 @@ class SubmitDependencies:
     large_bodies: LargeBodies
     region: str
     base_url: str
-    projected: Callable[[Sequence[str], Sequence[Position]], Awaitable[object]]
+    projected: Callable[[Ref, Sequence[str], Sequence[Position]], Awaitable[object]]
     """(tenants whose lists show a write, its positions): wait, for a bounded time, until the read
     model has reached the positions; if it has not, let readers know of them before the write is
     answered."""
@@ -238,7 +238,7 @@ async def _write(
     if companion is not None or (ref.kind in WATCHED_KINDS and result.event is not None):
         await dependencies.policy_changed()
     positions = submitted.positions
-    await dependencies.projected(listed_in(ref), positions)
+    await dependencies.projected(ref, listed_in(ref), positions)
     if result.event is not None:
         await dependencies.paced(ref.scope("tenants"))
     return result, positions

@@ -138,17 +138,20 @@ class ByName:
 
     async def _without_log(self, ref: Ref, known: Position) -> FoundDocument | None:
         """Nothing can be appended now, but the rows may still be behind what was: they get a
-        bounded time. A row is answered even if they do not catch up: one event of another resource
-        that is not projected must not end all reads."""
+        bounded time. A row is answered even if they do not catch up, because one event of another
+        resource that is not projected must not end all reads; but not one that leaves out a write
+        of its own resource that was acknowledged."""
         if known:
             await self.reached([known], False)
         row = await self.batched.one(ref)
         cached = self.log.cached(ref)
+        written = self.progress.written(ref, self.stream(ref.kind))
         if cached is not None and (row is None or row.position < cached.position):
-            return await self._made(cached)
-        if row is None:
-            raise Unavailable(UNKNOWN)
-        return row
+            if written <= cached.position:
+                return await self._made(cached)
+        elif row is not None and written <= row.position:
+            return row
+        raise Unavailable(UNKNOWN)
 
     async def _made(self, resource: Resource | None) -> FoundDocument | None:
         """The document that the projector would write, with the fields that are derived from other

@@ -16,6 +16,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from secaplane.model.position import Position, position
+from secaplane.model.shape import Ref
 from secaplane.readmodel.known_writes import ASKED_S_MAX
 from secaplane.readmodel.progress import Progress
 from secaplane.readmodel.readers import SUBJECT, Readers
@@ -90,18 +91,19 @@ class Acknowledgements:
 
     async def publish(
         self,
+        ref: Ref,
         tenants: Sequence[str],
         positions: Sequence[Position],
         *,
         appended_at: float,
         elsewhere: bool,
     ) -> None:
-        """Let this process know at once, and the others before the write is answered. `tenants`:
-        those whose lists show the write; `appended_at`: a time of the event loop after its append;
-        `elsewhere`: only readers of other rows have to know."""
+        """Let this process know of a write at once, and the others before it is answered. `ref`:
+        the resource; `tenants`: those whose lists show the write; `appended_at`: a time of the
+        event loop after its append; `elsewhere`: only readers of other rows have to know."""
         acknowledged = [(tenant, each) for tenant in tenants for each in positions]
         for tenant, each in acknowledged:
-            self._progress.acknowledge(each, tenant)
+            self._progress.acknowledge(each, tenant, ref)
         readers = self.readers.present(elsewhere=elsewhere) - {self.id}
         numbers = list[int]()
         with suppress(*_UNREACHABLE):
@@ -109,7 +111,7 @@ class Acknowledgements:
                 numbers.append(self._confirmations.expect(readers))
                 await self._nats.publish(
                     _subject(each.stream),
-                    f"{each.sequence} {tenant}".encode(),
+                    f"{each.sequence} {tenant} {ref.kind} {ref.path}".encode(),
                     reply=f"{CONFIRMED}.{self.id}.{numbers[-1]}",
                 )
             if not readers:  # some may be unknown yet
@@ -135,9 +137,9 @@ class Acknowledgements:
         await self._nats.subscribe(f"{CONFIRMED}.{self.id}.*", cb=self._confirmed)
 
     async def _acknowledged(self, message: Msg) -> None:
-        sequence, _, tenant = message.data.decode().partition(" ")
+        sequence, tenant, kind, path = message.data.decode().split(" ")
         stream = message.subject.rpartition(".")[2]
-        self._progress.acknowledge(position(stream, int(sequence)), tenant)
+        self._progress.acknowledge(position(stream, int(sequence)), tenant, Ref(kind, path))
         to_others = message.reply.startswith(CONFIRMED) and self.id not in message.reply
         if self._confirms and to_others:
             with suppress(*_UNREACHABLE):

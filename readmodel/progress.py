@@ -15,6 +15,7 @@ from contextlib import suppress
 from itertools import count
 
 from secaplane.model.position import BEGINNING, Position
+from secaplane.model.shape import Ref
 
 REACHED_S_MAX = 2.0
 SOON_S, SOON_EVENTS, SOON_SILENT_S = 0.05, 200, 0.5
@@ -25,6 +26,9 @@ DOUBT_S = 3.0
 TENANTS_MAX = 4096
 """Tenants whose acknowledged positions are kept; beyond it, the one acknowledged first is dropped:
 its lists do not wait."""
+WRITTEN_MAX = 8192
+"""Resources whose acknowledged position is kept; beyond it, the one acknowledged first is dropped:
+its row is answered while the log does not answer, even if it is older."""
 
 
 class Progress:
@@ -37,6 +41,7 @@ class Progress:
         self._positions: dict[str, Position] = {}
         self._known: dict[str, Position] = {}
         self._acknowledged: dict[str, dict[str, Position]] = {}
+        self._written: dict[tuple[Ref, str], Position] = {}
         self._doubted_until = clock()
         self.behind: dict[str, Position] = {}
         """By stream, where the rows have not reached it: the newest position that is known."""
@@ -85,11 +90,18 @@ class Progress:
         self._doubted_until = self._clock() + DOUBT_S
         self.behind |= self._known
 
-    def acknowledge(self, position: Position, tenant: str) -> None:
-        """Take the position of a write in a tenant that was answered before the rows reached it."""
+    def acknowledge(self, position: Position, tenant: str, ref: Ref | None = None) -> None:
+        """Take the position of a write in a tenant that is answered before the rows reach it, and
+        the resource that it is about."""
         self.know(position)
         if self.position(position.stream) >= position:
             return
+        if ref is not None:
+            at = (ref, position.stream)
+            before = self._written.pop(at, BEGINNING)
+            self._written[at] = position if before < position else before
+            if len(self._written) > WRITTEN_MAX:
+                del self._written[next(iter(self._written))]
         newest = self._acknowledged.setdefault(tenant, {})
         if newest.get(position.stream, BEGINNING) < position:
             newest[position.stream] = position
@@ -105,6 +117,15 @@ class Progress:
         if not missing:
             del self._acknowledged[tenant]
         return missing
+
+    def written(self, ref: Ref, stream: str) -> Position:
+        """The newest position of a resource that was acknowledged in its stream and that the rows
+        have not reached; BEGINNING where there is none."""
+        newest = self._written.get((ref, stream), BEGINNING)
+        if newest and self.position(stream) >= newest:
+            del self._written[ref, stream]
+            return BEGINNING
+        return newest
 
     @property
     def awaited(self) -> bool:

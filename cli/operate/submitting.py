@@ -31,6 +31,7 @@ async def submitted(
         request=uuid4().hex,
     )
     await process.acknowledgements.publish(
+        ref,
         listed_in(ref),
         written.positions,
         appended_at=asyncio.get_running_loop().time(),

@@ -47,7 +47,7 @@ from secaplane.eventlog.log import LogUnavailable
 from secaplane.model.errors import Unavailable
 from secaplane.model.kind import Kind
 from secaplane.model.position import Position, written
-from secaplane.model.shape import Json, LifeIds
+from secaplane.model.shape import Json, LifeIds, Ref
 from secaplane.policy.tokens.revocations import KINDS_OF_REVOCATION, Revocations
 from secaplane.policy.watch import PolicyWatch
 from secaplane.query import http as reads
@@ -232,13 +232,13 @@ async def _submitting(
 ) -> SubmitDependencies:
     backlog = await _followed_backlog(process, config, metrics)
 
-    async def projected(tenants: Sequence[str], positions: Sequence[Position]) -> None:
+    async def projected(ref: Ref, tenants: Sequence[str], positions: Sequence[Position]) -> None:
         waits = config.writes.wait_for_projection
         appended_at = asyncio.get_running_loop().time()
         shown = waits and await process.progress.reached(positions)
         if not shown or process.acknowledgements.readers.elsewhere:
             await process.acknowledgements.publish(
-                tenants, positions, appended_at=appended_at, elsewhere=shown
+                ref, tenants, positions, appended_at=appended_at, elsewhere=shown
             )
 
     async def paced(tenant: str) -> None:

@@ -11,14 +11,17 @@ import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from secaplane.kinds import KINDS
 from secaplane.readmodel.acknowledgements import CONFIRMED_S_MAX, Acknowledgements
 from secaplane.readmodel.known_writes import ASKED_S_MAX
 from secaplane.readmodel.progress import Progress
 from secaplane.readmodel.readers import ReaderPresence, Readers
 from secaplane.readmodel.schema.replica import PresentReplica, Replica
 from tests.positions import STREAM, nth
+from tests.scenario import IDS
 from tests.virtual_time import in_virtual_time
 
+DISK = KINDS["block-storage"].ref(IDS, "one")
 OWN, OTHER = Replica("default", "own"), Replica("second", "other")
 
 
@@ -86,7 +89,7 @@ class Process:
         loop = asyncio.get_running_loop()
         began = loop.time()
         await self.acknowledgements.publish(
-            ["acme"], [nth(sequence)], appended_at=began, elsewhere=elsewhere
+            DISK, ["acme"], [nth(sequence)], appended_at=began, elsewhere=elsewhere
         )
         return loop.time() - began
 
@@ -98,6 +101,7 @@ async def test_a_write_is_answered_when_every_reader_knows_of_it() -> None:
     writer = await Process(broker, "w").writes()  # it asks who reads
     assert await writer.answers(5) == 0
     assert all(each.progress.behind == {STREAM: nth(5)} for each in readers)
+    assert all(each.progress.written(DISK, STREAM) == nth(5) for each in readers)
 
 
 @in_virtual_time

@@ -3,8 +3,11 @@
 import pytest
 
 from secaplane.model.position import BEGINNING, Position
-from secaplane.readmodel.progress import DOUBT_S, TENANTS_MAX, Progress
+from secaplane.model.shape import Ref
+from secaplane.readmodel.progress import DOUBT_S, TENANTS_MAX, WRITTEN_MAX, Progress
 from tests.positions import nth
+
+DISK, SPARE = Ref("block-storage", "disk"), Ref("block-storage", "spare")
 
 
 def test_nothing_is_behind_while_the_rows_reach_what_is_known() -> None:
@@ -76,6 +79,22 @@ def test_a_tenant_has_the_positions_acknowledged_in_it() -> None:
     assert list(progress.acknowledged("acme")) == [other]
     progress.announce(other)
     assert list(progress.acknowledged("acme")) == []
+
+
+def test_a_resource_has_the_newest_position_acknowledged_until_the_rows_reach_it() -> None:
+    progress, stream = Progress(), nth(1).stream
+    progress.announce(nth(1))
+    progress.acknowledge(nth(3), "acme", DISK)
+    progress.acknowledge(nth(2), "acme", DISK)
+    progress.acknowledge(Position("OTHER", 9), "acme", DISK)
+    assert progress.written(DISK, stream) == nth(3)
+    assert progress.written(SPARE, stream) == BEGINNING
+    progress.announce(nth(3))
+    assert progress.written(DISK, stream) == BEGINNING
+    for n in range(WRITTEN_MAX + 1):
+        progress.acknowledge(nth(n + 4), "acme", Ref("block-storage", f"v{n}"))
+    assert progress.written(Ref("block-storage", "v0"), stream) == BEGINNING
+    assert progress.written(Ref("block-storage", f"v{WRITTEN_MAX}"), stream) != BEGINNING
 
 
 def test_the_tenants_that_are_kept_are_bounded() -> None:

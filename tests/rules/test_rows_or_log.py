@@ -22,6 +22,7 @@ from tests.positions import nth
 from tests.scenario import IDS, history
 
 GATEWAY, REGION = KINDS["internet-gateway"].ref(IDS, "one"), "eu-1"
+OTHER = KINDS["internet-gateway"].ref(IDS, "two")
 STREAM = nth(1).stream
 ONE, TWO = Created(spec={"size": 1}), Updated(spec={"size": 2})
 GONE = (DeletionRequested(), Deleted())
@@ -227,6 +228,18 @@ async def test_without_the_log_a_row_that_does_not_catch_up_is_answered() -> Non
     scene = Scene(rows=row(folded(ONE)), log_answers=False).behind()
     assert await scene.read() == scene.rows
     assert scene.asked[-1] == "wait"
+
+
+async def test_without_the_log_a_row_that_lacks_an_acknowledged_write_is_not_answered() -> None:
+    scene = Scene(rows=row(folded(ONE)), log_answers=False)
+    scene.progress.acknowledge(nth(9), "acme", OTHER)
+    assert await scene.read() == scene.rows
+    scene.progress.acknowledge(nth(9), "acme", GATEWAY)
+    with pytest.raises(Unavailable):
+        await scene.read()
+    scene.cached = folded(ONE, TWO)  # older than the write, too
+    with pytest.raises(Unavailable):
+        await scene.read()
 
 
 async def test_without_the_log_a_newer_state_that_this_process_wrote_is_answered() -> None:
