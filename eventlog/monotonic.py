@@ -209,15 +209,8 @@ class MonotonicLog(Generic[L]):
         return answer
 
     async def _refuse_lost(self, ref: Ref, known: Position) -> None:
-        """A leader that has given a position to an event, and has no event of that address there,
-        does not lag: it has lost the event.
-
-        Raises:
-            EventMissing: it has.
-        """
-        if await self.inner.given_up_to(known.stream) < known:
-            return
-        if await self.inner.last(ref) < known:
+        """Raises EventMissing where the leader has lost the event of an address at a position."""
+        if await has_lost(self.inner, ref, known):
             raise missing(ref, known)
 
     async def _confirm(self, stream: str, sequence: int) -> None:
@@ -244,6 +237,20 @@ class MonotonicLog(Generic[L]):
         raise OutdatedAnswer(
             f"an outdated answer: it ends at {stream}:{sequence}, and {stream}:{required} is known"
         )
+
+
+async def has_lost(log: Log, ref: Ref, known: Position) -> bool:
+    """True if the leader has given a position to an event and has no event of that address there,
+    or later: it does not lag. Asked twice, because another server may lead between two questions,
+    and lag: its second answer shows that.
+
+    Raises:
+        LogUnavailable: the leader did not answer.
+    """
+    for _ in range(2):
+        if await log.given_up_to(known.stream) < known or await log.last(ref) >= known:
+            return False
+    return True
 
 
 async def end_reaching(log: Log, stream: str, known: Position) -> Position:

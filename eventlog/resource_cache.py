@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeGuard
 from secaplane.eventlog.codec import EventMissing, Undecodable
 from secaplane.eventlog.decoding import CANNOT_APPLY, missing, readable, undecodable
 from secaplane.eventlog.log import Followed, Log, LogUnavailable
+from secaplane.eventlog.monotonic import has_lost
 from secaplane.eventlog.snapshots import Snapshots, snapshot_due
 from secaplane.model.bounded_cache import BoundedCache, resource_bytes
 from secaplane.model.events import Closed, RecordedEvent
@@ -219,12 +220,9 @@ class ResourceCache:
     async def _lost(self, known: Resource) -> EventMissing | None:
         """The exception where the log has lost the last event of a resource that was read. None
         where the leader lags, or the log was cut: it does not know the position at all."""
-        ref, position = known.ref, known.position
-        if await self._log.given_up_to(position.stream) < position:
+        if not await has_lost(self._log, known.ref, known.position):
             return None
-        if await self._log.last(ref) >= position:  # asked of a leader that knows the position
-            return None
-        error = missing(ref, position)
+        error = missing(known.ref, known.position)
         error.known = known
         return error
 

@@ -163,11 +163,13 @@ class StreamPositions:
         """True if the stream has given the positions of a hole, and has no event there.
 
         Raises:
-            LogUnavailable: the server did not answer.
+            LogUnavailable: the server did not answer, or another one leads since: it may lag.
         """
+        leader, given = await self._info(hole.stream)
         later = await self._next(hole.stream, hole.first - 1)
-        end = await self.given_up_to(hole.stream)
-        return end.sequence >= hole.last and (later is None or later > hole.last)
+        if await self._leader(hole.stream) != leader:
+            raise LogUnavailable(f"the stream {hole.stream} has another leader")
+        return given >= hole.last and (later is None or later > hole.last)
 
     async def _next(self, stream: str, after: int) -> int | None:
         """The sequence of the first message after another one; None if there is none."""

@@ -13,7 +13,12 @@ from secaplane.eventlog import monotonic
 from secaplane.eventlog.codec import EventMissing
 from secaplane.eventlog.log import Log, LogUnavailable, OutdatedAnswer
 from secaplane.eventlog.memory import MemoryLog
-from secaplane.eventlog.monotonic import KnownPositions, MonotonicLog, end_reaching
+from secaplane.eventlog.monotonic import (
+    ASKED_AGAIN_S,
+    KnownPositions,
+    MonotonicLog,
+    end_reaching,
+)
 from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.eventlog.snapshots import MemorySnapshots
 from secaplane.eventlog.streams import Streams
@@ -290,3 +295,35 @@ async def test_a_leader_that_knows_a_position_without_its_event_has_lost_it() ->
     for ask in (last, latest, current):
         with pytest.raises(EventMissing, match="event SECA:2 "):
             await ask(log, WEB)
+
+
+class ReplacedLeader(LaggingLog):
+    """After it has answered how far it is, another server leads, which lags."""
+
+    async def given_up_to(self, stream: str) -> Position:
+        given = await super().given_up_to(stream)
+        self.lag(ALWAYS)
+        return given
+
+
+@in_virtual_time
+async def test_a_leader_that_is_replaced_between_two_questions_has_lost_nothing() -> None:
+    """The first server says that it has the position, and the next one does not have it yet."""
+    answers = len(ASKED_AGAIN_S) + 1
+    for ask in (last, latest):
+        replaced = ReplacedLeader(MemoryLog(REGION))
+        await add(replaced.log, WEB, CREATED, UPDATED)
+        log = MonotonicLog(replaced)
+        await followed(log, after=BEGINNING, number=2)
+        replaced.lag(answers)
+        with pytest.raises(OutdatedAnswer):
+            await ask(log, WEB)
+
+
+async def test_a_cache_takes_a_leader_that_is_replaced_for_one_that_lags() -> None:
+    replaced = ReplacedLeader(MemoryLog(REGION))
+    await add(replaced.log, WEB, CREATED, UPDATED)
+    cache = ResourceCache(replaced, MemorySnapshots())
+    before = await cache.current(WEB)
+    replaced.lag(1)
+    assert await cache.current(WEB) is before
