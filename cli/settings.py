@@ -70,8 +70,8 @@ class PostgresSettings(Settings, frozen=True):
     connections: Annotated[int, Meta(ge=1, le=100)] = 4
     """Size of the pool of each process."""
     list_connections: Annotated[int, Meta(ge=1, le=100)] = 2
-    """Further connections of a process that answers GET, for lists alone. Lists that scan take all
-    but one of them."""
+    """Further connections of a process that answers GET, for lists alone. Lists that scan take
+    all but one of them. Each process that serves the API has as many, and one, for the history."""
 
 
 class ReadModelSettings(Settings, frozen=True):

@@ -2,6 +2,8 @@
 it, or why none does; and which callers may. A review records nothing.
 """
 
+from collections.abc import Awaitable, Callable
+
 from msgspec import UnsetType
 from msgspec.structs import replace
 
@@ -11,6 +13,7 @@ from secaplane.kinds import KINDS
 from secaplane.model.errors import Invalid, refuse_broken
 from secaplane.policy.grants.explain import answer
 from secaplane.policy.grants.patterns import EVERY
+from secaplane.policy.grants.policy import Policy
 from secaplane.policy.grants.review import (
     AccessReview,
     AccessReviewSpec,
@@ -22,6 +25,7 @@ from secaplane.policy.grants.rules import STANDARD
 from secaplane.policy.tokens.caller import Caller
 
 ASSIGNMENT = KINDS["role-assignment"]
+PolicyOfThen = Callable[[], Awaitable[Policy]]
 
 
 def admit(guard: Guard, context: RequestContext, caller: Caller, tenant: str) -> bool:
@@ -45,9 +49,11 @@ async def review(
     spec: AccessReviewSpec,
     *,
     about_all: bool = False,
+    then: PolicyOfThen | None = None,
 ) -> AccessReview:
     """Review an access in a tenant. A caller that may list the tenant's role assignments may ask
-    about every caller; a caller that one of them names may ask about itself.
+    about every caller; a caller that one of them names may ask about itself. What is answered is
+    the policy of today, or that of `then`; who may ask is decided by that of today.
 
     Raises:
         Refusal.
@@ -60,7 +66,8 @@ async def review(
     reviewed = place(spec)
     _refuse_outside(reviewed, tenant)
     asked = replace(spec, groups=groups) if about_itself else spec
-    return AccessReview(spec=spec, status=await answer(guard.policy, asked, reviewed, tenant))
+    policy = guard.policy if then is None else await then()
+    return AccessReview(spec=spec, status=await answer(policy, asked, reviewed, tenant))
 
 
 def _is_named(guard: Guard, caller: Caller, tenant: str) -> bool:
@@ -70,7 +77,8 @@ def _is_named(guard: Guard, caller: Caller, tenant: str) -> bool:
 def _refuse_outside(reviewed: Place, tenant: str) -> None:
     """Resources outside any tenant concern only operators, unless the standard shows them to every
     caller."""
-    shown_to_all = not reviewed.tenant and reviewed.kind.provider.name.startswith(STANDARD)
+    public = reviewed.kind.provider.name.startswith(STANDARD) and not reviewed.view
+    shown_to_all = public and not reviewed.tenant
     inside = "tenant" in reviewed.kind.scope and reviewed.tenant == tenant
     if not (inside or shown_to_all):
         raise Invalid(f"is not contained in the tenant {tenant}", pointer="/spec/path")

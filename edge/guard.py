@@ -63,6 +63,39 @@ class Guard:
         self._admitted(context, "list", kind, ids, rights.actor)
         return rights.names
 
+    async def admit_view(
+        self,
+        context: RequestContext,
+        verb: str,
+        view: str,
+        kind: Kind,
+        ids: Mapping[str, str],
+        name: str,
+    ) -> tuple[Caller, Actor]:
+        """Authenticate and authorize a request for a view of a resource (`kinds.views`).
+
+        Raises:
+            Unauthenticated, Forbidden, RateLimited, Unavailable.
+        """
+        context.verb = verb
+        caller = await self.authenticate(context)
+        return caller, self.authorize_view(context, caller, verb, view, kind, ids, name)
+
+    def authorize_view(
+        self,
+        context: RequestContext,
+        caller: Caller,
+        verb: str,
+        view: str,
+        kind: Kind,
+        ids: Mapping[str, str],
+        name: str,
+    ) -> Actor:
+        """As `authorize`, for a view of a resource."""
+        actor = self.policy.authorize_view(caller, verb, view, kind, ids, name)
+        self._admitted(context, verb, kind, ids, actor)
+        return actor
+
     async def authenticate(self, context: RequestContext) -> Caller:
         """The caller of a request. Waits only for a signing key that is not cached, and bounded.
 

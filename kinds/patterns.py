@@ -1,15 +1,18 @@
 """The resource patterns that a role can hold: those that can match a resource. Pure.
 
 *   subnets   subnets/*   subnets/s   networks/n/subnets/s   networks/n/*
+
+and of the views of the log: history/*, history/ before one of these, activity, exports.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from functools import cache
 from typing import NamedTuple
 
 from secaplane import kinds
+from secaplane.kinds.views import AUDIT, HISTORY, VIEWS
 from secaplane.model.kind import Backing
 
 EVERY = "*"
@@ -35,6 +38,8 @@ def is_pattern(provider: str, pattern: str) -> bool:
     """True if a pattern can match a resource of a provider (`seca.network`), whichever exist."""
     if pattern == EVERY:
         return True
+    if provider == AUDIT.name:
+        return _is_view(pattern)
     steps, forms = pattern.split("/"), _forms(provider)
     if len(steps) > 2 and len(steps) % 2 and steps[-1] == EVERY:
         return tuple(steps[:-1:2]) in forms.parents and _are_names(steps[1::2])
@@ -48,6 +53,8 @@ def is_pattern(provider: str, pattern: str) -> bool:
 
 def nearest_pattern(provider: str, text: str) -> str:
     """The pattern that was most likely meant; of a long text, its first STEPS_MAX steps count."""
+    if provider == AUDIT.name:
+        return _nearest_view(text)
     steps, forms = [step for step in text.split("/") if step][:STEPS_MAX], _forms(provider)
     if not forms.nested or not steps or steps[0].startswith(EVERY):
         return EVERY
@@ -56,6 +63,32 @@ def nearest_pattern(provider: str, text: str) -> str:
         if found:
             return _completed(forms, found[0], steps, n)
     return f"{get_close_matches(steps[0].lower(), forms.nested, 1, 0.0)[0]}/{EVERY}"
+
+
+def _is_view(pattern: str) -> bool:
+    """True for `history/*`, `activity`, and `history/` before a pattern of any provider."""
+    view, _, rest = pattern.partition("/")
+    if view not in VIEWS or view == HISTORY:
+        return view == HISTORY and any(is_pattern(each, rest) for each in _of_tenants())
+    return pattern in (view, f"{view}/{EVERY}")
+
+
+def _of_tenants() -> Iterator[str]:
+    """The providers whose resources roles can name."""
+    return (each for each in kinds.PROVIDERS if each.startswith("seca."))
+
+
+def _nearest_view(text: str) -> str:
+    view, *steps = text.split("/")
+    rest = "/".join(steps[:STEPS_MAX])
+    found = get_close_matches(view.lower(), VIEWS, 1, 0.6)
+    if not found:
+        return EVERY
+    if found[0] != HISTORY:
+        return found[0]
+    near = (nearest_pattern(each, rest) for each in _of_tenants() if rest.strip(f"/{EVERY}"))
+    closest = get_close_matches(rest.lower(), [each for each in near if each != EVERY], 1, 0.0)
+    return f"{HISTORY}/{closest[0] if closest else EVERY}"
 
 
 def _completed(forms: PatternForms, collection: str, steps: Sequence[str], n: int) -> str:

@@ -184,8 +184,8 @@ class Exposure:
     """References of every tenant find the resources of the shared tenant without naming it."""
     deletable: bool = True
     """A caller may delete them over HTTP; otherwise only an operator can, on the command line."""
-    reserved_prefix: str = ""
-    """Names with this prefix belong to the control plane: no caller writes or deletes them."""
+    reserved_prefixes: tuple[str, ...] = ()
+    """Names with these prefixes belong to the control plane: no caller writes or deletes them."""
     builtin_names: frozenset[str] = frozenset()
     """Resources that every tenant has without an event (`query.builtin`)."""
 

@@ -213,13 +213,13 @@ def _shown(
 ) -> bytes:
     """A stored document as this caller sees it; nearly always as it is stored."""
     if kind.backing is Backing.CATALOGUE and kind.scope:
-        return _in_tenant(kind, ids["tenant"], document)
+        return in_tenant(kind, ids["tenant"], document)
     if kind.has_secrets and life_ids is not None and SEALED in document:
         return encode(dependencies.open_secrets(kind, life_ids, _decode(document)))
     return document.encode()
 
 
-def _in_tenant(kind: Kind, tenant: str, document: str) -> bytes:
+def in_tenant(kind: Kind, tenant: str, document: str) -> bytes:
     """The catalogue is stored once, and shown in every tenant."""
     shown = _decode(document)
     name = shown["metadata"]["name"]

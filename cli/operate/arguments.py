@@ -57,7 +57,18 @@ def _add_tenant(commands: Any) -> None:
         "Roles and role assignments in it are deleted with it; anything else blocks the deletion.",
     )
     delete.set_defaults(run=_tenant_delete)
-    for command in (create, delete):
+    auditors = _command(
+        actions,
+        "auditors",
+        "appoint the auditors of a tenant",
+        "They replace those that this command appointed before. Administrators cannot appoint the"
+        " first one: they grant only what they hold.",
+    )
+    auditors.add_argument(
+        "--auditor", action="append", required=True, metavar="SUB", help="with the issuer's prefix"
+    )
+    auditors.set_defaults(run=_tenant_auditors)
+    for command in (create, delete, auditors):
         _add_config(command)
         command.add_argument("name", metavar="NAME", help="name of the tenant")
 
@@ -75,6 +86,14 @@ def _tenant_delete(arguments: argparse.Namespace) -> int:
 
     logs.set_up("tenant", "WARNING")
     return run(lambda: tenants.delete(read(arguments.config), arguments.name))
+
+
+def _tenant_auditors(arguments: argparse.Namespace) -> int:
+    from secaplane.cli.operate import tenants
+
+    logs.set_up("tenant", "WARNING")
+    config, auditors = read(arguments.config), arguments.auditor
+    return run(lambda: tenants.appoint_auditors(config, arguments.name, auditors))
 
 
 # --- authorization

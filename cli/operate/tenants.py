@@ -1,4 +1,5 @@
-"""`secaplane tenant`: create and delete tenants by commands on the log, without a token."""
+"""`secaplane tenant`: create and delete tenants, and appoint their auditors, by commands on the
+log, without a token."""
 
 import sys
 from collections.abc import Sequence
@@ -13,7 +14,9 @@ from secaplane.kinds import KINDS
 from secaplane.model.errors import PreconditionFailed, Refusal
 from secaplane.model.precondition import ABSENT
 
-KIND = KINDS["tenant"]
+KIND, ASSIGNMENT = KINDS["tenant"], KINDS["role-assignment"]
+AUDITORS = "auditors"
+"""The name of the role assignment that `appoint_auditors` writes."""
 
 
 async def create(config: Config, name: str, administrators: Sequence[str]) -> int:
@@ -50,6 +53,27 @@ async def delete(config: Config, name: str) -> int:
             blockers: Sequence[str] = refusal.meta.get("blockers", ())
             return _failed(refusal.detail, *blockers)
     print(f"tenant {name} is being deleted, with its roles and role assignments")
+    return 0
+
+
+async def appoint_auditors(config: Config, name: str, auditors: Sequence[str]) -> int:
+    """Writes the role assignment that lets some callers read the tenant's history. Exit status 1 if
+    there is no such tenant.
+
+    Raises:
+        LogUnavailable: NATS or PostgreSQL is unavailable.
+    """
+    spec = {"subs": list(auditors), "roles": ["secaplane.auditor"], "scopes": [{}]}
+    ids = {"tenant": name}
+    reader = BodyReader(region=config.site.region)
+    async with with_deadline(process_dependencies(config, writes_log=True)) as process:
+        try:
+            body = reader.read(ASSIGNMENT, {"spec": spec}, broken_names(ASSIGNMENT, ids, AUDITORS))
+            ref, put = ASSIGNMENT.ref(ids, AUDITORS), Put(spec=body.spec)
+            await submitted(process, config, ref, put, by="tenant auditors")
+        except Refusal as refusal:
+            return _failed(refusal.detail)
+    print(f"auditors of the tenant {name}: {', '.join(auditors)}")
     return 0
 
 

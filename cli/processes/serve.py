@@ -14,12 +14,14 @@ from secaplane.cli.processes.announce import Announce, Announcement
 from secaplane.cli.processes.audit import audit_recorder, audit_writer
 from secaplane.cli.processes.connections import (
     ProcessDependencies,
+    now,
     page_keys,
     process_dependencies,
     retrying,
     sealer,
 )
 from secaplane.cli.processes.health import HealthProbe, Served, judged, judged_integrity
+from secaplane.cli.processes.history import HistoryPool, KnownEnds
 from secaplane.cli.processes.issuers import TrustedIssuers, trusted_issuers
 from secaplane.cli.processes.log_guard import compare_log
 from secaplane.cli.processes.monitor import monitored
@@ -30,7 +32,7 @@ from secaplane.cli.processes.wiring import command_dependencies, watching
 from secaplane.cli.running import StopRequest
 from secaplane.command.body import BodyReader
 from secaplane.command.handle import UNKNOWN
-from secaplane.command.http import reviews
+from secaplane.command.http import reviews, undo
 from secaplane.command.http import routes as writes
 from secaplane.command.submit import SubmitDependencies
 from secaplane.edge.documents import openapi, swagger, wellknown
@@ -50,10 +52,14 @@ from secaplane.policy.tokens.revocations import KINDS_OF_REVOCATION, Revocations
 from secaplane.policy.watch import PolicyWatch
 from secaplane.query import http as reads
 from secaplane.query.by_name import ByName
+from secaplane.query.history import http as history_reads
+from secaplane.query.history.read import HistoryDependencies
+from secaplane.query.history.rights import policy_as_of
 from secaplane.query.read import ReadDependencies
 from secaplane.readmodel import questions
 from secaplane.readmodel.backlog import Backlog, listen_to_backlog
 from secaplane.readmodel.batching import BatchedReads
+from secaplane.readmodel.history_share import HistoryShare
 from secaplane.readmodel.known_writes import KnownWrites
 from secaplane.readmodel.progress import REACHED_S_MAX
 from secaplane.readmodel.readers import ReaderPresence
@@ -87,15 +93,16 @@ async def run(side: Side, config: Config, announce: Announce, stop: StopRequest)
         await _know_others(served, process, start)
         known = KnownWrites(process.progress, partial(connection_number, process.nats))
         start((probe := _probe(process, served, metrics, known)).run())
-        readiness = not_ready_when_stopping(
-            _readiness(served, process, watch, probe, trusted, audit), stop
-        )
+        ready = _readiness(served, process, watch, probe, trusted, audit)
+        readiness = not_ready_when_stopping(ready, stop)
         details = config.monitor.port is None and (host.startswith("127.") or host == "::1")
         routes = [*health.routes(readiness, metrics, details=details), *_documents(base_url)]
+        past = _history_dependencies(process, config, known, start)
         if side in ("command", "serve"):
-            routes += await _write_routes(process, config, guard, watch, metrics, base_url)
+            submitting = await _submitting(process, config, guard, watch, metrics, base_url)
+            routes += _write_routes(submitting, past, config)
         if side in ("query", "serve"):
-            routes += _read_routes(process, config, guard, known, start)
+            routes += _read_routes(process, config, guard, known, past, start)
         application = app.build(
             routes,
             metrics=metrics,
@@ -204,27 +211,27 @@ POLICY_ERRORS = (
 )
 
 
-async def _write_routes(
+def _write_routes(
+    submitting: SubmitDependencies, past: HistoryDependencies, config: Config
+) -> list[HTTPRouteHandler]:
+    policy_then = partial(policy_as_of, past, config.auth.operators)
+    return [
+        *writes.routes(submitting),
+        *undo.routes(submitting),
+        *reviews.routes(submitting.guard, submitting.large_bodies, policy_then),
+    ]
+
+
+async def _submitting(
     process: ProcessDependencies,
     config: Config,
     guard: Guard,
     watch: PolicyWatch,
     metrics: Metrics,
     base_url: str,
-) -> list[HTTPRouteHandler]:
-    backlog = await _followed_backlog(process, config, metrics)
-    submitting = _submit_dependencies(process, config, guard, watch, backlog, base_url)
-    return [*writes.routes(submitting), *reviews.routes(guard, submitting.large_bodies)]
-
-
-def _submit_dependencies(
-    process: ProcessDependencies,
-    config: Config,
-    guard: Guard,
-    watch: PolicyWatch,
-    backlog: Backlog,
-    base_url: str,
 ) -> SubmitDependencies:
+    backlog = await _followed_backlog(process, config, metrics)
+
     async def projected(tenants: Sequence[str], positions: Sequence[Position]) -> None:
         waits = config.writes.wait_for_projection
         appended_at = asyncio.get_running_loop().time()
@@ -260,11 +267,16 @@ def _submit_dependencies(
 
 
 def _read_routes(
-    process: ProcessDependencies, config: Config, guard: Guard, known: KnownWrites, start: Start
+    process: ProcessDependencies,
+    config: Config,
+    guard: Guard,
+    known: KnownWrites,
+    past: HistoryDependencies,
+    start: Start,
 ) -> list[HTTPRouteHandler]:
     reading = _read_dependencies(process, config, known)
     start(reading.by_name.batched.run())
-    return reads.routes(reading, guard)
+    return [*reads.routes(reading, past, guard), *history_reads.routes(past, guard)]
 
 
 def _read_dependencies(
@@ -290,6 +302,24 @@ def _read_dependencies(
         by_name=by_name,
         open_secrets=sealer(config).open_shown if config.secrets.keyring else _refuse_to_open,
         page_keys=page_keys(config),
+    )
+
+
+def _history_dependencies(
+    process: ProcessDependencies, config: Config, known: KnownWrites, start: Start
+) -> HistoryDependencies:
+    start((pool := HistoryPool(config)).run())
+
+    def informed() -> bool:
+        return known.complete and not process.replica.streaming
+
+    return HistoryDependencies(
+        share=HistoryShare(pool.pool),
+        stream=process.log.streams.of,
+        newest=KnownEnds(process.log, process.progress, informed).including,
+        page_keys=page_keys(config),
+        region=config.site.region,
+        clock=now,
     )
 
 

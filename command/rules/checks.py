@@ -100,9 +100,9 @@ def refuse_without_parents(context: DecisionContext) -> None:
 
 
 def refuse_reserved_name(context: DecisionContext) -> None:
-    reserved = context.kind.exposure.reserved_prefix
-    if reserved and context.ref.name.startswith(reserved):
-        raise Conflict(f"names that begin with {reserved} are reserved: choose another name")
+    for reserved in context.kind.exposure.reserved_prefixes:
+        if context.ref.name.startswith(reserved):
+            raise Conflict(f"names that begin with {reserved} are reserved: choose another name")
 
 
 def refuse_terminating(resource: Resource) -> None:

@@ -50,13 +50,26 @@ class LargeBodies:
         with self._arriving(caller):
             data = await request.body()
             if len(data) > LARGE_BYTES:
-                await self._turn()
-                try:
+                async with self.worked_on(len(data)):
                     yield data
-                finally:
-                    self._turns.release()
                 return
         yield data
+
+    @asynccontextmanager
+    async def worked_on(self, size: int) -> AsyncIterator[None]:
+        """A turn to work on a body of that size that is here already; a small one needs none.
+
+        Raises:
+            Unavailable: it had no turn in time.
+        """
+        if size <= LARGE_BYTES:
+            yield
+            return
+        await self._turn()
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     @contextmanager
     def _arriving(self, caller: Caller) -> Iterator[None]:

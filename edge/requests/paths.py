@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 
 from secaplane.kinds import KINDS, children
+from secaplane.kinds.views import OF_ONE_RESOURCE, UNDO, view_path
 from secaplane.model.errors import BrokenRule, MethodNotAllowed
 from secaplane.model.kind import SCOPE_LENGTH_MAX, Kind
 
@@ -75,7 +76,18 @@ def not_allowed(methods: str) -> MethodNotAllowed:
 @cache
 def _methods() -> dict[str, str]:
     of_kinds = (each for kind in KINDS.values() for each in _methods_of(kind))
-    return dict([*of_kinds, (REVIEWS, "POST")])
+    views = (
+        (view_path(each, f"{kind.provider.full_name}/{kind.collection}/{{name}}"), "GET, HEAD")
+        for kind in KINDS.values()
+        if "get" in kind.verbs
+        for each in OF_ONE_RESOURCE
+    )
+    undone = (
+        (view_path(UNDO, f"{kind.provider.full_name}/{kind.collection}/{{name}}"), "POST")
+        for kind in KINDS.values()
+        if "put" in kind.verbs
+    )
+    return dict([*of_kinds, *views, *undone, (REVIEWS, "POST")])
 
 
 def _methods_of(kind: Kind) -> Iterator[tuple[str, str]]:

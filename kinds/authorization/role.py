@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from secaplane.kinds.authorization import PROVIDER
 from secaplane.kinds.patterns import is_pattern, nearest_pattern
+from secaplane.kinds.views import AUDIT
 from secaplane.model.errors import BrokenRule
 from secaplane.model.kind import SCOPE_LENGTH_MAX, Backing, Exposure, Kind, SpecRules
 from secaplane.model.power import ACTIONS
@@ -25,19 +26,25 @@ VERSIONS = {
 }
 """The providers of the standard, also those that are not served here (SECA: providers)."""
 PROVIDERS = frozenset(
-    each
-    for name, version in VERSIONS.items()
-    for each in (f"seca.{name}", f"seca.{name}/{version}")
+    (
+        *(
+            each
+            for name, version in VERSIONS.items()
+            for each in (f"seca.{name}", f"seca.{name}/{version}")
+        ),
+        *(AUDIT.name, AUDIT.full_name),
+    )
 )
+"""Those and Secaplane's views of the log. Its provider of tenants is granted by configuration."""
 
 SYSTEM_ROLES = frozenset(
-    f"seca.{name}"
-    for name in (
-        "admin",
-        "region-admin",
-        "workspace-admin",
-        "workspace-editor",
-        "workspace-viewer",
+    (
+        "seca.admin",
+        "seca.region-admin",
+        "seca.workspace-admin",
+        "seca.workspace-editor",
+        "seca.workspace-viewer",
+        "secaplane.auditor",
     )
 )
 """Their permissions are in `policy.grants.system_roles`."""
@@ -91,7 +98,8 @@ def _without_effect(role: Json) -> Iterator[BrokenRule]:
         pointer, provider = f"/spec/permissions/{n}", permission["provider"]
         if provider not in PROVIDERS:
             yield BrokenRule(
-                "is no provider of SECA, such as seca.compute/v1", f"{pointer}/provider"
+                f"is no provider of SECA, such as seca.compute/v1, and not {AUDIT.full_name}",
+                f"{pointer}/provider",
             )
         provider = provider.partition("/")[0]
         for m, pattern in enumerate(permission["resources"]):
@@ -128,5 +136,5 @@ KIND = Kind(
     spec=RoleSpec,
     rules=SpecRules(check=has_an_effect),
     backing=Backing.RECORD,
-    exposure=Exposure(reserved_prefix="seca.", builtin_names=SYSTEM_ROLES),
+    exposure=Exposure(reserved_prefixes=("seca.", "secaplane."), builtin_names=SYSTEM_ROLES),
 )

@@ -14,6 +14,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence, Se
 from typing import NamedTuple
 
 from secaplane.kinds import KINDS
+from secaplane.kinds.views import AUDIT, VIEWS
 from secaplane.model.shape import Json, Ref
 from secaplane.policy.grants.patterns import EVERY, including
 from secaplane.policy.grants.rules import (
@@ -221,5 +222,5 @@ _SERVED = {
         if each.provider is kind.provider
     )
     for kind in KINDS.values()
-}
-"""Provider -> the names of its collections."""
+} | {AUDIT.name: VIEWS}
+"""Provider -> the names of its collections, or of its views."""

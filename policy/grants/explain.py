@@ -5,10 +5,11 @@ import asyncio
 
 from msgspec import UNSET, UnsetType
 
+from secaplane.policy.grants.decision import PolicyDecision
 from secaplane.policy.grants.enforcer import mismatches
 from secaplane.policy.grants.filters import NAMES_MAX
 from secaplane.policy.grants.patterns import EVERY
-from secaplane.policy.grants.policy import Policy, PolicyDecision
+from secaplane.policy.grants.policy import Policy
 from secaplane.policy.grants.review import (
     CALLERS_MAX,
     AccessReviewPermission,
@@ -33,7 +34,8 @@ async def answer(
     groups = () if isinstance(spec.groups, UnsetType) else spec.groups
     caller = Caller("", spec.caller, groups=groups)
     status = explained(policy.explain(caller, spec.verb, *place))
-    rights = policy.filtered(caller, place.kind, place.ids) if spec.verb == "list" else None
+    limits = spec.verb == "list" and not place.view
+    rights = policy.filtered(caller, place.kind, place.ids) if limits else None
     if status.allowed or rights is None or rights.names is None:
         return status
     return AccessReviewStatus(

@@ -1,7 +1,10 @@
 """Resource patterns of a role: `instances/*`, `networks/n/subnets/*`, `skus/one`, `*` (SECA:
-authorization). Pure."""
+authorization), and `history/instances/*` for the history of what the rest matches. Pure."""
+
+from secaplane.kinds.views import HISTORY
 
 EVERY = "*"
+_HISTORY = f"{HISTORY}/"
 
 
 def covers(flat: str, nested: str, pattern: str) -> bool:
@@ -32,6 +35,9 @@ def including(pattern: str) -> tuple[str, ...]:
     plain collection counts as part of everything in it."""
     if pattern == EVERY:
         return (EVERY,)
+    if pattern.startswith(_HISTORY):
+        rest = including(pattern.removeprefix(_HISTORY))
+        return (EVERY, *(f"{_HISTORY}{each}" for each in rest))
     nested = pattern.removesuffix("/*")
     steps = nested.split("/")
     flat = "/".join(steps[-1:] if len(steps) % 2 else steps[-2:])

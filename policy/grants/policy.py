@@ -12,11 +12,9 @@ answer is Unavailable. A role or an assignment that cannot be decoded grants not
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
-
-import msgspec
 
 from secaplane.kinds import KINDS
 from secaplane.model.actor import Actor
@@ -25,8 +23,9 @@ from secaplane.model.kind import Kind
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Json, Ref
 from secaplane.policy.grants.assignments import AssignmentIndex, PolicyResource
-from secaplane.policy.grants.deferred import DeferredRole
-from secaplane.policy.grants.enforcer import GrantEnforcer, mismatches
+from secaplane.policy.grants.caller_grants import CallerGrants
+from secaplane.policy.grants.decision import NEAREST_MAX, PolicyDecision, nearest_to
+from secaplane.policy.grants.enforcer import GrantEnforcer
 from secaplane.policy.grants.escalation import Judgement, given_by, judge
 from secaplane.policy.grants.filters import (
     NAMES_MAX,
@@ -44,6 +43,7 @@ from secaplane.policy.grants.rules import (
     AccessRequest,
     Grant,
     Rule,
+    viewed,
 )
 from secaplane.policy.tokens.caller import Caller
 
@@ -56,44 +56,10 @@ KEY_LENGTH_MAX = 512
 """Characters of what is cached for a path; no resource has a longer address."""
 FILTERS_MAX = 64
 """Cached filters of lists, for each caller and place."""
-NEAREST_MAX = 5
 DENIED = "you may not do this here; ask an administrator of the tenant for a role"
 SCOPES = ("tenant", "workspace")
 """Kinds whose own name is a dimension of the rules."""
 KINDS_OF_POLICY = ("role", "role-assignment")
-
-
-class CallerGrants:
-    """The grants of one caller in one workspace of one tenant, as of an edition of the tenant's
-    policy, with the decisions made over them."""
-
-    __slots__ = ("decisions", "edition", "enforcer", "filters", "groups", "revision")
-
-    def __init__(
-        self,
-        grants: Iterable[Grant],
-        revision: Position,
-        edition: int,
-        groups: tuple[str, ...] = (),
-    ) -> None:
-        self.enforcer = GrantEnforcer(grants)
-        self.revision, self.edition, self.groups = revision, edition, groups
-        self.decisions: dict[tuple[str, ...], Actor | None] = {}
-        self.filters: dict[AccessRequest, ListRights | None] = {}
-
-
-class PolicyDecision(msgspec.Struct, frozen=True):
-    """A decision with its reason: the rule that allows the request, or the nearest rules."""
-
-    rule: Rule | None
-    """None: not allowed."""
-    revision: Position
-    request: AccessRequest
-    nearest: Sequence[Rule] = ()
-    named: bool = False
-    """An assignment of the tenant names a caller that is denied, or one of its groups."""
-    unbound: Sequence[tuple[DeferredRole, str]] = ()
-    """Deferred roles of a caller that is denied, and why they are not bound."""
 
 
 class Policy:
@@ -146,6 +112,22 @@ class Policy:
             rule = grants.enforcer.allowed_by(self._request(verb, kind, ids, name))
             actor = _actor(caller, rule, grants)
             self._cache_decision(grants, key, actor)
+        if actor is None:
+            raise Forbidden(DENIED)
+        return actor
+
+    def authorize_view(
+        self, caller: Caller, verb: str, view: str, kind: Kind, ids: Mapping[str, str], name: str
+    ) -> Actor:
+        """As `authorize`, for a view of a resource (`kinds.views`); its decisions are not cached.
+
+        Raises:
+            Forbidden, Unavailable.
+        """
+        self._refuse_stale()
+        request = self._request(verb, kind, ids, name, view)
+        grants = self._caller_grants(caller, request.tenant, request.workspace)
+        actor = _actor(caller, grants.enforcer.allowed_by(request), grants)
         if actor is None:
             raise Forbidden(DENIED)
         return actor
@@ -215,7 +197,13 @@ class Policy:
         return True
 
     def allows_uncached(
-        self, caller: Caller, verb: str, kind: Kind, ids: Mapping[str, str], name: str = ""
+        self,
+        caller: Caller,
+        verb: str,
+        kind: Kind,
+        ids: Mapping[str, str],
+        name: str = "",
+        view: str = "",
     ) -> bool:
         """The decision of `authorize`, made without the cache: an access review of many callers
         must not evict the decisions of active callers.
@@ -224,18 +212,25 @@ class Policy:
             Unavailable: the policy is stale.
         """
         self._refuse_stale()
-        return self._rule(caller, self._request(verb, kind, ids, name)) is not None
+        return self._rule(caller, self._request(verb, kind, ids, name, view)) is not None
 
     def explain(
-        self, caller: Caller, verb: str, kind: Kind, ids: Mapping[str, str], name: str = ""
+        self,
+        caller: Caller,
+        verb: str,
+        kind: Kind,
+        ids: Mapping[str, str],
+        name: str = "",
+        view: str = "",
     ) -> PolicyDecision:
-        """The decision of `authorize` with its reason, made without the cache.
+        """The decision of `authorize`, or with a view of `authorize_view`, with its reason, made
+        without the cache.
 
         Raises:
             Unavailable: the policy is stale.
         """
         self._refuse_stale()
-        request = self._request(verb, kind, ids, name)
+        request = self._request(verb, kind, ids, name, view)
         rule = self._rule(caller, request)
         revision = self.index.revision(request.tenant)
         if rule is not None:
@@ -313,12 +308,14 @@ class Policy:
         if not self._fresh():
             raise Unavailable("the authorization policy is stale; try again")
 
-    def _request(self, verb: str, kind: Kind, ids: Mapping[str, str], name: str) -> AccessRequest:
+    def _request(
+        self, verb: str, kind: Kind, ids: Mapping[str, str], name: str, view: str = ""
+    ) -> AccessRequest:
         """The request in the terms of the rules. The scope of a tenant or workspace is its own
         name, as for what it contains. Of a path's ids only those of the kind's scope count."""
         ids = {each: ids[each] for each in kind.scope}
         nested = kind.resource(f"{kind.collection.format_map(ids)}/{name}".rstrip("/"))
-        return AccessRequest(
+        request = AccessRequest(
             provider=kind.provider.name,
             flat="/".join(nested.split("/")[-2 if name else -1 :]),
             nested=nested,
@@ -327,6 +324,7 @@ class Policy:
             region=self._region,
             workspace=ids.get("workspace", name if kind.name == "workspace" else NO_WORKSPACE),
         )
+        return viewed(view, request) if view else request
 
     def _rule(self, caller: Caller, request: AccessRequest) -> Rule | None:
         grants = self.grants(caller, request.tenant, request.workspace)
@@ -391,10 +389,3 @@ def _actor(caller: Caller, rule: Rule | None, grants: CallerGrants) -> Actor | N
         assignment=rule.assignment,
         policy=grants.revision,
     )
-
-
-def nearest_to(request: AccessRequest, rules: Iterable[Rule]) -> list[Rule]:
-    """The rules that mismatch the request in the fewest dimensions, at most NEAREST_MAX."""
-    ranked = sorted((len(mismatches(request, rule)), n, rule) for n, rule in enumerate(rules))
-    fewest = ranked[0][0] if ranked else 0
-    return [rule for count, _, rule in ranked if count == fewest][:NEAREST_MAX]

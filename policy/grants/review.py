@@ -6,6 +6,7 @@ from typing import Annotated, NamedTuple
 from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds import KINDS
+from secaplane.kinds.views import AUDIT, HISTORY, OF_ONE_RESOURCE, view_path
 from secaplane.model.actor import GROUP
 from secaplane.model.errors import BrokenRule, Invalid
 from secaplane.model.kind import Kind
@@ -82,6 +83,8 @@ class Place(NamedTuple):
     kind: Kind
     ids: dict[str, str]
     name: str
+    view: str = ""
+    """The view of it that the path shows (`kinds.views`); empty: the resource itself."""
 
     @property
     def tenant(self) -> str:
@@ -117,7 +120,7 @@ def place(spec: AccessReviewSpec) -> Place:
                 if spec.verb not in verbs:
                     raise Invalid(f"this path takes {' or '.join(verbs)}", pointer="/spec/verb")
                 name = ids.pop("name", "")
-                return Place(kind, ids, name)
+                return Place(kind, ids, name, HISTORY if template.startswith(AUDIT.base) else "")
     raise Invalid("is not a path of this API; paths begin with /providers/", pointer="/spec/path")
 
 
@@ -129,6 +132,9 @@ def _templates(kind: Kind, url: str) -> Iterator[tuple[str, list[str]]]:
         yield f"{url}/{{name}}", verbs
     for verb in actions:
         yield f"{url}/{{name}}/{verb.removeprefix('post.')}", [verb]
+    if "get" in kind.verbs and url == kind.url:
+        ref = f"{kind.provider.full_name}/{kind.collection}/{{name}}"
+        yield from ((view_path(each, ref), ["get"]) for each in OF_ONE_RESOURCE)
 
 
 def _matched(template: list[str], steps: list[str]) -> dict[str, str] | None:

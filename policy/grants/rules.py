@@ -8,8 +8,10 @@ request it yields only the rules that can match, however large the role is.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from secaplane.kinds import KINDS
+from secaplane.kinds.views import AUDIT, HISTORY
 from secaplane.model.kind import Backing
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Json
@@ -18,8 +20,10 @@ from secaplane.policy.grants.system_roles import READ, SYSTEM_ROLES
 
 NO_WORKSPACE = ""
 STANDARD = "seca."
-"""The prefix of the providers that roles can name. Secaplane's own provider (tenants, revocations)
-is granted by the configuration alone."""
+"""The prefix of the standard's providers."""
+GRANTABLE = (STANDARD, AUDIT.name)
+"""Prefixes of the providers that roles can name. Secaplane's provider of tenants and revocations is
+granted by the configuration alone."""
 ADMIN_PROVIDER = KINDS["tenant"].provider.name
 _OFFERING = sorted(
     {k.provider.name for k in KINDS.values() if k.backing is Backing.CATALOGUE and k.scope}
@@ -51,6 +55,21 @@ class Rule(msgspec.Struct, frozen=True):
     """The assignment and the role in it that it comes from: events record it with their actor."""
 
 
+def viewed(view: str, request: AccessRequest) -> AccessRequest:
+    """The request for a view of what a request is about: the history of a resource, in that
+    resource's scopes; or a view of a whole tenant. The history of what no role can grant (a tenant,
+    a revocation) is outside of every tenant, so that only the configuration grants it."""
+    if view != HISTORY:
+        return replace(request, provider=AUDIT.name, flat=view, nested=view)
+    return replace(
+        request,
+        provider=AUDIT.name,
+        flat=f"{view}/{request.flat}",
+        nested=f"{view}/{request.nested}",
+        tenant="" if request.provider == ADMIN_PROVIDER else request.tenant,
+    )
+
+
 def matches(requested: str, allowed: str) -> bool:
     """One dimension of a rule: equal, or `*`; the verb `post` matches every action."""
     return allowed in (EVERY, requested) or (allowed == "post" and requested.startswith("post."))
@@ -62,7 +81,11 @@ class Role:
     __slots__ = ("life", "names_items", "verbs")
 
     def __init__(
-        self, spec: Json, *, providers: str = STANDARD, life: Position = BEGINNING
+        self,
+        spec: Json,
+        *,
+        providers: str | tuple[str, ...] = GRANTABLE,
+        life: Position = BEGINNING,
     ) -> None:
         self.life = life
         self.verbs: dict[tuple[str, str], dict[str, None]] = {}
@@ -193,10 +216,13 @@ OPERATOR = Grant(
         [
             (ADMIN_PROVIDER, "tenants/*", (*READ, "put")),
             (ADMIN_PROVIDER, "revocations/*", (*READ, "put", "delete")),
+            (AUDIT.name, f"{HISTORY}/tenants/*", READ),
+            (AUDIT.name, f"{HISTORY}/revocations/*", READ),
         ]
     ),
     EVERY,
     _ANYWHERE,
     "configuration",
 )
-"""The operators that the configuration names may create tenants and revoke tokens."""
+"""The operators that the configuration names may create tenants, revoke tokens, and see the history
+of both."""

@@ -2,13 +2,15 @@
 not events.
 
 The standard's lists omit `security-group-rules/*`, by oversight, and all extensions: here, the
-administrator of a tenant administers everything that is served in it.
+administrator of a tenant administers everything that is served in it. The history is no part of
+that: an auditor reads it, and nothing else (docs/decisions/061).
 """
 
 from collections.abc import Mapping, Sequence
 
 from secaplane.kinds import PROVIDERS
 from secaplane.kinds.authorization.role import SYSTEM_ROLES as NAMES
+from secaplane.kinds.views import ACTIVITY, AUDIT, EXPORTS, HISTORY
 from secaplane.model.shape import Json
 
 ALL = ("get", "list", "put", "delete", "post")
@@ -58,5 +60,14 @@ SYSTEM_ROLES: Mapping[str, Json] = {
     "seca.workspace-admin": _role(ALL, ("get", "list", "put")),
     "seca.workspace-editor": _role(("get", "list", "put", "post")),
     "seca.workspace-viewer": _role(READ),
+    "secaplane.auditor": {
+        "permissions": [
+            {
+                "provider": AUDIT.full_name,
+                "resources": [f"{HISTORY}/*", ACTIVITY, EXPORTS],
+                "verb": list(READ),
+            }
+        ]
+    },
 }
 assert SYSTEM_ROLES.keys() == NAMES

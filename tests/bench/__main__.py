@@ -10,6 +10,7 @@ from tests.bench import (
     drift_figures,
     fair_share_figures,
     growth_figures,
+    history_figures,
     http_figures,
     log_figures,
     memory_figures,
@@ -43,6 +44,7 @@ async def everything_small() -> dict[str, Figure]:
         figures["rss_mib"] = figure([max(plane.rss_mib().values())], "MiB")
         figures |= await http_figures.measure(plane)
         figures |= await log_figures.measure(plane)
+        figures |= await history_figures.measure(plane)
     figures |= await replica_figures.measure()
     figures |= await drift_figures.measure()
     figures |= await sustained_figures.measure()

@@ -10,10 +10,11 @@ import pytest
 from secaplane.edge.documents import swagger
 from secaplane.edge.documents.swagger import FILES
 from secaplane.kinds import PROVIDERS
+from secaplane.kinds.views import AUDIT
 from tests.flows.client import Client
 from tests.flows.dev_plane import DevDetails
 
-DOCUMENTS = ["/openapi.json", *(f"/openapi/{name}.json" for name in PROVIDERS)]
+DOCUMENTS = ["/openapi.json", *(f"/openapi/{name}.json" for name in (*PROVIDERS, AUDIT.name))]
 WELLKNOWN = ["/.wellknown/secapi", "/.well-known/secapi"]
 FIXED = [*DOCUMENTS, *WELLKNOWN, *FILES]
 CSS_URL = re.compile(r"url\(\s*[\"']?([^\"')]+)")

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
+from secaplane.kinds.views import AUDIT
 from tests.flows.client import JSON, Answer, Client, at, client_of
 from tests.flows.dev_plane import DevProcess
 
@@ -41,7 +42,12 @@ PERMISSIONS: dict[str, dict[str, set[str]]] = {
     "seca.workspace-viewer": {**dict.fromkeys(INSIDE, READ), CATALOGUE: READ},
     "stranger": {},
     "foreigner": {},
-    "operator": {"tenants": EDIT, "revocations": RUN},
+    "operator": {
+        "tenants": EDIT,
+        "revocations": RUN,
+        "history of tenants": {"get", "post"},
+        "history of revocations": {"get", "post"},
+    },
 }
 """Role or caller -> provider, or collection where it differs -> verbs. All others are refused."""
 
@@ -80,6 +86,8 @@ def _operation(method: str, path: str) -> Operation:
     verb = "list" if method == "get" and not of_one else method
     is_action = method == "post" and steps[-2].startswith("{") and "access-reviews" not in path
     collection = steps[-2] if of_one else steps[-3] if is_action else steps[-1]
+    if steps[2] == AUDIT.name:
+        collection = f"history of {steps[-2]}"
     return Operation(method.upper(), path.format_map(_Ids(IDS)), steps[2], collection, verb)
 
 

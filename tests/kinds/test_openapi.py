@@ -8,6 +8,8 @@ import pytest
 
 import secaplane.command.http.reviews
 import secaplane.command.http.routes
+import secaplane.command.http.undo
+import secaplane.query.history.http
 import secaplane.query.http
 from secaplane.edge.documents import openapi, wellknown
 from secaplane.edge.requests.paths import allowed
@@ -25,8 +27,10 @@ def routed() -> set[Route]:
     writer, reader = cast(Any, None), cast(Any, None)
     handlers = [
         *secaplane.command.http.routes.routes(writer),
-        *secaplane.command.http.reviews.routes(writer, writer),
-        *secaplane.query.http.routes(reader, reader),
+        *secaplane.command.http.reviews.routes(writer, writer, writer),
+        *secaplane.command.http.undo.routes(writer),
+        *secaplane.query.http.routes(reader, reader, reader),
+        *secaplane.query.history.http.routes(reader, reader),
     ]
     return {
         (re.sub(r":str}", "}", path), str(method))

@@ -131,7 +131,7 @@ def test_a_parent_that_cascades_is_not_blocked_by_its_children() -> None:
 def test_a_builtin_resource_is_not_deleted(kind: str) -> None:
     """Only some kinds have reserved names."""
     system = given(kind, Created(spec={})).named("seca.admin").when(Delete())
-    if KINDS[kind].exposure.reserved_prefix:
+    if KINDS[kind].exposure.reserved_prefixes:
         assert "are reserved" in system.then_refused(Conflict).detail
     else:
         system.then(DeletionRequested())

@@ -10,8 +10,9 @@ from secaplane.kinds import KINDS
 from secaplane.model.errors import Invalid
 from secaplane.model.kind import Kind
 from secaplane.model.shape import Json
+from secaplane.policy.grants.decision import PolicyDecision
 from secaplane.policy.grants.explain import allowed_callers, explained
-from secaplane.policy.grants.policy import Policy, PolicyDecision
+from secaplane.policy.grants.policy import Policy
 from secaplane.policy.grants.review import CALLERS_MAX, AccessReviewSpec, Place, place
 from tests.rules.test_grants import (
     JANE,
@@ -127,7 +128,7 @@ INSTANCES = "/providers/seca.compute/v1/tenants/acme/workspaces/web/instances"
 )
 def test_a_path_names_a_kind_and_a_resource(verb: str, path: str, name: str) -> None:
     found = place(AccessReviewSpec(verb=verb, path=path))
-    assert found == (INSTANCE, {"tenant": "acme", "workspace": "web"}, name)
+    assert found == (INSTANCE, {"tenant": "acme", "workspace": "web"}, name, "")
     assert found.tenant == "acme"
 
 

@@ -17,9 +17,11 @@ from secaplane.edge.documents.openapi.operations import (
     review,
 )
 from secaplane.edge.documents.openapi.schemas import schemas, used
+from secaplane.edge.documents.openapi.views import COMPONENTS, view_paths
 from secaplane.edge.requests.paths import REVIEWS
 from secaplane.edge.serving.fixed import fixed
 from secaplane.kinds import KINDS, PROVIDERS
+from secaplane.kinds.views import AUDIT
 from secaplane.model.kind import Kind
 from secaplane.model.shape import Json
 
@@ -36,7 +38,8 @@ must include."""
 def routes(base_url: str) -> list[HTTPRouteHandler]:
     kinds = list(KINDS.values())
     whole = fixed("/openapi.json", _encode(document(kinds, base_url)), JSON)
-    return [whole, *(_of_provider(each, base_url) for each in PROVIDERS)]
+    views = fixed(f"/openapi/{AUDIT.name}.json", _encode(view_document(kinds, base_url)), JSON)
+    return [whole, *(_of_provider(each, base_url) for each in PROVIDERS), views]
 
 
 def _of_provider(name: str, base_url: str) -> HTTPRouteHandler:
@@ -51,7 +54,8 @@ def document(kinds: Iterable[Kind], base_url: str, *, unique: bool = False) -> J
     """An OpenAPI 3.1 document (its schemas are JSON Schema 2020-12, as msgspec writes them).
 
     The document of the whole API has the operation ids of the standard's files, which repeat from
-    file to file. With `unique`, the operations on a former collection have ids of their own.
+    file to file, and the views of the log. With `unique`, it is the document of one provider: the
+    operations on a former collection have ids of their own.
     """
     kinds = list(kinds)
     shown: Json = {} if unique else {wellknown.PATH: {"get": WELLKNOWN}}
@@ -60,17 +64,34 @@ def document(kinds: Iterable[Kind], base_url: str, *, unique: bool = False) -> J
             shown.setdefault(path, {}).update(item)
     if KINDS["tenant"] in kinds:
         shown[REVIEWS] = {"post": review()}
+    providers = [kind.provider.name for kind in kinds]
+    if not unique:
+        shown |= _views(kinds)
+        providers.append(AUDIT.name)
+    return _described(kinds, shown, providers, base_url)
+
+
+def view_document(kinds: Iterable[Kind], base_url: str) -> Json:
+    """The document of the views of the log alone."""
+    kinds = list(kinds)
+    return _described(kinds, _views(kinds), [AUDIT.name], base_url)
+
+
+def _views(kinds: Iterable[Kind]) -> Json:
+    return dict(each for kind in kinds for each in view_paths(kind))
+
+
+def _described(kinds: Iterable[Kind], shown: Json, providers: Iterable[str], base_url: str) -> Json:
     answers = error_responses()
-    providers = dict.fromkeys(kind.provider.name for kind in kinds)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Secaplane", "version": "v1", "description": DESCRIPTION},
         "servers": [{"url": base_url}],
         "security": [{"bearerAuth": []}],
-        "tags": [_tag(name, base_url) for name in providers],
+        "tags": [_tag(name, base_url) for name in dict.fromkeys(providers)],
         "paths": shown,
         "components": {
-            "schemas": used(schemas(kinds), shown, answers),
+            "schemas": used(schemas(kinds) | COMPONENTS, shown, answers),
             "responses": answers,
             "headers": HEADERS,
             "securitySchemes": {

@@ -20,6 +20,7 @@ CODES: Mapping[str, tuple[int, ...]] = {
     "put": (400, 401, 403, 404, 409, 412, 422, 500),
     "delete": (400, 401, 403, 404, 409, 412, 500),
     "post": (400, 401, 403, 404, 409, 412, 500),
+    "undo": (400, 401, 403, 404, 409, 412, 422, 500),
     "review": (400, 401, 403, 422, 500),
 }
 """Error codes that the standard gives for each class; `default` covers all others. A review is an
@@ -79,6 +80,19 @@ WRITE_TAGS = [
 ]
 """Headers of HTTP that the standard's files do not list; all preconditions sent must hold."""
 READ_TAGS = [_tags("If-None-Match", "ETags of earlier answers: 304 if the answer is one of them.")]
+AS_OF: Json = {
+    "name": "asOf",
+    "in": "query",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "A time (RFC 3339) or a position such as `SECA:73`: the answer of then, in the "
+    "present lives of the resource and of what contains it, by today's rights; 404 if it did not "
+    'exist then. Secret fields are `"<secret>"`.',
+}
+REVIEW_AS_OF: Json = AS_OF | {
+    "description": "A time (RFC 3339) or a position such as `SECA:73`: the answer by the roles and "
+    "role assignments of then, in their present lives. Who may ask is judged by those of today.",
+}
 HEADERS: Json = {
     "ETag": {
         "description": "For If-None-Match, and that of one resource for If-Match: "
@@ -130,7 +144,7 @@ def _operation(kind: Kind, path: str, verb: str, action: str) -> Json:
     operation: Json = {
         "operationId": operation_id(kind, verb, action),
         "tags": [kind.provider.name],
-        "parameters": [*_path_parameters(path), *_parameters(verb)],
+        "parameters": [*path_parameters(path), *_parameters(verb)],
         "responses": _responses(kind, verb),
     }
     if verb == "put":
@@ -138,7 +152,7 @@ def _operation(kind: Kind, path: str, verb: str, action: str) -> Json:
     return operation
 
 
-def _path_parameters(path: str) -> list[Json]:
+def path_parameters(path: str) -> list[Json]:
     return [
         {"name": each, "in": "path", "required": True, "schema": {"type": "string"}}
         for each in re.findall(r"{(\w+)}", path)
@@ -146,7 +160,7 @@ def _path_parameters(path: str) -> list[Json]:
 
 
 def _parameters(verb: str) -> list[Json]:
-    reads = {"list": [*LIST_PARAMETERS, *READ_TAGS], "get": READ_TAGS}
+    reads = {"list": [*LIST_PARAMETERS, *READ_TAGS], "get": [AS_OF, *READ_TAGS]}
     return reads.get(verb, [PRECONDITION, *WRITE_TAGS])
 
 
@@ -154,26 +168,26 @@ def _responses(kind: Kind, verb: str) -> Json:
     own = name(kind)
     match verb:
         case "list":
-            shown = {"200": _answer("A page.", "ETag", content=f"{own}Iterator")}
+            shown = {"200": answer("A page.", "ETag", content=f"{own}Iterator")}
         case "get":
-            shown = {"200": _answer("The resource.", "ETag", content=own)}
+            shown = {"200": answer("The resource.", "ETag", content=own)}
         case "put":
             position = "Secaplane-Position"
             shown = {
-                "200": _answer("Updated.", position, content=own),
-                "201": _answer("Created.", "Location", position, content=own),
+                "200": answer("Updated.", position, content=own),
+                "201": answer("Created.", "Location", position, content=own),
             }
         case _:
-            shown = {"202": _answer("Accepted.", "Secaplane-Position")}
-    return shown | _refusals(verb)
+            shown = {"202": answer("Accepted.", "Secaplane-Position")}
+    return shown | refusals(verb)
 
 
-def _refusals(verb: str) -> Json:
+def refusals(verb: str) -> Json:
     shown = {str(code): {"$ref": f"#/components/responses/Error{code}"} for code in CODES[verb]}
     return shown | {"default": {"$ref": "#/components/responses/Other"}}
 
 
-def _answer(description: str, *headers: str, content: str = "") -> Json:
+def answer(description: str, *headers: str, content: str = "") -> Json:
     shown: Json = {
         "description": description,
         "headers": {each: {"$ref": f"#/components/headers/{each}"} for each in headers},
@@ -216,7 +230,7 @@ def review() -> Json:
         "summary": "Access review: whether a caller is allowed, and why; or all allowed callers.",
         "description": "Nothing is recorded. The path is that of a URL of the API; for an action, "
         "its own or its resource's. Without a caller, the answer lists all allowed callers.",
-        "parameters": _path_parameters(REVIEWS),
+        "parameters": [*path_parameters(REVIEWS), REVIEW_AS_OF],
         "requestBody": {"required": True, "content": _content("AccessReviewRequest")},
-        "responses": {"200": _answer("The answer.", content="AccessReview")} | _refusals("review"),
+        "responses": {"200": answer("The answer.", content="AccessReview")} | refusals("review"),
     }

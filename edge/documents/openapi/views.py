@@ -1,0 +1,169 @@
+"""Operations of the views of the log (`kinds.views`): for each kind, because a resource's
+`metadata.ref` in their paths has slashes, which no parameter of a path can hold."""
+
+from collections.abc import Iterator
+
+from secaplane.edge.documents.openapi.envelope import DATE_TIME, record, ref, text
+from secaplane.edge.documents.openapi.operations import (
+    LIST_PARAMETERS,
+    PRECONDITION,
+    READ_TAGS,
+    WRITE_TAGS,
+    answer,
+    path_parameters,
+    refusals,
+)
+from secaplane.edge.documents.openapi.schemas import name
+from secaplane.kinds.views import AUDIT, UNDO, view_path
+from secaplane.model.kind import Kind
+from secaplane.model.shape import Json
+
+POINT = "A time (RFC 3339), a position such as `SECA:73`, or a `resourceVersion`."
+
+
+def _parameter(name: str, description: str, *, required: bool = False) -> Json:
+    return {
+        "name": name,
+        "in": "query",
+        "required": required,
+        "schema": {"type": "string"},
+        "description": description,
+    }
+
+
+def view_paths(kind: Kind) -> Iterator[tuple[str, Json]]:
+    """The paths of a kind's views."""
+    if "get" not in kind.verbs:
+        return
+    urn = f"{kind.provider.full_name}/{kind.collection}/{{name}}"
+    for segment, (title, summary, parameters, component) in _OF_ONE_RESOURCE.items():
+        path = view_path(segment, urn)
+        operation: Json = {
+            "operationId": title.format(name(kind)),
+            "tags": [AUDIT.name],
+            "summary": summary,
+            "parameters": [*path_parameters(path), *parameters, *READ_TAGS],
+            "responses": {"200": answer("The answer.", "ETag", content=component)}
+            | refusals("get"),
+        }
+        yield path, {"get": operation}
+    if "put" in kind.verbs:
+        yield view_path(UNDO, urn), {"post": _undo(kind, view_path(UNDO, urn))}
+
+
+def _undo(kind: Kind, path: str) -> Json:
+    own = name(kind)
+    to = _parameter("to", "The `resourceVersion` of the present life to restore.", required=True)
+    secrets = _parameter(
+        "secrets",
+        "`restore`: the secret fields of then. Left out, they keep their values of today.",
+    )
+    return {
+        "operationId": f"Undo{own}",
+        "tags": [AUDIT.name],
+        "summary": "Write the desired state of a former version again.",
+        "description": "A new event, judged like a PUT of the caller, who also needs `get` on the "
+        "resource's history. Secret fields are not shown.",
+        "parameters": [*path_parameters(path), to, secrets, PRECONDITION, *WRITE_TAGS],
+        "responses": {"200": answer("Updated.", "Secaplane-Position", content=own)}
+        | refusals("undo"),
+    }
+
+
+_PAGES = [each for each in LIST_PARAMETERS if each["name"] in ("limit", "skipToken")]
+_OF_ONE_RESOURCE: dict[str, tuple[str, str, list[Json], str]] = {
+    "history": (
+        "Get{}History",
+        "The events of the resource, the newest first; a page also ends by bytes.",
+        _PAGES,
+        "HistoryIterator",
+    ),
+    "diff": (
+        "Diff{}",
+        "The JSON Patch (RFC 6902) between the answers of a GET as of two points.",
+        [
+            _parameter("from", POINT, required=True),
+            _parameter("to", f"{POINT} Left out: the newest state."),
+        ],
+        "HistoryDifference",
+    ),
+    "blame": (
+        "Blame{}",
+        "The event that set each field of the newest desired state.",
+        [],
+        "HistoryBlame",
+    ),
+}
+_POINTER = text(256, description="JSON Pointer (RFC 6901).")
+_POSITION = text(84, description="Position in the log, such as `SECA:73`.")
+_STATE: Json = {
+    "position": _POSITION,
+    "time": DATE_TIME,
+    "resourceVersion": {"type": "integer", "format": "int64"},
+}
+_EVENT: Json = _STATE | {"request": {"type": "string"}, "actor": ref("HistoryActor")}
+_TEXTS = ("sub", "issuer", "token", "assignment", "policyRevision", "clientAddress", "userAgent")
+COMPONENTS: Json = {
+    "HistoryActor": record(
+        {each: {"type": "string"} for each in _TEXTS}
+        | {"groups": {"type": "array", "items": {"type": "string"}}},
+        *_TEXTS[1:],
+        "groups",
+        description="The caller as it was recorded, and the assignment that allowed it then.",
+    ),
+    "HistoryEntry": record(
+        _EVENT
+        | {
+            "type": {"type": "string"},
+            "state": ref("ResourceState"),
+            "cause": _POSITION,
+            "changed": {"type": "array", "maxItems": 64, "items": _POINTER},
+            "changedMore": {"type": "boolean"},
+        },
+        "cause",
+        "changedMore",
+    ),
+    "HistoryIterator": record(
+        {
+            "items": {"type": "array", "items": ref("HistoryEntry")},
+            "metadata": ref("ResponseMetadata"),
+        }
+    ),
+    "HistoryState": record(_STATE),
+    "HistoryDifference": record(
+        {
+            "from": ref("HistoryState"),
+            "to": ref("HistoryState"),
+            "patch": {
+                "type": "array",
+                "items": record(
+                    {
+                        "op": {"type": "string", "enum": ["add", "remove", "replace"]},
+                        "path": {"type": "string"},
+                        "value": {},
+                    },
+                    "value",
+                ),
+            },
+        }
+    ),
+    "HistoryBlame": record(
+        {
+            "of": ref("HistoryState"),
+            "fields": {
+                "type": "array",
+                "items": record(
+                    _EVENT
+                    | {
+                        "pointer": {"type": "string"},
+                        "orBefore": {
+                            "type": "boolean",
+                            "description": "The oldest event that was looked at.",
+                        },
+                    },
+                    "orBefore",
+                ),
+            },
+        }
+    ),
+}

@@ -1,0 +1,31 @@
+"""The parameters of a query string."""
+
+from collections.abc import Collection
+from urllib.parse import parse_qsl
+
+from secaplane.model.errors import Malformed
+
+PARAMETERS_MAX = 64
+
+
+def parameters(query: bytes, names: Collection[str]) -> dict[str, str]:
+    """The parameters with some names, each at most once; others are ignored, because SECA clients
+    may add some.
+
+    Raises:
+        Malformed: a parameter is repeated, or cannot be decoded.
+    """
+    try:
+        pairs = parse_qsl(
+            query.decode("latin-1"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=PARAMETERS_MAX,
+        )
+    except ValueError as error:
+        raise Malformed("the query cannot be decoded", parameter="query") from error
+    known = [(key, value) for key, value in pairs if key in names]
+    for key, _ in known:
+        if sum(1 for other, _ in known if other == key) > 1:
+            raise Malformed(f"{key} is repeated; send it once", parameter=key)
+    return dict(known)
