@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import datetime, timedelta
 
-from secaplane.audit.entries import Entry, decode
+from secaplane.audit.entries import Entry, decode, encode
 from secaplane.audit.stream import AuditStream
 from secaplane.cli.config import Config
 from secaplane.cli.processes.connections import connect_nats, now
@@ -52,8 +52,8 @@ async def _lines(stored: AsyncIterator[bytes], caller: str, *, as_json: bool) ->
             yield f"undecodable entry: {printable(str(error))}"
             continue
         if not caller or entry.caller.sub == caller:
-            # encoded again with escapes: clients wrote some of the text
-            yield json.dumps(json.loads(data)) if as_json else text(entry)
+            # encoded again: without the salt, and with escapes, as clients wrote some of the text
+            yield json.dumps(json.loads(encode(entry))) if as_json else text(entry)
 
 
 def text(entry: Entry) -> str:
