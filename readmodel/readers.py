@@ -18,7 +18,7 @@ from nats.aio.msg import Msg
 from secaplane.readmodel.schema.replica import PresentReplica
 
 PRESENT_EVERY_S = 1.0
-FORGOTTEN_S = 10.0
+FORGOTTEN_S = 5.0
 """A reader that was silent for longer is gone."""
 UNKNOWN_S = 3 * PRESENT_EVERY_S
 """For as long after its start a process does not know all readers, and assumes some elsewhere."""
