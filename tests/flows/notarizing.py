@@ -145,6 +145,10 @@ class NotaryScene:
             return None
         return parse_policy(self.policy).verify(parse_checkpoint(path.read_bytes())).head
 
+    def signed_size(self, stream: str) -> int:
+        head = self.head(stream)
+        return head.size if head else 0
+
     def public(self, stream: str) -> Path:
         return self.folder / "notary" / "public" / stream
 
