@@ -20,6 +20,7 @@ from secaplane.cli.dev.issuer import ALGORITHM, KID, DevIssuer
 from secaplane.cli.dev.plane import ISSUER
 from secaplane.edge.requests.paths import REVIEWS
 from secaplane.kinds import KINDS
+from secaplane.kinds.views import OF_ONE_RESOURCE, UNDO, view_path
 from tests.flows.client import JSON, Client, at
 from tests.flows.dev_plane import DevProcess
 from tests.flows.problems import refused
@@ -30,7 +31,7 @@ IDS = {"tenant": "demo", "workspace": "w", "network": "n", "cluster": "c"}
 
 
 def all_routes() -> list[tuple[str, str]]:
-    """(method, path) of every route derived from the kinds, and of access reviews."""
+    """(method, path) of every route derived from the kinds and the views, and of access reviews."""
     routes = [("POST", REVIEWS.format_map(IDS))]
     for kind in KINDS.values():
         for collection in (url.format_map(IDS) for url in kind.urls):
@@ -38,6 +39,13 @@ def all_routes() -> list[tuple[str, str]]:
             routes += [(verb.upper(), f"{collection}/x") for verb in kind.verbs]
             routes += [("HEAD", f"{collection}/x")] if "get" in kind.verbs else []
             routes += [("POST", f"{collection}/x/{action}") for action in kind.actions]
+        of_one = f"{kind.provider.full_name}/{kind.collection.format_map(IDS)}/x"
+        if "get" in kind.verbs:
+            for segment in OF_ONE_RESOURCE:
+                path = view_path(segment, of_one)
+                routes += [("GET", path), ("HEAD", path)]
+        if "put" in kind.verbs:
+            routes.append(("POST", view_path(UNDO, of_one)))
     return routes
 
 
