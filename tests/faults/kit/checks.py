@@ -50,7 +50,14 @@ async def settled(fleet: Fleet, *, seconds: float = SETTLED_S_MAX) -> None:
         try:
             await until(at_rest, "everything is settled", seconds=seconds)
         except AssertionError as error:
-            raise AssertionError(f"{error}; unsettled: {unsettled}") from error
+            paths = [each.split()[1] for each in unsettled]
+            events = [
+                f"{each.position} {each.time} {each.actor} {each.event}"
+                for each in await whole(fleet.log)
+                if each.ref.path in paths
+            ]
+            lines = "\n".join([*events, *_logged(fleet, paths)])
+            raise AssertionError(f"{error}; unsettled: {unsettled}\n{lines}") from error
     finally:
         await pool.close()
 
