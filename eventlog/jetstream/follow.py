@@ -5,7 +5,9 @@ gone, the next consumer begins after the last event that was handed over (docs/j
 
 A server counts as delivered what it has sent. What was on its way when the connection broke is
 lost, and the consumer, if it is on another server, goes on behind it. So each message's number in
-the consumer must follow the one before; otherwise a new consumer begins after the last event.
+the consumer must follow the one before; otherwise a new consumer begins after the last event. So it
+does where nothing arrives for two requests although the stream has more: the newest messages were
+lost, and no later one shows it.
 """
 
 import asyncio
@@ -13,11 +15,12 @@ import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from itertools import count
 
+import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
-from secaplane.eventlog.jetstream.api import json
+from secaplane.eventlog.jetstream.api import json, request
 from secaplane.eventlog.log import LogUnavailable, RawEvent
 from secaplane.model.position import Position
 
@@ -51,21 +54,64 @@ async def follow_raw(
 ) -> AsyncGenerator[Sequence[RawEvent], None]:
     """Every message of a stream after a position; see `Log.follow_raw`. `headers_only`: without its
     data, which the server reads and checks anyway."""
+    tail = _Tail(nats, stream)
     while True:
         try:
-            pulled = _pulled(nats, stream, create, _consumer(after, headers_only))
+            pulled = _pulled(nats, stream, create, _consumer(after, headers_only), tail)
             async with contextlib.aclosing(pulled) as batches:
+                tail.follows(after)
                 async for batch in batches:
                     if batch:
                         after = batch[-1].position
+                        tail.follows(after)
                     yield batch
         except UNREACHABLE:
             yield ()
             await asyncio.sleep(RETRY_S)
 
 
+class _StreamState(msgspec.Struct, frozen=True):
+    last_seq: int = 0
+
+
+class _StreamInfo(msgspec.Struct, frozen=True):
+    state: _StreamState = _StreamState()
+
+
+class _Tail:
+    """The newest messages of a stream, as far as a follower should have got them."""
+
+    def __init__(self, nats: Client, stream: str) -> None:
+        self._nats, self._subject = nats, f"$JS.API.STREAM.INFO.{stream}"
+        self._reached = self._awaited = self._absent = 0
+
+    def follows(self, after: Position) -> None:
+        self._reached, self._awaited = after.sequence, 0
+
+    async def quiet(self) -> None:
+        """A request has brought no message.
+
+        Raises:
+            LogUnavailable: neither had the one before, and the stream had more by then. Once for
+                each end of a stream, which may have lost its newest events.
+        """
+        if self._awaited > max(self._reached, self._absent):
+            self._absent = self._awaited
+            raise LogUnavailable("the newest messages for the follower were lost on their way")
+        with contextlib.suppress(LogUnavailable):
+            info = await request(self._nats, _decode_info, self._subject, b"")
+            self._awaited = info.state.last_seq
+
+
+_decode_info = msgspec.json.Decoder(_StreamInfo).decode
+
+
 async def _pulled(
-    nats: Client, stream: str, create: CreateConsumer, config: Mapping[str, object]
+    nats: Client,
+    stream: str,
+    create: CreateConsumer,
+    config: Mapping[str, object],
+    tail: _Tail,
 ) -> AsyncGenerator[Sequence[RawEvent], None]:
     question = json({"stream_name": stream, "config": config})
     consumer = await create(f"$JS.API.CONSUMER.CREATE.{stream}", question)
@@ -82,25 +128,27 @@ async def _pulled(
     )
     try:
         while True:
-            request = f"{inbox}.{next(numbers)}"
+            own = f"{inbox}.{next(numbers)}"
             subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
-            await nats.publish(subject, pull, reply=request)
+            await nats.publish(subject, pull, reply=own)
             left, closed = FOLLOW_BATCH_MAX, False
             while left and not closed:
-                batch, closed = await _arrivals(arrived, stream, request, delivered)
+                batch, closed = await _arrivals(arrived, stream, own, delivered)
                 left -= len(batch)
                 yield batch
+            if left == FOLLOW_BATCH_MAX:
+                await tail.quiet()
     finally:
         with contextlib.suppress(*CONNECTION_ERRORS):
             await subscription.unsubscribe()
 
 
 async def _arrivals(
-    arrived: asyncio.Queue[Msg], stream: str, request: str, delivered: Iterator[int]
+    arrived: asyncio.Queue[Msg], stream: str, own: str, delivered: Iterator[int]
 ) -> tuple[list[RawEvent], bool]:
     """Messages that have arrived, at least one, and not more than fit into a batch; and whether the
-    server closed the request. The status that closes an earlier request may come after its last
-    message, and says nothing about this one."""
+    server closed the request `own`. The status that closes an earlier request may come after its
+    last message, and says nothing about this one."""
     batch: list[RawEvent] = []
     size = 0
     while not batch or (size < BATCH_BYTES_MAX and not arrived.empty()):
@@ -112,7 +160,7 @@ async def _arrivals(
                 raise LogUnavailable("messages for the follower were lost on their way")
             batch.append(_raw(message, Position(stream, sequence)))
             size += len(message.data)
-        elif message.subject == request:
+        elif message.subject == own:
             _refuse_failure(status, message)
             return batch, True
     return batch, False

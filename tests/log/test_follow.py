@@ -212,3 +212,28 @@ async def test_a_message_on_an_unknown_subject_is_reported_and_does_not_stop_a_f
     undecodable, followed = await first(log.follow(STREAM, after=BEGINNING), 2)
     assert isinstance(undecodable, UndecodableEvent)
     assert (undecodable.position, followed) == (nth(1), after)
+
+
+async def test_the_newest_events_are_delivered_though_they_were_lost_on_their_way(
+    nats_client: Client, fresh_stream: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a connection breaks: the server has sent them, and no later event shows the gap."""
+    log = JetStreamLog(nats_client, streams=Streams(STREAM), region=REGION)
+    await log.prepare()
+    lost = list[bytes]()
+    subscribe = Client.subscribe
+
+    async def losing(self: Client, subject: str, *, cb: Any, **options: Any) -> Any:
+        async def delivered(message: Msg) -> None:
+            if message.data and len(lost) < 2:
+                lost.append(message.data)
+            else:
+                await cb(message)
+
+        return await subscribe(self, subject, cb=delivered, **options)
+
+    monkeypatch.setattr(Client, "subscribe", losing)
+    recorded = await add(log, ONE, CREATED, UPDATED)
+    async with aclosing(log.follow(STREAM, after=BEGINNING)) as following:
+        assert await first(following, 2) == [*recorded]
+    assert len(lost) == 2
