@@ -74,7 +74,7 @@ class _StreamState(msgspec.Struct, frozen=True):
     last_seq: int = 0
 
 
-class _StreamInfo(msgspec.Struct, frozen=True):
+class _DescribedStream(msgspec.Struct, frozen=True):
     state: _StreamState = _StreamState()
 
 
@@ -103,7 +103,7 @@ class _Tail:
             self._awaited = info.state.last_seq
 
 
-_decode_info = msgspec.json.Decoder(_StreamInfo).decode
+_decode_info = msgspec.json.Decoder(_DescribedStream).decode
 
 
 async def _pulled(
