@@ -34,6 +34,7 @@ COMPLETED = ("Message Size Exceeds MaxBytes", "Batch Completed")
 QUIET_S = 1.0
 """Lifetime of a pull request at the server while no message arrives. A follower that gets no
 answer for twice as long assumes that the server was restarted and has forgotten the request."""
+PATIENCE_MAX = 32
 FORGOTTEN_S = 30.0
 RETRY_S = 0.2
 ACK_TOKENS = 9
@@ -83,21 +84,27 @@ class _Tail:
 
     def __init__(self, nats: Client, stream: str) -> None:
         self._nats, self._subject = nats, f"$JS.API.STREAM.INFO.{stream}"
-        self._reached = self._awaited = self._absent = 0
+        self._reached = self._awaited = self._quiet = 0
+        self._patience = 1
+        """Requests without a message, while the stream has more, before another consumer."""
 
     def follows(self, after: Position) -> None:
-        self._reached, self._awaited = after.sequence, 0
+        if after.sequence > self._reached:
+            self._patience = 1
+        self._reached, self._awaited, self._quiet = after.sequence, 0, 0
 
     async def quiet(self) -> None:
         """A request has brought no message.
 
         Raises:
-            LogUnavailable: neither had the one before, and the stream had more by then. Once for
-                each end of a stream, which may have lost its newest events.
+            LogUnavailable: neither had the one before, and the stream had more by then. More and
+                more seldom: the stream may have lost its newest events.
         """
-        if self._awaited > max(self._reached, self._absent):
-            self._absent = self._awaited
-            raise LogUnavailable("the newest messages for the follower were lost on their way")
+        if self._awaited > self._reached:
+            self._quiet += 1
+            if self._quiet >= self._patience:
+                self._patience = min(2 * self._patience, PATIENCE_MAX)
+                raise LogUnavailable("the newest messages for the follower were lost on their way")
         with contextlib.suppress(LogUnavailable):
             info = await request(self._nats, _decode_info, self._subject, b"")
             self._awaited = info.state.last_seq

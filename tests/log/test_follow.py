@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import aclosing
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from nats.aio.client import Client
@@ -13,7 +13,7 @@ from secaplane.eventlog.codec import Undecodable, encode
 from secaplane.eventlog.jetstream import follow
 from secaplane.eventlog.jetstream.follow import PULL_BYTES_MAX
 from secaplane.eventlog.jetstream.log import JetStreamLog
-from secaplane.eventlog.log import Followed, Log, UndecodableEvent
+from secaplane.eventlog.log import Followed, Log, LogUnavailable, UndecodableEvent
 from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.eventlog.snapshots import MemorySnapshots
 from secaplane.eventlog.streams import Streams
@@ -237,3 +237,28 @@ async def test_the_newest_events_are_delivered_though_they_were_lost_on_their_wa
     async with aclosing(log.follow(STREAM, after=BEGINNING)) as following:
         assert await first(following, 2) == [*recorded]
     assert len(lost) == 2
+
+
+async def test_a_follower_asks_again_and_again_for_events_that_do_not_come() -> None:
+    """Another consumer's messages may be lost, too; a stream without its newest events costs ever
+    less."""
+
+    class Described:
+        async def request(self, *arguments: Any, **options: Any) -> Msg:
+            data = b'{"state": {"last_seq": 9}}'
+            return Msg(_client=Any, subject="", data=data)  # type: ignore[arg-type]
+
+    tail = follow._Tail(cast(Client, Described()), STREAM)
+    waits = list[int]()
+    for _ in range(4):
+        tail.follows(nth(7))
+        for quiet in range(follow.PATIENCE_MAX + 2):
+            try:
+                await tail.quiet()
+            except LogUnavailable:
+                waits.append(quiet)
+                break
+    assert waits == [1, 2, 4, 8]
+    tail.follows(nth(9))
+    for _ in range(follow.PATIENCE_MAX):
+        await tail.quiet()
