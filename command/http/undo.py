@@ -6,7 +6,6 @@ The answer shows the resource with its secrets hidden: the caller has not sent t
 """
 
 from typing import Any
-from urllib.parse import parse_qs
 
 from litestar import Request, post
 from litestar.handlers import HTTPRouteHandler
@@ -16,6 +15,7 @@ from secaplane.command.http.routes import POSITION
 from secaplane.command.submit import SubmitDependencies, WriteRequest
 from secaplane.edge.requests import parsing
 from secaplane.edge.requests.context import request_context
+from secaplane.edge.requests.parameters import pairs
 from secaplane.edge.requests.paths import template
 from secaplane.edge.requests.preconditions import VERSION, precondition
 from secaplane.edge.serving.answer import Answer
@@ -64,15 +64,9 @@ def _asked(query: bytes) -> tuple[int, bool]:
         Malformed: `to` is not sent once, or is no version, or a parameter is sent that has no
             meaning here: one that was meant to change something must not be ignored.
     """
-    try:
-        sent = parse_qs(
-            query.decode("latin-1"),
-            keep_blank_values=True,
-            errors="strict",
-            max_num_fields=PARAMETERS_MAX,
-        )
-    except ValueError as error:
-        raise Malformed("the query cannot be decoded", parameter="query") from error
+    sent = dict[str, list[str]]()
+    for name, value in pairs(query, PARAMETERS_MAX):
+        sent.setdefault(name, []).append(value)
     for name in sent:
         if name not in ("to", "secrets"):
             raise Malformed("an undo takes no other parameters than to and secrets", parameter=name)

@@ -8,6 +8,20 @@ from secaplane.model.errors import Malformed
 PARAMETERS_MAX = 64
 
 
+def pairs(query: bytes, most: int) -> list[tuple[str, str]]:
+    """All parameters, decoded, in order; `most`: how many may be sent.
+
+    Raises:
+        Malformed: they cannot be decoded, or are more.
+    """
+    try:
+        return parse_qsl(
+            query.decode("latin-1"), keep_blank_values=True, errors="strict", max_num_fields=most
+        )
+    except ValueError as error:
+        raise Malformed("the query cannot be decoded", parameter="query") from error
+
+
 def parameters(query: bytes, names: Collection[str]) -> dict[str, str]:
     """The parameters with some names, each at most once; others are ignored, because SECA clients
     may add some.
@@ -15,16 +29,7 @@ def parameters(query: bytes, names: Collection[str]) -> dict[str, str]:
     Raises:
         Malformed: a parameter is repeated, or cannot be decoded.
     """
-    try:
-        pairs = parse_qsl(
-            query.decode("latin-1"),
-            keep_blank_values=True,
-            errors="strict",
-            max_num_fields=PARAMETERS_MAX,
-        )
-    except ValueError as error:
-        raise Malformed("the query cannot be decoded", parameter="query") from error
-    known = [(key, value) for key, value in pairs if key in names]
+    known = [(key, value) for key, value in pairs(query, PARAMETERS_MAX) if key in names]
     for key, _ in known:
         if sum(1 for other, _ in known if other == key) > 1:
             raise Malformed(f"{key} is repeated; send it once", parameter=key)
