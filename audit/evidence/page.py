@@ -48,7 +48,7 @@ class Evidence(msgspec.Struct, frozen=True, rename="camel"):
     version: str
     streams: Sequence[StreamEvidence]
     wrong: Sequence[str]
-    """What the verification found, of every stream."""
+    """Findings of the verification, of every stream."""
     unseen: Sequence[str]
     """Attacks that the verification could not see with what it was given."""
     commands: Sequence[str]

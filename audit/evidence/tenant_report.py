@@ -4,6 +4,7 @@ Memory is bounded: of each section the first rows are kept and the others counte
 beside the page has all of them.
 """
 
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
@@ -37,10 +38,11 @@ class ReportWindow(msgspec.Struct, frozen=True):
         return record.resource.tenant == self.tenant and self.begin <= record.time < self.end
 
 
-class ReportSection(msgspec.Struct):
+@dataclass
+class ReportSection:
     """Rows of one sort: the first ROWS_MAX, and the number of all."""
 
-    rows: list[SiemRecord] = []
+    rows: list[SiemRecord] = field(default_factory=list)
     count: int = 0
 
     def add(self, record: SiemRecord) -> None:
@@ -49,8 +51,9 @@ class ReportSection(msgspec.Struct):
             self.rows.append(record)
 
 
-class ActorSummary(msgspec.Struct, rename="camel"):
-    """What one caller did in the window."""
+@dataclass
+class ActorSummary:
+    """The requests of one caller in the window."""
 
     issuer: str
     sub: str
@@ -58,11 +61,12 @@ class ActorSummary(msgspec.Struct, rename="camel"):
     last: datetime
     accepted: int = 0
     refused: int = 0
-    addresses: list[str] = []
+    addresses: list[str] = field(default_factory=list)
     """Client addresses, the first ADDRESSES_MAX."""
 
 
-class TenantLife(msgspec.Struct, rename="camel"):
+@dataclass
+class TenantLife:
     """One life of the tenant: a name that is created again is another tenant."""
 
     uid: str
@@ -71,24 +75,25 @@ class TenantLife(msgspec.Struct, rename="camel"):
     events: int = 0
 
 
-class TenantReport(msgspec.Struct):
+@dataclass
+class TenantReport:
     """All sections. Each record of the window is in `requests`, `refusals`, `reads`, `reports` or
     `unreadable`; changes of rights and failures are shown a second time."""
 
-    requests: ReportSection = msgspec.field(default_factory=ReportSection)
-    refusals: ReportSection = msgspec.field(default_factory=ReportSection)
-    rights: ReportSection = msgspec.field(default_factory=ReportSection)
-    reads: ReportSection = msgspec.field(default_factory=ReportSection)
-    failures: ReportSection = msgspec.field(default_factory=ReportSection)
-    unreadable: ReportSection = msgspec.field(default_factory=ReportSection)
+    requests: ReportSection = field(default_factory=ReportSection)
+    refusals: ReportSection = field(default_factory=ReportSection)
+    rights: ReportSection = field(default_factory=ReportSection)
+    reads: ReportSection = field(default_factory=ReportSection)
+    failures: ReportSection = field(default_factory=ReportSection)
+    unreadable: ReportSection = field(default_factory=ReportSection)
     reports: int = 0
     """Events that the control plane recorded about its own work."""
     dropped: int = 0
     """Audit entries that were dropped because one caller caused too many."""
-    actors: dict[str, ActorSummary] = {}
+    actors: dict[str, ActorSummary] = field(default_factory=dict)
     actors_left_out: int = 0
     """Records of callers beyond the first ACTORS_MAX."""
-    lives: dict[str, TenantLife] = {}
+    lives: dict[str, TenantLife] = field(default_factory=dict)
 
     def add(self, record: SiemRecord) -> None:
         """Add a record of the window."""

@@ -100,7 +100,7 @@ def verify_folder(
 def trusted_facts(
     policy: Path | None, seen: Sequence[Path], max_age_s: int | None = None
 ) -> TrustedFacts:
-    """What the verifier trusts, from files of its own.
+    """The facts that a verifier trusts, from files of its own.
 
     Raises:
         BadConfig: a file cannot be used.
