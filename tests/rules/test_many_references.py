@@ -11,6 +11,8 @@ from secaplane.command.rules.commands import Put
 from secaplane.command.rules.decide import decide
 from secaplane.command.rules.references import REFERENCES_MAX
 from secaplane.kinds import KINDS
+from secaplane.kinds.authorization.role import LINES_MAX, has_an_effect
+from secaplane.kinds.patterns import is_pattern
 from secaplane.kinds.references import number_of_references
 from secaplane.model.errors import BROKEN_MAX, Invalid, Refusal
 from secaplane.model.events import Created
@@ -89,3 +91,22 @@ def test_a_refusal_lists_the_first_of_very_many_broken_rules() -> None:
     refusal = given("network-load-balancer").when(Put(spec=missing)).then_refused(Invalid)
     assert len(refusal.sources) == BROKEN_MAX
     assert refusal.detail.endswith(f"and {1001 - BROKEN_MAX} more")
+
+
+def test_a_role_over_its_limit_is_refused_without_reading_its_patterns() -> None:
+    def taken(*patterns: str) -> int:
+        permission = {"provider": "secaplane.audit", "resources": patterns, "verb": ["get"]}
+        spec = {"permissions": [permission] * 256}
+        return steps(lambda: list(has_an_effect(spec)))
+
+    over = ["history/subnets/*"] * 256
+    assert taken(*over) <= 10_000
+    assert len(over) * 256 > LINES_MAX
+
+
+def test_a_pattern_of_the_history_is_compared_with_the_providers_of_its_collection_alone() -> None:
+    assert is_pattern("secaplane.audit", "history/subnets/*")
+    assert is_pattern("secaplane.audit", "history/*")
+    assert not is_pattern("secaplane.audit", "history/nonsense/*")
+    assert steps(lambda: is_pattern("secaplane.audit", "history/networks/n/subnets/s")) <= 150
+    assert steps(lambda: is_pattern("secaplane.audit", "history/a/b/c/d")) <= 60
