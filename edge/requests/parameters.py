@@ -19,7 +19,9 @@ def pairs(query: bytes, most: int) -> list[tuple[str, str]]:
             query.decode("latin-1"), keep_blank_values=True, errors="strict", max_num_fields=most
         )
     except ValueError as error:
-        raise Malformed("the query cannot be decoded", parameter="query") from error
+        raise Malformed(
+            f"the query cannot be decoded, or has more than {most} parameters", parameter="query"
+        ) from error
 
 
 def parameters(query: bytes, names: Collection[str]) -> dict[str, str]:
