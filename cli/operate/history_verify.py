@@ -2,21 +2,24 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from secaplane.audit.notary.verified_export import (
+    Saved,
     TrustedFacts,
     VerifiedProgress,
     missing_logs,
     unseen_attacks,
     verify_stream,
 )
+from secaplane.audit.tenant_export.folder import TENANT_PATH
 from secaplane.audit.tlog.checkpoints import TreeHead, parse_checkpoint
 from secaplane.audit.tlog.policies import TlogPolicy, parse_policy
 from secaplane.audit.tlog.signed_notes import WrongNote
+from secaplane.cli.operate import tenant_verify
 from secaplane.cli.settings import BadConfig
 
 WRONG, NOT_ALL_SEEN = 1, 3
@@ -53,6 +56,14 @@ def verify(
             new.write_bytes(msgspec.json.encode(known))
             new.rename(resume)
 
+    if (folder / TENANT_PATH).is_file():
+        return tenant_verify.verify(folder, trusted, progress=known, save=save)
+    return _verify_whole(folder, trusted, known, save)
+
+
+def _verify_whole(
+    folder: Path, trusted: TrustedFacts, known: Mapping[str, VerifiedProgress], save: Saved
+) -> int:
     inside = sorted(folder.iterdir()) if folder.is_dir() else []
     streams = [
         verify_stream(each, trusted, progress=known, save=save)
