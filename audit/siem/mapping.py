@@ -68,6 +68,7 @@ ROWS: dict[str, FormatRow] = {
     "orphan-removed": FormatRow(ENTITY, "Delete", MEDIUM, "activity", "delete"),
     "process-started": FormatRow(LIFECYCLE, "Start", INFORMATIONAL, "activity", "start"),
     "process-stopped": FormatRow(LIFECYCLE, "Stop", INFORMATIONAL, "activity", "stop"),
+    "heads": FormatRow(UNCLASSIFIED, OTHER, INFORMATIONAL, "monitor", "monitor"),
 }
 
 

@@ -260,6 +260,7 @@ def _of_entry(raw: RawEvent) -> SiemRecord:
         detail=entry.reason,
         dropped=entry.dropped,
         process=entry.process if isinstance(entry.process, ProcessFacts) else None,
+        content={"heads": msgspec.to_builtins(entry.heads)} if entry.type == "heads" else {},
     )
 
 

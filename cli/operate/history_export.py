@@ -58,7 +58,7 @@ async def _connected(config: Config) -> AsyncIterator[JetStreamLog]:
 def _copy(config: Config, stream: str, folder: Path) -> int:
     """Copy checkpoint, tiles and entries; the size of the tree."""
     source, target = TileFolder(Path(config.notary.folder), stream), ExportFolder(folder)
-    checkpoint = source.cosigned() or source.checkpoint()
+    checkpoint = source.newest_checkpoint()
     if checkpoint is None:
         raise BadConfig(f"notary.folder: there is no log of {stream}")
     try:

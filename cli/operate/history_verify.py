@@ -17,9 +17,11 @@ from secaplane.audit.notary.verified_export import (
     unseen_attacks,
     verify_stream,
 )
+from secaplane.audit.tenant_export.folder import TENANT_PATH
 from secaplane.audit.tlog.checkpoints import TreeHead, parse_checkpoint
 from secaplane.audit.tlog.policies import TlogPolicy, parse_policy
 from secaplane.audit.tlog.signed_notes import WrongNote
+from secaplane.cli.operate import tenant_verify
 from secaplane.cli.settings import BadConfig
 
 WRONG, NOT_ALL_SEEN = 1, 3
@@ -51,6 +53,8 @@ def verify(
             new.write_bytes(msgspec.json.encode(known))
             new.rename(resume)
 
+    if (folder / TENANT_PATH).is_file():
+        return tenant_verify.verify(folder, trusted, progress=known, save=save)
     verified = verify_folder(folder, trusted, progress=known, save=save)
     for each in verified.streams:
         print(printable(f"{each.stream}: {each.events} events compared"))

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Literal
 
 import asyncpg
 from litestar.handlers import HTTPRouteHandler
 
+from secaplane.audit.stream import AuditStream
 from secaplane.audit.writer import AuditWriter, running
 from secaplane.cli.config import Config
 from secaplane.cli.processes.announce import Announce, Announcement
@@ -20,6 +22,7 @@ from secaplane.cli.processes.connections import (
     retrying,
     sealer,
 )
+from secaplane.cli.processes.heads_publication import HeadsPublication
 from secaplane.cli.processes.health import HealthProbe, Served, judged, judged_integrity
 from secaplane.cli.processes.history import HistoryPool, KnownEnds
 from secaplane.cli.processes.issuers import TrustedIssuers, trusted_issuers
@@ -81,8 +84,7 @@ async def run(side: Side, config: Config, announce: Announce, stop: StopRequest)
         watch = PolicyWatch(process.log, process.cache, stale_s=config.auth.stale_seconds)
         policy = watching(config, watch)
         watch.subscribe(revocations, KINDS_OF_REVOCATION)
-        await _started(watch, process)
-        start(watch.run())
+        await _started(watch, process, start)
         proxies = TrustedProxies(config.http.trusted_proxies)
         audit = audit_writer(process.nats, config, metrics, creates=side != "query")
         recorder = audit_recorder(config, audit, proxies)
@@ -99,6 +101,7 @@ async def run(side: Side, config: Config, announce: Announce, stop: StopRequest)
         routes = [*health.routes(readiness, metrics, details=details), *_documents(base_url)]
         past = _history_dependencies(process, config, known, start)
         if side in ("command", "serve"):
+            start(_heads_publication(process, config).run())
             submitting = await _submitting(process, config, guard, watch, metrics, base_url)
             routes += _write_routes(submitting, past, config)
         if side in ("query", "serve"):
@@ -120,11 +123,18 @@ async def run(side: Side, config: Config, announce: Announce, stop: StopRequest)
             await stop.received()
 
 
-async def _started(watch: PolicyWatch, process: ProcessDependencies) -> None:
+def _heads_publication(process: ProcessDependencies, config: Config) -> HeadsPublication:
+    audit = AuditStream(process.nats, stream=config.nats.stream)
+    every = timedelta(minutes=config.notary.heads_minutes)
+    return HeadsPublication(process.nats, audit, every, now)
+
+
+async def _started(watch: PolicyWatch, process: ProcessDependencies, start: Start) -> None:
     await retrying(
         lambda: watch.start(process.pool), *POLICY_ERRORS, awaited="the authorization policy"
     )
     await retrying(lambda: _learn_positions(process), *POLICY_ERRORS, awaited="the log's end")
+    start(watch.run())
 
 
 def _probe(
