@@ -99,7 +99,7 @@ async def run(side: Side, config: Config, announce: Announce, stop: StopRequest)
         readiness = not_ready_when_stopping(ready, stop)
         details = config.monitor.port is None and (host.startswith("127.") or host == "::1")
         routes = [*health.routes(readiness, metrics, details=details), *_documents(base_url)]
-        past = _history_dependencies(process, config, known, start)
+        past = _history_dependencies(served, process, config, known, start)
         if side in ("command", "serve"):
             start(_heads_publication(process, config).run())
             submitting = await _submitting(process, config, guard, watch, metrics, base_url)
@@ -316,8 +316,13 @@ def _read_dependencies(
 
 
 def _history_dependencies(
-    process: ProcessDependencies, config: Config, known: KnownWrites, start: Start
+    served: Served,
+    process: ProcessDependencies,
+    config: Config,
+    known: KnownWrites,
+    start: Start,
 ) -> HistoryDependencies:
+    """A process that only writes answers no page, and has no key of page tokens."""
     start((pool := HistoryPool(config)).run())
 
     def informed() -> bool:
@@ -327,7 +332,7 @@ def _history_dependencies(
         share=HistoryShare(pool.pool),
         stream=process.log.streams.of,
         newest=KnownEnds(process.log, process.progress, informed).including,
-        page_keys=page_keys(config),
+        page_keys=page_keys(config) if served.reads else (),
         region=config.site.region,
         clock=now,
     )
