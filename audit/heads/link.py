@@ -18,6 +18,7 @@ from secrets import token_hex
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from secaplane.audit.heads.unavailable import NotaryAbsent, NotaryUnavailable
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
 from secaplane.eventlog.log import LogUnavailable
 
@@ -35,10 +36,6 @@ REFUSAL = "Secaplane-Refusal"
 _NO_RESPONDERS = "503"
 
 Answering = Callable[[bytes], Awaitable[bytes]]
-
-
-class NotaryUnavailable(LogUnavailable):
-    """No process answers, or it cannot answer yet: try again later."""
 
 
 async def ask(nats: Client, subject: str, body: bytes = b"") -> bytes:
@@ -62,7 +59,7 @@ async def ask(nats: Client, subject: str, body: bytes = b"") -> bytes:
         raise NotaryUnavailable(f"no answer to {subject}") from error
     headers = answer.headers or {}
     if headers.get("Status") == _NO_RESPONDERS:
-        raise NotaryUnavailable(f"no process answers to {subject}: is the notary running?")
+        raise NotaryAbsent(f"no process answers to {subject}: is the notary running?")
     if REFUSAL in headers:
         raise NotaryUnavailable(headers[REFUSAL])
     return answer.data

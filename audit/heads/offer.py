@@ -8,8 +8,8 @@ import msgspec
 
 from secaplane.audit.entries import HeadsFacts
 from secaplane.audit.heads.kept import KeptHeads, RecordedHeads
-from secaplane.audit.heads.link import NotaryUnavailable
 from secaplane.audit.heads.tree import HeadProof, heads_of_life
+from secaplane.audit.heads.unavailable import NotaryUnavailable
 from secaplane.audit.notary.tile_folder import TileFolder
 from secaplane.audit.tlog.checkpoints import parse_checkpoint
 from secaplane.audit.tlog.signed_notes import WrongNote

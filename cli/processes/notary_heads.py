@@ -13,8 +13,8 @@ from nats.aio.client import Client
 
 from secaplane.audit.heads import link
 from secaplane.audit.heads.kept import HeadsSnapshot, KeptHeads
-from secaplane.audit.heads.link import NotaryUnavailable
 from secaplane.audit.heads.offer import OfferRequest, TileRequest, offered, read_tile
+from secaplane.audit.heads.unavailable import NotaryUnavailable
 from secaplane.audit.notary.leaves import CommittedEvent
 from secaplane.audit.notary.stream_notary import EventSource, StreamNotary
 from secaplane.cli.processes.stopping import Start

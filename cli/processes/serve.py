@@ -22,6 +22,7 @@ from secaplane.cli.processes.connections import (
     retrying,
     sealer,
 )
+from secaplane.cli.processes.exports import HistoryExports
 from secaplane.cli.processes.heads_publication import HeadsPublication
 from secaplane.cli.processes.health import HealthProbe, Served, judged, judged_integrity
 from secaplane.cli.processes.history import HistoryPool, KnownEnds
@@ -53,6 +54,7 @@ from secaplane.model.position import Position, written
 from secaplane.model.shape import Json, LifeIds, Ref
 from secaplane.policy.tokens.revocations import KINDS_OF_REVOCATION, Revocations
 from secaplane.policy.watch import PolicyWatch
+from secaplane.query import exports
 from secaplane.query import http as reads
 from secaplane.query.by_name import ByName
 from secaplane.query.history import http as history_reads
@@ -286,7 +288,8 @@ def _read_routes(
 ) -> list[HTTPRouteHandler]:
     reading = _read_dependencies(process, config, known)
     start(reading.by_name.batched.run())
-    return [*reads.routes(reading, past, guard), *history_reads.routes(past, guard)]
+    exported = exports.routes(HistoryExports(process.nats, process.log, config), guard)
+    return [*reads.routes(reading, past, guard), *history_reads.routes(past, guard), *exported]
 
 
 def _read_dependencies(

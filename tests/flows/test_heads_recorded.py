@@ -12,9 +12,9 @@ import pytest
 
 from secaplane.audit.entries import HEADS_SUBJECT, decode
 from secaplane.audit.heads import link
-from secaplane.audit.heads.link import NotaryUnavailable
 from secaplane.audit.heads.offer import OfferedHeads, OfferRequest, TileRequest
 from secaplane.audit.heads.tree import head_text, life_hash
+from secaplane.audit.heads.unavailable import NotaryUnavailable
 from secaplane.audit.notary.leaves import CommitmentChain, facts_of, leaf_from_receipt
 from secaplane.audit.tlog.checkpoints import parse_checkpoint
 from secaplane.audit.tlog.tiles import ENTRIES, WIDTH, TileName
