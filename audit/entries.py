@@ -1,6 +1,6 @@
 """Entries of the security audit stream and their wire format: refused requests (401, 403), logins,
-allowed reads of privileged kinds, orphans that were removed from the cloud, and starts and stops of
-processes. Pure.
+allowed reads of privileged kinds, orphans that were removed from the cloud, destroyed keys, and
+starts and stops of processes. Pure.
 
     seca-audit.<type>.<digest of the caller, or of the client address where no caller is known,
                        or of the name of a process>
@@ -34,6 +34,7 @@ EntryType = Literal[
     "login",
     "read",
     "orphan-removed",
+    "key-destroyed",
     "process-started",
     "process-stopped",
 ]
@@ -43,6 +44,7 @@ ENTRY_TYPES: tuple[EntryType, ...] = (
     "login",
     "read",
     "orphan-removed",
+    "key-destroyed",
     "process-started",
     "process-stopped",
 )
@@ -108,6 +110,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     dropped: int
     """Entries of the same type and caller that were dropped since the last one that was kept."""
     process: ProcessFacts | UnsetType = UNSET
+    keys: tuple[str, ...] | UnsetType = UNSET
+    """Names of keys that were destroyed, each with its id: `body.<uid of a tenant life>:<id>`."""
 
 
 def entry(
@@ -121,6 +125,7 @@ def entry(
     path: str,
     reason: str = "",
     process: ProcessFacts | UnsetType = UNSET,
+    keys: tuple[str, ...] | UnsetType = UNSET,
     secrets: Sequence[str] = (),
 ) -> Entry:
     """An entry whose texts are cut to their maximum length and contain neither a text of `secrets`
@@ -142,6 +147,7 @@ def entry(
         reason=_cleaned(reason, REASON_LENGTH_MAX, secrets),
         dropped=0,
         process=process,
+        keys=keys,
     )
 
 

@@ -193,6 +193,8 @@ class KeysSettings(Settings, frozen=True):
     keyring: str = ""
     """Path of the keyring that wraps the keys of events. Every process that reads or writes events
     needs it; the notary does not. Empty: events are stored in clear and cannot be erased."""
+    holds: tuple[str, ...] = ()
+    """Names of tenants under legal hold: no key of theirs is destroyed."""
 
 
 Rate = Annotated[float, Meta(ge=0, le=1_000_000)]

@@ -34,10 +34,15 @@ def key_store(config: Config, client: Client) -> JetStreamKeyStore:
     return JetStreamKeyStore(client, stream=config.nats.stream)
 
 
+def data_keys(config: Config, client: Client, now: Callable[[], datetime]) -> DataKeys:
+    """Raises BadConfig where the keyring cannot be used."""
+    return DataKeys(key_store(config, client), event_wrapper(config), now=now)
+
+
 def event_seals(
     config: Config, client: Client, now: Callable[[], datetime]
 ) -> KeyedEvents | ClearEvents:
     """Raises BadConfig where the keyring cannot be used."""
     if not config.keys.keyring:
         return ClearEvents()
-    return KeyedEvents(DataKeys(key_store(config, client), event_wrapper(config), now=now))
+    return KeyedEvents(data_keys(config, client, now))

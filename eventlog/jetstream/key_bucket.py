@@ -31,7 +31,7 @@ from secaplane.sealing.keys.key_store import (
     StoredKey,
 )
 
-WRONG_LAST_SEQUENCE = (10071, 10164)
+TAKEN = (10071, 10164, 10077)
 STREAM_NOT_FOUND = 10059
 EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 KEY, DESTROYED = "key", "destroyed"
@@ -79,7 +79,9 @@ class JetStreamKeyStore:
             "retention": "limits",
             "num_replicas": replicas,
             "max_msgs_per_subject": 1,
+            # a key is written once; after it was erased, its record remains
             "discard": "new",
+            "discard_new_per_subject": True,
             "allow_direct": True,
             "deny_purge": True,
         }
@@ -137,7 +139,7 @@ class JetStreamKeyStore:
         answer = await self._asked(f"{self._subjects}.{key}", data, headers={EXPECTED: "0"})
         if answer.error is None:
             return True
-        if answer.error.err_code in WRONG_LAST_SEQUENCE:
+        if answer.error.err_code in TAKEN:
             return False
         raise KeysUnavailable(f"the store of keys takes none: {answer.error.description}")
 

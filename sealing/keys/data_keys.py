@@ -87,6 +87,18 @@ class DataKeys:
         """
         return self.cached(name) or await self._read(name) or await self._make(name)
 
+    async def destroy(self, name: KeyName, by: str, why: str) -> DestroyedKey:
+        """Done again, it completes what was interrupted.
+
+        Raises:
+            KeysUnavailable.
+        """
+        entry = await self._store.read(name)
+        id = entry.id if entry is not None else ""
+        record = await self._store.destroy(name, DestroyedKey(id, self._now(), by, why))
+        self._held.put(name, _Held(record, self._clock()))
+        return record
+
     async def _make(self, name: KeyName) -> DataKey | DestroyedKey:
         id, key = self._random(ID_BYTES).hex(), self._random(KEY_BYTES)
         try:

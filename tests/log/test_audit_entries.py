@@ -69,6 +69,7 @@ def of(entry_type: EntryType = "forbidden", *, whole: bool = True) -> Entry:
         path='/providers/seca.storage/v1/tenants/é/"x"',
         reason="you may not do this here" if whole else "",
         process=FACTS if entry_type.startswith("process-") else UNSET,
+        keys=("body.u1:0a1b2c3d4e5f",) if entry_type == "key-destroyed" else UNSET,
     )
     return replace(made, dropped=7) if whole else made
 
@@ -87,7 +88,8 @@ def test_every_type_has_a_golden_file() -> None:
 def test_an_entry_is_written_byte_for_byte_as_it_always_was(entry_type: EntryType) -> None:
     assert encode(of(entry_type, whole=entry_type != "unauthenticated")) == golden(entry_type)
     process = ("process",) if entry_type.startswith("process-") else ()
-    assert tuple(msgspec.json.decode(golden(entry_type))) == FIELDS + process
+    keys = ("keys",) if entry_type == "key-destroyed" else ()
+    assert tuple(msgspec.json.decode(golden(entry_type))) == FIELDS + process + keys
 
 
 @pytest.mark.parametrize("entry_type", ENTRY_TYPES)
