@@ -200,6 +200,12 @@ def test_no_address_between_the_parts_is_in_clear() -> None:
             assert LOOPBACK.match(host), address
 
 
+def test_every_process_that_reads_events_has_their_keyring_and_no_other_has() -> None:
+    for name in OWN:
+        has = "events-keyring" in SERVICES[name].get("secrets", ())
+        assert has == (name not in ("notary", "cloud")), name
+
+
 def test_every_process_has_a_certificate_and_trusts_one_authority() -> None:
     for name in OWN:
         mounted = {

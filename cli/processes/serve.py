@@ -31,6 +31,7 @@ from secaplane.cli.processes.log_guard import compare_log
 from secaplane.cli.processes.monitor import monitored
 from secaplane.cli.processes.reconnection import Reconnection, connection_number
 from secaplane.cli.processes.resource_log import CachedResourceLog
+from secaplane.cli.processes.shown_actors import erased, shown_actor
 from secaplane.cli.processes.stopping import Start, background_tasks, not_ready_when_stopping
 from secaplane.cli.processes.wiring import command_dependencies, watching
 from secaplane.cli.running import StopRequest
@@ -338,6 +339,8 @@ def _history_dependencies(
         page_keys=page_keys(config) if served.reads else (),
         region=config.site.region,
         clock=now,
+        open_actor=partial(shown_actor, process.jetstream.seals),
+        erased=partial(erased, process.jetstream.seals),
     )
 
 

@@ -16,12 +16,12 @@ from secaplane.cli.dev.plane import PROCESSES, free_port
 from secaplane.cli.dev.supervisor import ChildProcess, Supervisor
 from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.eventlog.log import Log, LogUnavailable
-from secaplane.eventlog.streams import Streams
 from secaplane.model.events import RecordedEvent
 from secaplane.model.position import BEGINNING
 from secaplane.readmodel.schema import tables
 from tests.flows.client import Answer, Client, client_of
 from tests.flows.simulated_site import Site
+from tests.opened_log import opened_log
 from tests.plane import RunningPlane
 from tests.servers import STREAM, connected
 
@@ -162,8 +162,7 @@ async def scene_of(own_plane: RunningPlane) -> AsyncIterator[Scene]:
         client_of(dev.url, own_plane.token) as client,
         connected(dev.nats("everything")) as nats,
     ):
-        streams = Streams(dev.config.nats.stream, dev.config.nats.global_stream)
-        log = JetStreamLog(nats, streams=streams, region=dev.config.site.region)
+        log = opened_log(dev.config, nats)
         cloud = dev.config.cloud
         site = Site(int(cloud.url.rpartition(":")[2]), cloud.token)
         try:
