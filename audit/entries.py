@@ -1,6 +1,6 @@
 """Entries of the security audit stream and their wire format: refused requests (401, 403), logins,
-allowed reads of privileged kinds, orphans that were removed from the cloud, destroyed keys, starts and
-stops of processes, and the root over the heads of all tenant lives. Pure.
+allowed reads of privileged kinds, orphans that were removed from the cloud, destroyed keys, starts
+and stops of processes, and the root over the heads of all tenant lives. Pure.
 
     seca-audit.<type>.<digest of the caller, or of the client address where no caller is known,
                        or of the name of a process>
