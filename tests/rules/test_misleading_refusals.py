@@ -3,11 +3,12 @@ to change its meaning."""
 
 import pytest
 
-from secaplane.command.rules.commands import Act, Delete
+from secaplane.command.rules.commands import Act, Delete, Put
 from secaplane.edge.requests.parameters import refuse_as_of
 from secaplane.kinds import KINDS
 from secaplane.kinds.advice import to_find_or_create
 from secaplane.model.errors import Invalid, Malformed, NotFound
+from secaplane.model.shape import Json
 from secaplane.policy.grants.review import AccessReviewSpec, place
 from tests.scenario import given
 
@@ -26,6 +27,27 @@ def test_a_put_is_suggested_for_a_name_that_can_be_created() -> None:
     assert "create it with PUT" in given("role").when(Delete()).then_refused(NotFound).detail
     refusal = given("instance").when(Act(action="start")).then_refused(NotFound)
     assert "create it with PUT" in refusal.detail
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec"),
+    [
+        ("role-assignment", {"subs": ["a"], "roles": [], "scopes": [{"workspaces": ["Web"]}]}),
+        ("security-group-rule", {"sourceRef": [{"resource": "instances/One"}]}),
+        (
+            "role-assignment",
+            {"subs": ["a"], "roles": [], "scopes": [{"workspaces": ["w" * 65]}]},
+        ),
+        ("nic", {"subnetRef": {"resource": "networks/n/subnets/Sub"}}),
+    ],
+)
+def test_a_reference_to_a_name_that_no_resource_can_get_is_refused_for_the_name(
+    kind: str, spec: Json
+) -> None:
+    refusal = given(kind).when(Put(spec={"direction": "ingress"} | spec)).then_refused(Invalid)
+    assert [each.pointer for each in refusal.sources], refusal.detail
+    assert "cannot exist" in refusal.detail
+    assert "create it" not in refusal.detail
 
 
 @pytest.mark.parametrize("query", [b"asOf=SECA:1", b"a=1&asOf=", b"as%4Ff=2026-01-01T00:00:00Z"])
