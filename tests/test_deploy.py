@@ -283,3 +283,14 @@ def test_no_process_imports_what_the_image_leaves_out() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "a broken body is refused" in done.stdout
+
+
+def test_the_proxy_disconnects_clients_that_are_slow_or_idle() -> None:
+    """One stranger's connections must not shut others out."""
+    caddyfile = (DEPLOY / "Caddyfile").read_text()
+    timeouts = re.search(r"timeouts \{([^}]*)\}", caddyfile)
+    assert timeouts is not None
+    set_ = dict(line.split() for line in timeouts[1].splitlines() if line.strip())
+    assert set_.keys() == {"read_header", "read_body", "write", "idle"}
+    assert set_["read_header"] == "10s"
+    assert "max_header_size 64KB" in caddyfile

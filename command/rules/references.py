@@ -10,6 +10,7 @@ from functools import cache
 from secaplane.command.rules.context import DecisionContext
 from secaplane.kinds import KINDS, SHARED_TENANT, log_ref, parents
 from secaplane.kinds.advice import to_complete, to_reference
+from secaplane.kinds.patterns import NAME
 from secaplane.kinds.references import (
     SpecReference,
     number_of_references,
@@ -25,6 +26,9 @@ from secaplane.model.shape import Json, Ref, Resource
 
 REFERENCES_MAX = 4096
 """Limit over all references of one resource, because they are resolved on the event loop."""
+NO_NAME = (
+    "names what cannot exist: names take lower-case letters, digits and hyphens; dots join parts"
+)
 NO_ADDRESS = (
     "is no IP address and no range: write it without leading zeros, zone or ::ffff:; a resource of"
     " that name is written with its collection, such as instances/10.0.0.1"
@@ -49,12 +53,22 @@ def broken_references(
             allowed = _may_be_bound(context, reference)
         else:
             allowed = any(_exists(context, ref) for link, ref in reference.targets if link.strict)
-        if not allowed:
+        if not any(could_exist(target) for _, target in reference.targets) and reference.targets:
+            yield BrokenRule(NO_NAME, f"/spec{reference.pointer}")
+        elif not allowed:
             kinds = [KINDS[name] for link in reference.links for name in link.to]
             advise = to_reference if reference.targets else to_complete
             advice = advise(kinds, context.kind.ids(context.ref.path))
             names = " or ".join(kind.name for kind in kinds)
             yield BrokenRule(f"{names} not found: {advice}", f"/spec{reference.pointer}")
+
+
+def could_exist(target: Ref) -> bool:
+    """False for a name that no resource can get: a deferred reference to it would never be bound,
+    and advice to create its target would be wrong. The catalogue has names of its own."""
+    kind = KINDS[target.kind]
+    named = len(target.name) <= kind.name_length_max and NAME.fullmatch(target.name) is not None
+    return kind.backing is Backing.CATALOGUE or named
 
 
 def broken_number_of_references(kind: Kind, spec: Json) -> Iterator[BrokenRule]:
