@@ -25,6 +25,7 @@ from tests.opened_log import opened_log
 from tests.plane import RunningPlane
 from tests.servers import STREAM, connected
 
+UNSETTLED = "select exists (select from resources where unsettled)"
 CHECKPOINT = """
 select least((select min(position) from resources_1.checkpoints),
     (select min(position) from history_1.checkpoints))
@@ -125,9 +126,11 @@ class Scene:
 
         async def quiet() -> bool:
             async with self.pool() as pool:
-                busy = await pool.fetchval("select exists (select from resources where unsettled)")
-                checkpoint = await pool.fetchval(CHECKPOINT)
-                return not busy and checkpoint == (await self.log.end(STREAM)).sequence
+                end = (await self.log.end(STREAM)).sequence
+                if await pool.fetchval(CHECKPOINT) != end:
+                    return False
+                # asked last: rows that had not reached the end would be settled ones of before
+                return not await pool.fetchval(UNSETTLED)
 
         await until(quiet, "everything is at rest")
 
