@@ -14,6 +14,7 @@ import yaml
 from secaplane.audit.entries import SUBJECTS_OF_PROCESSES
 from secaplane.audit.heads import link
 from secaplane.cli.dev import embedded
+from secaplane.eventlog.jetstream.key_bucket import bucket
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -137,6 +138,21 @@ def test_the_user_that_exports_to_a_siem_can_write_nothing() -> None:
     allowed = re.findall(r'"([^"]+)"', rights)
     assert {each for each in allowed if not each.startswith("$JS.API.")} == {"_INBOX.>"}
     assert not any(word in rights for word in ("DELETE", "PURGE", "UPDATE", "STREAM.CREATE"))
+
+
+def test_one_user_alone_can_destroy_keys() -> None:
+    nats = (DEPLOY / "nats.conf").read_text()
+    (rights,) = re.findall(r"^ERASES: \{(.*?)^\}", nats, re.M | re.S)
+    publish, _ = (re.findall(r'"([^"]+)"', part) for part in rights.split("subscribe"))
+    others = [x for x in publish if not x.startswith("$JS.API.") and "keys" not in x]
+    assert others == ["secaplane.progress.>", "seca-audit.key-destroyed.>"]
+    deletes = [x for x in publish if "DELETE" in x]
+    assert deletes == [f"$JS.API.STREAM.MSG.DELETE.KV_{bucket('SECA')}"]
+    rest = nats.replace(rights, "")
+    assert "MSG.DELETE" not in rest
+    for name in ("WRITES_THE_LOG", "WRITES_THE_LOG_AND_AUDITS"):
+        (rights,) = re.findall(rf"^{name}: \{{(.*?)^\}}", nats, re.M | re.S)
+        assert f'deny: ["$KV.{bucket("SECA")}.destroyed.>"]' in rights
 
 
 def test_every_process_may_record_its_start_and_its_stop() -> None:

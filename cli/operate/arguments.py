@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from secaplane.cli.config import read
-from secaplane.cli.operate import audit_arguments, log_arguments, replay_arguments
+from secaplane.cli.operate import audit_arguments, key_arguments, log_arguments, replay_arguments
 from secaplane.cli.processes import logs
 from secaplane.cli.running import run
 
@@ -20,6 +20,7 @@ def add_to(commands: Any) -> None:
     log_arguments.add_to(commands)
     replay_arguments.add_to(commands)
     _add_keyring(commands)
+    key_arguments.add_to(commands)
     _add_plugin(commands)
     _add_drift(commands)
 

@@ -2,7 +2,8 @@
 
 import base64
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from secaplane.audit.evidence.exported_records import exported_records
+from secaplane.audit.evidence.exported_records import OpenEvents, exported_records
 from secaplane.audit.evidence.page import Evidence, StreamEvidence, WitnessTime, page
 from secaplane.audit.evidence.tenant_report import ReportWindow, TenantReport
 from secaplane.audit.notary.export_folder import ExportFolder
@@ -29,8 +30,9 @@ from secaplane.cli.operate.history_verify import (
     trusted_facts,
     verify_folder,
 )
-from secaplane.cli.processes.connections import now
+from secaplane.cli.processes.connections import connected_log, now, with_deadline
 from secaplane.cli.settings import BadConfig
+from secaplane.eventlog.event_seals import ClearEvents
 
 PAGE, JSON = "report.html", "report.json"
 
@@ -56,11 +58,22 @@ async def report(config: Config, window: ReportWindow, files: ReportFiles) -> in
     """
     if files.folder.exists() and any(files.folder.iterdir()):
         raise BadConfig(f"{files.folder} is not empty")
-    if files.export is not None:
-        return _write(window, files, files.export)
-    with tempfile.TemporaryDirectory() as place:
-        await history_export.export(config, Path(place, "export"))
-        return _write(window, files, Path(place, "export"))
+    async with _opening(config) as open_events:
+        if files.export is not None:
+            return await _write(window, files, files.export, open_events)
+        with tempfile.TemporaryDirectory() as place:
+            await history_export.export(config, Path(place, "export"))
+            return await _write(window, files, Path(place, "export"), open_events)
+
+
+@asynccontextmanager
+async def _opening(config: Config) -> AsyncIterator[OpenEvents]:
+    """The keys of sealed events; NATS is asked only where there is a keyring."""
+    if not config.keys.keyring:
+        yield ClearEvents().shown
+        return
+    async with with_deadline(connected_log(config)) as (_, log, _):
+        yield log.inner.seals.shown
 
 
 def window_of(tenant: str, begin: datetime | None, end: datetime | None) -> ReportWindow:
@@ -75,7 +88,9 @@ def window_of(tenant: str, begin: datetime | None, end: datetime | None) -> Repo
     return window
 
 
-def _write(window: ReportWindow, files: ReportFiles, export: Path) -> int:
+async def _write(
+    window: ReportWindow, files: ReportFiles, export: Path, open_events: OpenEvents
+) -> int:
     refuse_inside(export, [files.policy, *files.seen])
     trusted = trusted_facts(files.policy, files.seen)
     verified = verify_folder(export, trusted, progress={}, save=lambda progress: None)
@@ -90,22 +105,27 @@ def _write(window: ReportWindow, files: ReportFiles, export: Path) -> int:
     )
     files.folder.mkdir(parents=True, exist_ok=True)
     collected = TenantReport()
-    records = _records(export, verified, window, collected)
-    _write_json(files.folder / JSON, evidence, records, collected)
+    records = _records(export, verified, window, collected, open_events)
+    await _write_json(files.folder / JSON, evidence, records, collected)
     (files.folder / PAGE).write_text(page(evidence, collected))
     _print(files, evidence, collected)
     return verified.status
 
 
-def _records(
-    export: Path, verified: VerifiedFolder, window: ReportWindow, collected: TenantReport
-) -> Iterator[SiemRecord]:
+async def _records(
+    export: Path,
+    verified: VerifiedFolder,
+    window: ReportWindow,
+    collected: TenantReport,
+    open_events: OpenEvents,
+) -> AsyncIterator[SiemRecord]:
     """Every record of the window, added to the report on the way."""
     for each in verified.streams:
         if each.head is None:
             continue
         try:
-            for record in exported_records(ExportFolder(export / each.stream), each.head.size):
+            folder = ExportFolder(export / each.stream)
+            async for record in exported_records(folder, each.head.size, open_events):
                 if window.contains(record):
                     collected.add(record)
                     yield record
@@ -113,15 +133,17 @@ def _records(
             continue  # the verification has found it, and names the position
 
 
-def _write_json(
-    file: Path, evidence: Evidence, records: Iterator[SiemRecord], collected: TenantReport
+async def _write_json(
+    file: Path, evidence: Evidence, records: AsyncIterator[SiemRecord], collected: TenantReport
 ) -> None:
     """One JSON object, written record by record: there may be more than fit into memory."""
     encode = msgspec.json.encode
     with file.open("wb") as out:
         out.write(b'{"evidence":%s,"records":[' % encode(evidence))
-        for number, record in enumerate(records):
-            out.write(b",\n" if number else b"\n")
+        separator = b"\n"
+        async for record in records:
+            out.write(separator)
+            separator = b",\n"
             out.write(encode(record))
         counts = {
             "accepted": collected.requests.count,

@@ -5,7 +5,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import asyncpg
@@ -13,6 +13,8 @@ import asyncpg
 from secaplane.audit.entries import decode as decode_entry
 from secaplane.audit.stream import AuditStream
 from secaplane.cli.dev import embedded
+from secaplane.eventlog.jetstream.api import direct_batch
+from secaplane.eventlog.jetstream.key_bucket import JetStreamKeyStore, bucket
 from secaplane.eventlog.log import RawEvent
 from secaplane.eventlog.snapshots import SNAPSHOT_INTERVAL
 from secaplane.model.events import RecordedEvent
@@ -113,6 +115,22 @@ class Erasing:
                     return events
         raise AssertionError
 
+    async def stored_keys(self) -> dict[str, bytes]:
+        """The messages of the store of keys, by subject, as a backup has them."""
+        async with connected(self.plane.dev.nats("everything")) as nats:
+            question = {"seq": 1, "next_by_subj": f"$KV.{bucket(STREAM)}.key.>"}
+            address = f"$JS.API.DIRECT.GET.KV_{bucket(STREAM)}"
+            some, _ = await direct_batch(nats, address, question)
+            return {(each.headers or {})["Nats-Subject"]: each.data for each in some}
+
+    async def restore(self, keys: Mapping[str, bytes]) -> None:
+        """A store of keys from an older backup: it has no record of a destroyed key."""
+        async with connected(self.plane.dev.nats("everything")) as nats:
+            await nats.request(f"$JS.API.STREAM.DELETE.KV_{bucket(STREAM)}", b"")
+            await JetStreamKeyStore(nats, stream=STREAM).prepare()
+            for subject, data in keys.items():
+                await nats.request(subject, data)
+
     async def erased_keys(self) -> set[str]:
         async with connected(self.plane.dev.nats("everything")) as nats:
             stream = AuditStream(nats, stream=STREAM)
@@ -136,6 +154,7 @@ async def test_a_tenant_is_erased_although_the_command_was_killed(
         status, output = await erasing.erase()
         assert (status, "is not gone: delete it first" in output) == (1, True), output
         await erasing.delete(GONE)
+        keys = await erasing.stored_keys()
         before = await erasing.events()
         there = erasing.found([f"{NOTE} {GONE}", AGENT])
         assert not {place for _, place in there if place == "nats"}, there
@@ -153,6 +172,7 @@ async def test_a_tenant_is_erased_although_the_command_was_killed(
         after = await erasing.events()
         assert after[: len(before)] == before
         await _keys_are_recorded(erasing)
+        await _a_key_from_a_backup_is_destroyed_again(erasing, keys)
         await _other_tenant_is_untouched(erasing)
         await _name_can_be_used_again(erasing)
 
@@ -160,6 +180,23 @@ async def test_a_tenant_is_erased_although_the_command_was_killed(
 async def _keys_are_recorded(erasing: Erasing) -> None:
     names = {each.partition(".")[0] for each in await erasing.erased_keys()}
     assert names == {"body", "person"}
+
+
+async def _a_key_from_a_backup_is_destroyed_again(
+    erasing: Erasing, backup: Mapping[str, bytes]
+) -> None:
+    """From the audit stream alone, and from a list of destroyed keys that a later backup has."""
+    status, listed = await erasing.command("keys", "destroyed")
+    assert (status, "body." in listed) == (0, True)
+    path = erasing.plane.folder / "destroyed"
+    for lists in ([], [str(path)]):
+        await erasing.restore(backup)
+        path.write_text(listed if lists else "")
+        status, output = await erasing.command("keys", "check", *lists)
+        assert (status, "it is destroyed again" in output) == (1, True), output
+        status, output = await erasing.command("keys", "check", *lists)
+        assert status == 0, output
+    assert len(await erasing.stored_keys()) < len(backup)
 
 
 async def _other_tenant_is_untouched(erasing: Erasing) -> None:
