@@ -35,6 +35,9 @@ from secaplane.model.shape import Ref, Resource
 EVENT_BYTES_MAX = 2 * 1024 * 1024
 SALT_BYTES = 16
 VERSION = 2
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError)
+"""Raised for bytes that are no JSON of an expected shape. The library has its own exception for all
+but a string that is no UTF-8."""
 TYPES: dict[str, type[AnyEvent]] = {
     "created": Created,
     "updated": Updated,
@@ -177,7 +180,7 @@ def decode(data: bytes, position: Position, open_body: OpenBody | None = None) -
                 raise Undecodable("the event's body is sealed, and there is no key for it here")
             body = open_body(ref, envelope.tenant, _decode_sealed(body))
         event: AnyEvent = _bodies[envelope.type].decode(body)
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         raise _undecodable(data, str(error)) from error
     return RecordedEvent(
         ref=ref,
@@ -196,6 +199,6 @@ def decode(data: bytes, position: Position, open_body: OpenBody | None = None) -
 def _undecodable(data: bytes, reason: str) -> Undecodable:
     try:
         _decode_any_release(data)
-    except msgspec.DecodeError:
+    except NOT_JSON:
         return NotAnEvent(reason)
     return Undecodable(reason)

@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 from nats.aio.client import Client
 
+from secaplane.eventlog.codec import NOT_JSON
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
 from secaplane.eventlog.jetstream.api import request
 from secaplane.eventlog.log import LogUnavailable
@@ -92,7 +93,7 @@ class KeyValueSnapshots:
             return None
         try:
             snapshot = _decode(data)
-        except msgspec.DecodeError:
+        except NOT_JSON:
             return None
         return snapshot if snapshot.ref == ref else None
 
