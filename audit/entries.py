@@ -24,7 +24,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import asdict, replace
 
-from secaplane.eventlog.codec import Undecodable
+from secaplane.eventlog.codec import NOT_JSON, Undecodable
 
 VERSION = 2
 ROOT = "seca-audit"
@@ -215,7 +215,7 @@ def decode(data: bytes) -> Entry:
     """
     try:
         decoded = _decode(data)
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         raise Undecodable(str(error)) from error
     if decoded.v != VERSION or decoded.type not in ENTRY_TYPES:
         raise Undecodable(f"entry {decoded.type} v{decoded.v} is not known to this release")

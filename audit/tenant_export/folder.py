@@ -22,7 +22,7 @@ from secaplane.audit.heads.offer import OfferedHead
 from secaplane.audit.heads.tree import HeadProof
 from secaplane.audit.notary.export_folder import events_path
 from secaplane.audit.tlog.tiles import TilesDiffer
-from secaplane.eventlog.codec import EVENT_BYTES_MAX
+from secaplane.eventlog.codec import EVENT_BYTES_MAX, NOT_JSON
 
 TENANT_PATH = "tenant.json"
 TENANT_BYTES_MAX = 1024 * 1024
@@ -74,7 +74,7 @@ def parse_tenant(data: bytes) -> TenantFacts:
     """
     try:
         facts = _decode(data)
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         raise TilesDiffer(f"{TENANT_PATH} is malformed: {error}") from error
     names = [facts.heads_stream, *(each.stream for each in facts.heads)]
     if not all(map(_STREAM.fullmatch, names)):

@@ -238,6 +238,9 @@ class _TenantStream:
             if self.reached.number < self._stated.number:
                 detail = f"the head of the tenant is number {self._stated.number}"
                 raise WrongRecord(self.stream, self.reached.number + 1, "cut", detail)
+            if self.reached.number > self._stated.number:
+                detail = f"{TENANT_PATH} names number {self._stated.number} as the head"
+                raise WrongRecord(self.stream, self._stated.number + 1, "inserted", detail)
             result.findings.extend(self._other_files(head.size))
         except (WrongRecord, HistoryChanged) as error:
             result.findings.append(str(error))

@@ -23,6 +23,7 @@ from secaplane.audit.tlog.policies import TlogPolicy, parse_policy
 from secaplane.audit.tlog.signed_notes import WrongNote
 from secaplane.cli.operate import tenant_verify
 from secaplane.cli.settings import BadConfig
+from secaplane.eventlog.codec import NOT_JSON
 
 WRONG, NOT_ALL_SEEN = 1, 3
 _Progress = dict[str, VerifiedProgress]
@@ -154,5 +155,5 @@ def _known(file: Path | None) -> _Progress:
         return {}
     try:
         return msgspec.json.decode(file.read_bytes(), type=_Progress)
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *NOT_JSON) as error:
         raise BadConfig(f"{file}: {error}") from error

@@ -18,6 +18,7 @@ from secaplane.audit.heads.unavailable import NotaryUnavailable
 from secaplane.audit.notary.leaves import CommittedEvent
 from secaplane.audit.notary.stream_notary import EventSource, StreamNotary
 from secaplane.cli.processes.stopping import Start
+from secaplane.eventlog.codec import NOT_JSON
 
 FOLLOWED_S_MAX, POLL_S = 5.0, 0.02
 T = TypeVar("T")
@@ -84,5 +85,5 @@ class HeadsAnswers:
 def _decoded(body: bytes, type_: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=type_)
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         raise NotaryUnavailable(f"the request is malformed: {error}") from error

@@ -106,6 +106,11 @@ def test_every_stored_version_can_be_decoded(entry_type: EntryType) -> None:
     assert decode(golden(entry_type)) == of(entry_type, whole=entry_type != "unauthenticated")
 
 
+def test_a_string_that_is_no_utf_8_is_undecodable() -> None:
+    with pytest.raises(Undecodable):
+        decode(golden("forbidden").replace(b'"r-1"', b'"\x9f"'))
+
+
 def test_a_field_of_a_later_release_is_ignored() -> None:
     later = msgspec.json.decode(golden("forbidden")) | {"added": 1}
     assert decode(msgspec.json.encode(later)) == of()

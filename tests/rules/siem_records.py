@@ -137,7 +137,15 @@ def _entry(random: Random) -> RawEvent:
 
 
 def _foreign(random: Random) -> RawEvent:
-    data = random.choice((b"", b"{}", b'{"v":9,"type":"x","time":"2026-01-01T12:00:00Z"}', b"\xff"))
+    data = random.choice(
+        (
+            b"",
+            b"{}",
+            b'{"time":"\x9f"}',
+            b'{"v":9,"type":"x","time":"2026-01-01T12:00:00Z"}',
+            b"\xff",
+        )
+    )
     place = random.choice((f"seca.{REGION}.00.x.y", "seca-audit.login.0a", "foreign"))
     return RawEvent(Position(STREAM, random.randrange(1, 10**6)), place, {}, data)
 

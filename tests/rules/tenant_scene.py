@@ -3,6 +3,7 @@ an entry about heads, and signed checkpoints of both."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -105,8 +106,9 @@ class TenantScene:
         return self._read(stream)
 
     def files(self, *seen: int) -> dict[str, bytes]:
-        """The export."""
-        return asyncio.run(self._files(*seen))
+        """The export; made in a thread, because the caller may run an event loop."""
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(asyncio.run, self._files(*seen)).result()
 
     async def _files(self, *seen: int) -> dict[str, bytes]:
         written = exported_files(LIFE, self.offer, AUDIT, _Source(self), {STREAM: seen})

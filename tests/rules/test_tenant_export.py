@@ -109,6 +109,17 @@ def test_an_end_that_was_cut_is_found_though_every_record_is_good(tmp_path: Path
     refused(tmp_path / "b", FILES | {path: joined_records(shorter), TENANT_PATH: lied}, last)
 
 
+def test_another_number_of_a_head_is_found(tmp_path: Path) -> None:
+    facts = parse_tenant(FILES[TENANT_PATH])
+    for number in (3, len(OWN) - 1, len(OWN) + 1):
+        heads = tuple(
+            msgspec.structs.replace(each, number=number) if each.stream == STREAM else each
+            for each in facts.heads
+        )
+        lied = msgspec.structs.replace(facts, heads=heads).written
+        refused(tmp_path / str(number), FILES | {TENANT_PATH: lied}, "number")
+
+
 def test_a_stream_that_is_left_out_as_empty_is_found(tmp_path: Path) -> None:
     """All of the tenant's events in a stream, with the claim that there were none."""
     facts = parse_tenant(FILES[TENANT_PATH])
