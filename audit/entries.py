@@ -1,9 +1,10 @@
 """Entries of the security audit stream and their wire format: refused requests (401, 403), logins,
-allowed reads of privileged kinds, orphans that were removed from the cloud, and starts and stops of
-processes. Pure.
+allowed reads of privileged kinds, orphans that were removed from the cloud, destroyed keys, starts
+and stops of processes, and the root over the heads of all tenant lives. Pure.
 
     seca-audit.<type>.<digest of the caller, or of the client address where no caller is known,
                        or of the name of a process>
+    seca-audit.heads.all
 
 The format is fixed: `v` and `type` are written-out constants, and tests/golden/audit holds every
 type and version that was ever written. Every text is cut to a maximum length, and tokens are
@@ -21,7 +22,7 @@ from urllib.parse import unquote
 
 import msgspec
 from msgspec import UNSET, UnsetType
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from secaplane.eventlog.codec import Undecodable
 
@@ -34,8 +35,10 @@ EntryType = Literal[
     "login",
     "read",
     "orphan-removed",
+    "key-destroyed",
     "process-started",
     "process-stopped",
+    "heads",
 ]
 ENTRY_TYPES: tuple[EntryType, ...] = (
     "unauthenticated",
@@ -43,13 +46,16 @@ ENTRY_TYPES: tuple[EntryType, ...] = (
     "login",
     "read",
     "orphan-removed",
+    "key-destroyed",
     "process-started",
     "process-stopped",
+    "heads",
 )
 SUBJECTS_OF_RECONCILERS = f"{ROOT}.orphan-removed.>"
 """Besides those of every process, the only entries that the reconcilers write."""
 SUBJECTS_OF_PROCESSES = (f"{ROOT}.process-started.>", f"{ROOT}.process-stopped.>")
 """Entries that every process writes."""
+HEADS_SUBJECT = f"{ROOT}.heads.all"
 ALLOWS_IT = " allows it"
 """End of the reason of an allowed read; the assignment stands before it."""
 NAME_LENGTH_MAX = 256
@@ -93,6 +99,17 @@ class ProcessFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Upper limit of the clock's error; None: unknown."""
 
 
+class HeadsFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """The heads of all tenant lives at one time (`audit.heads.tree`)."""
+
+    root: bytes
+    """Of the tree over them."""
+    size: int
+    """Number of heads."""
+    streams: dict[str, int]
+    """By stream: the events that the heads are about."""
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of the stream."""
 
@@ -108,6 +125,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     dropped: int
     """Entries of the same type and caller that were dropped since the last one that was kept."""
     process: ProcessFacts | UnsetType = UNSET
+    heads: HeadsFacts | UnsetType = UNSET
+    keys: tuple[str, ...] | UnsetType = UNSET
+    """Names of keys that were destroyed, each with its id: `body.<uid of a tenant life>:<id>`."""
 
 
 def entry(
@@ -121,6 +141,7 @@ def entry(
     path: str,
     reason: str = "",
     process: ProcessFacts | UnsetType = UNSET,
+    keys: tuple[str, ...] | UnsetType = UNSET,
     secrets: Sequence[str] = (),
 ) -> Entry:
     """An entry whose texts are cut to their maximum length and contain neither a text of `secrets`
@@ -142,7 +163,14 @@ def entry(
         reason=_cleaned(reason, REASON_LENGTH_MAX, secrets),
         dropped=0,
         process=process,
+        keys=keys,
     )
+
+
+def heads_entry(facts: HeadsFacts, *, time: datetime) -> Entry:
+    """An entry that commits to the heads of all tenant lives."""
+    made = entry("heads", time=time, request="", client_address="", verb="", path="")
+    return replace(made, heads=facts)
 
 
 def allowed_by(each: Entry) -> str:
@@ -160,6 +188,8 @@ def subject(each: Entry) -> str:
     """The subject of an entry: one for each type and caller, so that the server can limit each; of
     starts and stops, for each process, so that one that restarts often displaces no other's."""
     caller = each.caller
+    if each.type == "heads":
+        return HEADS_SUBJECT
     if isinstance(each.process, ProcessFacts):
         return f"{ROOT}.{each.type}.{_digest(f'process {each.process.name}')}"
     if caller == UNKNOWN_CALLER:

@@ -85,6 +85,12 @@ def section(title: str) -> str:
 # --- settings
 
 
+def test_the_page_of_requirements_is_generated_from_its_rows() -> None:
+    generate = run_path(str(ROOT / "docs" / "compliance" / "generate.py"))
+    page = (ROOT / "docs" / "compliance" / "requirements.md").read_text()
+    assert page == generate["page"](), "run `make docs`"
+
+
 def test_the_settings_page_is_generated_from_the_code() -> None:
     generate = run_path(str(ROOT / "docs" / "reference" / "generate.py"))
     page = (ROOT / "docs" / "reference" / "settings.md").read_text()

@@ -2,8 +2,11 @@
 
 from typing import NamedTuple
 
+from msgspec import UNSET
+from msgspec.structs import replace
+
 from secaplane.kinds import KINDS, log_ref, parents
-from secaplane.model.desired import with_secrets_hidden
+from secaplane.model.desired import ERASED_TEXT, with_secrets_hidden
 from secaplane.model.document import document, encode
 from secaplane.model.errors import Damaged, NotFound
 from secaplane.model.kind import Backing, Kind
@@ -95,6 +98,15 @@ async def shown_document(
         return in_tenant(kind, ids["tenant"], made)
     fields = (await derived(tx, [resource.ref], as_of)).get(resource.ref)
     return (shown(made, *fields) if fields else made).encode()
+
+
+def erased_document(kind: Kind, resource: Resource, *, region: str) -> bytes:
+    """The answer of a GET as of then where the key of the contents was destroyed."""
+    blank = replace(resource, spec={}, labels=UNSET, annotations=UNSET, extensions=UNSET)
+    made = document(kind, blank, region=region) | {"spec": ERASED_TEXT}
+    if kind.has_status:
+        made["status"] = ERASED_TEXT
+    return encode(made)
 
 
 def stored_ref(kind: Kind, ids: Ids) -> Ref:
