@@ -212,6 +212,8 @@ COMPONENTS: Json = {
                     "orBefore",
                 ),
             },
-        }
+            "fieldsMore": {"type": "boolean", "description": "There are more than these."},
+        },
+        "fieldsMore",
     ),
 }
