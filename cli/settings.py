@@ -152,7 +152,7 @@ class AuditSettings(Settings, frozen=True):
 
 class NotarySettings(Settings, frozen=True):
     """The notary: a Merkle log of each stream, with signed checkpoints. Only the process `notary`
-    needs these settings."""
+    needs these settings; `command` and `serve` use `heads_minutes`."""
 
     origin: Annotated[str, Meta(pattern=r"^[^\s+]{0,200}\Z")] = ""
     """Name of this control plane in its checkpoints, such as `audit.example.org`: an address
@@ -176,6 +176,9 @@ class NotarySettings(Settings, frozen=True):
     compare_hours: Annotated[int, Meta(ge=0, le=8760)] = 24
     """Hours between two comparisons of a whole stream with its log, in the background; the first
     one begins with the process. 0: none."""
+    heads_minutes: Annotated[int, Meta(ge=1, le=24 * 60)] = 60
+    """Minutes between two entries of the audit stream that commit to the newest event of every
+    tenant; each export of one tenant makes another one. `command` and `serve` append them."""
 
 
 class SecretsSettings(Settings, frozen=True):

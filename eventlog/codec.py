@@ -37,6 +37,9 @@ from secaplane.model.shape import Ref, Resource, State
 EVENT_BYTES_MAX = 2 * 1024 * 1024
 SALT_BYTES = 16
 VERSION = 2
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError)
+"""Raised for bytes that are no JSON of an expected shape. The library has its own exception for all
+but a string that is no UTF-8."""
 TYPES: dict[str, type[AnyEvent]] = {
     "created": Created,
     "updated": Updated,
@@ -206,7 +209,7 @@ def decode(data: bytes, position: Position, open_sealed: OpenSealed | None = Non
             opened = _opened(envelope, ref, "actor", actor, open_sealed)
             actor = actor if opened is None else _decode_actor(opened)
         event = ERASED[envelope.type] if body is None else _bodies[envelope.type].decode(body)
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         raise _undecodable(data, str(error)) from error
     return RecordedEvent(
         ref=ref,
@@ -235,6 +238,6 @@ def _opened(
 def _undecodable(data: bytes, reason: str) -> Undecodable:
     try:
         _decode_any_release(data)
-    except msgspec.DecodeError:
+    except NOT_JSON:
         return NotAnEvent(reason)
     return Undecodable(reason)

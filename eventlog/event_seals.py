@@ -20,6 +20,7 @@ from secaplane.eventlog.codec import (
     BODY_SEAL,
     ERASED,
     NAMES,
+    NOT_JSON,
     NewEvent,
     Undecodable,
     body_of,
@@ -209,7 +210,7 @@ class KeyedEvents:
     async def opened_state(self, data: bytes) -> Resource | None:
         try:
             stored = _decode_resource(data)
-        except msgspec.DecodeError:
+        except NOT_JSON:
             return None
         if isinstance(stored, Resource):
             return stored
@@ -261,5 +262,5 @@ def _refuse(tenant: str, sealed: str, place: bytes) -> bytes | None:
 def _state(data: bytes) -> Resource | None:
     try:
         return _decode_state(data)
-    except msgspec.DecodeError:
+    except NOT_JSON:
         return None

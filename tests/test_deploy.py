@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from secaplane.audit.entries import SUBJECTS_OF_PROCESSES
+from secaplane.audit.heads import link
 from secaplane.cli.dev import embedded
 from secaplane.eventlog.jetstream.key_bucket import bucket
 
@@ -170,12 +171,31 @@ def test_the_notary_can_append_only_its_start_and_stop_and_alone_has_its_keys() 
     publish, subscribe = (re.findall(r'"([^"]+)"', part) for part in rights.split("subscribe"))
     assert all(
         re.match(r"\$JS\.API\.(STREAM\.(INFO|MSG\.GET)|DIRECT|CONSUMER)", x)
-        for x in set(publish) - set(SUBJECTS_OF_PROCESSES)
+        for x in set(publish) - set(SUBJECTS_OF_PROCESSES) - set(link.OF_THE_NOTARY)
     )
-    assert subscribe == ["_INBOX.>"]
+    assert subscribe == ["_INBOX.>", link.HEADS, link.PROOFS, link.TILE, f"{link.ANSWERS}.>"]
     assert "user: notary, password: $NATS_NOTARY_PASSWORD, permissions: $KEEPS" in nats
     with_keys = [name for name in SERVICES if "notary-keys" in SERVICES[name].get("secrets", ())]
     assert with_keys == ["notary"]
+
+
+def test_who_asks_the_notary_can_answer_only_as_a_process_that_records_heads() -> None:
+    """A process that could answer to any inbox could confirm appends that did not happen."""
+    nats = (DEPLOY / "nats.conf").read_text()
+    rights = dict(re.findall(r"^(\w+): \{(.*?)^\}", nats, re.M | re.S))
+    sent = {
+        name: set(re.findall(r'"([^"]+)"', text.split("subscribe")[0]))
+        for name, text in rights.items()
+    }
+    notary = {
+        name: {x for x in each if x.startswith("secaplane.notary.")} for name, each in sent.items()
+    }
+    assert {name: each for name, each in notary.items() if each} == {
+        "READS_THE_LOG_AND_AUDITS": {link.PROOFS, link.TILE, link.PUBLISH},
+        "WRITES_THE_LOG_AND_AUDITS": {link.HEADS, f"{link.ANSWERS}.>"},
+        "KEEPS_THE_MERKLE_LOGS": set(link.OF_THE_NOTARY),
+    }
+    assert not any("_INBOX" in each for own in sent.values() for each in own)
 
 
 def test_two_builds_of_the_image_are_equal() -> None:
@@ -279,3 +299,14 @@ def test_no_process_imports_what_the_image_leaves_out() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "a broken body is refused" in done.stdout
+
+
+def test_the_proxy_disconnects_clients_that_are_slow_or_idle() -> None:
+    """One stranger's connections must not shut others out."""
+    caddyfile = (DEPLOY / "Caddyfile").read_text()
+    timeouts = re.search(r"timeouts \{([^}]*)\}", caddyfile)
+    assert timeouts is not None
+    set_ = dict(line.split() for line in timeouts[1].splitlines() if line.strip())
+    assert set_.keys() == {"read_header", "read_body", "write", "idle"}
+    assert set_["read_header"] == "10s"
+    assert "max_header_size 64KB" in caddyfile

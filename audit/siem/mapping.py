@@ -69,6 +69,7 @@ ROWS: dict[str, FormatRow] = {
     "key-destroyed": FormatRow(ENTITY, "Delete", HIGH, "activity", "delete"),
     "process-started": FormatRow(LIFECYCLE, "Start", INFORMATIONAL, "activity", "start"),
     "process-stopped": FormatRow(LIFECYCLE, "Stop", INFORMATIONAL, "activity", "stop"),
+    "heads": FormatRow(UNCLASSIFIED, OTHER, INFORMATIONAL, "monitor", "monitor"),
 }
 
 

@@ -15,7 +15,7 @@ import msgspec
 
 from secaplane.audit.entries import ALL_SUBJECTS, Entry, ProcessFacts, allowed_by
 from secaplane.audit.entries import decode as decode_entry
-from secaplane.eventlog.codec import NAMES, Undecodable
+from secaplane.eventlog.codec import NAMES, NOT_JSON, Undecodable
 from secaplane.eventlog.decoding import decode_followed
 from secaplane.eventlog.log import Followed, RawEvent, UndecodableEvent
 from secaplane.kinds import KINDS
@@ -273,6 +273,7 @@ def _of_entry(raw: RawEvent) -> SiemRecord:
         detail=entry.reason,
         dropped=entry.dropped,
         process=entry.process if isinstance(entry.process, ProcessFacts) else None,
+        content={"heads": msgspec.to_builtins(entry.heads)} if entry.type == "heads" else {},
     )
 
 
@@ -286,7 +287,7 @@ def _named_in(entry: Entry) -> SiemResource:
 def _unreadable(raw: RawEvent, ref: Ref, reason: str) -> SiemRecord:
     try:
         time = _decode_time(raw.data).time
-    except msgspec.DecodeError:
+    except NOT_JSON:
         time = EPOCH
     return SiemRecord(
         id=str(raw.position),

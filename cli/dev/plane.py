@@ -28,7 +28,7 @@ USED_BY_OTHERS = (CLOUD, "projector")
 NATS_USERS = {"serve": "serve", "command": "serve", "projector": "projector"}
 """NATS user of a process; default: `writer`, which appends events, and of audit entries only those
 about orphans."""
-PASSWORDS = ("serve", "writer", "projector", "everything", embedded.OWNER, READER)
+PASSWORDS = ("serve", "writer", "projector", "notary", "everything", embedded.OWNER, READER)
 
 
 class DevPlane:
@@ -121,6 +121,7 @@ class DevPlane:
             embedded.NatsUser("serve", self._passwords["serve"], embedded.SERVE_THE_API),
             embedded.NatsUser("writer", self._passwords["writer"], embedded.RECONCILE),
             embedded.NatsUser("projector", self._passwords["projector"], embedded.READ_THE_LOG),
+            embedded.NatsUser("notary", self._passwords["notary"], embedded.KEEP_THE_MERKLE_LOGS),
             embedded.NatsUser("everything", self._passwords["everything"], (">",)),
         )
 

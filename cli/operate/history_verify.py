@@ -17,10 +17,13 @@ from secaplane.audit.notary.verified_export import (
     unseen_attacks,
     verify_stream,
 )
+from secaplane.audit.tenant_export.folder import TENANT_PATH
 from secaplane.audit.tlog.checkpoints import TreeHead, parse_checkpoint
 from secaplane.audit.tlog.policies import TlogPolicy, parse_policy
 from secaplane.audit.tlog.signed_notes import WrongNote
+from secaplane.cli.operate import tenant_verify
 from secaplane.cli.settings import BadConfig
+from secaplane.eventlog.codec import NOT_JSON
 
 WRONG, NOT_ALL_SEEN = 1, 3
 _Progress = dict[str, VerifiedProgress]
@@ -51,6 +54,8 @@ def verify(
             new.write_bytes(msgspec.json.encode(known))
             new.rename(resume)
 
+    if (folder / TENANT_PATH).is_file():
+        return tenant_verify.verify(folder, trusted, progress=known, save=save)
     verified = verify_folder(folder, trusted, progress=known, save=save)
     for each in verified.streams:
         print(printable(f"{each.stream}: {each.events} events compared"))
@@ -150,5 +155,5 @@ def _known(file: Path | None) -> _Progress:
         return {}
     try:
         return msgspec.json.decode(file.read_bytes(), type=_Progress)
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *NOT_JSON) as error:
         raise BadConfig(f"{file}: {error}") from error

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Literal
 
 import asyncpg
 from litestar.handlers import HTTPRouteHandler
 
+from secaplane.audit.stream import AuditStream
 from secaplane.audit.writer import AuditWriter, running
 from secaplane.cli.config import Config
 from secaplane.cli.processes.announce import Announce, Announcement
@@ -20,6 +22,8 @@ from secaplane.cli.processes.connections import (
     retrying,
     sealer,
 )
+from secaplane.cli.processes.exports import HistoryExports
+from secaplane.cli.processes.heads_publication import HeadsPublication
 from secaplane.cli.processes.health import HealthProbe, Served, judged, judged_integrity
 from secaplane.cli.processes.history import HistoryPool, KnownEnds
 from secaplane.cli.processes.issuers import TrustedIssuers, trusted_issuers
@@ -51,6 +55,7 @@ from secaplane.model.position import Position, written
 from secaplane.model.shape import Json, LifeIds, Ref
 from secaplane.policy.tokens.revocations import KINDS_OF_REVOCATION, Revocations
 from secaplane.policy.watch import PolicyWatch
+from secaplane.query import exports
 from secaplane.query import http as reads
 from secaplane.query.by_name import ByName
 from secaplane.query.history import http as history_reads
@@ -82,8 +87,7 @@ async def run(side: Side, config: Config, announce: Announce, stop: StopRequest)
         watch = PolicyWatch(process.log, process.cache, stale_s=config.auth.stale_seconds)
         policy = watching(config, watch)
         watch.subscribe(revocations, KINDS_OF_REVOCATION)
-        await _started(watch, process)
-        start(watch.run())
+        await _started(watch, process, start)
         proxies = TrustedProxies(config.http.trusted_proxies)
         audit = audit_writer(process.nats, config, metrics, creates=side != "query")
         recorder = audit_recorder(config, audit, proxies)
@@ -98,8 +102,9 @@ async def run(side: Side, config: Config, announce: Announce, stop: StopRequest)
         readiness = not_ready_when_stopping(ready, stop)
         details = config.monitor.port is None and (host.startswith("127.") or host == "::1")
         routes = [*health.routes(readiness, metrics, details=details), *_documents(base_url)]
-        past = _history_dependencies(process, config, known, start)
+        past = _history_dependencies(served, process, config, known, start)
         if side in ("command", "serve"):
+            start(_heads_publication(process, config).run())
             submitting = await _submitting(process, config, guard, watch, metrics, base_url)
             routes += _write_routes(submitting, past, config)
         if side in ("query", "serve"):
@@ -121,11 +126,18 @@ async def run(side: Side, config: Config, announce: Announce, stop: StopRequest)
             await stop.received()
 
 
-async def _started(watch: PolicyWatch, process: ProcessDependencies) -> None:
+def _heads_publication(process: ProcessDependencies, config: Config) -> HeadsPublication:
+    audit = AuditStream(process.nats, stream=config.nats.stream)
+    every = timedelta(minutes=config.notary.heads_minutes)
+    return HeadsPublication(process.nats, audit, every, now)
+
+
+async def _started(watch: PolicyWatch, process: ProcessDependencies, start: Start) -> None:
     await retrying(
         lambda: watch.start(process.pool), *POLICY_ERRORS, awaited="the authorization policy"
     )
     await retrying(lambda: _learn_positions(process), *POLICY_ERRORS, awaited="the log's end")
+    start(watch.run())
 
 
 def _probe(
@@ -277,7 +289,8 @@ def _read_routes(
 ) -> list[HTTPRouteHandler]:
     reading = _read_dependencies(process, config, known)
     start(reading.by_name.batched.run())
-    return [*reads.routes(reading, past, guard), *history_reads.routes(past, guard)]
+    exported = exports.routes(HistoryExports(process.nats, process.log, config), guard)
+    return [*reads.routes(reading, past, guard), *history_reads.routes(past, guard), *exported]
 
 
 def _read_dependencies(
@@ -307,8 +320,13 @@ def _read_dependencies(
 
 
 def _history_dependencies(
-    process: ProcessDependencies, config: Config, known: KnownWrites, start: Start
+    served: Served,
+    process: ProcessDependencies,
+    config: Config,
+    known: KnownWrites,
+    start: Start,
 ) -> HistoryDependencies:
+    """A process that only writes answers no page, and has no key of page tokens."""
     start((pool := HistoryPool(config)).run())
 
     def informed() -> bool:
@@ -318,7 +336,7 @@ def _history_dependencies(
         share=HistoryShare(pool.pool),
         stream=process.log.streams.of,
         newest=KnownEnds(process.log, process.progress, informed).including,
-        page_keys=page_keys(config),
+        page_keys=page_keys(config) if served.reads else (),
         region=config.site.region,
         clock=now,
         open_actor=partial(shown_actor, process.jetstream.seals),

@@ -6,7 +6,14 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 
 from secaplane.kinds import KINDS, children
-from secaplane.kinds.views import OF_ONE_RESOURCE, UNDO, view_path
+from secaplane.kinds.views import (
+    EXPORTS,
+    LATEST,
+    OF_ONE_RESOURCE,
+    UNDO,
+    tenant_view_path,
+    view_path,
+)
 from secaplane.model.errors import BrokenRule, MethodNotAllowed
 from secaplane.model.kind import SCOPE_LENGTH_MAX, Kind
 
@@ -87,7 +94,9 @@ def _methods() -> dict[str, str]:
         for kind in KINDS.values()
         if "put" in kind.verbs
     )
-    return dict([*of_kinds, *views, *undone, (REVIEWS, "POST")])
+    exports = tenant_view_path(EXPORTS)
+    of_tenants = ((each, "GET, HEAD") for each in (exports, f"{exports}/{LATEST}"))
+    return dict([*of_kinds, *views, *undone, *of_tenants, (REVIEWS, "POST")])
 
 
 def _methods_of(kind: Kind) -> Iterator[tuple[str, str]]:

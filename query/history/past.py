@@ -120,6 +120,8 @@ def position_of(as_of: AsOf | int) -> Position | None:
 async def _checked(tx: Tx, ref: Ref, found: history.Moments) -> PastResource:
     latest = found.latest
     resource = decode_resource(latest.resource) if latest is not None else None
+    if ref.name in KINDS[ref.kind].exposure.builtin_names:
+        raise NotFound(f"{ref.kind} {ref.name} comes with the release: it has no history")
     if latest is None or resource is None or not resource.version:
         raise _unknown(ref)
     if not began_in_present_lives(resource, found.parents):

@@ -15,7 +15,6 @@ import msgspec
 
 from secaplane.edge.requests.beside_loop import in_proportion
 from secaplane.kinds import KINDS
-from secaplane.kinds.views import AS_OF
 from secaplane.model.document import encode
 from secaplane.model.errors import Malformed, NotFound, Unavailable
 from secaplane.model.json_patch import bounded_patch
@@ -244,7 +243,7 @@ async def snapshot(
     ends = {each.stream: each for each in newest}
     for each in named:
         if each > ends.get(stream, BEGINNING):
-            raise Malformed(f"{each} is a position that is not past yet", parameter=AS_OF)
+            raise Malformed(f"{each} is a position that is not past yet: name an earlier one")
     if any(each > ends.get(each.stream, BEGINNING) for each in at_least):
         raise Unavailable(BEHIND)
     async with dependencies.share.snapshot(newest) as tx:

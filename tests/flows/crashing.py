@@ -145,6 +145,8 @@ class Scene:
         environment = process.environment | {"SECAPLANE_HTTP_PORT": str(port)}
         if nats_url:
             environment["SECAPLANE_NATS_URL"] = nats_url
+        if side == "command":  # as in production: what only writes has no key of page tokens
+            environment["SECAPLANE_SECRETS_PAGE_KEYRING"] = ""
         async with Supervisor(self.plane.folder / "logs") as children:
             await children.start(ChildProcess("second", argv, environment, announces=True))
             await children.ready("second")

@@ -180,6 +180,16 @@ def test_data_that_is_no_envelope_is_undecodable(data: bytes) -> None:
         decode(data, nth(1))
 
 
+@pytest.mark.parametrize("field", ["type", "path", "uid", "tenant", "request"])
+def test_a_string_that_is_no_utf_8_is_undecodable(field: str) -> None:
+    """The library raises another exception for it than for all else."""
+    written = (GOLDEN / "created.v2.json").read_bytes()
+    value = msgspec.json.encode(msgspec.json.decode(written)[field])
+    name = b'"%b":' % field.encode()
+    with pytest.raises(Undecodable):
+        decode(written.replace(name + value, name + b'"\x9f"'), nth(1))
+
+
 @pytest.mark.parametrize("field", FIELDS)
 def test_an_envelope_with_a_missing_field_is_undecodable(field: str) -> None:
     envelope = msgspec.json.decode((GOLDEN / "created.v2.json").read_bytes())

@@ -14,7 +14,7 @@ from secaplane.edge.documents.openapi.operations import (
     refusals,
 )
 from secaplane.edge.documents.openapi.schemas import name
-from secaplane.kinds.views import AUDIT, UNDO, view_path
+from secaplane.kinds.views import AUDIT, EXPORTS, LATEST, UNDO, tenant_view_path, view_path
 from secaplane.model.kind import Kind
 from secaplane.model.shape import Json
 
@@ -49,6 +49,36 @@ def view_paths(kind: Kind) -> Iterator[tuple[str, Json]]:
         yield path, {"get": operation}
     if "put" in kind.verbs:
         yield view_path(UNDO, urn), {"post": _undo(kind, view_path(UNDO, urn))}
+
+
+def tenant_view_paths() -> Iterator[tuple[str, Json]]:
+    """The paths of the views of a whole tenant."""
+    path = tenant_view_path(EXPORTS)
+    listing: Json = {
+        "operationId": "ListExports",
+        "tags": [AUDIT.name],
+        "summary": "The export of the tenant's history that can be made now.",
+        "parameters": [*path_parameters(path), *READ_TAGS],
+        "responses": {"200": answer("A page.", "ETag", content="ExportIterator")}
+        | refusals("list"),
+    }
+    yield path, {"get": listing}
+    seen = _parameter(
+        "seen",
+        "Sizes of earlier checkpoints with which the export is to be compared, such as `SECA:700`.",
+    )
+    archive = {"schema": {"type": "string", "format": "binary"}}
+    export: Json = {
+        "operationId": "GetExport",
+        "tags": [AUDIT.name],
+        "summary": "The history of the tenant, with proofs, as a tar archive.",
+        "description": "Unpacked, `secaplane audit verify` verifies it without a network. Of other "
+        "tenants it holds only hashes and the size of the log.",
+        "parameters": [*path_parameters(path), seen],
+        "responses": {"200": answer("The archive.") | {"content": {"application/x-tar": archive}}}
+        | refusals("get"),
+    }
+    yield f"{path}/{LATEST}", {"get": export}
 
 
 def _undo(kind: Kind, path: str) -> Json:
@@ -130,6 +160,24 @@ COMPONENTS: Json = {
         }
     ),
     "HistoryState": record(_STATE),
+    "ExportIterator": record(
+        {
+            "items": {"type": "array", "items": ref("ExportOffer")},
+            "metadata": ref("ResponseMetadata"),
+        }
+    ),
+    "ExportOffer": record(
+        {
+            "name": {"type": "string"},
+            "position": _POSITION,
+            "time": DATE_TIME,
+            "streams": {
+                "type": "object",
+                "description": "By stream: events of all tenants up to which it is complete.",
+                "additionalProperties": {"type": "integer", "format": "int64"},
+            },
+        }
+    ),
     "HistoryDifference": record(
         {
             "from": ref("HistoryState"),
