@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from datetime import date
 
-from secaplane.sealing.keys.data_key import KeyName, Purpose
+from secaplane.sealing.keys.data_key import PERSON, KeyName
 
 MONTHS_PER_YEAR = 12
 
@@ -18,6 +18,6 @@ def expired(
     over = list[KeyName]()
     for each in names:
         life, _, month = each.owner.partition(".")
-        if each.purpose is Purpose.PERSON and month < first_kept and life not in held:
+        if each.purpose == PERSON and month < first_kept and life not in held:
             over.append(each)
     return over
