@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from secaplane.audit.notary.erased_events import count_erased
 from secaplane.audit.notary.verified_export import (
     Saved,
     TrustedFacts,
@@ -60,6 +61,9 @@ def verify(
     verified = verify_folder(folder, trusted, progress=known, save=save)
     for each in verified.streams:
         print(printable(f"{each.stream}: {each.events} events compared"))
+    sizes = {each.stream: each.head.size for each in verified.streams if each.head is not None}
+    for stream, number in count_erased(folder, sizes).items():
+        print(printable(f"{stream}: sealed under a destroyed key: {number}"))
     for finding in verified.wrong:
         print(printable(finding), file=sys.stderr)
     if not verified.wrong:
