@@ -85,7 +85,7 @@ async def run(side: Side, config: Config, announce: Announce, stop: StopRequest)
         start(watch.run())
         proxies = TrustedProxies(config.http.trusted_proxies)
         audit = audit_writer(process.nats, config, metrics, creates=side != "query")
-        recorder = audit_recorder(config, audit, proxies)
+        recorder = audit_recorder(config, audit, policy, proxies)
         guard = Guard(trusted.tokens, policy, recorder, _rates(config), proxies)
         served = Served(reads=side != "command", writes=side != "query")
         if served.writes:
