@@ -13,6 +13,7 @@ VIEWS = (HISTORY, ACTIVITY, EXPORTS)
 OF_ONE_RESOURCE = (HISTORY, "diff", "blame")
 """The first segments of the paths that show the history of one resource; all of them need `get` on
 that history. The resource's `metadata.ref` follows, so no name can be taken for one of them."""
+ACTIVITY_PATH = f"{AUDIT.base}/tenants/{{tenant}}/{ACTIVITY}"
 UNDO = "undo"
 AS_OF = "asOf"
 """The parameter of reads of the past on the paths of SECA and of access reviews."""

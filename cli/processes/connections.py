@@ -377,6 +377,13 @@ def page_keys(config: Config) -> Sequence[bytes]:
     return [base64.b64decode(ring.keys[name]) for name in order]
 
 
+def pseudonym_key(config: Config) -> bytes:
+    """The key of pseudonyms: the first one in the file of page keys, which stays when another one
+    becomes the current one."""
+    ring = _keyring("secrets.page_keyring", config.secrets.page_keyring)
+    return base64.b64decode(next(iter(ring.keys.values())))
+
+
 def _keyring(setting: str, path: str) -> Keyring:
     """Raises BadConfig where none is configured, or the file cannot be used."""
     if not path:

@@ -8,6 +8,7 @@ from typing import Literal
 import asyncpg
 from litestar.handlers import HTTPRouteHandler
 
+from secaplane.audit.entry_log import EntryLog
 from secaplane.audit.writer import AuditWriter, running
 from secaplane.cli.config import Config
 from secaplane.cli.processes.announce import Announce, Announcement
@@ -17,6 +18,7 @@ from secaplane.cli.processes.connections import (
     now,
     page_keys,
     process_dependencies,
+    pseudonym_key,
     retrying,
     sealer,
 )
@@ -46,11 +48,13 @@ from secaplane.edge.serving.server import listen, serving
 from secaplane.eventlog.log import LogUnavailable
 from secaplane.model.errors import Unavailable
 from secaplane.model.kind import Kind
-from secaplane.model.position import Position, written
+from secaplane.model.position import BEGINNING, Position, written
 from secaplane.model.shape import Json, LifeIds, Ref
 from secaplane.policy.tokens.revocations import KINDS_OF_REVOCATION, Revocations
 from secaplane.policy.watch import PolicyWatch
 from secaplane.query import http as reads
+from secaplane.query.activity import http as activity_reads
+from secaplane.query.activity.read import ActivityDependencies
 from secaplane.query.by_name import ByName
 from secaplane.query.history import http as history_reads
 from secaplane.query.history.read import HistoryDependencies
@@ -276,7 +280,11 @@ def _read_routes(
 ) -> list[HTTPRouteHandler]:
     reading = _read_dependencies(process, config, known)
     start(reading.by_name.batched.run())
-    return [*reads.routes(reading, past, guard), *history_reads.routes(past, guard)]
+    return [
+        *reads.routes(reading, past, guard),
+        *history_reads.routes(past, guard),
+        *activity_reads.routes(_activity_dependencies(process, config, past), guard),
+    ]
 
 
 def _read_dependencies(
@@ -321,6 +329,22 @@ def _history_dependencies(
         region=config.site.region,
         clock=now,
     )
+
+
+def _activity_dependencies(
+    process: ProcessDependencies, config: Config, past: HistoryDependencies
+) -> ActivityDependencies:
+    entries = EntryLog(process.nats, log_stream=config.nats.stream)
+    (stream,) = entries.streams.names
+
+    async def entries_end() -> Position:
+        """Without an answer, nothing can be recorded, and what is known counts."""
+        try:
+            return await entries.end(stream)
+        except LogUnavailable:
+            return BEGINNING
+
+    return ActivityDependencies(past, entries_end, pseudonym_key(config))
 
 
 def _refuse_to_open(kind: Kind, life: LifeIds, shown: Json) -> Json:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 
 from secaplane.kinds import KINDS, children
-from secaplane.kinds.views import OF_ONE_RESOURCE, UNDO, view_path
+from secaplane.kinds.views import ACTIVITY_PATH, OF_ONE_RESOURCE, UNDO, view_path
 from secaplane.model.errors import BrokenRule, MethodNotAllowed
 from secaplane.model.kind import SCOPE_LENGTH_MAX, Kind
 
@@ -87,7 +87,7 @@ def _methods() -> dict[str, str]:
         for kind in KINDS.values()
         if "put" in kind.verbs
     )
-    return dict([*of_kinds, *views, *undone, (REVIEWS, "POST")])
+    return dict([*of_kinds, *views, *undone, (ACTIVITY_PATH, "GET, HEAD"), (REVIEWS, "POST")])
 
 
 def _methods_of(kind: Kind) -> Iterator[tuple[str, str]]:

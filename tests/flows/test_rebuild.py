@@ -91,7 +91,9 @@ async def test_one_group_is_rebuilt_alone_and_has_the_same_rows(
 async def test_an_unknown_group_is_refused(scene: Scene) -> None:
     status, lines = await said(await started(scene.plane, "rebuild", "--group", "bills"))
     assert status == 2
-    assert lines == ["secaplane: there is no projection group bills; there are resources, history"]
+    assert lines == [
+        "secaplane: there is no projection group bills; there are resources, history, activity"
+    ]
 
 
 async def at_rest(scene: Scene, *read_models: str) -> None:

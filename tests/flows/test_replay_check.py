@@ -9,7 +9,10 @@ from tests.flows.rebuilding import Callers, database, disk, said
 from tests.flows.replaying import of_plane
 
 NAMES = [f"old-{n:02}" for n in range(10)]
-SAME = r"replica main: (\w+)_1 at SECA[-a-z]*:\d+: [\d,]+ rows, all as the log gives them, in \d+\.\d s"
+SAME = (
+    r"replica main: (\w+)_1 at SECA[-a-z]*:\d+: [\d,]+ rows, all as the log gives them,"
+    r" in \d+\.\d s"
+)
 DAMAGES = (
     """update resources_1.resources set document = replace(document, '"sizeGB":10', '"sizeGB":11')
     where name = 'old-03' and kind = 'block-storage'""",
