@@ -1,9 +1,10 @@
 """Entries of the security audit stream and their wire format: refused requests (401, 403), logins,
-allowed reads of privileged kinds, orphans that were removed from the cloud, and starts and stops of
-processes. Pure.
+allowed reads of privileged kinds, orphans that were removed from the cloud, destroyed keys, starts
+and stops of processes, and the root over the heads of all tenant lives. Pure.
 
     seca-audit.<type>.<digest of the caller, or of the client address where no caller is known,
                        or of the name of a process>
+    seca-audit.heads.all
 
 The format is fixed: `v` and `type` are written-out constants, and tests/golden/audit holds every
 type and version that was ever written. Every text is cut to a maximum length, and tokens are
@@ -21,9 +22,9 @@ from urllib.parse import unquote
 
 import msgspec
 from msgspec import UNSET, UnsetType
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
-from secaplane.eventlog.codec import Undecodable
+from secaplane.eventlog.codec import NOT_JSON, Undecodable
 
 VERSION = 2
 ROOT = "seca-audit"
@@ -34,8 +35,10 @@ EntryType = Literal[
     "login",
     "read",
     "orphan-removed",
+    "key-destroyed",
     "process-started",
     "process-stopped",
+    "heads",
 ]
 ENTRY_TYPES: tuple[EntryType, ...] = (
     "unauthenticated",
@@ -43,13 +46,16 @@ ENTRY_TYPES: tuple[EntryType, ...] = (
     "login",
     "read",
     "orphan-removed",
+    "key-destroyed",
     "process-started",
     "process-stopped",
+    "heads",
 )
 SUBJECTS_OF_RECONCILERS = f"{ROOT}.orphan-removed.>"
 """Besides those of every process, the only entries that the reconcilers write."""
 SUBJECTS_OF_PROCESSES = (f"{ROOT}.process-started.>", f"{ROOT}.process-stopped.>")
 """Entries that every process writes."""
+HEADS_SUBJECT = f"{ROOT}.heads.all"
 ALLOWS_IT = " allows it"
 """End of the reason of an allowed read; the assignment stands before it."""
 NAME_LENGTH_MAX = 256
@@ -107,6 +113,17 @@ class ProcessFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Upper limit of the clock's error; None: unknown."""
 
 
+class HeadsFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """The heads of all tenant lives at one time (`audit.heads.tree`)."""
+
+    root: bytes
+    """Of the tree over them."""
+    size: int
+    """Number of heads."""
+    streams: dict[str, int]
+    """By stream: the events that the heads are about."""
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of the stream."""
 
@@ -122,6 +139,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     dropped: int
     """Entries of the same type and caller that were dropped since the last one that was kept."""
     process: ProcessFacts | UnsetType = UNSET
+    heads: HeadsFacts | UnsetType = UNSET
+    keys: tuple[str, ...] | UnsetType = UNSET
+    """Names of keys that were destroyed, each with its id: `body.<uid of a tenant life>:<id>`."""
     user_agent: str | UnsetType = UNSET
     tenant: EntryTenant | UnsetType = UNSET
     """Unset where the request names no tenant, or one that the process does not know."""
@@ -140,6 +160,7 @@ def entry(
     process: ProcessFacts | UnsetType = UNSET,
     user_agent: str = "",
     tenant: EntryTenant | UnsetType = UNSET,
+    keys: tuple[str, ...] | UnsetType = UNSET,
     secrets: Sequence[str] = (),
 ) -> Entry:
     """An entry whose texts are cut to their maximum length and contain neither a text of `secrets`
@@ -161,6 +182,7 @@ def entry(
         reason=_cleaned(reason, REASON_LENGTH_MAX, secrets),
         dropped=0,
         process=process,
+        keys=keys,
         user_agent=_cleaned(user_agent, NAME_LENGTH_MAX, secrets) or UNSET,
         tenant=tenant,
     )
@@ -171,6 +193,12 @@ def tenant_in(path: str) -> str:
     steps = path.partition("?")[0].split("/")
     place = steps.index("tenants") + 1 if "tenants" in steps else len(steps)
     return steps[place] if place < len(steps) else ""
+
+
+def heads_entry(facts: HeadsFacts, *, time: datetime) -> Entry:
+    """An entry that commits to the heads of all tenant lives."""
+    made = entry("heads", time=time, request="", client_address="", verb="", path="")
+    return replace(made, heads=facts)
 
 
 def allowed_by(each: Entry) -> str:
@@ -188,6 +216,8 @@ def subject(each: Entry) -> str:
     """The subject of an entry: one for each type and caller, so that the server can limit each; of
     starts and stops, for each process, so that one that restarts often displaces no other's."""
     caller = each.caller
+    if each.type == "heads":
+        return HEADS_SUBJECT
     if isinstance(each.process, ProcessFacts):
         return f"{ROOT}.{each.type}.{_digest(f'process {each.process.name}')}"
     if caller == UNKNOWN_CALLER:
@@ -213,7 +243,7 @@ def decode(data: bytes) -> Entry:
     """
     try:
         decoded = _decode(data)
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         raise Undecodable(str(error)) from error
     if decoded.v != VERSION or decoded.type not in ENTRY_TYPES:
         raise Undecodable(f"entry {decoded.type} v{decoded.v} is not known to this release")

@@ -20,7 +20,15 @@ from nats.aio.msg import Msg
 from secaplane.audit.entries import ALL_SUBJECTS, Entry, encode, subject
 from secaplane.eventlog.codec import SALT_BYTES
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
-from secaplane.eventlog.jetstream.api import PREPARE_S_MAX, ServerError, direct_batch, json, request
+from secaplane.eventlog.jetstream.api import (
+    ANSWER_S_MAX,
+    NO_TIMEOUT,
+    PREPARE_S_MAX,
+    ServerError,
+    direct_batch,
+    json,
+    request,
+)
 from secaplane.eventlog.log import LogUnavailable
 
 DUPLICATE_WINDOW_S = 120
@@ -62,6 +70,7 @@ class _Config(msgspec.Struct, frozen=True):
 class _Answer(msgspec.Struct, frozen=True):
     error: ServerError | None = None
     config: _Config | None = None
+    seq: int = 0
 
 
 _answer = msgspec.json.Decoder(_Answer).decode
@@ -130,6 +139,32 @@ class AuditStream:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._publish(each)) for each in batch]
         return [task.result() for task in tasks]
+
+    async def append(self, each: PendingEntry) -> int:
+        """Publish one entry; its sequence.
+
+        Raises:
+            LogUnavailable: it was not stored, or that is not known.
+        """
+        data = encode(each.entry, token_bytes(SALT_BYTES))
+        answer = await self._ask(subject(each.entry), data, headers={MESSAGE_ID: each.message_id})
+        if answer.error is not None:
+            raise LogUnavailable(answer.error.description)
+        return answer.seq
+
+    async def newest(self, subjects: str) -> bytes | None:
+        """The newest entry of some subjects.
+
+        Raises:
+            LogUnavailable: the server did not answer.
+        """
+        try:
+            async with asyncio.timeout(ANSWER_S_MAX):
+                question = json({"last_by_subj": subjects})
+                answer = await self._nats.request(self._direct, question, NO_TIMEOUT)
+        except CONNECTION_ERRORS as error:
+            raise LogUnavailable(str(error) or type(error).__name__) from error
+        return None if "Status" in (answer.headers or {}) else answer.data
 
     async def read(self, *, since: datetime | None = None) -> AsyncGenerator[bytes, None]:
         """The stored entries since a time, oldest first, up to the newest.

@@ -152,7 +152,7 @@ class AuditSettings(Settings, frozen=True):
 
 class NotarySettings(Settings, frozen=True):
     """The notary: a Merkle log of each stream, with signed checkpoints. Only the process `notary`
-    needs these settings."""
+    needs these settings; `command` and `serve` use `heads_minutes`."""
 
     origin: Annotated[str, Meta(pattern=r"^[^\s+]{0,200}\Z")] = ""
     """Name of this control plane in its checkpoints, such as `audit.example.org`: an address
@@ -176,6 +176,9 @@ class NotarySettings(Settings, frozen=True):
     compare_hours: Annotated[int, Meta(ge=0, le=8760)] = 24
     """Hours between two comparisons of a whole stream with its log, in the background; the first
     one begins with the process. 0: none."""
+    heads_minutes: Annotated[int, Meta(ge=1, le=24 * 60)] = 60
+    """Minutes between two entries of the audit stream that commit to the newest event of every
+    tenant; each export of one tenant makes another one. `command` and `serve` append them."""
 
 
 class SecretsSettings(Settings, frozen=True):
@@ -184,6 +187,17 @@ class SecretsSettings(Settings, frozen=True):
     needs it to show secrets, and answers 503 for a resource with secrets without it."""
     page_keyring: str = ""
     """Path of the keyring that signs page tokens (`skipToken`). `query` and `serve` need it."""
+
+
+class KeysSettings(Settings, frozen=True):
+    """Random keys that seal the events of each tenant, so that they can be erased. They are stored
+    in NATS, wrapped by a keyring."""
+
+    keyring: str = ""
+    """Path of the keyring that wraps the keys of events. Every process that reads or writes events
+    needs it; the notary does not. Empty: events are stored in clear and cannot be erased."""
+    holds: tuple[str, ...] = ()
+    """Names of tenants under legal hold: no key of theirs is destroyed."""
 
 
 Rate = Annotated[float, Meta(ge=0, le=1_000_000)]

@@ -31,6 +31,11 @@ def prefix(ref: Ref, region: str) -> str:
     return f"{_stem(ref, region)}.>"
 
 
+def within_tenant(name: str) -> str:
+    """A filter for a tenant and everything in it, in every region."""
+    return f"{ROOT}.*.{slot(name)}.tenants.{escaped(name)}.>"
+
+
 def every(kind: str, region: str) -> str:
     """A filter for all resources of one kind, in every tenant."""
     row = KINDS[kind]

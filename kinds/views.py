@@ -13,7 +13,8 @@ VIEWS = (HISTORY, ACTIVITY, EXPORTS)
 OF_ONE_RESOURCE = (HISTORY, "diff", "blame")
 """The first segments of the paths that show the history of one resource; all of them need `get` on
 that history. The resource's `metadata.ref` follows, so no name can be taken for one of them."""
-ACTIVITY_PATH = f"{AUDIT.base}/tenants/{{tenant}}/{ACTIVITY}"
+LATEST = "latest"
+"""Name of the export that can be made now."""
 UNDO = "undo"
 AS_OF = "asOf"
 """The parameter of reads of the past on the paths of SECA and of access reviews."""
@@ -23,3 +24,8 @@ def view_path(segment: str, ref: str) -> str:
     """The path of a view of one resource; `ref` is the resource's `metadata.ref`, or a template of
     it."""
     return f"{AUDIT.base}/{segment}/{ref}"
+
+
+def tenant_view_path(view: str) -> str:
+    """The path of a view of a whole tenant, a template."""
+    return f"{AUDIT.base}/tenants/{{tenant}}/{view}"

@@ -12,7 +12,9 @@ import pytest
 import yaml
 
 from secaplane.audit.entries import SUBJECTS_OF_PROCESSES
+from secaplane.audit.heads import link
 from secaplane.cli.dev import embedded
+from secaplane.eventlog.jetstream.key_bucket import bucket
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -138,6 +140,21 @@ def test_the_user_that_exports_to_a_siem_can_write_nothing() -> None:
     assert not any(word in rights for word in ("DELETE", "PURGE", "UPDATE", "STREAM.CREATE"))
 
 
+def test_one_user_alone_can_destroy_keys() -> None:
+    nats = (DEPLOY / "nats.conf").read_text()
+    (rights,) = re.findall(r"^ERASES: \{(.*?)^\}", nats, re.M | re.S)
+    publish, _ = (re.findall(r'"([^"]+)"', part) for part in rights.split("subscribe"))
+    others = [x for x in publish if not x.startswith("$JS.API.") and "keys" not in x]
+    assert others == ["secaplane.progress.>", "seca-audit.key-destroyed.>"]
+    deletes = [x for x in publish if "DELETE" in x]
+    assert deletes == [f"$JS.API.STREAM.MSG.DELETE.KV_{bucket('SECA')}"]
+    rest = nats.replace(rights, "")
+    assert "MSG.DELETE" not in rest
+    for name in ("WRITES_THE_LOG", "WRITES_THE_LOG_AND_AUDITS"):
+        (rights,) = re.findall(rf"^{name}: \{{(.*?)^\}}", nats, re.M | re.S)
+        assert f'deny: ["$KV.{bucket("SECA")}.destroyed.>"]' in rights
+
+
 def test_every_process_may_record_its_start_and_its_stop() -> None:
     nats = (DEPLOY / "nats.conf").read_text()
     names = ("READS_THE_LOG_AND_AUDITS", "FOLLOWS_THE_LOG", "WRITES_THE_LOG")
@@ -154,12 +171,31 @@ def test_the_notary_can_append_only_its_start_and_stop_and_alone_has_its_keys() 
     publish, subscribe = (re.findall(r'"([^"]+)"', part) for part in rights.split("subscribe"))
     assert all(
         re.match(r"\$JS\.API\.(STREAM\.(INFO|MSG\.GET)|DIRECT|CONSUMER)", x)
-        for x in set(publish) - set(SUBJECTS_OF_PROCESSES)
+        for x in set(publish) - set(SUBJECTS_OF_PROCESSES) - set(link.OF_THE_NOTARY)
     )
-    assert subscribe == ["_INBOX.>"]
+    assert subscribe == ["_INBOX.>", link.HEADS, link.PROOFS, link.TILE, f"{link.ANSWERS}.>"]
     assert "user: notary, password: $NATS_NOTARY_PASSWORD, permissions: $KEEPS" in nats
     with_keys = [name for name in SERVICES if "notary-keys" in SERVICES[name].get("secrets", ())]
     assert with_keys == ["notary"]
+
+
+def test_who_asks_the_notary_can_answer_only_as_a_process_that_records_heads() -> None:
+    """A process that could answer to any inbox could confirm appends that did not happen."""
+    nats = (DEPLOY / "nats.conf").read_text()
+    rights = dict(re.findall(r"^(\w+): \{(.*?)^\}", nats, re.M | re.S))
+    sent = {
+        name: set(re.findall(r'"([^"]+)"', text.split("subscribe")[0]))
+        for name, text in rights.items()
+    }
+    notary = {
+        name: {x for x in each if x.startswith("secaplane.notary.")} for name, each in sent.items()
+    }
+    assert {name: each for name, each in notary.items() if each} == {
+        "READS_THE_LOG_AND_AUDITS": {link.PROOFS, link.TILE, link.PUBLISH},
+        "WRITES_THE_LOG_AND_AUDITS": {link.HEADS, f"{link.ANSWERS}.>"},
+        "KEEPS_THE_MERKLE_LOGS": set(link.OF_THE_NOTARY),
+    }
+    assert not any("_INBOX" in each for own in sent.values() for each in own)
 
 
 def test_two_builds_of_the_image_are_equal() -> None:
@@ -178,6 +214,12 @@ def test_no_address_between_the_parts_is_in_clear() -> None:
             assert "sslmode=verify-full&sslrootcert=" in rest, address
         elif "issuer" not in host and "PUBLIC_URL" not in address:
             assert LOOPBACK.match(host), address
+
+
+def test_every_process_that_reads_events_has_their_keyring_and_no_other_has() -> None:
+    for name in OWN:
+        has = "events-keyring" in SERVICES[name].get("secrets", ())
+        assert has == (name not in ("notary", "cloud")), name
 
 
 def test_every_process_has_a_certificate_and_trusts_one_authority() -> None:
@@ -257,3 +299,14 @@ def test_no_process_imports_what_the_image_leaves_out() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "a broken body is refused" in done.stdout
+
+
+def test_the_proxy_disconnects_clients_that_are_slow_or_idle() -> None:
+    """One stranger's connections must not shut others out."""
+    caddyfile = (DEPLOY / "Caddyfile").read_text()
+    timeouts = re.search(r"timeouts \{([^}]*)\}", caddyfile)
+    assert timeouts is not None
+    set_ = dict(line.split() for line in timeouts[1].splitlines() if line.strip())
+    assert set_.keys() == {"read_header", "read_body", "write", "idle"}
+    assert set_["read_header"] == "10s"
+    assert "max_header_size 64KB" in caddyfile

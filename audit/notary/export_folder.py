@@ -47,7 +47,7 @@ class ExportFolder:
         Raises:
             TilesDiffer: it is missing.
         """
-        return self._read(name.path, TILE_BYTES_MAX)
+        return self.read_file(name.path, TILE_BYTES_MAX)
 
     def events(self, number: int) -> list[StoredEvent | None]:
         """The events of a bundle.
@@ -55,7 +55,7 @@ class ExportFolder:
         Raises:
             TilesDiffer: the file is missing or malformed.
         """
-        return split_events(self._read(events_path(number), EVENTS_BYTES_MAX))
+        return split_events(self.read_file(events_path(number), EVENTS_BYTES_MAX))
 
     def write(self, path: str, data: bytes) -> None:
         file = self.folder / path
@@ -72,16 +72,32 @@ class ExportFolder:
                 if each.is_symlink() or (name in files and not _belongs(path, size)):
                     yield path
 
+    @staticmethod
+    def is_foreign(path: str, size: int) -> bool:
+        """True if an export of a log of so many events has no such file."""
+        return not _belongs(path, size)
+
+    def paths(self, below: str) -> Iterator[str]:
+        """The paths of every file below a folder."""
+        for place, folders, files in os.walk(self.folder / below):
+            folders.sort()
+            for name in sorted(files):
+                yield Path(place, name).relative_to(self.folder).as_posix()
+
     def checkpoint(self) -> bytes:
         """The checkpoint, not verified.
 
         Raises:
             TilesDiffer: it is missing.
         """
-        return self._read(CHECKPOINT_PATH, NOTE_BYTES_MAX)
+        return self.read_file(CHECKPOINT_PATH, NOTE_BYTES_MAX)
 
-    def _read(self, path: str, bytes_max: int) -> bytes:
-        """A pipe or a device could keep its reader waiting, so only plain files are read."""
+    def read_file(self, path: str, bytes_max: int) -> bytes:
+        """A file. A pipe or a device could keep its reader waiting, so only plain files are read.
+
+        Raises:
+            TilesDiffer: it is missing, too large, or cannot be read.
+        """
         file = self.folder / path
         try:
             if not file.is_file():

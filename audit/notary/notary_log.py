@@ -9,7 +9,13 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 from secaplane.audit.notary.growing_tree import GrowingTree, GrownTree
-from secaplane.audit.notary.leaves import CommitmentChain, LifeHead, WrongLeaf, parse_leaf
+from secaplane.audit.notary.leaves import (
+    CommitmentChain,
+    CommittedEvent,
+    LifeHead,
+    WrongLeaf,
+    parse_leaf,
+)
 from secaplane.eventlog.losses.holes import Hole
 from secaplane.model.position import Position
 
@@ -54,8 +60,8 @@ class NotaryLog:
     def heads(self) -> Mapping[str, LifeHead]:
         return self._chain.heads
 
-    def take(self, sequence: int, subject: str, data: bytes) -> None:
-        """Take the next event.
+    def take(self, sequence: int, subject: str, data: bytes) -> CommittedEvent:
+        """Take the next event; its place in the chain of its life.
 
         Raises:
             EventsMissing: the stream has skipped sequences.
@@ -65,7 +71,9 @@ class NotaryLog:
             raise EventsMissing(Hole(self.stream, self.next, sequence - 1))
         if sequence < self.next:
             raise HistoryChanged(Position(self.stream, sequence), "inserted")
-        self._place(self._chain.commit(sequence, subject, data).leaf.written)
+        committed = self._chain.commit(sequence, subject, data)
+        self._place(committed.leaf.written)
+        return committed
 
     def lose(self, hole: Hole) -> None:
         """Take the next events as lost: an operator has declared it.

@@ -21,6 +21,7 @@ from secaplane.audit.tlog.signed_notes import (
     sign,
     verified,
 )
+from secaplane.eventlog.codec import NOT_JSON
 
 _HEADER = "secaplane/notary-state/v1"
 
@@ -72,7 +73,7 @@ def read_state(identity: NotaryIdentity, data: bytes) -> NotaryState:
         if head.extensions != (_digest(lives),) or head.origin != identity.origin:
             raise WrongNote("of another log, or with other lives than were signed")
         return NotaryState(head._replace(extensions=()), _decode_lives(lives))
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         raise WrongNote(f"malformed: {error}") from error
 
 

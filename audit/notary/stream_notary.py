@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Protocol
 
+from secaplane.audit.entries import HEADS_SUBJECT
 from secaplane.audit.notary.growing_tree import GrownTree
-from secaplane.audit.notary.leaves import LifeHead
+from secaplane.audit.notary.leaves import CommittedEvent, LifeHead
 from secaplane.audit.notary.notary_log import EventsMissing, HistoryChanged, NotaryLog
 from secaplane.audit.notary.publisher import Publisher
 from secaplane.audit.notary.stream_comparison import StreamComparison
@@ -26,6 +27,7 @@ END_INTERVAL_S = 5.0
 END_ANSWERS = 5
 """A stream is cut when so many answers in a row say so: the first may come from a server that has
 just become the leader."""
+RecordedHeadsSeen = Callable[[CommittedEvent, bytes], object]
 log = logging.getLogger("secaplane.notary")
 
 
@@ -52,11 +54,13 @@ class StreamNotary:
         *,
         interval_s: float,
         compare_every_s: float = 0.0,
+        recorded: RecordedHeadsSeen | None = None,
     ) -> None:
-        """`compare_every_s`: between two comparisons of the whole stream; 0: none."""
+        """`compare_every_s`: between two comparisons of the whole stream; 0: none. `recorded`: is
+        called in a thread with each entry about heads that the stream holds."""
         self._source, self._publisher, self.stream = source, publisher, stream
         self._interval_s = interval_s
-        self._compare_every_s = compare_every_s
+        self._compare_every_s, self._recorded = compare_every_s, recorded
         self._comparison = StreamComparison(source, publisher, stream, every_s=compare_every_s)
         self._log: NotaryLog | None = None
         self._pending: tuple[GrownTree, dict[str, LifeHead] | None] | None = None
@@ -73,6 +77,20 @@ class StreamNotary:
     @property
     def published(self) -> TreeHead:
         return self._publisher.published
+
+    @property
+    def taken(self) -> int:
+        """The sequence of the last event of which the leaf is known."""
+        return self._log.next - 1 if self._log is not None else 0
+
+    @property
+    def heads(self) -> tuple[int, dict[str, LifeHead]] | None:
+        """The number of events that were taken, and the heads of their lives; None where they are
+        not yet compared with what was signed, or not signed any more."""
+        notary_log = self._log
+        if notary_log is None or notary_log.comparing or self.stopped:
+            return None
+        return notary_log.next - 1, dict(notary_log.heads)
 
     @property
     def compared(self) -> int:
@@ -126,7 +144,9 @@ class StreamNotary:
         while True:
             try:
                 sequence = event.position.sequence
-                notary_log.take(sequence, event.subject, event.data)
+                committed = notary_log.take(sequence, event.subject, event.data)
+                if event.subject == HEADS_SUBJECT and self._recorded is not None:
+                    await asyncio.to_thread(self._recorded, committed, event.data)
                 self.followed = sequence
                 return
             except EventsMissing as missing:

@@ -3,6 +3,7 @@
     FOLDER/public/<stream>/checkpoint, tile/...   what a web server may serve
     FOLDER/public/<stream>/cosigned               the newest checkpoint that a quorum has cosigned
     FOLDER/private/<stream>.state, <stream>.lock  for the notary alone: it names tenant lives
+    FOLDER/private/heads/                         likewise (`audit.heads.kept`)
 
 Every file is written beside its place, synchronised to the disk and renamed, so that a process can
 end, and a machine fail, at any point. A tile never changes: one that is present and differs is not
@@ -84,6 +85,10 @@ class TileFolder:
     def cosigned(self) -> bytes | None:
         return _read(self.public / COSIGNED_PATH)
 
+    def newest_checkpoint(self) -> bytes | None:
+        """The newest one that a quorum has cosigned, or the newest where none has."""
+        return self.cosigned() or self.checkpoint()
+
     def state(self) -> bytes | None:
         return _read(self._state)
 
@@ -114,12 +119,17 @@ class TileFolder:
             _synchronise(folder)
 
     def write_state(self, data: bytes) -> None:
-        for folder in _write(self._state, data, PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE):
-            _synchronise(folder)
+        write_private(self._state, data)
 
     def remove_partial(self, name: TileName) -> None:
         """Remove the partial forms of a complete tile or bundle."""
         shutil.rmtree(self.public / f"{name.path}.p", ignore_errors=True)
+
+
+def write_private(file: Path, data: bytes) -> None:
+    """Write a file that only its owner can read; returns when it is on the disk."""
+    for folder in _write(file, data, PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE):
+        _synchronise(folder)
 
 
 def _read(path: Path) -> bytes | None:

@@ -69,6 +69,14 @@ class AuthenticatedTiles:
         width = min(WIDTH, self.head.size - number * WIDTH)
         return self._hashes(TileName(0, number, width))
 
+    def authenticate(self, name: TileName) -> None:
+        """Compare a tile of hashes with the tree.
+
+        Raises:
+            HistoryChanged: it does not fit.
+        """
+        self._hashes(name)
+
     def refuse_another_beginning(self, seen: TreeHead) -> None:
         """Compare with a head that was trusted earlier.
 

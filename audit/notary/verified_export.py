@@ -71,7 +71,7 @@ def verify_stream(
     where an earlier run ended."""
     export, findings = ExportFolder(folder), list[str]()
     try:
-        head = _head(export, trusted)
+        head = trusted_head(export, trusted)
     except WrongNote as error:
         return VerifiedStream(folder.name, None, 0, [f"the checkpoint is not trusted: {error}"])
     findings += _foreign(export, head.size)
@@ -133,7 +133,7 @@ def _foreign(export: ExportFolder, size: int) -> list[str]:
     return findings + (["more files are foreign"] if len(named) > FOREIGN_MAX else [])
 
 
-def _head(export: ExportFolder, trusted: TrustedFacts) -> TreeHead:
+def trusted_head(export: ExportFolder, trusted: TrustedFacts) -> TreeHead:
     """The head in the checkpoint. Raises WrongNote where it is not trusted."""
     try:
         checkpoint = parse_checkpoint(export.checkpoint())

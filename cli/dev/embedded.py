@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from secaplane.audit import entries
+from secaplane.audit.heads import link
 from secaplane.cli.settings import BadConfig
 from secaplane.eventlog.jetstream.log import PAYLOAD_BYTES_MIN
 from secaplane.readmodel.schema.tables import READER
@@ -26,13 +27,20 @@ FOLLOW_THE_LOG = (
     "$JS.API.CONSUMER.MSG.NEXT.>",
     *entries.SUBJECTS_OF_PROCESSES,
 )
+KEEP_THE_MERKLE_LOGS = (*FOLLOW_THE_LOG, *link.OF_THE_NOTARY)
 """The notary has these rights and no others: it can append no event, and no entry but those about
 its own start and stop."""
 READ_THE_LOG = (*FOLLOW_THE_LOG, "secaplane.progress.>", "secaplane.readers.>")
 WRITE_THE_LOG = (*READ_THE_LOG, "$JS.API.STREAM.CREATE.>", "seca.>", "$KV.>")
 RECONCILE = (*WRITE_THE_LOG, entries.SUBJECTS_OF_RECONCILERS)
-SERVE_THE_API = (*WRITE_THE_LOG, entries.ALL_SUBJECTS, "secaplane.acknowledged.>")
-"""Processes that serve the API also publish audit entries, and positions not projected yet."""
+SERVE_THE_API = (
+    *WRITE_THE_LOG,
+    entries.ALL_SUBJECTS,
+    "secaplane.acknowledged.>",
+    "secaplane.notary.>",
+)
+"""Processes that serve the API also publish audit entries and positions not projected yet, and ask
+the notary."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +114,7 @@ def postgres(folder: Path, port: int, passwords: dict[str, str], *, durable: boo
         "max_connections": "100",
         "fsync": "on" if durable else "off",
         "log_min_messages": "warning",
+        "wal_recycle": "off",  # a segment that is used again keeps the bytes of what was erased
     }
     chosen = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
     return Server("postgres", (*as_nobody, f"{binaries}/postgres", "-D", str(data), *chosen))

@@ -28,7 +28,7 @@ USED_BY_OTHERS = (CLOUD, "projector")
 NATS_USERS = {"serve": "serve", "command": "serve", "projector": "projector"}
 """NATS user of a process; default: `writer`, which appends events, and of audit entries only those
 about orphans."""
-PASSWORDS = ("serve", "writer", "projector", "everything", embedded.OWNER, READER)
+PASSWORDS = ("serve", "writer", "projector", "notary", "everything", embedded.OWNER, READER)
 
 
 class DevPlane:
@@ -48,7 +48,7 @@ class DevPlane:
         self.base_url = config.site.base_url or f"http://{config.http.host}:{port}"
         self._passwords = _new_passwords() | _kept(place / "passwords.json", _new_passwords)
         self._issuer = issuer.DevIssuer.kept(place / "issuer.json", place / "jwks.json", ISSUER)
-        for name in ("keyring", "page-keyring"):
+        for name in ("keyring", "page-keyring", "events-keyring"):
             _kept(place / f"{name}.json", lambda: msgspec.to_builtins(Keyring.generate()))
         self._cloud_token = _kept(place / "cloud-token.json", lambda: secrets.token_urlsafe(32))
         self.config = self._completed(config, port)
@@ -81,6 +81,7 @@ class DevPlane:
                 keyring=str(self._place / "keyring.json"),
                 page_keyring=str(self._place / "page-keyring.json"),
             ),
+            keys=change(config.keys, keyring=str(self._place / "events-keyring.json")),
             cloud=change(
                 config.cloud,
                 url=f"http://{embedded.HOST}:{self._ports['cloud']}",
@@ -120,6 +121,7 @@ class DevPlane:
             embedded.NatsUser("serve", self._passwords["serve"], embedded.SERVE_THE_API),
             embedded.NatsUser("writer", self._passwords["writer"], embedded.RECONCILE),
             embedded.NatsUser("projector", self._passwords["projector"], embedded.READ_THE_LOG),
+            embedded.NatsUser("notary", self._passwords["notary"], embedded.KEEP_THE_MERKLE_LOGS),
             embedded.NatsUser("everything", self._passwords["everything"], (">",)),
         )
 

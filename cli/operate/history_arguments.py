@@ -17,7 +17,7 @@ def add_to(actions: Any) -> None:
 
 
 def _add_export(actions: Any) -> None:
-    about = "write the whole history and its Merkle logs into a folder"
+    about = "write the whole history, or one tenant's, and its Merkle logs into a folder"
     export = actions.add_parser(
         "export",
         help=about,
@@ -25,6 +25,16 @@ def _add_export(actions: Any) -> None:
     )
     export.add_argument("folder", type=Path, metavar="DIR", help="new, or empty")
     export.add_argument("--config", type=Path, metavar="FILE", help="TOML file with settings")
+    export.add_argument(
+        "--tenant", default="", metavar="NAME", help="only this tenant's, with hashes of all others"
+    )
+    export.add_argument(
+        "--seen",
+        default=[],
+        action="append",
+        metavar="STREAM:SIZE",
+        help="with --tenant: the size of an earlier checkpoint of the auditor, to compare with",
+    )
     export.set_defaults(run=_export)
 
 
@@ -100,10 +110,13 @@ def _add_verify_receipt(actions: Any) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from secaplane.cli.operate import history_export
+    from secaplane.cli.operate import history_export, tenant_export
 
     logs.set_up("audit", "WARNING")
     config, folder = read(arguments.config), arguments.folder
+    if arguments.tenant:
+        tenant, seen = arguments.tenant, ",".join(arguments.seen)
+        return run(lambda: tenant_export.export(config, folder, tenant, seen))
     return run(lambda: history_export.export(config, folder))
 
 

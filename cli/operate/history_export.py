@@ -32,7 +32,7 @@ async def export(config: Config, folder: Path) -> int:
     """
     if not config.notary.folder:
         raise BadConfig("notary.folder is not set")
-    await asyncio.to_thread(_refuse_full, folder)
+    await asyncio.to_thread(refuse_full, folder)
     async with with_deadline(_connected(config)) as log:
         for stream in followed_streams(config):
             size = await asyncio.to_thread(_copy, config, stream, folder / stream)
@@ -41,7 +41,8 @@ async def export(config: Config, folder: Path) -> int:
     return 0
 
 
-def _refuse_full(folder: Path) -> None:
+def refuse_full(folder: Path) -> None:
+    """Raises BadConfig where the folder is not empty."""
     if folder.exists() and any(folder.iterdir()):
         raise BadConfig(f"{folder} is not empty")
 
@@ -58,7 +59,7 @@ async def _connected(config: Config) -> AsyncIterator[JetStreamLog]:
 def _copy(config: Config, stream: str, folder: Path) -> int:
     """Copy checkpoint, tiles and entries; the size of the tree."""
     source, target = TileFolder(Path(config.notary.folder), stream), ExportFolder(folder)
-    checkpoint = source.cosigned() or source.checkpoint()
+    checkpoint = source.newest_checkpoint()
     if checkpoint is None:
         raise BadConfig(f"notary.folder: there is no log of {stream}")
     try:

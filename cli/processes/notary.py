@@ -1,7 +1,7 @@
 """The notary process: the Merkle log of each stream, in a folder, with signed checkpoints.
 
 It alone has the signing keys, and its NATS user can follow the streams and append nothing but
-audit entries about its own start and stop.
+audit entries about its own start and stop. It answers questions about heads and tiles.
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ from secaplane.cli.processes.announce import Announce, Announcement
 from secaplane.cli.processes.connections import connect_nats, streams
 from secaplane.cli.processes.log_routes import served_logs
 from secaplane.cli.processes.monitor import monitored
+from secaplane.cli.processes.notary_heads import HeadsAnswers
 from secaplane.cli.processes.notary_witnesses import WitnessSubmission, submitting
 from secaplane.cli.processes.stopping import background_tasks, not_ready_when_stopping
 from secaplane.cli.running import StopRequest
@@ -69,7 +70,7 @@ def identities(config: Config) -> dict[str, NotaryIdentity]:
 async def run(config: Config, announce: Announce, stop: StopRequest) -> None:
     """Each stream has a log of its own: one that has stopped does not stop the others."""
     metrics, notaries, submissions = Metrics(), list[StreamNotary](), list[WitnessSubmission]()
-    folder, interval_s = Path(config.notary.folder), config.notary.interval_ms / 1000
+    folder = Path(config.notary.folder)
     identified = identities(config)
     readiness = not_ready_when_stopping(partial(_readiness, notaries, submissions), stop)
     async with (
@@ -79,17 +80,18 @@ async def run(config: Config, announce: Announce, stop: StopRequest) -> None:
         client = await connect_nats(config)
         try:
             source = JetStreamLog(client, streams=streams(config), region=config.site.region)
-            for stream, identity in identified.items():
-                publisher = Publisher(TileFolder(folder, stream), identity, stream)
-                notaries.append(
-                    StreamNotary(
-                        source,
-                        publisher,
-                        stream,
-                        interval_s=interval_s,
-                        compare_every_s=config.notary.compare_hours * 3600.0,
-                    )
+            answers = HeadsAnswers(source, folder, notaries, stream_name(config.nats.stream))
+            notaries += [
+                StreamNotary(
+                    source,
+                    Publisher(TileFolder(folder, stream), identity, stream),
+                    stream,
+                    interval_s=config.notary.interval_ms / 1000,
+                    compare_every_s=config.notary.compare_hours * 3600.0,
+                    recorded=answers.recorded,
                 )
+                for stream, identity in identified.items()
+            ]
             _watch(metrics, notaries)
             async with (
                 submitting(config, notaries, folder) as submission,
@@ -100,6 +102,7 @@ async def run(config: Config, announce: Announce, stop: StopRequest) -> None:
                     start(each.run())
                 for submitted in submission:
                     start(submitted.run())
+                answers.start(client, start)
                 announce(Announcement(port=port, monitor=monitor))
                 await stop.received()
             for each in notaries:

@@ -2,15 +2,17 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Literal
 
 import asyncpg
 from litestar.handlers import HTTPRouteHandler
 
-from secaplane.audit.entry_log import EntryLog
+from secaplane.audit.stream import AuditStream
 from secaplane.audit.writer import AuditWriter, running
 from secaplane.cli.config import Config
+from secaplane.cli.processes.activity import activity_dependencies
 from secaplane.cli.processes.announce import Announce, Announcement
 from secaplane.cli.processes.audit import audit_recorder, audit_writer
 from secaplane.cli.processes.connections import (
@@ -18,10 +20,11 @@ from secaplane.cli.processes.connections import (
     now,
     page_keys,
     process_dependencies,
-    pseudonym_key,
     retrying,
     sealer,
 )
+from secaplane.cli.processes.exports import HistoryExports
+from secaplane.cli.processes.heads_publication import HeadsPublication
 from secaplane.cli.processes.health import HealthProbe, Served, judged, judged_integrity
 from secaplane.cli.processes.history import HistoryPool, KnownEnds
 from secaplane.cli.processes.issuers import TrustedIssuers, trusted_issuers
@@ -29,6 +32,7 @@ from secaplane.cli.processes.log_guard import compare_log
 from secaplane.cli.processes.monitor import monitored
 from secaplane.cli.processes.reconnection import Reconnection, connection_number
 from secaplane.cli.processes.resource_log import CachedResourceLog
+from secaplane.cli.processes.shown_actors import erased, shown_actor
 from secaplane.cli.processes.stopping import Start, background_tasks, not_ready_when_stopping
 from secaplane.cli.processes.wiring import command_dependencies, watching
 from secaplane.cli.running import StopRequest
@@ -48,13 +52,13 @@ from secaplane.edge.serving.server import listen, serving
 from secaplane.eventlog.log import LogUnavailable
 from secaplane.model.errors import Unavailable
 from secaplane.model.kind import Kind
-from secaplane.model.position import BEGINNING, Position, written
+from secaplane.model.position import Position, written
 from secaplane.model.shape import Json, LifeIds, Ref
 from secaplane.policy.tokens.revocations import KINDS_OF_REVOCATION, Revocations
 from secaplane.policy.watch import PolicyWatch
+from secaplane.query import exports
 from secaplane.query import http as reads
 from secaplane.query.activity import http as activity_reads
-from secaplane.query.activity.read import ActivityDependencies
 from secaplane.query.by_name import ByName
 from secaplane.query.history import http as history_reads
 from secaplane.query.history.read import HistoryDependencies
@@ -85,8 +89,7 @@ async def run(side: Side, config: Config, announce: Announce, stop: StopRequest)
         watch = PolicyWatch(process.log, process.cache, stale_s=config.auth.stale_seconds)
         policy = watching(config, watch)
         watch.subscribe(revocations, KINDS_OF_REVOCATION)
-        await _started(watch, process)
-        start(watch.run())
+        await _started(watch, process, start)
         proxies = TrustedProxies(config.http.trusted_proxies)
         audit = audit_writer(process.nats, config, metrics, creates=side != "query")
         recorder = audit_recorder(config, audit, policy, proxies)
@@ -101,8 +104,9 @@ async def run(side: Side, config: Config, announce: Announce, stop: StopRequest)
         readiness = not_ready_when_stopping(ready, stop)
         details = config.monitor.port is None and (host.startswith("127.") or host == "::1")
         routes = [*health.routes(readiness, metrics, details=details), *_documents(base_url)]
-        past = _history_dependencies(process, config, known, start)
+        past = _history_dependencies(served, process, config, known, start)
         if side in ("command", "serve"):
+            start(_heads_publication(process, config).run())
             submitting = await _submitting(process, config, guard, watch, metrics, base_url)
             routes += _write_routes(submitting, past, config)
         if side in ("query", "serve"):
@@ -124,11 +128,18 @@ async def run(side: Side, config: Config, announce: Announce, stop: StopRequest)
             await stop.received()
 
 
-async def _started(watch: PolicyWatch, process: ProcessDependencies) -> None:
+def _heads_publication(process: ProcessDependencies, config: Config) -> HeadsPublication:
+    audit = AuditStream(process.nats, stream=config.nats.stream)
+    every = timedelta(minutes=config.notary.heads_minutes)
+    return HeadsPublication(process.nats, audit, every, now)
+
+
+async def _started(watch: PolicyWatch, process: ProcessDependencies, start: Start) -> None:
     await retrying(
         lambda: watch.start(process.pool), *POLICY_ERRORS, awaited="the authorization policy"
     )
     await retrying(lambda: _learn_positions(process), *POLICY_ERRORS, awaited="the log's end")
+    start(watch.run())
 
 
 def _probe(
@@ -283,7 +294,8 @@ def _read_routes(
     return [
         *reads.routes(reading, past, guard),
         *history_reads.routes(past, guard),
-        *activity_reads.routes(_activity_dependencies(process, config, past), guard),
+        *activity_reads.routes(activity_dependencies(process, config, past), guard),
+        *exports.routes(HistoryExports(process.nats, process.log, config), guard),
     ]
 
 
@@ -314,8 +326,13 @@ def _read_dependencies(
 
 
 def _history_dependencies(
-    process: ProcessDependencies, config: Config, known: KnownWrites, start: Start
+    served: Served,
+    process: ProcessDependencies,
+    config: Config,
+    known: KnownWrites,
+    start: Start,
 ) -> HistoryDependencies:
+    """A process that only writes answers no page, and has no key of page tokens."""
     start((pool := HistoryPool(config)).run())
 
     def informed() -> bool:
@@ -325,26 +342,12 @@ def _history_dependencies(
         share=HistoryShare(pool.pool),
         stream=process.log.streams.of,
         newest=KnownEnds(process.log, process.progress, informed).including,
-        page_keys=page_keys(config),
+        page_keys=page_keys(config) if served.reads else (),
         region=config.site.region,
         clock=now,
+        open_actor=partial(shown_actor, process.jetstream.seals),
+        erased=partial(erased, process.jetstream.seals),
     )
-
-
-def _activity_dependencies(
-    process: ProcessDependencies, config: Config, past: HistoryDependencies
-) -> ActivityDependencies:
-    entries = EntryLog(process.nats, log_stream=config.nats.stream)
-    (stream,) = entries.streams.names
-
-    async def entries_end() -> Position:
-        """Without an answer, nothing can be recorded, and what is known counts."""
-        try:
-            return await entries.end(stream)
-        except LogUnavailable:
-            return BEGINNING
-
-    return ActivityDependencies(past, entries_end, pseudonym_key(config))
 
 
 def _refuse_to_open(kind: Kind, life: LifeIds, shown: Json) -> Json:

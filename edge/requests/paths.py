@@ -6,7 +6,15 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 
 from secaplane.kinds import KINDS, children
-from secaplane.kinds.views import ACTIVITY_PATH, OF_ONE_RESOURCE, UNDO, view_path
+from secaplane.kinds.views import (
+    ACTIVITY,
+    EXPORTS,
+    LATEST,
+    OF_ONE_RESOURCE,
+    UNDO,
+    tenant_view_path,
+    view_path,
+)
 from secaplane.model.errors import BrokenRule, MethodNotAllowed
 from secaplane.model.kind import SCOPE_LENGTH_MAX, Kind
 
@@ -87,7 +95,10 @@ def _methods() -> dict[str, str]:
         for kind in KINDS.values()
         if "put" in kind.verbs
     )
-    return dict([*of_kinds, *views, *undone, (ACTIVITY_PATH, "GET, HEAD"), (REVIEWS, "POST")])
+    exports = tenant_view_path(EXPORTS)
+    shown = (tenant_view_path(ACTIVITY), exports, f"{exports}/{LATEST}")
+    of_tenants = ((each, "GET, HEAD") for each in shown)
+    return dict([*of_kinds, *views, *undone, *of_tenants, (REVIEWS, "POST")])
 
 
 def _methods_of(kind: Kind) -> Iterator[tuple[str, str]]:

@@ -2,16 +2,17 @@
 
 from collections.abc import Iterator
 from typing import Annotated, NamedTuple
+from urllib.parse import unquote
 
 from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds import KINDS
 from secaplane.kinds.views import (
     ACTIVITY,
-    ACTIVITY_PATH,
     AUDIT,
     HISTORY,
     OF_ONE_RESOURCE,
+    tenant_view_path,
     view_path,
 )
 from secaplane.model.actor import GROUP
@@ -21,7 +22,7 @@ from secaplane.model.shape import Wire
 from secaplane.policy.tokens.groups import GROUPS_MAX
 
 CALLERS_MAX = 1_000
-_ACTIVITY = ACTIVITY_PATH.replace("{tenant}", "{name}")
+_ACTIVITY = tenant_view_path(ACTIVITY).replace("{tenant}", "{name}")
 
 Verb = Annotated[str, Meta(pattern=r"^(get|list|put|delete|post\.[a-z]{1,32})$")]
 
@@ -118,7 +119,10 @@ def place(spec: AccessReviewSpec) -> Place:
     Raises:
         Invalid: the path is not served, or does not take the verb.
     """
-    steps = spec.path.split("/")
+    path, asks, _ = spec.path.partition("?")
+    if asks:
+        raise Invalid("holds a query, which no grant names: leave it out", pointer="/spec/path")
+    steps = [unquote(step) for step in path.split("/")]
     for kind in KINDS.values():
         for url in kind.urls:
             for template, verbs in _templates(kind, url):

@@ -19,7 +19,7 @@ from secaplane.edge.requests.parameters import parameters
 from secaplane.edge.requests.paths import template
 from secaplane.edge.serving.answer import Answer
 from secaplane.kinds import KINDS
-from secaplane.kinds.views import ACTIVITY, ACTIVITY_PATH, AUDIT
+from secaplane.kinds.views import ACTIVITY, AUDIT, tenant_view_path
 from secaplane.model.errors import Forbidden
 from secaplane.model.kind import Backing, Kind
 from secaplane.model.precondition import digest
@@ -45,7 +45,7 @@ def routes(dependencies: ActivityDependencies, guard: Guard) -> list[HTTPRouteHa
 
 
 def _tenant(dependencies: ActivityDependencies, guard: Guard) -> HTTPRouteHandler:
-    @route([template(ACTIVITY_PATH)], http_method=METHODS, name="ListActivity")
+    @route([template(tenant_view_path(ACTIVITY))], http_method=METHODS, name="ListActivity")
     async def list_activity(request: Request[Any, Any, Any]) -> Answer:
         context, ids = request_context(request.scope), request.path_params
         parsing.deleted(context.listed(b"accept"))

@@ -1,5 +1,6 @@
-"""Random changes of exports of 300 events: each must be found, with the position of the first event
-that it concerns. An earlier checkpoint is given, so that rollbacks and forks can be seen.
+"""Random changes of exports of 300 events, whole ones and of one tenant in turn: each must be
+found, with the position of the first event that it concerns. An earlier checkpoint is given, so
+that rollbacks and forks can be seen.
 
 Alone: `python -m tests.bench.tamper_figures [SECONDS]` stops after so many seconds.
 """
@@ -23,6 +24,7 @@ from secaplane.audit.tlog.tiles import ENTRIES, WIDTH, TileName, split, tiles_of
 from secaplane.cli.operate.history_verify import verify
 from tests.bench import exported
 from tests.bench.figures import Figure, figure, table
+from tests.bench.tenant_tamper import TenantTamperScene
 
 SIZE, MUTATIONS, SEEN = 300, 100_000, 200
 _POSITION = re.compile(rf"{exported.STREAM}:(\d+) is ([a-z ]+)")
@@ -212,14 +214,14 @@ def _below(name: TileName) -> range:
 
 async def measure(seconds: float | None = None) -> dict[str, Figure]:
     with tempfile.TemporaryDirectory() as name:
-        scene = TamperScene(Path(name), random.Random(7))
+        whole = TamperScene(Path(name), random.Random(7))
+        tenant = TenantTamperScene(Path(name), random.Random(8))
         found = made = 0
-        sorts = scene.sorts()
+        sorts, of_tenant = whole.sorts(), tenant.sorts()
         deadline = time.monotonic() + seconds if seconds else float("inf")
         while made < MUTATIONS and time.monotonic() < deadline:
-            mutation = next(sorts)()
-            made += 1
-            found += scene.is_found(mutation)
+            made += 2
+            found += whole.is_found(next(sorts)()) + tenant.is_found(next(of_tenant)())
         return {
             "tamper_found": figure([100 * found / made], "%"),
             "tamper_mutations": figure([made], ""),

@@ -180,7 +180,7 @@ async def notary_scene(place: Path, streams: Streams = ONE_STREAM) -> AsyncItera
     port = free_port()
     users = (
         embedded.NatsUser("tests", "secret", (">",)),
-        embedded.NatsUser("notary", "secret", embedded.FOLLOW_THE_LOG),
+        embedded.NatsUser("notary", "secret", embedded.KEEP_THE_MERKLE_LOGS),
     )
     with _folder() as folder:
         server = embedded.nats(folder, port, users)

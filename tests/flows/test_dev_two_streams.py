@@ -6,13 +6,14 @@ from contextlib import aclosing
 
 import pytest
 
+from secaplane.cli.config import read
 from secaplane.eventlog.jetstream.log import JetStreamLog
-from secaplane.eventlog.streams import Streams
 from secaplane.kinds import KINDS
 from secaplane.model.events import RecordedEvent
 from secaplane.model.position import BEGINNING
 from tests.flows.client import READS, VOLUME, Answer, Client, at
-from tests.flows.dev_plane import DevDetails, DevProcess, configured
+from tests.flows.dev_plane import DevProcess, configured
+from tests.opened_log import opened_log
 from tests.servers import STREAM, connected
 
 GLOBAL = "SECA-GLOBAL"
@@ -82,11 +83,11 @@ async def test_a_read_waits_for_positions_of_both_streams(client: Client, worksp
 
 
 async def test_each_stream_holds_the_kinds_of_its_providers(
-    client: Client, details: DevDetails, workspace: str
+    client: Client, plane: DevProcess, workspace: str
 ) -> None:
     await client.made(at("workspace", workspace), {})
-    async with connected(details.nats) as nats:
-        log = JetStreamLog(nats, streams=Streams(STREAM, GLOBAL), region=details.region)
+    async with connected(plane.details.nats) as nats:
+        log = opened_log(read(plane.folder / "config.json"), nats)
         kinds = {stream: await kinds_in(log, stream) for stream in (STREAM, GLOBAL)}
     assert {"workspace", "storage-sku"} <= kinds[STREAM]
     assert {"tenant", "role-assignment"} <= kinds[GLOBAL]

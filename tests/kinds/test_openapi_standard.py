@@ -56,7 +56,9 @@ def test_all_operations_of_the_standard_are_described_with_their_ids() -> None:
 def test_the_other_operations_are_extensions() -> None:
     extensions = {path for _, path, _ in set(OURS) - standard.operations()}
     views = {path for path in extensions if path.startswith(f"{AUDIT.base}/")}
-    of_kinds = {path.removeprefix(AUDIT.base).partition("/seca")[2] for path in views}
+    of_tenants = {path for path in views if path.startswith(f"{AUDIT.base}/tenants/")}
+    assert {path.rpartition("{tenant}/")[2] for path in of_tenants} == {"exports", "exports/latest"}
+    of_kinds = {path.removeprefix(AUDIT.base).partition("/seca")[2] for path in views - of_tenants}
     assert len(of_kinds) == sum("get" in kind.verbs for kind in KINDS.values())
     extensions -= views
     assert {re.sub(r"/{name}$", "", path) for path in extensions} == {
@@ -105,7 +107,7 @@ def test_an_operation_has_the_parameters_of_the_standard_in_their_order(called: 
 def test_an_operation_also_has_the_preconditions_of_http(called: Called) -> None:
     names = [name for name, place, *_ in parameters(OURS[called]) if place == "header"]
     tags = [name for name in names if name.startswith("If-")]
-    if called.id in ("getWellknown", "ReviewAccess"):
+    if called.id in ("getWellknown", "ReviewAccess", "GetExport"):
         assert tags == []
     else:
         on_writes = [] if called.method == "get" else ["If-Match"]

@@ -22,6 +22,7 @@ from secaplane.audit.entries import (
     EntryCaller,
     EntryTenant,
     EntryType,
+    HeadsFacts,
     ProcessFacts,
     decode,
     encode,
@@ -57,6 +58,7 @@ FACTS = ProcessFacts(
     clock_offset_us=-12,
     clock_error_us=None,
 )
+HEADS = HeadsFacts(root=bytes(range(32)), size=4, streams={"SECA": 41, "SECA-audit": 7})
 
 
 def of(entry_type: EntryType = "forbidden", *, whole: bool = True) -> Entry:
@@ -70,7 +72,10 @@ def of(entry_type: EntryType = "forbidden", *, whole: bool = True) -> Entry:
         path='/providers/seca.storage/v1/tenants/é/"x"',
         reason="you may not do this here" if whole else "",
         process=FACTS if entry_type.startswith("process-") else UNSET,
+        keys=("body.u1:0a1b2c3d4e5f",) if entry_type == "key-destroyed" else UNSET,
     )
+    if entry_type == "heads":
+        made = replace(made, heads=HEADS)
     return replace(made, dropped=7) if whole else made
 
 
@@ -99,13 +104,24 @@ def test_an_entry_about_a_tenant_is_written_byte_for_byte_as_it_always_was() -> 
 @pytest.mark.parametrize("entry_type", ENTRY_TYPES)
 def test_an_entry_is_written_byte_for_byte_as_it_always_was(entry_type: EntryType) -> None:
     assert encode(of(entry_type, whole=entry_type != "unauthenticated")) == golden(entry_type)
-    process = ("process",) if entry_type.startswith("process-") else ()
-    assert tuple(msgspec.json.decode(golden(entry_type))) == FIELDS + process
+    more = {
+        "process-started": "process",
+        "process-stopped": "process",
+        "heads": "heads",
+        "key-destroyed": "keys",
+    }
+    named = [each for each in (more.get(entry_type),) if each]
+    assert [*msgspec.json.decode(golden(entry_type))] == [*FIELDS, *named]
 
 
 @pytest.mark.parametrize("entry_type", ENTRY_TYPES)
 def test_every_stored_version_can_be_decoded(entry_type: EntryType) -> None:
     assert decode(golden(entry_type)) == of(entry_type, whole=entry_type != "unauthenticated")
+
+
+def test_a_string_that_is_no_utf_8_is_undecodable() -> None:
+    with pytest.raises(Undecodable):
+        decode(golden("forbidden").replace(b'"r-1"', b'"\x9f"'))
 
 
 def test_a_field_of_a_later_release_is_ignored() -> None:

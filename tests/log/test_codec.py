@@ -13,6 +13,7 @@ from secaplane.eventlog.codec import (
     VERSION,
     NewEvent,
     Undecodable,
+    context,
     decode,
     encode,
 )
@@ -179,6 +180,16 @@ def test_data_that_is_no_envelope_is_undecodable(data: bytes) -> None:
         decode(data, nth(1))
 
 
+@pytest.mark.parametrize("field", ["type", "path", "uid", "tenant", "request"])
+def test_a_string_that_is_no_utf_8_is_undecodable(field: str) -> None:
+    """The library raises another exception for it than for all else."""
+    written = (GOLDEN / "created.v2.json").read_bytes()
+    value = msgspec.json.encode(msgspec.json.decode(written)[field])
+    name = b'"%b":' % field.encode()
+    with pytest.raises(Undecodable):
+        decode(written.replace(name + value, name + b'"\x9f"'), nth(1))
+
+
 @pytest.mark.parametrize("field", FIELDS)
 def test_an_envelope_with_a_missing_field_is_undecodable(field: str) -> None:
     envelope = msgspec.json.decode((GOLDEN / "created.v2.json").read_bytes())
@@ -220,6 +231,9 @@ def test_a_sealed_body_is_opened_with_a_key_and_undecodable_without_one() -> Non
     data = msgspec.json.encode(envelope | {"body": sealed, "tenant": "t1"})
     with pytest.raises(Undecodable, match="sealed"):
         decode(data, nth(1))
-    opened = {(ONE, "t1", sealed): body}
+    place = context("body", ONE, envelope["uid"], envelope["request"])
+    opened = {("t1", sealed, place): body}
     recorded = decode(data, nth(1), lambda *key: opened[key])
     assert recorded.event == new_event("created.v2").event
+    erased = decode(data, nth(1), lambda *key: None)
+    assert (erased.event, erased.erased) == (Created(spec={}), True)

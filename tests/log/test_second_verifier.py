@@ -21,8 +21,11 @@ from secaplane.audit.notary.leaves import CommitmentChain, facts_of
 from secaplane.cli.operate.history_verify import verify
 from tests.bench import exported
 from tests.bench.tamper_figures import TamperScene
+from tests.bench.tenant_tamper import TenantTamperScene
+from tests.rules.tenant_scene import POLICY, TenantScene, events, write
 
 PROGRAM = Path(__file__).parents[2] / "examples" / "verify_export.py"
+OF_TENANT = PROGRAM.with_name("verify_tenant_export.py")
 MUTATIONS = 150
 EVENT = next(iter(exported.events(1))).data
 PIECES = [
@@ -33,20 +36,21 @@ PIECES = [
 ]
 
 
-def loaded() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("verify_export", PROGRAM)
+def loaded(program: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(program.stem, program)
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[program.stem] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-SECOND = loaded()
+SECOND, SECOND_OF_TENANT = loaded(PROGRAM), loaded(OF_TENANT)
 
 
-def test_it_is_short_and_needs_the_standard_library_and_cryptography_alone() -> None:
-    text = PROGRAM.read_text()
+@pytest.mark.parametrize("program", [PROGRAM, OF_TENANT], ids=lambda program: program.stem)
+def test_it_is_short_and_needs_the_standard_library_and_cryptography_alone(program: Path) -> None:
+    text = program.read_text()
     assert len(text.splitlines()) <= 300
     nodes = ast.walk(ast.parse(text))
     imported = {
@@ -57,15 +61,15 @@ def test_it_is_short_and_needs_the_standard_library_and_cryptography_alone() -> 
             [node.module or ""] if isinstance(node, ast.ImportFrom) else [node.names[0].name]
         )
     }
-    assert imported - sys.stdlib_module_names == {"cryptography"}
+    assert imported - sys.stdlib_module_names - {PROGRAM.stem} <= {"cryptography"}
 
 
-def second(folder: Path, *arguments: str) -> tuple[int, str]:
+def second(folder: Path, *arguments: str, program: ModuleType = SECOND) -> tuple[int, str]:
     """Exit status and findings of the second verifier."""
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(io.StringIO()) as said:
         patch.setattr(sys, "argv", ["verify_export.py", str(folder), *arguments])
         with contextlib.redirect_stdout(io.StringIO()):
-            return SECOND.main(), said.getvalue()
+            return program.main(), said.getvalue()
 
 
 def first(folder: Path, policy: Path | None, *seen: Path) -> tuple[int, str]:
@@ -124,3 +128,44 @@ def test_both_read_the_same_of_any_stored_bytes(edits: list[tuple[float, int, by
     assert SECOND.facts(data) == facts_of(data)[:2]
     leaf = CommitmentChain("S").commit(1, "a.b", data).leaf.written
     assert SECOND.Leaves("S").next(1, (b"a.b", data)) == leaf
+
+
+def test_both_find_random_changes_of_the_export_of_a_tenant(tmp_path: Path) -> None:
+    scene = TenantTamperScene(tmp_path, random.Random(11))
+    sorts = scene.sorts()
+    trusted = ("--policy", str(scene.policy), "--seen", str(scene.seen))
+    for _ in range(MUTATIONS):
+        mutation = next(sorts)()
+        scene.place(mutation.files)
+        one, said = first(scene.folder, scene.policy, scene.seen)
+        other, says = second(scene.folder, *trusted, program=SECOND_OF_TENANT)
+        assert one == other == 1, (mutation.first, said, says)
+        numbers = [re.search(r"number (\d+) is", each) for each in (said, says)]
+        if all(numbers) and mutation.first is not None and len(mutation.first) == 1:
+            assert [int(each[1]) for each in numbers if each] == [*mutation.first] * 2
+
+
+@pytest.mark.parametrize("covered", [0, 2, 255, 256, 257, 512, 700])
+def test_both_accept_the_export_of_a_tenant(tmp_path: Path, covered: int) -> None:
+    made = TenantScene(events(700), covered=covered)
+    folder = write(tmp_path / "export", made.files())
+    policy, seen = tmp_path / "policy", [tmp_path / "seen", tmp_path / "seen-audit"]
+    policy.write_text(POLICY)
+    seen[0].write_bytes(made.checkpoint("SECA", 512))
+    seen[1].write_bytes(made.checkpoint("SECA-audit", 2))
+    arguments = ("--policy", str(policy), "--seen", str(seen[0]), "--seen", str(seen[1]))
+    assert first(folder, policy, *seen) == (0, "")
+    assert second(folder, *arguments, program=SECOND_OF_TENANT) == (0, "")
+    assert first(folder, policy)[0] == 3
+    assert second(folder, *arguments[:2], program=SECOND_OF_TENANT)[0] == 3
+    assert first(folder, None)[0] == second(folder, program=SECOND_OF_TENANT)[0] == 3
+
+
+def test_every_sort_of_change_of_the_export_of_a_tenant_is_found_with_its_number(
+    tmp_path: Path,
+) -> None:
+    scene = TenantTamperScene(tmp_path, random.Random(5))
+    sorts = scene.sorts()
+    for _ in range(MUTATIONS):
+        sort = next(sorts)
+        assert scene.is_found(sort()), sort

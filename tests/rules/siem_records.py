@@ -7,7 +7,14 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from secaplane.audit.entries import ENTRY_TYPES, UNKNOWN_CALLER, EntryCaller, ProcessFacts, entry
+from secaplane.audit.entries import (
+    ENTRY_TYPES,
+    UNKNOWN_CALLER,
+    EntryCaller,
+    HeadsFacts,
+    ProcessFacts,
+    entry,
+)
 from secaplane.audit.entries import encode as encode_entry
 from secaplane.audit.entries import subject as entry_subject
 from secaplane.audit.siem.records import SiemRecord, gap, record
@@ -122,12 +129,23 @@ def _entry(random: Random) -> RawEvent:
             name="command", version="0.1.0", instance="i-1", clock_offset_us=offset
         )
         made = replace(made, process=facts)
+    if made.type == "heads":
+        heads = HeadsFacts(root=random.randbytes(32), size=2, streams={"SECA": 9})
+        made = replace(made, heads=heads)
     at = Position(AUDIT, random.randrange(1, 10**9))
     return RawEvent(at, entry_subject(made), {}, encode_entry(made))
 
 
 def _foreign(random: Random) -> RawEvent:
-    data = random.choice((b"", b"{}", b'{"v":9,"type":"x","time":"2026-01-01T12:00:00Z"}', b"\xff"))
+    data = random.choice(
+        (
+            b"",
+            b"{}",
+            b'{"time":"\x9f"}',
+            b'{"v":9,"type":"x","time":"2026-01-01T12:00:00Z"}',
+            b"\xff",
+        )
+    )
     place = random.choice((f"seca.{REGION}.00.x.y", "seca-audit.login.0a", "foreign"))
     return RawEvent(Position(STREAM, random.randrange(1, 10**6)), place, {}, data)
 

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
 from contextlib import suppress
 
 import pytest
@@ -12,12 +11,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from secaplane.audit.merkle.proofs import WrongProof
-from secaplane.audit.notary.heads import HeadsTree, head_text, heads_tree, life_hash
 from secaplane.audit.notary.leaves import (
     FIRST_PREVIOUS,
     CommitmentChain,
     LeafEntry,
-    LifeHead,
     WrongLeaf,
     facts_of,
     parse_extra,
@@ -30,7 +27,6 @@ from secaplane.audit.tlog.tlog_proofs import parse_proof
 from secaplane.eventlog.codec import encode
 from secaplane.model.events import Updated
 from tests.log.new_events import DISK, SPEC, new_event
-from tests.rules import small_trees
 from tests.rules.tlog_scene import SIGNER, WITNESSES, bytes_of, checkpoint_of
 
 SUBJECT = "seca.eu-1.5a.tenants.acme"
@@ -210,47 +206,6 @@ def test_a_chain_goes_on_from_stored_heads() -> None:
     later = CommitmentChain("SECA", whole.heads)
     sixth = SUBJECT, stored("life-0", 6)
     assert whole.commit(6, *sixth) == later.commit(6, *sixth)
-
-
-# --- heads
-
-
-def heads_of(lives: int) -> Mapping[str, LifeHead]:
-    chain = CommitmentChain("SECA")
-    for number in range(3 * lives):
-        chain.commit(number + 1, SUBJECT, stored(f"life-{number % lives}", number))
-    return chain.heads
-
-
-@pytest.mark.parametrize("lives", [1, 2, 3, 8, 13])
-def test_every_head_is_proved_and_no_other(lives: int) -> None:
-    heads = heads_of(lives)
-    tree = heads_tree({"SECA": heads})
-    assert tree.size == lives
-    assert tree.root == small_trees.mth(sorted(tree.heads))
-    for uid, head in heads.items():
-        text = head_text(uid, "SECA", head)
-        tree.prove(text).verify(text, tree.root)
-        earlier = head_text(uid, "SECA", head._replace(number=head.number - 1))
-        with pytest.raises(WrongProof):
-            tree.prove(text).verify(earlier, tree.root)
-        with pytest.raises(KeyError):
-            tree.prove(earlier)
-
-
-def test_heads_hide_the_tenant_from_who_lacks_the_salt() -> None:
-    (head,) = heads_of(1).values()
-    text = head_text("life-0", "SECA", head)
-    assert b"life-0" not in text
-    hashed = hashlib.sha256(b"secaplane/life/v1\nlife-0\nsalt of 0").digest()
-    assert life_hash("life-0", head.salt) == hashed
-    assert base64.b64encode(hashed) in text
-
-
-def test_heads_do_not_depend_on_the_order_in_which_lives_began() -> None:
-    heads = [*heads_tree({"SECA": heads_of(5)}).heads]
-    assert HeadsTree(heads).root == HeadsTree(heads[::-1]).root
-    assert HeadsTree([]).size == 0
 
 
 # --- receipts

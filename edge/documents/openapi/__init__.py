@@ -17,7 +17,7 @@ from secaplane.edge.documents.openapi.operations import (
     review,
 )
 from secaplane.edge.documents.openapi.schemas import schemas, used
-from secaplane.edge.documents.openapi.views import COMPONENTS, activity_paths, view_paths
+from secaplane.edge.documents.openapi.views import COMPONENTS, tenant_view_paths, view_paths
 from secaplane.edge.requests.paths import REVIEWS
 from secaplane.edge.serving.fixed import fixed
 from secaplane.kinds import KINDS, PROVIDERS
@@ -78,9 +78,8 @@ def view_document(kinds: Iterable[Kind], base_url: str) -> Json:
 
 
 def _views(kinds: Iterable[Kind]) -> Json:
-    kinds = list(kinds)
-    of_tenants = activity_paths() if KINDS["tenant"] in kinds else ()
-    return dict([*(each for kind in kinds for each in view_paths(kind)), *of_tenants])
+    of_resources = (each for kind in kinds for each in view_paths(kind))
+    return dict([*of_resources, *tenant_view_paths()])
 
 
 def _described(kinds: Iterable[Kind], shown: Json, providers: Iterable[str], base_url: str) -> Json:

@@ -15,7 +15,15 @@ from secaplane.edge.documents.openapi.operations import (
     refusals,
 )
 from secaplane.edge.documents.openapi.schemas import name
-from secaplane.kinds.views import ACTIVITY_PATH, AUDIT, UNDO, view_path
+from secaplane.kinds.views import (
+    ACTIVITY,
+    AUDIT,
+    EXPORTS,
+    LATEST,
+    UNDO,
+    tenant_view_path,
+    view_path,
+)
 from secaplane.model.kind import Kind
 from secaplane.model.shape import Json
 from secaplane.readmodel.activity_rows import OUTCOMES
@@ -53,8 +61,9 @@ def view_paths(kind: Kind) -> Iterator[tuple[str, Json]]:
         yield view_path(UNDO, urn), {"post": _undo(kind, view_path(UNDO, urn))}
 
 
-def activity_paths() -> Iterator[tuple[str, Json]]:
+def _activity_path() -> Iterator[tuple[str, Json]]:
     """The path of the activity in a tenant."""
+    path = tenant_view_path(ACTIVITY)
     workspace = _parameter("workspace", "Only what is in this workspace.")
     operation: Json = {
         "operationId": "ListActivity",
@@ -62,7 +71,7 @@ def activity_paths() -> Iterator[tuple[str, Json]]:
         "summary": "Accepted requests and reports, refused requests and reads of operators in the "
         "present life of the tenant, the newest first; a page also ends by bytes.",
         "parameters": [
-            *path_parameters(ACTIVITY_PATH),
+            *path_parameters(path),
             *_PAGES,
             *ACTIVITY_FILTERS,
             workspace,
@@ -71,7 +80,38 @@ def activity_paths() -> Iterator[tuple[str, Json]]:
         "responses": {"200": answer("A page.", "ETag", content="ActivityIterator")}
         | refusals("list"),
     }
-    yield ACTIVITY_PATH, {"get": operation}
+    yield path, {"get": operation}
+
+
+def tenant_view_paths() -> Iterator[tuple[str, Json]]:
+    """The paths of the views of a whole tenant."""
+    yield from _activity_path()
+    path = tenant_view_path(EXPORTS)
+    listing: Json = {
+        "operationId": "ListExports",
+        "tags": [AUDIT.name],
+        "summary": "The export of the tenant's history that can be made now.",
+        "parameters": [*path_parameters(path), *READ_TAGS],
+        "responses": {"200": answer("A page.", "ETag", content="ExportIterator")}
+        | refusals("list"),
+    }
+    yield path, {"get": listing}
+    seen = _parameter(
+        "seen",
+        "Sizes of earlier checkpoints with which the export is to be compared, such as `SECA:700`.",
+    )
+    archive = {"schema": {"type": "string", "format": "binary"}}
+    export: Json = {
+        "operationId": "GetExport",
+        "tags": [AUDIT.name],
+        "summary": "The history of the tenant, with proofs, as a tar archive.",
+        "description": "Unpacked, `secaplane audit verify` verifies it without a network. Of other "
+        "tenants it holds only hashes and the size of the log.",
+        "parameters": [*path_parameters(path), seen],
+        "responses": {"200": answer("The archive.") | {"content": {"application/x-tar": archive}}}
+        | refusals("get"),
+    }
+    yield f"{path}/{LATEST}", {"get": export}
 
 
 def _undo(kind: Kind, path: str) -> Json:
@@ -202,6 +242,24 @@ COMPONENTS: Json = {
         }
     ),
     "HistoryState": record(_STATE),
+    "ExportIterator": record(
+        {
+            "items": {"type": "array", "items": ref("ExportOffer")},
+            "metadata": ref("ResponseMetadata"),
+        }
+    ),
+    "ExportOffer": record(
+        {
+            "name": {"type": "string"},
+            "position": _POSITION,
+            "time": DATE_TIME,
+            "streams": {
+                "type": "object",
+                "description": "By stream: events of all tenants up to which it is complete.",
+                "additionalProperties": {"type": "integer", "format": "int64"},
+            },
+        }
+    ),
     "HistoryDifference": record(
         {
             "from": ref("HistoryState"),

@@ -3,23 +3,26 @@
     head  = "secaplane/head/v1\\n<base64 life>\\n<stream>\\n<number>\\n<base64 commitment>\\n"
     life  = SHA-256("secaplane/life/v1\\n" || uid of the tenant life || "\\n" || salt)
 
-The salt is that of the life's first event in the stream, which the tenant has in its export. The
-heads are sorted by their bytes, so that two adjacent ones prove that none is between them. A tenant
+A life has a head in every stream: its last event there, or number 0 and zero bytes where it has
+none. The salt is that of the life's first event in the first stream, by name, that has one: the
+tenant has it in its own export, and strangers do not. The heads are sorted by their bytes. A tenant
 whose last event is the head of its life has every event before: the numbers run without gap.
 """
 
 import base64
 import hashlib
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from secaplane.audit.merkle.hashing import leaf_hash, tree_root
 from secaplane.audit.merkle.proofs import prove_inclusion, verify_inclusion
-from secaplane.audit.notary.leaves import LifeHead
+from secaplane.audit.notary.leaves import FIRST_PREVIOUS, LifeHead
 from secaplane.audit.tlog.tiles import subtree_root
 
 _HEADER, _LIFE = "secaplane/head/v1", b"secaplane/life/v1\n"
+Chains = Mapping[str, Mapping[str, LifeHead]]
+"""By the name of a stream: the head of each life that has events there, by its uid."""
 
 
 class HeadProof(NamedTuple):
@@ -68,17 +71,23 @@ def life_hash(uid: str, salt: bytes) -> bytes:
     return hashlib.sha256(b"%b%b\n%b" % (_LIFE, uid.encode(), salt)).digest()
 
 
-def head_text(uid: str, stream: str, head: LifeHead) -> bytes:
-    """The bytes of one head."""
-    life = base64.b64encode(life_hash(uid, head.salt)).decode()
-    committed = base64.b64encode(head.commitment).decode()
-    return f"{_HEADER}\n{life}\n{stream}\n{head.number}\n{committed}\n".encode()
+def head_text(life: bytes, stream: str, number: int, commitment: bytes) -> bytes:
+    """The bytes of one head; `life` is the hash of a life."""
+    hidden, committed = (base64.b64encode(each).decode() for each in (life, commitment))
+    return f"{_HEADER}\n{hidden}\n{stream}\n{number}\n{committed}\n".encode()
 
 
-def heads_tree(chains: Mapping[str, Mapping[str, LifeHead]]) -> HeadsTree:
-    """The tree over the heads of every stream, by the name of the stream."""
-    return HeadsTree(
-        head_text(uid, stream, head)
-        for stream, heads in chains.items()
-        for uid, head in heads.items()
-    )
+def heads_of_life(uid: str, chains: Chains) -> Iterator[tuple[str, int, bytes]]:
+    """(stream, number, bytes) of the heads of one life, by the names of the streams."""
+    own = {stream: chains[stream].get(uid) for stream in sorted(chains)}
+    salt = next((head.salt for head in own.values() if head is not None), b"")
+    life = life_hash(uid, salt)
+    for stream, head in own.items():
+        number, committed = head[:2] if head is not None else (0, FIRST_PREVIOUS)
+        yield stream, number, head_text(life, stream, number, committed)
+
+
+def heads_tree(chains: Chains) -> HeadsTree:
+    """The tree over the heads of every stream."""
+    lives = {uid for heads in chains.values() for uid in heads}
+    return HeadsTree(text for uid in lives for _, _, text in heads_of_life(uid, chains))

@@ -1,0 +1,1 @@
+"""The export of one tenant: its events, and hashes of all others."""

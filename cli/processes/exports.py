@@ -1,0 +1,95 @@
+"""Exports of one tenant over HTTP: the notary is asked for heads and tiles, the log for events."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+
+from nats.aio.client import Client
+
+from secaplane.audit.entries import decode
+from secaplane.audit.heads.offer import OfferedHeads
+from secaplane.audit.stream import stream_name
+from secaplane.audit.tenant_export.archive import archived
+from secaplane.audit.tenant_export.source import from_notary
+from secaplane.audit.tenant_export.writing import exported_files
+from secaplane.cli.config import Config
+from secaplane.eventlog.codec import Undecodable
+from secaplane.eventlog.log import Log, LogUnavailable
+from secaplane.kinds import KINDS
+from secaplane.kinds.views import LATEST
+from secaplane.model.errors import NotFound, Unavailable
+from secaplane.model.events import Closed, Deleted
+from secaplane.model.position import Position
+from secaplane.model.shape import Json
+
+AT_ONCE_MAX = 2
+"""Exports that one process makes at the same time."""
+
+
+class HistoryExports:
+    """A `query.exports.TenantExports`."""
+
+    def __init__(self, nats: Client, log: Log, config: Config) -> None:
+        self._nats, self._log = nats, log
+        self._audit, self._running = stream_name(config.nats.stream), 0
+
+    async def offered(self, tenant: str) -> Json:
+        life = await self._life(tenant)
+        try:
+            offer = await from_notary(self._nats, tenant, self._audit).newest_heads(life)
+        except LogUnavailable as error:
+            raise Unavailable(f"the history cannot be exported at present: {error}") from error
+        if offer is None:
+            raise Unavailable("the notary has not signed heads of this tenant yet: try again soon")
+        return {
+            "name": LATEST,
+            "position": str(Position(self._audit, offer.entry.sequence)),
+            "time": decode(offer.entry.data).time,
+            "streams": offer.entry.facts.streams,
+        }
+
+    async def archive(
+        self, tenant: str, seen: Mapping[str, Sequence[int]]
+    ) -> AsyncGenerator[bytes, None]:
+        if self._running >= AT_ONCE_MAX:
+            raise Unavailable("too many exports are made at present: try again later")
+        life = await self._life(tenant)
+        try:
+            offer = await from_notary(self._nats, tenant, self._audit).fresh_heads(life)
+        except LogUnavailable as error:
+            raise Unavailable(f"the history cannot be exported at present: {error}") from error
+        return self._archive(tenant, life, offer, seen)
+
+    async def _archive(
+        self, tenant: str, life: str, offer: OfferedHeads, seen: Mapping[str, Sequence[int]]
+    ) -> AsyncGenerator[bytes, None]:
+        self._running += 1
+        try:
+            source = from_notary(self._nats, tenant, self._audit)
+            files = exported_files(life, offer, self._audit, source, seen)
+            async with aclosing(files), aclosing(archived(files, tenant)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        finally:
+            self._running -= 1
+
+    async def _life(self, tenant: str) -> str:
+        try:
+            life = await present_life(self._log, tenant)
+        except (LogUnavailable, Undecodable) as error:
+            raise Unavailable(f"the log does not say which tenant this is: {error}") from error
+        if not life:
+            raise NotFound("there is no such tenant")
+        return life
+
+
+async def present_life(log: Log, tenant: str) -> str:
+    """The uid of the present life of a tenant; empty where there is none.
+
+    Raises:
+        LogUnavailable: the log does not answer.
+        Undecodable: its newest event cannot be read.
+    """
+    newest = await log.latest(KINDS["tenant"].ref({}, tenant))
+    if newest is None or isinstance(newest.event, Deleted | Closed):
+        return ""
+    return newest.tenant

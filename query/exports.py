@@ -1,0 +1,114 @@
+"""The routes of the exports of a tenant, below `/providers/secaplane.audit/v1`.
+
+    GET tenants/<tenant>/exports          the export that can be made now
+    GET tenants/<tenant>/exports/latest   the export as a tar archive; ?seen=<stream>:<size>,...
+
+An archive is unpacked into a folder that `secaplane audit verify` verifies.
+"""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any, Protocol
+
+from litestar import Request, route
+from litestar.handlers import HTTPRouteHandler
+
+from secaplane.edge.guard import Guard
+from secaplane.edge.requests import parsing
+from secaplane.edge.requests.context import RequestContext, request_context
+from secaplane.edge.requests.parameters import parameters
+from secaplane.edge.requests.paths import template
+from secaplane.edge.serving.answer import Answer
+from secaplane.edge.serving.streamed_answer import StreamedAnswer
+from secaplane.kinds import KINDS
+from secaplane.kinds.views import AUDIT, EXPORTS, LATEST, tenant_view_path
+from secaplane.model.document import encode
+from secaplane.model.errors import Malformed
+from secaplane.model.position import parse_all
+from secaplane.model.precondition import digest
+from secaplane.model.shape import Json
+from secaplane.query.answers import answered, listed
+from secaplane.query.history.http import METHODS
+from secaplane.query.read import ListedPage
+
+SEEN_MAX = 16
+"""Earlier checkpoints with which one export can be compared."""
+
+
+class TenantExports(Protocol):
+    """Makes exports of the present life of a tenant."""
+
+    async def offered(self, tenant: str) -> Json:
+        """The export that can be made now: its name, and up to where it is complete.
+
+        Raises:
+            NotFound: no such tenant.
+            Unavailable: the notary does not answer.
+        """
+        ...
+
+    async def archive(
+        self, tenant: str, seen: Mapping[str, Sequence[int]]
+    ) -> AsyncGenerator[bytes, None]:
+        """A tar archive. `seen`: by stream, the sizes of earlier checkpoints.
+
+        Raises:
+            NotFound: no such tenant.
+            Unavailable: the notary does not answer, or too many exports are made already.
+        """
+        ...
+
+
+def routes(exports: TenantExports, guard: Guard) -> list[HTTPRouteHandler]:
+    path = template(tenant_view_path(EXPORTS))
+
+    @route([path], http_method=METHODS, name="exports")
+    async def listing(request: Request[Any, Any, Any]) -> Answer:
+        parsing.deleted(request_context(request.scope).listed(b"accept"))
+        context, tenant = await _admitted(request, guard, "list")
+        page = ListedPage([encode(await exports.offered(tenant))], None)
+        body = listed(AUDIT.full_name, f"tenants/{tenant}/{EXPORTS}", page)
+        return answered(context, body, f'"{digest(body)}"')
+
+    @route([f"{path}/{LATEST}"], http_method=METHODS, name="export")
+    async def export(request: Request[Any, Any, Any]) -> StreamedAnswer:
+        _, tenant = await _admitted(request, guard, "get")
+        sent = parameters(request.scope["query_string"], ("seen",))
+        archive = await exports.archive(tenant, _seen(sent.get("seen", "")))
+        headers = {
+            "Content-Type": "application/x-tar",
+            "Content-Disposition": f'attachment; filename="{tenant}.tar"',
+            "Cache-Control": "no-store",
+        }
+        return StreamedAnswer(archive, headers)
+
+    return [listing, export]
+
+
+async def _admitted(
+    request: Request[Any, Any, Any], guard: Guard, verb: str
+) -> tuple[RequestContext, str]:
+    """The request, and the name of the tenant."""
+    context, tenant = request_context(request.scope), request.path_params["tenant"]
+    await guard.admit_view(context, verb, EXPORTS, KINDS["tenant"], {}, tenant)
+    return context, tenant
+
+
+def _seen(text: str) -> dict[str, list[int]]:
+    """Sizes of earlier checkpoints, written as positions.
+
+    Raises:
+        Malformed: it is something else, or there are too many.
+    """
+    sizes = dict[str, list[int]]()
+    try:
+        positions = parse_all(text) if text else ()
+        if len(positions) > SEEN_MAX:
+            raise ValueError
+    except ValueError as error:
+        raise Malformed(
+            f"seen takes at most {SEEN_MAX} sizes of checkpoints, such as SECA:700",
+            parameter="seen",
+        ) from error
+    for each in positions:
+        sizes.setdefault(each.stream, []).append(each.sequence)
+    return sizes
