@@ -12,18 +12,21 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import NamedTuple
 
+import msgspec
+
 from secaplane.edge.requests.beside_loop import in_proportion
 from secaplane.kinds import KINDS
 from secaplane.model.document import encode
 from secaplane.model.errors import NotFound, Unavailable
 from secaplane.model.kind import Kind
 from secaplane.model.position import BEGINNING, Position
-from secaplane.model.shape import Json, Resource
+from secaplane.model.shape import Json, Ref, Resource
 from secaplane.query import pages
 from secaplane.query.activity.asked import ActivityAsked
 from secaplane.query.activity.items import TenantNames, activity_log, item
 from secaplane.query.activity.merging import newest_first
 from secaplane.query.activity.pseudonyms import is_pseudonym, pseudonym
+from secaplane.query.history.callers import OpenActor
 from secaplane.query.history.lives import decode_resource
 from secaplane.query.history.read import READ_BYTES_MAX, HistoryDependencies
 from secaplane.query.read import Ids, ListedPage
@@ -88,7 +91,7 @@ async def tenant_page(
         names = TenantNames(dependencies.pseudonym_key, present.uid)
         selection = _selection(query, present)._replace(workspace=query.workspace)
         selection = await _with_unknown(tx, schema, selection, names)
-        rows = _rows(tx, schema, selection, after)
+        rows = _rows(dependencies, tx, schema, selection, after)
         page = _Page(selection, names, after, most, listed)
         return await _shown(dependencies, rows, page, lambda row: item(row, names))
 
@@ -116,7 +119,7 @@ async def workspace_page(
         selection = _selection(query, present)
         selection = selection._replace(workspace=ids["workspace"], since=since)
         selection = await _with_unknown(tx, schema, selection, names)
-        rows = _rows(tx, schema, selection, after, with_resource=True)
+        rows = _rows(dependencies, tx, schema, selection, after, with_resource=True)
         page = _Page(selection, names, after, most, listed)
         region, path = dependencies.history.region, dict(ids)
         return await _shown(
@@ -153,6 +156,7 @@ async def _with_unknown(
 
 
 def _rows(
+    dependencies: ActivityDependencies,
     tx: Tx,
     schema: str,
     selection: ActivitySelection,
@@ -161,13 +165,35 @@ def _rows(
     with_resource: bool = False,
 ) -> AsyncIterator[Activity]:
     sources: list[AsyncIterator[Activity]] = [
-        activity.events(tx, selection, after, with_resource=with_resource),
+        _with_callers(
+            dependencies.history.open_actor,
+            activity.events(tx, selection, after, with_resource=with_resource),
+            selection,
+        ),
         activity.entries(tx, schema, selection, after),
         activity.unknown_callers(tx, schema, selection, after),
     ]
     if selection.workspace is None:
         sources.append(activity.entries(tx, schema, selection, after, of_all=True))
     return newest_first(sources)
+
+
+async def _with_callers(
+    open_actor: OpenActor, rows: AsyncIterator[EventActivity], selection: ActivitySelection
+) -> AsyncIterator[Activity]:
+    """With their callers opened; only of the one that is asked for, by sub or by pseudonym."""
+    async for row in rows:
+        text = row.actor
+        if text.startswith('"'):
+            sealed, ref = _decode_sealed(text), Ref(row.kind, row.path)
+            opened = await open_actor(sealed, ref, row.uid, selection.tenant, row.request)
+            if selection.actor not in (None, opened.sub, opened.pseudonym):
+                continue
+            text = encode(opened).decode()
+        yield row._replace(actor=text)
+
+
+_decode_sealed = msgspec.json.Decoder(str).decode
 
 
 async def _of_life(rows: AsyncIterator[Activity], workspace: Resource) -> AsyncIterator[Activity]:

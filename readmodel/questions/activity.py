@@ -56,14 +56,15 @@ class _Where:
 async def events(
     tx: Tx, selection: ActivitySelection, before: ActivityKey, *, with_resource: bool = False
 ) -> AsyncIterator[EventActivity]:
-    """Events of accepted requests and of reports. `with_resource`: what was written, too."""
+    """Events of accepted requests and of reports. `with_resource`: what was written, too. An actor
+    that is stored sealed may be another one than was asked for: who opens it compares it."""
     types = TYPES_OF_VERBS.get(selection.verb, ()) if selection.verb is not None else None
     if types == () or selection.outcome == REFUSED:
         return
     where = _Where(selection, before, selection.tenant)
     where.only("(time, stream, position) < ($2, $3, $4)")
     where.add("type = any({}::text[])", types)
-    where.add("actor::jsonb ->> 'sub' = {}", selection.actor)
+    where.add("(actor like '\"%' or actor::jsonb ->> 'sub' = {})", selection.actor)
     match selection.outcome:
         case "accepted":
             where.add("type <> all({}::text[])", REPORTS)
