@@ -7,6 +7,7 @@ from functools import partial
 
 import asyncpg
 
+from secaplane.audit.entry_log import EntryLog
 from secaplane.cli.config import Config
 from secaplane.cli.operate.audit import printable
 from secaplane.cli.operate.progress_lines import ProgressLines
@@ -17,14 +18,30 @@ from secaplane.eventlog.log import Log, LogUnavailable
 from secaplane.model.instant import instant_of
 from secaplane.model.position import Position, parse_all, written
 from secaplane.projector.groups import groups
-from secaplane.projector.replay.check import Check, Checked, RowDiffers
+from secaplane.projector.replay.check import (
+    Check,
+    Checked,
+    IsExpected,
+    RowDiffers,
+    none_is_expected,
+)
+from secaplane.projector.replay.comparison import Key
 from secaplane.projector.replay.replay import Replayed, replay
 from secaplane.projector.replay.target import NotEmpty, ReplayBusy
-from secaplane.projector.replay.until import NoSuchPosition, Positions, at_time, named
+from secaplane.projector.replay.until import (
+    NoSuchPosition,
+    Positions,
+    at_time,
+    entries_at_time,
+    named,
+)
 from secaplane.projector.run import LogGap
+from secaplane.projector.sources import Sources
 from secaplane.readmodel.schema import tables
 from secaplane.readmodel.schema.active import NoReadModel
 
+ENTRIES = "entries"
+"""The table of the group `activity`; its keys are positions."""
 Until = datetime | tuple[Position, ...]
 NOT_DONE = (
     NotEmpty,
@@ -66,13 +83,14 @@ async def replay_into(config: Config, url: str, until: Until) -> int:
     text = until.isoformat() if isinstance(until, datetime) else written(until)
     progress = ProgressLines("replay", sys.stderr)
     try:
-        async with with_deadline(connected_log(config)) as (_, events, _):
+        async with with_deadline(connected_log(config)) as (client, events, _):
+            entries = EntryLog(client, log_stream=config.nats.stream)
             done = await replay(
                 url,
-                events,
+                Sources(events, entries),
                 groups(),
                 until=text,
-                resolve=lambda: _resolved(events, until),
+                resolve=lambda: _resolved(events, entries, until),
                 region=config.site.region,
                 report=progress,
             )
@@ -84,8 +102,13 @@ async def replay_into(config: Config, url: str, until: Until) -> int:
     return 0
 
 
-async def _resolved(log: Log, until: Until) -> Positions:
-    return await (at_time(log, until) if isinstance(until, datetime) else named(log, until))
+async def _resolved(log: Log, entries: EntryLog, until: Until) -> Positions:
+    """Without a position in the audit stream, none of its entries is replayed."""
+    (audit,) = entries.streams.names
+    if isinstance(until, datetime):
+        return {**await at_time(log, until), audit: await entries_at_time(entries, until)}
+    of_log = await named(log, [each for each in until if each.stream != audit])
+    return {**of_log, **{each.stream: each for each in until if each.stream == audit}}
 
 
 def _print_replayed(done: Replayed) -> None:
@@ -105,15 +128,18 @@ async def check_now(config: Config, group_name: str = "") -> int:
     chosen, differ = chosen_groups(group_name), 0
     progress = ProgressLines("check", sys.stderr)
     try:
-        async with with_deadline(connected_log(config)) as (_, events, _):
+        async with with_deadline(connected_log(config)) as (client, events, _):
+            entries = EntryLog(client, log_stream=config.nats.stream)
+            sources = Sources(events, entries)
             replica = await created_replica(config)
             for group in chosen:
                 check = Check(
                     config.postgres.url,
-                    events,
+                    sources.of(group),
                     group,
                     region=config.site.region,
                     report=progress,
+                    is_expected=_removed(entries) if group.of_entries else none_is_expected,
                 )
                 checked = await check.run(partial(_print_difference, progress, group.name))
                 progress.end()
@@ -123,6 +149,15 @@ async def check_now(config: Config, group_name: str = "") -> int:
         progress.end()
         return _failed(error)
     return 1 if differ else 0
+
+
+def _removed(entries: EntryLog) -> IsExpected:
+    """The audit stream removes entries by its limits, and rows follow a little later."""
+
+    async def removed(table: str, key: Key) -> bool:
+        return table == ENTRIES and not await entries.has(key[1])
+
+    return removed
 
 
 def _print_difference(progress: ProgressLines, group_name: str, found: RowDiffers) -> None:

@@ -24,7 +24,12 @@ from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Json, Ref
 from secaplane.policy.grants.assignments import AssignmentIndex, PolicyResource
 from secaplane.policy.grants.caller_grants import CallerGrants
-from secaplane.policy.grants.decision import NEAREST_MAX, PolicyDecision, nearest_to
+from secaplane.policy.grants.decision import (
+    NEAREST_MAX,
+    Membership,
+    PolicyDecision,
+    nearest_to,
+)
 from secaplane.policy.grants.enforcer import GrantEnforcer
 from secaplane.policy.grants.escalation import Judgement, given_by, judge
 from secaplane.policy.grants.filters import (
@@ -271,6 +276,14 @@ class Policy:
             yield OPERATOR
         if tenant:
             yield from self.index.grants(caller.subjects, tenant, workspace)
+
+    def membership(self, caller: Caller | None, tenant: str) -> Membership:
+        """A tenant and a caller for the record of a request; allows nothing. An assignment for
+        every caller makes no caller known."""
+        known = caller is not None and (
+            self._is_operator(caller) or bool(self.index.named(caller.subjects, tenant))
+        )
+        return Membership(self.index.tenant_life(tenant), known, self.index.revision(tenant))
 
     # --- changes, as the watch passes them on (`policy.watch.PolicySubscriber`)
 
