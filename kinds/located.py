@@ -21,8 +21,8 @@ class Located(NamedTuple):
 
 
 def located(url: str) -> Located:
-    """What a path is about; of a view of a resource (`kinds.views`), that resource. A path of
-    something that is not served is about nothing."""
+    """The resource or collection of a path; of a view of a resource (`kinds.views`), that resource.
+    Nothing where no kind is served there."""
     steps = url.partition("?")[0].removeprefix(BASE).split("/")
     if steps[:2] == AUDIT.full_name.split("/"):
         steps = steps[3:]  # the segment that names the view

@@ -16,7 +16,7 @@ from secaplane.readmodel.announcements import Announcer
 
 @dataclass(frozen=True)
 class Sources:
-    """What the rows of a process are made from."""
+    """The streams from which a process makes rows."""
 
     log: Log
     entries: EntryLog | None = None

@@ -8,17 +8,19 @@ import time
 from collections.abc import Sequence
 from typing import cast
 
+import asyncpg
+
 from secaplane.audit.entry_log import EntryExtent, EntryLog
 from secaplane.eventlog.log import Followed, LogUnavailable, RawEvent
 from secaplane.eventlog.monotonic import end_reaching
 from secaplane.model.position import Position
 from secaplane.projector.columns import Row
 from secaplane.projector.entries.rows import INSERTED, rows
-from secaplane.projector.run import CheckpointRolledBack, Projector
+from secaplane.projector.run import Projector
 from secaplane.projector.statement import arguments, written
-from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE, SCHEMA_DEFECTS
 
 PRUNED_EVERY_S = 30.0
+UNSTORABLE = (ValueError, TypeError, LookupError, asyncpg.DataError)
 log = logging.getLogger("secaplane.projector")
 _EMPTY, _FILLED = written(()), written((INSERTED,))
 
@@ -47,9 +49,7 @@ class EntryProjector(Projector):
         try:
             made = rows(entries)
             await self._written_once(entries, made)
-        except (CheckpointRolledBack, *SCHEMA_DEFECTS, *DATABASE_UNAVAILABLE):
-            raise
-        except Exception as error:  # one entry must not stop the others
+        except UNSTORABLE as error:  # one entry must not stop the others
             await self._catch_up()
             if len(entries) > 1:
                 middle = len(entries) // 2

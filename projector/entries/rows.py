@@ -5,6 +5,7 @@ stream, for operators.
 """
 
 from collections.abc import Sequence
+from http import HTTPStatus
 
 import msgspec
 
@@ -38,9 +39,9 @@ COLUMNS = {
 }
 INSERTED = InsertRows("entries", COLUMNS)
 OUTCOMES = {
-    "unauthenticated": ("refused", 401),
-    "forbidden": ("refused", 403),
-    "read": ("accepted", 200),
+    "unauthenticated": ("refused", HTTPStatus.UNAUTHORIZED),
+    "forbidden": ("refused", HTTPStatus.FORBIDDEN),
+    "read": ("accepted", HTTPStatus.OK),
 }
 """Of the types that belong to the activity of a tenant: outcome and HTTP status."""
 _AUDIT = ALL_SUBJECTS.removesuffix(">")
@@ -72,7 +73,7 @@ def _row(raw: RawEvent) -> Row | None:
         tenant.known,
         entry.time,
         outcome,
-        status,
+        status.value,
         _storable(entry.verb),
         place.kind,
         _storable(shown) if tenant.known else "",

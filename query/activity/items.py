@@ -1,6 +1,7 @@
 """The activity as it is shown: tenant-wide with everything that is recorded, and as the standard's
 `ActivityLog`. Pure."""
 
+from http import HTTPStatus
 from typing import NamedTuple
 
 from secaplane.kinds import KINDS
@@ -23,14 +24,19 @@ from secaplane.readmodel.activity_rows import (
     verb_of,
 )
 
-STATUS = {"created": 201, "updated": 200, "action-requested": 202, "deletion-requested": 202}
+STATUS = {
+    "created": HTTPStatus.CREATED,
+    "updated": HTTPStatus.OK,
+    "action-requested": HTTPStatus.ACCEPTED,
+    "deletion-requested": HTTPStatus.ACCEPTED,
+}
 """By type of event: the status of the answer (HTTP)."""
 SUBJECT_LENGTH_MAX, RESOURCE_LENGTH_MAX, VERB_LENGTH_MAX = 256, 2000, 7
 """Of the standard's `ActivityLog`."""
 
 
 class TenantNames(NamedTuple):
-    """What callers that the tenant does not know are named with."""
+    """The key and the tenant of the pseudonyms of unknown callers."""
 
     key: bytes
     uid: str
@@ -178,7 +184,10 @@ def _spec(row: Activity, ids: Json, names: TenantNames) -> Json:
             request = {"resource": f"tenants/{ids['tenant']}/workspaces/{ids['workspace']}"}
             number = f"{row.recorded + row.dropped} refused requests"
             callers = ", ".join(map(names.of, row.most))
-            subject, status = f"{number} of {row.callers} unknown callers: {callers}", 403
+            subject, status = (
+                f"{number} of {row.callers} unknown callers: {callers}",
+                HTTPStatus.FORBIDDEN,
+            )
     request["resource"] = request["resource"][:RESOURCE_LENGTH_MAX]
     if "verb" in request:
         request["verb"] = request["verb"][:VERB_LENGTH_MAX]

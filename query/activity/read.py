@@ -56,7 +56,7 @@ class ActivityDependencies:
 
 
 class _Page(NamedTuple):
-    """What a page is of."""
+    """The rows of a page, and where it begins."""
 
     selection: ActivitySelection
     names: TenantNames

@@ -10,12 +10,12 @@ from itertools import pairwise
 from urllib.parse import quote
 
 import pytest
+from msgspec.structs import replace
 
 from secaplane.cli.config import Config
 from secaplane.cli.dev.embedded import OWNER
 from secaplane.cli.dev.plane import OPERATOR
 from secaplane.cli.operate.tenants import appoint_auditors, delete
-from secaplane.cli.settings import NatsSettings, PostgresSettings, SiteSettings
 from secaplane.model.shape import Json
 from tests.flows.client import VOLUME, Answer, Client, at
 from tests.flows.crashing import Scene, until
@@ -54,10 +54,10 @@ class ActivityScene:
     @property
     def config(self) -> Config:
         dev = self.scene.plane.dev
-        return Config(
-            site=SiteSettings(region=dev.config.site.region),
-            nats=NatsSettings(url=dev.nats("everything")),
-            postgres=PostgresSettings(url=dev.postgres(OWNER)),
+        return replace(
+            dev.config,
+            nats=replace(dev.config.nats, url=dev.nats("everything")),
+            postgres=replace(dev.config.postgres, url=dev.postgres(OWNER)),
         )
 
     async def founded(self) -> None:
