@@ -120,12 +120,12 @@ class ClearEvents:
         return _state(data)
 
 
-class ClosedEvents(ClearEvents):
-    """For who reads envelopes without a keyring: which event, of which life and when. Sealed parts
-    stay sealed; their contents look erased."""
+class EnvelopesAlone(ClearEvents):
+    """For a process that has no keys and needs no contents, such as an export of stored bytes: a
+    sealed event is read as an erased one."""
 
-    async def followed(self, raws: Sequence[RawEvent]) -> list[Followed]:
-        return [decode_followed(each, lambda *_: None) for each in raws]
+    async def followed(self, raws: Sequence[RawEvent], *, patient: bool = False) -> list[Followed]:
+        return [decode_followed(each, lambda tenant, sealed, place: None) for each in raws]
 
 
 class _NotCached(Exception):
@@ -142,20 +142,23 @@ class KeyedEvents:
         if not new_event.tenant:
             return new_event
         event, actor = new_event.event, new_event.actor
+        has_contents = NAMES[type(event)] in ERASED
+        is_person = isinstance(actor, Actor) and bool(actor.issuer)
+        if not has_contents and not is_person:
+            return new_event
         sealed_body = sealed_actor = ""
-        if NAMES[type(event)] in ERASED:
-            key = await self._made(body_key(new_event.tenant))
-            sealed_body = BODY_SEAL + key.seal(body_of(event), _place("body", new_event))
-        if isinstance(actor, Actor) and actor.issuer:
-            sealed_actor = await self._sealed_actor(new_event, actor)
+        body = await self._made(body_key(new_event.tenant))
+        if has_contents:
+            sealed_body = BODY_SEAL + body.seal(body_of(event), _place("body", new_event))
+        if isinstance(actor, Actor) and is_person:
+            sealed_actor = await self._sealed_actor(new_event, actor, body)
         return msgspec.structs.replace(
             new_event, sealed_body=sealed_body, sealed_actor=sealed_actor
         )
 
-    async def _sealed_actor(self, new_event: NewEvent, actor: Actor) -> SealedActor:
+    async def _sealed_actor(self, new_event: NewEvent, actor: Actor, body: DataKey) -> SealedActor:
         text, place = _encode(actor), _place("actor", new_event)
         authored = new_event.ref.kind in AUTHORED_KINDS
-        body = await self._made(body_key(new_event.tenant))
         if authored and isinstance(new_event.event, DesiredState):
             return BODY_SEAL + body.seal(text, place)
         month = f"{new_event.time.year}-{new_event.time.month:02}"  # strftime takes long

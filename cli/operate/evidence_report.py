@@ -37,7 +37,7 @@ from secaplane.cli.operate.history_verify import (
 )
 from secaplane.cli.processes.connections import connected_log, now, with_deadline
 from secaplane.cli.settings import BadConfig
-from secaplane.eventlog.event_seals import ClosedEvents
+from secaplane.eventlog.event_seals import EnvelopesAlone
 
 PAGE, JSON = "report.html", "report.json"
 
@@ -76,7 +76,7 @@ async def _opening(config: Config) -> AsyncIterator[OpenEvents]:
     """The keys of sealed events. Without a keyring nothing is asked, and sealed parts stay sealed:
     who has an export alone learns what happened, not to whom."""
     if not config.keys.keyring:
-        yield ClosedEvents().shown
+        yield EnvelopesAlone().shown
         return
     async with with_deadline(connected_log(config)) as (_, log, _):
         yield log.inner.seals.shown

@@ -10,7 +10,7 @@ import pytest
 
 from secaplane.eventlog import event_seals
 from secaplane.eventlog.codec import NewEvent, Undecodable, context, decode
-from secaplane.eventlog.event_seals import ClearEvents, KeyedEvents
+from secaplane.eventlog.event_seals import ClearEvents, EnvelopesAlone, KeyedEvents
 from secaplane.eventlog.log import LogUnavailable, RawEvent, UndecodableEvent
 from secaplane.eventlog.memory import MemoryLog
 from secaplane.kinds import KINDS
@@ -237,6 +237,16 @@ async def test_a_missing_key_is_no_damage_of_an_event(keys: KeyScene) -> None:
         await keys.seals().followed(await stored(log))
     with pytest.raises(LogUnavailable, match=r"keys\.keyring"):
         await ClearEvents().followed(await stored(log))
+
+
+async def test_a_process_without_keys_that_needs_no_contents_reads_envelopes(
+    keys: KeyScene,
+) -> None:
+    log = MemoryLog(REGION, seals=keys.seals())
+    await log.append(event(CREATED))
+    (read,) = await EnvelopesAlone().followed(await stored(log))
+    assert isinstance(read, RecordedEvent)
+    assert (read.ref, read.tenant, read.event) == (DISK, LIFE, Created(spec={}))
 
 
 async def test_a_follower_waits_for_a_key_and_does_not_end(
