@@ -15,7 +15,7 @@ from litestar.handlers import HTTPRouteHandler
 from secaplane.edge.guard import Guard
 from secaplane.edge.requests import parsing
 from secaplane.edge.requests.context import RequestContext, request_context
-from secaplane.edge.requests.parameters import parameters
+from secaplane.edge.requests.parameters import parameters, refuse_as_of
 from secaplane.edge.requests.paths import template
 from secaplane.edge.serving.answer import Answer
 from secaplane.edge.serving.streamed_answer import StreamedAnswer
@@ -87,7 +87,8 @@ def routes(exports: TenantExports, guard: Guard) -> list[HTTPRouteHandler]:
 async def _admitted(
     request: Request[Any, Any, Any], guard: Guard, verb: str
 ) -> tuple[RequestContext, str]:
-    """The request, and the name of the tenant."""
+    """The request, and the name of the tenant. An export is of now, whatever `asOf` names."""
+    refuse_as_of(request.scope["query_string"])
     context, tenant = request_context(request.scope), request.path_params["tenant"]
     await guard.admit_view(context, verb, EXPORTS, KINDS["tenant"], {}, tenant)
     return context, tenant

@@ -139,6 +139,8 @@ async def exported_over_http(scene: ExportScene) -> None:
     assert offer["streams"][STREAM] >= number
     refused = await scene.eve.get(f"{EXPORTS}/latest?seen=what")
     assert (refused.status, refused.json["sources"][0]["parameter"]) == (400, "seen")
+    for path in (EXPORTS, f"{EXPORTS}/latest"):
+        assert (await scene.eve.get(f"{path}?asOf={STREAM}:1")).status == 400, path
 
 
 async def events_of_the_tenant(scene: ExportScene) -> int:
