@@ -170,6 +170,7 @@ def name_of(row: Activity) -> str:
 
 
 def _spec(row: Activity, ids: Json, names: TenantNames) -> Json:
+    status: int | None
     match row:
         case EventActivity():
             request: Json = {"resource": row.path, "verb": verb_of(row.type)}
