@@ -196,6 +196,9 @@ class KeysSettings(Settings, frozen=True):
     keyring: str = ""
     """Path of the keyring that wraps the keys of events. Every process that reads or writes events
     needs it; the notary does not. Empty: events are stored in clear and cannot be erased."""
+    person_months: Annotated[int, Meta(ge=0, le=1200)] = 0
+    """Months for which the callers of events are kept, besides the present one; then `secaplane
+    retention apply` erases them. 0: without end."""
     holds: tuple[str, ...] = ()
     """Names of tenants under legal hold: no key of theirs is destroyed."""
 

@@ -11,6 +11,8 @@ A sealed body is `body:<key id>:<base64>`; an actor, too, or
 body key: it tells persons apart when their names are erased.
 """
 
+import asyncio
+import logging
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -39,6 +41,9 @@ from secaplane.sealing.keys.data_keys import DataKeys
 from secaplane.sealing.keys.key_store import DestroyedKey, KeysUnavailable
 
 PERSON_SEAL = "person:"
+RETRY_S = 0.5
+"""Before a follower asks for a key again."""
+log = logging.getLogger("secaplane.keys")
 PSEUDONYM_DIGITS = 16
 PSEUDONYM_BYTES = 512
 """An estimate of one cached pseudonym."""
@@ -55,7 +60,9 @@ class EventSeals(Protocol):
         """With the parts that are stored sealed. The keys are on disk when this returns."""
         ...
 
-    async def followed(self, raws: Sequence[RawEvent]) -> list[Followed]: ...
+    async def followed(self, raws: Sequence[RawEvent], *, patient: bool = False) -> list[Followed]:
+        """`patient`: for a follower, who waits for keys as it waits for a server."""
+        ...
 
     async def shown(self, raws: Sequence[RawEvent]) -> list[Followed]:
         """As `followed`, with the callers opened, for readers of history. One whose key was
@@ -92,7 +99,7 @@ class ClearEvents:
     async def sealed(self, new_event: NewEvent) -> NewEvent:
         return new_event
 
-    async def followed(self, raws: Sequence[RawEvent]) -> list[Followed]:
+    async def followed(self, raws: Sequence[RawEvent], *, patient: bool = False) -> list[Followed]:
         return [decode_followed(each, _refuse) for each in raws]
 
     async def shown(self, raws: Sequence[RawEvent]) -> list[Followed]:
@@ -113,6 +120,14 @@ class ClearEvents:
         return _state(data)
 
 
+class EnvelopesAlone(ClearEvents):
+    """For a process that has no keys and needs no contents, such as an export of stored bytes: a
+    sealed event is read as an erased one."""
+
+    async def followed(self, raws: Sequence[RawEvent], *, patient: bool = False) -> list[Followed]:
+        return [decode_followed(each, lambda tenant, sealed, place: None) for each in raws]
+
+
 class _NotCached(Exception):
     def __init__(self, name: KeyName) -> None:
         self.name = name
@@ -127,23 +142,26 @@ class KeyedEvents:
         if not new_event.tenant:
             return new_event
         event, actor = new_event.event, new_event.actor
+        has_contents = NAMES[type(event)] in ERASED
+        is_person = isinstance(actor, Actor) and bool(actor.issuer)
+        if not has_contents and not is_person:
+            return new_event
         sealed_body = sealed_actor = ""
-        if NAMES[type(event)] in ERASED:
-            key = await self._made(body_key(new_event.tenant))
-            sealed_body = BODY_SEAL + key.seal(body_of(event), _place("body", new_event))
-        if isinstance(actor, Actor) and actor.issuer:
-            sealed_actor = await self._sealed_actor(new_event, actor)
+        body = await self._made(body_key(new_event.tenant))
+        if has_contents:
+            sealed_body = BODY_SEAL + body.seal(body_of(event), _place("body", new_event))
+        if isinstance(actor, Actor) and is_person:
+            sealed_actor = await self._sealed_actor(new_event, actor, body)
         return msgspec.structs.replace(
             new_event, sealed_body=sealed_body, sealed_actor=sealed_actor
         )
 
-    async def _sealed_actor(self, new_event: NewEvent, actor: Actor) -> SealedActor:
+    async def _sealed_actor(self, new_event: NewEvent, actor: Actor, body: DataKey) -> SealedActor:
         text, place = _encode(actor), _place("actor", new_event)
         authored = new_event.ref.kind in AUTHORED_KINDS
-        body = await self._made(body_key(new_event.tenant))
         if authored and isinstance(new_event.event, DesiredState):
             return BODY_SEAL + body.seal(text, place)
-        month = f"{new_event.time:%Y-%m}"
+        month = f"{new_event.time.year}-{new_event.time.month:02}"  # strftime takes long
         person = await self._made(person_key(new_event.tenant, month))
         named = (body.id, actor.issuer, actor.sub)
         pseudonym = self._pseudonyms.get(named)
@@ -152,15 +170,24 @@ class KeyedEvents:
             self._pseudonyms.put(named, pseudonym)
         return f"{PERSON_SEAL}{month}:{pseudonym}:{person.seal(text, place)}"
 
-    async def followed(self, raws: Sequence[RawEvent]) -> list[Followed]:
-        return [await self._followed(each) for each in raws]
+    async def followed(self, raws: Sequence[RawEvent], *, patient: bool = False) -> list[Followed]:
+        return [await self._followed(each, patient) for each in raws]
 
-    async def _followed(self, raw: RawEvent) -> Followed:
+    async def _followed(self, raw: RawEvent, patient: bool) -> Followed:
+        reported = False
         while True:
             try:
                 return decode_followed(raw, self._opened)
             except _NotCached as missing:
-                await self._load(missing.name)
+                try:
+                    await self._load(missing.name)
+                except LogUnavailable as error:
+                    if not patient:
+                        raise
+                    if not reported:
+                        log.warning("events cannot be opened", extra={"reason": str(error)})
+                    reported = True
+                    await asyncio.sleep(RETRY_S)
 
     async def shown(self, raws: Sequence[RawEvent]) -> list[Followed]:
         return [await self._shown(each) for each in await self.followed(raws)]

@@ -145,7 +145,7 @@ class MemoryLog:
     ) -> AsyncGenerator[Sequence[Followed], None]:
         async with contextlib.aclosing(self.follow_raw(stream, after=after)) as batches:
             async for batch in batches:
-                yield await self._seals.followed(batch)
+                yield await self._seals.followed(batch, patient=True)
 
     async def follow_raw(
         self, stream: str, *, after: Position

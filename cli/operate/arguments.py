@@ -21,6 +21,7 @@ def add_to(commands: Any) -> None:
     replay_arguments.add_to(commands)
     _add_keyring(commands)
     key_arguments.add_to(commands)
+    key_arguments.add_retention_to(commands)
     _add_plugin(commands)
     _add_drift(commands)
 

@@ -1,4 +1,4 @@
-"""The command lines of `secaplane keys`."""
+"""The command lines of `secaplane keys` and `secaplane retention`."""
 
 import argparse
 from pathlib import Path
@@ -41,6 +41,29 @@ def add_to(commands: Any) -> None:
     destroy.add_argument("name", metavar="KEY", help="as `list` prints it")
     destroy.add_argument("--reason", required=True, help="recorded with your user name")
     destroy.set_defaults(run=_destroy)
+
+
+def add_retention_to(commands: Any) -> None:
+    about = "erase what is older than its retention"
+    retention = commands.add_parser("retention", help=about, description=f"{about.capitalize()}.")
+    actions = retention.add_subparsers(required=True, metavar="COMMAND", title="commands")
+    apply = _action(
+        actions,
+        "apply",
+        "erase the callers of events that are older than keys.person_months",
+        "A pseudonym stays, so that the history still tells persons apart. Tenants in keys.holds"
+        " are left out. Give it once a month.",
+    )
+    apply.add_argument("--dry-run", action="store_true", help="print the keys, destroy none")
+    apply.set_defaults(run=_apply)
+
+
+def _apply(arguments: argparse.Namespace) -> int:
+    from secaplane.cli.operate import retention
+
+    logs.set_up("retention", "WARNING")
+    config, dry_run = read(arguments.config), arguments.dry_run
+    return run(lambda: retention.apply(config, dry_run=dry_run))
 
 
 def _action(actions: Any, name: str, about: str, details: str = "") -> Any:

@@ -2,6 +2,7 @@
 live rows with what the log gives."""
 
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import partial
 
@@ -80,7 +81,7 @@ def until_of(text: str) -> Until:
 async def replay_into(config: Config, url: str, until: Until) -> int:
     """Fills an empty database with the read models as they were. Exit status 1 with a reason where
     it is not empty, the log has no such position, or a server is unavailable."""
-    text = until.isoformat() if isinstance(until, datetime) else written(until)
+    text = until.isoformat() if isinstance(until, datetime) else _text(until)
     progress = ProgressLines("replay", sys.stderr)
     try:
         async with with_deadline(connected_log(config)) as (client, events, _):
@@ -102,6 +103,11 @@ async def replay_into(config: Config, url: str, until: Until) -> int:
     return 0
 
 
+def _text(positions: Iterable[Position]) -> str:
+    """In one order, whichever stream was reached first: a replay is resumed by this text."""
+    return written(sorted(positions, key=lambda each: each.stream))
+
+
 async def _resolved(log: Log, entries: EntryLog, until: Until) -> Positions:
     """Without a position in the audit stream, none of its entries is replayed."""
     (audit,) = entries.streams.names
@@ -112,7 +118,7 @@ async def _resolved(log: Log, entries: EntryLog, until: Until) -> Positions:
 
 
 def _print_replayed(done: Replayed) -> None:
-    reached = written(done.positions) or "the beginning of the log"
+    reached = _text(done.positions) or "the beginning of the log"
     print(f"replayed up to {reached}: {done.events:,} events in {done.took_s:.1f} s")
     for ref in done.quarantined:
         print(f"quarantine {ref.kind} {ref.path}: not readable up to there")
@@ -167,7 +173,7 @@ def _print_difference(progress: ProgressLines, group_name: str, found: RowDiffer
 
 
 def _print_checked(replica: str, checked: Checked) -> None:
-    reached = written(checked.positions) or "the beginning of an empty log"
+    reached = _text(checked.positions) or "the beginning of an empty log"
     rows = sum(each.rows for each in checked.tables)
     outcome = f"{checked.differ:,} differ" if checked.differ else "all as the log gives them"
     print(

@@ -20,6 +20,7 @@ from secaplane.cli.processes.connections import connect_nats, streams, with_dead
 from secaplane.cli.processes.exports import present_life
 from secaplane.cli.settings import BadConfig
 from secaplane.eventlog.codec import Undecodable
+from secaplane.eventlog.event_seals import EnvelopesAlone
 from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.model.position import parse_all
 
@@ -70,7 +71,8 @@ async def _connected(config: Config) -> AsyncIterator[Client]:
 
 
 async def _life(config: Config, client: Client, tenant: str) -> str:
-    log = JetStreamLog(client, streams=streams(config), region=config.site.region)
+    seals, region = EnvelopesAlone(), config.site.region
+    log = JetStreamLog(client, streams=streams(config), region=region, seals=seals)
     try:
         life = await present_life(log, tenant)
     except Undecodable as error:

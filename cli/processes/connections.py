@@ -17,7 +17,7 @@ from nats import errors
 from nats.aio.client import Client
 
 from secaplane.cli.config import Config
-from secaplane.cli.processes.keys import event_seals, key_store, keyring
+from secaplane.cli.processes.keys import event_seals, key_store, keyring, refuse_clear
 from secaplane.cli.processes.tls import client_context
 from secaplane.cli.settings import BadConfig
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
@@ -162,6 +162,7 @@ async def connected_log(
             )
             keys = key_store(config, client)
             await retrying(lambda: keys.prepare(replicas=replicas), KeysUnavailable, awaited="keys")
+            await retrying(partial(refuse_clear, config, keys), KeysUnavailable, awaited="keys")
         else:
             await retrying(lambda: _exists(jetstream), LogUnavailable, awaited="the log")
         events = MonotonicLog(jetstream)

@@ -39,6 +39,17 @@ def data_keys(config: Config, client: Client, now: Callable[[], datetime]) -> Da
     return DataKeys(key_store(config, client), event_wrapper(config), now=now)
 
 
+async def refuse_clear(config: Config, store: JetStreamKeyStore) -> None:
+    """A process that writes events writes none in clear beside sealed ones.
+
+    Raises:
+        BadConfig: there is no `keys.keyring`, and keys of events were made.
+        KeysUnavailable.
+    """
+    if not config.keys.keyring and await store.in_use():
+        raise BadConfig("keys.keyring is not set, and the events of this log are sealed")
+
+
 def event_seals(
     config: Config, client: Client, now: Callable[[], datetime]
 ) -> KeyedEvents | ClearEvents:

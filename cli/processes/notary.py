@@ -26,6 +26,7 @@ from secaplane.cli.running import StopRequest
 from secaplane.cli.settings import BadConfig
 from secaplane.edge.serving.health import Readiness
 from secaplane.edge.serving.metrics import Metrics
+from secaplane.eventlog.event_seals import EnvelopesAlone
 from secaplane.eventlog.jetstream.log import JetStreamLog
 
 
@@ -79,7 +80,8 @@ async def run(config: Config, announce: Announce, stop: StopRequest) -> None:
     ):
         client = await connect_nats(config)
         try:
-            source = JetStreamLog(client, streams=streams(config), region=config.site.region)
+            seals, region = EnvelopesAlone(), config.site.region
+            source = JetStreamLog(client, streams=streams(config), region=region, seals=seals)
             answers = HeadsAnswers(source, folder, notaries, stream_name(config.nats.stream))
             notaries += [
                 StreamNotary(

@@ -94,6 +94,12 @@ class JetStreamKeyStore:
         if made.error is not None:
             raise KeysUnavailable(f"the store of keys was not made: {made.error.description}")
 
+    async def in_use(self) -> bool:
+        """True if a key was ever made, so that events may be sealed."""
+        if await self._last(f"{KEY}.>") is not None:
+            return True
+        return await self._last(f"{DESTROYED}.>") is not None
+
     async def read(self, name: KeyName) -> StoredKey | DestroyedKey | None:
         record = await self._last(f"{DESTROYED}.{name}")
         if record is not None:

@@ -296,7 +296,7 @@ class JetStreamLog:
     ) -> AsyncGenerator[Sequence[Followed], None]:
         async with contextlib.aclosing(self.follow_raw(stream, after=after)) as batches:
             async for batch in batches:
-                yield await self.seals.followed(batch)
+                yield await self.seals.followed(batch, patient=True)
 
     def follow_raw(
         self, stream: str, *, after: Position

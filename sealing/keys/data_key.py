@@ -13,8 +13,7 @@ import os
 from binascii import Error as NotBase64
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable
-from enum import StrEnum
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -26,13 +25,13 @@ NONCE_BYTES = 12
 Random = Callable[[int], bytes]
 
 
-class Purpose(StrEnum):
-    BODY = "body"
-    """The contents of the events of one tenant life."""
-    PERSON = "person"
-    """The actors of the events of one tenant life in one month."""
-    SECRET = "secret"
-    """The secret fields of one resource life."""
+Purpose = Literal["body", "person", "secret"]
+BODY: Purpose = "body"
+"""The contents of the events of one tenant life."""
+PERSON: Purpose = "person"
+"""The actors of the events of one tenant life in one month."""
+SECRET: Purpose = "secret"
+"""The secret fields of one resource life."""
 
 
 class KeyName(NamedTuple):
@@ -46,20 +45,21 @@ class KeyName(NamedTuple):
 
 def key_name(text: str) -> KeyName:
     """Raises ValueError where the text names no key."""
-    purpose, dot, owner = text.partition(".")
-    if not dot or not owner:
-        raise ValueError(f"{text} names no key")
-    return KeyName(Purpose(purpose), owner)
+    purpose, _, owner = text.partition(".")
+    for known in get_args(Purpose):
+        if purpose == known and owner:
+            return KeyName(known, owner)
+    raise ValueError(f"{text} names no key")
 
 
 def body_key(tenant: str) -> KeyName:
     """`tenant`: the uid of the tenant's life."""
-    return KeyName(Purpose.BODY, tenant)
+    return KeyName(BODY, tenant)
 
 
 def person_key(tenant: str, month: str) -> KeyName:
     """`month` as in 2026-11, in UTC."""
-    return KeyName(Purpose.PERSON, f"{tenant}.{month}")
+    return KeyName(PERSON, f"{tenant}.{month}")
 
 
 class CannotOpen(Exception):

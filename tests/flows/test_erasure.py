@@ -13,12 +13,16 @@ import asyncpg
 from secaplane.audit.entries import decode as decode_entry
 from secaplane.audit.stream import AuditStream
 from secaplane.cli.dev import embedded
+from secaplane.cli.operate.retention import lives_of
+from secaplane.cli.processes.connections import now
+from secaplane.cli.processes.keys import data_keys, key_store
 from secaplane.eventlog.jetstream.api import direct_batch
 from secaplane.eventlog.jetstream.key_bucket import JetStreamKeyStore, bucket
 from secaplane.eventlog.log import RawEvent
 from secaplane.eventlog.snapshots import SNAPSHOT_INTERVAL
 from secaplane.model.events import RecordedEvent
 from secaplane.model.position import BEGINNING
+from secaplane.sealing.keys.data_key import DataKey, person_key
 from tests.flows.client import VOLUME, Client, at, client_of
 from tests.opened_log import opened_log
 from tests.plane import RunningPlane
@@ -70,7 +74,9 @@ class Erasing:
     async def erase(self, *, killed_at: str = "") -> tuple[int, str]:
         return await self.command("tenant", "erase", GONE, "--yes", killed_at=killed_at)
 
-    async def command(self, *arguments: str, killed_at: str = "") -> tuple[int, str]:
+    async def command(
+        self, *arguments: str, killed_at: str = "", **settings: str
+    ) -> tuple[int, str]:
         """The exit status and the output of a command of operators."""
         dev = self.plane.dev
         process = await asyncio.create_subprocess_exec(
@@ -80,7 +86,8 @@ class Erasing:
             | {
                 "SECAPLANE_NATS_URL": dev.nats("everything"),
                 "SECAPLANE_POSTGRES_URL": dev.postgres(embedded.OWNER),
-            },
+            }
+            | settings,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
@@ -174,6 +181,7 @@ async def test_a_tenant_is_erased_although_the_command_was_killed(
         await _keys_are_recorded(erasing)
         await _a_key_from_a_backup_is_destroyed_again(erasing, keys)
         await _other_tenant_is_untouched(erasing)
+        await _callers_of_old_months_are_erased(erasing)
         await _name_can_be_used_again(erasing)
 
 
@@ -207,6 +215,24 @@ async def _other_tenant_is_untouched(erasing: Erasing) -> None:
         at("block-storage", tenant=OTHER, workspace="web") + f"?labels=env={LABEL}"
     )
     assert listed.names == ["disk"]
+
+
+async def _callers_of_old_months_are_erased(erasing: Erasing) -> None:
+    """Not those of a tenant under legal hold."""
+    async with connected(erasing.plane.dev.nats("everything")) as nats:
+        log = opened_log(erasing.plane.dev.config, nats)
+        (life,) = await lives_of(log, OTHER)
+        keys = data_keys(erasing.plane.dev.config, nats, now)
+        old = person_key(life, "2020-01")
+        assert isinstance(await keys.made(old), DataKey)
+        store = key_store(erasing.plane.dev.config, nats)
+        held = {"SECAPLANE_KEYS_PERSON_MONTHS": "1", "SECAPLANE_KEYS_HOLDS": OTHER}
+        for settings, left in ((held, True), (held | {"SECAPLANE_KEYS_HOLDS": "x"}, False)):
+            status, output = await erasing.command("retention", "apply", **settings)
+            assert (status, str(old) in output) == (0, not left), output
+            assert (old in await store.names()) is left
+    disk = at("block-storage", "disk", tenant=OTHER, workspace="web")
+    assert (await erasing.administrator.get(disk)).status == 200
 
 
 async def _name_can_be_used_again(erasing: Erasing) -> None:

@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
-from secaplane.cli.config import Config
+from secaplane.cli.config import read
 from secaplane.cli.operate.tenants import appoint_auditors
-from secaplane.cli.settings import NatsSettings, PostgresSettings, SiteSettings
+from secaplane.cli.settings import NatsSettings, PostgresSettings
 from tests.flows.client import INSTANCE, SKU, VOLUME, Answer, Client, at
 from tests.flows.dev_plane import DevDetails, DevProcess
 
@@ -23,8 +24,8 @@ def view(segment: str, resource: Answer) -> str:
 
 @pytest.fixture
 async def auditor(client: Client, plane: DevProcess, details: DevDetails) -> Client:
-    config = Config(
-        site=SiteSettings(region=details.region),
+    config = replace(
+        read(plane.folder / "config.json"),
         nats=NatsSettings(url=details.nats),
         postgres=PostgresSettings(url=details.postgres),
     )

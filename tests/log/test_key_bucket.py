@@ -6,6 +6,9 @@ from datetime import UTC, datetime
 import pytest
 from nats.aio.client import Client
 
+from secaplane.cli.config import Config
+from secaplane.cli.processes.keys import refuse_clear
+from secaplane.cli.settings import BadConfig
 from secaplane.eventlog.jetstream.api import json
 from secaplane.eventlog.jetstream.key_bucket import JetStreamKeyStore, bucket
 from secaplane.sealing.keys.data_key import body_key, person_key
@@ -27,6 +30,18 @@ async def store(nats_client: Client, fresh_stream: str) -> JetStreamKeyStore:
 
 def key(id: str) -> StoredKey:
     return StoredKey(id, NOON, f"wrapped {id}")
+
+
+async def test_who_writes_without_a_keyring_is_refused_once_a_key_was_made(
+    store: JetStreamKeyStore,
+) -> None:
+    await refuse_clear(Config(), store)
+    await store.create(NAME, key("a"))
+    with pytest.raises(BadConfig, match=r"keys\.keyring"):
+        await refuse_clear(Config(), store)
+    await store.destroy(NAME, RECORD)
+    with pytest.raises(BadConfig, match=r"keys\.keyring"):
+        await refuse_clear(Config(), store)
 
 
 async def test_of_keys_that_are_made_at_once_one_counts(store: JetStreamKeyStore) -> None:

@@ -8,8 +8,9 @@ from itertools import chain
 import msgspec
 import pytest
 
+from secaplane.eventlog import event_seals
 from secaplane.eventlog.codec import NewEvent, Undecodable, context, decode
-from secaplane.eventlog.event_seals import ClearEvents, KeyedEvents
+from secaplane.eventlog.event_seals import ClearEvents, EnvelopesAlone, KeyedEvents
 from secaplane.eventlog.log import LogUnavailable, RawEvent, UndecodableEvent
 from secaplane.eventlog.memory import MemoryLog
 from secaplane.kinds import KINDS
@@ -236,6 +237,36 @@ async def test_a_missing_key_is_no_damage_of_an_event(keys: KeyScene) -> None:
         await keys.seals().followed(await stored(log))
     with pytest.raises(LogUnavailable, match=r"keys\.keyring"):
         await ClearEvents().followed(await stored(log))
+
+
+async def test_a_process_without_keys_that_needs_no_contents_reads_envelopes(
+    keys: KeyScene,
+) -> None:
+    log = MemoryLog(REGION, seals=keys.seals())
+    await log.append(event(CREATED))
+    (read,) = await EnvelopesAlone().followed(await stored(log))
+    assert isinstance(read, RecordedEvent)
+    assert (read.ref, read.tenant, read.event) == (DISK, LIFE, Created(spec={}))
+
+
+async def test_a_follower_waits_for_a_key_and_does_not_end(
+    keys: KeyScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_seals, "RETRY_S", 0.01)
+    log = MemoryLog(REGION, seals=keys.seals())
+    await log.append(event(CREATED))
+    lost = dict(keys.store.keys)
+    keys.store.keys.clear()
+    raws, reads = await stored(log), keys.store.reads
+    following = asyncio.create_task(keys.seals().followed(raws, patient=True))
+    for _ in range(1000):
+        await asyncio.sleep(0.01)
+        if keys.store.reads >= reads + 3:
+            break
+    keys.store.keys.update(lost)
+    (read,) = await following
+    assert isinstance(read, RecordedEvent)
+    assert read.event == CREATED
 
 
 async def test_a_body_that_was_moved_to_another_resource_is_not_opened(keys: KeyScene) -> None:

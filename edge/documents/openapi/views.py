@@ -294,6 +294,8 @@ COMPONENTS: Json = {
                     "orBefore",
                 ),
             },
-        }
+            "fieldsMore": {"type": "boolean", "description": "There are more than these."},
+        },
+        "fieldsMore",
     ),
 }
