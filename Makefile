@@ -28,6 +28,8 @@ test: install
 docs: install
 	$(BIN)/python docs/reference/generate.py > docs/reference/settings.md.new
 	mv docs/reference/settings.md.new docs/reference/settings.md
+	$(BIN)/python docs/compliance/generate.py > docs/compliance/requirements.md.new
+	mv docs/compliance/requirements.md.new docs/compliance/requirements.md
 
 bench: install
 	$(BIN)/python -m tests.bench

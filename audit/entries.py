@@ -1,6 +1,6 @@
 """Entries of the security audit stream and their wire format: refused requests (401, 403), logins,
-allowed reads of privileged kinds, orphans that were removed from the cloud, starts and stops of
-processes, and the root over the heads of all tenant lives. Pure.
+allowed reads of privileged kinds, orphans that were removed from the cloud, destroyed keys, starts
+and stops of processes, and the root over the heads of all tenant lives. Pure.
 
     seca-audit.<type>.<digest of the caller, or of the client address where no caller is known,
                        or of the name of a process>
@@ -35,6 +35,7 @@ EntryType = Literal[
     "login",
     "read",
     "orphan-removed",
+    "key-destroyed",
     "process-started",
     "process-stopped",
     "heads",
@@ -45,6 +46,7 @@ ENTRY_TYPES: tuple[EntryType, ...] = (
     "login",
     "read",
     "orphan-removed",
+    "key-destroyed",
     "process-started",
     "process-stopped",
     "heads",
@@ -124,6 +126,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """Entries of the same type and caller that were dropped since the last one that was kept."""
     process: ProcessFacts | UnsetType = UNSET
     heads: HeadsFacts | UnsetType = UNSET
+    keys: tuple[str, ...] | UnsetType = UNSET
+    """Names of keys that were destroyed, each with its id: `body.<uid of a tenant life>:<id>`."""
 
 
 def entry(
@@ -137,6 +141,7 @@ def entry(
     path: str,
     reason: str = "",
     process: ProcessFacts | UnsetType = UNSET,
+    keys: tuple[str, ...] | UnsetType = UNSET,
     secrets: Sequence[str] = (),
 ) -> Entry:
     """An entry whose texts are cut to their maximum length and contain neither a text of `secrets`
@@ -158,6 +163,7 @@ def entry(
         reason=_cleaned(reason, REASON_LENGTH_MAX, secrets),
         dropped=0,
         process=process,
+        keys=keys,
     )
 
 

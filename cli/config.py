@@ -21,6 +21,7 @@ from secaplane.cli.settings import (
     DevSettings,
     DriftSettings,
     HttpSettings,
+    KeysSettings,
     LimitsSettings,
     MonitorSettings,
     NatsSettings,
@@ -60,6 +61,7 @@ class Config(Settings, frozen=True):
     audit: AuditSettings = AuditSettings()
     notary: NotarySettings = NotarySettings()
     secrets: SecretsSettings = SecretsSettings()
+    keys: KeysSettings = KeysSettings()
     writes: WritesSettings = WritesSettings()
     limits: LimitsSettings = LimitsSettings()
     references: ReferencesSettings = ReferencesSettings()
@@ -84,8 +86,7 @@ def read(path: Path | None, environment: Mapping[str, str] = os.environ) -> Conf
             raise ValueError("tls.certificate and tls.key belong together: set both, or neither")
         if config.auth.keys_stale_seconds <= config.auth.keys_refresh_seconds:
             raise ValueError("auth.keys_stale_seconds must be more than auth.keys_refresh_seconds")
-        if config.secrets.keyring and config.secrets.keyring == config.secrets.page_keyring:
-            raise ValueError("secrets.page_keyring must be another file than secrets.keyring")
+        _refuse_shared_keyrings(config)
         _refuse_unknown_cascades(config.deletion.cascades)
         _refuse_unknown_kinds("audit.privileged", config.audit.privileged)
         _refuse_unknown_kinds("drift.repair", config.drift.repair, "*")
@@ -103,6 +104,21 @@ def _refuse_shared_prefixes(issuers: tuple[Issuer, ...]) -> None:
         values = [getattr(each, field) for each in issuers]
         if len(set(values)) < len(values):
             raise ValueError(f"auth.issuers: each needs a {field} of its own")
+
+
+def _refuse_shared_keyrings(config: Config) -> None:
+    """Each opens something else, for other processes."""
+    secrets = config.secrets
+    used = {
+        "secrets.keyring": secrets.keyring,
+        "secrets.page_keyring": secrets.page_keyring,
+        "keys.keyring": config.keys.keyring,
+    }
+    seen = dict[str, str]()
+    for setting, file in used.items():
+        if file and file in seen:
+            raise ValueError(f"{setting} must be another file than {seen[file]}")
+        seen[file] = setting
 
 
 def _refuse_unknown_cascades(cascades: tuple[str, ...]) -> None:

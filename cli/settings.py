@@ -189,6 +189,17 @@ class SecretsSettings(Settings, frozen=True):
     """Path of the keyring that signs page tokens (`skipToken`). `query` and `serve` need it."""
 
 
+class KeysSettings(Settings, frozen=True):
+    """Random keys that seal the events of each tenant, so that they can be erased. They are stored
+    in NATS, wrapped by a keyring."""
+
+    keyring: str = ""
+    """Path of the keyring that wraps the keys of events. Every process that reads or writes events
+    needs it; the notary does not. Empty: events are stored in clear and cannot be erased."""
+    holds: tuple[str, ...] = ()
+    """Names of tenants under legal hold: no key of theirs is destroyed."""
+
+
 Rate = Annotated[float, Meta(ge=0, le=1_000_000)]
 Burst = Annotated[int, Meta(ge=0, le=1_000_000)]
 

@@ -15,6 +15,7 @@ from msgspec import UNSET, Meta, UnsetType
 from secaplane.command.nulls import without_nulls
 from secaplane.command.rules.empty_lists import broken_empty_lists
 from secaplane.command.rules.labels import broken_label_keys
+from secaplane.command.rules.references import broken_number_of_references
 from secaplane.kinds import KINDS
 from secaplane.model.address import FORMATS
 from secaplane.model.document import encode
@@ -85,6 +86,7 @@ class BodyReader:
                     if not FORMATS[name](text)
                 ),
                 *broken_empty_lists(kind, spec),
+                *broken_number_of_references(kind, spec),
             ]
         )
         return PutBody(

@@ -135,6 +135,8 @@ async def _present(dependencies: SubmitDependencies, request: WriteRequest) -> R
     found = await dependencies.commands.cache.current(request.ref)
     if found is None or found.gone:
         kind = request.kind
+        if request.name in kind.exposure.builtin_names:
+            raise Conflict(f"{request.name} is the same in every version: nothing can be undone")
         advice = to_find_or_create(kind, request.ids)
         raise NotFound(f"there is no {kind.name} {request.name}; {advice}")
     return found

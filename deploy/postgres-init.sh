@@ -13,6 +13,9 @@ create database secaplane owner secaplane;
 revoke all on database secaplane from public;
 grant connect on database secaplane to secaplane_reader;
 \connect secaplane
+-- For `secaplane tenant erase`: bytes that were erased leave the write-ahead log, too.
+grant pg_checkpoint to secaplane;
+grant execute on function pg_switch_wal() to secaplane;
 -- Every role may create large objects unless the superuser forbids it; no process needs any.
 select format('revoke execute on function %s from public', oid::regprocedure) from pg_proc
     where pronamespace = 'pg_catalog'::regnamespace

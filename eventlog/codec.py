@@ -8,7 +8,9 @@ today must not make an event of yesterday undecodable. A changed meaning is a ne
 upcast here.
 
 Format 2. The actor and the body may each be a string instead of an object: then they are encrypted,
-and reading them needs a key. `salt` makes a digest of the bytes say nothing about their contents.
+and reading them needs a key (`eventlog.event_seals`). The body of an event whose key was destroyed
+is read as that of an event without contents: it moves version and position of its resource, and
+says nothing. `salt` makes a digest of the bytes say nothing about their contents.
 """
 
 from collections.abc import Callable
@@ -30,7 +32,7 @@ from secaplane.model.events import (
     Updated,
 )
 from secaplane.model.position import BEGINNING, Position
-from secaplane.model.shape import Ref, Resource
+from secaplane.model.shape import Ref, Resource, State
 
 EVENT_BYTES_MAX = 2 * 1024 * 1024
 SALT_BYTES = 16
@@ -48,6 +50,15 @@ TYPES: dict[str, type[AnyEvent]] = {
     "closed": Closed,
 }
 NAMES = {type_: name for name, type_ in TYPES.items()}
+ERASED: dict[str, AnyEvent] = {
+    "created": Created(spec={}),
+    "updated": Updated(spec={}),
+    "status-reported": StatusReported(state=State.PENDING, observed_position=BEGINNING),
+}
+"""The types whose bodies are sealed, each as it is read once its key is destroyed. Such a report is
+older than every intent, so that it moves no state. The other types hold nothing of a caller."""
+BODY_SEAL = "body:"
+"""The beginning of what is sealed with the body key of the tenant's life."""
 
 
 class Undecodable(Exception):
@@ -83,6 +94,9 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
     """SALT_BYTES random bytes."""
     actor: Actor | SealedActor
     event: AnyEvent
+    sealed_actor: SealedActor = ""
+    sealed_body: str = ""
+    """The actor and the event's body as they are stored, where they are sealed."""
 
     def at(self, position: Position) -> RecordedEvent:
         return RecordedEvent(
@@ -128,9 +142,21 @@ _decode = msgspec.json.Decoder(_Envelope).decode
 _decode_any_release = msgspec.json.Decoder(_AnyRelease).decode
 _bodies = {name: msgspec.json.Decoder(type_) for name, type_ in TYPES.items()}
 _decode_sealed = msgspec.json.Decoder(str).decode
+_decode_actor = msgspec.json.Decoder(Actor).decode
 
-OpenBody = Callable[[Ref, str, str], bytes]
-"""(resource, uid of the tenant's life, sealed body) -> the body in clear; raises Undecodable."""
+OpenSealed = Callable[[str, str, bytes], bytes | None]
+"""(uid of the tenant's life, sealed text, context) -> the text in clear; None where its key was
+destroyed. Raises Undecodable."""
+
+
+def context(part: str, ref: Ref, uid: str, request: str) -> bytes:
+    """The place for which a part of an event (`body`, `actor`) is sealed."""
+    return f"{part} {ref.kind} {ref.path} {uid} {request}".encode()
+
+
+def body_of(event: AnyEvent) -> bytes:
+    """As it is stored, or sealed."""
+    return _encode(event)
 
 
 def encode(new_event: NewEvent, stream: str) -> bytes:
@@ -153,8 +179,8 @@ def encode(new_event: NewEvent, stream: str) -> bytes:
             cause=new_event.cause,
             previous=new_event.previous,
             salt=new_event.salt,
-            actor=new_event.actor,
-            body=msgspec.Raw(_encode(new_event.event)),
+            actor=new_event.sealed_actor or new_event.actor,
+            body=msgspec.Raw(_encode(new_event.sealed_body or new_event.event)),
         )
     )
     if len(data) > EVENT_BYTES_MAX:
@@ -162,24 +188,27 @@ def encode(new_event: NewEvent, stream: str) -> bytes:
     return data
 
 
-def decode(data: bytes, position: Position, open_body: OpenBody | None = None) -> RecordedEvent:
-    """The event in the bytes at a position.
+def decode(data: bytes, position: Position, open_sealed: OpenSealed | None = None) -> RecordedEvent:
+    """The event in the bytes at a position. A sealed actor stays sealed, if the event's meaning
+    does not depend on it.
 
     Raises:
         Undecodable: an unknown version or type, or a sealed body without a key.
         NotAnEvent: no envelope of any release.
+        whatever `open_sealed` raises.
     """
     try:
         envelope = _decode(data)
         if envelope.v != VERSION or envelope.type not in _bodies:
             raise Undecodable(f"unknown event type {envelope.type} v{envelope.v}")
         ref = Ref(envelope.kind, envelope.path)
-        body = bytes(envelope.body)
-        if body.startswith(b'"'):
-            if open_body is None:
-                raise Undecodable("the event's body is sealed, and there is no key for it here")
-            body = open_body(ref, envelope.tenant, _decode_sealed(body))
-        event: AnyEvent = _bodies[envelope.type].decode(body)
+        actor, body = envelope.actor, bytes(envelope.body) or None
+        if body is not None and body.startswith(b'"'):
+            body = _opened(envelope, ref, "body", _decode_sealed(body), open_sealed)
+        if isinstance(actor, str) and actor.startswith(BODY_SEAL):
+            opened = _opened(envelope, ref, "actor", actor, open_sealed)
+            actor = actor if opened is None else _decode_actor(opened)
+        event = ERASED[envelope.type] if body is None else _bodies[envelope.type].decode(body)
     except NOT_JSON as error:
         raise _undecodable(data, str(error)) from error
     return RecordedEvent(
@@ -191,9 +220,19 @@ def decode(data: bytes, position: Position, open_body: OpenBody | None = None) -
         request=envelope.request,
         cause=envelope.cause,
         previous=envelope.previous,
-        actor=envelope.actor,
+        actor=actor,
         event=event,
+        erased=body is None,
     )
+
+
+def _opened(
+    envelope: _Envelope, ref: Ref, part: str, sealed: str, open_sealed: OpenSealed | None
+) -> bytes | None:
+    if open_sealed is None or envelope.type not in ERASED:
+        raise Undecodable(f"the event's {part} is sealed, and there is no key for it here")
+    place = context(part, ref, envelope.uid, envelope.request)
+    return open_sealed(envelope.tenant, sealed, place)
 
 
 def _undecodable(data: bytes, reason: str) -> Undecodable:

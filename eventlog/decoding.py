@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from secaplane.eventlog.codec import EventMissing, NotAnEvent, Undecodable, decode
+from secaplane.eventlog.codec import EventMissing, NotAnEvent, OpenSealed, Undecodable, decode
 from secaplane.eventlog.log import Followed, RawEvent, UndecodableEvent
 from secaplane.eventlog.subjects import ref
 from secaplane.model.events import Closed, RecordedEvent
@@ -13,10 +13,11 @@ CANNOT_APPLY = (AssertionError, KeyError, TypeError, ValueError)
 """Exceptions of `evolve` for an event that was decoded and does not fit what is before it."""
 
 
-def decode_followed(raw: RawEvent) -> Followed:
-    """The event, or its address where this release cannot decode it."""
+def decode_followed(raw: RawEvent, open_sealed: OpenSealed | None = None) -> Followed:
+    """The event, or its address where this release cannot decode it. Raises whatever `open_sealed`
+    raises besides Undecodable."""
     try:
-        return decode(raw.data, raw.position)
+        return decode(raw.data, raw.position, open_sealed)
     except Undecodable as reason:
         foreign = isinstance(reason, NotAnEvent)
         return UndecodableEvent(address_of(raw.subject), raw.position, str(reason), foreign)

@@ -10,8 +10,11 @@ from bisect import bisect_right
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from secaplane.eventlog.codec import NewEvent, decode, encode
-from secaplane.eventlog.decoding import decode_followed, readable
+import msgspec
+
+from secaplane.eventlog.codec import NewEvent, encode
+from secaplane.eventlog.decoding import readable
+from secaplane.eventlog.event_seals import ClearEvents, EventSeals
 from secaplane.eventlog.log import Followed, PrefixExpectation, RawEvent, VersionConflict
 from secaplane.eventlog.losses.holes import Acknowledgement
 from secaplane.eventlog.streams import Streams
@@ -32,8 +35,10 @@ class _Stored(NamedTuple):
 
 
 class MemoryLog:
-    def __init__(self, region: str, streams: Streams | None = None) -> None:
-        self._region = region
+    def __init__(
+        self, region: str, streams: Streams | None = None, seals: EventSeals | None = None
+    ) -> None:
+        self._region, self._seals = region, seals or ClearEvents()
         self._streams = streams or Streams("SECA")
         self._stored: dict[str, list[_Stored]] = {name: [] for name in self._streams.names}
         self._given = dict[str, Position]()
@@ -47,7 +52,7 @@ class MemoryLog:
     async def append(
         self, new_event: NewEvent, *, expectation: PrefixExpectation | None = None
     ) -> RecordedEvent:
-        ref = new_event.ref
+        ref, new_event = new_event.ref, await self._seals.sealed(new_event)
         if expectation is not None:
             now, expected = await self.last_within(expectation.around), expectation.after
         else:
@@ -55,7 +60,10 @@ class MemoryLog:
         if now != expected:
             raise VersionConflict
         data = encode(new_event, self._streams.of(ref.kind))
-        return decode(data, self.inject(ref, data))
+        at = self.inject(ref, data)
+        stored = [each for each in self._stored[at.stream] if each.position == at]
+        (recorded,) = readable(await self._followed(stored))
+        return msgspec.structs.replace(recorded, actor=new_event.actor)
 
     def inject(self, ref: Ref, data: bytes) -> Position:
         """Store bytes as they are, for tests of what no release has written."""
@@ -76,7 +84,7 @@ class MemoryLog:
 
     async def latest(self, ref: Ref) -> RecordedEvent | None:
         history = self._some(ref.kind, lambda each: each.ref == ref)
-        return readable([_followed(history[-1])])[0] if history else None
+        return readable(await self._followed(history[-1:]))[0] if history else None
 
     async def last_within(self, ref: Ref) -> Position:
         return self._last(ref.kind, self._below(ref))
@@ -109,20 +117,22 @@ class MemoryLog:
         self, ref: Ref, *, after: Position = BEGINNING, up_to: Position | None = None
     ) -> tuple[RecordedEvent, ...]:
         some = self._some(ref.kind, lambda each: each.ref == ref, after, up_to)
-        return readable(map(_followed, some), None if after else BEGINNING)
+        return readable(await self._followed(some), None if after else BEGINNING)
 
     async def history(self, ref: Ref) -> tuple[Followed, ...]:
-        return tuple(map(_followed, self._some(ref.kind, lambda each: each.ref == ref)))
+        return tuple(await self._followed(self._some(ref.kind, lambda each: each.ref == ref)))
 
     async def read_batches(
         self, ref: Ref, *, after: Position, up_to: Position
     ) -> AsyncGenerator[Sequence[Followed], None]:
-        yield [*map(_followed, self._some(ref.kind, lambda each: each.ref == ref, after, up_to))]
+        some = self._some(ref.kind, lambda each: each.ref == ref, after, up_to)
+        yield await self._followed(some)
 
     async def read_within(
         self, ref: Ref, *, after: Position, up_to: Position
     ) -> tuple[Followed, ...]:
-        return tuple(map(_followed, self._some(ref.kind, self._below(ref), after, up_to)))
+        some = self._some(ref.kind, self._below(ref), after, up_to)
+        return tuple(await self._followed(some))
 
     async def touched(
         self, kind: str, *, after: Position, up_to: Position
@@ -135,7 +145,7 @@ class MemoryLog:
     ) -> AsyncGenerator[Sequence[Followed], None]:
         async with contextlib.aclosing(self.follow_raw(stream, after=after)) as batches:
             async for batch in batches:
-                yield [decode_followed(each) for each in batch]
+                yield await self._seals.followed(batch)
 
     async def follow_raw(
         self, stream: str, *, after: Position
@@ -153,6 +163,9 @@ class MemoryLog:
                         await self._appended.wait()
                 except TimeoutError:
                     pass
+
+    async def _followed(self, some: Sequence[_Stored]) -> list[Followed]:
+        return await self._seals.followed([_raw(each) for each in some])
 
     def _below(self, ref: Ref) -> Callable[[_Stored], bool]:
         stem = prefix(ref, self._region).removesuffix(">")
@@ -183,7 +196,3 @@ def _sequence(stored: _Stored) -> int:
 
 def _raw(stored: _Stored) -> RawEvent:
     return RawEvent(stored.position, stored.subject, {}, stored.data)
-
-
-def _followed(stored: _Stored) -> Followed:
-    return decode_followed(_raw(stored))

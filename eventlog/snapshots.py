@@ -1,6 +1,7 @@
 """Snapshots of folded resources, so that the first read of a long history stays short. Disposable.
 
-A snapshot only saves reading: its reader reads the events after it from the log.
+A snapshot only saves reading: its reader reads the events after it from the log. It is sealed as
+the bodies of the events are that it was made from.
 """
 
 from contextlib import suppress
@@ -9,8 +10,8 @@ from typing import Protocol
 import msgspec
 from nats.aio.client import Client
 
-from secaplane.eventlog.codec import NOT_JSON
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
+from secaplane.eventlog.event_seals import ClearEvents, EventSeals
 from secaplane.eventlog.jetstream.api import request
 from secaplane.eventlog.log import LogUnavailable
 from secaplane.eventlog.subjects import subject
@@ -72,8 +73,17 @@ def probe_subject(stream: str) -> str:
 class KeyValueSnapshots:
     """Snapshots in a NATS key-value bucket."""
 
-    def __init__(self, nats: Client, *, stream: str, region: str, writes: bool = True) -> None:
+    def __init__(
+        self,
+        nats: Client,
+        *,
+        stream: str,
+        region: str,
+        writes: bool = True,
+        seals: EventSeals | None = None,
+    ) -> None:
         self._nats, self._region, self._writes = nats, region, writes
+        self._seals = seals or ClearEvents()
         self._bucket = _bucket(stream)
 
     async def prepare(self, *, replicas: int = 1) -> None:
@@ -82,27 +92,24 @@ class KeyValueSnapshots:
         )
 
     async def load(self, ref: Ref) -> Resource | None:
-        """Raises LogUnavailable if the bucket does not answer. Undecodable snapshots are none."""
+        """Raises LogUnavailable if the bucket does not answer. Undecodable snapshots are
+        none, and those whose key was destroyed."""
         key = self._key(ref)
         try:
             address = f"$JS.API.DIRECT.GET.KV_{self._bucket}.{key}"
             data = await request(self._nats, bytes, address, b"")
         except LogUnavailable as error:
             raise LogUnavailable("the bucket of snapshots did not answer") from error
-        if not data:
-            return None
-        try:
-            snapshot = _decode(data)
-        except NOT_JSON:
-            return None
-        return snapshot if snapshot.ref == ref else None
+        snapshot = await self._seals.opened_state(data) if data else None
+        return snapshot if snapshot is not None and snapshot.ref == ref else None
 
     async def save(self, resource: Resource) -> None:
         """Publish without waiting for the acknowledgement: a lost snapshot does no harm. Processes
         that only read save none."""
         if self._writes:
-            with suppress(*CONNECTION_ERRORS):
-                await self._nats.publish(self._key(resource.ref), _encode(resource))
+            with suppress(LogUnavailable, *CONNECTION_ERRORS):
+                data = await self._seals.sealed_state(resource)
+                await self._nats.publish(self._key(resource.ref), data)
 
     def _key(self, ref: Ref) -> str:
         return f"$KV.{self._bucket}.{subject(ref, self._region)}"

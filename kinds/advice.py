@@ -9,8 +9,10 @@ from secaplane.model.kind import Kind
 
 
 def to_find_or_create(kind: Kind, ids: Mapping[str, str]) -> str:
-    """For a resource that was addressed by its path, with the ids of that path."""
-    return "create it with PUT" if kind.writable else _to_list(kind, ids)
+    """For a resource that was addressed by its path, with the ids of that path, `name` among
+    them."""
+    reserved = ids.get("name", "").startswith(kind.exposure.reserved_prefixes)
+    return "create it with PUT" if kind.writable and not reserved else _to_list(kind, ids)
 
 
 def to_reference(kinds: Sequence[Kind], ids: Mapping[str, str]) -> str:

@@ -69,8 +69,24 @@ def _is_view(pattern: str) -> bool:
     """True for `history/*`, `activity`, and `history/` before a pattern of any provider."""
     view, _, rest = pattern.partition("/")
     if view not in VIEWS or view == HISTORY:
-        return view == HISTORY and any(is_pattern(each, rest) for each in _of_tenants())
+        return view == HISTORY and any(is_pattern(each, rest) for each in _with_collection(rest))
     return pattern in (view, f"{view}/{EVERY}")
+
+
+def _with_collection(pattern: str) -> Sequence[str]:
+    """The providers that have the collection of a pattern, and for `*` one: a role has thousands of
+    patterns, and no pattern is compared with every provider."""
+    first = pattern.partition("/")[0]
+    return _by_collection().get(first, ()) if first != EVERY else [*_of_tenants()][:1]
+
+
+@cache
+def _by_collection() -> dict[str, list[str]]:
+    providers: dict[str, list[str]] = {}
+    for provider in _of_tenants():
+        for name in _forms(provider).nested:
+            providers.setdefault(name, []).append(provider)
+    return providers
 
 
 def _of_tenants() -> Iterator[str]:

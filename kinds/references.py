@@ -5,6 +5,7 @@ from functools import cache
 from typing import NamedTuple
 
 from secaplane.kinds import CATALOGUE_KINDS, KINDS, SHARED_TENANT, log_ref
+from secaplane.model.address import is_address_or_cidr
 from secaplane.model.kind import Kind, Link
 from secaplane.model.pointer import every
 from secaplane.model.reference import resolve
@@ -26,6 +27,8 @@ class SpecReference(NamedTuple):
     targets: tuple[tuple[Link, Ref], ...]
     """The resources that it may point to, the most likely first, by API address (`log_ref` gives
     the log's); empty if it cannot be resolved."""
+    is_address: bool = False
+    """An address or a range, where one is allowed: it names no resource."""
 
 
 def references_in(ref: Ref, spec: Json, *, region: str = "") -> Iterator[SpecReference]:
@@ -33,8 +36,13 @@ def references_in(ref: Ref, spec: Json, *, region: str = "") -> Iterator[SpecRef
     for place, links in _places(ref.kind):
         for pointer, reference in every(spec, place):
             if reference != WILDCARD or not links[0].allows_wildcard:
-                targets = tuple(_targets(ref, links, reference, region))
-                yield SpecReference(pointer, links, reference, targets)
+                is_address = any(link.allows_address for link in links) and _is_address(reference)
+                targets = () if is_address else tuple(_targets(ref, links, reference, region))
+                yield SpecReference(pointer, links, reference, targets, is_address)
+
+
+def number_of_references(kind: str, spec: Json) -> int:
+    return sum(1 for place, _ in _places(kind) for _ in every(spec, place))
 
 
 def same_target(ref: Ref, place: str, one: object, other: object, *, region: str = "") -> bool:
@@ -98,6 +106,11 @@ def _targets(
             shared = _in_shared_tenant(reference, kind, target)
             if shared is not None:
                 yield link, shared
+
+
+def _is_address(reference: str | Json) -> bool:
+    text = reference if isinstance(reference, str) else reference["resource"]
+    return is_address_or_cidr(text)
 
 
 def _in_shared_tenant(reference: str | Json, kind: Kind, target: Ref) -> Ref | None:

@@ -25,7 +25,7 @@ def quota_share(ref: Ref, spec: Json) -> QuotaShare:
     kind = KINDS[ref.kind]
     reference = spec.get("skuRef", "") if kind.sku else ""
     text = reference if isinstance(reference, str) else reference["resource"]
-    amount = at(spec, kind.amount_at) if kind.amount_at else 0
+    amount = at(spec, kind.amount_at) or 0 if kind.amount_at else 0  # none where it was erased
     return QuotaShare(kind.name, sku_name(text.rpartition("/")[2]), 1, amount)
 
 

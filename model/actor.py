@@ -23,6 +23,16 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
 
 
 SealedActor = str  # encrypted; without the key, readers learn only that there was an actor
+
+
+class ShownActor(Actor, frozen=True, kw_only=True):
+    """An actor as readers of history see it; never stored."""
+
+    pseudonym: str = ""
+    """The same for the same person in one tenant life, of actors that are stored sealed: it tells
+    persons apart whose names were erased."""
+
+
 SYSTEM, RECONCILER = Actor(sub="system"), Actor(sub="reconciler")
 RESERVED_SUBS = (SYSTEM.sub, RECONCILER.sub)  # no token may claim to be the control plane
 

@@ -14,6 +14,8 @@ from secaplane.model.shape import Json, Resource
 
 SECRET = "<secret>"
 """Stands for a secret wherever the past is shown: neither its digest nor its ciphertext leaves."""
+ERASED_TEXT = "<erased>"
+"""Stands for contents and callers whose key was destroyed, wherever the past is shown."""
 PARTS = ("labels", "annotations", "extensions", "spec")
 
 

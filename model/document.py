@@ -66,7 +66,8 @@ def status(kind: Kind, resource: Resource) -> Json:
     shown: Json = {
         "state": resource.state,
         "conditions": resource.conditions,
-        **kind.derived.initial(resource.spec),
+        # one whose contents were erased has no spec
+        **(kind.derived.initial(resource.spec) if resource.spec else {}),
         **resource.observed,
     }
     if resource.power.since is not None:

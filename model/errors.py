@@ -159,14 +159,20 @@ class Unavailable(Refusal):
     RETRY_AFTER_S = 1
 
 
+BROKEN_MAX = 100
+"""Broken rules that one refusal lists: long lists can break thousands."""
+
+
 def refuse_broken(broken: Sequence[BrokenRule]) -> None:
     if broken:
         raise invalid(broken)
 
 
 def invalid(broken: Sequence[BrokenRule]) -> Invalid:
-    """All broken rules of one request in one refusal."""
+    """All broken rules of one request in one refusal, which lists BROKEN_MAX of them."""
+    listed, more = broken[:BROKEN_MAX], len(broken) - BROKEN_MAX
+    detail = "; ".join(f"{each.pointer or each.parameter}: {each.detail}" for each in listed)
     return Invalid(
-        "; ".join(f"{each.pointer or each.parameter}: {each.detail}" for each in broken),
-        sources=[ProblemSource(each.pointer, each.parameter) for each in broken],
+        f"{detail}; and {more} more" if more > 0 else detail,
+        sources=[ProblemSource(each.pointer, each.parameter) for each in listed],
     )

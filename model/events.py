@@ -87,6 +87,7 @@ class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
     previous: Position  # that was decided on: the append expects it (optimistic concurrency)
     actor: Actor | SealedActor
     event: AnyEvent
+    erased: bool = False  # its contents are gone with their key: `event` has none
 
     @property
     def sub(self) -> str:

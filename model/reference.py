@@ -8,7 +8,7 @@ written as the name of the kind with an `s`.
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from secaplane.model.kind import Kind
@@ -56,11 +56,10 @@ def _ids(fields: Mapping[str, Any], kind: Kind, region: str) -> dict[str, str] |
     in_other_region = region and (fields.get("region") or region) != region
     if in_other_region or not _same_provider(fields.get("provider"), kind):
         return None
-    given = str(fields["resource"]).split("/")
-    whole = [kind.provider.name, kind.provider.version, *kind.collection.split("/"), "{name}"]
+    given, whole = str(fields["resource"]).split("/"), _whole_path(kind)
     if given[0] == kind.provider.name and len(given) > 1 and given[1] != kind.provider.version:
-        del whole[1]  # a provider without its version
-    if len(given) > len(whole):
+        whole = (whole[0], *whole[2:])  # a provider without its version
+    if len(given) > len(whole) or (len(given) > 1 and given[-2] not in collection_names(kind)):
         return None
     ids = {key: fields[key] for key in ("tenant", "workspace") if fields.get(key)}
     for place, step in zip(whole[-len(given) :], given, strict=True):
@@ -72,10 +71,18 @@ def _ids(fields: Mapping[str, Any], kind: Kind, region: str) -> dict[str, str] |
     return ids
 
 
+@cache
+def _whole_path(kind: Kind) -> tuple[str, ...]:
+    """The steps of the URN, with the names of the ids."""
+    provider = kind.provider
+    return (provider.name, provider.version, *kind.collection.split("/"), "{name}")
+
+
 def _same_provider(provider: str | None, kind: Kind) -> bool:
     return not provider or provider in (kind.provider.name, kind.provider.full_name)
 
 
+@cache
 def collection_names(kind: Kind) -> tuple[str, str]:
     """The names of a collection in references: `skus`, and `storage-skus`."""
     return kind.collection.rpartition("/")[2], f"{kind.name}s"

@@ -29,12 +29,14 @@ from nats.js.errors import NotFoundError
 from secaplane.cli.dev import embedded
 from secaplane.cli.dev.embedded import HOST
 from secaplane.eventlog.jetstream.connection import NatsConnection
+from secaplane.eventlog.jetstream.key_bucket import bucket
 from secaplane.eventlog.jetstream.log import PAYLOAD_BYTES_MIN
 from secaplane.eventlog.snapshots import FORMAT
 from secaplane.readmodel.schema.tables import READER
 
 STREAM = "SECA"
 GLOBAL_STREAM = f"{STREAM}-GLOBAL"
+KEYS = f"KV_{bucket(STREAM)}"
 SNAPSHOTS = f"KV_{STREAM}-snapshots-{FORMAT}"
 READY_S_MAX = 60.0
 STOP_S_MAX = 10.0
@@ -99,7 +101,7 @@ async def connected(url: str) -> AsyncIterator[Client]:
 async def emptied(client: Client) -> str:
     """Deletes the streams of earlier tests; the name of the stream."""
     context = client.jetstream()
-    for name in (STREAM, GLOBAL_STREAM, SNAPSHOTS):
+    for name in (STREAM, GLOBAL_STREAM, SNAPSHOTS, KEYS):
         with suppress(NotFoundError):
             await context.delete_stream(name)
     return STREAM

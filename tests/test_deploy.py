@@ -14,6 +14,7 @@ import yaml
 from secaplane.audit.entries import SUBJECTS_OF_PROCESSES
 from secaplane.audit.heads import link
 from secaplane.cli.dev import embedded
+from secaplane.eventlog.jetstream.key_bucket import bucket
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -139,6 +140,21 @@ def test_the_user_that_exports_to_a_siem_can_write_nothing() -> None:
     assert not any(word in rights for word in ("DELETE", "PURGE", "UPDATE", "STREAM.CREATE"))
 
 
+def test_one_user_alone_can_destroy_keys() -> None:
+    nats = (DEPLOY / "nats.conf").read_text()
+    (rights,) = re.findall(r"^ERASES: \{(.*?)^\}", nats, re.M | re.S)
+    publish, _ = (re.findall(r'"([^"]+)"', part) for part in rights.split("subscribe"))
+    others = [x for x in publish if not x.startswith("$JS.API.") and "keys" not in x]
+    assert others == ["secaplane.progress.>", "seca-audit.key-destroyed.>"]
+    deletes = [x for x in publish if "DELETE" in x]
+    assert deletes == [f"$JS.API.STREAM.MSG.DELETE.KV_{bucket('SECA')}"]
+    rest = nats.replace(rights, "")
+    assert "MSG.DELETE" not in rest
+    for name in ("WRITES_THE_LOG", "WRITES_THE_LOG_AND_AUDITS"):
+        (rights,) = re.findall(rf"^{name}: \{{(.*?)^\}}", nats, re.M | re.S)
+        assert f'deny: ["$KV.{bucket("SECA")}.destroyed.>"]' in rights
+
+
 def test_every_process_may_record_its_start_and_its_stop() -> None:
     nats = (DEPLOY / "nats.conf").read_text()
     names = ("READS_THE_LOG_AND_AUDITS", "FOLLOWS_THE_LOG", "WRITES_THE_LOG")
@@ -198,6 +214,12 @@ def test_no_address_between_the_parts_is_in_clear() -> None:
             assert "sslmode=verify-full&sslrootcert=" in rest, address
         elif "issuer" not in host and "PUBLIC_URL" not in address:
             assert LOOPBACK.match(host), address
+
+
+def test_every_process_that_reads_events_has_their_keyring_and_no_other_has() -> None:
+    for name in OWN:
+        has = "events-keyring" in SERVICES[name].get("secrets", ())
+        assert has == (name not in ("notary", "cloud")), name
 
 
 def test_every_process_has_a_certificate_and_trusts_one_authority() -> None:
@@ -277,3 +299,14 @@ def test_no_process_imports_what_the_image_leaves_out() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "a broken body is refused" in done.stdout
+
+
+def test_the_proxy_disconnects_clients_that_are_slow_or_idle() -> None:
+    """One stranger's connections must not shut others out."""
+    caddyfile = (DEPLOY / "Caddyfile").read_text()
+    timeouts = re.search(r"timeouts \{([^}]*)\}", caddyfile)
+    assert timeouts is not None
+    set_ = dict(line.split() for line in timeouts[1].splitlines() if line.strip())
+    assert set_.keys() == {"read_header", "read_body", "write", "idle"}
+    assert set_["read_header"] == "10s"
+    assert "max_header_size 64KB" in caddyfile

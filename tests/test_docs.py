@@ -85,6 +85,12 @@ def section(title: str) -> str:
 # --- settings
 
 
+def test_the_page_of_requirements_is_generated_from_its_rows() -> None:
+    generate = run_path(str(ROOT / "docs" / "compliance" / "generate.py"))
+    page = (ROOT / "docs" / "compliance" / "requirements.md").read_text()
+    assert page == generate["page"](), "run `make docs`"
+
+
 def test_the_settings_page_is_generated_from_the_code() -> None:
     generate = run_path(str(ROOT / "docs" / "reference" / "generate.py"))
     page = (ROOT / "docs" / "reference" / "settings.md").read_text()
@@ -161,3 +167,16 @@ def rows_of(table: str) -> Iterator[str]:
 @cache
 def operate() -> str:
     return (ROOT / "docs" / "operate.md").read_text()
+
+
+def test_the_rules_of_the_standard_are_enforced_by_code_that_exists() -> None:
+    """Each row names the place that enforces its sentence, or says why nothing does."""
+    text = (ROOT / "docs" / "standard-rules.md").read_text()
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    assert all(len(row) >= 2 and row[1].strip(" |") for row in rows)
+    spans = [span for span in SPAN.findall(text) if re.fullmatch(r"[A-Za-z_.]+", span)]
+    names = {
+        part for span in spans for part in span.split(".") if "_" in part or part != part.lower()
+    }
+    words = set(re.findall(r"\w+", source()))
+    assert names - words == set()

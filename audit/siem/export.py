@@ -14,7 +14,7 @@ from typing import Protocol
 from secaplane.audit.siem.export_state import StateFile, state_of
 from secaplane.audit.siem.records import SiemRecord, records
 from secaplane.audit.siem.sinks import ExportedLine, Sink, SinkUnavailable
-from secaplane.eventlog.log import RawEvent
+from secaplane.eventlog.log import Followed, LogUnavailable, RawEvent
 from secaplane.model.position import Position, position
 
 DELIVERY_BYTES_MAX = 1024 * 1024
@@ -31,6 +31,14 @@ class FollowedStreams(Protocol):
         self, stream: str, *, after: Position
     ) -> AsyncGenerator[Sequence[RawEvent], None]:
         """As `Log.follow_raw`."""
+        ...
+
+    async def opened(self, batch: Sequence[RawEvent]) -> Sequence[Followed]:
+        """The messages of one stream as events; none of the audit stream.
+
+        Raises:
+            LogUnavailable: the keys of sealed events cannot be read.
+        """
         ...
 
     async def has_more(self, stream: str, after: Position) -> bool:
@@ -81,13 +89,25 @@ class Export:
                     return
 
     async def _deliver_all(self, stream: str, batch: Sequence[RawEvent]) -> None:
-        made = records(batch, self.positions[stream].sequence)
+        opened = await self._opened(batch)
+        made = records(batch, self.positions[stream].sequence, opened)
         for lines in deliveries(ExportedLine(each, self._write(each)) for each in made):
             async with self._delivering:
                 await self._deliver(lines)
                 self.positions[stream] = position(stream, lines[-1].record.sequence)
                 self.delivered += len(lines)
                 self._keep(complete=False)
+
+    async def _opened(self, batch: Sequence[RawEvent]) -> Sequence[Followed]:
+        """Tries again without end, as the sink is tried: no event is left out."""
+        delay_s = RETRY_S
+        while True:
+            try:
+                return await self._source.opened(batch)
+            except LogUnavailable as error:
+                log.warning("events cannot be opened", extra={"reason": str(error)})
+                await asyncio.sleep(delay_s * (0.5 + random() / 2))
+                delay_s = min(delay_s * 2, RETRY_S_MAX)
 
     async def _deliver(self, lines: Sequence[ExportedLine]) -> None:
         delay_s = RETRY_S

@@ -66,6 +66,7 @@ ROWS: dict[str, FormatRow] = {
     "forbidden": FormatRow(API, BY_VERB, MEDIUM, "control", "deny"),
     "read": FormatRow(API, "Read", INFORMATIONAL, "activity", "read"),
     "orphan-removed": FormatRow(ENTITY, "Delete", MEDIUM, "activity", "delete"),
+    "key-destroyed": FormatRow(ENTITY, "Delete", HIGH, "activity", "delete"),
     "process-started": FormatRow(LIFECYCLE, "Start", INFORMATIONAL, "activity", "start"),
     "process-stopped": FormatRow(LIFECYCLE, "Stop", INFORMATIONAL, "activity", "stop"),
     "heads": FormatRow(UNCLASSIFIED, OTHER, INFORMATIONAL, "monitor", "monitor"),

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import reduce
+from itertools import zip_longest
 from typing import Any, Literal
 
 import msgspec
@@ -16,10 +17,10 @@ from secaplane.audit.entries import ALL_SUBJECTS, Entry, ProcessFacts, allowed_b
 from secaplane.audit.entries import decode as decode_entry
 from secaplane.eventlog.codec import NAMES, NOT_JSON, Undecodable
 from secaplane.eventlog.decoding import decode_followed
-from secaplane.eventlog.log import RawEvent, UndecodableEvent
+from secaplane.eventlog.log import Followed, RawEvent, UndecodableEvent
 from secaplane.kinds import KINDS
-from secaplane.model.actor import RESERVED_SUBS, Actor
-from secaplane.model.desired import SECRET, desired
+from secaplane.model.actor import RESERVED_SUBS, Actor, ShownActor
+from secaplane.model.desired import ERASED_TEXT, SECRET, desired
 from secaplane.model.events import (
     ActionRequested,
     Closed,
@@ -58,6 +59,8 @@ class SiemActor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, r
     client_address: str = ""
     user_agent: str = ""
     traceparent: str = ""
+    pseudonym: str = ""
+    """Of a caller that is stored sealed: it tells callers apart whose names were erased."""
 
     @property
     def is_system(self) -> bool:
@@ -103,21 +106,28 @@ class _Times(msgspec.Struct, frozen=True):
 _decode_time = msgspec.json.Decoder(_Times).decode
 
 
-def records(batch: Sequence[RawEvent], after: int) -> Iterator[SiemRecord]:
+def records(
+    batch: Sequence[RawEvent], after: int, opened: Sequence[Followed] = ()
+) -> Iterator[SiemRecord]:
     """The records of consecutive messages of one stream after a sequence. Positions that have no
     message are records, too: lost events, or audit entries that the limits of the stream removed.
-    """
-    for raw in batch:
+    `opened`: the messages as events, where some are sealed."""
+    for raw, event in zip_longest(batch, opened):
         if raw.position.sequence > after + 1:
             yield gap(raw.position.stream, after + 1, raw.position.sequence - 1)
-        yield record(raw)
+        yield record(raw, event)
         after = raw.position.sequence
 
 
-def record(raw: RawEvent) -> SiemRecord:
-    if raw.subject.startswith(_AUDIT):
+def is_entry(raw: RawEvent) -> bool:
+    """An entry of the audit stream."""
+    return raw.subject.startswith(_AUDIT)
+
+
+def record(raw: RawEvent, event: Followed | None = None) -> SiemRecord:
+    if is_entry(raw):
         return _of_entry(raw)
-    event = decode_followed(raw)
+    event = event or decode_followed(raw)
     if isinstance(event, UndecodableEvent):
         return _unreadable(raw, event.ref, event.reason)
     return of_event(event)
@@ -160,7 +170,7 @@ def content(event: RecordedEvent) -> Json:
     """Desired state or status as recorded, without secrets. Nothing of a kind that this release
     does not know: which of its fields are secret is not known either."""
     kind = KINDS.get(event.ref.kind)
-    if kind is None:
+    if kind is None or event.erased:
         return {}
     shown: Json = {}
     if isinstance(event.event, DesiredState):
@@ -200,6 +210,8 @@ def _outcome(event: RecordedEvent) -> Outcome:
 
 def _said(event: RecordedEvent) -> tuple[str, str]:
     """The verb, where it is a part of the event, and the reason with its message."""
+    if event.erased:
+        return "", f"{ERASED_TEXT}: the key of the contents was destroyed"
     match event.event:
         case ActionRequested(action=action):
             return action, ""
@@ -224,6 +236,7 @@ def _actor(event: RecordedEvent) -> SiemActor:
         client_address=actor.client_address,
         user_agent=actor.user_agent,
         traceparent=actor.traceparent,
+        pseudonym=actor.pseudonym if isinstance(actor, ShownActor) else "",
     )
 
 

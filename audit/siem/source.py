@@ -4,10 +4,11 @@ from collections.abc import AsyncGenerator, Sequence
 
 from nats.aio.client import Client
 
+from secaplane.audit.siem.records import is_entry
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
 from secaplane.eventlog.jetstream.api import direct_batch
 from secaplane.eventlog.jetstream.log import JetStreamLog
-from secaplane.eventlog.log import LogUnavailable, RawEvent
+from secaplane.eventlog.log import Followed, LogUnavailable, RawEvent
 from secaplane.model.position import Position
 
 
@@ -19,6 +20,11 @@ class JetStreamSource:
         self, stream: str, *, after: Position
     ) -> AsyncGenerator[Sequence[RawEvent], None]:
         return self._log.follow_raw(stream, after=after)
+
+    async def opened(self, batch: Sequence[RawEvent]) -> Sequence[Followed]:
+        if batch and is_entry(batch[0]):
+            return ()
+        return await self._log.seals.shown(batch)
 
     async def has_more(self, stream: str, after: Position) -> bool:
         """True also where no server answers: then it is not known, and the follower goes on."""

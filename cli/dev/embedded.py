@@ -114,6 +114,7 @@ def postgres(folder: Path, port: int, passwords: dict[str, str], *, durable: boo
         "max_connections": "100",
         "fsync": "on" if durable else "off",
         "log_min_messages": "warning",
+        "wal_recycle": "off",  # a segment that is used again keeps the bytes of what was erased
     }
     chosen = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
     return Server("postgres", (*as_nobody, f"{binaries}/postgres", "-D", str(data), *chosen))

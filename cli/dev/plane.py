@@ -48,7 +48,7 @@ class DevPlane:
         self.base_url = config.site.base_url or f"http://{config.http.host}:{port}"
         self._passwords = _new_passwords() | _kept(place / "passwords.json", _new_passwords)
         self._issuer = issuer.DevIssuer.kept(place / "issuer.json", place / "jwks.json", ISSUER)
-        for name in ("keyring", "page-keyring"):
+        for name in ("keyring", "page-keyring", "events-keyring"):
             _kept(place / f"{name}.json", lambda: msgspec.to_builtins(Keyring.generate()))
         self._cloud_token = _kept(place / "cloud-token.json", lambda: secrets.token_urlsafe(32))
         self.config = self._completed(config, port)
@@ -81,6 +81,7 @@ class DevPlane:
                 keyring=str(self._place / "keyring.json"),
                 page_keyring=str(self._place / "page-keyring.json"),
             ),
+            keys=change(config.keys, keyring=str(self._place / "events-keyring.json")),
             cloud=change(
                 config.cloud,
                 url=f"http://{embedded.HOST}:{self._ports['cloud']}",

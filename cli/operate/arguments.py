@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from secaplane.cli.config import read
-from secaplane.cli.operate import audit_arguments, log_arguments, replay_arguments
+from secaplane.cli.operate import audit_arguments, key_arguments, log_arguments, replay_arguments
 from secaplane.cli.processes import logs
 from secaplane.cli.running import run
 
@@ -20,6 +20,7 @@ def add_to(commands: Any) -> None:
     log_arguments.add_to(commands)
     replay_arguments.add_to(commands)
     _add_keyring(commands)
+    key_arguments.add_to(commands)
     _add_plugin(commands)
     _add_drift(commands)
 
@@ -69,7 +70,17 @@ def _add_tenant(commands: Any) -> None:
         "--auditor", action="append", required=True, metavar="SUB", help="with the issuer's prefix"
     )
     auditors.set_defaults(run=_tenant_auditors)
-    for command in (create, delete, auditors):
+    erase = _command(
+        actions,
+        "erase",
+        "destroy the keys of a tenant that is gone",
+        "The contents of its events can never be read again; read models are made again without"
+        " them and the old tables are dropped. A command that was interrupted goes on when it is"
+        " given again. Give it for each replica of the read model.",
+    )
+    erase.add_argument("--yes", action="store_true", help="do not ask; it cannot be undone")
+    erase.set_defaults(run=_tenant_erase)
+    for command in (create, delete, auditors, erase):
         _add_config(command)
         command.add_argument("name", metavar="NAME", help="name of the tenant")
 
@@ -95,6 +106,14 @@ def _tenant_auditors(arguments: argparse.Namespace) -> int:
     logs.set_up("tenant", "WARNING")
     config, auditors = read(arguments.config), arguments.auditor
     return run(lambda: tenants.appoint_auditors(config, arguments.name, auditors))
+
+
+def _tenant_erase(arguments: argparse.Namespace) -> int:
+    from secaplane.cli.operate import tenant_erasure
+
+    logs.set_up("tenant", "WARNING")
+    config, confirmed = read(arguments.config), arguments.yes
+    return run(lambda: tenant_erasure.erase(config, arguments.name, confirmed=confirmed))
 
 
 # --- authorization

@@ -76,8 +76,8 @@ def printable(text: str) -> str:
     return "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in text)
 
 
-def moment(since: str) -> datetime:
-    """A time from an age (`90s`, `30m`, `1h`, `7d`), or from RFC 3339 with an offset.
+def moment(since: str, option: str = "--since") -> datetime:
+    """The time that an option names: an age (`90s`, `30m`, `1h`, `7d`), or RFC 3339 with an offset.
 
     Raises:
         BadConfig: it is neither.
@@ -90,5 +90,5 @@ def moment(since: str) -> datetime:
     except (ValueError, OverflowError):
         parsed = None
     if parsed is None or parsed.tzinfo is None:
-        raise BadConfig("--since takes 90s, 30m, 1h, 7d, or a time such as 2026-01-31T12:00:00Z")
+        raise BadConfig(f"{option} takes 90s, 30m, 1h, 7d, or a time such as 2026-01-31T12:00:00Z")
     return parsed

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from secaplane.cli.config import read
-from secaplane.cli.operate import history_arguments, witness_arguments
+from secaplane.cli.operate import evidence_arguments, history_arguments, witness_arguments
 from secaplane.cli.processes import logs
 from secaplane.cli.running import run, run_until_stopped
 
@@ -21,6 +21,7 @@ def add_to(commands: Any) -> None:
     _add_stream(actions)
     history_arguments.add_to(actions)
     witness_arguments.add_to(actions)
+    evidence_arguments.add_to(actions)
 
 
 def _add_entries(actions: Any) -> None:

@@ -27,7 +27,8 @@ from secaplane.audit.siem.source import JetStreamSource
 from secaplane.audit.siem.syslog import SyslogAddress, SyslogSink
 from secaplane.audit.stream import stream_name
 from secaplane.cli.config import Config
-from secaplane.cli.processes.connections import CONNECT_S_MAX, connect_nats, streams
+from secaplane.cli.processes.connections import CONNECT_S_MAX, connect_nats, now, streams
+from secaplane.cli.processes.keys import event_seals
 from secaplane.cli.processes.lifecycle.process_life import release
 from secaplane.cli.processes.monitor import monitored
 from secaplane.cli.running import StopRequest
@@ -93,7 +94,12 @@ async def _exported(
     positions: Mapping[str, Position],
     state: StateFile | None,
 ) -> int:
-    log = JetStreamLog(client, streams=streams(config), region=config.site.region)
+    log = JetStreamLog(
+        client,
+        streams=streams(config),
+        region=config.site.region,
+        seals=event_seals(config, client, now),
+    )
     source = JetStreamSource(client, log)
     try:
         for each in positions.values():

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -11,6 +12,7 @@ from secaplane.audit.notary.verified_export import (
     Saved,
     TrustedFacts,
     VerifiedProgress,
+    VerifiedStream,
     missing_logs,
     unseen_attacks,
     verify_stream,
@@ -41,13 +43,8 @@ def verify(
     Raises:
         BadConfig: a file of the verifier cannot be used.
     """
-    _refuse_inside(folder, [policy, resume, *seen])
-    if max_age_s is not None and policy is None:
-        raise BadConfig("--max-age needs --policy, which names the witnesses")
-    after = int(time.time()) - max_age_s if max_age_s is not None else 0
-    trusted = TrustedFacts(
-        read_policy(policy) if policy else None, [_seen(each) for each in seen], after
-    )
+    refuse_inside(folder, [policy, resume, *seen])
+    trusted = trusted_facts(policy, seen, max_age_s)
     known = _known(resume)
 
     def save(progress: VerifiedProgress) -> None:
@@ -59,32 +56,66 @@ def verify(
 
     if (folder / TENANT_PATH).is_file():
         return tenant_verify.verify(folder, trusted, progress=known, save=save)
-    return _verify_whole(folder, trusted, known, save)
+    verified = verify_folder(folder, trusted, progress=known, save=save)
+    for each in verified.streams:
+        print(printable(f"{each.stream}: {each.events} events compared"))
+    for finding in verified.wrong:
+        print(printable(finding), file=sys.stderr)
+    if not verified.wrong:
+        for attack in verified.unseen:
+            print(printable(f"not seen: {attack}"))
+    return verified.status
 
 
-def _verify_whole(
-    folder: Path, trusted: TrustedFacts, known: Mapping[str, VerifiedProgress], save: Saved
-) -> int:
+class VerifiedFolder(NamedTuple):
+    """The result for an export: its streams, what is wrong, and the attacks that could not be seen
+    with what the verifier had."""
+
+    streams: Sequence[VerifiedStream]
+    wrong: Sequence[str]
+    unseen: Sequence[str]
+
+    @property
+    def status(self) -> int:
+        """The exit status of a command that verified it."""
+        if self.wrong:
+            return WRONG
+        return NOT_ALL_SEEN if self.unseen else 0
+
+
+def verify_folder(
+    folder: Path, trusted: TrustedFacts, *, progress: Mapping[str, VerifiedProgress], save: Saved
+) -> VerifiedFolder:
+    """Verify the export of every stream in a folder."""
     inside = sorted(folder.iterdir()) if folder.is_dir() else []
     streams = [
-        verify_stream(each, trusted, progress=known, save=save)
+        verify_stream(each, trusted, progress=progress, save=save)
         for each in inside
         if each.is_dir() and not each.is_symlink()
     ]
-    for each in streams:
-        print(printable(f"{each.stream}: {each.events} events compared"))
     verified = {each.stream for each in streams}
     wrong = [f"{each.name} is foreign" for each in inside if each.name not in verified]
     wrong += [f"{each.stream}: {finding}" for each in streams for finding in each.findings]
     wrong += missing_logs(trusted, streams)
-    for finding in wrong or ([] if streams else ["the folder holds no log"]):
-        print(printable(finding), file=sys.stderr)
-    if wrong or not streams:
-        return WRONG
-    unseen = unseen_attacks(trusted, streams)
-    for attack in unseen:
-        print(printable(f"not seen: {attack}"))
-    return NOT_ALL_SEEN if unseen else 0
+    if not streams:
+        wrong.append("the folder holds no log")
+    return VerifiedFolder(streams, wrong, unseen_attacks(trusted, streams))
+
+
+def trusted_facts(
+    policy: Path | None, seen: Sequence[Path], max_age_s: int | None = None
+) -> TrustedFacts:
+    """The facts that a verifier trusts, from files of its own.
+
+    Raises:
+        BadConfig: a file cannot be used.
+    """
+    if max_age_s is not None and policy is None:
+        raise BadConfig("--max-age needs --policy, which names the witnesses")
+    after = int(time.time()) - max_age_s if max_age_s is not None else 0
+    return TrustedFacts(
+        read_policy(policy) if policy else None, [_seen(each) for each in seen], after
+    )
 
 
 def printable(text: str) -> str:
@@ -93,7 +124,7 @@ def printable(text: str) -> str:
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
-def _refuse_inside(folder: Path, files: Sequence[Path | None]) -> None:
+def refuse_inside(folder: Path, files: Sequence[Path | None]) -> None:
     """Raises BadConfig where a file of the verifier is in the export, whose author has made it."""
     for each in files:
         if each is not None and each.resolve().is_relative_to(folder.resolve()):

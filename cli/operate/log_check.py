@@ -99,6 +99,7 @@ class _Comparison:
             stream=config.nats.stream,
             region=config.site.region,
             writes=False,
+            seals=process.jetstream.seals,
         )
 
     async def without_rows(self, subjects: Sequence[str]) -> Sequence[Finding]:

@@ -8,7 +8,6 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple, TypeVar
 from uuid import uuid4
 
@@ -18,6 +17,7 @@ from nats import errors
 from nats.aio.client import Client
 
 from secaplane.cli.config import Config
+from secaplane.cli.processes.keys import event_seals, key_store, keyring
 from secaplane.cli.processes.tls import client_context
 from secaplane.cli.settings import BadConfig
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
@@ -50,7 +50,8 @@ from secaplane.readmodel.schema.replica import (
 )
 from secaplane.readmodel.schema.resources import RESOURCES
 from secaplane.readmodel.streamed import StreamedProgress
-from secaplane.sealing.sealer import Keyring, Sealer
+from secaplane.sealing.keys.key_store import KeysUnavailable
+from secaplane.sealing.sealer import Sealer
 
 T = TypeVar("T")
 RETRY_S = 0.1
@@ -133,17 +134,20 @@ async def connected_log(
     """NATS and the log. A process that writes the log creates it; every other waits for it."""
     client = await connect_nats(config)
     try:
+        seals = event_seals(config, client, now)
         jetstream = JetStreamLog(
             client,
             streams=streams(config),
             region=config.site.region,
             shares_syncs=shares_syncs,
+            seals=seals,
         )
         snapshots = KeyValueSnapshots(
             client,
             stream=config.nats.stream,
             region=config.site.region,
             writes=writes_log,
+            seals=seals,
         )
         if writes_log:
             replicas = config.nats.replicas
@@ -156,6 +160,8 @@ async def connected_log(
             await retrying(
                 lambda: snapshots.prepare(replicas=replicas), *_NATS_ERRORS, awaited="snapshots"
             )
+            keys = key_store(config, client)
+            await retrying(lambda: keys.prepare(replicas=replicas), KeysUnavailable, awaited="keys")
         else:
             await retrying(lambda: _exists(jetstream), LogUnavailable, awaited="the log")
         events = MonotonicLog(jetstream)
@@ -367,21 +373,11 @@ def now() -> datetime:
 
 
 def sealer(config: Config) -> Sealer:
-    return Sealer(_keyring("secrets.keyring", config.secrets.keyring))
+    return Sealer(keyring("secrets.keyring", config.secrets.keyring))
 
 
 def page_keys(config: Config) -> Sequence[bytes]:
     """Keys of page tokens: the first one signs, all of them verify. They open no secret."""
-    ring = _keyring("secrets.page_keyring", config.secrets.page_keyring)
+    ring = keyring("secrets.page_keyring", config.secrets.page_keyring)
     order = [ring.current, *(name for name in ring.keys if name != ring.current)]
     return [base64.b64decode(ring.keys[name]) for name in order]
-
-
-def _keyring(setting: str, path: str) -> Keyring:
-    """Raises BadConfig where none is configured, or the file cannot be used."""
-    if not path:
-        raise BadConfig(f"{setting} is not set; `secaplane keyring FILE` creates a keyring")
-    try:
-        return Keyring.read(Path(path))
-    except (OSError, ValueError) as error:
-        raise BadConfig(f"{setting}: {error}") from error

@@ -31,6 +31,7 @@ from secaplane.cli.processes.log_guard import compare_log
 from secaplane.cli.processes.monitor import monitored
 from secaplane.cli.processes.reconnection import Reconnection, connection_number
 from secaplane.cli.processes.resource_log import CachedResourceLog
+from secaplane.cli.processes.shown_actors import erased, shown_actor
 from secaplane.cli.processes.stopping import Start, background_tasks, not_ready_when_stopping
 from secaplane.cli.processes.wiring import command_dependencies, watching
 from secaplane.cli.running import StopRequest
@@ -101,7 +102,7 @@ async def run(side: Side, config: Config, announce: Announce, stop: StopRequest)
         readiness = not_ready_when_stopping(ready, stop)
         details = config.monitor.port is None and (host.startswith("127.") or host == "::1")
         routes = [*health.routes(readiness, metrics, details=details), *_documents(base_url)]
-        past = _history_dependencies(process, config, known, start)
+        past = _history_dependencies(served, process, config, known, start)
         if side in ("command", "serve"):
             start(_heads_publication(process, config).run())
             submitting = await _submitting(process, config, guard, watch, metrics, base_url)
@@ -288,7 +289,7 @@ def _read_routes(
 ) -> list[HTTPRouteHandler]:
     reading = _read_dependencies(process, config, known)
     start(reading.by_name.batched.run())
-    exported = exports.routes(HistoryExports(process.nats, process.log, config), guard)
+    exported = exports.routes(HistoryExports(process.nats, config), guard)
     return [*reads.routes(reading, past, guard), *history_reads.routes(past, guard), *exported]
 
 
@@ -319,8 +320,13 @@ def _read_dependencies(
 
 
 def _history_dependencies(
-    process: ProcessDependencies, config: Config, known: KnownWrites, start: Start
+    served: Served,
+    process: ProcessDependencies,
+    config: Config,
+    known: KnownWrites,
+    start: Start,
 ) -> HistoryDependencies:
+    """A process that only writes answers no page, and has no key of page tokens."""
     start((pool := HistoryPool(config)).run())
 
     def informed() -> bool:
@@ -330,9 +336,11 @@ def _history_dependencies(
         share=HistoryShare(pool.pool),
         stream=process.log.streams.of,
         newest=KnownEnds(process.log, process.progress, informed).including,
-        page_keys=page_keys(config),
+        page_keys=page_keys(config) if served.reads else (),
         region=config.site.region,
         clock=now,
+        open_actor=partial(shown_actor, process.jetstream.seals),
+        erased=partial(erased, process.jetstream.seals),
     )
 
 

@@ -12,6 +12,7 @@ from secaplane.command.submit import SubmitDependencies, WriteRequest
 from secaplane.edge.requests import parsing
 from secaplane.edge.requests.beside_loop import in_proportion
 from secaplane.edge.requests.context import request_context
+from secaplane.edge.requests.parameters import refuse_as_of
 from secaplane.edge.requests.paths import template
 from secaplane.edge.requests.preconditions import precondition
 from secaplane.edge.serving.answer import Answer
@@ -82,6 +83,7 @@ def _act(kind: Kind, dependencies: SubmitDependencies) -> HTTPRouteHandler:
 
 def _write_request(request: Request[Any, Any, Any], kind: Kind) -> WriteRequest:
     context = request_context(request.scope)
+    refuse_as_of(request.scope["query_string"])
     return WriteRequest(context, kind, request.path_params, precondition(context))
 
 

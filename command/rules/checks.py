@@ -10,6 +10,7 @@ from secaplane.command.rules.compared import broken_claims, broken_compared, pro
 from secaplane.command.rules.context import CallerRights, DecisionContext
 from secaplane.command.rules.references import broken_references, broken_zones
 from secaplane.kinds import KINDS
+from secaplane.kinds.advice import to_find_or_create
 from secaplane.kinds.references import same_target
 from secaplane.model.errors import (
     BrokenRule,
@@ -84,7 +85,9 @@ def existing(context: DecisionContext) -> Resource:
         NotFound: there is none.
     """
     if context.resource is None:
-        raise NotFound(f"{context.ref.kind} {context.ref.name} not found: create it with PUT")
+        ref, kind = context.ref, context.kind
+        advice = to_find_or_create(kind, kind.ids(ref.path) | {"name": ref.name})
+        raise NotFound(f"{ref.kind} {ref.name} not found: {advice}")
     return context.resource
 
 

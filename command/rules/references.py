@@ -4,19 +4,31 @@ A strict reference needs a target that exists and is not being deleted; this is 
 references that are new or changed in this PUT. A deferred one is bound when its target appears.
 """
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Hashable, Iterator, Mapping
+from functools import cache
 
 from secaplane.command.rules.context import DecisionContext
 from secaplane.kinds import KINDS, SHARED_TENANT, log_ref, parents
 from secaplane.kinds.advice import to_complete, to_reference
-from secaplane.kinds.references import SpecReference, references_in, same_target
-from secaplane.model.address import is_address_or_cidr, looks_like_address
+from secaplane.kinds.patterns import NAME
+from secaplane.kinds.references import (
+    SpecReference,
+    number_of_references,
+    references_in,
+    same_target,
+)
+from secaplane.model.address import looks_like_address
 from secaplane.model.errors import BrokenRule
 from secaplane.model.kind import Backing, Kind, Link
 from secaplane.model.pointer import at, every
 from secaplane.model.reference import collection_names
 from secaplane.model.shape import Json, Ref, Resource
 
+REFERENCES_MAX = 4096
+"""Limit over all references of one resource, because they are resolved on the event loop."""
+NO_NAME = (
+    "names what cannot exist: names take lower-case letters, digits and hyphens; dots join parts"
+)
 NO_ADDRESS = (
     "is no IP address and no range: write it without leading zeros, zone or ::ffff:; a resource of"
     " that name is written with its collection, such as instances/10.0.0.1"
@@ -28,24 +40,46 @@ def broken_references(
 ) -> Iterator[BrokenRule]:
     """Every new or changed reference (of some `places`) that has no target. A target that a
     deferred reference is bound to later must be one that the caller may refer to now."""
+    is_new = _new_ones(context, old)
     for reference in references_in(context.ref, new, region=context.site.region):
-        if not _changed(context, reference, old):
+        if not is_new(reference):
             continue
         if places is not None and reference.links[0].at not in places:
             continue
-        if _allows_address(reference) and _is_broken_address(reference):
+        if _is_broken_address(reference):
             yield BrokenRule(NO_ADDRESS, f"/spec{reference.pointer}")
             continue
         if _may_be_absent(context, reference):
             allowed = _may_be_bound(context, reference)
         else:
             allowed = any(_exists(context, ref) for link, ref in reference.targets if link.strict)
-        if not allowed:
+        if not any(could_exist(target) for _, target in reference.targets) and reference.targets:
+            yield BrokenRule(NO_NAME, f"/spec{reference.pointer}")
+        elif not allowed:
             kinds = [KINDS[name] for link in reference.links for name in link.to]
             advise = to_reference if reference.targets else to_complete
             advice = advise(kinds, context.kind.ids(context.ref.path))
             names = " or ".join(kind.name for kind in kinds)
             yield BrokenRule(f"{names} not found: {advice}", f"/spec{reference.pointer}")
+
+
+def could_exist(target: Ref) -> bool:
+    """False for a name that no resource can get: a deferred reference to it would never be bound,
+    and advice to create its target would be wrong. The catalogue has names of its own."""
+    kind = KINDS[target.kind]
+    named = len(target.name) <= kind.name_length_max and NAME.fullmatch(target.name) is not None
+    return kind.backing is Backing.CATALOGUE or named
+
+
+def broken_number_of_references(kind: Kind, spec: Json) -> Iterator[BrokenRule]:
+    """The limit over all lists of a spec, each of which may be long by the schema."""
+    number = number_of_references(kind.name, spec)
+    if number > REFERENCES_MAX:
+        yield BrokenRule(
+            f"holds {number} references and addresses, over the limit of {REFERENCES_MAX}: split it"
+            " into several resources",
+            "/spec",
+        )
 
 
 def broken_zones(context: DecisionContext, old: Json | None, new: Json) -> Iterator[BrokenRule]:
@@ -99,24 +133,33 @@ def in_same_workspace(ref: Ref, target: Ref) -> bool:
     return same_workspace and ids.get("tenant", "") in ("", ref.scope("tenants"))
 
 
-def _changed(context: DecisionContext, reference: SpecReference, old: Json | None) -> bool:
-    """True if a reference is new. An item that only moved in its list is not, nor is the value of a
-    single field that means the same in another spelling."""
-    if old is None:
-        return True
-    place = reference.links[0].at
-    if "*" in place:
-        return all(former != reference.reference for _, former in every(old, place))
-    former = at(old, place)
-    region = context.site.region
-    return not same_target(context.ref, place, former, reference.reference, region=region)
+def _new_ones(context: DecisionContext, old: Json | None) -> Callable[[SpecReference], bool]:
+    """Says of a reference whether it is new. An item that only moved in its list is not, nor is the
+    value of a single field that means the same in another spelling. The former items of a place
+    are read once: their number times that of the new ones would be work for minutes."""
+    former_items = cache(lambda place: {_spelled(each) for _, each in every(old, place)})
+
+    def is_new(reference: SpecReference) -> bool:
+        place = reference.links[0].at
+        if old is None:
+            return True
+        if "*" in place:
+            return _spelled(reference.reference) not in former_items(place)
+        former, region = at(old, place), context.site.region
+        return not same_target(context.ref, place, former, reference.reference, region=region)
+
+    return is_new
+
+
+def _spelled(reference: str | Json) -> Hashable:
+    return reference if isinstance(reference, str) else frozenset(reference.items())
 
 
 def _may_be_absent(context: DecisionContext, reference: SpecReference) -> bool:
     """Deferred, or an address. If several links share a field, the spelling says which of them
     the reference belongs to."""
     strict = strict_links(context.ref, reference, context.site.deferred)
-    if not strict or _is_address(reference):
+    if not strict or reference.is_address:
         return True
     return any(link not in strict for link, _ in reference.targets)
 
@@ -136,26 +179,19 @@ def _may_be_bound(context: DecisionContext, reference: SpecReference) -> bool:
 
 def _is_incomplete(reference: SpecReference) -> bool:
     """An address; or the spelling of a kind that is allowed there, with a part missing."""
-    if _is_address(reference):
+    if reference.is_address:
         return True
     kinds = [KINDS[name] for link in reference.links for name in link.to]
     collection = _text(reference).split("/")[-2:-1]
     return not collection or any(collection[0] in collection_names(kind) for kind in kinds)
 
 
-def _is_address(reference: SpecReference) -> bool:
-    return _allows_address(reference) and is_address_or_cidr(_text(reference))
-
-
-def _allows_address(reference: SpecReference) -> bool:
-    return any(link.allows_address for link in reference.links)
-
-
 def _is_broken_address(reference: SpecReference) -> bool:
     """True for a text that was meant to be an address: the name of a resource that looks like one
     is written with its collection."""
-    text = _text(reference)
-    return looks_like_address(text) and not is_address_or_cidr(text)
+    if reference.is_address or not any(link.allows_address for link in reference.links):
+        return False
+    return looks_like_address(_text(reference))
 
 
 def _text(reference: SpecReference) -> str:

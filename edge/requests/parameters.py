@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from urllib.parse import parse_qsl
 
+from secaplane.kinds.views import AS_OF
 from secaplane.model.errors import Malformed
 
 PARAMETERS_MAX = 64
@@ -19,7 +20,20 @@ def pairs(query: bytes, most: int) -> list[tuple[str, str]]:
             query.decode("latin-1"), keep_blank_values=True, errors="strict", max_num_fields=most
         )
     except ValueError as error:
-        raise Malformed("the query cannot be decoded", parameter="query") from error
+        raise Malformed(
+            f"the query cannot be decoded, or has more than {most} parameters", parameter="query"
+        ) from error
+
+
+def refuse_as_of(query: bytes) -> None:
+    """For requests about the present: a point of the past that was named must not be ignored.
+
+    Raises:
+        Malformed: the query has `asOf`, or cannot be decoded.
+    """
+    if query and AS_OF in dict(pairs(query, PARAMETERS_MAX)):
+        detail = "asOf is for reads of a resource, lists and access reviews: leave it out here"
+        raise Malformed(detail, parameter=AS_OF)
 
 
 def parameters(query: bytes, names: Collection[str]) -> dict[str, str]:

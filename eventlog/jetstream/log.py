@@ -18,7 +18,8 @@ from secaplane.eventlog.append_health import AppendHealth
 from secaplane.eventlog.capacity import Capacity
 from secaplane.eventlog.codec import NewEvent, encode
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
-from secaplane.eventlog.decoding import address_of, decode_followed, readable
+from secaplane.eventlog.decoding import address_of, readable
+from secaplane.eventlog.event_seals import ClearEvents, EventSeals
 from secaplane.eventlog.jetstream.api import (
     ANSWER_S_MAX,
     PREPARE_S_MAX,
@@ -29,6 +30,7 @@ from secaplane.eventlog.jetstream.api import (
 )
 from secaplane.eventlog.jetstream.capacity import read_capacity
 from secaplane.eventlog.jetstream.follow import follow_raw
+from secaplane.eventlog.jetstream.messages import raw_event, sequence_of
 from secaplane.eventlog.jetstream.positions import NO_MESSAGE_FOUND, StreamPositions
 from secaplane.eventlog.jetstream.shared_sync import JetStreamBatches, SharedSyncAppends
 from secaplane.eventlog.log import (
@@ -86,11 +88,18 @@ class JetStreamLog:
     """
 
     def __init__(
-        self, nats: Client, *, streams: Streams, region: str, shares_syncs: bool = False
+        self,
+        nats: Client,
+        *,
+        streams: Streams,
+        region: str,
+        shares_syncs: bool = False,
+        seals: EventSeals | None = None,
     ) -> None:
         """`shares_syncs`: appends of different resources that are made at the same time may be
-        published as one batch, while `share_syncs` runs."""
+        published as one batch, while `share_syncs` runs. No `seals`: events are in clear."""
         self._nats, self._streams, self._region = nats, streams, region
+        self.seals = seals or ClearEvents()
         self._batches = JetStreamBatches(nats, streams=streams, region=region)
         self._shared = (
             SharedSyncAppends(self._append, self._batches.append, streams.of)
@@ -138,6 +147,7 @@ class JetStreamLog:
     ) -> RecordedEvent:
         if not isinstance(new_event.event, Closed):  # the exit of a resource that has lost an event
             await self.positions.refuse_damaged(new_event.ref)
+        new_event = await self.seals.sealed(new_event)
         if self._shared is not None and expectation is None:
             recorded = await self._shared.append(new_event)
         else:
@@ -209,7 +219,7 @@ class JetStreamLog:
         if message is None:
             return None
         raw = RawEvent(Position(stream, message.seq), address, {}, message.data)
-        return readable([decode_followed(raw)])[0]
+        return readable(await self.seals.followed([raw]))[0]
 
     async def last_within(self, ref: Ref) -> Position:
         return await self._last(self._streams.of(ref.kind), prefix(ref, self._region))
@@ -256,7 +266,7 @@ class JetStreamLog:
             arrived, _ = await direct_batch(self._nats, f"$JS.API.DIRECT.GET.{stream}", question)
         except CONNECTION_ERRORS as error:
             raise LogUnavailable("the end of a history was not read") from error
-        return _followed(stream, arrived)
+        return await self._followed(stream, arrived)
 
     async def read_batches(
         self, ref: Ref, *, after: Position, up_to: Position
@@ -265,7 +275,7 @@ class JetStreamLog:
         batches = self._message_batches(stream, subjects, after, up_to)
         async with contextlib.aclosing(batches):
             async for messages in batches:
-                yield _followed(stream, messages)
+                yield await self._followed(stream, messages)
 
     async def read_within(
         self, ref: Ref, *, after: Position, up_to: Position
@@ -276,7 +286,9 @@ class JetStreamLog:
         self, kind: str, *, after: Position, up_to: Position
     ) -> Mapping[Ref, Position]:
         stream, subjects = self._streams.of(kind), every(kind, self._region)
-        raws = [_raw(each, stream) for each in await self._messages(stream, subjects, after, up_to)]
+        raws = [
+            raw_event(each, stream) for each in await self._messages(stream, subjects, after, up_to)
+        ]
         return {address_of(each.subject): each.position for each in raws}
 
     async def follow(
@@ -284,7 +296,7 @@ class JetStreamLog:
     ) -> AsyncGenerator[Sequence[Followed], None]:
         async with contextlib.aclosing(self.follow_raw(stream, after=after)) as batches:
             async for batch in batches:
-                yield [decode_followed(each) for each in batch]
+                yield await self.seals.followed(batch)
 
     def follow_raw(
         self, stream: str, *, after: Position
@@ -344,7 +356,10 @@ class JetStreamLog:
         self, kind: str, subjects: str, after: Position, up_to: Position
     ) -> tuple[Followed, ...]:
         stream = self._streams.of(kind)
-        return _followed(stream, await self._messages(stream, subjects, after, up_to))
+        return await self._followed(stream, await self._messages(stream, subjects, after, up_to))
+
+    async def _followed(self, stream: str, messages: Sequence[Msg]) -> tuple[Followed, ...]:
+        return tuple(await self.seals.followed([raw_event(each, stream) for each in messages]))
 
     async def _messages(
         self, stream: str, subjects: str, after: Position, up_to: Position
@@ -369,8 +384,8 @@ class JetStreamLog:
                     arrived = await self._next_messages(stream, subjects, begin)
             except CONNECTION_ERRORS as error:
                 raise LogUnavailable(f"history up to {up_to} was not read") from error
-            begin = _sequence(arrived[-1])
-            yield [each for each in arrived if _sequence(each) <= end]
+            begin = sequence_of(arrived[-1])
+            yield [each for each in arrived if sequence_of(each) <= end]
 
     async def _next_messages(self, stream: str, subjects: str, begin: int) -> list[Msg]:
         """The next messages after a sequence; waits until there are some."""
@@ -380,17 +395,3 @@ class JetStreamLog:
             if arrived:
                 return arrived
             await asyncio.sleep(LAGGING_S)
-
-
-def _followed(stream: str, messages: Sequence[Msg]) -> tuple[Followed, ...]:
-    return tuple(decode_followed(_raw(each, stream)) for each in messages)
-
-
-def _raw(message: Msg, stream: str) -> RawEvent:
-    headers = message.headers or {}
-    at = Position(stream, int(headers["Nats-Sequence"]))
-    return RawEvent(at, headers["Nats-Subject"], headers, message.data)
-
-
-def _sequence(message: Msg) -> int:
-    return int((message.headers or {})["Nats-Sequence"])

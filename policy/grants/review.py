@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Annotated, NamedTuple
+from urllib.parse import unquote
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -110,7 +111,10 @@ def place(spec: AccessReviewSpec) -> Place:
     Raises:
         Invalid: the path is not served, or does not take the verb.
     """
-    steps = spec.path.split("/")
+    path, asks, _ = spec.path.partition("?")
+    if asks:
+        raise Invalid("holds a query, which no grant names: leave it out", pointer="/spec/path")
+    steps = [unquote(step) for step in path.split("/")]
     for kind in KINDS.values():
         for url in kind.urls:
             for template, verbs in _templates(kind, url):

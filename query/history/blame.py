@@ -39,11 +39,11 @@ class Blame:
         self._set(self._open.keys() - kept.keys(), or_before=False)
         self._open, self._row, self._version = kept, row, resource.version
 
-    def ended(self, *, whole: bool) -> list[Json]:
+    def ended(self, *, whole: bool) -> list[tuple[str, SetBy]]:
         """The fields in the order of the state. `whole`: the life began with the oldest event."""
         self._set(self._open.keys(), or_before=not whole)
         self._open = {}
-        return [_shown(each, self._found[each]) for each in self._order]
+        return [(each, self._found[each]) for each in self._order]
 
     def _set(self, fields: Iterable[str], *, or_before: bool) -> None:
         for each in fields:
@@ -53,7 +53,7 @@ class Blame:
 _ABSENT = object()
 
 
-def _shown(pointer: str, by: SetBy) -> Json:
+def shown_field(pointer: str, by: SetBy) -> Json:
     shown: Json = {
         "pointer": pointer,
         "position": str(by.row.position),

@@ -6,8 +6,8 @@ from itertools import islice
 import msgspec
 
 from secaplane.kinds import KINDS
-from secaplane.model.actor import Actor, SealedActor
-from secaplane.model.desired import desired, secrets_changed
+from secaplane.model.actor import SealedActor, ShownActor
+from secaplane.model.desired import ERASED_TEXT, desired, secrets_changed
 from secaplane.model.json_patch import patch
 from secaplane.model.pointer import LENGTH_MAX
 from secaplane.model.shape import Json, Resource
@@ -17,12 +17,14 @@ from secaplane.sealing.fingerprint import fingerprint
 CHANGED_MAX = 64
 """Pointers of one entry."""
 SEALED_ACTOR = "<sealed>"
-_decode_actor = msgspec.json.Decoder(Actor | SealedActor).decode
+_decode_actor = msgspec.json.Decoder(ShownActor | SealedActor).decode
 
 
-def entry(row: HistoryRow, resource: Resource, before: Resource | None) -> Json:
+def entry(
+    row: HistoryRow, resource: Resource, before: Resource | None, *, erased: bool = False
+) -> Json:
     """One event; `before` is the resource after the event before, None at the beginning of a
-    life."""
+    life. `erased`: the key of the contents was destroyed."""
     shown: Json = {
         "position": str(row.position),
         "time": row.time,
@@ -34,6 +36,8 @@ def entry(row: HistoryRow, resource: Resource, before: Resource | None) -> Json:
     }
     if row.cause:
         shown["cause"] = row.cause
+    if erased:
+        return shown | {"changed": [ERASED_TEXT]}
     changed = list(islice(changed_fields(resource, before), CHANGED_MAX + 1))
     shown["changed"] = changed[:CHANGED_MAX]
     if len(changed) > CHANGED_MAX:
@@ -79,5 +83,6 @@ def actor(text: str) -> Json:
         "policyRevision": str(recorded.policy) if recorded.policy else "",
         "clientAddress": recorded.client_address,
         "userAgent": recorded.user_agent,
+        "pseudonym": recorded.pseudonym,
     }
     return {field: value for field, value in shown.items() if value or field == "sub"}

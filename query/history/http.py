@@ -18,7 +18,7 @@ from litestar.handlers import HTTPRouteHandler
 from secaplane.edge.guard import Guard
 from secaplane.edge.requests import parsing
 from secaplane.edge.requests.context import RequestContext, request_context
-from secaplane.edge.requests.parameters import parameters
+from secaplane.edge.requests.parameters import parameters, refuse_as_of
 from secaplane.edge.requests.paths import template
 from secaplane.edge.serving.answer import Answer
 from secaplane.kinds import KINDS
@@ -61,6 +61,7 @@ def _route(
         context, ids = request_context(request.scope), request.path_params
         parsing.deleted(context.listed(b"accept"))
         await guard.admit_view(context, "get", HISTORY, kind, ids, ids["name"])
+        refuse_as_of(request.scope["query_string"])
         sent = parameters(request.scope["query_string"], names)
         body = await answer(HistoryQuestion(dependencies, context, kind, ids, sent))
         return answered(context, body, f'"{digest(body)}"')

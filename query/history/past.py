@@ -2,8 +2,11 @@
 
 from typing import NamedTuple
 
+from msgspec import UNSET
+from msgspec.structs import replace
+
 from secaplane.kinds import KINDS, log_ref, parents
-from secaplane.model.desired import with_secrets_hidden
+from secaplane.model.desired import ERASED_TEXT, with_secrets_hidden
 from secaplane.model.document import document, encode
 from secaplane.model.errors import Damaged, NotFound
 from secaplane.model.kind import Backing, Kind
@@ -97,6 +100,15 @@ async def shown_document(
     return (shown(made, *fields) if fields else made).encode()
 
 
+def erased_document(kind: Kind, resource: Resource, *, region: str) -> bytes:
+    """The answer of a GET as of then where the key of the contents was destroyed."""
+    blank = replace(resource, spec={}, labels=UNSET, annotations=UNSET, extensions=UNSET)
+    made = document(kind, blank, region=region) | {"spec": ERASED_TEXT}
+    if kind.has_status:
+        made["status"] = ERASED_TEXT
+    return encode(made)
+
+
 def stored_ref(kind: Kind, ids: Ids) -> Ref:
     return log_ref(kind.ref(ids, ids["name"]))
 
@@ -108,6 +120,8 @@ def position_of(as_of: AsOf | int) -> Position | None:
 async def _checked(tx: Tx, ref: Ref, found: history.Moments) -> PastResource:
     latest = found.latest
     resource = decode_resource(latest.resource) if latest is not None else None
+    if ref.name in KINDS[ref.kind].exposure.builtin_names:
+        raise NotFound(f"{ref.kind} {ref.name} comes with the release: it has no history")
     if latest is None or resource is None or not resource.version:
         raise _unknown(ref)
     if not began_in_present_lives(resource, found.parents):

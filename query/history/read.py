@@ -15,7 +15,6 @@ import msgspec
 
 from secaplane.edge.requests.beside_loop import in_proportion
 from secaplane.kinds import KINDS
-from secaplane.kinds.views import AS_OF
 from secaplane.model.document import encode
 from secaplane.model.errors import Malformed, NotFound, Unavailable
 from secaplane.model.json_patch import bounded_patch
@@ -24,12 +23,14 @@ from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Json, Ref, Resource
 from secaplane.query import builtin, pages
 from secaplane.query.history import past
-from secaplane.query.history.blame import Blame
+from secaplane.query.history.blame import Blame, shown_field
+from secaplane.query.history.callers import OpenActor, with_caller
 from secaplane.query.history.entries import entry
 from secaplane.query.history.lives import decode_resource
 from secaplane.query.history.past import PastResource
 from secaplane.query.history.points import AsOf, Point
 from secaplane.query.read import Ids, ListedPage, ReadResource
+from secaplane.readmodel.history_row import HistoryRow
 from secaplane.readmodel.history_share import HistoryShare
 from secaplane.readmodel.list_share import BEHIND
 from secaplane.readmodel.questions import history
@@ -53,6 +54,9 @@ class HistoryDependencies:
     page_keys: Sequence[bytes]
     region: str
     clock: Callable[[], datetime]
+    open_actor: OpenActor
+    erased: Callable[[str], Awaitable[bool]]
+    """(uid of a tenant's life) -> True if the contents of its events were erased."""
 
 
 async def get(
@@ -74,8 +78,8 @@ async def get(
     async with snapshot(dependencies, kind, [as_of], at_least) as tx:
         if ids["name"] in kind.exposure.builtin_names:
             return await _builtin(dependencies, tx, kind, ids, as_of)
-        _, resource = await past.living_at(tx, ref, as_of)
-        body = await past.shown_document(tx, kind, ids, resource, as_of, region=dependencies.region)
+        resource = (await past.living_at(tx, ref, as_of)).resource
+        body = await _document(dependencies, tx, kind, ids, resource, as_of)
     return ReadResource(body, resource.version if kind.is_versioned else 0, resource.uid)
 
 
@@ -98,19 +102,20 @@ async def entries(
         newest = await past.life(tx, ref)
         before = after or newest.row.sequence + 1
         rows = history.events(tx, ref, life=newest.resource.life.sequence, before=before)
+        erased = await dependencies.erased(newest.resource.tenant)
         former: PastResource | None = None
         ended = True
         async for row in rows:
             present = PastResource(row, decode_resource(row.resource))
             if former is not None:
-                items.append(await _entry(former, present.resource))
+                items.append(await _entry(dependencies, former, present.resource, erased))
                 last = former.row.sequence
             if len(items) == most or read >= READ_BYTES_MAX:
                 ended = False
                 break
             former, read = present, read + len(row.resource)
     if ended and former is not None:
-        items.append(await _entry(former, None))
+        items.append(await _entry(dependencies, former, None, erased))
     token = None if ended else pages.skip_token(("", last), listed, dependencies.page_keys)
     return ListedPage(items, token)
 
@@ -130,9 +135,7 @@ async def diff(
         for each in points:
             as_of = await _moment(tx, ref, each)
             found = await past.living_at(tx, ref, as_of)
-            body = await past.shown_document(
-                tx, kind, ids, found.resource, as_of, region=dependencies.region
-            )
+            body = await _document(dependencies, tx, kind, ids, found.resource, as_of)
             states.append((found, _decode(body)))
     (first, old), (second, new) = states
     compared = {"from": _state(first), "to": _state(second)}
@@ -168,13 +171,38 @@ async def blame(
                 found = Blame(row, resource)
             else:
                 await in_proportion(len(row.resource), partial(found.older, row, resource))
-    fields = found.ended(whole=whole) if found is not None else []
+    if found is None or await dependencies.erased(newest.resource.tenant):
+        return encode({"of": _state(newest), "fields": []})
+    fields, rows_by = list[Json](), dict[int, HistoryRow]()
+    for pointer, by in found.ended(whole=whole):
+        if (each := rows_by.get(by.row.sequence)) is None:
+            tenant = newest.resource.tenant
+            each = await with_caller(dependencies.open_actor, by.row, ref, tenant)
+            rows_by[by.row.sequence] = each
+        fields.append(shown_field(pointer, by._replace(row=each)))
     return encode({"of": _state(newest), "fields": fields})
 
 
-async def _entry(event: PastResource, before: Resource | None) -> bytes:
-    row, resource = event
-    return await in_proportion(len(row.resource), lambda: encode(entry(row, resource, before)))
+async def _document(
+    dependencies: HistoryDependencies, tx: Tx, kind: Kind, ids: Ids, resource: Resource, as_of: AsOf
+) -> bytes:
+    region = dependencies.region
+    if await dependencies.erased(resource.tenant):
+        return past.erased_document(kind, resource, region=region)
+    return await past.shown_document(tx, kind, ids, resource, as_of, region=region)
+
+
+async def _entry(
+    dependencies: HistoryDependencies,
+    event: PastResource,
+    before: Resource | None,
+    erased: bool,
+) -> bytes:
+    resource = event.resource
+    row = await with_caller(dependencies.open_actor, event.row, resource.ref, resource.tenant)
+    return await in_proportion(
+        len(row.resource), lambda: encode(entry(row, resource, before, erased=erased))
+    )
 
 
 async def _moment(tx: Tx, ref: Ref, point: Point | None) -> AsOf:
@@ -215,7 +243,7 @@ async def snapshot(
     ends = {each.stream: each for each in newest}
     for each in named:
         if each > ends.get(stream, BEGINNING):
-            raise Malformed(f"{each} is a position that is not past yet", parameter=AS_OF)
+            raise Malformed(f"{each} is a position that is not past yet: name an earlier one")
     if any(each > ends.get(each.stream, BEGINNING) for each in at_least):
         raise Unavailable(BEHIND)
     async with dependencies.share.snapshot(newest) as tx:

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 import aiohttp
 import msgspec
 
-from secaplane.eventlog.jetstream.log import JetStreamLog
-from secaplane.eventlog.streams import Streams
 from secaplane.kinds import KINDS
 from secaplane.model.document import encode
 from secaplane.model.events import RecordedEvent
@@ -20,6 +18,7 @@ from secaplane.model.shape import Ref
 from tests.bench.figures import Figure, figure
 from tests.bench.http_figures import put, settled
 from tests.flows.past_scene import Folded, folded, recorded
+from tests.opened_log import opened_log
 from tests.plane import TENANT, VOLUME, RunningPlane
 from tests.servers import connected
 
@@ -66,7 +65,7 @@ async def _deleted(session: aiohttp.ClientSession, url: str) -> None:
 async def _events(plane: RunningPlane) -> Sequence[RecordedEvent]:
     config = plane.dev.config
     async with connected(plane.dev.nats("everything")) as nats:
-        log = JetStreamLog(nats, streams=Streams(config.nats.stream), region=config.site.region)
+        log = opened_log(config, nats)
         return await recorded(log, TENANT, PLACE)
 
 

@@ -11,8 +11,6 @@ import aiohttp
 import pytest
 
 from secaplane.cli.config import Config
-from secaplane.eventlog.jetstream.log import JetStreamLog
-from secaplane.eventlog.streams import Streams
 from secaplane.kinds import KINDS
 from secaplane.model.events import StatusReported
 from secaplane.model.shape import State
@@ -20,8 +18,9 @@ from tests.faults.kit.fleet import Fleet, fleet
 from tests.flows.client import VOLUME, Answer, at, client_of
 from tests.flows.crashing import until
 from tests.flows.simulated_site import Site
+from tests.opened_log import opened_log
 from tests.plane import outliving
-from tests.servers import STREAM, connected
+from tests.servers import connected
 
 LOAD = 40
 HELD_S = 2.0
@@ -235,7 +234,7 @@ async def test_calls_to_the_cloud_that_are_in_flight_are_reported(
         await site.plugin.close()
     assert await ended(process) == 0
     async with connected(shared.nats("everything")) as nats:
-        log = JetStreamLog(nats, streams=Streams(STREAM), region="eu-1")
+        log = opened_log(shared.dev.config, nats)
         events = [each.event for each in await log.read(ref)]
     reports = [each for each in events if isinstance(each, StatusReported)]
     assert reports[-1].state is State.ACTIVE

@@ -7,15 +7,15 @@ from itertools import count
 
 import pytest
 
-from secaplane.cli.config import Config
+from secaplane.cli.config import Config, read
 from secaplane.eventlog.jetstream.log import JetStreamLog
-from secaplane.eventlog.streams import Streams
 from tests.flows.client import Client, client_of
 from tests.flows.crashing import Scene, scene_of
 from tests.flows.dev_plane import DevDetails, DevProcess, configured, dev
 from tests.flows.planning import prepare
+from tests.opened_log import opened_log
 from tests.plane import RunningPlane, shared_plane
-from tests.servers import STREAM, connected
+from tests.servers import connected
 
 _number = count(1)
 
@@ -128,7 +128,7 @@ def workspace() -> str:
 
 
 @pytest.fixture
-async def log(details: DevDetails) -> AsyncIterator[JetStreamLog]:
+async def log(plane: DevProcess) -> AsyncIterator[JetStreamLog]:
     """The log of the control plane."""
-    async with connected(details.nats) as nats:
-        yield JetStreamLog(nats, streams=Streams(STREAM), region=details.region)
+    async with connected(plane.details.nats) as nats:
+        yield opened_log(read(plane.folder / "config.json"), nats)

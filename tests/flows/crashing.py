@@ -16,15 +16,16 @@ from secaplane.cli.dev.plane import PROCESSES, free_port
 from secaplane.cli.dev.supervisor import ChildProcess, Supervisor
 from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.eventlog.log import Log, LogUnavailable
-from secaplane.eventlog.streams import Streams
 from secaplane.model.events import RecordedEvent
 from secaplane.model.position import BEGINNING
 from secaplane.readmodel.schema import tables
 from tests.flows.client import Answer, Client, client_of
 from tests.flows.simulated_site import Site
+from tests.opened_log import opened_log
 from tests.plane import RunningPlane
 from tests.servers import STREAM, connected
 
+UNSETTLED = "select exists (select from resources where unsettled)"
 CHECKPOINT = """
 select least((select min(position) from resources_1.checkpoints),
     (select min(position) from history_1.checkpoints))
@@ -125,9 +126,11 @@ class Scene:
 
         async def quiet() -> bool:
             async with self.pool() as pool:
-                busy = await pool.fetchval("select exists (select from resources where unsettled)")
-                checkpoint = await pool.fetchval(CHECKPOINT)
-                return not busy and checkpoint == (await self.log.end(STREAM)).sequence
+                end = (await self.log.end(STREAM)).sequence
+                if await pool.fetchval(CHECKPOINT) != end:
+                    return False
+                # asked last: rows that had not reached the end would be settled ones of before
+                return not await pool.fetchval(UNSETTLED)
 
         await until(quiet, "everything is at rest")
 
@@ -142,6 +145,8 @@ class Scene:
         environment = process.environment | {"SECAPLANE_HTTP_PORT": str(port)}
         if nats_url:
             environment["SECAPLANE_NATS_URL"] = nats_url
+        if side == "command":  # as in production: what only writes has no key of page tokens
+            environment["SECAPLANE_SECRETS_PAGE_KEYRING"] = ""
         async with Supervisor(self.plane.folder / "logs") as children:
             await children.start(ChildProcess("second", argv, environment, announces=True))
             await children.ready("second")
@@ -157,8 +162,7 @@ async def scene_of(own_plane: RunningPlane) -> AsyncIterator[Scene]:
         client_of(dev.url, own_plane.token) as client,
         connected(dev.nats("everything")) as nats,
     ):
-        streams = Streams(dev.config.nats.stream, dev.config.nats.global_stream)
-        log = JetStreamLog(nats, streams=streams, region=dev.config.site.region)
+        log = opened_log(dev.config, nats)
         cloud = dev.config.cloud
         site = Site(int(cloud.url.rpartition(":")[2]), cloud.token)
         try:

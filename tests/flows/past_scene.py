@@ -3,10 +3,13 @@
 import random
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import count
 
 from msgspec.structs import replace
 
+from secaplane.cli.processes.shown_actors import erased, shown_actor
+from secaplane.eventlog.event_seals import ClearEvents
 from secaplane.eventlog.log import Log
 from secaplane.eventlog.memory import MemoryLog
 from secaplane.kinds import KINDS, children, parents
@@ -136,6 +139,8 @@ class PastScene:
             page_keys=[PAGE_KEY],
             region=REGION,
             clock=lambda: NOON + timedelta(days=1),
+            open_actor=partial(shown_actor, ClearEvents()),
+            erased=partial(erased, ClearEvents()),
         )
 
 

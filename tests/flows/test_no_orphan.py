@@ -29,7 +29,7 @@ from secaplane.model.events import Deleted, RecordedEvent
 from secaplane.model.position import BEGINNING
 from secaplane.model.shape import Json, Ref
 from tests.flows.client import at
-from tests.flows.crashing import Scene, scene_of, until
+from tests.flows.crashing import UNSETTLED, Scene, scene_of, until
 from tests.flows.orphans import OrphanCheck
 from tests.flows.racer import ACCEPTED
 from tests.flows.racing import DIED, RacerProcess, racers
@@ -222,9 +222,10 @@ async def settled(scene: Scene, pool: Pool) -> bool:
     stuck = "select kind, path from resources where terminating and not gone and not unsettled"
     for kind, path in await pool.fetch(stuck):
         await scene.client.delete(f"{KINDS[kind].provider.base}/{path}")
-    busy = await pool.fetchval("select exists (select from resources where unsettled)")
-    checkpoint = await pool.fetchval("select min(position) from checkpoints")
-    return not busy and checkpoint == (await scene.log.end(STREAM)).sequence
+    end = (await scene.log.end(STREAM)).sequence
+    if await pool.fetchval("select min(position) from checkpoints") != end:
+        return False
+    return not await pool.fetchval(UNSETTLED)
 
 
 async def test_of_a_childs_creation_and_its_parents_deletion_one_is_refused(

@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from secaplane.cli.config import Config
 from secaplane.cli.dev.plane import OPERATOR
 from secaplane.cli.operate.tenants import appoint_auditors
-from secaplane.cli.settings import NatsSettings, PostgresSettings, SiteSettings
+from secaplane.cli.settings import NatsSettings, PostgresSettings
 from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.eventlog.streams import Streams
 from secaplane.model.position import BEGINNING
@@ -63,8 +63,8 @@ class ExportScene:
         return await asyncio.to_thread(self.secaplane, *arguments)
 
     async def appointed(self) -> None:
-        config = Config(
-            site=SiteSettings(region=self.plane.dev.config.site.region),
+        config = replace(
+            self.plane.dev.config,
             nats=NatsSettings(url=self.plane.dev.nats("everything")),
             postgres=PostgresSettings(url=self.plane.dev.postgres(READER)),
         )

@@ -24,7 +24,7 @@ from secaplane.readmodel import questions
 from secaplane.readmodel.questions.usage import UsageQueries
 from secaplane.readmodel.schema.active import find
 from tests.flows.client import VOLUME, at, client_of
-from tests.flows.crashing import Scene, scene_of, until, whole
+from tests.flows.crashing import UNSETTLED, Scene, scene_of, until, whole
 from tests.flows.read_models import GROUPS, assert_same, read_models
 from tests.flows.rebuilding import said, started
 from tests.flows.simulated_site import SMALL
@@ -77,10 +77,8 @@ async def at_rest(scene: Scene, number: int = 1) -> None:
     async def quiet() -> bool:
         ends = {name: (await scene.log.end(name)).sequence for name in STREAMS.names}
         async with read_models(scene.plane.dev.postgres(OWNER), number) as models:
-            unsettled = "select exists (select from resources where unsettled)"
-            busy = await models.resources.fetchval(unsettled)
             reached = [await checkpoints(pool) for pool in models.pools.values()]
-        return not busy and reached == [ends, ends]
+            return reached == [ends, ends] and not await models.resources.fetchval(UNSETTLED)
 
     await until(quiet, "everything is at rest")
 

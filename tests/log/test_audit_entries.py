@@ -71,6 +71,7 @@ def of(entry_type: EntryType = "forbidden", *, whole: bool = True) -> Entry:
         path='/providers/seca.storage/v1/tenants/é/"x"',
         reason="you may not do this here" if whole else "",
         process=FACTS if entry_type.startswith("process-") else UNSET,
+        keys=("body.u1:0a1b2c3d4e5f",) if entry_type == "key-destroyed" else UNSET,
     )
     if entry_type == "heads":
         made = replace(made, heads=HEADS)
@@ -90,7 +91,12 @@ def test_every_type_has_a_golden_file() -> None:
 @pytest.mark.parametrize("entry_type", ENTRY_TYPES)
 def test_an_entry_is_written_byte_for_byte_as_it_always_was(entry_type: EntryType) -> None:
     assert encode(of(entry_type, whole=entry_type != "unauthenticated")) == golden(entry_type)
-    more = {"process-started": "process", "process-stopped": "process", "heads": "heads"}
+    more = {
+        "process-started": "process",
+        "process-stopped": "process",
+        "heads": "heads",
+        "key-destroyed": "keys",
+    }
     named = [each for each in (more.get(entry_type),) if each]
     assert [*msgspec.json.decode(golden(entry_type))] == [*FIELDS, *named]
 

@@ -13,6 +13,7 @@ from secaplane.eventlog.codec import (
     VERSION,
     NewEvent,
     Undecodable,
+    context,
     decode,
     encode,
 )
@@ -230,6 +231,9 @@ def test_a_sealed_body_is_opened_with_a_key_and_undecodable_without_one() -> Non
     data = msgspec.json.encode(envelope | {"body": sealed, "tenant": "t1"})
     with pytest.raises(Undecodable, match="sealed"):
         decode(data, nth(1))
-    opened = {(ONE, "t1", sealed): body}
+    place = context("body", ONE, envelope["uid"], envelope["request"])
+    opened = {("t1", sealed, place): body}
     recorded = decode(data, nth(1), lambda *key: opened[key])
     assert recorded.event == new_event("created.v2").event
+    erased = decode(data, nth(1), lambda *key: None)
+    assert (erased.event, erased.erased) == (Created(spec={}), True)

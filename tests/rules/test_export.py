@@ -16,7 +16,8 @@ from secaplane.audit.siem.export_state import (
 )
 from secaplane.audit.siem.records import SiemRecord, gap
 from secaplane.audit.siem.sinks import ExportedLine, FileSink, SinkUnavailable, joined
-from secaplane.eventlog.log import RawEvent
+from secaplane.eventlog.event_seals import ClearEvents
+from secaplane.eventlog.log import Followed, RawEvent
 from secaplane.model.position import BEGINNING, Position
 from tests.virtual_time import in_virtual_time
 
@@ -40,6 +41,9 @@ class KnownStreams:
             at = numbers[-1]
         while True:
             yield ()
+
+    async def opened(self, batch: Sequence[RawEvent]) -> Sequence[Followed]:
+        return await ClearEvents().shown(batch)
 
     async def has_more(self, stream: str, after: Position) -> bool:
         return after.sequence < EVENTS

@@ -15,7 +15,7 @@ from secaplane.model.events import AnyEvent, Created, RecordedEvent, StatusRepor
 from secaplane.model.evolve import evolve
 from secaplane.model.position import Position
 from secaplane.model.shape import Json, Ref, Resource, State
-from secaplane.query.history.blame import Blame
+from secaplane.query.history.blame import Blame, shown_field
 from secaplane.query.history.entries import CHANGED_MAX, changed_fields, entry
 from secaplane.query.history.lives import began_in_present_lives
 from secaplane.query.history.points import as_of, point
@@ -51,6 +51,10 @@ def row(recorded: RecordedEvent, resource: Resource) -> HistoryRow:
         actor=msgspec.json.encode(recorded.actor).decode(),
         resource=msgspec.json.encode(resource).decode(),
     )
+
+
+def fields_of(blame: Blame, *, whole: bool) -> list[Json]:
+    return [shown_field(pointer, by) for pointer, by in blame.ended(whole=whole)]
 
 
 def sealed(secret: str, nonce: str) -> str:
@@ -147,7 +151,7 @@ def test_no_secret_no_digest_and_no_ciphertext_is_shown() -> None:
     entries = [entry(*found[0], None), entry(*found[1], found[0][1])]
     hidden = with_secrets_hidden(INSTANCE, found[1][1])
     text = msgspec.json.encode(
-        [entries, blame.ended(whole=True), document(INSTANCE, hidden, region="eu")]
+        [entries, fields_of(blame, whole=True), document(INSTANCE, hidden, region="eu")]
     ).decode()
     assert "sealed" not in text
     assert "digest" not in text
@@ -179,14 +183,14 @@ def test_each_field_is_blamed_on_the_event_that_set_it_last() -> None:
     blame = Blame(*found[-1])
     for each in reversed(found[:-1]):
         blame.older(*each)
-    set_by = {each["pointer"]: each["resourceVersion"] for each in blame.ended(whole=True)}
+    set_by = {each["pointer"]: each["resourceVersion"] for each in fields_of(blame, whole=True)}
     assert set_by == {"/labels/env": 4, "/spec/sizeGB": 2, "/spec/tags/0": 1, "/spec/tags/1": 3}
 
 
 def test_what_was_not_looked_at_is_said() -> None:
     found = states(VOLUME, Created(spec={"a": 1}), Updated(spec={"a": 1, "b": 2}))
     blame = Blame(*found[1])
-    fields = {each["pointer"]: each for each in blame.ended(whole=False)}
+    fields = {each["pointer"]: each for each in fields_of(blame, whole=False)}
     assert {each: one.get("orBefore") for each, one in fields.items()} == {
         "/spec/a": True,
         "/spec/b": True,

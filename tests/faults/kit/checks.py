@@ -42,9 +42,10 @@ async def settled(fleet: Fleet, *, seconds: float = SETTLED_S_MAX) -> None:
     try:
 
         async def at_rest() -> bool:
-            unsettled[:] = [each[0] for each in await pool.fetch(UNSETTLED)]
-            position = await pool.fetchval("select min(position) from checkpoints")
             end = await fleet.log.end(fleet.log.streams.names[0])
+            position = await pool.fetchval("select min(position) from checkpoints")
+            # asked last: rows that had not reached the end would be settled ones of before
+            unsettled[:] = [each[0] for each in await pool.fetch(UNSETTLED)]
             return not unsettled and bool(position == end.sequence)
 
         try:

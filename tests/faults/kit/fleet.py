@@ -25,12 +25,12 @@ from secaplane.cli.dev.embedded import HOST
 from secaplane.cli.dev.plane import NATS_USERS, DevPlane, free_port
 from secaplane.cli.dev.supervisor import ChildProcess, Supervisor
 from secaplane.eventlog.jetstream.log import JetStreamLog
-from secaplane.eventlog.streams import Streams
 from tests.faults.kit.holding_proxy import HoldingProxy, holding_proxy
 from tests.faults.kit.nats_cluster import NODES, NatsCluster
 from tests.flows.client import Client, client_of
 from tests.flows.crashing import children_of, until
 from tests.flows.simulated_site import Site
+from tests.opened_log import opened_log
 from tests.servers import connected
 
 READY_S_MAX = 120.0
@@ -204,8 +204,7 @@ async def _running(made: Fleet, counts: Mapping[str, int]) -> AsyncIterator[None
         await asyncio.gather(*(children.ready(name) for name in names))
         await _create_tenant(made)
     async with connected(made.nats("everything").partition(",")[0]) as nats:
-        streams = Streams(dev.config.nats.stream, dev.config.nats.global_stream)
-        made.log = JetStreamLog(nats, streams=streams, region=dev.config.site.region)
+        made.log = opened_log(dev.config, nats)
         try:
             yield
         finally:

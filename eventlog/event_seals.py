@@ -1,0 +1,266 @@
+"""Sealing of events for the log, and opening for those who read it.
+
+The body of an event of a tenant is sealed under the body key of the tenant's life, the actor under
+the person key of that life and the month, so that either can be erased by destroying its key; no
+stored byte changes. Events outside of tenants are in clear, and so are actors that are no persons:
+the control plane itself and its operators' commands. What a role assignment grants depends on its
+author, so that the actor of its writes is sealed under the body key.
+
+A sealed body is `body:<key id>:<base64>`; an actor, too, or
+`person:<month>:<pseudonym>:<key id>:<base64>`. The pseudonym is an HMAC under the tenant life's
+body key: it tells persons apart when their names are erased.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from secaplane.eventlog.codec import (
+    BODY_SEAL,
+    ERASED,
+    NAMES,
+    NOT_JSON,
+    NewEvent,
+    Undecodable,
+    body_of,
+    context,
+)
+from secaplane.eventlog.decoding import decode_followed
+from secaplane.eventlog.log import Followed, LogUnavailable, RawEvent, UndecodableEvent
+from secaplane.model.actor import Actor, SealedActor, ShownActor
+from secaplane.model.authors import AUTHORED_KINDS
+from secaplane.model.bounded_cache import BoundedCache
+from secaplane.model.desired import ERASED_TEXT
+from secaplane.model.events import DesiredState
+from secaplane.model.shape import Ref, Resource
+from secaplane.sealing.keys.data_key import CannotOpen, DataKey, KeyName, body_key, person_key
+from secaplane.sealing.keys.data_keys import DataKeys
+from secaplane.sealing.keys.key_store import DestroyedKey, KeysUnavailable
+
+PERSON_SEAL = "person:"
+PSEUDONYM_DIGITS = 16
+PSEUDONYM_BYTES = 512
+"""An estimate of one cached pseudonym."""
+_encode = msgspec.json.Encoder().encode
+_decode_resource = msgspec.json.Decoder(Resource | str).decode
+_decode_state = msgspec.json.Decoder(Resource).decode
+_decode_shown = msgspec.json.Decoder(ShownActor).decode
+
+
+class EventSeals(Protocol):
+    """Every method raises LogUnavailable where the keys do not answer, or one is missing."""
+
+    async def sealed(self, new_event: NewEvent) -> NewEvent:
+        """With the parts that are stored sealed. The keys are on disk when this returns."""
+        ...
+
+    async def followed(self, raws: Sequence[RawEvent]) -> list[Followed]: ...
+
+    async def shown(self, raws: Sequence[RawEvent]) -> list[Followed]:
+        """As `followed`, with the callers opened, for readers of history. One whose key was
+        destroyed has the sub `<erased>`, and its pseudonym."""
+        ...
+
+    async def actor(
+        self, sealed: SealedActor, ref: Ref, uid: str, tenant: str, request: str
+    ) -> ShownActor:
+        """The caller of an event. One whose key was destroyed has the sub `<erased>`.
+
+        Raises:
+            Undecodable: it was sealed for another event, or with another key.
+        """
+        ...
+
+    async def erased(self, tenant: str) -> bool:
+        """True if the contents of a tenant life's events are gone."""
+        ...
+
+    async def sealed_state(self, resource: Resource) -> bytes:
+        """A folded resource, as a snapshot stores it."""
+        ...
+
+    async def opened_state(self, data: bytes) -> Resource | None:
+        """None where its key was destroyed, or another release has written it."""
+        ...
+
+
+class ClearEvents:
+    """For a site without `keys.keyring`: events are stored in clear, and sealed ones cannot be
+    read."""
+
+    async def sealed(self, new_event: NewEvent) -> NewEvent:
+        return new_event
+
+    async def followed(self, raws: Sequence[RawEvent]) -> list[Followed]:
+        return [decode_followed(each, _refuse) for each in raws]
+
+    async def shown(self, raws: Sequence[RawEvent]) -> list[Followed]:
+        return await self.followed(raws)
+
+    async def actor(
+        self, sealed: SealedActor, ref: Ref, uid: str, tenant: str, request: str
+    ) -> ShownActor:
+        raise LogUnavailable(NO_KEYRING)
+
+    async def erased(self, tenant: str) -> bool:
+        return False
+
+    async def sealed_state(self, resource: Resource) -> bytes:
+        return _encode(resource)
+
+    async def opened_state(self, data: bytes) -> Resource | None:
+        return _state(data)
+
+
+class _NotCached(Exception):
+    def __init__(self, name: KeyName) -> None:
+        self.name = name
+
+
+class KeyedEvents:
+    def __init__(self, keys: DataKeys) -> None:
+        self._keys = keys
+        self._pseudonyms = BoundedCache[tuple[str, str, str], str](lambda _: PSEUDONYM_BYTES)
+
+    async def sealed(self, new_event: NewEvent) -> NewEvent:
+        if not new_event.tenant:
+            return new_event
+        event, actor = new_event.event, new_event.actor
+        sealed_body = sealed_actor = ""
+        if NAMES[type(event)] in ERASED:
+            key = await self._made(body_key(new_event.tenant))
+            sealed_body = BODY_SEAL + key.seal(body_of(event), _place("body", new_event))
+        if isinstance(actor, Actor) and actor.issuer:
+            sealed_actor = await self._sealed_actor(new_event, actor)
+        return msgspec.structs.replace(
+            new_event, sealed_body=sealed_body, sealed_actor=sealed_actor
+        )
+
+    async def _sealed_actor(self, new_event: NewEvent, actor: Actor) -> SealedActor:
+        text, place = _encode(actor), _place("actor", new_event)
+        authored = new_event.ref.kind in AUTHORED_KINDS
+        body = await self._made(body_key(new_event.tenant))
+        if authored and isinstance(new_event.event, DesiredState):
+            return BODY_SEAL + body.seal(text, place)
+        month = f"{new_event.time:%Y-%m}"
+        person = await self._made(person_key(new_event.tenant, month))
+        named = (body.id, actor.issuer, actor.sub)
+        pseudonym = self._pseudonyms.get(named)
+        if pseudonym is None:
+            pseudonym = body.digest("\n".join(named).encode())[:PSEUDONYM_DIGITS]
+            self._pseudonyms.put(named, pseudonym)
+        return f"{PERSON_SEAL}{month}:{pseudonym}:{person.seal(text, place)}"
+
+    async def followed(self, raws: Sequence[RawEvent]) -> list[Followed]:
+        return [await self._followed(each) for each in raws]
+
+    async def _followed(self, raw: RawEvent) -> Followed:
+        while True:
+            try:
+                return decode_followed(raw, self._opened)
+            except _NotCached as missing:
+                await self._load(missing.name)
+
+    async def shown(self, raws: Sequence[RawEvent]) -> list[Followed]:
+        return [await self._shown(each) for each in await self.followed(raws)]
+
+    async def _shown(self, event: Followed) -> Followed:
+        if isinstance(event, UndecodableEvent) or isinstance(event.actor, Actor):
+            return event
+        try:
+            actor = await self.actor(event.actor, event.ref, event.uid, event.tenant, event.request)
+        except Undecodable:
+            return event
+        return msgspec.structs.replace(event, actor=actor)
+
+    def _opened(self, tenant: str, sealed: str, place: bytes) -> bytes | None:
+        name = body_key(tenant)
+        key = self._keys.cached(name)
+        if key is None:
+            raise _NotCached(name)
+        return _open(key, sealed.removeprefix(BODY_SEAL), place)
+
+    async def actor(
+        self, sealed: SealedActor, ref: Ref, uid: str, tenant: str, request: str
+    ) -> ShownActor:
+        name, pseudonym = body_key(tenant), ""
+        text = sealed.removeprefix(BODY_SEAL)
+        if sealed.startswith(PERSON_SEAL):
+            month, pseudonym, text = sealed.removeprefix(PERSON_SEAL).split(":", 2)
+            name = person_key(tenant, month)
+        opened = _open(await self._load(name), text, context("actor", ref, uid, request))
+        shown = ShownActor(sub=ERASED_TEXT) if opened is None else _decode_shown(opened)
+        return msgspec.structs.replace(shown, pseudonym=pseudonym)
+
+    async def erased(self, tenant: str) -> bool:
+        if not tenant:
+            return False
+        try:
+            return isinstance(await self._keys.known(body_key(tenant)), DestroyedKey)
+        except KeysUnavailable as error:
+            raise LogUnavailable(str(error)) from error
+
+    async def sealed_state(self, resource: Resource) -> bytes:
+        if not resource.tenant:
+            return _encode(resource)
+        key = await self._made(body_key(resource.tenant))
+        return _encode(f"{resource.tenant}:{key.seal(_encode(resource), _SNAPSHOT)}")
+
+    async def opened_state(self, data: bytes) -> Resource | None:
+        try:
+            stored = _decode_resource(data)
+        except NOT_JSON:
+            return None
+        if isinstance(stored, Resource):
+            return stored
+        tenant, _, sealed = stored.partition(":")
+        try:
+            opened = _open(await self._load(body_key(tenant)), sealed, _SNAPSHOT)
+        except Undecodable:
+            return None
+        return None if opened is None else _state(opened)
+
+    async def _made(self, name: KeyName) -> DataKey:
+        key = self._keys.cached(name)
+        try:
+            key = key or await self._keys.made(name)
+        except KeysUnavailable as error:
+            raise LogUnavailable(str(error)) from error
+        if isinstance(key, DestroyedKey):
+            raise LogUnavailable(f"the key {name} was destroyed: nothing can be written with it")
+        return key
+
+    async def _load(self, name: KeyName) -> DataKey | DestroyedKey:
+        try:
+            return await self._keys.load(name)
+        except KeysUnavailable as error:
+            raise LogUnavailable(str(error)) from error
+
+
+_SNAPSHOT = b"snapshot"
+NO_KEYRING = "events are sealed, and this process has no `keys.keyring`"
+
+
+def _place(part: str, event: NewEvent) -> bytes:
+    return context(part, event.ref, event.uid, event.request)
+
+
+def _open(key: DataKey | DestroyedKey, sealed: str, place: bytes) -> bytes | None:
+    if isinstance(key, DestroyedKey):
+        return None
+    try:
+        return key.open(sealed, place)
+    except CannotOpen as error:
+        raise Undecodable(f"the event cannot be opened: {error}") from error
+
+
+def _refuse(tenant: str, sealed: str, place: bytes) -> bytes | None:
+    raise LogUnavailable(NO_KEYRING)
+
+
+def _state(data: bytes) -> Resource | None:
+    try:
+        return _decode_state(data)
+    except NOT_JSON:
+        return None

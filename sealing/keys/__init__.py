@@ -1,0 +1,1 @@
+"""Random data keys: what they are for, how they are wrapped, stored, cached and destroyed."""
