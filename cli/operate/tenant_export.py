@@ -16,12 +16,9 @@ from secaplane.audit.tenant_export.source import from_folder
 from secaplane.audit.tenant_export.writing import exported_files
 from secaplane.cli.config import Config
 from secaplane.cli.operate.history_export import refuse_full
-from secaplane.cli.processes.connections import connect_nats, streams, with_deadline
+from secaplane.cli.processes.connections import connect_nats, with_deadline
 from secaplane.cli.processes.exports import present_life
 from secaplane.cli.settings import BadConfig
-from secaplane.eventlog.codec import Undecodable
-from secaplane.eventlog.event_seals import EnvelopesAlone
-from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.model.position import parse_all
 
 
@@ -43,7 +40,9 @@ async def export(config: Config, folder: Path, tenant: str, seen: str) -> int:
         raise BadConfig(f"--seen: {error}") from error
     await asyncio.to_thread(refuse_full, folder)
     async with with_deadline(_connected(config)) as client:
-        life = await _life(config, client, tenant)
+        life = await present_life(client, config, tenant)
+        if not life:
+            raise BadConfig(f"there is no tenant {tenant}")
         audit = stream_name(config.nats.stream)
         source = from_folder(client, tenant, audit, Path(config.notary.folder))
         offer = await source.fresh_heads(life)
@@ -68,15 +67,3 @@ async def _connected(config: Config) -> AsyncIterator[Client]:
         yield client
     finally:
         await client.close()
-
-
-async def _life(config: Config, client: Client, tenant: str) -> str:
-    seals, region = EnvelopesAlone(), config.site.region
-    log = JetStreamLog(client, streams=streams(config), region=region, seals=seals)
-    try:
-        life = await present_life(log, tenant)
-    except Undecodable as error:
-        raise BadConfig(f"the newest event of {tenant} cannot be read: {error}") from error
-    if not life:
-        raise BadConfig(f"there is no tenant {tenant}")
-    return life

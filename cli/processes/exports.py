@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 
+import msgspec
 from nats.aio.client import Client
 
 from secaplane.audit.entries import decode
@@ -12,8 +13,11 @@ from secaplane.audit.tenant_export.archive import archived
 from secaplane.audit.tenant_export.source import from_notary
 from secaplane.audit.tenant_export.writing import exported_files
 from secaplane.cli.config import Config
-from secaplane.eventlog.codec import Undecodable
-from secaplane.eventlog.log import Log, LogUnavailable
+from secaplane.cli.processes.connections import streams
+from secaplane.eventlog.codec import NAMES, NOT_JSON
+from secaplane.eventlog.jetstream.addresses import newest_at
+from secaplane.eventlog.log import LogUnavailable
+from secaplane.eventlog.subjects import subject
 from secaplane.kinds import KINDS
 from secaplane.kinds.views import LATEST
 from secaplane.model.errors import NotFound, Unavailable
@@ -28,8 +32,8 @@ AT_ONCE_MAX = 2
 class HistoryExports:
     """A `query.exports.TenantExports`."""
 
-    def __init__(self, nats: Client, log: Log, config: Config) -> None:
-        self._nats, self._log = nats, log
+    def __init__(self, nats: Client, config: Config) -> None:
+        self._nats, self._config = nats, config
         self._audit, self._running = stream_name(config.nats.stream), 0
 
     async def offered(self, tenant: str) -> Json:
@@ -74,22 +78,37 @@ class HistoryExports:
 
     async def _life(self, tenant: str) -> str:
         try:
-            life = await present_life(self._log, tenant)
-        except (LogUnavailable, Undecodable) as error:
+            life = await present_life(self._nats, self._config, tenant)
+        except LogUnavailable as error:
             raise Unavailable(f"the log does not say which tenant this is: {error}") from error
         if not life:
             raise NotFound("there is no such tenant")
         return life
 
 
-async def present_life(log: Log, tenant: str) -> str:
-    """The uid of the present life of a tenant; empty where there is none.
+class _TenantEvent(msgspec.Struct, frozen=True):
+    """The part of a stored event that is never sealed."""
+
+    type: str
+    tenant: str
+
+
+_decode = msgspec.json.Decoder(_TenantEvent).decode
+_LAST = (NAMES[Deleted], NAMES[Closed])
+
+
+async def present_life(nats: Client, config: Config, tenant: str) -> str:
+    """The uid of the present life of a tenant; empty where there is none. No key is needed.
 
     Raises:
-        LogUnavailable: the log does not answer.
-        Undecodable: its newest event cannot be read.
+        LogUnavailable: the log does not answer, or the newest event of the tenant is no event.
     """
-    newest = await log.latest(KINDS["tenant"].ref({}, tenant))
-    if newest is None or isinstance(newest.event, Deleted | Closed):
+    ref, region = KINDS["tenant"].ref({}, tenant), config.site.region
+    newest = await newest_at(nats, streams(config).of(ref.kind), subject(ref, region))
+    if newest is None:
         return ""
-    return newest.tenant
+    try:
+        event = _decode(newest.data)
+    except NOT_JSON as error:
+        raise LogUnavailable(f"the newest event of {tenant} cannot be read") from error
+    return "" if event.type in _LAST else event.tenant

@@ -16,7 +16,7 @@ from secaplane.kinds import KINDS
 from secaplane.model.events import RecordedEvent
 from secaplane.model.position import BEGINNING
 from tests.flows.client import READS, VOLUME, Answer, Client, at
-from tests.flows.dev_plane import DevDetails, DevProcess, configured
+from tests.flows.dev_plane import DevProcess, configured
 from tests.flows.rebuilding import said
 from tests.flows.replaying import started
 from tests.opened_log import opened_log
@@ -116,7 +116,7 @@ async def kinds_in(log: JetStreamLog, stream: str) -> set[str]:
 
 
 async def test_a_check_compares_the_rows_of_both_streams_at_a_position_in_each(
-    client: Client, details: DevDetails, workspace: str
+    client: Client, plane: DevProcess, workspace: str
 ) -> None:
     """While callers write to both; then a row of either stream is changed by hand."""
     path, role = at("workspace", workspace), at("role", f"checked-{workspace}")
@@ -124,7 +124,7 @@ async def test_a_check_compares_the_rows_of_both_streams_at_a_position_in_each(
     assert (await client.put(role, {"spec": READS})).status == 201
     writing = asyncio.create_task(written_without_end(client, path, role))
     try:
-        status, lines = await checked(details)
+        status, lines = await checked(plane)
     finally:
         writing.cancel()
     assert status == 0, lines
@@ -132,7 +132,7 @@ async def test_a_check_compares_the_rows_of_both_streams_at_a_position_in_each(
     assert len(totals) == 2
     for line in totals:
         assert re.search(rf" at {STREAM}:\d+,{GLOBAL}:\d+: ", line), line
-    connection = await asyncpg.connect(details.postgres)
+    connection = await asyncpg.connect(plane.details.postgres)
     try:
         for damage in (
             f"delete from history_1.history where stream = '{GLOBAL}' and position = 1",
@@ -141,7 +141,7 @@ async def test_a_check_compares_the_rows_of_both_streams_at_a_position_in_each(
             assert await connection.execute(damage) == "DELETE 1"
     finally:
         await connection.close()
-    status, lines = await checked(details)
+    status, lines = await checked(plane)
     assert status == 1
     for stream in (GLOBAL, STREAM):
         named = f"history.history stream={stream} position=1: missing"
@@ -154,12 +154,11 @@ async def written_without_end(client: Client, path: str, role: str) -> None:
         assert (await client.put(role, {"spec": READS})).status == 200
 
 
-async def checked(details: DevDetails) -> tuple[int, list[str]]:
+async def checked(plane: DevProcess) -> tuple[int, list[str]]:
     """Status and lines of `secaplane replay --check`."""
     environment = {
-        "SECAPLANE_NATS_URL": details.nats,
-        "SECAPLANE_NATS_GLOBAL_STREAM": GLOBAL,
-        "SECAPLANE_POSTGRES_URL": details.postgres,
-        "SECAPLANE_SITE_REGION": details.region,
+        "SECAPLANE_NATS_URL": plane.details.nats,
+        "SECAPLANE_POSTGRES_URL": plane.details.postgres,
     }
-    return await said(await started("--check", environment=environment))
+    settings = ("--config", str(plane.folder / "config.json"))
+    return await said(await started("--check", *settings, environment=environment))
