@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from secaplane.kinds import KINDS
-from secaplane.model.actor import Actor
+from secaplane.model.actor import Actor, ShownActor
 from secaplane.model.desired import SECRET, with_secrets_hidden
 from secaplane.model.document import document
 from secaplane.model.errors import Malformed
@@ -23,8 +23,10 @@ from secaplane.query.history.blame import (
     SetBy,
     shown_field,
 )
+from secaplane.query.history.callers import with_caller
 from secaplane.query.history.entries import CHANGED_MAX, changed_fields, entry
 from secaplane.query.history.lives import began_in_present_lives
+from secaplane.query.history.past import erased_document
 from secaplane.query.history.points import as_of, point
 from secaplane.readmodel.history_row import HistoryRow
 from secaplane.sealing.fingerprint import fingerprint
@@ -121,6 +123,31 @@ def test_a_sealed_actor_is_not_shown() -> None:
     ((first, resource),) = states(VOLUME, Created(spec={}))
     shown = entry(first._replace(actor='"sealed:k1:abc"'), resource, None)
     assert shown["actor"] == {"sub": "<sealed>"}
+
+
+async def test_a_sealed_actor_is_opened_for_an_answer_and_a_clear_one_is_not_asked_for() -> None:
+    asked = list[str]()
+
+    async def opened(sealed: str, ref: Ref, uid: str, tenant: str, request: str) -> ShownActor:
+        asked.append(sealed)
+        return ShownActor(sub="<erased>", pseudonym="0a1b")
+
+    ((first, resource),) = states(VOLUME, Created(spec={}))
+    assert await with_caller(opened, first, VOLUME, "t") is first
+    row = await with_caller(opened, first._replace(actor='"person:x"'), VOLUME, "t")
+    assert entry(row, resource, None)["actor"] == {"sub": "<erased>", "pseudonym": "0a1b"}
+    assert asked == ["person:x"]
+
+
+def test_erased_contents_are_shown_as_such() -> None:
+    found = states(VOLUME, Created(spec={"sizeGB": 10}, labels={"env": "dev"}))
+    row, resource = found[0]
+    assert entry(row, resource, None, erased=True)["changed"] == ["<erased>"]
+    shown = msgspec.json.decode(erased_document(KINDS[VOLUME.kind], resource, region="eu"))
+    assert (shown["spec"], shown["status"]) == ("<erased>", "<erased>")
+    assert shown["metadata"]["name"] == VOLUME.name
+    assert "labels" not in shown
+    assert "dev" not in str(shown)
 
 
 def test_the_pointers_of_an_entry_are_bounded() -> None:
