@@ -143,7 +143,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     keys: tuple[str, ...] | UnsetType = UNSET
     """Names of keys that were destroyed, each with its id: `body.<uid of a tenant life>:<id>`."""
     user_agent: str | UnsetType = UNSET
-    tenant: EntryTenant | UnsetType = UNSET
+    concerns: EntryTenant | UnsetType = UNSET
     """Unset where the request names no tenant, or one that the process does not know."""
 
 
@@ -159,7 +159,7 @@ def entry(
     reason: str = "",
     process: ProcessFacts | UnsetType = UNSET,
     user_agent: str = "",
-    tenant: EntryTenant | UnsetType = UNSET,
+    concerns: EntryTenant | UnsetType = UNSET,
     keys: tuple[str, ...] | UnsetType = UNSET,
     secrets: Sequence[str] = (),
 ) -> Entry:
@@ -184,7 +184,7 @@ def entry(
         process=process,
         keys=keys,
         user_agent=_cleaned(user_agent, NAME_LENGTH_MAX, secrets) or UNSET,
-        tenant=tenant,
+        concerns=concerns,
     )
 
 

@@ -118,7 +118,7 @@ class AuditRecorder:
                 path=context.path,
                 reason=reason,
                 user_agent=printable(context.header(b"user-agent") or ""),
-                tenant=tenant,
+                concerns=tenant,
                 secrets=_words_of_authorization(context),
             )
         )

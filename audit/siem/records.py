@@ -273,7 +273,7 @@ def _of_entry(raw: RawEvent) -> SiemRecord:
             token=caller.token,
             groups=caller.groups or (),
             assignment=allowed_by(entry),
-            policy=entry.tenant.policy if isinstance(entry.tenant, EntryTenant) else "",
+            policy=entry.concerns.policy if isinstance(entry.concerns, EntryTenant) else "",
             client_address=entry.client_address,
             user_agent=entry.user_agent or "",
         ),
@@ -289,7 +289,7 @@ def _of_entry(raw: RawEvent) -> SiemRecord:
 
 def _named_in(entry: Entry) -> SiemResource:
     """The tenant in the path of a request: a refused one may name no resource that there is."""
-    uid = entry.tenant.uid if isinstance(entry.tenant, EntryTenant) else ""
+    uid = entry.concerns.uid if isinstance(entry.concerns, EntryTenant) else ""
     uid = "" if uid == ALL_TENANTS else uid
     return SiemResource(path=entry.path, tenant=tenant_in(entry.path), tenant_uid=uid)
 

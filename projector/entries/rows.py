@@ -59,7 +59,7 @@ def _row(raw: RawEvent) -> Row | None:
         entry = decode(raw.data)
     except Undecodable:
         return None
-    tenant = entry.tenant
+    tenant = entry.concerns
     if not isinstance(tenant, EntryTenant) or entry.type not in OUTCOMES:
         return None
     outcome, status = OUTCOMES[entry.type]

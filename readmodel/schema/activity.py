@@ -6,7 +6,7 @@ from secaplane.readmodel.schema.group import TableGroup
 ACTIVITY = TableGroup(
     name="activity",
     layout=1,
-    digest="81178936344d6352",
+    digest="22f0874ca3e197c4",
     tables="""
 create table if not exists {schema}.entries (
     stream    text        collate "C" not null,

@@ -85,7 +85,7 @@ def golden(entry_type: str) -> bytes:
 
 def in_tenant() -> Entry:
     """With the fields that say in which tenant a request was refused."""
-    return replace(of(), user_agent="curl/8.5.0", tenant=EntryTenant("u-1", False, "SECA:73"))
+    return replace(of(), user_agent="curl/8.5.0", concerns=EntryTenant("u-1", False, "SECA:73"))
 
 
 def test_every_type_has_a_golden_file() -> None:

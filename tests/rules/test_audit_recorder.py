@@ -175,7 +175,7 @@ def test_a_refusal_in_a_tenant_says_in_which_life_and_whether_the_caller_was_kno
     request = context(caller, path=path, more={"user-agent": "curl/8"})
     recorder(entries).refused(request, Forbidden("not you"))
     (entry,) = entries
-    assert entry.tenant == EntryTenant("u-1", caller == JANE, str(nth(7)))
+    assert entry.concerns == EntryTenant("u-1", caller == JANE, str(nth(7)))
     assert entry.user_agent == "curl/8"
 
 
@@ -184,7 +184,7 @@ def test_a_refusal_in_an_unknown_tenant_belongs_to_none() -> None:
     path = "/providers/seca.workspace/v1/tenants/unknown/workspaces/web"
     recorder(entries).refused(context(path=path), Forbidden("not you"))
     recorder(entries).refused(context(path="/providers/seca.region/v1/regions"), Forbidden("x"))
-    assert [each.tenant for each in entries] == [UNSET, UNSET]
+    assert [each.concerns for each in entries] == [UNSET, UNSET]
 
 
 def test_every_read_by_the_right_of_an_operator_is_recorded() -> None:
@@ -196,7 +196,7 @@ def test_every_read_by_the_right_of_an_operator_is_recorded() -> None:
     recording.allowed(context(verb="get", path=f"{base}/acme"), "get", "tenant", operator)
     recording.allowed(context(verb="list", path=base), "list", "tenant", operator)
     recording.allowed(context(verb="put", path=f"{base}/acme"), "put", "tenant", operator)
-    tenants = [each.tenant for each in entries]
+    tenants = [each.concerns for each in entries]
     assert tenants == [
         EntryTenant("u-1", True, str(nth(7))),
         EntryTenant(ALL_TENANTS, True, str(nth(3))),

@@ -37,7 +37,7 @@ def refused(*, known: bool = True, path: str = PATH) -> Entry:
         path=path,
         reason="you may not do this here",
         user_agent="curl/8",
-        tenant=EntryTenant("u-1", known, str(nth(7))),
+        concerns=EntryTenant("u-1", known, str(nth(7))),
     )
 
 
@@ -83,7 +83,7 @@ def test_a_read_names_the_assignment_that_allowed_it() -> None:
 @pytest.mark.parametrize(
     "without",
     [
-        replace(refused(), tenant=UNSET),
+        replace(refused(), concerns=UNSET),
         replace(refused(), type="login"),
         replace(refused(), type="orphan-removed"),
     ],

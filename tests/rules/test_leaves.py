@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -261,3 +262,16 @@ def test_a_receipt_without_the_quorum_is_refused() -> None:
     made = receipt(COMMITTED[0], lambda name: bytes_of(name, LEAVES), alone)
     with pytest.raises(WrongNote, match="quorum"):
         verify_receipt(made, POLICY, stream="SECA", subject=SUBJECT, stored=EVENTS[0])
+
+
+WRITTEN_FILES = Path(__file__).parent.parent / "golden"
+WRITTEN = sorted(
+    file for folder in (".", "audit", "sealed") for file in (WRITTEN_FILES / folder).glob("*.json")
+)
+
+
+@pytest.mark.parametrize("file", WRITTEN, ids=lambda each: each.stem)
+def test_a_leaf_has_the_time_of_every_event_and_entry_that_was_ever_written(file: Path) -> None:
+    """Leaves never change: an event or entry whose fields the rule cannot read would have the time
+    0 in it for ever."""
+    assert facts_of(file.read_bytes()).ms > 0
