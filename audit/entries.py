@@ -84,6 +84,20 @@ class EntryCaller(msgspec.Struct, frozen=True):
 
 
 UNKNOWN_CALLER = EntryCaller()
+ALL_TENANTS = "*"
+"""In place of a uid: the entry concerns every tenant."""
+
+
+class EntryTenant(msgspec.Struct, frozen=True):
+    """The tenant that a request was about, as the process that judged it knew it."""
+
+    uid: str
+    """Of the life of the tenant, or ALL_TENANTS."""
+    known: bool
+    """An assignment of the tenant names the caller or one of its groups, or the caller is an
+    operator."""
+    policy: str
+    """Revision of the authorization policy that was applied, a position."""
 
 
 class ProcessFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,6 +142,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     heads: HeadsFacts | UnsetType = UNSET
     keys: tuple[str, ...] | UnsetType = UNSET
     """Names of keys that were destroyed, each with its id: `body.<uid of a tenant life>:<id>`."""
+    user_agent: str | UnsetType = UNSET
+    tenant: EntryTenant | UnsetType = UNSET
+    """Unset where the request names no tenant, or one that the process does not know."""
 
 
 def entry(
@@ -141,6 +158,8 @@ def entry(
     path: str,
     reason: str = "",
     process: ProcessFacts | UnsetType = UNSET,
+    user_agent: str = "",
+    tenant: EntryTenant | UnsetType = UNSET,
     keys: tuple[str, ...] | UnsetType = UNSET,
     secrets: Sequence[str] = (),
 ) -> Entry:
@@ -164,7 +183,16 @@ def entry(
         dropped=0,
         process=process,
         keys=keys,
+        user_agent=_cleaned(user_agent, NAME_LENGTH_MAX, secrets) or UNSET,
+        tenant=tenant,
     )
+
+
+def tenant_in(path: str) -> str:
+    """The name of the tenant in the path of a request; empty where there is none."""
+    steps = path.partition("?")[0].split("/")
+    place = steps.index("tenants") + 1 if "tenants" in steps else len(steps)
+    return steps[place] if place < len(steps) else ""
 
 
 def heads_entry(facts: HeadsFacts, *, time: datetime) -> Entry:

@@ -1,5 +1,6 @@
 """Decides which requests become entries of the security audit stream: refused ones (401, 403), the
-first use of each token (a login), and allowed reads of privileged kinds."""
+first use of each token (a login), allowed reads of privileged kinds, and reads by the right of an
+operator."""
 
 import secrets
 from collections import OrderedDict
@@ -7,23 +8,42 @@ from collections.abc import Callable, Collection
 from datetime import datetime
 from hashlib import blake2b
 
-from secaplane.audit.entries import ALLOWS_IT, UNKNOWN_CALLER, Entry, EntryCaller, EntryType, entry
+from msgspec import UNSET, UnsetType
+
+from secaplane.audit.entries import (
+    ALL_TENANTS,
+    ALLOWS_IT,
+    UNKNOWN_CALLER,
+    Entry,
+    EntryCaller,
+    EntryTenant,
+    EntryType,
+    entry,
+    tenant_in,
+)
 from secaplane.edge.requests.client_address import TrustedProxies
 from secaplane.edge.requests.context import RequestContext
-from secaplane.edge.requests.origin import client_address
+from secaplane.edge.requests.origin import client_address, printable
 from secaplane.model.actor import Actor
 from secaplane.model.errors import Forbidden, Refusal, Unauthenticated
+from secaplane.model.position import BEGINNING
+from secaplane.policy.grants.decision import Membership
+from secaplane.policy.grants.rules import CONFIGURATION
 from secaplane.policy.tokens.caller import Caller
 
 TOKENS_MAX = 10_000
 """Recently used tokens; one that was evicted counts as a login again."""
 READS = ("get", "list")
+TENANT = "tenant"
+NO_TENANT = Membership("", known=False, revision=BEGINNING)
 WORDS_MAX, HEADERS_MAX = 8, 4
 """A valid request has one Authorization header of two words; more than this is not examined."""
 RECORDED: dict[type[Refusal], EntryType] = {
     Unauthenticated: "unauthenticated",
     Forbidden: "forbidden",
 }
+Memberships = Callable[[Caller | None, str], Membership]
+"""(caller, name of a tenant) -> both, as the authorization policy knows them."""
 
 
 class AuditRecorder:
@@ -32,11 +52,12 @@ class AuditRecorder:
         record: Callable[[Entry], None],
         *,
         clock: Callable[[], datetime],
+        membership: Memberships,
         privileged: Collection[str] = (),
         proxies: TrustedProxies | None = None,
     ) -> None:
         """`record` neither waits nor fails; `privileged` are names of kinds."""
-        self._record, self._clock = record, clock
+        self._record, self._clock, self._membership = record, clock, membership
         self._privileged = frozenset(privileged)
         self._proxies = proxies or TrustedProxies()
         self._tokens = OrderedDict[tuple[str, str, str], None]()
@@ -46,7 +67,7 @@ class AuditRecorder:
         """Record a 401 or 403; other refusals do not concern security."""
         entry_type = RECORDED.get(type(refusal))
         if entry_type is not None:
-            self._record_request(entry_type, context, refusal.detail)
+            self._record_request(entry_type, context, refusal.detail, self._tenant(context))
 
     def authenticated(self, context: RequestContext, caller: Caller) -> None:
         """Record a login, if this process has not seen the caller's token before."""
@@ -61,12 +82,27 @@ class AuditRecorder:
         self._record_request("login", context)
 
     def allowed(self, context: RequestContext, verb: str, kind: str, actor: Actor) -> None:
-        """Record an allowed read of a privileged kind, with the assignment that allows it."""
-        if kind in self._privileged and verb in READS:
-            self._record_request("read", context, f"{actor.assignment}{ALLOWS_IT}")
+        """Record an allowed read of a privileged kind, or by the right of an operator, with the
+        assignment that allows it. An operator who lists tenants reads something of each."""
+        by_operator = actor.assignment == CONFIGURATION
+        if (by_operator or kind in self._privileged) and verb in READS:
+            tenant = self._tenant(context)
+            if by_operator and kind == TENANT and verb == "list":
+                tenant = EntryTenant(ALL_TENANTS, True, str(actor.policy))
+            self._record_request("read", context, f"{actor.assignment}{ALLOWS_IT}", tenant)
+
+    def _tenant(self, context: RequestContext) -> EntryTenant | UnsetType:
+        """Unset where the path names no tenant, or one without roles and assignments."""
+        name = tenant_in(context.path)
+        uid, known, revision = self._membership(context.caller, name) if name else NO_TENANT
+        return EntryTenant(uid, known, str(revision)) if uid else UNSET
 
     def _record_request(
-        self, entry_type: EntryType, context: RequestContext, reason: str = ""
+        self,
+        entry_type: EntryType,
+        context: RequestContext,
+        reason: str = "",
+        tenant: EntryTenant | UnsetType = UNSET,
     ) -> None:
         caller = context.caller
         self._record(
@@ -81,6 +117,8 @@ class AuditRecorder:
                 verb=context.verb or context.method.lower(),
                 path=context.path,
                 reason=reason,
+                user_agent=printable(context.header(b"user-agent") or ""),
+                tenant=tenant,
                 secrets=_words_of_authorization(context),
             )
         )

@@ -1,8 +1,6 @@
-"""A second verifier of exports, with the standard library and `cryptography` alone.
-
-Written from docs/explanation/tamper-evidence.md, and in another way than `secaplane audit verify`:
-it computes the whole tree from the events and compares every file of DIR with it. Exit status 0:
-good; 1: wrong; 3: nothing is wrong, but some attacks cannot be seen with what was given.
+"""A second verifier of exports, with the standard library and `cryptography` alone, written from
+docs/explanation/tamper-evidence.md. It computes the whole tree from the events and compares every
+file of DIR with it. Exit status 0: good; 1: wrong; 3: good, but not all attacks could be seen.
 """
 
 import argparse
@@ -19,6 +17,7 @@ from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
 
 WIDTH = 256
 Event, Heads = tuple[bytes, bytes], dict[int, bytes]
@@ -43,36 +42,42 @@ def sha256(*parts: bytes) -> bytes:
 
 
 class Key:
-    """A key in a policy: `name+id+base64(type || key)`. Type 1 signs the text of a note, type 4, a
-    witness, signs a time before it."""
+    """A key in a policy: `name+id+base64(type || key)`. Type 1 signs the text of a note; the types
+    of witnesses, 4 (Ed25519) and 6 (ML-DSA-44), sign a time with it."""
 
     def __init__(self, text: str) -> None:
         self.name, key_id, encoded = text.split("+", 2)
         data = base64.b64decode(encoded, validate=True)
         self.kind, self.id = data[0], bytes.fromhex(key_id)
-        known = self.kind in (1, 4) and sha256(self.name.encode(), b"\n", data)[:4] == self.id
+        known = self.kind in (1, 4, 6) and sha256(self.name.encode(), b"\n", data)[:4] == self.id
         require(known, f"{self.name}: not a key of a type that this program knows")
-        self._key = Ed25519PublicKey.from_public_bytes(data[1:])
+        type_ = MLDSA44PublicKey if self.kind == 6 else Ed25519PublicKey
+        self._key: Ed25519PublicKey | MLDSA44PublicKey = type_.from_public_bytes(data[1:])
 
     def has_signed(self, text: str, lines: list[str]) -> bool:
-        """Raises Wrong where a signature with this key's name and id is not valid."""
-        message, signed = text.encode(), False
+        signed = False
         for name, _, encoded in (line.removeprefix("— ").rpartition(" ") for line in lines):
             key_id, signature = (data := base64.b64decode(encoded))[:4], data[4:]
             if (name, key_id) == (self.name, self.id) and not signed:
-                if self.kind == 4:
-                    time, signature = int.from_bytes(signature[:8], "big"), signature[8:]
-                    message = b"cosignature/v1\ntime %d\n%b" % (time, message)
+                message, at = self._message(text, signature[:8]), 0 if self.kind == 1 else 8
                 try:
-                    signed = self._key.verify(signature, message) is None
+                    signed = self._key.verify(signature[at:], message) is None
                 except InvalidSignature as error:
                     raise Wrong(f"the signature of {self.name} is wrong") from error
         return signed
 
+    def _message(self, text: str, time: bytes) -> bytes:
+        if self.kind == 1:
+            return text.encode()
+        if self.kind == 4:
+            return b"cosignature/v1\ntime %d\n%b" % (int.from_bytes(time, "big"), text.encode())
+        origin, size, root = text.split("\n")[:3]
+        own, theirs = (bytes([len(x.encode())]) + x.encode() for x in (self.name, origin))
+        tree = struct.pack(">QQ", 0, int(size)) + base64.b64decode(root)
+        return b"subtree/v1\n\0" + own + time + theirs + tree
+
 
 class Policy:
-    """The logs, witnesses, groups and quorum of a policy (c2sp.org/tlog-policy)."""
-
     def __init__(self, text: str) -> None:
         self.logs, self.quorum = list[Key](), ""
         self.witnesses, self.groups = dict[str, Key](), dict[str, tuple[int, list[str]]]()
@@ -89,8 +94,8 @@ class Policy:
                     self.quorum = name
                 case [word, *_]:
                     require(word.startswith("#"), f"{word} begins no line of a policy")
-        known = {"none", *self.witnesses, *self.groups}
-        require(self.quorum in known, "a policy has one line `quorum`")
+        named = self.quorum in {"none", *self.witnesses, *self.groups}
+        require(named, "a policy has one line `quorum`")
 
     def check(self, origin: str, text: str, lines: list[str]) -> None:
         """Raises Wrong where the log, or the quorum of witnesses, has not signed a checkpoint."""
@@ -113,9 +118,9 @@ def checkpoint(data: bytes) -> tuple[str, int, bytes, str, list[str]]:
         body, _, signatures = data.decode().rpartition("\n\n")
         origin, size, root = body.split("\n")[:3]
         *lines, last = signatures.split("\n")
-        require(lines and not last and all(map(LINE.fullmatch, lines)), "signatures are malformed")
-        require(not CONTROL.search(data.decode()), "the checkpoint has control characters")
-        require(re.fullmatch("0|[1-9][0-9]{0,18}", size), "the size is malformed")
+        good = lines and not last and all(map(LINE.fullmatch, lines))
+        good = good and not CONTROL.search(data.decode())
+        require(good and re.fullmatch("0|[1-9][0-9]{0,18}", size), "the checkpoint is malformed")
         return origin, int(size), base64.b64decode(root, validate=True), f"{body}\n", lines
     except ValueError as error:
         raise Wrong("the checkpoint is malformed") from error
@@ -166,13 +171,11 @@ def events(data: bytes) -> Iterator[Event]:
         at += 4 + length
         parts.append(data[at - length : at])
     if at > len(data) or len(parts) % 2:
-        raise struct.error
+        raise struct.error("the last event is not complete")
     return zip(parts[::2], parts[1::2], strict=True)
 
 
 class Tree:
-    """The rows of incomplete tiles, and the roots of the complete subtrees, largest first."""
-
     def __init__(self) -> None:
         self.size, self._roots = 0, list[bytes]()
         self.rows: list[list[bytes]] = [[] for _ in range(8)]
@@ -243,10 +246,7 @@ class Export:
 
     def _bundle(self, number: int, width: int, leaves: Leaves, tree: Tree, heads: Heads) -> None:
         path = tile_path("entries", number).replace("tile/entries", "events")
-        try:
-            some = list(events(self.read(path)))
-        except struct.error as error:
-            raise Wrong(f"{path} is malformed") from error
+        some = list(events(self.read(path)))
         entries, at = self.read(tile_path("entries", number, width)), 0
         for place, event in enumerate(some):
             leaf = leaves.next(sequence := number * WIDTH + place + 1, event)
@@ -283,8 +283,8 @@ def main() -> int:
             origin, size = Export(folder).verify(policy, seen)
             verified.add(origin)
             print(f"{folder.name}: {size} events compared")
-        except Wrong as finding:
-            wrong.append(str(finding))
+        except (Wrong, struct.error) as finding:
+            wrong.append(f"{folder.name}: {finding}")
     needed = {*seen, *(each.name for each in policy.logs)} if policy else {*seen}
     wrong += [f"no good log {name}" for name in sorted(needed - verified)]
     if wrong or not verified:

@@ -20,6 +20,7 @@ from secaplane.projector.folding import ProjectedEvent
 from secaplane.projector.projection import ProjectionGroup
 from secaplane.projector.run import Projector
 from secaplane.projector.shared_stream import SharedStream
+from secaplane.projector.sources import projector_of
 from secaplane.readmodel.announcements import Announcer
 
 BATCH_MAX, BATCH_BYTES_MAX = 4000, 16 * 1024 * 1024
@@ -138,7 +139,9 @@ async def filling(
 ) -> AsyncIterator[Filling]:
     """The filling of a read model of each group from one stream, from its checkpoint on."""
     shared = OnceFolded(log, stream)
-    projectors = [Projector(group, pool, shared, Silent(), region) for group, pool in pools.items()]
+    projectors = [
+        projector_of(group, pool, shared, Silent(), region) for group, pool in pools.items()
+    ]
     for each in projectors:
         await each.begin()
     begin = min(each.position for each in projectors)

@@ -12,6 +12,7 @@ from secaplane.projector.projections.orphans import Orphans
 from secaplane.projector.projections.resources import Resources
 from secaplane.projector.projections.specs import Specs
 from secaplane.projector.projections.usage import Usage
+from secaplane.readmodel.schema.activity import ACTIVITY as ACTIVITY_TABLES
 from secaplane.readmodel.schema.history import HISTORY as HISTORY_TABLES
 from secaplane.readmodel.schema.resources import RESOURCES as RESOURCES_TABLES
 
@@ -25,6 +26,7 @@ RESOURCES = ProjectionGroup(
     load=resources.load,
 )
 HISTORY = ProjectionGroup(HISTORY_TABLES, (History(),), load=history.load, linger_s=0.1)
+ACTIVITY = ProjectionGroup(ACTIVITY_TABLES, (), of_entries=True, linger_s=0.1)
 
 
 def groups() -> tuple[ProjectionGroup, ...]:
@@ -34,7 +36,7 @@ def groups() -> tuple[ProjectionGroup, ...]:
         ValueError: two groups have one name.
     """
     added = (each.load() for each in entry_points(group=ENTRY_POINTS))
-    found = (RESOURCES, HISTORY, *added)
+    found = (RESOURCES, HISTORY, ACTIVITY, *added)
     names = [each.name for each in found]
     if len(set(names)) < len(names):
         raise ValueError(f"two projection groups have one name: {', '.join(sorted(names))}")

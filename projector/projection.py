@@ -66,6 +66,9 @@ class ProjectionGroup:
     load: LoadResources | None = None
     """From the group's own rows. None: from the log, which takes longer; enough for a group whose
     events mostly are new resources, or which runs beside a group that folds the same events."""
+    of_entries: bool = False
+    """The rows are made from the security audit stream, not from the log; there are no projections
+    then (`projector.entries`)."""
     linger_s: float = 0.0
     """Seconds to wait for more events before the next small batch, where no caller waits for the
     rows: fewer and larger statements."""

@@ -40,7 +40,7 @@ class GroupStatement:
         epoch is $4, and writes the rows with it. It answers how many checkpoints were moved."""
         chosen = tuple(self._numbers[id(change)] for change, _ in filled)
         if chosen not in self._texts:
-            self._texts[chosen] = _written([change for change, _ in filled])
+            self._texts[chosen] = written([change for change, _ in filled])
         return self._texts[chosen]
 
     async def insert(self, tx: Tx, folded: Sequence[ProjectedEvent]) -> None:
@@ -59,7 +59,8 @@ def arguments(filled: Sequence[Filled]) -> Iterator[Sequence[object]]:
         yield from zip(*rows, strict=True)
 
 
-def _written(changes: Sequence[TableChange]) -> str:
+def written(changes: Sequence[TableChange]) -> str:
+    """The text of `GroupStatement.write` for some changes."""
     numbers = count(FIRST_ARRAY)
     condition = "exists (select from moved)"
     parts = [

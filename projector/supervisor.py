@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 
 from asyncpg import Pool
 
-from secaplane.eventlog.log import Log
 from secaplane.projector.projection import ProjectionGroup
 from secaplane.projector.run import Projector
 from secaplane.projector.shared_stream import SharedStream
+from secaplane.projector.sources import Sources, projector_of
 from secaplane.readmodel.announcements import Announcer
 from secaplane.readmodel.schema import tables
 from secaplane.readmodel.schema.active import active, read_models
@@ -33,10 +33,11 @@ class ProjectorSupervisor:
     """`projectors`, by read model, is read by readiness."""
 
     def __init__(
-        self, pool: Pool, url: str, events: Log, announcer: MakeAnnouncer, *, region: str
+        self, pool: Pool, url: str, sources: Sources, announcer: MakeAnnouncer, *, region: str
     ) -> None:
         self._pool, self._url, self._announcer, self._region = pool, url, announcer, region
-        self._streams = [SharedStream(events, name) for name in events.streams.names]
+        self._shared = [SharedStream(sources.log, name) for name in sources.log.streams.names]
+        self._sources = sources
         self._active: dict[str, str] = {}
         self._begun = defaultdict[str, asyncio.Event](asyncio.Event)
         self.projectors: dict[str, Sequence[Projector]] = {}
@@ -50,6 +51,13 @@ class ProjectorSupervisor:
         await self._begun[group.name].wait()
         for each in self.of(group):
             await each.started.wait()
+
+    def _streams(self, group: ProjectionGroup) -> Sequence[SharedStream]:
+        """Those of the log are shared by all groups; the audit stream has one."""
+        if not group.of_entries:
+            return self._shared
+        entries = self._sources.of(group)
+        return [SharedStream(entries, name) for name in entries.streams.names]
 
     async def run(self, group: ProjectionGroup) -> None:
         """Run the projectors of one group. The group has a read model of its layout already."""
@@ -70,15 +78,16 @@ class ProjectorSupervisor:
     ) -> None:
         found = await active(self._pool, group.tables)
         if found is not None and found not in running:
+            streams = self._streams(group)
             pool = await tables.open_pool(
                 self._url,
                 schema=found,
-                size=CONNECTIONS_MAX * len(self._streams),
+                size=CONNECTIONS_MAX * len(streams),
                 writes=True,
             )
             self.projectors[found] = [
-                Projector(group, pool, each, self._announcer(each.name, found), self._region)
-                for each in self._streams
+                projector_of(group, pool, each, self._announcer(each.name, found), self._region)
+                for each in streams
             ]
             running[found] = tasks.create_task(self._run(found, pool))
             log.info("projector started", extra={"read_model": found})

@@ -1,4 +1,4 @@
-"""GET and LIST over HTTP: routes for every kind."""
+"""GET and LIST over HTTP: routes for every kind; views of the log have their own."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from secaplane.edge.requests.paths import template
 from secaplane.edge.serving.answer import Answer
 from secaplane.kinds import KINDS
 from secaplane.kinds.views import AS_OF
-from secaplane.model.kind import Kind
+from secaplane.model.kind import Backing, Kind
 from secaplane.model.precondition import digest, tag
 from secaplane.query import read
 from secaplane.query.answers import answered, at_least, listed
@@ -33,7 +33,8 @@ def routes(
 ) -> list[HTTPRouteHandler]:
     """`past` answers reads with `asOf`."""
     gets = [_get(kind, dependencies, past, guard) for kind in KINDS.values() if "get" in kind.verbs]
-    return [*gets, *(_list(kind, dependencies, past, guard) for kind in KINDS.values())]
+    listed = [kind for kind in KINDS.values() if kind.backing is not Backing.VIEW]
+    return [*gets, *(_list(kind, dependencies, past, guard) for kind in listed)]
 
 
 def _get(

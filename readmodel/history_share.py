@@ -2,7 +2,7 @@
 read in them, and a bounded time for each request."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -23,6 +23,12 @@ follows the log within 0.1 s or so."""
 NOT_FILLED = "the history is not filled yet; try again"
 TOO_LONG = "the history took too long: ask for less of it, or try again later"
 
+Reached = Callable[[Tx], Awaitable[bool]]
+
+
+async def any_rows(tx: Tx) -> bool:
+    return True
+
 
 class HistoryShare:
     def __init__(self, pool: Callable[[], Pool | None]) -> None:
@@ -30,8 +36,11 @@ class HistoryShare:
         self._pool = pool
 
     @asynccontextmanager
-    async def snapshot(self, at_least: Sequence[Position]) -> AsyncIterator[Tx]:
-        """A transaction that reads one snapshot, whose rows have reached some positions.
+    async def snapshot(
+        self, at_least: Sequence[Position], also: Reached = any_rows
+    ) -> AsyncIterator[Tx]:
+        """A transaction that reads one snapshot, whose rows have reached some positions, and in
+        which `also` answers True.
 
         Raises:
             Unavailable: they have not within a bounded time, or the request took too long.
@@ -47,7 +56,7 @@ class HistoryShare:
                         pool.acquire() as connection,
                         connection.transaction(isolation="repeatable_read", readonly=True),
                     ):
-                        if await _reached(connection, at_least):
+                        if await _reached(connection, at_least) and await also(connection):
                             yield connection
                             return
                     if loop.time() > until:

@@ -14,11 +14,12 @@ from typing import Any
 import msgspec
 
 from secaplane.eventlog import snapshots
-from secaplane.kinds import references, shares
+from secaplane.kinds import located, references, shares
 from secaplane.model import authors, closing, document, evolve, explained
 from secaplane.model.actor import Actor
 from secaplane.model.shape import Resource
 from secaplane.projector import columns, folding
+from secaplane.projector.entries import rows
 from secaplane.projector.projection import ProjectionGroup
 from secaplane.readmodel.schema.group import HOUSEKEEPING
 
@@ -35,6 +36,7 @@ FILLS: dict[str, tuple[ModuleType, ...]] = {
         shares,
     ),
     "history": (columns, folding, authors, evolve, closing, explained),
+    "activity": (columns, rows, located),
 }
 """By group: the modules whose results are stored, beside those of its projections."""
 BYTES = 8

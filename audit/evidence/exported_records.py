@@ -1,9 +1,11 @@
 """The messages of an exported stream as records, in the order of their positions."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from itertools import zip_longest
 
 from secaplane.audit.notary.export_folder import ExportFolder, bundles
-from secaplane.audit.siem.records import SiemRecord, gap, is_entry, records
+from secaplane.audit.siem.records import SiemRecord, gap, is_entry, record, records
+from secaplane.audit.tenant_export.folder import TenantRecord, tenant_records
 from secaplane.audit.tlog.tiles import WIDTH
 from secaplane.eventlog.log import Followed, RawEvent
 from secaplane.model.position import Position
@@ -34,3 +36,22 @@ async def exported_records(
         after = batch[-1].position.sequence if batch else after
     if after < size:
         yield gap(stream, after + 1, size)
+
+
+async def exported_tenant_records(
+    export: ExportFolder, size: int, open_events: OpenEvents
+) -> AsyncIterator[SiemRecord]:
+    """The same of the export of one tenant, whose events have other positions between them.
+
+    Raises:
+        TilesDiffer: a file of events is malformed.
+    """
+    for number in range(bundles(size)):
+        batch = [_raw(export, each) for each in tenant_records(export, number)]
+        opened = () if not batch or is_entry(batch[0]) else await open_events(batch)
+        for raw, event in zip_longest(batch, opened):
+            yield record(raw, event)
+
+
+def _raw(export: ExportFolder, record: TenantRecord) -> RawEvent:
+    return RawEvent(Position(export.folder.name, record.sequence), record.subject, {}, record.data)

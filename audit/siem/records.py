@@ -13,7 +13,15 @@ from typing import Any, Literal
 
 import msgspec
 
-from secaplane.audit.entries import ALL_SUBJECTS, Entry, ProcessFacts, allowed_by
+from secaplane.audit.entries import (
+    ALL_SUBJECTS,
+    ALL_TENANTS,
+    Entry,
+    EntryTenant,
+    ProcessFacts,
+    allowed_by,
+    tenant_in,
+)
 from secaplane.audit.entries import decode as decode_entry
 from secaplane.eventlog.codec import NAMES, NOT_JSON, Undecodable
 from secaplane.eventlog.decoding import decode_followed
@@ -265,7 +273,9 @@ def _of_entry(raw: RawEvent) -> SiemRecord:
             token=caller.token,
             groups=caller.groups or (),
             assignment=allowed_by(entry),
+            policy=entry.tenant.policy if isinstance(entry.tenant, EntryTenant) else "",
             client_address=entry.client_address,
+            user_agent=entry.user_agent or "",
         ),
         resource=_named_in(entry),
         verb=entry.verb,
@@ -279,9 +289,9 @@ def _of_entry(raw: RawEvent) -> SiemRecord:
 
 def _named_in(entry: Entry) -> SiemResource:
     """The tenant in the path of a request: a refused one may name no resource that there is."""
-    steps = entry.path.partition("?")[0].split("/")
-    place = steps.index("tenants") + 1 if "tenants" in steps else len(steps)
-    return SiemResource(path=entry.path, tenant=steps[place] if place < len(steps) else "")
+    uid = entry.tenant.uid if isinstance(entry.tenant, EntryTenant) else ""
+    uid = "" if uid == ALL_TENANTS else uid
+    return SiemResource(path=entry.path, tenant=tenant_in(entry.path), tenant_uid=uid)
 
 
 def _unreadable(raw: RawEvent, ref: Ref, reason: str) -> SiemRecord:

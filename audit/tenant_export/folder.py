@@ -13,14 +13,15 @@ stream, the only one that is not of the tenant.
 
 import re
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import count
 from typing import NamedTuple
 
 import msgspec
 
 from secaplane.audit.heads.offer import OfferedHead
 from secaplane.audit.heads.tree import HeadProof
-from secaplane.audit.notary.export_folder import events_path
+from secaplane.audit.notary.export_folder import ExportFolder, events_path
 from secaplane.audit.tlog.tiles import TilesDiffer
 from secaplane.eventlog.codec import EVENT_BYTES_MAX, NOT_JSON
 
@@ -126,3 +127,19 @@ def split_records(data: bytes) -> list[TenantRecord]:
     except (struct.error, UnicodeDecodeError) as error:
         raise TilesDiffer("a file of records is malformed") from error
     return records
+
+
+def tenant_records(export: ExportFolder, number: int) -> Iterator[TenantRecord]:
+    """The records of the bundle of that number, from all its parts.
+
+    Raises:
+        TilesDiffer: a part is malformed; the text names it.
+    """
+    for part in count():
+        path = records_path(number, part)
+        if not (export.folder / path).exists():
+            return
+        try:
+            yield from split_records(export.read_file(path, PART_BYTES_MAX))
+        except TilesDiffer as error:
+            raise TilesDiffer(f"{path}: {error}") from error

@@ -7,7 +7,7 @@ before, and the last one is the head of the life: then no event up to the entry 
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,15 +37,13 @@ from secaplane.audit.notary.verified_export import (
     trusted_head,
 )
 from secaplane.audit.tenant_export.folder import (
-    PART_BYTES_MAX,
     TENANT_BYTES_MAX,
     TENANT_PATH,
     TenantFacts,
     TenantRecord,
     head_proof,
     parse_tenant,
-    records_path,
-    split_records,
+    tenant_records,
 )
 from secaplane.audit.tlog.checkpoints import TreeHead
 from secaplane.audit.tlog.signed_notes import WrongNote
@@ -248,16 +246,11 @@ class _TenantStream:
         result.streams[place] = result.streams[place]._replace(events=self.reached.number)
 
     def _records(self, number: int) -> Iterator[TenantRecord]:
-        for part in count():
-            path = records_path(number, part)
-            if not (self._export.folder / path).exists():
-                return
-            try:
-                yield from split_records(self._export.read_file(path, PART_BYTES_MAX))
-            except TilesDiffer as error:
-                raise WrongRecord(
-                    self.stream, self.reached.number + 1, "changed", f"{path}: {error}"
-                ) from error
+        try:
+            yield from tenant_records(self._export, number)
+        except TilesDiffer as error:
+            following = self.reached.number + 1
+            raise WrongRecord(self.stream, following, "changed", str(error)) from error
 
     def _take(self, record: TenantRecord, bundle: int, size: int) -> None:
         place, expected = f"{self.stream}:{record.sequence}", self.reached.number + 1

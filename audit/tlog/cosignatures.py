@@ -4,7 +4,6 @@ A cosignature says that the cosigner has seen no other history of the log. It ca
 seconds since 1970, at which this was its largest known tree.
 """
 
-import base64
 import struct
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -14,18 +13,18 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
 from secaplane.audit.tlog.checkpoints import TreeHead, parse_tree_head
 from secaplane.audit.tlog.signed_notes import (
     ED25519,
-    PRIVATE,
     Ed25519Verifier,
     NoteSignature,
     NoteVerifier,
     PublicKey,
     checked_name,
     is_valid,
-    key_parts,
+    parse_signing_key,
+    signing_key_text,
 )
 
 COSIGNATURE_ED25519, COSIGNATURE_ML_DSA_44 = 0x04, 0x06
-TIME_BYTES, SEED_BYTES = 8, 32
+TIME_BYTES = 8
 _SIGNATURE_BYTES = {COSIGNATURE_ED25519: 64, COSIGNATURE_ML_DSA_44: 2420}
 
 
@@ -73,21 +72,12 @@ class Cosigner:
         Raises:
             ValueError: the text is malformed.
         """
-        if not text.startswith(PRIVATE):
-            raise ValueError(f"a signing key begins with {PRIVATE}")
-        name, given, algorithm, seed = key_parts(text.removeprefix(PRIVATE))
-        if algorithm != COSIGNATURE_ED25519 or len(seed) != SEED_BYTES:
-            raise ValueError("not a key for Ed25519 cosignatures")
-        made = cls(name, seed)
-        if made.public.key_id != given:
-            raise ValueError("the id of the signing key does not belong to it")
-        return made
+        return cls(*parse_signing_key(text, COSIGNATURE_ED25519))
 
     @property
     def secret_text(self) -> str:
         """The signing key as text: for its file alone."""
-        encoded = base64.b64encode(bytes([COSIGNATURE_ED25519]) + self._seed).decode()
-        return f"{PRIVATE}{self.public.name}+{self.public.key_id.hex()}+{encoded}"
+        return signing_key_text(self.public, self._seed)
 
     def cosign(self, text: str, time: int) -> NoteSignature:
         """The cosignature of the text of a checkpoint at a time."""

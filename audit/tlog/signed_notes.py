@@ -21,6 +21,7 @@ SIGNATURES_MAX = 100
 NOTE_BYTES_MAX = 1_000_000
 PRIVATE = "PRIVATE+KEY+"
 """Begins the text of a signing key."""
+SEED_BYTES = 32
 _KEY_ID_BYTES = 4
 
 
@@ -112,21 +113,12 @@ class NoteSigner:
         Raises:
             ValueError: the text is malformed.
         """
-        if not text.startswith(PRIVATE):
-            raise ValueError(f"a signing key begins with {PRIVATE}")
-        name, given, algorithm, seed = key_parts(text.removeprefix(PRIVATE))
-        if algorithm != ED25519 or len(seed) != 32:
-            raise ValueError("not a signing key of the type Ed25519")
-        signer = cls(name, seed)
-        if signer.public.key_id != given:
-            raise ValueError("the id of the signing key does not belong to it")
-        return signer
+        return cls(*parse_signing_key(text, ED25519))
 
     @property
     def secret_text(self) -> str:
         """The signing key as text: for its file alone."""
-        encoded = base64.b64encode(bytes([ED25519]) + self._seed).decode()
-        return f"{PRIVATE}{self.public.name}+{self.public.key_id.hex()}+{encoded}"
+        return signing_key_text(self.public, self._seed)
 
     def sign(self, text: str) -> NoteSignature:
         return NoteSignature(self.public.name, self.public.key_id, self._key.sign(text.encode()))
@@ -135,6 +127,29 @@ class NoteSigner:
 def key_id(name: str, algorithm: int, key: bytes) -> bytes:
     hashed = hashlib.sha256(name.encode() + b"\n" + bytes([algorithm]) + key)
     return hashed.digest()[:_KEY_ID_BYTES]
+
+
+def parse_signing_key(text: str, algorithm: int) -> tuple[str, bytes]:
+    """The name and the Ed25519 seed of a signing key for one type of signatures.
+
+    Raises:
+        ValueError: the text is malformed, of another type, or its id belongs to another key.
+    """
+    if not text.startswith(PRIVATE):
+        raise ValueError(f"a signing key begins with {PRIVATE}")
+    name, given, written, seed = key_parts(text.removeprefix(PRIVATE))
+    if written != algorithm or len(seed) != SEED_BYTES:
+        raise ValueError(f"not a signing key of the type {algorithm} (Ed25519)")
+    public = Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+    if key_id(name, algorithm, public) != given:
+        raise ValueError("the id of the signing key does not belong to it")
+    return name, seed
+
+
+def signing_key_text(public: PublicKey, seed: bytes) -> str:
+    """The text of a signing key, for its file alone."""
+    encoded = base64.b64encode(bytes([public.algorithm]) + seed).decode()
+    return f"{PRIVATE}{public.name}+{public.key_id.hex()}+{encoded}"
 
 
 def parse_public_key(text: str) -> PublicKey:

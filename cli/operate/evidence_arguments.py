@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from secaplane.cli.config import Config, read
+from secaplane.cli.config import read
 from secaplane.cli.processes import logs
 from secaplane.cli.running import run
 
@@ -33,7 +33,9 @@ def add_to(actions: Any) -> None:
         default=[],
         help="a checkpoint that you kept earlier; once for each log",
     )
-    option("--config", type=Path, metavar="FILE", help="TOML file with settings")
+    option(
+        "--config", type=Path, metavar="FILE", help="TOML file; `keys.keyring` opens what is sealed"
+    )
     report.set_defaults(run=_report)
 
 
@@ -48,6 +50,5 @@ def _report(arguments: argparse.Namespace) -> int:
     files = evidence_report.ReportFiles(
         arguments.folder, arguments.export, arguments.policy, arguments.seen
     )
-    # an export that is there needs no control plane, and so no settings
-    config = Config() if arguments.export is not None else read(arguments.config)
+    config = read(arguments.config)
     return run(lambda: evidence_report.report(config, window, files))

@@ -11,12 +11,17 @@ from typing import NamedTuple
 
 import msgspec
 
-from secaplane.audit.evidence.exported_records import OpenEvents, exported_records
+from secaplane.audit.evidence.exported_records import (
+    OpenEvents,
+    exported_records,
+    exported_tenant_records,
+)
 from secaplane.audit.evidence.page import Evidence, StreamEvidence, WitnessTime, page
 from secaplane.audit.evidence.tenant_report import ReportWindow, TenantReport
 from secaplane.audit.notary.export_folder import ExportFolder
 from secaplane.audit.notary.verified_export import TrustedFacts, VerifiedStream
 from secaplane.audit.siem.records import SiemRecord
+from secaplane.audit.tenant_export.folder import TENANT_PATH
 from secaplane.audit.tlog.checkpoints import parse_checkpoint
 from secaplane.audit.tlog.cosignatures import cosigned_at
 from secaplane.audit.tlog.signed_notes import WrongNote
@@ -28,11 +33,11 @@ from secaplane.cli.operate.history_verify import (
     printable,
     refuse_inside,
     trusted_facts,
-    verify_folder,
+    verify_either,
 )
 from secaplane.cli.processes.connections import connected_log, now, with_deadline
 from secaplane.cli.settings import BadConfig
-from secaplane.eventlog.event_seals import ClearEvents
+from secaplane.eventlog.event_seals import EnvelopesAlone
 
 PAGE, JSON = "report.html", "report.json"
 
@@ -68,9 +73,10 @@ async def report(config: Config, window: ReportWindow, files: ReportFiles) -> in
 
 @asynccontextmanager
 async def _opening(config: Config) -> AsyncIterator[OpenEvents]:
-    """The keys of sealed events; NATS is asked only where there is a keyring."""
+    """The keys of sealed events. Without a keyring nothing is asked, and sealed parts stay sealed:
+    who has an export alone learns what happened, not to whom."""
     if not config.keys.keyring:
-        yield ClearEvents().shown
+        yield EnvelopesAlone().shown
         return
     async with with_deadline(connected_log(config)) as (_, log, _):
         yield log.inner.seals.shown
@@ -93,7 +99,7 @@ async def _write(
 ) -> int:
     refuse_inside(export, [files.policy, *files.seen])
     trusted = trusted_facts(files.policy, files.seen)
-    verified = verify_folder(export, trusted, progress={}, save=lambda progress: None)
+    verified = verify_either(export, trusted)
     evidence = Evidence(
         window=window,
         made=now(),
@@ -120,12 +126,14 @@ async def _records(
     open_events: OpenEvents,
 ) -> AsyncIterator[SiemRecord]:
     """Every record of the window, added to the report on the way."""
+    of_tenant = (export / TENANT_PATH).is_file()
+    exported = exported_tenant_records if of_tenant else exported_records
     for each in verified.streams:
         if each.head is None:
             continue
         try:
             folder = ExportFolder(export / each.stream)
-            async for record in exported_records(folder, each.head.size, open_events):
+            async for record in exported(folder, each.head.size, open_events):
                 if window.contains(record):
                     collected.add(record)
                     yield record

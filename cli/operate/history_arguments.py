@@ -7,6 +7,7 @@ from typing import Any
 from secaplane.cli.config import read
 from secaplane.cli.processes import logs
 from secaplane.cli.running import run
+from secaplane.cli.settings import BadConfig
 
 
 def add_to(actions: Any) -> None:
@@ -117,6 +118,8 @@ def _export(arguments: argparse.Namespace) -> int:
     if arguments.tenant:
         tenant, seen = arguments.tenant, ",".join(arguments.seen)
         return run(lambda: tenant_export.export(config, folder, tenant, seen))
+    if arguments.seen:
+        raise BadConfig("--seen belongs to --tenant: a whole export has every tile")
     return run(lambda: history_export.export(config, folder))
 
 

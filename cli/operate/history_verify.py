@@ -19,6 +19,7 @@ from secaplane.audit.notary.verified_export import (
     verify_stream,
 )
 from secaplane.audit.tenant_export.folder import TENANT_PATH
+from secaplane.audit.tenant_export.verifying import verify_tenant
 from secaplane.audit.tlog.checkpoints import TreeHead, parse_checkpoint
 from secaplane.audit.tlog.policies import TlogPolicy, parse_policy
 from secaplane.audit.tlog.signed_notes import WrongNote
@@ -85,6 +86,16 @@ class VerifiedFolder(NamedTuple):
         if self.wrong:
             return WRONG
         return NOT_ALL_SEEN if self.unseen else 0
+
+
+def verify_either(folder: Path, trusted: TrustedFacts) -> VerifiedFolder:
+    """Verify an export, whole or of one tenant."""
+    if not (folder / TENANT_PATH).is_file():
+        return verify_folder(folder, trusted, progress={}, save=lambda progress: None)
+    result = verify_tenant(folder, trusted, progress={}, save=lambda progress: None)
+    wrong = result.findings or missing_logs(trusted, result.streams)
+    unseen = [*unseen_attacks(trusted, result.streams), *result.unseen]
+    return VerifiedFolder(result.streams, wrong, unseen)
 
 
 def verify_folder(

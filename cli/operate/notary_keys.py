@@ -4,8 +4,7 @@ import os
 import secrets
 from pathlib import Path
 
-from secaplane.audit.tlog.cosignatures import SEED_BYTES
-from secaplane.audit.tlog.signed_notes import NoteSigner
+from secaplane.audit.tlog.signed_notes import SEED_BYTES, NoteSigner
 from secaplane.cli.config import Config
 from secaplane.cli.processes.notary import followed_streams, origin
 from secaplane.cli.settings import BadConfig

@@ -34,7 +34,7 @@ async def retry_quarantine(config: Config) -> int:
     """
     remaining = dict[Ref, str]()
     async with with_deadline(process_dependencies(config)) as process:
-        for group in groups():
+        for group in _groups_of_events():
             async with _opened(config, group, writes=True) as pool:
                 remaining |= await retry(pool, process.log, group, region=config.site.region)
     for ref, reason in remaining.items():
@@ -50,7 +50,7 @@ async def print_quarantine(config: Config) -> int:
         LogUnavailable: NATS or PostgreSQL is unavailable.
     """
     async with with_deadline(process_dependencies(config)) as process:
-        for group in groups():
+        for group in _groups_of_events():
             async with _opened(config, group) as pool:
                 for entry in await questions.quarantine_entries(pool):
                     address = f"{entry.ref.kind} {entry.ref.path}"
@@ -59,6 +59,11 @@ async def print_quarantine(config: Config) -> int:
             address, closed = f"{each.ref.kind} {each.ref.path}", each.closed_at.isoformat()
             print(f"closed {address} {closed}: may be in the cloud, uid {each.uid or 'unknown'}")
     return 0
+
+
+def _groups_of_events() -> list[ProjectionGroup]:
+    """Entries of the audit stream are never quarantined."""
+    return [group for group in groups() if not group.of_entries]
 
 
 async def close(config: Config, ref: Ref, reason: str) -> int:

@@ -6,16 +6,18 @@ from collections.abc import Sequence
 
 from nats.aio.client import Client
 
+from secaplane.audit.entry_log import EntryLog
 from secaplane.cli.config import Config
 from secaplane.cli.processes.connections import connected_log, created_replica, with_deadline
 from secaplane.cli.settings import BadConfig
-from secaplane.eventlog.log import Log, LogUnavailable
+from secaplane.eventlog.log import LogUnavailable
 from secaplane.model.position import written
 from secaplane.projector import rebuild
 from secaplane.projector.groups import groups
 from secaplane.projector.projection import ProjectionGroup
-from secaplane.projector.run import LogGap, Projector
+from secaplane.projector.run import LogGap
 from secaplane.projector.shared_stream import SharedStream
+from secaplane.projector.sources import Sources, projector_of
 from secaplane.readmodel.announcements import Announcer
 from secaplane.readmodel.schema import tables
 from secaplane.readmodel.schema.replica import Replica
@@ -48,14 +50,15 @@ async def rebuild_now(config: Config, group_name: str = "") -> int:
     try:
         async with with_deadline(connected_log(config)) as (client, events, _):
             replica = await created_replica(config)
+            sources = Sources(events, EntryLog(client, log_stream=config.nats.stream))
             for group in chosen:
                 made = await rebuild.rebuild(
-                    config.postgres.url, events, group, region=config.site.region
+                    config.postgres.url, sources.of(group), group, region=config.site.region
                 )
                 reached = written(made.reached) or "the beginning of an empty log"
                 named = f"replica {replica.name}: {made.read_model}"
                 print(f"{named} reached {reached} in {made.took_s:.1f} s", flush=True)
-                await _hand_over(config, client, events, group, replica, made.read_model)
+                await _hand_over(config, client, sources, group, replica, made.read_model)
     except (rebuild.ReadModelBusy, LogGap, LogUnavailable, *tables.DATABASE_UNAVAILABLE) as error:
         return _failed(error)
     return 0
@@ -64,7 +67,7 @@ async def rebuild_now(config: Config, group_name: str = "") -> int:
 async def _hand_over(
     config: Config,
     client: Client,
-    events: Log,
+    sources: Sources,
     group: ProjectionGroup,
     replica: Replica,
     read_model: str,
@@ -73,10 +76,11 @@ async def _hand_over(
     pool = await tables.open_pool(config.postgres.url, schema=read_model, size=2, writes=True)
     try:
         async with asyncio.timeout(HANDOVER_S), asyncio.TaskGroup() as tasks:
+            events = sources.of(group)
             for stream in events.streams.names:
                 announcer = Announcer(client, replica, stream=stream, read_model=read_model)
                 shared = SharedStream(events, stream)
-                projector = Projector(group, pool, shared, announcer, config.site.region)
+                projector = projector_of(group, pool, shared, announcer, config.site.region)
                 tasks.create_task(projector.run())
     except TimeoutError:
         pass

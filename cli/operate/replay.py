@@ -2,11 +2,13 @@
 live rows with what the log gives."""
 
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import partial
 
 import asyncpg
 
+from secaplane.audit.entry_log import EntryLog
 from secaplane.cli.config import Config
 from secaplane.cli.operate.audit import printable
 from secaplane.cli.operate.progress_lines import ProgressLines
@@ -17,14 +19,30 @@ from secaplane.eventlog.log import Log, LogUnavailable
 from secaplane.model.instant import instant_of
 from secaplane.model.position import Position, parse_all, written
 from secaplane.projector.groups import groups
-from secaplane.projector.replay.check import Check, Checked, RowDiffers
+from secaplane.projector.replay.check import (
+    Check,
+    Checked,
+    IsExpected,
+    RowDiffers,
+    none_is_expected,
+)
+from secaplane.projector.replay.comparison import Key
 from secaplane.projector.replay.replay import Replayed, replay
 from secaplane.projector.replay.target import NotEmpty, ReplayBusy
-from secaplane.projector.replay.until import NoSuchPosition, Positions, at_time, named
+from secaplane.projector.replay.until import (
+    NoSuchPosition,
+    Positions,
+    at_time,
+    entries_at_time,
+    named,
+)
 from secaplane.projector.run import LogGap
+from secaplane.projector.sources import Sources
 from secaplane.readmodel.schema import tables
 from secaplane.readmodel.schema.active import NoReadModel
 
+ENTRIES = "entries"
+"""The table of the group `activity`; its keys are positions."""
 Until = datetime | tuple[Position, ...]
 NOT_DONE = (
     NotEmpty,
@@ -63,16 +81,17 @@ def until_of(text: str) -> Until:
 async def replay_into(config: Config, url: str, until: Until) -> int:
     """Fills an empty database with the read models as they were. Exit status 1 with a reason where
     it is not empty, the log has no such position, or a server is unavailable."""
-    text = until.isoformat() if isinstance(until, datetime) else written(until)
+    text = until.isoformat() if isinstance(until, datetime) else _text(until)
     progress = ProgressLines("replay", sys.stderr)
     try:
-        async with with_deadline(connected_log(config)) as (_, events, _):
+        async with with_deadline(connected_log(config)) as (client, events, _):
+            entries = EntryLog(client, log_stream=config.nats.stream)
             done = await replay(
                 url,
-                events,
+                Sources(events, entries),
                 groups(),
                 until=text,
-                resolve=lambda: _resolved(events, until),
+                resolve=lambda: _resolved(events, entries, until),
                 region=config.site.region,
                 report=progress,
             )
@@ -84,12 +103,22 @@ async def replay_into(config: Config, url: str, until: Until) -> int:
     return 0
 
 
-async def _resolved(log: Log, until: Until) -> Positions:
-    return await (at_time(log, until) if isinstance(until, datetime) else named(log, until))
+def _text(positions: Iterable[Position]) -> str:
+    """In one order, whichever stream was reached first: a replay is resumed by this text."""
+    return written(sorted(positions, key=lambda each: each.stream))
+
+
+async def _resolved(log: Log, entries: EntryLog, until: Until) -> Positions:
+    """Without a position in the audit stream, none of its entries is replayed."""
+    (audit,) = entries.streams.names
+    if isinstance(until, datetime):
+        return {**await at_time(log, until), audit: await entries_at_time(entries, until)}
+    of_log = await named(log, [each for each in until if each.stream != audit])
+    return {**of_log, **{each.stream: each for each in until if each.stream == audit}}
 
 
 def _print_replayed(done: Replayed) -> None:
-    reached = written(done.positions) or "the beginning of the log"
+    reached = _text(done.positions) or "the beginning of the log"
     print(f"replayed up to {reached}: {done.events:,} events in {done.took_s:.1f} s")
     for ref in done.quarantined:
         print(f"quarantine {ref.kind} {ref.path}: not readable up to there")
@@ -105,15 +134,18 @@ async def check_now(config: Config, group_name: str = "") -> int:
     chosen, differ = chosen_groups(group_name), 0
     progress = ProgressLines("check", sys.stderr)
     try:
-        async with with_deadline(connected_log(config)) as (_, events, _):
+        async with with_deadline(connected_log(config)) as (client, events, _):
+            entries = EntryLog(client, log_stream=config.nats.stream)
+            sources = Sources(events, entries)
             replica = await created_replica(config)
             for group in chosen:
                 check = Check(
                     config.postgres.url,
-                    events,
+                    sources.of(group),
                     group,
                     region=config.site.region,
                     report=progress,
+                    is_expected=_removed(entries) if group.of_entries else none_is_expected,
                 )
                 checked = await check.run(partial(_print_difference, progress, group.name))
                 progress.end()
@@ -125,6 +157,15 @@ async def check_now(config: Config, group_name: str = "") -> int:
     return 1 if differ else 0
 
 
+def _removed(entries: EntryLog) -> IsExpected:
+    """The audit stream removes entries by its limits, and rows follow a little later."""
+
+    async def removed(table: str, key: Key) -> bool:
+        return table == ENTRIES and not await entries.has(key[1])
+
+    return removed
+
+
 def _print_difference(progress: ProgressLines, group_name: str, found: RowDiffers) -> None:
     progress.end()
     line = f"{group_name}.{found.table} {found.key}: {found.how}"
@@ -132,7 +173,7 @@ def _print_difference(progress: ProgressLines, group_name: str, found: RowDiffer
 
 
 def _print_checked(replica: str, checked: Checked) -> None:
-    reached = written(checked.positions) or "the beginning of an empty log"
+    reached = _text(checked.positions) or "the beginning of an empty log"
     rows = sum(each.rows for each in checked.tables)
     outcome = f"{checked.differ:,} differ" if checked.differ else "all as the log gives them"
     print(

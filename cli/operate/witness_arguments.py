@@ -63,7 +63,8 @@ def _witness(arguments: argparse.Namespace) -> int:
 
 
 def _key(arguments: argparse.Namespace) -> int:
-    from secaplane.audit.tlog.cosignatures import SEED_BYTES, Cosigner
+    from secaplane.audit.tlog.cosignatures import Cosigner
+    from secaplane.audit.tlog.signed_notes import SEED_BYTES
 
     try:
         made = Cosigner(arguments.name, secrets.token_bytes(SEED_BYTES))

@@ -12,6 +12,7 @@ from secaplane.cli.processes.connections import now
 from secaplane.edge.audit_recorder import AuditRecorder
 from secaplane.edge.requests.client_address import TrustedProxies
 from secaplane.edge.serving.metrics import Metrics
+from secaplane.policy.grants.policy import Policy
 
 COUNTERS = {
     "audit_entries_recorded": "Audit entries that this process has published",
@@ -43,9 +44,15 @@ def _figure(writer: AuditWriter, key: str) -> int:
     return writer.figures[key]
 
 
-def audit_recorder(config: Config, writer: AuditWriter, proxies: TrustedProxies) -> AuditRecorder:
+def audit_recorder(
+    config: Config, writer: AuditWriter, policy: Policy, proxies: TrustedProxies
+) -> AuditRecorder:
     return AuditRecorder(
-        writer.record, clock=now, privileged=config.audit.privileged, proxies=proxies
+        writer.record,
+        clock=now,
+        membership=policy.membership,
+        privileged=config.audit.privileged,
+        proxies=proxies,
     )
 
 

@@ -382,3 +382,10 @@ def page_keys(config: Config) -> Sequence[bytes]:
     ring = keyring("secrets.page_keyring", config.secrets.page_keyring)
     order = [ring.current, *(name for name in ring.keys if name != ring.current)]
     return [base64.b64decode(ring.keys[name]) for name in order]
+
+
+def pseudonym_key(config: Config) -> bytes:
+    """The key of pseudonyms: the first one in the file of page keys, which stays when another one
+    becomes the current one."""
+    ring = keyring("secrets.page_keyring", config.secrets.page_keyring)
+    return base64.b64decode(next(iter(ring.keys.values())))

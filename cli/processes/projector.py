@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
+from secaplane.audit.entry_log import EntryLog
 from secaplane.cli.config import Config
 from secaplane.cli.processes.announce import Announce, Announcement
 from secaplane.cli.processes.connections import (
@@ -26,13 +27,14 @@ from secaplane.cli.processes.stopping import background_tasks, not_ready_when_st
 from secaplane.cli.running import StopRequest
 from secaplane.edge.serving.health import Readiness
 from secaplane.edge.serving.metrics import Metrics
-from secaplane.eventlog.log import Log, LogUnavailable
+from secaplane.eventlog.log import LogUnavailable
 from secaplane.model.position import BEGINNING, Position, written
 from secaplane.model.shape import Json
 from secaplane.projector import rebuild
 from secaplane.projector.groups import RESOURCES, groups
 from secaplane.projector.projection import ProjectionGroup
 from secaplane.projector.run import LogGap, Projector
+from secaplane.projector.sources import Sources
 from secaplane.projector.supervisor import ProjectorSupervisor
 from secaplane.readmodel.announcements import Announcer
 from secaplane.readmodel.schema import tables
@@ -120,6 +122,7 @@ async def run(config: Config, announce: Announce, stop: StopRequest) -> None:
         monitored(config, readiness, metrics) as monitor,
         connected_log(config) as (client, events, _),
     ):
+        sources = Sources(events, EntryLog(client, log_stream=config.nats.stream))
         _watch_filling(metrics, status)
         replica = status.replica = await retrying(
             lambda: created_replica(config),
@@ -127,7 +130,7 @@ async def run(config: Config, announce: Announce, stop: StopRequest) -> None:
             *tables.DATABASE_UNAVAILABLE,
             awaited="the database",
         )
-        await _fill_first(config, events, RESOURCES, status)
+        await _fill_first(config, sources, RESOURCES, status)
         async with (
             following_read_model(config, client) as followed,
             background_tasks() as start,
@@ -135,7 +138,7 @@ async def run(config: Config, announce: Announce, stop: StopRequest) -> None:
             status.supervisor = ProjectorSupervisor(
                 followed.reading.pool,
                 config.postgres.url,
-                events,
+                sources,
                 lambda stream, name: Announcer(client, replica, stream=stream, read_model=name),
                 region=config.site.region,
             )
@@ -143,7 +146,7 @@ async def run(config: Config, announce: Announce, stop: StopRequest) -> None:
             _watch(metrics, status)
             start(status.probe.run())
             for group in status.groups:
-                start(_run(config, events, group, status, status.supervisor))
+                start(_run(config, sources, group, status, status.supervisor))
             await status.supervisor.started(RESOURCES)
             announce(Announcement(monitor=monitor))
             await stop.received()
@@ -151,13 +154,13 @@ async def run(config: Config, announce: Announce, stop: StopRequest) -> None:
 
 async def _run(
     config: Config,
-    events: Log,
+    sources: Sources,
     group: ProjectionGroup,
     status: ProjectorStatus,
     supervisor: ProjectorSupervisor,
 ) -> None:
     """One group: a new one is filled while the others are projected."""
-    await _fill_first(config, events, group, status)
+    await _fill_first(config, sources, group, status)
     await supervisor.run(group)
 
 
@@ -182,7 +185,7 @@ def _watch(metrics: Metrics, status: ProjectorStatus) -> None:
 
 
 async def _fill_first(
-    config: Config, events: Log, group: ProjectionGroup, status: ProjectorStatus
+    config: Config, sources: Sources, group: ProjectionGroup, status: ProjectorStatus
 ) -> None:
     """Returns when the group has a read model of its layout. An older release may go on with
     another layout beside this one."""
@@ -197,7 +200,11 @@ async def _fill_first(
     async def fill() -> None:
         try:
             await rebuild.first(
-                config.postgres.url, events, group, region=config.site.region, report=report
+                config.postgres.url,
+                sources.of(group),
+                group,
+                region=config.site.region,
+                report=report,
             )
         except LogGap as gap:
             status.waiting[group.name] = f"{group.name}: {gap}"

@@ -12,6 +12,7 @@ from litestar.handlers import HTTPRouteHandler
 from secaplane.audit.stream import AuditStream
 from secaplane.audit.writer import AuditWriter, running
 from secaplane.cli.config import Config
+from secaplane.cli.processes.activity import activity_dependencies
 from secaplane.cli.processes.announce import Announce, Announcement
 from secaplane.cli.processes.audit import audit_recorder, audit_writer
 from secaplane.cli.processes.connections import (
@@ -57,6 +58,7 @@ from secaplane.policy.tokens.revocations import KINDS_OF_REVOCATION, Revocations
 from secaplane.policy.watch import PolicyWatch
 from secaplane.query import exports
 from secaplane.query import http as reads
+from secaplane.query.activity import http as activity_reads
 from secaplane.query.by_name import ByName
 from secaplane.query.history import http as history_reads
 from secaplane.query.history.read import HistoryDependencies
@@ -90,7 +92,7 @@ async def run(side: Side, config: Config, announce: Announce, stop: StopRequest)
         await _started(watch, process, start)
         proxies = TrustedProxies(config.http.trusted_proxies)
         audit = audit_writer(process.nats, config, metrics, creates=side != "query")
-        recorder = audit_recorder(config, audit, proxies)
+        recorder = audit_recorder(config, audit, policy, proxies)
         guard = Guard(trusted.tokens, policy, recorder, _rates(config), proxies)
         served = Served(reads=side != "command", writes=side != "query")
         if served.writes:
@@ -289,8 +291,12 @@ def _read_routes(
 ) -> list[HTTPRouteHandler]:
     reading = _read_dependencies(process, config, known)
     start(reading.by_name.batched.run())
-    exported = exports.routes(HistoryExports(process.nats, process.log, config), guard)
-    return [*reads.routes(reading, past, guard), *history_reads.routes(past, guard), *exported]
+    return [
+        *reads.routes(reading, past, guard),
+        *history_reads.routes(past, guard),
+        *activity_reads.routes(activity_dependencies(process, config, past), guard),
+        *exports.routes(HistoryExports(process.nats, process.log, config), guard),
+    ]
 
 
 def _read_dependencies(

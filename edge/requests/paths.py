@@ -7,6 +7,7 @@ from functools import cache
 
 from secaplane.kinds import KINDS, children
 from secaplane.kinds.views import (
+    ACTIVITY,
     EXPORTS,
     LATEST,
     OF_ONE_RESOURCE,
@@ -95,7 +96,8 @@ def _methods() -> dict[str, str]:
         if "put" in kind.verbs
     )
     exports = tenant_view_path(EXPORTS)
-    of_tenants = ((each, "GET, HEAD") for each in (exports, f"{exports}/{LATEST}"))
+    shown = (tenant_view_path(ACTIVITY), exports, f"{exports}/{LATEST}")
+    of_tenants = ((each, "GET, HEAD") for each in shown)
     return dict([*of_kinds, *views, *undone, *of_tenants, (REVIEWS, "POST")])
 
 

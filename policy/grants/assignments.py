@@ -42,6 +42,8 @@ class PolicyResource(Protocol):
     @property
     def ref(self) -> Ref: ...
     @property
+    def tenant(self) -> str: ...
+    @property
     def spec(self) -> Json: ...
     @property
     def life(self) -> Position: ...
@@ -69,6 +71,8 @@ class AssignmentIndex:
         self._by_place: ShardedDict[AssignmentPlace, dict[Ref, None]] = ShardedDict()
         self._by_holder: ShardedDict[Holder, dict[Ref, None]] = ShardedDict()
         self._revisions: dict[str, Position] = {}
+        self._tenant_lives: dict[str, tuple[Position, str]] = {}
+        """Tenant -> the newest life of a role or an assignment in it, and the tenant's own."""
         self._editions: Counter[str] = Counter()
         self._started_at = BEGINNING
         self._judged: dict[str, tuple[int, dict[DeferredRole, str]]] = {}
@@ -82,6 +86,11 @@ class AssignmentIndex:
         """The position of the tenant's last change; it never goes back."""
         return self._revisions.get(tenant, self._started_at)
 
+    def tenant_life(self, tenant: str) -> str:
+        """The uid of the life of a tenant to which its newest role or assignment belongs; empty
+        where there has been none since the start."""
+        return self._tenant_lives.get(tenant, (BEGINNING, ""))[1]
+
     def edition(self, tenant: str) -> int:
         """The number of changes of a tenant since the start: two of them may have one revision."""
         return self._editions[tenant]
@@ -91,10 +100,12 @@ class AssignmentIndex:
     def put(self, resource: PolicyResource, revision: Position) -> None:
         """Replace a role or an assignment by its current state."""
         self.remove(resource.ref, revision)
-        if resource.terminating:
-            return
         ref, spec = resource.ref, resource.spec
         tenant = ref.scope("tenants")
+        life = (resource.life, resource.tenant)
+        self._tenant_lives[tenant] = max(self._tenant_lives.get(tenant, life), life)
+        if resource.terminating:
+            return
         if ref.kind == "role":
             self._roles[tenant][ref.name] = Role(spec, life=resource.life)
             return

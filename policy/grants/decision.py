@@ -1,6 +1,7 @@
 """A decision with its reason, for access reviews."""
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -10,6 +11,16 @@ from secaplane.policy.grants.enforcer import mismatches
 from secaplane.policy.grants.rules import AccessRequest, Rule
 
 NEAREST_MAX = 5
+
+
+class Membership(NamedTuple):
+    """A tenant and a caller, as the policy of this process knows them."""
+
+    tenant_uid: str
+    """Of the tenant's life; empty where no role or assignment of the tenant is known."""
+    known: bool
+    """An assignment names the caller or one of its groups, or the caller is an operator."""
+    revision: Position
 
 
 class PolicyDecision(msgspec.Struct, frozen=True):

@@ -24,7 +24,7 @@ from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Json, Ref
 from secaplane.policy.grants.assignments import AssignmentIndex, PolicyResource
 from secaplane.policy.grants.caller_grants import CallerGrants
-from secaplane.policy.grants.decision import NEAREST_MAX, PolicyDecision, nearest_to
+from secaplane.policy.grants.decision import NEAREST_MAX, Membership, PolicyDecision, nearest_to
 from secaplane.policy.grants.enforcer import GrantEnforcer
 from secaplane.policy.grants.escalation import Judgement, given_by, judge
 from secaplane.policy.grants.filters import (
@@ -271,6 +271,13 @@ class Policy:
             yield OPERATOR
         if tenant:
             yield from self.index.grants(caller.subjects, tenant, workspace)
+
+    def membership(self, caller: Caller | None, tenant: str) -> Membership:
+        """A tenant and a caller for the record of a request; allows nothing. An assignment for
+        every caller makes no caller known."""
+        subjects = caller.subjects if caller is not None else ()
+        known = bool(self.index.named(subjects, tenant)) or not self._operators.isdisjoint(subjects)
+        return Membership(self.index.tenant_life(tenant), known, self.index.revision(tenant))
 
     # --- changes, as the watch passes them on (`policy.watch.PolicySubscriber`)
 

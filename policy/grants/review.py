@@ -7,7 +7,14 @@ from urllib.parse import unquote
 from msgspec import UNSET, Meta, UnsetType
 
 from secaplane.kinds import KINDS
-from secaplane.kinds.views import AUDIT, HISTORY, OF_ONE_RESOURCE, view_path
+from secaplane.kinds.views import (
+    ACTIVITY,
+    AUDIT,
+    HISTORY,
+    OF_ONE_RESOURCE,
+    tenant_view_path,
+    view_path,
+)
 from secaplane.model.actor import GROUP
 from secaplane.model.errors import BrokenRule, Invalid
 from secaplane.model.kind import Kind
@@ -15,6 +22,7 @@ from secaplane.model.shape import Wire
 from secaplane.policy.tokens.groups import GROUPS_MAX
 
 CALLERS_MAX = 1_000
+_ACTIVITY = tenant_view_path(ACTIVITY).replace("{tenant}", "{name}")
 
 Verb = Annotated[str, Meta(pattern=r"^(get|list|put|delete|post\.[a-z]{1,32})$")]
 
@@ -124,8 +132,14 @@ def place(spec: AccessReviewSpec) -> Place:
                 if spec.verb not in verbs:
                     raise Invalid(f"this path takes {' or '.join(verbs)}", pointer="/spec/verb")
                 name = ids.pop("name", "")
-                return Place(kind, ids, name, HISTORY if template.startswith(AUDIT.base) else "")
+                return Place(kind, ids, name, _view_of(template))
     raise Invalid("is not a path of this API; paths begin with /providers/", pointer="/spec/path")
+
+
+def _view_of(template: str) -> str:
+    if template == _ACTIVITY:
+        return ACTIVITY
+    return HISTORY if template.startswith(AUDIT.base) else ""
 
 
 def _templates(kind: Kind, url: str) -> Iterator[tuple[str, list[str]]]:
@@ -139,6 +153,8 @@ def _templates(kind: Kind, url: str) -> Iterator[tuple[str, list[str]]]:
     if "get" in kind.verbs and url == kind.url:
         ref = f"{kind.provider.full_name}/{kind.collection}/{{name}}"
         yield from ((view_path(each, ref), ["get"]) for each in OF_ONE_RESOURCE)
+    if kind.name == "tenant":
+        yield _ACTIVITY, ["list"]
 
 
 def _matched(template: list[str], steps: list[str]) -> dict[str, str] | None:

@@ -24,6 +24,8 @@ STANDARD = "seca."
 GRANTABLE = (STANDARD, AUDIT.name)
 """Prefixes of the providers that roles can name. Secaplane's provider of tenants and revocations is
 granted by the configuration alone."""
+CONFIGURATION = "configuration"
+"""In place of an assignment: the configuration names the caller as an operator."""
 ADMIN_PROVIDER = KINDS["tenant"].provider.name
 _OFFERING = sorted(
     {k.provider.name for k in KINDS.values() if k.backing is Backing.CATALOGUE and k.scope}
@@ -222,7 +224,7 @@ OPERATOR = Grant(
     ),
     EVERY,
     _ANYWHERE,
-    "configuration",
+    CONFIGURATION,
 )
 """The operators that the configuration names may create tenants, revoke tokens, and see the history
 of both."""

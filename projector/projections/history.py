@@ -6,8 +6,8 @@ import msgspec
 from asyncpg import Pool
 
 from secaplane.eventlog.codec import NAMES
-from secaplane.model.events import Closed, RecordedEvent
-from secaplane.model.shape import Ref, Resource
+from secaplane.model.events import AnyEvent, Closed, RecordedEvent, StatusReported
+from secaplane.model.shape import Ref, Resource, State
 from secaplane.projector.columns import InsertRows, Row, TableChange
 from secaplane.projector.folding import ProjectedEvent
 from secaplane.readmodel.questions.resources import decode_resource
@@ -25,8 +25,12 @@ COLUMNS = {
     "request": "text",
     "cause": "text",
     "actor": "text",
+    "workspace": "text",
+    "failed": "bool",
+    "reason": "text",
     "resource": "text",
 }
+REASON_LENGTH_MAX = 256
 _encode = msgspec.json.Encoder().encode
 
 
@@ -55,8 +59,23 @@ def _row(folded: ProjectedEvent) -> Row:
         event.request,
         str(event.cause) if event.cause.sequence else "",
         _encode(event.actor).decode(),
+        event.ref.scope("workspaces"),
+        isinstance(event.event, StatusReported) and event.event.state is State.ERROR,
+        _reason(event.event),
         _encode(folded.resource).decode(),
     )
+
+
+def _reason(event: AnyEvent) -> str:
+    """Of a report, or of the end of a history that cannot be read."""
+    match event:
+        case StatusReported(reason=reason, message=message):
+            text = ": ".join(each for each in (reason, message) if each)
+        case Closed(reason=text):
+            pass
+        case _:
+            return ""
+    return text[:REASON_LENGTH_MAX].replace("\0", "")
 
 
 async def load(tx: Tx | Pool, events: Sequence[RecordedEvent]) -> dict[Ref, Resource]:

@@ -2,7 +2,7 @@
 position, and compared one by one (docs/decisions/065)."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from secaplane.projector.filling import Filling, filling
 from secaplane.projector.projection import ProjectionGroup
 from secaplane.projector.rebuild import CLOSE, Filled, Report, analyze
 from secaplane.projector.replay import target
-from secaplane.projector.replay.comparison import Tally, differences, explained
+from secaplane.projector.replay.comparison import Key, Tally, differences, explained
 from secaplane.projector.replay.rows import CANONICAL, Table, one, parts, tables_of
 from secaplane.projector.run import LogGap
 from secaplane.readmodel import questions
@@ -29,6 +29,14 @@ class RowDiffers(NamedTuple):
     table: str
     key: str
     how: str
+
+
+IsExpected = Callable[[str, Key], Awaitable[bool]]
+"""(table, key) -> a row that only one of both sides has is no difference."""
+
+
+async def none_is_expected(table: str, key: Key) -> bool:
+    return False
 
 
 class CheckedTable(NamedTuple):
@@ -56,8 +64,16 @@ class Check:
     """The check of one group's active read model."""
 
     def __init__(
-        self, url: str, events: Log, group: ProjectionGroup, *, region: str, report: Report
+        self,
+        url: str,
+        events: Log,
+        group: ProjectionGroup,
+        *,
+        region: str,
+        report: Report,
+        is_expected: IsExpected = none_is_expected,
     ) -> None:
+        self._is_expected = is_expected
         self._url, self._log, self._group = url, events, group
         self._region, self._report = region, report
         self._beside = f"replayed_{group.name}"
@@ -163,7 +179,7 @@ class Check:
             for table in await tables_of(connection, self._beside):
                 live = _Side(snapshot, read_model, table)
                 replayed = _Side(connection, self._beside, table)
-                compared.append(await _compared_table(live, replayed, found))
+                compared.append(await _compared_table(live, replayed, found, self._is_expected))
         return compared
 
 
@@ -176,10 +192,15 @@ class _Side(NamedTuple):
 
 
 async def _compared_table(
-    live: _Side, replayed: _Side, found: Callable[[RowDiffers], object]
+    live: _Side,
+    replayed: _Side,
+    found: Callable[[RowDiffers], object],
+    is_expected: IsExpected,
 ) -> CheckedTable:
     tally, differ, table = Tally(), 0, live.table
     async for each in differences(parts(*live), parts(*replayed), tally):
+        if each.live != each.replayed and await is_expected(table.name, each.key):
+            continue
         mine = await one(*live, each.key) if each.live else None
         other = await one(*replayed, each.key) if each.replayed else None
         found(RowDiffers(table.name, table.key_of(each.key), explained(mine, other)))

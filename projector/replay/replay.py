@@ -2,7 +2,7 @@
 alone. No plugin is called: rows are made by the projections, which are pure."""
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from secaplane.projector.projection import ProjectionGroup
 from secaplane.projector.rebuild import Filled, Report, analyze
 from secaplane.projector.replay import target
 from secaplane.projector.replay.until import Positions
+from secaplane.projector.sources import Sources
 from secaplane.readmodel import questions
 from secaplane.readmodel.schema import tables
 
@@ -32,7 +33,7 @@ class Replayed(NamedTuple):
 
 async def replay(
     url: str,
-    log: Log,
+    sources: Sources,
     groups: Sequence[ProjectionGroup],
     *,
     until: str,
@@ -63,7 +64,7 @@ async def replay(
                 stack.callback(pools[group].terminate)
             events = 0
             if not marked.finished:
-                events = await _filled(log, pools, positions, region, report)
+                events = await _filled(sources, pools, positions, region, report)
                 for group in groups:
                     await analyze(connection, group.tables.first)
                 await target.finish(connection, groups)
@@ -73,7 +74,7 @@ async def replay(
 
 
 async def _filled(
-    log: Log,
+    sources: Sources,
     pools: dict[ProjectionGroup, Pool],
     positions: Positions,
     region: str,
@@ -87,13 +88,24 @@ async def _filled(
         report(Filled(_done(fillings), of))
 
     async with AsyncExitStack() as stack:
-        for stream in log.streams.names:
-            opened = filling(log, stream, pools, region=region, batch_done=batch_done)
+        for log, stream, some in _streams(sources, pools):
+            opened = filling(log, stream, some, region=region, batch_done=batch_done)
             fillings.append(await stack.enter_async_context(opened))
         before = _done(fillings)
         for each in fillings:
             await each.fill(positions.get(each.stream, BEGINNING))
         return _done(fillings) - before
+
+
+def _streams(
+    sources: Sources, pools: Mapping[ProjectionGroup, Pool]
+) -> Iterator[tuple[Log, str, Mapping[ProjectionGroup, Pool]]]:
+    """Each stream with the read models that are made from it."""
+    for of_entries in (False, True):
+        some = {group: pool for group, pool in pools.items() if group.of_entries == of_entries}
+        if some:
+            log = sources.of(next(iter(some)))
+            yield from ((log, stream, some) for stream in log.streams.names)
 
 
 def _done(fillings: Sequence[Filling]) -> int:

@@ -3,9 +3,12 @@ one that the log had reached at a time."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
-from datetime import datetime
+from datetime import UTC, datetime
 
-from secaplane.eventlog.log import Log
+from secaplane.audit.entries import decode
+from secaplane.audit.entry_log import EntryLog
+from secaplane.eventlog.codec import Undecodable
+from secaplane.eventlog.log import Log, RawEvent
 from secaplane.model.events import RecordedEvent
 from secaplane.model.position import BEGINNING, Position
 
@@ -50,6 +53,27 @@ async def at_time(log: Log, time: datetime) -> Positions:
     Reads each stream up to there: times of different resources may be out of order by what the
     clocks of their writers differ, so that they cannot be searched."""
     return {stream: await _before_first_later(log, stream, time) for stream in log.streams.names}
+
+
+async def entries_at_time(entries: EntryLog, time: datetime) -> Position:
+    """The position before the first entry of the security audit stream that is later."""
+    (stream,) = entries.streams.names
+    end, reached = await entries.end(stream), BEGINNING
+    async with aclosing(entries.follow(stream, after=BEGINNING)) as batches:
+        while reached < end:
+            for each in await anext(batches):
+                if each.position > end or _time(each) > time:
+                    return reached
+                reached = each.position
+    return reached
+
+
+def _time(entry: RawEvent) -> datetime:
+    """The earliest one where the entry cannot be read: it has no row anyway."""
+    try:
+        return decode(entry.data).time
+    except Undecodable:
+        return datetime.min.replace(tzinfo=UTC)
 
 
 async def _before_first_later(log: Log, stream: str, time: datetime) -> Position:

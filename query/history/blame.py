@@ -3,10 +3,14 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from secaplane.model.document import encode
 from secaplane.model.json_patch import pointers
 from secaplane.model.shape import Json, Resource
 from secaplane.query.history.entries import actor, comparable
 from secaplane.readmodel.history_row import HistoryRow
+
+FIELDS_MAX = 1000
+FIELDS_BYTES_MAX = 4 * 1024 * 1024
 
 
 class SetBy(NamedTuple):
@@ -51,6 +55,25 @@ class Blame:
 
 
 _ABSENT = object()
+
+
+class BoundedFields:
+    """The fields of an answer. Each repeats its event, whose actor may be large, and a spec may
+    have 100,000 fields: beyond FIELDS_MAX or FIELDS_BYTES_MAX the answer has `fieldsMore`."""
+
+    def __init__(self) -> None:
+        self._items, self._bytes, self.full = list[bytes](), 0, False
+
+    def append(self, pointer: str, by: SetBy) -> None:
+        if len(self._items) == FIELDS_MAX or self._bytes >= FIELDS_BYTES_MAX:
+            self.full = True
+            return
+        self._items.append(encode(shown_field(pointer, by)))
+        self._bytes += len(self._items[-1])
+
+    def answer(self, of: Json) -> bytes:
+        more = b',"fieldsMore":true' if self.full else b""
+        return b'{"of":%b,"fields":[%b]%b}' % (encode(of), b",".join(self._items), more)
 
 
 def shown_field(pointer: str, by: SetBy) -> Json:

@@ -23,7 +23,7 @@ from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Json, Ref, Resource
 from secaplane.query import builtin, pages
 from secaplane.query.history import past
-from secaplane.query.history.blame import Blame, shown_field
+from secaplane.query.history.blame import Blame, BoundedFields
 from secaplane.query.history.callers import OpenActor, with_caller
 from secaplane.query.history.entries import entry
 from secaplane.query.history.lives import decode_resource
@@ -173,14 +173,16 @@ async def blame(
                 await in_proportion(len(row.resource), partial(found.older, row, resource))
     if found is None or await dependencies.erased(newest.resource.tenant):
         return encode({"of": _state(newest), "fields": []})
-    fields, rows_by = list[Json](), dict[int, HistoryRow]()
+    fields, rows_by = BoundedFields(), dict[int, HistoryRow]()
     for pointer, by in found.ended(whole=whole):
+        if fields.full:
+            break
         if (each := rows_by.get(by.row.sequence)) is None:
             tenant = newest.resource.tenant
             each = await with_caller(dependencies.open_actor, by.row, ref, tenant)
             rows_by[by.row.sequence] = each
-        fields.append(shown_field(pointer, by._replace(row=each)))
-    return encode({"of": _state(newest), "fields": fields})
+        fields.append(pointer, by._replace(row=each))
+    return fields.answer(_state(newest))
 
 
 async def _document(

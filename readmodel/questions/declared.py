@@ -23,6 +23,8 @@ class DeclaredResource(msgspec.Struct, frozen=True, gc=False):
     """The desired state of a living resource, without its status and conditions."""
 
     ref: Ref
+    tenant: str
+    """The uid of the life of the tenant that contains it."""
     spec: Json
     life: Position
     former_end: Moment | UnsetType
@@ -35,6 +37,7 @@ class DeclaredResource(msgspec.Struct, frozen=True, gc=False):
 class _Declared(msgspec.Struct, frozen=True, gc=False):
     spec: Json
     life: Position
+    tenant: str = ""
     former_end: Moment | UnsetType = UNSET
     author: Author | UnsetType = UNSET
 
@@ -82,9 +85,15 @@ def _of_row(row: Record, resource: str) -> DeclaredResource:
 def _resource(
     ref: Ref, declared: _Declared, *, terminating: bool, quarantined: bool
 ) -> DeclaredResource:
-    spec, life = declared.spec, declared.life
     return DeclaredResource(
-        ref, spec, life, declared.former_end, declared.author, terminating, quarantined
+        ref,
+        declared.tenant,
+        declared.spec,
+        declared.life,
+        declared.former_end,
+        declared.author,
+        terminating,
+        quarantined,
     )
 
 

@@ -235,7 +235,7 @@ async def _guarding_us(plane: RunningPlane) -> list[float]:
     policy.update([_administrator(config.dev.administrator)], nth(2))
     scope = {"method": "GET", "path": "/", "headers": [*HEADERS, _authorization(plane)]}
     async with trusted_issuers(config, Revocations(), Metrics()) as trusted:
-        recorder = AuditRecorder(lambda entry: None, clock=now)
+        recorder = AuditRecorder(lambda entry: None, clock=now, membership=policy.membership)
         guard = Guard(trusted.tokens, policy, recorder)
         await guard.admit(RequestContext(scope), "get", INSTANCE, IDS, "one")
         return [await _guarded_us(guard, scope) for _ in range(REPEATS)]

@@ -1,9 +1,13 @@
 """`nats.global_stream`: kinds of global providers are recorded in a stream of their own, and the
 API behaves the same."""
 
+import asyncio
+import re
 from collections.abc import Iterator
 from contextlib import aclosing
+from itertools import count
 
+import asyncpg
 import pytest
 
 from secaplane.cli.config import read
@@ -12,7 +16,9 @@ from secaplane.kinds import KINDS
 from secaplane.model.events import RecordedEvent
 from secaplane.model.position import BEGINNING
 from tests.flows.client import READS, VOLUME, Answer, Client, at
-from tests.flows.dev_plane import DevProcess, configured
+from tests.flows.dev_plane import DevDetails, DevProcess, configured
+from tests.flows.rebuilding import said
+from tests.flows.replaying import started
 from tests.opened_log import opened_log
 from tests.servers import STREAM, connected
 
@@ -107,3 +113,53 @@ async def kinds_in(log: JetStreamLog, stream: str) -> set[str]:
                 if each.position == end:
                     return kinds
     raise AssertionError("the stream ended before its last event")
+
+
+async def test_a_check_compares_the_rows_of_both_streams_at_a_position_in_each(
+    client: Client, details: DevDetails, workspace: str
+) -> None:
+    """While callers write to both; then a row of either stream is changed by hand."""
+    path, role = at("workspace", workspace), at("role", f"checked-{workspace}")
+    await client.made(path, {"spec": {}})
+    assert (await client.put(role, {"spec": READS})).status == 201
+    writing = asyncio.create_task(written_without_end(client, path, role))
+    try:
+        status, lines = await checked(details)
+    finally:
+        writing.cancel()
+    assert status == 0, lines
+    totals = [line for line in lines if line.startswith("replica main: ")]
+    assert len(totals) == 2
+    for line in totals:
+        assert re.search(rf" at {STREAM}:\d+,{GLOBAL}:\d+: ", line), line
+    connection = await asyncpg.connect(details.postgres)
+    try:
+        for damage in (
+            f"delete from history_1.history where stream = '{GLOBAL}' and position = 1",
+            f"delete from history_1.history where stream = '{STREAM}' and position = 1",
+        ):
+            assert await connection.execute(damage) == "DELETE 1"
+    finally:
+        await connection.close()
+    status, lines = await checked(details)
+    assert status == 1
+    for stream in (GLOBAL, STREAM):
+        named = f"history.history stream={stream} position=1: missing"
+        assert [line for line in lines if line.startswith(named)], lines
+
+
+async def written_without_end(client: Client, path: str, role: str) -> None:
+    for number in count():
+        assert (await client.put(path, {"labels": {"n": str(number)}, "spec": {}})).status == 200
+        assert (await client.put(role, {"spec": READS})).status == 200
+
+
+async def checked(details: DevDetails) -> tuple[int, list[str]]:
+    """Status and lines of `secaplane replay --check`."""
+    environment = {
+        "SECAPLANE_NATS_URL": details.nats,
+        "SECAPLANE_NATS_GLOBAL_STREAM": GLOBAL,
+        "SECAPLANE_POSTGRES_URL": details.postgres,
+        "SECAPLANE_SITE_REGION": details.region,
+    }
+    return await said(await started("--check", environment=environment))

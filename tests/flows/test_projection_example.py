@@ -99,7 +99,7 @@ ENTRY_POINT = EntryPoint("puts", "examples.projection_example:PUTS", groups.ENTR
 
 def test_an_entry_point_adds_a_group(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(groups, "entry_points", lambda *, group: [ENTRY_POINT])
-    assert groups.groups() == (groups.RESOURCES, groups.HISTORY, PUTS)
+    assert groups.groups() == (groups.RESOURCES, groups.HISTORY, groups.ACTIVITY, PUTS)
 
 
 def test_two_groups_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ from tests.plane import RunningPlane
 from tests.positions import STREAM
 
 NAMES = [f"old-{n:02}" for n in range(20)]
-REACHED = r"replica main: (resources|history)_\d+ reached SECA:\d+ in \d+\.\d s"
+REACHED = r"replica main: (resources|history|activity)_\d+ reached SECA[-a-z]*:\d+ in \d+\.\d s"
 
 
 @pytest.fixture
@@ -48,15 +48,15 @@ async def test_callers_do_not_notice_a_rebuild_under_load(scene: Scene) -> None:
     async with callers.busy():
         await callers.more(50)
         status, lines = await said(await started(scene.plane, "rebuild"))
-        assert (status, len(lines)) == (0, 2), lines
+        assert (status, len(lines)) == (0, 3), lines
         assert all(re.fullmatch(REACHED, line) for line in lines)
-        assert [line.split()[2] for line in lines] == ["resources_2", "history_2"]
+        assert [line.split()[2] for line in lines] == ["resources_2", "history_2", "activity_2"]
         await callers.more(100)
         await asyncio.sleep(1.5)  # the switch was two seconds ago before that
         status, lines = await said(await started(scene.plane, "retire"))
         assert (status, lines) == (
             0,
-            ["replica main: resources_1 dropped", "replica main: history_1 dropped"],
+            [f"replica main: {each}_1 dropped" for each in ("resources", "history", "activity")],
         )
         await callers.more(100)
     assert await existing(scene) == ["resources_2", "history_2"]
@@ -91,7 +91,9 @@ async def test_one_group_is_rebuilt_alone_and_has_the_same_rows(
 async def test_an_unknown_group_is_refused(scene: Scene) -> None:
     status, lines = await said(await started(scene.plane, "rebuild", "--group", "bills"))
     assert status == 2
-    assert lines == ["secaplane: there is no projection group bills; there are resources, history"]
+    assert lines == [
+        "secaplane: there is no projection group bills; there are resources, history, activity"
+    ]
 
 
 async def at_rest(scene: Scene, *read_models: str) -> None:

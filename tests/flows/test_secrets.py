@@ -122,9 +122,9 @@ async def texts(details: DevDetails) -> AsyncIterator[bytes]:
     try:
         tables = await connection.fetch(
             "select table_schema || '.' || table_name from information_schema.tables"
-            " where table_schema in ('resources_1', 'history_1')"
+            " where table_schema in ('resources_1', 'history_1', 'activity_1')"
         )
-        assert len(tables) >= 8
+        assert len(tables) >= 11
         for (table,) in tables:
             for (row,) in await connection.fetch(f"select t::text from {table} t"):
                 yield row.encode()

@@ -3,6 +3,7 @@ and by an operator; both are complete, and hold nothing of other tenants."""
 
 import asyncio
 import io
+import json
 import os
 import subprocess
 import sys
@@ -67,6 +68,7 @@ class ExportScene:
             self.plane.dev.config,
             nats=NatsSettings(url=self.plane.dev.nats("everything")),
             postgres=PostgresSettings(url=self.plane.dev.postgres(READER)),
+            keys=self.plane.dev.config.keys,
         )
         assert await appoint_auditors(config, "demo", ["eve"]) == 0
         await self.eve.until(EXPORTS, lambda answer: answer.status != 403)
@@ -165,6 +167,7 @@ async def exported_by_an_operator(scene: ExportScene) -> None:
         "audit", "verify", str(folder), "--policy", str(scene.policy), "--seen", str(kept)
     )
     assert done.returncode == 3, done.stderr + done.stdout
+    await reported(scene, folder, number)
     events = folder / STREAM / "events/000"
     events.write_bytes(events.read_bytes()[:-1] + b" ")
     done = await scene.run("audit", "verify", str(folder), "--policy", str(scene.policy))
@@ -172,6 +175,20 @@ async def exported_by_an_operator(scene: ExportScene) -> None:
     assert f"{STREAM}: number {number} is " in done.stderr
     done = await scene.run("audit", "export", str(scene.folder / "no"), "--tenant", "nobody")
     assert (done.returncode, "there is no tenant nobody" in done.stderr) == (2, True)
+
+
+async def reported(scene: ExportScene, folder: Path, number: int) -> None:
+    """A report that was made from the export of the tenant alone, without a key."""
+    place = scene.folder / "report"
+    options = ("--tenant", "demo", "--export", str(folder), "--policy", str(scene.policy))
+    done = await scene.run("audit", "report", str(place), *options)
+    assert done.returncode == 3, done.stderr + done.stdout
+    counts = json.loads((place / "report.json").read_bytes())["counts"]
+    assert counts["accepted"] + counts["reports"] == number
+    assert (counts["gaps"], counts["accepted"] >= 10) == (0, True)
+    page = (place / "report.html").read_text()
+    assert "None is missing" in page
+    assert ("sealed" in page, "admin@example.org" in page) == (True, False)
 
 
 async def who_may_not(scene: ExportScene) -> None:

@@ -20,6 +20,7 @@ from secaplane.audit.entries import (
     VERSION,
     Entry,
     EntryCaller,
+    EntryTenant,
     EntryType,
     HeadsFacts,
     ProcessFacts,
@@ -82,10 +83,22 @@ def golden(entry_type: str) -> bytes:
     return (GOLDEN / f"{entry_type}.v{VERSION}.json").read_bytes()
 
 
+def in_tenant() -> Entry:
+    """With the fields that say in which tenant a request was refused."""
+    return replace(of(), user_agent="curl/8.5.0", tenant=EntryTenant("u-1", False, "SECA:73"))
+
+
 def test_every_type_has_a_golden_file() -> None:
     assert {path.stem for path in GOLDEN.glob("*.json")} == {
-        f"{each}.v{VERSION}" for each in ENTRY_TYPES
+        *(f"{each}.v{VERSION}" for each in ENTRY_TYPES),
+        f"forbidden.v{VERSION}.tenant",
     }
+
+
+def test_an_entry_about_a_tenant_is_written_byte_for_byte_as_it_always_was() -> None:
+    written = (GOLDEN / f"forbidden.v{VERSION}.tenant.json").read_bytes()
+    assert encode(in_tenant()) == written
+    assert decode(written) == in_tenant()
 
 
 @pytest.mark.parametrize("entry_type", ENTRY_TYPES)

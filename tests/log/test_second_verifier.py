@@ -14,15 +14,19 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secaplane.audit.notary.leaves import CommitmentChain, facts_of
+from secaplane.audit.tlog.cosignatures import COSIGNATURE_ML_DSA_44, cosigned_message
+from secaplane.audit.tlog.signed_notes import NoteSignature, PublicKey, SignedNote, sign
 from secaplane.cli.operate.history_verify import verify
 from tests.bench import exported
 from tests.bench.tamper_figures import TamperScene
 from tests.bench.tenant_tamper import TenantTamperScene
 from tests.rules.tenant_scene import POLICY, TenantScene, events, write
+from tests.rules.tlog_scene import SIGNER, TIME
 
 PROGRAM = Path(__file__).parents[2] / "examples" / "verify_export.py"
 OF_TENANT = PROGRAM.with_name("verify_tenant_export.py")
@@ -88,6 +92,23 @@ def test_both_accept_an_export_and_say_what_cannot_be_seen(tmp_path: Path, size:
     assert second(folder, "--policy", str(policy), "--seen", str(seen))[0] == 0
     assert first(folder, policy)[0] == second(folder, "--policy", str(policy))[0] == 3
     assert first(folder, None)[0] == second(folder)[0] == 3
+
+
+def test_both_verify_a_witness_with_ml_dsa_44(tmp_path: Path) -> None:
+    folder, policy = tmp_path / "export", tmp_path / "policy"
+    head = exported.write(folder, 300)
+    key = MLDSA44PrivateKey.generate()
+    name, algorithm = "large.example", COSIGNATURE_ML_DSA_44
+    public = PublicKey(name, algorithm, key.public_key().public_bytes_raw())
+    stamp = TIME.to_bytes(8, "big") + key.sign(cosigned_message(name, head, TIME))
+    own = sign(head.text, [SIGNER]).signatures
+    for signature, status in ((stamp, 3), (stamp[:-1] + bytes([stamp[-1] ^ 1]), 1)):
+        line = NoteSignature(name, public.key_id, signature)
+        note = SignedNote(head.text, (*own, line)).written.encode()
+        (folder / exported.STREAM / "checkpoint").write_bytes(note)
+        policy.write_text(f"log {SIGNER.public.text}\nwitness w {public.text}\nquorum w\n")
+        assert first(folder, policy)[0] == status
+        assert second(folder, "--policy", str(policy))[0] == status
 
 
 def test_it_runs_on_its_own(tmp_path: Path) -> None:

@@ -4,14 +4,24 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 
-from secaplane.audit.entries import HIDDEN, UNKNOWN_CALLER, Entry, EntryCaller
+from secaplane.audit.entries import (
+    ALL_TENANTS,
+    HIDDEN,
+    UNKNOWN_CALLER,
+    Entry,
+    EntryCaller,
+    EntryTenant,
+)
 from secaplane.edge.audit_recorder import TOKENS_MAX, AuditRecorder
 from secaplane.edge.requests.client_address import TrustedProxies
 from secaplane.edge.requests.context import RequestContext
 from secaplane.model.actor import Actor
 from secaplane.model.errors import Conflict, Forbidden, NotFound, Refusal, Unauthenticated
+from secaplane.policy.grants.decision import Membership
 from secaplane.policy.tokens.caller import Caller
+from tests.positions import nth
 
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
 JANE = Caller("https://id.example.org", "jane", "t-1")
@@ -33,8 +43,16 @@ def recorder(
     entries: list[Entry], *privileged: str, proxies: tuple[str, ...] = ()
 ) -> AuditRecorder:
     return AuditRecorder(
-        entries.append, clock=lambda: WHEN, privileged=privileged, proxies=TrustedProxies(proxies)
+        entries.append,
+        clock=lambda: WHEN,
+        membership=membership,
+        privileged=privileged,
+        proxies=TrustedProxies(proxies),
     )
+
+
+def membership(caller: Caller | None, tenant: str) -> Membership:
+    return Membership("u-1" if tenant == "acme" else "", caller == JANE, nth(7))
 
 
 def test_a_refused_request_is_recorded_with_caller_target_and_reason() -> None:
@@ -143,3 +161,44 @@ def test_only_reads_of_privileged_kinds_are_recorded() -> None:
         recording.allowed(context(verb=verb), verb, kind, BY)
     assert [(each.type, each.verb) for each in entries] == [("read", "get"), ("read", "list")]
     assert entries[0].reason == "admins/seca.admin allows it"
+
+
+# --- the tenant that a request was about
+
+
+@pytest.mark.parametrize("caller", [JANE, Caller("https://id.example.org", "joe"), None])
+def test_a_refusal_in_a_tenant_says_in_which_life_and_whether_the_caller_was_known(
+    caller: Caller | None,
+) -> None:
+    entries: list[Entry] = []
+    path = "/providers/seca.workspace/v1/tenants/acme/workspaces/web"
+    request = context(caller, path=path, more={"user-agent": "curl/8"})
+    recorder(entries).refused(request, Forbidden("not you"))
+    (entry,) = entries
+    assert entry.tenant == EntryTenant("u-1", caller == JANE, str(nth(7)))
+    assert entry.user_agent == "curl/8"
+
+
+def test_a_refusal_in_an_unknown_tenant_belongs_to_none() -> None:
+    entries: list[Entry] = []
+    path = "/providers/seca.workspace/v1/tenants/unknown/workspaces/web"
+    recorder(entries).refused(context(path=path), Forbidden("not you"))
+    recorder(entries).refused(context(path="/providers/seca.region/v1/regions"), Forbidden("x"))
+    assert [each.tenant for each in entries] == [UNSET, UNSET]
+
+
+def test_every_read_by_the_right_of_an_operator_is_recorded() -> None:
+    """Of one tenant in that tenant, a list of tenants in each."""
+    entries: list[Entry] = []
+    recording = recorder(entries)
+    operator = Actor(issuer=JANE.issuer, sub=JANE.sub, assignment="configuration", policy=nth(3))
+    base = "/providers/secaplane.admin/v1/tenants"
+    recording.allowed(context(verb="get", path=f"{base}/acme"), "get", "tenant", operator)
+    recording.allowed(context(verb="list", path=base), "list", "tenant", operator)
+    recording.allowed(context(verb="put", path=f"{base}/acme"), "put", "tenant", operator)
+    tenants = [each.tenant for each in entries]
+    assert tenants == [
+        EntryTenant("u-1", True, str(nth(7))),
+        EntryTenant(ALL_TENANTS, True, str(nth(3))),
+    ]
+    assert {(each.type, each.reason) for each in entries} == {("read", "configuration allows it")}

@@ -15,7 +15,14 @@ from secaplane.model.events import AnyEvent, Created, RecordedEvent, StatusRepor
 from secaplane.model.evolve import evolve
 from secaplane.model.position import Position
 from secaplane.model.shape import Json, Ref, Resource, State
-from secaplane.query.history.blame import Blame, shown_field
+from secaplane.query.history.blame import (
+    FIELDS_BYTES_MAX,
+    FIELDS_MAX,
+    Blame,
+    BoundedFields,
+    SetBy,
+    shown_field,
+)
 from secaplane.query.history.callers import with_caller
 from secaplane.query.history.entries import CHANGED_MAX, changed_fields, entry
 from secaplane.query.history.lives import began_in_present_lives
@@ -275,3 +282,25 @@ def test_a_life_that_began_before_its_parent_is_not_shown() -> None:
     assert not shown(6)
     assert not shown(4, ended=True)
     assert not began_in_present_lives(volume, [None])
+
+
+def test_the_answer_about_very_many_fields_is_bounded_and_says_so() -> None:
+    """A workspace of 1 MiB has 100,000 fields, and each would repeat its event."""
+    (first, resource), *_ = states(ONE, Created(spec={}))
+
+    def answered(number: int, user_agent: str = "") -> Json:
+        actor = msgspec.json.encode(Actor(sub="jane", user_agent=user_agent)).decode()
+        by = SetBy(first._replace(actor=actor), resource.version)
+        fields = BoundedFields()
+        for n in range(number):
+            if fields.full:
+                break
+            fields.append(f"/spec/{n}", by)
+        answer: Json = msgspec.json.decode(fields.answer({"resourceVersion": 1}))
+        return answer
+
+    whole, cut = answered(FIELDS_MAX), answered(FIELDS_MAX + 1)
+    assert (len(whole["fields"]), "fieldsMore" in whole) == (FIELDS_MAX, False)
+    assert (len(cut["fields"]), cut["fieldsMore"]) == (FIELDS_MAX, True)
+    large = answered(100, "x" * (FIELDS_BYTES_MAX // 10))
+    assert (len(large["fields"]) <= 11, large["fieldsMore"]) == (True, True)

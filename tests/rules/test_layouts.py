@@ -3,7 +3,7 @@
 import pytest
 
 from secaplane.eventlog import snapshots
-from secaplane.projector.groups import HISTORY, RESOURCES
+from secaplane.projector.groups import ACTIVITY, HISTORY, RESOURCES
 from secaplane.projector.projection import ProjectionGroup
 from secaplane.readmodel.schema.group import TableGroup
 from tests.digests import layout_digest, snapshot_digest
@@ -22,7 +22,7 @@ The fields of Resource, or evolve, have changed (eventlog/snapshots.py).
 """
 
 
-@pytest.mark.parametrize("group", [RESOURCES, HISTORY], ids=lambda group: group.name)
+@pytest.mark.parametrize("group", [RESOURCES, HISTORY, ACTIVITY], ids=lambda group: group.name)
 def test_a_layout_counts_up_with_the_tables_and_with_what_fills_them(
     group: ProjectionGroup,
 ) -> None:

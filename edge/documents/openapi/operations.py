@@ -9,8 +9,9 @@ from secaplane.edge.documents.openapi.schemas import name
 from secaplane.edge.problem import MEDIA_TYPE, PROBLEMS
 from secaplane.edge.requests.paths import REVIEWS
 from secaplane.kinds import KINDS
-from secaplane.model.kind import Kind
+from secaplane.model.kind import Backing, Kind
 from secaplane.model.shape import Json
+from secaplane.readmodel.activity_rows import OUTCOMES, TYPES_OF_VERBS
 
 JSON = "application/json"
 NAMES = {"get": "Get", "put": "CreateOrUpdate", "delete": "Delete"}
@@ -45,6 +46,17 @@ LIST_PARAMETERS: list[Json] = [
         "required": False,
         "schema": {"type": "string", "default": JSON, "enum": ACCEPT},
     },
+]
+ACTIVITY_FILTERS: list[Json] = [
+    {"name": each, "in": "query", "required": False, "schema": {"type": "string", **more}}
+    for each, more in (
+        ("actor", {"description": "A sub, or the pseudonym of an unknown caller."}),
+        ("verb", {"enum": ["get", "list", *TYPES_OF_VERBS]}),
+        ("kind", {}),
+        ("outcome", {"enum": [*OUTCOMES]}),
+        ("from", {"format": "date-time"}),
+        ("to", {"format": "date-time"}),
+    )
 ]
 PRECONDITION: Json = {
     "name": "if-unmodified-since",
@@ -144,7 +156,7 @@ def _operation(kind: Kind, path: str, verb: str, action: str) -> Json:
     operation: Json = {
         "operationId": operation_id(kind, verb, action),
         "tags": [kind.provider.name],
-        "parameters": [*path_parameters(path), *_parameters(verb)],
+        "parameters": [*path_parameters(path), *_parameters(kind, verb)],
         "responses": _responses(kind, verb),
     }
     if verb == "put":
@@ -159,7 +171,9 @@ def path_parameters(path: str) -> list[Json]:
     ]
 
 
-def _parameters(verb: str) -> list[Json]:
+def _parameters(kind: Kind, verb: str) -> list[Json]:
+    if kind.backing is Backing.VIEW:
+        return [*LIST_PARAMETERS, *ACTIVITY_FILTERS, *READ_TAGS]
     reads = {"list": [*LIST_PARAMETERS, *READ_TAGS], "get": [AS_OF, *READ_TAGS]}
     return reads.get(verb, [PRECONDITION, *WRITE_TAGS])
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from secaplane.edge.documents.openapi.envelope import DATE_TIME, record, ref, text
 from secaplane.edge.documents.openapi.operations import (
+    ACTIVITY_FILTERS,
     LIST_PARAMETERS,
     PRECONDITION,
     READ_TAGS,
@@ -14,9 +15,18 @@ from secaplane.edge.documents.openapi.operations import (
     refusals,
 )
 from secaplane.edge.documents.openapi.schemas import name
-from secaplane.kinds.views import AUDIT, EXPORTS, LATEST, UNDO, tenant_view_path, view_path
+from secaplane.kinds.views import (
+    ACTIVITY,
+    AUDIT,
+    EXPORTS,
+    LATEST,
+    UNDO,
+    tenant_view_path,
+    view_path,
+)
 from secaplane.model.kind import Kind
 from secaplane.model.shape import Json
+from secaplane.readmodel.activity_rows import OUTCOMES
 
 POINT = "A time (RFC 3339), a position such as `SECA:73`, or a `resourceVersion`."
 
@@ -51,8 +61,31 @@ def view_paths(kind: Kind) -> Iterator[tuple[str, Json]]:
         yield view_path(UNDO, urn), {"post": _undo(kind, view_path(UNDO, urn))}
 
 
+def _activity_path() -> Iterator[tuple[str, Json]]:
+    """The path of the activity in a tenant."""
+    path = tenant_view_path(ACTIVITY)
+    workspace = _parameter("workspace", "Only what is in this workspace.")
+    operation: Json = {
+        "operationId": "ListActivity",
+        "tags": [AUDIT.name],
+        "summary": "Accepted requests and reports, refused requests and reads of operators in the "
+        "present life of the tenant, the newest first; a page also ends by bytes.",
+        "parameters": [
+            *path_parameters(path),
+            *_PAGES,
+            *ACTIVITY_FILTERS,
+            workspace,
+            *READ_TAGS,
+        ],
+        "responses": {"200": answer("A page.", "ETag", content="ActivityIterator")}
+        | refusals("list"),
+    }
+    yield path, {"get": operation}
+
+
 def tenant_view_paths() -> Iterator[tuple[str, Json]]:
     """The paths of the views of a whole tenant."""
+    yield from _activity_path()
     path = tenant_view_path(EXPORTS)
     listing: Json = {
         "operationId": "ListExports",
@@ -133,7 +166,56 @@ _STATE: Json = {
 }
 _EVENT: Json = _STATE | {"request": {"type": "string"}, "actor": ref("HistoryActor")}
 _TEXTS = ("sub", "issuer", "token", "assignment", "policyRevision", "clientAddress", "userAgent")
+_COUNT: Json = {"type": "integer", "minimum": 0}
+_LEFT_OUT: Json = _COUNT | {
+    "description": "Refused requests of the caller, here or elsewhere, that were counted and not "
+    "recorded before this one."
+}
 COMPONENTS: Json = {
+    "ActivityItem": record(
+        {
+            "position": _POSITION,
+            "time": DATE_TIME,
+            "until": DATE_TIME,
+            "type": {"type": "string"},
+            "outcome": {"type": "string", "enum": [*OUTCOMES]},
+            "verb": {"type": "string"},
+            "status": {"type": "integer", "minimum": 100, "maximum": 599},
+            "resource": record(
+                {each: {"type": "string"} for each in ("kind", "ref", "path", "uid")},
+                *("kind", "ref", "path", "uid"),
+            ),
+            "request": {"type": "string"},
+            "cause": _POSITION,
+            "actor": ref("HistoryActor"),
+            "reason": {"type": "string"},
+            "leftOut": _LEFT_OUT,
+            "refused": _COUNT,
+            "callers": _COUNT,
+            "most": {"type": "array", "maxItems": 20, "items": ref("UnknownCaller")},
+        },
+        *("position", "until", "verb", "status", "resource", "request", "cause", "actor"),
+        *("reason", "leftOut", "refused", "callers", "most"),
+        description="An event, an entry of the audit stream, or the refused requests of callers "
+        "that the tenant does not know, counted for one hour (`unknown-callers`).",
+    ),
+    "UnknownCaller": record(
+        {
+            "actor": ref("HistoryActor"),
+            "refused": _COUNT,
+            "leftOut": _LEFT_OUT,
+            "last": DATE_TIME,
+            "verbs": {"type": "array", "items": {"type": "string"}},
+            "kinds": {"type": "array", "items": {"type": "string"}},
+        },
+        *("leftOut", "verbs", "kinds"),
+    ),
+    "ActivityIterator": record(
+        {
+            "items": {"type": "array", "items": ref("ActivityItem")},
+            "metadata": ref("ResponseMetadata"),
+        }
+    ),
     "HistoryActor": record(
         {each: {"type": "string"} for each in _TEXTS}
         | {"groups": {"type": "array", "items": {"type": "string"}}},
@@ -212,6 +294,8 @@ COMPONENTS: Json = {
                     "orBefore",
                 ),
             },
-        }
+            "fieldsMore": {"type": "boolean", "description": "There are more than these."},
+        },
+        "fieldsMore",
     ),
 }
