@@ -62,12 +62,22 @@ def _modification(resource: Resource) -> Json:
     return shown
 
 
+def _initial(kind: Kind, spec: Json) -> Json:
+    """The status before any report. A resource whose contents were erased has an empty spec, also
+    where the kind requires fields."""
+    try:
+        return kind.derived.initial(spec)
+    except KeyError:
+        if spec:
+            raise
+        return {}
+
+
 def status(kind: Kind, resource: Resource) -> Json:
     shown: Json = {
         "state": resource.state,
         "conditions": resource.conditions,
-        # one whose contents were erased has no spec
-        **(kind.derived.initial(resource.spec) if resource.spec else {}),
+        **_initial(kind, resource.spec),
         **resource.observed,
     }
     if resource.power.since is not None:

@@ -12,7 +12,7 @@ NEVER_ENDED = 2**63 - 1
 RESOURCES = TableGroup(
     name="resources",
     layout=8,
-    digest="85c6ea5066a19dc1",
+    digest="8b332dac1039c8af",
     tables="""
 -- each life of each resource: the fold of its events, and the document that a GET answers
 create table if not exists {schema}.resources (

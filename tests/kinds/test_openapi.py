@@ -9,6 +9,7 @@ import pytest
 import secaplane.command.http.reviews
 import secaplane.command.http.routes
 import secaplane.command.http.undo
+import secaplane.query.activity.http
 import secaplane.query.exports
 import secaplane.query.history.http
 import secaplane.query.http
@@ -33,6 +34,7 @@ def routed() -> set[Route]:
         *secaplane.query.http.routes(reader, reader, reader),
         *secaplane.query.history.http.routes(reader, reader),
         *secaplane.query.exports.routes(reader, reader),
+        *secaplane.query.activity.http.routes(reader, reader),
     ]
     return {
         (re.sub(r":str}", "}", path), str(method))

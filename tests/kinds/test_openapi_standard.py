@@ -57,7 +57,8 @@ def test_the_other_operations_are_extensions() -> None:
     extensions = {path for _, path, _ in set(OURS) - standard.operations()}
     views = {path for path in extensions if path.startswith(f"{AUDIT.base}/")}
     of_tenants = {path for path in views if path.startswith(f"{AUDIT.base}/tenants/")}
-    assert {path.rpartition("{tenant}/")[2] for path in of_tenants} == {"exports", "exports/latest"}
+    named = {path.rpartition("{tenant}/")[2] for path in of_tenants}
+    assert named == {"activity", "exports", "exports/latest"}
     of_kinds = {path.removeprefix(AUDIT.base).partition("/seca")[2] for path in views - of_tenants}
     assert len(of_kinds) == sum("get" in kind.verbs for kind in KINDS.values())
     extensions -= views
