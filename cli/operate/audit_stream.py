@@ -28,7 +28,7 @@ from secaplane.audit.siem.syslog import SyslogAddress, SyslogSink
 from secaplane.audit.stream import stream_name
 from secaplane.cli.config import Config
 from secaplane.cli.processes.connections import CONNECT_S_MAX, connect_nats, now, streams
-from secaplane.cli.processes.keys import event_seals
+from secaplane.cli.processes.keys import event_seals, key_store, refuse_clear
 from secaplane.cli.processes.lifecycle.process_life import release
 from secaplane.cli.processes.monitor import monitored
 from secaplane.cli.running import StopRequest
@@ -36,7 +36,9 @@ from secaplane.cli.settings import BadConfig
 from secaplane.edge.serving.health import Readiness
 from secaplane.edge.serving.metrics import Metrics
 from secaplane.eventlog.jetstream.log import JetStreamLog
+from secaplane.eventlog.log import LogUnavailable
 from secaplane.model.position import BEGINNING, Position, parse_all
+from secaplane.sealing.keys.key_store import KeysUnavailable
 
 SYSLOG_PORT, SYSLOG_TLS_PORT = 601, 6514
 """RFC 6587, RFC 5425."""
@@ -94,6 +96,10 @@ async def _exported(
     positions: Mapping[str, Position],
     state: StateFile | None,
 ) -> int:
+    try:
+        await refuse_clear(config, key_store(config, client))
+    except KeysUnavailable as error:
+        raise LogUnavailable(str(error)) from error
     log = JetStreamLog(
         client,
         streams=streams(config),

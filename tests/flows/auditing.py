@@ -75,8 +75,11 @@ class AuditedPlane:
         body: dict[str, Any] = (await self.client.get("/readyz", token=None)).json
         return body
 
-    async def shown(self, *arguments: str, action: str = "entries") -> tuple[int, list[str], str]:
-        """Run `secaplane audit`: exit status, lines of stdout, stderr."""
+    async def shown(
+        self, *arguments: str, action: str = "entries", keyring: bool = True
+    ) -> tuple[int, list[str], str]:
+        """Run `secaplane audit`: exit status, lines of stdout, stderr. `keyring`: with the one that
+        opens events."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",
@@ -87,6 +90,7 @@ class AuditedPlane:
             *arguments,
             env={
                 "SECAPLANE_NATS_URL": self.dev.nats("everything"),
+                "SECAPLANE_KEYS_KEYRING": self.dev.config.keys.keyring if keyring else "",
                 "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
             },
             stdout=asyncio.subprocess.PIPE,

@@ -132,6 +132,10 @@ async def the_export_has_every_event_and_every_entry(plane: AuditedPlane) -> Non
         status, lines, stderr = await plane.shown("--format", name, "--once", action="stream")
         assert (status, len(lines)) == (0, number + len(entries)), stderr
         assert ADMINISTRATOR in "".join(lines)
+    status, lines, stderr = await plane.shown(
+        "--format", "ocsf", "--once", action="stream", keyring=False
+    )
+    assert (status, lines, "keys.keyring is not set" in stderr) == (2, [], True)
 
 
 async def the_command_prints_the_entries(plane: AuditedPlane) -> None:
