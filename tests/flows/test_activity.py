@@ -271,7 +271,7 @@ async def pages_are_stable_while_entries_arrive(acme: ActivityScene) -> None:
 async def a_killed_projector_goes_on(acme: ActivityScene) -> None:
     """Entries of the time without a projector are there afterwards, each once; until then there is
     no answer that leaves them out."""
-    before = await acme.items(outcome="refused", kind="block-storage")
+    before = await _at_rest(acme)
     former = acme.scene.pid("projector")
     os.kill(former, signal.SIGSTOP)
     try:
@@ -286,6 +286,17 @@ async def a_killed_projector_goes_on(acme: ActivityScene) -> None:
     known = [each for each in before if "position" in each]
     found = await _single(acme, len(known) + 3)
     assert [each["position"] for each in found[3:]] == [each["position"] for each in known]
+
+
+async def _at_rest(acme: ActivityScene) -> list[Json]:
+    """The refusals once no more arrive: entries are published in the background, so that those of
+    requests before may still come."""
+    while True:
+        first = await acme.items(outcome="refused", kind="block-storage")
+        await asyncio.sleep(1.0)
+        second = await acme.items(outcome="refused", kind="block-storage")
+        if first == second:
+            return second
 
 
 async def _single(acme: ActivityScene, number: int) -> list[Json]:
