@@ -103,7 +103,7 @@ async def test_a_projector_killed_in_the_middle_of_a_batch_resumes_at_its_checkp
             await transaction.start()
             await blocker.execute(
                 "insert into history_1.history"
-                " values ($1, $2, '', '', '', '', now(), '', '', '', '', '')",
+                " values ($1, $2, '', '', '', '', now(), '', '', '', '', '', false, '', '')",
                 end.stream,
                 end.sequence + 4,
             )
