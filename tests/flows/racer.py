@@ -184,7 +184,12 @@ async def main(path: Path) -> None:
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(tasks), sys.stdin)
     async with process_dependencies(config, writes_log=True) as process:
-        log = StoppingLog(process.nats, streams=process.log.streams, region=config.site.region)
+        log = StoppingLog(
+            process.nats,
+            streams=process.log.streams,
+            region=config.site.region,
+            seals=process.jetstream.seals,
+        )
         log.countdown = countdown
         stopping = replace(process, log=MonotonicLog(log))
         await Racer(command_dependencies(stopping, config), countdown).run(tasks)

@@ -9,13 +9,14 @@ import pytest
 from secaplane.cli.config import Config
 from secaplane.cli.dev.plane import ISSUER, OPERATOR
 from secaplane.cli.settings import AuthSettings
-from secaplane.model.actor import Actor
 from secaplane.model.position import BEGINNING, Position, parse_all
 from secaplane.model.shape import Json
 from tests.flows.client import VOLUME, Answer, Client, at, client_of
 from tests.flows.crashing import Scene, scene_of
 from tests.flows.several import several
+from tests.opened_log import opened_log
 from tests.plane import RunningPlane, shared_plane
+from tests.servers import connected
 
 JANE = "jane@example.org"
 STALE_S = 1.0
@@ -56,11 +57,14 @@ async def test_an_event_records_its_actor_the_assignment_and_the_policy_revision
     assert answer.status == 201
     (made,) = [e for e in await scene.events() if e.position == position(answer)]
     claims = jwt.decode(token, options={"verify_signature": False})
-    assert isinstance(made.actor, Actor)
-    assert (made.actor.issuer, made.actor.sub, made.actor.token) == (ISSUER, JANE, claims["jti"])
-    assert made.actor.assignment == "editors/seca.workspace-editor"
+    assert isinstance(made.actor, str), "sealed"
+    async with connected(scene.plane.dev.nats("everything")) as nats:
+        seals = opened_log(scene.plane.dev.config, nats).seals
+        actor = await seals.actor(made.actor, made.ref, made.uid, made.tenant, made.request)
+    assert (actor.issuer, actor.sub, actor.token) == (ISSUER, JANE, claims["jti"])
+    assert actor.assignment == "editors/seca.workspace-editor"
     assert assignment.json["metadata"]["resourceVersion"] == 1
-    assert BEGINNING < made.actor.policy < made.position
+    assert BEGINNING < actor.policy < made.position
     assert token not in repr(made)
 
 
