@@ -20,7 +20,15 @@ from secaplane.cli.dev.issuer import ALGORITHM, KID, DevIssuer
 from secaplane.cli.dev.plane import ISSUER
 from secaplane.edge.requests.paths import REVIEWS
 from secaplane.kinds import KINDS
-from secaplane.kinds.views import OF_ONE_RESOURCE, UNDO, view_path
+from secaplane.kinds.views import (
+    ACTIVITY,
+    EXPORTS,
+    LATEST,
+    OF_ONE_RESOURCE,
+    UNDO,
+    tenant_view_path,
+    view_path,
+)
 from tests.flows.client import JSON, Client, at
 from tests.flows.dev_plane import DevProcess
 from tests.flows.problems import refused
@@ -46,6 +54,9 @@ def all_routes() -> list[tuple[str, str]]:
                 routes += [("GET", path), ("HEAD", path)]
         if "put" in kind.verbs:
             routes.append(("POST", view_path(UNDO, of_one)))
+    for view in (ACTIVITY, EXPORTS, f"{EXPORTS}/{LATEST}"):
+        path = tenant_view_path(view).format_map(IDS)
+        routes += [("GET", path), ("HEAD", path)]
     return routes
 
 
