@@ -23,6 +23,7 @@ ISSUER = "https://secaplane.dev"
 OPERATOR = "operator@secaplane.dev"
 CLOUD = "cloud"
 PROCESSES = (CLOUD, "serve", "projector", "reconcilers")
+CREATED_S_MAX, CREATED_RETRY_S = 30.0, 0.25
 USED_BY_OTHERS = (CLOUD, "projector")
 """Requests in flight wait for the projector, calls in flight for the cloud."""
 NATS_USERS = {"serve": "serve", "command": "serve", "projector": "projector"}
@@ -167,9 +168,15 @@ class DevPlane:
             async with session.get(url) as existing:
                 if existing.status == 200:
                     return
-            async with session.put(url, json=body) as created:
-                if created.status not in (200, 201):
-                    raise BadConfig(f"the tenant could not be created: {await created.text()}")
+            async with asyncio.timeout(CREATED_S_MAX):
+                while True:
+                    async with session.put(url, json=body) as created:
+                        if created.status in (200, 201):
+                            return
+                        if "Retry-After" not in created.headers:  # it may have just started
+                            refusal = await created.text()
+                            raise BadConfig(f"the tenant could not be created: {refusal}")
+                    await asyncio.sleep(CREATED_RETRY_S)
 
     @property
     def url(self) -> str:
