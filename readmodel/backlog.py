@@ -18,6 +18,8 @@ from nats import errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from secaplane.eventlog.codec import NOT_JSON
+
 ALLOWED_S = 1.0
 """A wait up to this long delays nothing: bursts are accepted at full speed and worked off."""
 SHARE = 0.1
@@ -94,7 +96,7 @@ async def listen_to_backlog(nats: Client, stream: str, backlog: Backlog) -> None
     """The side of processes that accept writes."""
 
     async def take(message: Msg) -> None:
-        with suppress(msgspec.DecodeError):
+        with suppress(*NOT_JSON):
             announced = _decode(message.data)
             backlog.take(announced.process, announced.waits)
 

@@ -10,7 +10,7 @@ from secaplane.audit.entries import ROOT, decode
 from secaplane.audit.notary.export_folder import ExportFolder, bundles
 from secaplane.audit.notary.verification import StoredEvent
 from secaplane.audit.tlog.tiles import TilesDiffer
-from secaplane.eventlog.codec import BODY_SEAL, Undecodable
+from secaplane.eventlog.codec import BODY_SEAL, NOT_JSON, Undecodable
 from secaplane.sealing.keys.data_key import BODY
 
 DESTROYED = f"{ROOT}.key-destroyed."
@@ -73,5 +73,5 @@ def _events(folder: Path, size: int) -> Iterator[StoredEvent]:
 def _life(event: StoredEvent) -> str:
     try:
         return _decode(event.data).tenant
-    except msgspec.DecodeError:
+    except NOT_JSON:
         return ""

@@ -22,6 +22,7 @@ from secaplane.audit.heads.offer import (
 )
 from secaplane.audit.heads.unavailable import NotaryAbsent, NotaryUnavailable
 from secaplane.audit.tlog.tiles import TileName
+from secaplane.eventlog.codec import NOT_JSON
 from secaplane.eventlog.jetstream.addresses import read_addresses
 from secaplane.eventlog.log import RawEvent
 from secaplane.eventlog.subjects import within_tenant
@@ -86,7 +87,10 @@ def from_notary(nats: Client, tenant: str, audit: str) -> TenantHistory:
 
     async def offer(life: str) -> OfferedHeads:
         answer = await link.ask(nats, link.PROOFS, msgspec.json.encode(OfferRequest(life)))
-        return msgspec.json.decode(answer, type=OfferedHeads)
+        try:
+            return msgspec.json.decode(answer, type=OfferedHeads)
+        except NOT_JSON as error:
+            raise NotaryUnavailable(f"heads of another release: {error}") from error
 
     async def tile(asked: TileRequest) -> bytes:
         return await link.ask(nats, link.TILE, msgspec.json.encode(asked))

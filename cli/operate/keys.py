@@ -16,7 +16,7 @@ from secaplane.cli.operate.destruction import destroy
 from secaplane.cli.processes.connections import connected_log, with_deadline
 from secaplane.cli.processes.keys import key_store
 from secaplane.cli.settings import BadConfig
-from secaplane.eventlog.codec import Undecodable
+from secaplane.eventlog.codec import NOT_JSON, Undecodable
 from secaplane.eventlog.log import LogUnavailable
 from secaplane.sealing.keys.data_key import KeyName, key_name
 from secaplane.sealing.keys.key_store import DestroyedKey, KeyStore, KeysUnavailable
@@ -143,5 +143,5 @@ async def _audited(client: Client, config: Config) -> set[str]:
 def _read(path: Path) -> list[ListedKey]:
     try:
         return [_decode(line) for line in path.read_bytes().splitlines() if line.strip()]
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *NOT_JSON) as error:
         raise BadConfig(f"{path}: {error}") from error

@@ -15,7 +15,7 @@ from secaplane.cli.operate.read_models import rebuild_now, retire_now
 from secaplane.cli.processes.connections import connected_log, with_deadline
 from secaplane.cli.processes.keys import key_store
 from secaplane.cli.settings import BadConfig
-from secaplane.eventlog.codec import BODY_SEAL, ERASED
+from secaplane.eventlog.codec import BODY_SEAL, ERASED, NOT_JSON
 from secaplane.eventlog.log import Followed, Log, LogUnavailable, RawEvent
 from secaplane.kinds import KINDS
 from secaplane.model.events import Closed, Created, Deleted, RecordedEvent
@@ -126,7 +126,7 @@ async def stored_events(log: Log, lives: Sequence[str]) -> StoredEvents:
         async for raw in _up_to_the_end(log, stream):
             try:
                 stored = _decode(raw.data)
-            except msgspec.DecodeError:
+            except NOT_JSON:
                 continue
             if stored.tenant in lives and stored.type in ERASED:
                 is_sealed = bytes(stored.body).startswith(f'"{BODY_SEAL}'.encode())

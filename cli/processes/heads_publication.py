@@ -15,8 +15,9 @@ from nats.aio.client import Client
 
 from secaplane.audit.entries import HEADS_SUBJECT, HeadsFacts, decode, heads_entry
 from secaplane.audit.heads import link
+from secaplane.audit.heads.unavailable import NotaryUnavailable
 from secaplane.audit.stream import AuditStream, PendingEntry
-from secaplane.eventlog.codec import Undecodable
+from secaplane.eventlog.codec import NOT_JSON, Undecodable
 from secaplane.eventlog.log import LogUnavailable
 
 QUEUE = "command"
@@ -57,7 +58,10 @@ class HeadsPublication:
             await asyncio.sleep(max(0.0, self._began + SPACING_S - clock()))
             began = clock()
             data = await link.ask(self._nats, link.HEADS)
-            facts = msgspec.json.decode(data, type=HeadsFacts)
+            try:
+                facts = msgspec.json.decode(data, type=HeadsFacts)
+            except NOT_JSON as error:
+                raise NotaryUnavailable(f"heads of another release: {error}") from error
             made = PendingEntry(f"heads-{facts.root.hex()}", heads_entry(facts, time=self._clock()))
             self._sequence = await self._audit.append(made)
             self._began = began

@@ -9,12 +9,13 @@ import msgspec
 from nats.aio.client import Client
 from nats.js.errors import KeyNotFoundError
 
+from secaplane.eventlog.codec import NOT_JSON
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
 from secaplane.model.shape import Ref
 from secaplane.readmodel.questions.settled import FIRST
 
 KEY = "scan"
-_LOST: tuple[type[Exception], ...] = (*CONNECTION_ERRORS, msgspec.DecodeError)
+_LOST: tuple[type[Exception], ...] = (*CONNECTION_ERRORS, *NOT_JSON)
 log = logging.getLogger("secaplane.drift")
 
 

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import msgspec
 
+from secaplane.eventlog.codec import NOT_JSON
 from secaplane.eventlog.log import LogUnavailable
 from secaplane.model.shape import Ref
 from secaplane.reconcilers.leases.assignment import (
@@ -387,7 +388,7 @@ def _decoded(decode: Callable[[bytes], Value], entry: BucketEntry) -> Value | No
     """Raises LogUnavailable: another release wrote it."""
     try:
         return decode(entry.value) if entry.value else None
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         raise LogUnavailable(f"the bucket of leases cannot be decoded: {error}") from error
 
 

@@ -37,6 +37,11 @@ async def test_events_of_a_life_whose_body_key_was_destroyed_are_counted() -> No
     assert (await clear.last(DISK)) > BEGINNING
 
 
+def test_stored_bytes_that_are_no_json_belong_to_no_life() -> None:
+    broken = (b"", b"{", b'{"tenant": "\xff"}', b'{"tenant": 7}')
+    assert sealed_events([StoredEvent("seca.x", each) for each in broken], {LIFE}) == 0
+
+
 def test_lives_are_known_from_the_audit_stream_alone() -> None:
     some = [
         destroyed("body.life-1:0a", "person.life-2.2026-11:0b"),
