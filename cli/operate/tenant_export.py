@@ -16,9 +16,11 @@ from secaplane.audit.tenant_export.source import from_folder
 from secaplane.audit.tenant_export.writing import exported_files
 from secaplane.cli.config import Config
 from secaplane.cli.operate.history_export import refuse_full
-from secaplane.cli.processes.connections import connect_nats, with_deadline
+from secaplane.cli.processes.connections import connect_nats, streams, with_deadline
 from secaplane.cli.processes.exports import present_life
 from secaplane.cli.settings import BadConfig
+from secaplane.eventlog.event_seals import EnvelopesAlone
+from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.model.position import parse_all
 
 
@@ -40,7 +42,7 @@ async def export(config: Config, folder: Path, tenant: str, seen: str) -> int:
         raise BadConfig(f"--seen: {error}") from error
     await asyncio.to_thread(refuse_full, folder)
     async with with_deadline(_connected(config)) as client:
-        life = await present_life(client, config, tenant)
+        life = await present_life(_envelopes(config, client), tenant)
         if not life:
             raise BadConfig(f"there is no tenant {tenant}")
         audit = stream_name(config.nats.stream)
@@ -67,3 +69,9 @@ async def _connected(config: Config) -> AsyncIterator[Client]:
         yield client
     finally:
         await client.close()
+
+
+def _envelopes(config: Config, client: Client) -> JetStreamLog:
+    """The log without keys: an export is made of stored bytes."""
+    region, seals = config.site.region, EnvelopesAlone()
+    return JetStreamLog(client, streams=streams(config), region=region, seals=seals)

@@ -3,21 +3,16 @@
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 
-import msgspec
 from nats.aio.client import Client
 
 from secaplane.audit.entries import decode
-from secaplane.audit.heads.offer import OfferedHeads
 from secaplane.audit.stream import stream_name
 from secaplane.audit.tenant_export.archive import archived
 from secaplane.audit.tenant_export.source import from_notary
 from secaplane.audit.tenant_export.writing import exported_files
 from secaplane.cli.config import Config
-from secaplane.cli.processes.connections import streams
-from secaplane.eventlog.codec import NAMES, NOT_JSON
-from secaplane.eventlog.jetstream.addresses import newest_at
-from secaplane.eventlog.log import LogUnavailable
-from secaplane.eventlog.subjects import subject
+from secaplane.eventlog.codec import Undecodable
+from secaplane.eventlog.log import Log, LogUnavailable
 from secaplane.kinds import KINDS
 from secaplane.kinds.views import LATEST
 from secaplane.model.errors import NotFound, Unavailable
@@ -32,8 +27,8 @@ AT_ONCE_MAX = 2
 class HistoryExports:
     """A `query.exports.TenantExports`."""
 
-    def __init__(self, nats: Client, config: Config) -> None:
-        self._nats, self._config = nats, config
+    def __init__(self, nats: Client, log: Log, config: Config) -> None:
+        self._nats, self._log = nats, log
         self._audit, self._running = stream_name(config.nats.stream), 0
 
     async def offered(self, tenant: str) -> Json:
@@ -54,21 +49,24 @@ class HistoryExports:
     async def archive(
         self, tenant: str, seen: Mapping[str, Sequence[int]]
     ) -> AsyncGenerator[bytes, None]:
-        if self._running >= AT_ONCE_MAX:
-            raise Unavailable("too many exports are made at present: try again later")
-        life = await self._life(tenant)
-        try:
-            offer = await from_notary(self._nats, tenant, self._audit).fresh_heads(life)
-        except LogUnavailable as error:
-            raise Unavailable(f"the history cannot be exported at present: {error}") from error
-        return self._archive(tenant, life, offer, seen)
+        pieces = self._archive(tenant, seen)
+        await anext(pieces)  # it has begun: its end gives up its place, also if nothing is sent
+        return pieces
 
     async def _archive(
-        self, tenant: str, life: str, offer: OfferedHeads, seen: Mapping[str, Sequence[int]]
+        self, tenant: str, seen: Mapping[str, Sequence[int]]
     ) -> AsyncGenerator[bytes, None]:
+        """Begins with an empty piece, once the heads are there."""
+        if self._running >= AT_ONCE_MAX:
+            raise Unavailable("too many exports are made at present: try again later")
         self._running += 1
         try:
-            source = from_notary(self._nats, tenant, self._audit)
+            life, source = await self._life(tenant), from_notary(self._nats, tenant, self._audit)
+            try:
+                offer = await source.fresh_heads(life)
+            except LogUnavailable as error:
+                raise Unavailable(f"the history cannot be exported at present: {error}") from error
+            yield b""
             files = exported_files(life, offer, self._audit, source, seen)
             async with aclosing(files), aclosing(archived(files, tenant)) as pieces:
                 async for piece in pieces:
@@ -78,7 +76,7 @@ class HistoryExports:
 
     async def _life(self, tenant: str) -> str:
         try:
-            life = await present_life(self._nats, self._config, tenant)
+            life = await present_life(self._log, tenant)
         except LogUnavailable as error:
             raise Unavailable(f"the log does not say which tenant this is: {error}") from error
         if not life:
@@ -86,29 +84,14 @@ class HistoryExports:
         return life
 
 
-class _TenantEvent(msgspec.Struct, frozen=True):
-    """The part of a stored event that is never sealed."""
-
-    type: str
-    tenant: str
-
-
-_decode = msgspec.json.Decoder(_TenantEvent).decode
-_LAST = (NAMES[Deleted], NAMES[Closed])
-
-
-async def present_life(nats: Client, config: Config, tenant: str) -> str:
-    """The uid of the present life of a tenant; empty where there is none. No key is needed.
+async def present_life(log: Log, tenant: str) -> str:
+    """The uid of the present life of a tenant; empty where there is none.
 
     Raises:
         LogUnavailable: the log does not answer, or the newest event of the tenant is no event.
     """
-    ref, region = KINDS["tenant"].ref({}, tenant), config.site.region
-    newest = await newest_at(nats, streams(config).of(ref.kind), subject(ref, region))
-    if newest is None:
-        return ""
     try:
-        event = _decode(newest.data)
-    except NOT_JSON as error:
-        raise LogUnavailable(f"the newest event of {tenant} cannot be read") from error
-    return "" if event.type in _LAST else event.tenant
+        newest = await log.latest(KINDS["tenant"].ref({}, tenant))
+    except Undecodable as error:
+        raise LogUnavailable(f"the newest event of {tenant} cannot be read: {error}") from error
+    return "" if newest is None or isinstance(newest.event, Deleted | Closed) else newest.tenant

@@ -295,7 +295,7 @@ def _read_routes(
         *reads.routes(reading, past, guard),
         *history_reads.routes(past, guard),
         *activity_reads.routes(activity_dependencies(process, config, past), guard),
-        *exports.routes(HistoryExports(process.nats, config), guard),
+        *exports.routes(HistoryExports(process.nats, process.log, config), guard),
     ]
 
 

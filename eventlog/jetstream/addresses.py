@@ -4,12 +4,11 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
-from secaplane.eventlog.jetstream.api import ANSWER_S_MAX, NO_TIMEOUT, direct_batch, json
+from secaplane.eventlog.jetstream.api import ANSWER_S_MAX, direct_batch
+from secaplane.eventlog.jetstream.messages import raw_event
 from secaplane.eventlog.log import LogUnavailable, RawEvent
-from secaplane.model.position import Position
 
 BATCH_BYTES_MAX = 4 * 1024 * 1024
 LAGGING_S = 0.05
@@ -35,28 +34,7 @@ async def read_addresses(
         if not arrived:
             await asyncio.sleep(LAGGING_S)
             continue
-        batch = [_raw(each, stream) for each in arrived]
+        batch = [raw_event(each, stream) for each in arrived]
         after = batch[-1].position.sequence
         yield batch
         since = clock()
-
-
-async def newest_at(nats: Client, stream: str, subject: str) -> RawEvent | None:
-    """The newest event at one address, as it is stored.
-
-    Raises:
-        LogUnavailable: NATS does not answer.
-    """
-    try:
-        async with asyncio.timeout(ANSWER_S_MAX):
-            question = json({"last_by_subj": subject})
-            answer = await nats.request(f"$JS.API.DIRECT.GET.{stream}", question, NO_TIMEOUT)
-    except CONNECTION_ERRORS as error:
-        raise LogUnavailable(f"{stream} does not answer") from error
-    return None if "Status" in (answer.headers or {}) else _raw(answer, stream)
-
-
-def _raw(message: Msg, stream: str) -> RawEvent:
-    headers = message.headers or {}
-    at = Position(stream, int(headers["Nats-Sequence"]))
-    return RawEvent(at, headers["Nats-Subject"], headers, message.data)

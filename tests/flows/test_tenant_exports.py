@@ -175,8 +175,8 @@ async def exported_by_an_operator(scene: ExportScene) -> None:
     done = await scene.run("audit", "verify", str(folder), "--policy", str(scene.policy))
     assert done.returncode == 1
     assert f"{STREAM}: number {number} is " in done.stderr
-    done = await scene.run("audit", "export", str(scene.folder / "no"), "--tenant", "nobody")
-    assert (done.returncode, "there is no tenant nobody" in done.stderr) == (2, True)
+    done = await scene.run("audit", "export", str(scene.folder / "no"), "--tenant", "absent")
+    assert (done.returncode, "there is no tenant absent" in done.stderr) == (2, True)
 
 
 async def reported(scene: ExportScene, folder: Path, number: int) -> None:
