@@ -108,7 +108,8 @@ TYPES_OF_VERBS = {
 ACCEPTED, REFUSED, REPORTED, FAILED = "accepted", "refused", "reported", "failed"
 OUTCOMES = (ACCEPTED, REFUSED, REPORTED, FAILED)
 _VERB_OF_TYPE = {each: verb for verb, types in TYPES_OF_VERBS.items() for each in types}
-REPORTS = ("status-reported", "deleted", "closed")
+REPORTS = (*TYPES_OF_VERBS["report"], *TYPES_OF_VERBS["close"])
+VERBS = ("get", "list", *TYPES_OF_VERBS)
 
 
 def verb_of(type_: str) -> str:

@@ -53,6 +53,13 @@ class Evidence(msgspec.Struct, frozen=True, rename="camel"):
     """Attacks that the verification could not see with what it was given."""
     commands: Sequence[str]
     """To verify the same export again."""
+    complete: str = ""
+    """Of the export of one tenant: its life, and the entry up to which it is complete."""
+
+    @property
+    def is_signed(self) -> bool:
+        """True if a policy names a key that has signed, for every stream."""
+        return bool(self.streams) and all(each.signed_by for each in self.streams)
 
 
 def page(evidence: Evidence, report: TenantReport) -> str:

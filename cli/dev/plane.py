@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import socket
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -168,15 +169,16 @@ class DevPlane:
             async with session.get(url) as existing:
                 if existing.status == 200:
                     return
-            async with asyncio.timeout(CREATED_S_MAX):
-                while True:
-                    async with session.put(url, json=body) as created:
-                        if created.status in (200, 201):
-                            return
-                        if "Retry-After" not in created.headers:  # it may have just started
-                            refusal = await created.text()
-                            raise BadConfig(f"the tenant could not be created: {refusal}")
-                    await asyncio.sleep(CREATED_RETRY_S)
+            until = time.monotonic() + CREATED_S_MAX
+            while True:
+                async with session.put(url, json=body) as created:
+                    if created.status in (200, 201):
+                        return
+                    may_start = "Retry-After" in created.headers and time.monotonic() < until
+                    if not may_start:
+                        refusal = await created.text()
+                        raise BadConfig(f"the tenant could not be created: {refusal}")
+                await asyncio.sleep(CREATED_RETRY_S)
 
     @property
     def url(self) -> str:

@@ -21,20 +21,15 @@ from secaplane.audit.evidence.tenant_report import ReportWindow, TenantReport
 from secaplane.audit.notary.export_folder import ExportFolder
 from secaplane.audit.notary.verified_export import TrustedFacts, VerifiedStream
 from secaplane.audit.siem.records import SiemRecord
-from secaplane.audit.tenant_export.folder import TENANT_PATH
 from secaplane.audit.tlog.checkpoints import parse_checkpoint
 from secaplane.audit.tlog.cosignatures import cosigned_at
 from secaplane.audit.tlog.signed_notes import WrongNote
 from secaplane.audit.tlog.tiles import TilesDiffer
 from secaplane.cli.config import Config
 from secaplane.cli.operate import history_export
-from secaplane.cli.operate.history_verify import (
-    VerifiedFolder,
-    printable,
-    refuse_inside,
-    trusted_facts,
-    verify_either,
-)
+from secaplane.cli.operate.history_receipts import time_text
+from secaplane.cli.operate.history_verify import printable, refuse_inside, trusted_facts
+from secaplane.cli.operate.verified_folder import VerifiedFolder, verify_folder
 from secaplane.cli.processes.connections import connected_log, now, with_deadline
 from secaplane.cli.settings import BadConfig
 from secaplane.eventlog.event_seals import EnvelopesAlone
@@ -99,7 +94,7 @@ async def _write(
 ) -> int:
     refuse_inside(export, [files.policy, *files.seen])
     trusted = trusted_facts(files.policy, files.seen)
-    verified = verify_either(export, trusted)
+    verified = verify_folder(export, trusted)
     evidence = Evidence(
         window=window,
         made=now(),
@@ -107,7 +102,8 @@ async def _write(
         streams=[_stream_evidence(export, each, trusted) for each in verified.streams],
         wrong=verified.wrong,
         unseen=verified.unseen,
-        commands=_commands(files),
+        commands=_commands(files, whole=not verified.complete),
+        complete=verified.complete,
     )
     files.folder.mkdir(parents=True, exist_ok=True)
     collected = TenantReport()
@@ -126,8 +122,7 @@ async def _records(
     open_events: OpenEvents,
 ) -> AsyncIterator[SiemRecord]:
     """Every record of the window, added to the report on the way."""
-    of_tenant = (export / TENANT_PATH).is_file()
-    exported = exported_tenant_records if of_tenant else exported_records
+    exported = exported_tenant_records if verified.complete else exported_records
     for each in verified.streams:
         if each.head is None:
             continue
@@ -184,7 +179,7 @@ def _stream_evidence(
         else:
             signed_by = checked.log_keys
             witnesses = [
-                WitnessTime(each.name, _utc(cosigned_at(each.signature)))
+                WitnessTime(each.name, time_text(cosigned_at(each.signature)))
                 for each in checked.cosignatures
             ]
     root = base64.b64encode(head.root).decode()
@@ -200,22 +195,16 @@ def _stream_evidence(
     )
 
 
-def _utc(seconds: int) -> str:
-    try:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    except (OverflowError, ValueError, OSError):
-        return "at no valid time"
-
-
-def _commands(files: ReportFiles) -> list[str]:
-    """Commands for the reader of the report, who has the export and trusted files of his own."""
+def _commands(files: ReportFiles, *, whole: bool) -> list[str]:
+    """Commands for the reader of the report, who has the export and trusted files of his own. A
+    receipt is made from a whole export."""
     seen = "".join(f" --seen {each.name}" for each in files.seen)
     verify = f"secaplane audit verify EXPORT --policy POLICY{seen or ' --seen CHECKPOINT'}"
-    return [
-        verify,
+    receipt = [
         "secaplane audit receipt EXPORT POSITION FILE",
         "secaplane audit verify-receipt FILE --policy POLICY",
     ]
+    return [verify, *(receipt if whole else ())]
 
 
 def _print(files: ReportFiles, evidence: Evidence, collected: TenantReport) -> None:

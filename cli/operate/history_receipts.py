@@ -66,10 +66,10 @@ def _verify(data: bytes, event: StoredEvent, policy: TlogPolicy) -> None:
     checked, leaf = verify_receipt(
         proof, policy, stream=stream, subject=event.subject, stored=event.data
     )
-    print(printable(f"{Position(leaf.stream, leaf.sequence)}: {_time(leaf.ms / 1000)}"))
+    print(printable(f"{Position(leaf.stream, leaf.sequence)}: {time_text(leaf.ms / 1000)}"))
     print(printable(f"log {checked.head.origin}, {checked.head.size} events"))
     for each in checked.cosignatures:
-        print(printable(f"witness {each.name}: {_time(cosigned_at(each.signature))}"))
+        print(printable(f"witness {each.name}: {time_text(cosigned_at(each.signature))}"))
 
 
 def _single(data: bytes) -> StoredEvent:
@@ -92,7 +92,7 @@ def _beside(file: Path, suffix: str) -> Path:
     return file.with_name(f"{file.name}{suffix}")
 
 
-def _time(seconds: float) -> str:
+def time_text(seconds: float) -> str:
     """An RFC 3339 time."""
     try:
         return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

@@ -2,32 +2,24 @@
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 
 from secaplane.audit.notary.erased_events import count_erased
-from secaplane.audit.notary.verified_export import (
-    Saved,
-    TrustedFacts,
-    VerifiedProgress,
-    VerifiedStream,
-    missing_logs,
-    unseen_attacks,
-    verify_stream,
-)
-from secaplane.audit.tenant_export.folder import TENANT_PATH
-from secaplane.audit.tenant_export.verifying import verify_tenant
+from secaplane.audit.notary.verified_export import TrustedFacts, VerifiedProgress
 from secaplane.audit.tlog.checkpoints import TreeHead, parse_checkpoint
 from secaplane.audit.tlog.policies import TlogPolicy, parse_policy
 from secaplane.audit.tlog.signed_notes import WrongNote
-from secaplane.cli.operate import tenant_verify
+from secaplane.cli.operate.verified_folder import VerifiedFolder, verify_folder
 from secaplane.cli.settings import BadConfig
 from secaplane.eventlog.codec import NOT_JSON
 
-WRONG, NOT_ALL_SEEN = 1, 3
+NEVER_SEEN = (
+    "no verifier can see events after that, and events that were left out before a checkpoint"
+    " was in other hands"
+)
 _Progress = dict[str, VerifiedProgress]
 
 
@@ -56,65 +48,29 @@ def verify(
             new.write_bytes(msgspec.json.encode(known))
             new.rename(resume)
 
-    if (folder / TENANT_PATH).is_file():
-        return tenant_verify.verify(folder, trusted, progress=known, save=save)
     verified = verify_folder(folder, trusted, progress=known, save=save)
-    for each in verified.streams:
-        print(printable(f"{each.stream}: {each.events} events compared"))
-    sizes = {each.stream: each.head.size for each in verified.streams if each.head is not None}
-    for stream, number in count_erased(folder, sizes).items():
-        print(printable(f"{stream}: sealed under a destroyed key: {number}"))
-    for finding in verified.wrong:
-        print(printable(finding), file=sys.stderr)
-    if not verified.wrong:
-        for attack in verified.unseen:
-            print(printable(f"not seen: {attack}"))
+    _print(folder, verified)
     return verified.status
 
 
-class VerifiedFolder(NamedTuple):
-    """The result for an export: its streams, what is wrong, and the attacks that could not be seen
-    with what the verifier had."""
-
-    streams: Sequence[VerifiedStream]
-    wrong: Sequence[str]
-    unseen: Sequence[str]
-
-    @property
-    def status(self) -> int:
-        """The exit status of a command that verified it."""
-        if self.wrong:
-            return WRONG
-        return NOT_ALL_SEEN if self.unseen else 0
-
-
-def verify_either(folder: Path, trusted: TrustedFacts) -> VerifiedFolder:
-    """Verify an export, whole or of one tenant."""
-    if not (folder / TENANT_PATH).is_file():
-        return verify_folder(folder, trusted, progress={}, save=lambda progress: None)
-    result = verify_tenant(folder, trusted, progress={}, save=lambda progress: None)
-    wrong = result.findings or missing_logs(trusted, result.streams)
-    unseen = [*unseen_attacks(trusted, result.streams), *result.unseen]
-    return VerifiedFolder(result.streams, wrong, unseen)
-
-
-def verify_folder(
-    folder: Path, trusted: TrustedFacts, *, progress: Mapping[str, VerifiedProgress], save: Saved
-) -> VerifiedFolder:
-    """Verify the export of every stream in a folder."""
-    inside = sorted(folder.iterdir()) if folder.is_dir() else []
-    streams = [
-        verify_stream(each, trusted, progress=progress, save=save)
-        for each in inside
-        if each.is_dir() and not each.is_symlink()
-    ]
-    verified = {each.stream for each in streams}
-    wrong = [f"{each.name} is foreign" for each in inside if each.name not in verified]
-    wrong += [f"{each.stream}: {finding}" for each in streams for finding in each.findings]
-    wrong += missing_logs(trusted, streams)
-    if not streams:
-        wrong.append("the folder holds no log")
-    return VerifiedFolder(streams, wrong, unseen_attacks(trusted, streams))
+def _print(folder: Path, verified: VerifiedFolder) -> None:
+    of = " of the tenant" if verified.complete else ""
+    for each in verified.streams:
+        print(printable(f"{each.stream}: {each.events} events{of} compared"))
+    if not verified.complete:
+        sizes = {each.stream: each.head.size for each in verified.streams if each.head is not None}
+        for stream, number in count_erased(folder, sizes).items():
+            print(printable(f"{stream}: sealed under a destroyed key: {number}"))
+    for finding in verified.wrong:
+        print(printable(finding), file=sys.stderr)
+    if verified.wrong:
+        return
+    if verified.complete:
+        print(printable(verified.complete))
+    for attack in verified.unseen:
+        print(printable(f"not seen: {attack}"))
+    if verified.complete:
+        print(NEVER_SEEN)
 
 
 def trusted_facts(

@@ -9,6 +9,7 @@ import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from secaplane.eventlog.codec import NOT_JSON
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
 from secaplane.eventlog.log import LogUnavailable
 
@@ -17,7 +18,9 @@ PREPARE_S_MAX = 10.0
 READ_BATCH_MAX = 512
 NO_TIMEOUT: Any = None
 """The client's time-out can swallow a cancellation on Python 3.11: `asyncio.timeout` is used."""
-NO_ANSWER: tuple[type[Exception], ...] = (msgspec.DecodeError, *CONNECTION_ERRORS)
+NO_ANSWER: tuple[type[Exception], ...] = (*NOT_JSON, *CONNECTION_ERRORS)
+EXPECTED = "Nats-Expected-Last-Subject-Sequence"
+"""Header of a publish: the last sequence of its subject."""
 T = TypeVar("T")
 
 json = msgspec.json.Encoder().encode
@@ -26,6 +29,25 @@ json = msgspec.json.Encoder().encode
 class ServerError(msgspec.Struct, frozen=True):
     err_code: int = 0
     description: str = ""
+
+
+class StoredMessage(msgspec.Struct, frozen=True):
+    """A message of a stream, in an answer."""
+
+    seq: int
+    data: bytes = b""
+
+
+class StreamAnswer(msgspec.Struct, frozen=True):
+    """The parts of an answer about one message, publish or consumer that are read."""
+
+    error: ServerError | None = None
+    seq: int = 0
+    message: StoredMessage | None = None
+    name: str = ""
+
+
+decode_answer = msgspec.json.Decoder(StreamAnswer).decode
 
 
 async def request(

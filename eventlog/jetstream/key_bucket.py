@@ -12,10 +12,14 @@ from typing import TypeVar
 import msgspec
 from nats.aio.client import Client
 
+from secaplane.eventlog.codec import NOT_JSON
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
 from secaplane.eventlog.jetstream.api import (
+    EXPECTED,
     PREPARE_S_MAX,
-    ServerError,
+    StoredMessage,
+    StreamAnswer,
+    decode_answer,
     direct_batch,
     json,
     request,
@@ -33,23 +37,10 @@ from secaplane.sealing.keys.key_store import (
 
 TAKEN = (10071, 10164, 10077)
 STREAM_NOT_FOUND = 10059
-EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 KEY, DESTROYED = "key", "destroyed"
 T = TypeVar("T")
 
 
-class _Message(msgspec.Struct, frozen=True):
-    seq: int
-    data: bytes = b""
-
-
-class _Answer(msgspec.Struct, frozen=True):
-    error: ServerError | None = None
-    seq: int = 0
-    message: _Message | None = None
-
-
-_answer = msgspec.json.Decoder(_Answer).decode
 _decode_key = msgspec.json.Decoder(StoredKey).decode
 _decode_record = msgspec.json.Decoder(DestroyedKey).decode
 
@@ -63,7 +54,7 @@ class JetStreamKeyStore:
     def __init__(self, nats: Client, *, stream: str) -> None:
         self._nats, self._subjects = nats, f"$KV.{bucket(stream)}"
         self._stream = f"KV_{bucket(stream)}"
-        self._ask = partial(request, nats, _answer)
+        self._ask = partial(request, nats, decode_answer)
 
     async def prepare(self, *, replicas: int = 1) -> None:
         """Create the stream, if it does not exist. Its messages can be erased, other than those of
@@ -149,7 +140,7 @@ class JetStreamKeyStore:
             return False
         raise KeysUnavailable(f"the store of keys takes none: {answer.error.description}")
 
-    async def _last(self, key: str) -> _Message | None:
+    async def _last(self, key: str) -> StoredMessage | None:
         """According to the leader: a key that was made a moment before is there."""
         question = json({"last_by_subj": f"{self._subjects}.{key}"})
         answer = await self._asked(f"$JS.API.STREAM.MSG.GET.{self._stream}", question)
@@ -184,15 +175,15 @@ class JetStreamKeyStore:
         *,
         seconds: float = 2.0,
         headers: dict[str, str] | None = None,
-    ) -> _Answer:
+    ) -> StreamAnswer:
         try:
             return await self._ask(subject, body, seconds=seconds, headers=headers)
         except LogUnavailable as error:
             raise KeysUnavailable(f"the store of keys does not answer: {error}") from error
 
 
-def _decoded(decode: Callable[[bytes], T], message: _Message) -> T:
+def _decoded(decode: Callable[[bytes], T], message: StoredMessage) -> T:
     try:
         return decode(message.data)
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         raise KeysUnavailable("the store of keys holds what is no key") from error

@@ -10,7 +10,6 @@ import contextlib
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from functools import partial
 
-import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
@@ -22,8 +21,10 @@ from secaplane.eventlog.decoding import address_of, readable
 from secaplane.eventlog.event_seals import ClearEvents, EventSeals
 from secaplane.eventlog.jetstream.api import (
     ANSWER_S_MAX,
+    EXPECTED,
     PREPARE_S_MAX,
-    ServerError,
+    StoredMessage,
+    decode_answer,
     direct_batch,
     json,
     request,
@@ -52,7 +53,6 @@ from secaplane.model.shape import Ref
 PUBLISH_S_MAX = 1.5
 WRONG_LAST_SEQUENCE = (10071, 10164)
 SUBJECTS_OVERLAP = 10065
-EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 EXPECTED_OF = "Nats-Expected-Last-Subject-Sequence-Subject"
 PAYLOAD_BYTES_MIN = 4 * 1024 * 1024
 READ_BYTES_MAX = 4 * 1024 * 1024
@@ -61,23 +61,6 @@ PROBE, NEVER = "append-probe", str(2**63 - 1)
 """Last token of the subject of a probe, and a sequence that no subject reaches."""
 LAGGING_S = 0.01
 """Before a replica that lags behind the leader is asked again."""
-
-
-class _Message(msgspec.Struct, frozen=True):
-    seq: int
-    data: bytes = b""
-
-
-class _Answer(msgspec.Struct, frozen=True):
-    """The parts of a JetStream answer that are read here."""
-
-    error: ServerError | None = None
-    seq: int = 0
-    message: _Message | None = None
-    name: str = ""
-
-
-_answer = msgspec.json.Decoder(_Answer).decode
 
 
 class JetStreamLog:
@@ -106,7 +89,7 @@ class JetStreamLog:
             if shares_syncs
             else None
         )
-        self._ask = partial(request, nats, _answer)
+        self._ask = partial(request, nats, decode_answer)
         self.appends = AppendHealth(streams.names)
         self.positions = StreamPositions(nats, streams.names)
         self.integrity = self.positions.integrity
@@ -341,7 +324,7 @@ class JetStreamLog:
         message = await self._last_message(stream, subjects)
         return BEGINNING if message is None else position(stream, message.seq)
 
-    async def _last_message(self, stream: str, subjects: str) -> _Message | None:
+    async def _last_message(self, stream: str, subjects: str) -> StoredMessage | None:
         question = json({"last_by_subj": subjects})
         answer = await self._ask(f"$JS.API.STREAM.MSG.GET.{stream}", question)
         if answer.message is not None:

@@ -16,7 +16,7 @@ from nats.aio.client import Client
 
 from secaplane.eventlog.codec import NewEvent, encode
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
-from secaplane.eventlog.jetstream.api import ServerError, request
+from secaplane.eventlog.jetstream.api import EXPECTED, ServerError, request
 from secaplane.eventlog.log import LogUnavailable, VersionConflict
 from secaplane.eventlog.streams import Streams
 from secaplane.eventlog.subjects import subject
@@ -33,7 +33,6 @@ any size, and one sync and 0.33 ms for a message: fewer than BATCH_MIN are cheap
 BATCH_BYTES_MAX = 1024 * 1024
 """Of a batch; a larger event goes alone."""
 COMMIT_S_MAX = 1.5
-EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 
 AppendBatch = Callable[[Sequence[NewEvent]], Awaitable[Sequence[RecordedEvent] | None]]
 """Events of different resources in one stream -> the recorded events; None where the log refused

@@ -7,10 +7,9 @@ from typing import NamedTuple
 from secaplane.kinds import KINDS
 from secaplane.model.errors import Malformed
 from secaplane.query.history.points import as_of
-from secaplane.readmodel.activity_rows import OUTCOMES, TYPES_OF_VERBS
+from secaplane.readmodel.activity_rows import OUTCOMES, VERBS
 
 FILTERS = ("actor", "verb", "kind", "outcome", "from", "to")
-VERBS = ("get", "list", *TYPES_OF_VERBS)
 TEXT_LENGTH_MAX = 256
 
 

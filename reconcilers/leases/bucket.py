@@ -7,8 +7,8 @@ import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from secaplane.eventlog.jetstream.api import ServerError, json, request
-from secaplane.eventlog.jetstream.log import EXPECTED, WRONG_LAST_SEQUENCE
+from secaplane.eventlog.jetstream.api import EXPECTED, ServerError, json, request
+from secaplane.eventlog.jetstream.log import WRONG_LAST_SEQUENCE
 from secaplane.eventlog.jetstream.positions import NO_MESSAGE_FOUND
 from secaplane.eventlog.log import LogUnavailable
 

@@ -129,6 +129,14 @@ def test_the_page_shows_what_was_verified_and_what_could_not_be_seen() -> None:
     assert "None is missing" not in page(evidence(wrong=["SECA:5 is changed"]), TenantReport())
 
 
+def test_the_page_says_if_the_signer_was_not_verified() -> None:
+    unsigned = replace(evidence().streams[0], signed_by=())
+    signed, not_signed = evidence(), replace(evidence(), streams=[unsigned])
+    assert "signed by a key of the policy" in page(signed, TenantReport())
+    assert "was not verified" not in page(signed, TenantReport())
+    assert "who signed the tree was not verified" in page(not_signed, TenantReport())
+
+
 def test_no_text_of_a_client_becomes_markup() -> None:
     hostile = "</td><script>alert(1)</script>&<img src=x onerror=alert(1)>"
     actor = SiemActor(sub=hostile, issuer=hostile, user_agent=hostile, client_address=hostile)

@@ -11,7 +11,7 @@ from secaplane.edge.requests.paths import REVIEWS
 from secaplane.kinds import KINDS
 from secaplane.model.kind import Backing, Kind
 from secaplane.model.shape import Json
-from secaplane.readmodel.activity_rows import OUTCOMES, TYPES_OF_VERBS
+from secaplane.readmodel.activity_rows import OUTCOMES, VERBS
 
 JSON = "application/json"
 NAMES = {"get": "Get", "put": "CreateOrUpdate", "delete": "Delete"}
@@ -51,7 +51,7 @@ ACTIVITY_FILTERS: list[Json] = [
     {"name": each, "in": "query", "required": False, "schema": {"type": "string", **more}}
     for each, more in (
         ("actor", {"description": "A sub, or the pseudonym of an unknown caller."}),
-        ("verb", {"enum": ["get", "list", *TYPES_OF_VERBS]}),
+        ("verb", {"enum": [*VERBS]}),
         ("kind", {}),
         ("outcome", {"enum": [*OUTCOMES]}),
         ("from", {"format": "date-time"}),
