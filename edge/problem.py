@@ -1,4 +1,4 @@
-"""Refusals as problems (RFC 7807). The only table of HTTP error statuses in the code.
+"""Refusals as problems (RFC 7807), by the table of `edge.problem_table`.
 
 SECA has types for some statuses only; the others share the type of their class. A title is always
 the phrase of its own status (RFC 9110, section 15; of 422 as SECA writes it).
@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 from litestar import Response
 
+from secaplane.edge.problem_table import DEFECT, PROBLEMS
 from secaplane.edge.requests.context import RequestContext
 from secaplane.model import errors
 from secaplane.model.pointer import LENGTH_MAX
@@ -21,30 +22,6 @@ DETAIL_LENGTH_MAX = 32_768
 SOURCES_MAX = 256
 PARAMETER_LENGTH_MAX = 64
 Dialect = Literal["spec", "secatest"]
-
-_INVALID_REQUEST = "invalid-request"
-_INTERNAL = "internal-server-error"
-PROBLEMS: dict[type[errors.Refusal], tuple[int, str, str]] = {
-    errors.Malformed: (400, _INVALID_REQUEST, "Bad Request"),
-    errors.Unauthenticated: (401, "unauthorized", "Unauthorized"),
-    errors.Forbidden: (403, "forbidden", "Forbidden"),
-    errors.NotFound: (404, "resource-not-found", "Not Found"),
-    errors.UnknownPath: (404, "resource-not-found", "Not Found"),
-    errors.MethodNotAllowed: (405, _INVALID_REQUEST, "Method Not Allowed"),
-    errors.NotAcceptable: (406, _INVALID_REQUEST, "Not Acceptable"),
-    errors.Conflict: (409, "resource-conflict", "Conflict"),
-    errors.QuotaExceeded: (409, "resource-conflict", "Conflict"),
-    errors.PreconditionFailed: (412, "precondition-failed", "Precondition Failed"),
-    errors.ContentTooLarge: (413, _INVALID_REQUEST, "Content Too Large"),
-    errors.UriTooLong: (414, _INVALID_REQUEST, "URI Too Long"),
-    errors.UnsupportedMediaType: (415, _INVALID_REQUEST, "Unsupported Media Type"),
-    errors.Invalid: (422, "validation-error", "Unprocessable Entity"),
-    errors.RateLimited: (429, _INVALID_REQUEST, "Too Many Requests"),
-    errors.HistoryIncomplete: (409, "resource-conflict", "Conflict"),
-    errors.Damaged: (500, _INTERNAL, "Internal Server Error"),
-    errors.Unavailable: (503, _INTERNAL, "Service Unavailable"),
-}
-DEFECT = (500, _INTERNAL, "Internal Server Error")
 
 _WRITES = ("PUT", "DELETE", "POST")
 _AS_PRECONDITION = (errors.Conflict, errors.Invalid)

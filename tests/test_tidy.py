@@ -44,7 +44,7 @@ MAY_CATCH_ALL = ("projector/run.py", "reconcilers/run.py")
 STATUSES = {status.value for status in HTTPStatus if status >= HTTPStatus.BAD_REQUEST}
 MAY_KNOW_STATUSES = (
     "audit/tlog/witness_protocol.py",
-    "edge/problem.py",
+    "edge/problem_table.py",
     "edge/documents/openapi/operations.py",
     "edge/serving/health.py",
     "edge/serving/app.py",
@@ -110,7 +110,7 @@ def test_only_the_edge_knows_http_error_statuses(path: Path) -> None:
         numbers = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.Constant)]
         found = {n.lineno for n in numbers if type(n.value) is int and n.value in STATUSES}
         wrong = found - {node.lineno for node in parsed(path).body if is_limit(node)}
-        assert wrong == set(), "raise a refusal; edge/problem.py maps it to a status"
+        assert wrong == set(), "raise a refusal; edge/problem_table.py maps it to a status"
 
 
 def is_limit(node: ast.stmt) -> bool:

@@ -10,12 +10,15 @@ from http import HTTPStatus
 import msgspec
 
 from secaplane.audit.entries import ALL_SUBJECTS, Entry, EntryTenant, allowed_by, decode
+from secaplane.edge.problem_table import PROBLEMS
 from secaplane.eventlog.codec import Undecodable
 from secaplane.eventlog.log import RawEvent
 from secaplane.kinds.located import located
 from secaplane.model.actor import Actor
+from secaplane.model.errors import Forbidden, Unauthenticated
 from secaplane.model.position import BEGINNING, Position, parse
 from secaplane.projector.columns import InsertRows, Row
+from secaplane.readmodel.activity_rows import ACCEPTED, REFUSED
 
 COLUMNS = {
     "stream": "text",
@@ -39,9 +42,9 @@ COLUMNS = {
 }
 INSERTED = InsertRows("entries", COLUMNS)
 OUTCOMES = {
-    "unauthenticated": ("refused", HTTPStatus.UNAUTHORIZED),
-    "forbidden": ("refused", HTTPStatus.FORBIDDEN),
-    "read": ("accepted", HTTPStatus.OK),
+    "unauthenticated": (REFUSED, PROBLEMS[Unauthenticated][0]),
+    "forbidden": (REFUSED, PROBLEMS[Forbidden][0]),
+    "read": (ACCEPTED, HTTPStatus.OK.value),
 }
 """Of the types that belong to the activity of a tenant: outcome and HTTP status."""
 _AUDIT = ALL_SUBJECTS.removesuffix(">")
@@ -73,7 +76,7 @@ def _row(raw: RawEvent) -> Row | None:
         tenant.known,
         entry.time,
         outcome,
-        status.value,
+        status,
         _storable(entry.verb),
         place.kind,
         _storable(shown) if tenant.known else "",

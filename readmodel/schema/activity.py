@@ -6,7 +6,7 @@ from secaplane.readmodel.schema.group import TableGroup
 ACTIVITY = TableGroup(
     name="activity",
     layout=1,
-    digest="22f0874ca3e197c4",
+    digest="20e6ba026d8076a1",
     tables="""
 create table if not exists {schema}.entries (
     stream    text        collate "C" not null,

@@ -11,12 +11,12 @@ from litestar import Response
 from secaplane.edge.problem import (
     DETAIL_LENGTH_MAX,
     PARAMETER_LENGTH_MAX,
-    PROBLEMS,
     SOURCES_MAX,
     Dialect,
     defect,
     refused,
 )
+from secaplane.edge.problem_table import PROBLEMS
 from secaplane.edge.requests.context import KEY, RequestContext, request_context
 from secaplane.model import errors
 from secaplane.model.errors import BrokenRule, ProblemSource, Refusal, refuse_broken

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from secaplane.edge.documents.openapi.envelope import ref
 from secaplane.edge.documents.openapi.schemas import name
-from secaplane.edge.problem import MEDIA_TYPE, PROBLEMS
+from secaplane.edge.problem import MEDIA_TYPE
+from secaplane.edge.problem_table import PROBLEMS
 from secaplane.edge.requests.paths import REVIEWS
 from secaplane.kinds import KINDS
 from secaplane.model.kind import Backing, Kind
