@@ -12,6 +12,7 @@ from nats.aio.client import Client
 
 from secaplane.audit.entries import ALL_SUBJECTS
 from secaplane.audit.heads import link
+from secaplane.audit.heads.freshness import POLL_S, SIGNED_S_MAX
 from secaplane.audit.heads.kept import KeptHeads
 from secaplane.audit.heads.offer import (
     OfferedHeads,
@@ -27,9 +28,6 @@ from secaplane.eventlog.jetstream.addresses import read_addresses
 from secaplane.eventlog.log import RawEvent
 from secaplane.eventlog.subjects import within_tenant
 
-SIGNED_S_MAX, POLL_S = 10.0, 0.1
-"""New heads are waited for so long: until the notary has signed their entry, and a quorum of
-witnesses has cosigned it. After that the newest heads that are signed are taken."""
 ReadTileOf = Callable[[TileRequest], Awaitable[bytes]]
 ReadOffer = Callable[[str], Awaitable[OfferedHeads]]
 
