@@ -15,7 +15,7 @@ class HeadsEntry(NamedTuple):
 
 
 def heads_in(event: StoredEvent) -> HeadsFacts | None:
-    """What an event says about heads; None of any other event.
+    """The heads in an event; None of an event that is about anything else.
 
     Raises:
         Undecodable: it is about heads and cannot be read.
