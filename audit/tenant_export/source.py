@@ -15,6 +15,7 @@ from secaplane.audit.heads import link
 from secaplane.audit.heads.freshness import POLL_S, SIGNED_S_MAX
 from secaplane.audit.heads.kept import KeptHeads
 from secaplane.audit.heads.offer import (
+    HeadsNotKept,
     OfferedHeads,
     OfferRequest,
     TileRequest,
@@ -29,7 +30,7 @@ from secaplane.eventlog.log import RawEvent
 from secaplane.eventlog.subjects import within_tenant
 
 ReadTileOf = Callable[[TileRequest], Awaitable[bytes]]
-ReadOffer = Callable[[str], Awaitable[OfferedHeads]]
+ReadOffer = Callable[[OfferRequest], Awaitable[OfferedHeads]]
 
 
 class TenantHistory:
@@ -64,7 +65,16 @@ class TenantHistory:
             if wanted and offer is not None and offer.entry.sequence >= wanted:
                 return offer
             await asyncio.sleep(POLL_S)
-        return offer or await self._read_offer(life)
+        return offer or await self._read_offer(OfferRequest(life))
+
+    async def heads_of(self, life: str, sequence: int) -> OfferedHeads:
+        """The heads of an entry, as they were given before.
+
+        Raises:
+            HeadsNotKept: they are not kept any more.
+            NotaryUnavailable: the notary does not answer.
+        """
+        return await self._read_offer(OfferRequest(life, sequence))
 
     async def newest_heads(self, life: str) -> OfferedHeads | None:
         """The newest heads that are signed, if there are some of this life.
@@ -73,7 +83,7 @@ class TenantHistory:
             NotaryAbsent: no notary is there to be asked.
         """
         try:
-            return await self._read_offer(life)
+            return await self._read_offer(OfferRequest(life))
         except NotaryAbsent:
             raise
         except NotaryUnavailable:
@@ -83,8 +93,10 @@ class TenantHistory:
 def from_notary(nats: Client, tenant: str, audit: str) -> TenantHistory:
     """For a process that has not the notary's folder."""
 
-    async def offer(life: str) -> OfferedHeads:
-        answer = await link.ask(nats, link.PROOFS, msgspec.json.encode(OfferRequest(life)))
+    async def offer(asked: OfferRequest) -> OfferedHeads:
+        answer = await link.ask(nats, link.PROOFS, msgspec.json.encode(asked))
+        if not answer:
+            raise HeadsNotKept(f"no heads are kept of the entry {asked.sequence}")
         try:
             return msgspec.json.decode(answer, type=OfferedHeads)
         except NOT_JSON as error:
@@ -100,8 +112,8 @@ def from_folder(nats: Client, tenant: str, audit: str, folder: Path) -> TenantHi
     """For an operator who has the notary's folder."""
     kept = KeptHeads(folder)
 
-    async def offer(life: str) -> OfferedHeads:
-        return await asyncio.to_thread(offered, folder, kept, audit, life)
+    async def offer(asked: OfferRequest) -> OfferedHeads:
+        return await asyncio.to_thread(offered, folder, kept, audit, asked)
 
     async def tile(asked: TileRequest) -> bytes:
         return await asyncio.to_thread(partial(read_tile, folder), asked)
