@@ -139,6 +139,8 @@ class ActivitySelection(NamedTuple):
     verb: str | None = None
     kind: str | None = None
     outcome: str | None = None
+    statuses: tuple[int, ...] | None = None
+    """Refused requests with one of these statuses alone."""
     since: datetime | None = None
     until: datetime | None = None
     unknown: tuple[str, str] | None = None

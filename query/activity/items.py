@@ -4,6 +4,7 @@
 from http import HTTPStatus
 from typing import NamedTuple
 
+from secaplane.edge.problem_table import problem_type
 from secaplane.kinds import KINDS
 from secaplane.model.desired import with_secrets_hidden
 from secaplane.model.kind import Kind
@@ -89,6 +90,7 @@ def _of_entry(row: EntryActivity) -> Json:
             "outcome": row.outcome,
             "verb": row.verb,
             "status": row.status,
+            "problem": problem_type(row.status),
             "resource": _resource(row.kind, row.path),
             "request": row.request,
             "actor": actor(row.actor),

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from secaplane.edge.problem_table import statuses_of
 from secaplane.edge.requests.beside_loop import in_proportion
 from secaplane.kinds import KINDS
 from secaplane.model.document import encode
@@ -138,6 +139,7 @@ def _selection(query: ActivityAsked, tenant: Resource) -> ActivitySelection:
         verb=query.verb,
         kind=query.kind,
         outcome=query.outcome,
+        statuses=None if query.problem is None else statuses_of(query.problem),
         since=query.since,
         until=query.until,
     )

@@ -93,6 +93,7 @@ async def test_the_activity_of_a_tenant(acme: ActivityScene) -> None:
     await acme.founded()
     await accepted_requests_and_reports_are_listed(acme)
     await refusals_name_caller_resource_and_reason(acme)
+    await refused_writes_name_the_problem_and_no_value(acme)
     await reads_and_writes_of_operators_are_listed(acme)
     await strangers_are_counted_under_pseudonyms(acme)
     await the_filters_select(acme)
@@ -141,6 +142,27 @@ async def refusals_name_caller_resource_and_reason(acme: ActivityScene) -> None:
     assert refused["actor"]["sub"] == AUDITOR
     assert refused["actor"]["userAgent"] == "audit-test/2"
     assert refused["actor"]["policyRevision"].startswith("SECA:")
+
+
+async def refused_writes_name_the_problem_and_no_value(acme: ActivityScene) -> None:
+    """Of a retry loop the first two are entries, and the others are counted."""
+    broken = {"spec": VOLUME["spec"] | {"sizeGB": SECRET}, "labels": {SECRET: 7}}
+    assert (await acme.ada.put(ONE, broken)).status == 422
+    for _ in range(5):
+        answer = await acme.ada.delete(WEB)
+        assert answer.status == 409, answer
+    assert (await acme.ada.get(f"{ONE}-not")).status == 404
+    found = await acme.found(3, actor=ADMINISTRATOR, outcome="refused")
+    shown = [(each["status"], each["verb"], each["resource"]["kind"]) for each in found]
+    assert shown == [(409, "delete", "workspace")] * 2 + [(422, "put", "block-storage")]
+    assert found[2]["problem"].endswith("/validation-error")
+    assert found[2]["reason"].startswith("/spec/sizeGB")
+    assert SECRET not in str(found)
+    assert [each["position"] for each in await acme.items(problem="validation-error")] == [
+        found[2]["position"]
+    ]
+    assert await acme.items(problem="resource-conflict") == found[:2]
+    assert await acme.items(problem="resource-conflict", actor=AUDITOR) == []
 
 
 async def reads_and_writes_of_operators_are_listed(acme: ActivityScene) -> None:

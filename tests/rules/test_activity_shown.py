@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from secaplane.edge.problem_table import BASE, PROBLEMS, SLUGS, statuses_of
 from secaplane.kinds import KINDS
 from secaplane.model.actor import Actor
 from secaplane.model.errors import Malformed
@@ -146,6 +147,18 @@ def test_a_refusal_says_how_many_were_left_out_before_it() -> None:
     assert (shown["position"], shown["reason"]) == ("SECA-audit:1", "no")
 
 
+@pytest.mark.parametrize("slug", SLUGS)
+def test_a_refusal_names_the_type_of_its_problem_as_the_answer_did(slug: str) -> None:
+    for status in statuses_of(slug):
+        shown = item(entry()._replace(status=status), NAMES)
+        assert (shown["status"], shown["problem"]) == (status, f"{BASE}/{slug}")
+
+
+def test_a_status_has_one_type_of_problem() -> None:
+    assert len({row[:2] for row in PROBLEMS.values()}) == len({row[0] for row in PROBLEMS.values()})
+    assert "problem" not in item(entry()._replace(status=200, outcome="accepted"), NAMES)
+
+
 def test_unknown_callers_are_shown_by_pseudonyms_and_counts_alone() -> None:
     shown = item(hour(), NAMES)
     assert (shown["refused"], shown["leftOut"], shown["callers"]) == (7, 7, 2)
@@ -178,12 +191,14 @@ def test_the_form_of_the_standard_keeps_its_limits() -> None:
 
 def test_filters_are_taken_as_they_are_sent() -> None:
     sent = {"actor": "ada", "verb": "put", "kind": "nic", "outcome": "failed", "workspace": "web"}
+    sent |= {"problem": "resource-conflict"}
     sent |= {"from": "2026-11-30T11:00:00Z", "to": "2026-11-30T13:00:00+02:00", "limit": "9"}
     assert asked(sent, now=NOON) == ActivityAsked(
         actor="ada",
         verb="put",
         kind="nic",
         outcome="failed",
+        problem="resource-conflict",
         since=NOON - timedelta(hours=1),
         until=NOON - timedelta(hours=1),
         workspace="web",
@@ -200,6 +215,7 @@ def test_filters_are_taken_as_they_are_sent() -> None:
         ("verb", "patch"),
         ("kind", "disk"),
         ("outcome", "denied"),
+        ("problem", "409"),
         ("from", "yesterday"),
         ("from", "SECA:7"),
         ("to", "2026-11-30T12:00:01Z"),

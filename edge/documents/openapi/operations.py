@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from secaplane.edge.documents.openapi.envelope import ref
 from secaplane.edge.documents.openapi.schemas import name
 from secaplane.edge.problem import MEDIA_TYPE
-from secaplane.edge.problem_table import PROBLEMS
+from secaplane.edge.problem_table import PROBLEMS, SLUGS
 from secaplane.edge.requests.paths import REVIEWS
 from secaplane.kinds import KINDS
 from secaplane.model.kind import Backing, Kind
@@ -55,6 +55,7 @@ ACTIVITY_FILTERS: list[Json] = [
         ("verb", {"enum": [*VERBS]}),
         ("kind", {}),
         ("outcome", {"enum": [*OUTCOMES]}),
+        ("problem", {"enum": [*SLUGS], "description": "Of refusals: the type of the problem."}),
         ("from", {"format": "date-time"}),
         ("to", {"format": "date-time"}),
     )

@@ -181,6 +181,7 @@ COMPONENTS: Json = {
             "outcome": {"type": "string", "enum": [*OUTCOMES]},
             "verb": {"type": "string"},
             "status": {"type": "integer", "minimum": 100, "maximum": 599},
+            "problem": {"type": "string", "description": "Type of the problem of a refusal."},
             "resource": record(
                 {each: {"type": "string"} for each in ("kind", "ref", "path", "uid")},
                 *("kind", "ref", "path", "uid"),
@@ -194,8 +195,8 @@ COMPONENTS: Json = {
             "callers": _COUNT,
             "most": {"type": "array", "maxItems": 20, "items": ref("UnknownCaller")},
         },
-        *("position", "until", "verb", "status", "resource", "request", "cause", "actor"),
-        *("reason", "leftOut", "refused", "callers", "most"),
+        *("position", "until", "verb", "status", "problem", "resource", "request", "cause"),
+        *("actor", "reason", "leftOut", "refused", "callers", "most"),
         description="An event, an entry of the audit stream, or the refused requests of callers "
         "that the tenant does not know, counted for one hour (`unknown-callers`).",
     ),
