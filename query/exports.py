@@ -53,7 +53,8 @@ class TenantExports(Protocol):
 
         Raises:
             NotFound: no such tenant.
-            Unavailable: the notary does not answer, or too many exports are made already.
+            Malformed: `seen` names a stream that there is not.
+        Unavailable: the notary does not answer, or too many exports are made already.
         """
         ...
 
@@ -110,6 +111,6 @@ def _seen(text: str) -> dict[str, list[int]]:
             f"seen takes at most {SEEN_MAX} sizes of checkpoints, such as SECA:700",
             parameter="seen",
         ) from error
-    for each in positions:
+    for each in filter(None, positions):
         sizes.setdefault(each.stream, []).append(each.sequence)
     return sizes

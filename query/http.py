@@ -50,9 +50,9 @@ def _get(
         sent = parameters(query, (AS_OF,)) if (query := request.scope["query_string"]) else None
         if sent:
             then = as_of(sent[AS_OF], AS_OF, now=past.clock())
-            found = await history.get(past, kind, ids, then, at_least(context))
+            found = await history.get(past, kind, ids, then, at_least(context, past.streams))
         else:
-            found = await read.get(dependencies, kind, ids, at_least(context))
+            found = await read.get(dependencies, kind, ids, at_least(context, past.streams))
         return answered(context, found.document, tag(found.document, found.version, found.uid))
 
     return get_resource
@@ -72,9 +72,9 @@ def _list(
         )
         if AS_OF in sent:
             then = as_of(sent[AS_OF], AS_OF, now=past.clock())
-            page = await lists.list_page(past, kind, ids, query, then, at_least(context))
+            page = await lists.list_page(past, kind, ids, query, then, at_least(context, past.streams))
         else:
-            page = await read.list_page(dependencies, kind, ids, query, at_least(context))
+            page = await read.list_page(dependencies, kind, ids, query, at_least(context, past.streams))
         resource = kind.resource(kind.collection.format_map(ids))
         body = listed(kind.provider.full_name, resource, page)
         return answered(context, body, f'"{digest(body)}"')

@@ -19,6 +19,7 @@ from secaplane.model.errors import NotFound, Unavailable
 from secaplane.model.events import Closed, Deleted
 from secaplane.model.position import Position
 from secaplane.model.shape import Json
+from secaplane.query.answers import refuse_other_streams
 
 AT_ONCE_MAX = 2
 """Exports that one process makes at the same time."""
@@ -66,6 +67,9 @@ class HistoryExports:
                 offer = await source.fresh_heads(life)
             except LogUnavailable as error:
                 raise Unavailable(f"the history cannot be exported at present: {error}") from error
+            streams = (*offer.entry.facts.streams, self._audit)
+            sizes = [Position(stream, 1) for stream in seen]
+            refuse_other_streams(sizes, streams, "seen")
             yield b""
             files = exported_files(life, offer, self._audit, source, seen)
             async with aclosing(files), aclosing(archived(files, tenant)) as pieces:

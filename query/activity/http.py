@@ -57,7 +57,7 @@ def _tenant(dependencies: ActivityDependencies, guard: Guard) -> HTTPRouteHandle
             asked(sent, now=dependencies.history.clock()),
             limit=sent.get("limit"),
             skip_token=sent.get("skipToken"),
-            at_least=at_least(context),
+            at_least=at_least(context, dependencies.streams),
         )
         body = listed(AUDIT.full_name, ACTIVITY, page)
         return answered(context, body, f'"{digest(body)}"')
@@ -85,7 +85,7 @@ def _workspace(kind: Kind, dependencies: ActivityDependencies, guard: Guard) -> 
                 query,
                 limit=sent.get("limit"),
                 skip_token=sent.get("skipToken"),
-                at_least=at_least(context),
+                at_least=at_least(context, dependencies.streams),
             )
         resource = kind.resource(kind.collection.format_map(ids))
         body = listed(kind.provider.full_name, resource, page)

@@ -53,7 +53,14 @@ class ActivityDependencies:
     history: HistoryDependencies
     entries_end: Callable[[], Awaitable[Position]]
     """The end of the security audit stream; BEGINNING where it does not answer."""
+    entries_stream: str
+    """The name of the security audit stream."""
     pseudonym_key: bytes
+
+    @property
+    def streams(self) -> Sequence[str]:
+        """The streams that the activity is of."""
+        return *self.history.streams, self.entries_stream
 
 
 class _Page(NamedTuple):
@@ -254,11 +261,11 @@ async def _snapshot(
 ) -> AsyncIterator[tuple[Tx, str]]:
     """A snapshot, and the schema of the group `activity` in it."""
     past, found = dependencies.history, list[str]()
-    newest = await past.newest(at_least)
-    ends = {each.stream: each for each in newest}
+    newest = await past.newest([each for each in at_least if each.stream in past.streams])
+    end = await dependencies.entries_end()
+    ends = {each.stream: each for each in (*newest, end)}
     if any(each > ends.get(each.stream, BEGINNING) for each in at_least):
         raise Unavailable(BEHIND)
-    end = await dependencies.entries_end()
 
     async def reached(tx: Tx) -> bool:
         schema = await active(tx, ACTIVITY)
