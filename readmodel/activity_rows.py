@@ -143,5 +143,7 @@ class ActivitySelection(NamedTuple):
     """Refused requests with one of these statuses alone."""
     since: datetime | None = None
     until: datetime | None = None
+    at: Position | None = None
+    """The event or the entry at this position alone."""
     unknown: tuple[str, str] | None = None
     """Of unknown callers, this issuer and sub alone."""

@@ -46,7 +46,7 @@ class HistoryQuestion(NamedTuple):
 
 
 def routes(dependencies: HistoryDependencies, guard: Guard) -> list[HTTPRouteHandler]:
-    kinds = [kind for kind in KINDS.values() if "get" in kind.verbs]
+    kinds = [kind for kind in KINDS.values() if kind.has_history]
     return [_route(kind, each, dependencies, guard) for kind in kinds for each in OF_ONE_RESOURCE]
 
 

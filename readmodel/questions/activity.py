@@ -39,6 +39,9 @@ class _Where:
         self.add("kind = {}", selection.kind)
         self.add("time >= {}", selection.since)
         self.add("time <= {}", selection.until)
+        if selection.at is not None:
+            self.add("stream = {}", selection.at.stream)
+            self.add("position = {}", selection.at.sequence)
 
     def add(self, term: str, value: object | None) -> None:
         if value is not None:

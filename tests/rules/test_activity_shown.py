@@ -12,9 +12,10 @@ from secaplane.edge.problem_table import BASE, PROBLEMS, SLUGS, statuses_of
 from secaplane.kinds import KINDS
 from secaplane.model.actor import Actor
 from secaplane.model.errors import Malformed
+from secaplane.model.position import Position
 from secaplane.model.shape import Json
 from secaplane.query.activity.asked import ActivityAsked, asked
-from secaplane.query.activity.items import TenantNames, activity_log, item
+from secaplane.query.activity.items import TenantNames, activity_log, item, name_of, named
 from secaplane.query.activity.merging import newest_first
 from secaplane.query.activity.pseudonyms import UNAUTHENTICATED, is_pseudonym, pseudonym
 from secaplane.readmodel.activity_rows import (
@@ -184,6 +185,26 @@ def test_the_form_of_the_standard_keeps_its_limits() -> None:
     assert [each["response"]["code"] for each in specs] == [200, 403, 403]
     assert specs[1]["request"]["verb"] == "post"
     assert specs[2]["subject"].startswith("14 refused requests of 2 unknown callers: stranger-")
+
+
+@given(st.sampled_from(("SECA", "SECA-audit", "S_1-2")), st.integers(1, 10**17))
+def test_the_name_of_an_entry_leads_to_its_position(stream: str, sequence: int) -> None:
+    row = entry()._replace(stream=stream, sequence=sequence)
+    assert named(name_of(row), ("SECA", "SECA-audit", "S_1-2")) == Position(stream, sequence)
+
+
+def test_the_name_of_an_hour_leads_to_it() -> None:
+    assert named(name_of(hour()), ("SECA",)) == hour().hour
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "seca", "seca-", "seca-0", "seca-01", "seca--1", "else-1", "seca-1.0", "SECA-1"]
+    + [f"unknown-callers-{text}" for text in ("2026113024", "202611301", "9", "20261130120")]
+    + ["seca-" + "9" * 19],
+)
+def test_a_name_that_no_entry_can_have_leads_to_nothing(name: str) -> None:
+    assert named(name, ("SECA", "SECA-audit")) is None
 
 
 # --- filters

@@ -1,4 +1,4 @@
-"""Positions that a request names are in streams that there are; others would be waited for in vain."""
+"""A position in a stream that the log does not have is refused: no rows will ever reach it."""
 
 import pytest
 

@@ -175,7 +175,8 @@ def path_parameters(path: str) -> list[Json]:
 
 def _parameters(kind: Kind, verb: str) -> list[Json]:
     if kind.backing is Backing.VIEW:
-        return [*LIST_PARAMETERS, *ACTIVITY_FILTERS, *READ_TAGS]
+        filters = [*LIST_PARAMETERS, *ACTIVITY_FILTERS] if verb == "list" else []
+        return [*filters, *READ_TAGS]
     reads = {"list": [*LIST_PARAMETERS, *READ_TAGS], "get": [AS_OF, *READ_TAGS]}
     return reads.get(verb, [PRECONDITION, *WRITE_TAGS])
 
