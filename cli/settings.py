@@ -210,6 +210,9 @@ class KeysSettings(Settings, frozen=True):
     person_months: Annotated[int, Meta(ge=0, le=1200)] = 0
     """Months for which the callers of events are kept, besides the present one; then `secaplane
     retention apply` erases them. 0: without end."""
+    secret_days: Annotated[int, Meta(ge=0, le=36_500)] = 30
+    """Days for which the key of a resource's secret fields is kept after the resource is gone; then
+    `secaplane retention apply` destroys it."""
     holds: tuple[str, ...] = ()
     """Names of tenants under legal hold: no key of theirs is destroyed."""
 

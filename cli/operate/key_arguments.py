@@ -57,9 +57,11 @@ def add_retention_to(commands: Any) -> None:
     apply = _action(
         actions,
         "apply",
-        "erase the callers of events that are older than keys.person_months",
-        "A pseudonym stays, so that the history still tells persons apart. Tenants in keys.holds"
-        " are left out. Give it once a month.",
+        "erase the callers of old events, and the secrets of resources that are gone",
+        "Callers of events that are older than keys.person_months: a pseudonym stays, so that the"
+        " history still tells persons apart. Secrets of resources that are gone for"
+        " keys.secret_days. Tenants in keys.holds are left out. It reads the log once. Give it once"
+        " a day, or once a month.",
     )
     apply.add_argument("--dry-run", action="store_true", help="print the keys, destroy none")
     apply.set_defaults(run=_apply)

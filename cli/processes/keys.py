@@ -12,7 +12,8 @@ from secaplane.eventlog.event_seals import ClearEvents, KeyedEvents
 from secaplane.eventlog.jetstream.key_bucket import JetStreamKeyStore
 from secaplane.sealing.keys.data_keys import DataKeys
 from secaplane.sealing.keys.wrapping import HSM, FileWrapper, KeyWrapper, MovedWrapper
-from secaplane.sealing.sealer import Keyring
+from secaplane.sealing.life_sealers import LifeSealers
+from secaplane.sealing.sealer import Keyring, Sealer
 
 
 def keyring(setting: str, path: str) -> Keyring:
@@ -68,6 +69,22 @@ def key_store(config: Config, client: Client) -> JetStreamKeyStore:
 def data_keys(config: Config, client: Client, now: Callable[[], datetime]) -> DataKeys:
     """Raises BadConfig where the keyring cannot be used."""
     return DataKeys(key_store(config, client), event_wrapper(config), now=now)
+
+
+def life_sealers(config: Config, client: Client, now: Callable[[], datetime]) -> LifeSealers | None:
+    """Sealers of secret fields; None for a process without `secrets.keyring`, which cannot open
+    any. Their random keys are wrapped by that keyring, so that who reads bodies does not read
+    secrets. A site whose events are in clear has no random keys.
+
+    Raises:
+        BadConfig: the keyring cannot be used.
+    """
+    if not config.secrets.keyring:
+        return None
+    ring = keyring("secrets.keyring", config.secrets.keyring)
+    random = config.keys.seal_events
+    keys = DataKeys(key_store(config, client), FileWrapper(ring), now=now) if random else None
+    return LifeSealers(Sealer(ring), keys)
 
 
 async def refuse_clear(config: Config, store: JetStreamKeyStore) -> None:
