@@ -17,7 +17,8 @@ from secaplane.eventlog.jetstream.key_bucket import JetStreamKeyStore, bucket
 from secaplane.eventlog.log import RawEvent
 from secaplane.eventlog.snapshots import SNAPSHOT_INTERVAL
 from secaplane.model.position import BEGINNING
-from tests.flows.client import POLL_S, REACHED_S_MAX, VOLUME, Client, at
+from tests.flows.client import VOLUME, Client, at
+from tests.flows.crashing import until
 from tests.opened_log import opened_log
 from tests.plane import RunningPlane
 from tests.servers import STREAM, connected
@@ -101,8 +102,8 @@ class Erasing:
         return process.returncode or 0, output
 
     async def verified_export(self, name: str) -> str:
-        """What `audit verify` says of a new export, with the policy of a notary that has signed
-        all. The export stays in the folder of the plane."""
+        """The output of `audit verify` for a new export, with the policy of a notary that has
+        signed all. The export stays in the folder of the plane."""
         folder = self.plane.folder
         settings = {
             "SECAPLANE_NATS_URL": self.plane.dev.nats("notary"),
@@ -134,11 +135,12 @@ class Erasing:
                 name: (await nats.jetstream().stream_info(name)).state.last_seq
                 for name in (STREAM, AUDIT)
             }
-        async with asyncio.timeout(REACHED_S_MAX):
-            for name, size in sizes.items():
-                checkpoint = public / name / "checkpoint"
-                while not checkpoint.exists() or _size(checkpoint) < size:
-                    await asyncio.sleep(POLL_S)
+
+        async def reached() -> bool:
+            checkpoints = {public / name / "checkpoint": size for name, size in sizes.items()}
+            return all(each.exists() and _size(each) >= size for each, size in checkpoints.items())
+
+        await until(reached, "the notary has signed all")
 
     def found(self, markers: Sequence[str]) -> set[tuple[str, str]]:
         """Each marker with the top folder of a file that holds it."""
