@@ -41,8 +41,8 @@ def verify(
     trusted = trusted_facts(policy, seen, max_age_s)
     known = _known(resume)
 
-    def save(progress: VerifiedProgress) -> None:
-        known[progress.origin] = progress
+    def save(progress: Sequence[VerifiedProgress]) -> None:
+        known.update((each.origin, each) for each in progress)
         if resume is not None:
             new = resume.with_name(f"{resume.name}.new")
             new.write_bytes(msgspec.json.encode(known))
@@ -57,6 +57,8 @@ def _print(folder: Path, verified: VerifiedFolder) -> None:
     of = " of the tenant" if verified.complete else ""
     for each in verified.streams:
         print(printable(f"{each.stream}: {each.events} events{of} compared"))
+    if verified.heads:
+        print(f"entries about heads: {verified.heads} compared")
     if not verified.complete:
         sizes = {each.stream: each.head.size for each in verified.streams if each.head is not None}
         for stream, number in count_erased(folder, sizes).items():

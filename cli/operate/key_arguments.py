@@ -32,6 +32,13 @@ def add_to(commands: Any) -> None:
         "lists", nargs="*", type=Path, metavar="LIST", help="output of `destroyed` in backups"
     )
     check.set_defaults(run=_check)
+    generate = _action(
+        actions,
+        "generate",
+        "generate the key keys.hsm_key in the HSM",
+        "AES-256, which cannot leave the HSM. Nothing happens where the token has it.",
+    )
+    generate.set_defaults(run=_generate)
     destroy = _action(
         actions,
         "destroy",
@@ -97,6 +104,14 @@ def _check(arguments: argparse.Namespace) -> int:
     logs.set_up("keys", "WARNING")
     config = read(arguments.config)
     return run(lambda: keys.check(config, arguments.lists))
+
+
+def _generate(arguments: argparse.Namespace) -> int:
+    from secaplane.cli.operate import keyrings
+
+    logs.set_up("keys", "WARNING")
+    config = read(arguments.config)
+    return run(lambda: keyrings.generate(config))
 
 
 def _destroy(arguments: argparse.Namespace) -> int:

@@ -343,6 +343,7 @@ def _history_dependencies(
     return HistoryDependencies(
         share=HistoryShare(pool.pool),
         stream=process.log.streams.of,
+        streams=process.log.streams.names,
         newest=KnownEnds(process.log, process.progress, informed).including,
         page_keys=page_keys(config) if served.reads else (),
         region=config.site.region,
