@@ -27,7 +27,7 @@ log = logging.getLogger("secaplane.keys")
 
 
 class Sealed(NamedTuple):
-    """What a resource holds sealed, and the life it is of."""
+    """A resource with sealed strings: the life that they are of, and the parts that hold them."""
 
     life: LifeIds
     spec: Json

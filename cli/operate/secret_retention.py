@@ -48,7 +48,7 @@ async def over(
 
 
 async def seen_lives(events: AsyncIterable[RawEvent], uids: Collection[str]) -> SeenLives:
-    """What the log says of some lives."""
+    """The ends of some lives, according to all events of the log."""
     ends, going_on, complete, read = dict[str, datetime](), set[str](), True, dict[str, int]()
     async for raw in events:
         stream = raw.position.stream

@@ -2,14 +2,22 @@
 sealed; once it is destroyed, what it sealed is shown as erased, and nothing is sealed any more."""
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
 
 import msgspec
 import pytest
+from msgspec.structs import replace as struct_replace
 
+from secaplane.command.submit import SubmitDependencies, WriteRequest
+from secaplane.command.undo import _opened
 from secaplane.kinds import KINDS
 from secaplane.model.desired import ERASED_TEXT
 from secaplane.model.errors import Conflict, Unavailable
+from secaplane.model.events import Updated
 from secaplane.model.shape import Json, LifeIds
+from secaplane.reconcilers.cloud_call import _clear
+from secaplane.reconcilers.dependencies import ReconcileDependencies
 from secaplane.sealing.fingerprint import fingerprint
 from secaplane.sealing.keys.data_key import key_name, secret_key
 from secaplane.sealing.keys.key_store import DestroyedKey
@@ -18,6 +26,7 @@ from secaplane.sealing.sealer import Keyring, Sealer, SecretErased, UnsealFailed
 from tests.key_scene import KEYRING, KeyScene
 from tests.log.new_events import NOON
 from tests.rules.command_scene import DISK, INSTANCE, VM, Scene
+from tests.scenario import lived
 
 KIND, CLUSTER = KINDS["instance"], KINDS["kubernetes-cluster"]
 ONE = LifeIds("tenant-1", "one-1")
@@ -162,3 +171,36 @@ async def test_a_put_that_is_refused_makes_no_key() -> None:
     assert not keys.store.keys
     await scene.put(VM, INSTANCE | {"userData": "a"})
     assert [each.purpose for each in keys.store.keys] == ["secret"]
+
+
+async def test_an_undo_is_refused_with_the_fields_whose_key_is_destroyed() -> None:
+    site, scene = Site(), await Scene().given({"administrators": ["a"]}, DISK)
+    scene.dependencies = replace(scene.dependencies, seal=site.sealers.seal)
+    await scene.put(VM, INSTANCE | {"userData": "hunter2"})
+    today = await scene.dependencies.cache.current(VM)
+    assert today is not None
+    then = Updated(spec=today.spec)
+    request = cast(WriteRequest, SimpleNamespace(kind=KIND))
+    for of_then in (then, None):
+        opening = cast(SubmitDependencies, SimpleNamespace(sealers=site.process()))
+        assert (await _opened(opening, request, today, of_then))["userData"] == "hunter2"
+    (name,) = site.keys.store.keys
+    await site.keys.store.destroy(name, DestroyedKey("", NOON, "operator"))
+    for of_then in (then, None):
+        opening = cast(SubmitDependencies, SimpleNamespace(sealers=site.process()))
+        with pytest.raises(Conflict, match="not there any more") as raised:
+            await _opened(opening, request, today, of_then)
+        assert [each.pointer for each in raised.value.sources] == ["/spec/userData"]
+
+
+async def test_the_cloud_gets_no_resource_without_its_secret_but_may_remove_it() -> None:
+    site, resource = Site(), lived(VM, {"zone": "a"})
+    spec = await site.sealers.seal(KIND, resource.life_ids, SPEC)
+    resource = struct_replace(resource, spec=spec)
+    (name,) = site.keys.store.keys
+    await site.keys.store.destroy(name, DestroyedKey("", NOON, "operator"))
+    site.keys.pass_time()
+    dependencies = cast(ReconcileDependencies, SimpleNamespace(sealers=site.process()))
+    assert (await _clear(dependencies, resource)).spec == {"zone": "a"}
+    with pytest.raises(SecretErased):
+        await _clear(dependencies, resource, erased=False)
