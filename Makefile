@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install dev lint test docs bench bench-growth proof fuzz faults compose-test full clean requirements
+.PHONY: install dev lint test docs bench bench-growth proof fuzz faults race compose-test full clean requirements
 
 install: .venv/installed
 
@@ -50,13 +50,17 @@ fuzz: install .venv-fuzz/installed
 faults: install
 	SECAPLANE_TEST_FAULT_SECONDS=600 $(BIN)/python -m pytest tests/faults/test_two_of_everything.py
 
+# Ten thousand trials of the race between creating a child and deleting its parent.
+race: install
+	SECAPLANE_TEST_TRIALS=10000 $(BIN)/python -m pytest tests/flows/test_no_orphan.py
+
 # The production layout in containers, broken under load. Needs root, Debian's packages and go; ends with 69 where
 # containers cannot be run.
 compose-test: install
 	$(BIN)/python -m tests.compose
 
 # Everything: minutes to hours.
-full: lint test faults fuzz compose-test
+full: lint test faults race fuzz compose-test
 
 .venv-fuzz/installed: requirements-fuzz.txt
 	$(PYTHON) -m venv .venv-fuzz
@@ -67,9 +71,9 @@ full: lint test faults fuzz compose-test
 requirements:
 	$(BIN)/pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
-		--strip-extras --no-header --allow-unsafe --extra embedded --extra timestamps -o requirements.txt pyproject.toml
+		--strip-extras --no-header --allow-unsafe --extra embedded --extra hsm --extra timestamps -o requirements.txt pyproject.toml
 	$(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
-		--strip-extras --no-header --allow-unsafe --extra embedded --extra timestamps --extra dev \
+		--strip-extras --no-header --allow-unsafe --extra embedded --extra hsm --extra timestamps --extra dev \
 		-c requirements.txt -o requirements-dev.txt pyproject.toml
 	$(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 		--strip-extras --no-header --allow-unsafe -c requirements-dev.txt -o requirements-fuzz.txt requirements-fuzz.in

@@ -1,6 +1,7 @@
-"""Entries of the security audit stream and their wire format: refused requests (401, 403), logins,
-allowed reads of privileged kinds, orphans that were removed from the cloud, destroyed keys, starts
-and stops of processes, and the root over the heads of all tenant lives. Pure.
+"""Entries of the security audit stream and their wire format: requests that were refused (401, 403)
+and writes that were refused with another status, logins, allowed reads of privileged kinds, orphans
+that were removed from the cloud, destroyed keys, starts and stops of processes, and the root over
+the heads of all tenant lives. Pure.
 
     seca-audit.<type>.<digest of the caller, or of the client address where no caller is known,
                        or of the name of a process>
@@ -32,6 +33,7 @@ ALL_SUBJECTS = f"{ROOT}.>"
 EntryType = Literal[
     "unauthenticated",
     "forbidden",
+    "refused",
     "login",
     "read",
     "orphan-removed",
@@ -43,6 +45,7 @@ EntryType = Literal[
 ENTRY_TYPES: tuple[EntryType, ...] = (
     "unauthenticated",
     "forbidden",
+    "refused",
     "login",
     "read",
     "orphan-removed",
@@ -145,6 +148,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     user_agent: str | UnsetType = UNSET
     concerns: EntryTenant | UnsetType = UNSET
     """Unset where the request names no tenant, or one that the process does not know."""
+    status: int | UnsetType = UNSET
+    """Of the answer (HTTP); of the type `refused` alone, the others have one status each."""
 
 
 def entry(
@@ -161,6 +166,7 @@ def entry(
     user_agent: str = "",
     concerns: EntryTenant | UnsetType = UNSET,
     keys: tuple[str, ...] | UnsetType = UNSET,
+    status: int | UnsetType = UNSET,
     secrets: Sequence[str] = (),
 ) -> Entry:
     """An entry whose texts are cut to their maximum length and contain neither a text of `secrets`
@@ -185,6 +191,7 @@ def entry(
         keys=keys,
         user_agent=_cleaned(user_agent, NAME_LENGTH_MAX, secrets) or UNSET,
         concerns=concerns,
+        status=status,
     )
 
 

@@ -6,6 +6,7 @@ item until a token is there, so that a flood ends with an entry that carries its
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
@@ -58,8 +59,17 @@ class Throttle(Generic[T]):
     """A token bucket for each key. Of more than `keys_max` keys, the longest unused one is evicted,
     and the item that it holds counts as dropped."""
 
-    def __init__(self, *, burst: int, per_s: float, keys_max: int) -> None:
+    def __init__(
+        self,
+        *,
+        burst: int,
+        per_s: float,
+        keys_max: int,
+        weight: Callable[[T], int] = lambda item: 1,
+    ) -> None:
+        """`weight`: the number that a dropped item adds to the count of its key."""
         self._rate, self._keys_max = FillRate(per_s=per_s, burst=burst), keys_max
+        self._weight = weight
         self._buckets: OrderedDict[str, _Bucket[T]] = OrderedDict()
         self._holding: set[str] = set()
         self.dropped = 0
@@ -75,7 +85,7 @@ class Throttle(Generic[T]):
         bucket = self._bucket(key, now)
         if bucket.held:
             self.dropped += 1
-            bucket.dropped += 1
+            bucket.dropped += self._weight(bucket.held[0])
         if self._passes(bucket, now):
             self._holding.discard(key)
             return self._emptied(bucket, item)

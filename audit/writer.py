@@ -1,7 +1,8 @@
 """Writing to the security audit stream in the background, so that no answer waits for it.
 
-`AuditWriter.record` neither waits nor fails. An entry passes three limits: a token bucket for each
-type and caller, a queue in the process, and a number of entries a second from there to the stream.
+`AuditWriter.record` neither waits nor fails. An entry passes three limits: those of its type and
+caller (`audit.entry_limits`), a queue in the process, and a number of entries a second from there
+to the stream.
 The record is best effort; whatever does not reach the stream is counted.
 """
 
@@ -14,16 +15,11 @@ from contextlib import asynccontextmanager, suppress
 from itertools import count, islice
 from secrets import token_hex
 
-from msgspec.structs import replace
-
-from secaplane.audit.entries import Entry, subject
+from secaplane.audit.entries import Entry
+from secaplane.audit.entry_limits import REFUSED, EntryLimits
 from secaplane.audit.stream import PendingEntry, PublishResult
-from secaplane.audit.token_bucket import Released, Throttle
 from secaplane.eventlog.log import LogUnavailable
 
-PER_S, BURST = 10.0, 100
-"""Of one type and caller."""
-CALLERS_MAX = 10_000
 QUEUE_MAX = 5_000
 BATCH_MAX, BATCH_INTERVAL_S = 100, 0.1
 """At most 1,000 entries a second: the load on the server that also holds the log."""
@@ -47,7 +43,7 @@ class AuditWriter:
         self, publish: Publish, prepare: Prepare, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._publish, self._prepare, self._clock = publish, prepare, clock
-        self._throttle = Throttle[Entry](burst=BURST, per_s=PER_S, keys_max=CALLERS_MAX)
+        self._limits = EntryLimits()
         self._queue: deque[PendingEntry] = deque()
         self._process_id, self._numbers = token_hex(8), count(1)
         self._released_at = clock()
@@ -58,23 +54,23 @@ class AuditWriter:
 
     def record(self, entry: Entry) -> None:
         """Queue an entry, or count it; neither waits nor fails."""
-        now, before = self._clock(), self._throttle.dropped
-        passed = self._throttle.take(subject(entry), entry, now)
+        now, before = self._clock(), self._limits.dropped
+        passed = self._limits.take(entry, now)
         if passed is not None:
             self._enqueue(passed)
-        if self._throttle.dropped > before:
+        if entry.type != REFUSED and self._limits.dropped > before:
             self._dropped_at = now
 
     # --- metrics and remarks
 
     @property
     def dropped(self) -> int:
-        """Entries over the limit of one caller; that caller's next entry carries the number."""
-        return self._throttle.dropped
+        """Entries over a limit; the next entry of that type and caller carries the number."""
+        return self._limits.dropped
 
     @property
     def pending(self) -> int:
-        return len(self._queue) + len(self._throttle)
+        return len(self._queue) + len(self._limits)
 
     @property
     def figures(self) -> dict[str, int]:
@@ -116,7 +112,7 @@ class AuditWriter:
 
     async def flush(self) -> None:
         """Publish what is pending when the process ends, for at most FLUSH_S_MAX."""
-        for passed in self._throttle.rest():
+        for passed in self._limits.rest():
             self._enqueue(passed)
         with suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_S_MAX):
@@ -130,11 +126,11 @@ class AuditWriter:
             self._queue.clear()
 
     def _release(self) -> None:
-        """Queue what the token buckets hold of callers that send nothing more."""
+        """Queue what the limits hold of callers that send nothing more."""
         now = self._clock()
         if now - self._released_at >= RELEASE_INTERVAL_S:
             self._released_at = now
-            for passed in self._throttle.due(now):
+            for passed in self._limits.due(now):
                 self._enqueue(passed)
 
     async def _publish_batch(self) -> None:
@@ -156,10 +152,9 @@ class AuditWriter:
         self.recorded += results.count(PublishResult.STORED)
         self._lose(results.count(PublishResult.REJECTED))
 
-    def _enqueue(self, passed: Released[Entry]) -> None:
-        entry = replace(passed.item, dropped=passed.dropped) if passed.dropped else passed.item
+    def _enqueue(self, entry: Entry) -> None:
         if len(self._queue) >= QUEUE_MAX:
-            self._throttle.missed(subject(entry), 1 + passed.dropped)
+            self._limits.missed(entry)
             self._lose(1)
             return
         self._queue.append(PendingEntry(f"{self._process_id}-{next(self._numbers)}", entry))

@@ -1,6 +1,6 @@
-"""Decides which requests become entries of the security audit stream: refused ones (401, 403), the
-first use of each token (a login), allowed reads of privileged kinds, and reads by the right of an
-operator."""
+"""Decides which requests become entries of the security audit stream: refused ones (401, 403),
+writes of a known caller that are refused with any other status, the first use of each token (a
+login), allowed reads of privileged kinds, and reads by the right of an operator."""
 
 import secrets
 from collections import OrderedDict
@@ -24,6 +24,7 @@ from secaplane.audit.entries import (
 from secaplane.edge.requests.client_address import TrustedProxies
 from secaplane.edge.requests.context import RequestContext
 from secaplane.edge.requests.origin import client_address, printable
+from secaplane.kinds.field_names import known_part
 from secaplane.model.actor import Actor
 from secaplane.model.errors import Forbidden, Refusal, Unauthenticated
 from secaplane.model.position import BEGINNING
@@ -34,8 +35,10 @@ from secaplane.policy.tokens.caller import Caller
 TOKENS_MAX = 10_000
 """Recently used tokens; one that was evicted counts as a login again."""
 READS = ("get", "list")
+WRITES = ("PUT", "POST", "DELETE")
 TENANT = "tenant"
 NO_TENANT = Membership("", known=False, revision=BEGINNING)
+PLACES_MAX = 8
 WORDS_MAX, HEADERS_MAX = 8, 4
 """A valid request has one Authorization header of two words; more than this is not examined."""
 RECORDED: dict[type[Refusal], EntryType] = {
@@ -63,11 +66,17 @@ class AuditRecorder:
         self._tokens = OrderedDict[tuple[str, str, str], None]()
         self._salt = secrets.token_bytes(16)
 
-    def refused(self, context: RequestContext, refusal: Refusal) -> None:
-        """Record a 401 or 403; other refusals do not concern security."""
+    def refused(self, context: RequestContext, refusal: Refusal, status: int) -> None:
+        """Record a 401 or 403, and the write of a known caller that is refused with another status.
+
+        Of the latter the places of broken rules are recorded and no text: it may quote what was
+        sent, and entries are stored in clear."""
         entry_type = RECORDED.get(type(refusal))
         if entry_type is not None:
             self._record_request(entry_type, context, refusal.detail, self._tenant(context))
+        elif context.caller is not None and context.method in WRITES:
+            tenant, places = self._tenant(context), _places(refusal)
+            self._record_request("refused", context, places, tenant, status)
 
     def authenticated(self, context: RequestContext, caller: Caller) -> None:
         """Record a login, if this process has not seen the caller's token before."""
@@ -103,6 +112,7 @@ class AuditRecorder:
         context: RequestContext,
         reason: str = "",
         tenant: EntryTenant | UnsetType = UNSET,
+        status: int | UnsetType = UNSET,
     ) -> None:
         caller = context.caller
         self._record(
@@ -119,12 +129,19 @@ class AuditRecorder:
                 reason=reason,
                 user_agent=printable(context.header(b"user-agent") or ""),
                 concerns=tenant,
+                status=status,
                 secrets=_words_of_authorization(context),
             )
         )
 
     def _digest(self, token: str) -> str:
         return blake2b(token.encode("utf-8", "replace"), key=self._salt, digest_size=16).hexdigest()
+
+
+def _places(refusal: Refusal) -> str:
+    """The fields that a refusal is about, without what the caller has chosen."""
+    known = (known_part(each.pointer) for each in refusal.sources[:PLACES_MAX])
+    return ", ".join(dict.fromkeys(each for each in known if each))
 
 
 def _words_of_authorization(context: RequestContext) -> list[str]:

@@ -10,13 +10,12 @@ from typing import Literal
 import msgspec
 from litestar import Response
 
-from secaplane.edge.problem_table import DEFECT, PROBLEMS
+from secaplane.edge.problem_table import BASE, DEFECT, PROBLEMS
 from secaplane.edge.requests.context import RequestContext
 from secaplane.model import errors
 from secaplane.model.pointer import LENGTH_MAX
 from secaplane.model.shape import Json
 
-BASE = "http://secapi.cloud/errors"
 MEDIA_TYPE = "application/problem+json"
 DETAIL_LENGTH_MAX = 32_768
 SOURCES_MAX = 256

@@ -26,3 +26,17 @@ PROBLEMS: dict[type[errors.Refusal], tuple[int, str, str]] = {
     errors.Unavailable: (503, _INTERNAL, "Service Unavailable"),
 }
 DEFECT = (500, _INTERNAL, "Internal Server Error")
+BASE = "http://secapi.cloud/errors"
+_SLUGS = {status: slug for status, slug, _ in PROBLEMS.values()}
+SLUGS = tuple(dict.fromkeys(_SLUGS.values()))
+"""Types of problems, without their base."""
+
+
+def problem_type(status: int) -> str:
+    """The type of the problem of an answer with that status; a status has one."""
+    return f"{BASE}/{_SLUGS[status]}" if status in _SLUGS else ""
+
+
+def statuses_of(slug: str) -> tuple[int, ...]:
+    """The statuses whose problems have a type."""
+    return tuple(status for status, each in _SLUGS.items() if each == slug)

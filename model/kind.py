@@ -257,11 +257,14 @@ class Kind:
     @cached_property
     def verbs(self) -> tuple[str, ...]:
         """Verbs of the API for one resource by path; every collection can be listed besides."""
-        if self.backing is Backing.VIEW:
-            return ()
-        if self.backing is Backing.CATALOGUE:
+        if self.backing in (Backing.VIEW, Backing.CATALOGUE):
             return ("get",)
         return ("get", "put", *(("delete",) if self.exposure.deletable else ()))
+
+    @cached_property
+    def has_history(self) -> bool:
+        """Its resources are recorded, and the views of one resource show their history."""
+        return self.backing is not Backing.VIEW
 
     @cached_property
     def has_status(self) -> bool:

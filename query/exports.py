@@ -60,6 +60,7 @@ class TenantExports(Protocol):
 
         Raises:
             NotFound: no such tenant, or no such archive any more.
+            Malformed: `seen` names a stream that there is not.
             Unavailable: the notary does not answer, or too many exports are made already.
         """
         ...
@@ -137,6 +138,6 @@ def _seen(text: str) -> dict[str, list[int]]:
             f"seen takes at most {SEEN_MAX} sizes of checkpoints, such as SECA:700",
             parameter="seen",
         ) from error
-    for each in positions:
+    for each in filter(None, positions):
         sizes.setdefault(each.stream, []).append(each.sequence)
     return sizes

@@ -32,9 +32,9 @@ def routes(
     dependencies: ReadDependencies, past: HistoryDependencies, guard: Guard
 ) -> list[HTTPRouteHandler]:
     """`past` answers reads with `asOf`."""
-    gets = [_get(kind, dependencies, past, guard) for kind in KINDS.values() if "get" in kind.verbs]
-    listed = [kind for kind in KINDS.values() if kind.backing is not Backing.VIEW]
-    return [*gets, *(_list(kind, dependencies, past, guard) for kind in listed)]
+    kinds = [kind for kind in KINDS.values() if kind.backing is not Backing.VIEW]
+    gets = [_get(kind, dependencies, past, guard) for kind in kinds]
+    return [*gets, *(_list(kind, dependencies, past, guard) for kind in kinds)]
 
 
 def _get(
@@ -50,9 +50,9 @@ def _get(
         sent = parameters(query, (AS_OF,)) if (query := request.scope["query_string"]) else None
         if sent:
             then = as_of(sent[AS_OF], AS_OF, now=past.clock())
-            found = await history.get(past, kind, ids, then, at_least(context))
+            found = await history.get(past, kind, ids, then, at_least(context, past.streams))
         else:
-            found = await read.get(dependencies, kind, ids, at_least(context))
+            found = await read.get(dependencies, kind, ids, at_least(context, past.streams))
         return answered(context, found.document, tag(found.document, found.version, found.uid))
 
     return get_resource
@@ -72,9 +72,13 @@ def _list(
         )
         if AS_OF in sent:
             then = as_of(sent[AS_OF], AS_OF, now=past.clock())
-            page = await lists.list_page(past, kind, ids, query, then, at_least(context))
+            page = await lists.list_page(
+                past, kind, ids, query, then, at_least(context, past.streams)
+            )
         else:
-            page = await read.list_page(dependencies, kind, ids, query, at_least(context))
+            page = await read.list_page(
+                dependencies, kind, ids, query, at_least(context, past.streams)
+            )
         resource = kind.resource(kind.collection.format_map(ids))
         body = listed(kind.provider.full_name, resource, page)
         return answered(context, body, f'"{digest(body)}"')

@@ -139,7 +139,11 @@ class ActivitySelection(NamedTuple):
     verb: str | None = None
     kind: str | None = None
     outcome: str | None = None
+    statuses: tuple[int, ...] | None = None
+    """Refused requests with one of these statuses alone."""
     since: datetime | None = None
     until: datetime | None = None
+    at: Position | None = None
+    """The event or the entry at this position alone."""
     unknown: tuple[str, str] | None = None
     """Of unknown callers, this issuer and sub alone."""

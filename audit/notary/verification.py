@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from secaplane.audit.merkle.hashing import leaf_hash
+from secaplane.audit.merkle.hashing import leaf_hash, leaf_hashes
 from secaplane.audit.merkle.proofs import root
 from secaplane.audit.notary.leaves import (
     CommitmentChain,
@@ -169,7 +169,7 @@ class EventVerifier:
         if not len(hashes) == len(events) == len(present):
             return None
         leaves, moved = self._chain.leaves_of(number * WIDTH + 1, present)
-        if list(map(leaf_hash, leaves)) != hashes:
+        if leaf_hashes(leaves) != hashes:
             return None
         try:
             entries = self._read(TileName(ENTRIES, number, len(hashes)))

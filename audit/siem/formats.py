@@ -172,6 +172,7 @@ def ocsf(record: SiemRecord, site: ExportingSite) -> Json:
         "severity": SEVERITIES[row.severity],
         "status_id": STATUS[record.outcome],
         "status": record.outcome.capitalize(),
+        "status_code": str(record.status or ""),
         "status_detail": record.detail,
         "message": _message(record),
         "time": int(record.time.timestamp() * 1000),

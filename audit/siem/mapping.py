@@ -64,6 +64,7 @@ ROWS: dict[str, FormatRow] = {
     "unauthenticated": FormatRow(AUTHENTICATION, "Logon", LOW, "control", "authenticate"),
     "login": FormatRow(AUTHENTICATION, "Logon", INFORMATIONAL, "control", "authenticate/login"),
     "forbidden": FormatRow(API, BY_VERB, MEDIUM, "control", "deny"),
+    "refused": FormatRow(API, BY_VERB, LOW, "control", "deny"),
     "read": FormatRow(API, "Read", INFORMATIONAL, "activity", "read"),
     "orphan-removed": FormatRow(ENTITY, "Delete", MEDIUM, "activity", "delete"),
     "key-destroyed": FormatRow(ENTITY, "Delete", HIGH, "activity", "delete"),

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import reduce
+from http import HTTPStatus
 from itertools import zip_longest
 from typing import Any, Literal
 
@@ -47,7 +48,7 @@ SEALED_ACTOR = "<sealed>"
 EPOCH = datetime.fromtimestamp(0, UTC)
 """Time of a record whose message does not say one."""
 Outcome = Literal["success", "failure", "unknown"]
-REFUSED = ("unauthenticated", "forbidden")
+REFUSED = ("unauthenticated", "forbidden", "refused")
 _AUDIT = ALL_SUBJECTS.removesuffix(">")
 _SEALED = re.compile(rf"{MARK}:[^:]*:[0-9a-f]{{64}}:[A-Za-z0-9+/=]+")
 
@@ -101,6 +102,8 @@ class SiemRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     path: str = ""
     """Of the URL; audit entries alone have it."""
     detail: str = ""
+    status: int = 0
+    """Of the answer (HTTP); 0 where the type says it, or where there was no request."""
     dropped: int = 0
     """Entries of the same type and caller that were dropped before this one."""
     process: ProcessFacts | None = None
@@ -258,7 +261,7 @@ def _of_entry(raw: RawEvent) -> SiemRecord:
         entry = decode_entry(raw.data)
     except Undecodable as error:
         return _unreadable(raw, Ref("", ""), str(error))
-    caller = entry.caller
+    caller, status = entry.caller, entry.status if isinstance(entry.status, int) else 0
     return SiemRecord(
         id=str(raw.position),
         type=entry.type,
@@ -280,11 +283,19 @@ def _of_entry(raw: RawEvent) -> SiemRecord:
         resource=_named_in(entry),
         verb=entry.verb,
         path=entry.path,
-        detail=entry.reason,
+        detail=_reason(entry, status),
+        status=status,
         dropped=entry.dropped,
         process=entry.process if isinstance(entry.process, ProcessFacts) else None,
         content={"heads": msgspec.to_builtins(entry.heads)} if entry.type == "heads" else {},
     )
+
+
+def _reason(entry: Entry, status: int) -> str:
+    """With the status of the answer, where the entry has one, in words."""
+    if not status:
+        return entry.reason
+    return f"{status} {HTTPStatus(status).phrase}: {entry.reason}".removesuffix(": ")
 
 
 def _named_in(entry: Entry) -> SiemResource:

@@ -25,7 +25,7 @@ def add_to(commands: Any) -> None:
 
 
 def _add_entries(actions: Any) -> None:
-    about = "print refused requests (401, 403), logins and reads of privileged kinds"
+    about = "print refused requests and writes, logins and reads of privileged kinds"
     entries = actions.add_parser(
         "entries", help=about, description=f"{about.capitalize()}. Oldest entry first."
     )

@@ -22,4 +22,4 @@ def activity_dependencies(
         except LogUnavailable:
             return BEGINNING
 
-    return ActivityDependencies(past, entries_end, pseudonym_key(config))
+    return ActivityDependencies(past, entries_end, stream, pseudonym_key(config))

@@ -26,6 +26,7 @@ from secaplane.model.errors import NotFound, Unavailable
 from secaplane.model.events import Closed, Deleted
 from secaplane.model.position import Position
 from secaplane.model.shape import Json
+from secaplane.query.answers import refuse_other_streams
 
 AT_ONCE_MAX = 2
 """Exports that one process makes at the same time."""
@@ -74,6 +75,8 @@ class HistoryExports:
         try:
             life, source = await self._life(tenant), from_notary(self._nats, tenant, self._audit)
             offer = await _heads(source, life, continued)
+            streams = (*offer.entry.facts.streams, self._audit)
+            refuse_other_streams([Position(stream, 1) for stream in seen], streams, "seen")
             name = archive_name(life, offer, seen)
             if continued is not None and continued.name != name:
                 raise NotFound(_NOT_KEPT)

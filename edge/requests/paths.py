@@ -87,7 +87,7 @@ def _methods() -> dict[str, str]:
     views = (
         (view_path(each, f"{kind.provider.full_name}/{kind.collection}/{{name}}"), "GET, HEAD")
         for kind in KINDS.values()
-        if "get" in kind.verbs
+        if kind.has_history
         for each in OF_ONE_RESOURCE
     )
     undone = (
@@ -96,7 +96,8 @@ def _methods() -> dict[str, str]:
         if "put" in kind.verbs
     )
     exports = tenant_view_path(EXPORTS)
-    shown = (tenant_view_path(ACTIVITY), exports, f"{exports}/{LATEST}")
+    activity = tenant_view_path(ACTIVITY)
+    shown = (activity, f"{activity}/{{name}}", exports, f"{exports}/{LATEST}")
     of_tenants = ((each, "GET, HEAD") for each in shown)
     return dict([*of_kinds, *views, *undone, *of_tenants, (REVIEWS, "POST")])
 

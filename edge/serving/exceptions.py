@@ -11,7 +11,7 @@ from litestar.exceptions import HTTPException
 
 from secaplane.edge.audit_recorder import AuditRecorder
 from secaplane.edge.problem import Dialect, defect, refused
-from secaplane.edge.requests.context import request_context
+from secaplane.edge.requests.context import RequestContext, request_context
 from secaplane.edge.requests.paths import allowed, not_allowed
 from secaplane.edge.serving.metrics import Metrics
 from secaplane.eventlog.codec import EventMissing, Undecodable
@@ -31,6 +31,8 @@ LOG_UNAVAILABLE = (
     "the log does not answer, and the outcome of a write is unknown: read the resource, then try"
     " again"
 )
+DEFECT = Refusal("an internal error")
+"""Stands for a defect where refusals are recorded."""
 READS = "GET, HEAD"
 """The methods of paths that belong to no kind: health, metrics, documents."""
 log = logging.getLogger("secaplane.edge")
@@ -61,37 +63,40 @@ class ExceptionAnswers:
 
     def _refusal(self, request: HttpRequest, refusal: Refusal) -> Response[bytes]:
         context = request_context(request.scope)
+        answer = refused(refusal, context, self.dialect)
+        self._record(context, refusal, answer)
+        return answer
+
+    def _record(self, context: RequestContext, refusal: Refusal, answer: Response[bytes]) -> None:
         if self.recorder is not None:
-            self.recorder.refused(context, refusal)
-        return refused(refusal, context, self.dialect)
+            self.recorder.refused(context, refusal, answer.status_code or 500)
 
     def _damaged(self, request: HttpRequest, error: Exception) -> Response[bytes]:
         context = request_context(request.scope)
         self.metrics.damaged.inc()
         where = {"request": context.request_id, "route": _route(request), "reason": str(error)}
         log.error("damaged resource", extra=where)
-        refusal = _as_damaged(error)
-        return refused(refusal, context, self.dialect)
+        return self._refusal(request, _as_damaged(error))
 
     def _framework_error(self, request: HttpRequest, error: HTTPException) -> Response[bytes]:
-        refusal = _as_refusal(request, error, self.body_bytes_max)
-        return refused(refusal, request_context(request.scope), self.dialect)
+        return self._refusal(request, _as_refusal(request, error, self.body_bytes_max))
 
     def _defect(self, request: HttpRequest, error: Exception) -> Response[bytes]:
         context = request_context(request.scope)
         where = {"request": context.request_id, "route": _route(request)}
         log.error("defect", exc_info=error, extra=where)
-        return defect(context)
+        answer = defect(context)
+        self._record(context, DEFECT, answer)
+        return answer
 
     def _database_unavailable(self, request: HttpRequest, error: Exception) -> Response[bytes]:
         log.warning("database unavailable", extra=_why(request, error))
-        refusal = Unavailable("the database does not answer; try again")
-        return refused(refusal, request_context(request.scope), self.dialect)
+        return self._refusal(request, Unavailable("the database does not answer; try again"))
 
     def _log_unavailable(self, request: HttpRequest, error: Exception) -> Response[bytes]:
         """A write may be recorded without its companion, which is made later."""
         log.warning("log unavailable", extra=_why(request, error))
-        return refused(Unavailable(LOG_UNAVAILABLE), request_context(request.scope), self.dialect)
+        return self._refusal(request, Unavailable(LOG_UNAVAILABLE))
 
 
 def _why(request: HttpRequest, error: Exception) -> dict[str, str]:

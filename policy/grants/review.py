@@ -23,6 +23,7 @@ from secaplane.policy.tokens.groups import GROUPS_MAX
 
 CALLERS_MAX = 1_000
 _ACTIVITY = tenant_view_path(ACTIVITY).replace("{tenant}", "{name}")
+_ACTIVITY_ENTRY = f"{_ACTIVITY}/{{entry}}"
 
 Verb = Annotated[str, Meta(pattern=r"^(get|list|put|delete|post\.[a-z]{1,32})$")]
 
@@ -137,7 +138,7 @@ def place(spec: AccessReviewSpec) -> Place:
 
 
 def _view_of(template: str) -> str:
-    if template == _ACTIVITY:
+    if template in (_ACTIVITY, _ACTIVITY_ENTRY):
         return ACTIVITY
     return HISTORY if template.startswith(AUDIT.base) else ""
 
@@ -150,11 +151,12 @@ def _templates(kind: Kind, url: str) -> Iterator[tuple[str, list[str]]]:
         yield f"{url}/{{name}}", verbs
     for verb in actions:
         yield f"{url}/{{name}}/{verb.removeprefix('post.')}", [verb]
-    if "get" in kind.verbs and url == kind.url:
+    if kind.has_history and url == kind.url:
         ref = f"{kind.provider.full_name}/{kind.collection}/{{name}}"
         yield from ((view_path(each, ref), ["get"]) for each in OF_ONE_RESOURCE)
     if kind.name == "tenant":
         yield _ACTIVITY, ["list"]
+        yield _ACTIVITY_ENTRY, ["get"]
 
 
 def _matched(template: list[str], steps: list[str]) -> dict[str, str] | None:

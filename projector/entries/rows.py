@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from http import HTTPStatus
 
 import msgspec
+from msgspec import UnsetType
 
 from secaplane.audit.entries import ALL_SUBJECTS, Entry, EntryTenant, allowed_by, decode
-from secaplane.edge.problem_table import PROBLEMS
+from secaplane.edge.problem_table import DEFECT, PROBLEMS
 from secaplane.eventlog.codec import Undecodable
 from secaplane.eventlog.log import RawEvent
 from secaplane.kinds.located import located
@@ -44,9 +45,11 @@ INSERTED = InsertRows("entries", COLUMNS)
 OUTCOMES = {
     "unauthenticated": (REFUSED, PROBLEMS[Unauthenticated][0]),
     "forbidden": (REFUSED, PROBLEMS[Forbidden][0]),
+    "refused": (REFUSED, DEFECT[0]),
     "read": (ACCEPTED, HTTPStatus.OK.value),
 }
-"""Of the types that belong to the activity of a tenant: outcome and HTTP status."""
+"""Of the types that belong to the activity of a tenant: outcome and HTTP status, where the entry
+names none."""
 _AUDIT = ALL_SUBJECTS.removesuffix(">")
 _encode = msgspec.json.Encoder().encode
 
@@ -66,6 +69,7 @@ def _row(raw: RawEvent) -> Row | None:
     if not isinstance(tenant, EntryTenant) or entry.type not in OUTCOMES:
         return None
     outcome, status = OUTCOMES[entry.type]
+    status = status if isinstance(entry.status, UnsetType) else entry.status
     place = located(entry.path)
     shown = place.path if place.kind else entry.path
     return (

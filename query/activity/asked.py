@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
+from secaplane.edge.problem_table import SLUGS
 from secaplane.kinds import KINDS
 from secaplane.model.errors import Malformed
 from secaplane.query.history.points import as_of
 from secaplane.readmodel.activity_rows import OUTCOMES, VERBS
 
-FILTERS = ("actor", "verb", "kind", "outcome", "from", "to")
+FILTERS = ("actor", "verb", "kind", "outcome", "problem", "from", "to")
 TEXT_LENGTH_MAX = 256
 
 
@@ -21,6 +22,8 @@ class ActivityAsked(NamedTuple):
     verb: str | None = None
     kind: str | None = None
     outcome: str | None = None
+    problem: str | None = None
+    """The type of the problem that a refused request was answered with."""
     since: datetime | None = None
     until: datetime | None = None
     workspace: str | None = None
@@ -42,12 +45,14 @@ def asked(sent: Mapping[str, str], *, now: datetime) -> ActivityAsked:
             raise Malformed(f"{name} takes at most {TEXT_LENGTH_MAX} characters", parameter=name)
     _refuse_unknown(sent, "verb", VERBS)
     _refuse_unknown(sent, "outcome", OUTCOMES)
+    _refuse_unknown(sent, "problem", SLUGS)
     _refuse_unknown(sent, "kind", tuple(KINDS))
     return ActivityAsked(
         sent.get("actor"),
         sent.get("verb"),
         sent.get("kind"),
         sent.get("outcome"),
+        sent.get("problem"),
         _time(sent, "from", now),
         _time(sent, "to", now),
         sent.get("workspace"),

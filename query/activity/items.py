@@ -1,12 +1,17 @@
 """The activity as it is shown: tenant-wide with everything that is recorded, and as the standard's
 `ActivityLog`. Pure."""
 
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import NamedTuple
 
+from secaplane.edge.problem_table import problem_type
 from secaplane.kinds import KINDS
 from secaplane.model.desired import with_secrets_hidden
 from secaplane.model.kind import Kind
+from secaplane.model.position import Position
 from secaplane.model.shape import Json, Ref
 from secaplane.query.activity.pseudonyms import pseudonym
 from secaplane.query.history.entries import actor
@@ -33,6 +38,8 @@ STATUS = {
 """By type of event: the status of the answer (HTTP)."""
 SUBJECT_LENGTH_MAX, RESOURCE_LENGTH_MAX, VERB_LENGTH_MAX = 256, 2000, 7
 """Of the standard's `ActivityLog`."""
+UNKNOWN_CALLERS, HOUR_FORMAT = "unknown-callers", "%Y%m%d%H"
+NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 
 
 class TenantNames(NamedTuple):
@@ -48,12 +55,13 @@ class TenantNames(NamedTuple):
 
 def item(row: Activity, names: TenantNames) -> Json:
     """One item of the tenant-wide activity; fields that say nothing are left out."""
+    named: Json = {"name": name_of(row)}
     match row:
         case EventActivity():
-            return _of_event(row)
+            return named | _of_event(row)
         case EntryActivity():
-            return _of_entry(row)
-    return _of_unknown(row, names)
+            return named | _of_entry(row)
+    return named | _of_unknown(row, names)
 
 
 def _of_event(row: EventActivity) -> Json:
@@ -89,6 +97,7 @@ def _of_entry(row: EntryActivity) -> Json:
             "outcome": row.outcome,
             "verb": row.verb,
             "status": row.status,
+            "problem": problem_type(row.status),
             "resource": _resource(row.kind, row.path),
             "request": row.request,
             "actor": actor(row.actor),
@@ -165,8 +174,24 @@ def activity_log(row: Activity, kind: Kind, ids: Json, names: TenantNames, regio
 def name_of(row: Activity) -> str:
     """A name that only this row has."""
     if isinstance(row, UnknownCallers):
-        return f"unknown-callers-{row.hour:%Y%m%d%H}"
+        return f"{UNKNOWN_CALLERS}-{row.hour:{HOUR_FORMAT}}"
     return f"{row.stream.lower()}-{row.sequence}"
+
+
+def named(name: str, streams: Iterable[str]) -> Position | datetime | None:
+    """The position of the row that has a name, or the hour of unknown callers; None where no row
+    can have it."""
+    stem, _, number = name.rpartition("-")
+    if not NUMBER.fullmatch(number):
+        return None
+    if stem == UNKNOWN_CALLERS:
+        try:
+            hour = datetime.strptime(number, HOUR_FORMAT).replace(tzinfo=UTC)
+        except ValueError:
+            return None
+        return hour if f"{hour:{HOUR_FORMAT}}" == number else None
+    stream = next((each for each in streams if each.lower() == stem), "")
+    return Position(stream, int(number)) if stream else None
 
 
 def _spec(row: Activity, ids: Json, names: TenantNames) -> Json:

@@ -8,12 +8,13 @@ refusals because their rows are behind is never given.
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 
 import msgspec
 
+from secaplane.edge.problem_table import statuses_of
 from secaplane.edge.requests.beside_loop import in_proportion
 from secaplane.kinds import KINDS
 from secaplane.model.document import encode
@@ -23,7 +24,7 @@ from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Json, Ref, Resource
 from secaplane.query import pages
 from secaplane.query.activity.asked import ActivityAsked
-from secaplane.query.activity.items import TenantNames, activity_log, item
+from secaplane.query.activity.items import TenantNames, activity_log, item, named
 from secaplane.query.activity.merging import newest_first
 from secaplane.query.activity.pseudonyms import is_pseudonym, pseudonym
 from secaplane.query.history.callers import OpenActor
@@ -52,7 +53,14 @@ class ActivityDependencies:
     history: HistoryDependencies
     entries_end: Callable[[], Awaitable[Position]]
     """The end of the security audit stream; BEGINNING where it does not answer."""
+    entries_stream: str
+    """The name of the security audit stream."""
     pseudonym_key: bytes
+
+    @property
+    def streams(self) -> Sequence[str]:
+        """The streams that the activity is of."""
+        return *self.history.streams, self.entries_stream
 
 
 class _Page(NamedTuple):
@@ -130,6 +138,81 @@ async def workspace_page(
         )
 
 
+async def tenant_entry(
+    dependencies: ActivityDependencies,
+    tenant: str,
+    name: str,
+    *,
+    at_least: Sequence[Position] = (),
+) -> bytes:
+    """The item of `tenant_page` that has a name. Raises as that; NotFound where there is none."""
+    async with _snapshot(dependencies, at_least) as (tx, schema):
+        present = await _living(tx, {"tenant": tenant})
+        if present is None:
+            raise NotFound(f"there is no tenant {tenant}")
+        names = TenantNames(dependencies.pseudonym_key, present.uid)
+        selection = _selection(ActivityAsked(), present)
+        rows = _named(dependencies, tx, schema, selection, name)
+        return encode(item(await _single(rows, name), names))
+
+
+async def workspace_entry(
+    dependencies: ActivityDependencies,
+    kind: Kind,
+    ids: Ids,
+    name: str,
+    *,
+    at_least: Sequence[Position] = (),
+) -> bytes:
+    """The item of `workspace_page` that has a name. Raises as that, and NotFound where there is
+    none."""
+    async with _snapshot(dependencies, at_least) as (tx, schema):
+        present, inside = await _living(tx, ids), await _living(tx, ids, WORKSPACE)
+        if present is None or inside is None or inside.tenant != present.uid:
+            raise _not_there(name)
+        names = TenantNames(dependencies.pseudonym_key, present.uid)
+        selection = _selection(ActivityAsked(), present)
+        selection = selection._replace(workspace=ids["workspace"], since=inside.created_at)
+        rows = _named(dependencies, tx, schema, selection, name, with_resource=True)
+        row, region = await _single(_of_life(rows, inside), name), dependencies.history.region
+        read = len(row.resource or "") if isinstance(row, EventActivity) else 0
+        shown = partial(activity_log, kind=kind, ids=dict(ids), names=names, region=region)
+        return await in_proportion(read, partial(_encoded, shown, row))
+
+
+def _named(
+    dependencies: ActivityDependencies,
+    tx: Tx,
+    schema: str,
+    selection: ActivitySelection,
+    name: str,
+    *,
+    with_resource: bool = False,
+) -> AsyncIterator[Activity]:
+    """At most the one row of a selection that has a name."""
+    at = named(name, dependencies.streams)
+    if isinstance(at, datetime):
+        since, until = max(selection.since or at, at), at + timedelta(hours=1, microseconds=-1)
+        within = selection._replace(since=since, until=until)
+        return activity.unknown_callers(tx, schema, within, BEFORE_ALL)
+    if at is None:
+        return newest_first([])
+    single = selection._replace(at=at)
+    return _rows(
+        dependencies, tx, schema, single, BEFORE_ALL, with_resource=with_resource, counted=False
+    )
+
+
+async def _single(rows: AsyncIterator[Activity], name: str) -> Activity:
+    async for row in rows:
+        return row
+    raise _not_there(name)
+
+
+def _not_there(name: str) -> NotFound:
+    return NotFound(f"the activity has no entry {name}")
+
+
 def _selection(query: ActivityAsked, tenant: Resource) -> ActivitySelection:
     return ActivitySelection(
         tenant=tenant.uid,
@@ -138,6 +221,7 @@ def _selection(query: ActivityAsked, tenant: Resource) -> ActivitySelection:
         verb=query.verb,
         kind=query.kind,
         outcome=query.outcome,
+        statuses=None if query.problem is None else statuses_of(query.problem),
         since=query.since,
         until=query.until,
     )
@@ -163,7 +247,9 @@ def _rows(
     after: ActivityKey,
     *,
     with_resource: bool = False,
+    counted: bool = True,
 ) -> AsyncIterator[Activity]:
+    """`counted`: with the requests of unknown callers."""
     sources: list[AsyncIterator[Activity]] = [
         _with_callers(
             dependencies.history.open_actor,
@@ -171,8 +257,9 @@ def _rows(
             selection,
         ),
         activity.entries(tx, schema, selection, after),
-        activity.unknown_callers(tx, schema, selection, after),
     ]
+    if counted:
+        sources.append(activity.unknown_callers(tx, schema, selection, after))
     if selection.workspace is None:
         sources.append(activity.entries(tx, schema, selection, after, of_all=True))
     return newest_first(sources)
@@ -252,11 +339,11 @@ async def _snapshot(
 ) -> AsyncIterator[tuple[Tx, str]]:
     """A snapshot, and the schema of the group `activity` in it."""
     past, found = dependencies.history, list[str]()
-    newest = await past.newest(at_least)
-    ends = {each.stream: each for each in newest}
+    newest = await past.newest([each for each in at_least if each.stream in past.streams])
+    end = await dependencies.entries_end()
+    ends = {each.stream: each for each in (*newest, end)}
     if any(each > ends.get(each.stream, BEGINNING) for each in at_least):
         raise Unavailable(BEHIND)
-    end = await dependencies.entries_end()
 
     async def reached(tx: Tx) -> bool:
         schema = await active(tx, ACTIVITY)

@@ -46,7 +46,7 @@ class HistoryQuestion(NamedTuple):
 
 
 def routes(dependencies: HistoryDependencies, guard: Guard) -> list[HTTPRouteHandler]:
-    kinds = [kind for kind in KINDS.values() if "get" in kind.verbs]
+    kinds = [kind for kind in KINDS.values() if kind.has_history]
     return [_route(kind, each, dependencies, guard) for kind in kinds for each in OF_ONE_RESOURCE]
 
 
@@ -77,7 +77,7 @@ async def _history(asked: HistoryQuestion) -> bytes:
         ids,
         limit=sent.get("limit"),
         skip_token=sent.get("skipToken"),
-        at_least=at_least(context),
+        at_least=at_least(context, dependencies.streams),
     )
     path = kind.resource(kind.ref(ids, ids["name"]).path)
     return listed(AUDIT.full_name, f"{HISTORY}/{path}", page)
@@ -92,12 +92,12 @@ async def _diff(asked: HistoryQuestion) -> bytes:
     now = dependencies.clock()
     until = point(sent["to"], "to", now=now) if "to" in sent else None
     points = (point(sent["from"], "from", now=now), until)
-    return await read.diff(dependencies, kind, ids, points, at_least(context))
+    return await read.diff(dependencies, kind, ids, points, at_least(context, dependencies.streams))
 
 
 async def _blame(asked: HistoryQuestion) -> bytes:
     dependencies, context, kind, ids, _ = asked
-    return await read.blame(dependencies, kind, ids, at_least(context))
+    return await read.blame(dependencies, kind, ids, at_least(context, dependencies.streams))
 
 
 _QUESTIONS: dict[str, tuple[tuple[str, ...], Callable[[HistoryQuestion], Awaitable[bytes]]]] = {

@@ -48,6 +48,8 @@ class HistoryDependencies:
     share: HistoryShare
     stream: Callable[[str], str]
     """(kind) -> the stream that records it."""
+    streams: Sequence[str]
+    """All streams of the log."""
     newest: Callable[[Sequence[Position]], Awaitable[Sequence[Position]]]
     """(positions that a request names) -> the newest position of each stream. The log is asked
     where this process may not know of it, or knows of none as late as those."""

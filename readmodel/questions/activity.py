@@ -39,6 +39,9 @@ class _Where:
         self.add("kind = {}", selection.kind)
         self.add("time >= {}", selection.since)
         self.add("time <= {}", selection.until)
+        if selection.at is not None:
+            self.add("stream = {}", selection.at.stream)
+            self.add("position = {}", selection.at.sequence)
 
     def add(self, term: str, value: object | None) -> None:
         if value is not None:
@@ -59,7 +62,7 @@ async def events(
     """Events of accepted requests and of reports. `with_resource`: what was written, too. An actor
     that is stored sealed may be another one than was asked for: who opens it compares it."""
     types = TYPES_OF_VERBS.get(selection.verb, ()) if selection.verb is not None else None
-    if types == () or selection.outcome == REFUSED:
+    if types == () or selection.outcome == REFUSED or selection.statuses is not None:
         return
     where = _Where(selection, before, selection.tenant)
     where.only("(time, stream, position) < ($2, $3, $4)")
@@ -94,7 +97,7 @@ async def entries(
     where.add("time >= {}", selection.begun if of_all else None)
     where.add("sub = {}", selection.actor)
     where.add("outcome = {}", selection.outcome)
-    _verb(where, selection)
+    _request(where, selection)
     query = (
         f"select {ENTRY_COLUMNS} from {schema}.entries where {where.text}"
         " order by time desc, stream desc, position desc"
@@ -113,7 +116,7 @@ async def unknown_callers(
         return
     where = _Where(selection, before, selection.tenant)
     where.only("not known and (date_bin('1 hour', time, 'epoch'), '', 0::bigint) < ($2, $3, $4)")
-    _verb(where, selection)
+    _request(where, selection)
     if selection.unknown is not None:
         where.add("issuer = {}", selection.unknown[0])
         where.add("sub = {}", selection.unknown[1])
@@ -143,8 +146,9 @@ async def unknown_subs(tx: Tx, schema: str, tenant: str) -> list[tuple[str, str]
     return [(row[0], row[1]) for row in rows]
 
 
-def _verb(where: _Where, selection: ActivitySelection) -> None:
-    """`post` is every action."""
+def _request(where: _Where, selection: ActivitySelection) -> None:
+    """Conditions on a request; the verb `post` is every action."""
+    where.add("status = any({}::int[])", selection.statuses)
     where.add("(verb = {} or starts_with(verb, {} || '.'))", selection.verb)
 
 

@@ -135,6 +135,7 @@ class PastScene:
         return HistoryDependencies(
             share=HistoryShare(lambda: self.models.history),
             stream=self.log.streams.of,
+            streams=self.log.streams.names,
             newest=newest,
             page_keys=[PAGE_KEY],
             region=REGION,

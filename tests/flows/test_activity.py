@@ -40,6 +40,10 @@ def activity(tenant: str = TENANT, **filters: str) -> str:
     return f"{AUDIT}/tenants/{tenant}/activity?{sent}"
 
 
+def activity_item(name: str, tenant: str = TENANT) -> str:
+    return f"{AUDIT}/tenants/{tenant}/activity/{name}"
+
+
 class ActivityScene:
     """A tenant with an administrator and an auditor, and who asks."""
 
@@ -93,11 +97,13 @@ async def test_the_activity_of_a_tenant(acme: ActivityScene) -> None:
     await acme.founded()
     await accepted_requests_and_reports_are_listed(acme)
     await refusals_name_caller_resource_and_reason(acme)
+    await refused_writes_name_the_problem_and_no_value(acme)
     await reads_and_writes_of_operators_are_listed(acme)
     await strangers_are_counted_under_pseudonyms(acme)
     await the_filters_select(acme)
     await an_auditor_may_read_and_an_administrator_may_not(acme)
     await the_standard_shows_a_workspace(acme)
+    await each_item_has_an_address(acme)
     await pages_are_stable_while_entries_arrive(acme)
     await a_killed_projector_goes_on(acme)
     await rows_are_those_that_the_streams_give(acme)
@@ -141,6 +147,27 @@ async def refusals_name_caller_resource_and_reason(acme: ActivityScene) -> None:
     assert refused["actor"]["sub"] == AUDITOR
     assert refused["actor"]["userAgent"] == "audit-test/2"
     assert refused["actor"]["policyRevision"].startswith("SECA:")
+
+
+async def refused_writes_name_the_problem_and_no_value(acme: ActivityScene) -> None:
+    """Of a retry loop the first two are entries, and the others are counted."""
+    broken = {"spec": VOLUME["spec"] | {"sizeGB": SECRET}, "labels": {SECRET: 7}}
+    assert (await acme.ada.put(ONE, broken)).status == 422
+    for _ in range(5):
+        answer = await acme.ada.delete(WEB)
+        assert answer.status == 409, answer
+    assert (await acme.ada.get(f"{ONE}-not")).status == 404
+    found = await acme.found(3, actor=ADMINISTRATOR, outcome="refused")
+    shown = [(each["status"], each["verb"], each["resource"]["kind"]) for each in found]
+    assert shown == [(409, "delete", "workspace")] * 2 + [(422, "put", "block-storage")]
+    assert found[2]["problem"].endswith("/validation-error")
+    assert found[2]["reason"].startswith("/spec/sizeGB")
+    assert SECRET not in str(found)
+    assert [each["position"] for each in await acme.items(problem="validation-error")] == [
+        found[2]["position"]
+    ]
+    assert await acme.items(problem="resource-conflict") == found[:2]
+    assert await acme.items(problem="resource-conflict", actor=AUDITOR) == []
 
 
 async def reads_and_writes_of_operators_are_listed(acme: ActivityScene) -> None:
@@ -242,6 +269,30 @@ async def the_standard_shows_a_workspace(acme: ActivityScene) -> None:
     assert (await acme.ada.get(f"{LOGS}?labels=a=b")).json["items"] == []
     assert (await acme.ada.get(LOGS.replace("web", "none"))).json["items"] == []
     assert (await acme.eve.get(LOGS)).status == 403
+
+
+async def each_item_has_an_address(acme: ActivityScene) -> None:
+    """At which it is what the list shows, for those who may get it."""
+    items = {each["type"]: each for each in reversed(await acme.items())}
+    assert {"created", "status-reported", "refused", "read", "unknown-callers"} <= items.keys()
+    for each in items.values():
+        one = await acme.eve.get(activity_item(each["name"]))
+        assert (one.status, one.json) == (200, each), each
+    assert (await acme.eve.head(activity_item(each["name"]))).status == 200
+    for absent in ("seca-999999999", "seca-audit-999999", "unknown-callers-2020010100", "x"):
+        assert (await acme.eve.get(activity_item(absent))).status == 404
+    assert (await acme.eve.get(f"{activity_item(each['name'])}?asOf=SECA:1")).status == 400
+    assert (await acme.ada.get(activity_item(each["name"]))).status == 403
+    assert (await acme.eve.get(activity_item(each["name"], "other"))).status == 403
+    shown = (await acme.ada.get(LOGS)).json["items"]
+    for item in (shown[0], shown[-1], *(each for each in shown if "response" not in each["spec"])):
+        one = await acme.ada.get(f"{LOGS}/{item['metadata']['name']}")
+        assert (one.status, one.json) == (200, item)
+    tenant = next(
+        each for each in await acme.items() if each.get("resource", {}).get("kind") == "tenant"
+    )
+    assert (await acme.ada.get(f"{LOGS}/{tenant['name']}")).status == 404
+    assert (await acme.eve.get(f"{LOGS}/{shown[0]['metadata']['name']}")).status == 403
 
 
 async def pages_are_stable_while_entries_arrive(acme: ActivityScene) -> None:

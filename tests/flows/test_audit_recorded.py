@@ -11,7 +11,7 @@ import pytest
 from nats.errors import Error
 
 from secaplane.audit.entries import HIDDEN, UNKNOWN_CALLER, ProcessFacts
-from secaplane.audit.writer import BURST
+from secaplane.audit.entry_limits import BURST
 from secaplane.cli.dev.plane import ISSUER, OPERATOR
 from tests.flows.auditing import AuditedPlane, audited_plane, entries_of
 from tests.flows.client import Client, at

@@ -13,7 +13,7 @@ import asyncpg
 from secaplane.audit.entries import decode as decode_entry
 from secaplane.audit.stream import AuditStream, stream_name
 from secaplane.cli.dev import embedded
-from secaplane.cli.operate.retention import lives_of
+from secaplane.cli.operate.legal_holds import lives_of
 from secaplane.cli.processes.connections import now
 from secaplane.cli.processes.keys import data_keys, key_store
 from secaplane.eventlog.jetstream.api import direct_batch

@@ -378,3 +378,17 @@ async def test_a_read_at_least_at_a_position_shows_the_write(
     assert shown.json["spec"] == {"a": 1}
     too_new = await client.get(path, Secaplane_At_Least=str(positions[-1].moved(10**9)))
     assert (too_new.status, too_new.headers["Retry-After"]) == (503, "1")
+
+
+async def test_a_position_in_a_stream_that_there_is_not_is_refused_at_once(
+    client: Client, workspace: str
+) -> None:
+    path = at("workspace", workspace)
+    for read in (path, path.rpartition("/")[0]):
+        never = await client.get(read, Secaplane_At_Least="ELSEWHERE:7")
+        assert (never.status, never.json["sources"]) == (
+            400,
+            [{"pointer": "", "parameter": "Secaplane-At-Least"}],
+        )
+        then = await client.get(f"{read}?asOf=ELSEWHERE:7")
+        assert then.status == 400, then

@@ -58,9 +58,9 @@ def test_the_other_operations_are_extensions() -> None:
     views = {path for path in extensions if path.startswith(f"{AUDIT.base}/")}
     of_tenants = {path for path in views if path.startswith(f"{AUDIT.base}/tenants/")}
     named = {path.rpartition("{tenant}/")[2] for path in of_tenants}
-    assert named == {"activity", "exports", "exports/latest"}
+    assert named == {"activity", "activity/{name}", "exports", "exports/latest"}
     of_kinds = {path.removeprefix(AUDIT.base).partition("/seca")[2] for path in views - of_tenants}
-    assert len(of_kinds) == sum("get" in kind.verbs for kind in KINDS.values())
+    assert len(of_kinds) == sum(kind.has_history for kind in KINDS.values())
     extensions -= views
     assert {re.sub(r"/{name}$", "", path) for path in extensions} == {
         "/providers/secaplane.admin/v1/tenants",
@@ -68,6 +68,7 @@ def test_the_other_operations_are_extensions() -> None:
         "/providers/secaplane.admin/v1/revocations",
         "/providers/seca.kubernetes/v1beta1/tenants/{tenant}/skus",
         "/providers/seca.object-storage/v1beta1/tenants/{tenant}/accounts",
+        KINDS["activity-log"].url,
     }
 
 

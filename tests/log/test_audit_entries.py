@@ -76,6 +76,8 @@ def of(entry_type: EntryType = "forbidden", *, whole: bool = True) -> Entry:
     )
     if entry_type == "heads":
         made = replace(made, heads=HEADS)
+    if entry_type == "refused":
+        made = replace(made, status=409)
     return replace(made, dropped=7) if whole else made
 
 
@@ -109,6 +111,7 @@ def test_an_entry_is_written_byte_for_byte_as_it_always_was(entry_type: EntryTyp
         "process-stopped": "process",
         "heads": "heads",
         "key-destroyed": "keys",
+        "refused": "status",
     }
     named = [each for each in (more.get(entry_type),) if each]
     assert [*msgspec.json.decode(golden(entry_type))] == [*FIELDS, *named]

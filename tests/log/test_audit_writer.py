@@ -7,12 +7,11 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 
 from secaplane.audit.entries import Entry, EntryCaller, entry
+from secaplane.audit.entry_limits import BURST, PER_S
 from secaplane.audit.stream import PendingEntry, PublishResult
 from secaplane.audit.writer import (
     BATCH_MAX,
-    BURST,
     FLUSH_S_MAX,
-    PER_S,
     QUEUE_MAX,
     REMARK_S,
     AuditWriter,

@@ -129,6 +129,8 @@ def _entry(random: Random) -> RawEvent:
             name="command", version="0.1.0", instance="i-1", clock_offset_us=offset
         )
         made = replace(made, process=facts)
+    if made.type == "refused":
+        made = replace(made, status=random.choice((400, 404, 409, 412, 422, 429, 500, 503)))
     if made.type == "heads":
         heads = HeadsFacts(root=random.randbytes(32), size=2, streams={"SECA": 9})
         made = replace(made, heads=heads)

@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from secaplane.edge.problem_table import BASE, PROBLEMS, SLUGS, statuses_of
 from secaplane.kinds import KINDS
 from secaplane.model.actor import Actor
 from secaplane.model.errors import Malformed
+from secaplane.model.position import Position
 from secaplane.model.shape import Json
 from secaplane.query.activity.asked import ActivityAsked, asked
-from secaplane.query.activity.items import TenantNames, activity_log, item
+from secaplane.query.activity.items import TenantNames, activity_log, item, name_of, named
 from secaplane.query.activity.merging import newest_first
 from secaplane.query.activity.pseudonyms import UNAUTHENTICATED, is_pseudonym, pseudonym
 from secaplane.readmodel.activity_rows import (
@@ -146,6 +148,18 @@ def test_a_refusal_says_how_many_were_left_out_before_it() -> None:
     assert (shown["position"], shown["reason"]) == ("SECA-audit:1", "no")
 
 
+@pytest.mark.parametrize("slug", SLUGS)
+def test_a_refusal_names_the_type_of_its_problem_as_the_answer_did(slug: str) -> None:
+    for status in statuses_of(slug):
+        shown = item(entry()._replace(status=status), NAMES)
+        assert (shown["status"], shown["problem"]) == (status, f"{BASE}/{slug}")
+
+
+def test_a_status_has_one_type_of_problem() -> None:
+    assert len({row[:2] for row in PROBLEMS.values()}) == len({row[0] for row in PROBLEMS.values()})
+    assert "problem" not in item(entry()._replace(status=200, outcome="accepted"), NAMES)
+
+
 def test_unknown_callers_are_shown_by_pseudonyms_and_counts_alone() -> None:
     shown = item(hour(), NAMES)
     assert (shown["refused"], shown["leftOut"], shown["callers"]) == (7, 7, 2)
@@ -173,17 +187,39 @@ def test_the_form_of_the_standard_keeps_its_limits() -> None:
     assert specs[2]["subject"].startswith("14 refused requests of 2 unknown callers: stranger-")
 
 
+@given(st.sampled_from(("SECA", "SECA-audit", "S_1-2")), st.integers(1, 10**17))
+def test_the_name_of_an_entry_leads_to_its_position(stream: str, sequence: int) -> None:
+    row = entry()._replace(stream=stream, sequence=sequence)
+    assert named(name_of(row), ("SECA", "SECA-audit", "S_1-2")) == Position(stream, sequence)
+
+
+def test_the_name_of_an_hour_leads_to_it() -> None:
+    assert named(name_of(hour()), ("SECA",)) == hour().hour
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "seca", "seca-", "seca-0", "seca-01", "seca--1", "else-1", "seca-1.0", "SECA-1"]
+    + [f"unknown-callers-{text}" for text in ("2026113024", "202611301", "9", "20261130120")]
+    + ["seca-" + "9" * 19],
+)
+def test_a_name_that_no_entry_can_have_leads_to_nothing(name: str) -> None:
+    assert named(name, ("SECA", "SECA-audit")) is None
+
+
 # --- filters
 
 
 def test_filters_are_taken_as_they_are_sent() -> None:
     sent = {"actor": "ada", "verb": "put", "kind": "nic", "outcome": "failed", "workspace": "web"}
+    sent |= {"problem": "resource-conflict"}
     sent |= {"from": "2026-11-30T11:00:00Z", "to": "2026-11-30T13:00:00+02:00", "limit": "9"}
     assert asked(sent, now=NOON) == ActivityAsked(
         actor="ada",
         verb="put",
         kind="nic",
         outcome="failed",
+        problem="resource-conflict",
         since=NOON - timedelta(hours=1),
         until=NOON - timedelta(hours=1),
         workspace="web",
@@ -200,6 +236,7 @@ def test_filters_are_taken_as_they_are_sent() -> None:
         ("verb", "patch"),
         ("kind", "disk"),
         ("outcome", "denied"),
+        ("problem", "409"),
         ("from", "yesterday"),
         ("from", "SECA:7"),
         ("to", "2026-11-30T12:00:01Z"),

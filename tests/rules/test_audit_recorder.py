@@ -18,7 +18,7 @@ from secaplane.edge.audit_recorder import TOKENS_MAX, AuditRecorder
 from secaplane.edge.requests.client_address import TrustedProxies
 from secaplane.edge.requests.context import RequestContext
 from secaplane.model.actor import Actor
-from secaplane.model.errors import Conflict, Forbidden, NotFound, Refusal, Unauthenticated
+from secaplane.model.errors import BrokenRule, Forbidden, NotFound, Unauthenticated, invalid
 from secaplane.policy.grants.decision import Membership
 from secaplane.policy.tokens.caller import Caller
 from tests.positions import nth
@@ -57,7 +57,7 @@ def membership(caller: Caller | None, tenant: str) -> Membership:
 
 def test_a_refused_request_is_recorded_with_caller_target_and_reason() -> None:
     entries: list[Entry] = []
-    recorder(entries).refused(context(), Forbidden("not you"))
+    recorder(entries).refused(context(), Forbidden("not you"), 403)
     (entry,) = entries
     assert entry == Entry(
         v=2,
@@ -75,22 +75,47 @@ def test_a_refused_request_is_recorded_with_caller_target_and_reason() -> None:
 
 def test_a_request_without_a_caller_is_recorded_as_unknown() -> None:
     entries: list[Entry] = []
-    recorder(entries).refused(context(None, verb=""), Unauthenticated("no token"))
+    recorder(entries).refused(context(None, verb=""), Unauthenticated("no token"), 401)
     (entry,) = entries
     assert (entry.type, entry.caller, entry.verb) == ("unauthenticated", UNKNOWN_CALLER, "get")
 
 
-@pytest.mark.parametrize("refusal", [NotFound("x"), Conflict("x")])
-def test_other_refusals_are_not_recorded(refusal: Refusal) -> None:
+@pytest.mark.parametrize("method", ["PUT", "POST", "DELETE"])
+def test_a_write_that_is_refused_is_recorded_with_its_status_and_the_fields_alone(
+    method: str,
+) -> None:
+    """A detail, the key of a label and an unknown field may be what must not be stored."""
     entries: list[Entry] = []
-    recorder(entries).refused(context(), refusal)
+    broken = [
+        BrokenRule(f"{SECRET} is no number", "/spec/sizeGB"),
+        BrokenRule("takes a text", f"/labels/{SECRET}"),
+        BrokenRule("unknown field", f"/{SECRET}"),
+    ]
+    request = context(verb=method.lower(), method=method, path="/p/tenants/acme")
+    recorder(entries).refused(request, invalid(broken), 422)
+    (entry,) = entries
+    assert (entry.type, entry.status, entry.reason) == ("refused", 422, "/spec/sizeGB, /labels")
+    assert (entry.caller.sub, entry.concerns) == ("jane", EntryTenant("u-1", True, str(nth(7))))
+    assert SECRET not in repr(entry)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [context(), context(method="HEAD"), context(None, method="PUT")],
+    ids=["read", "head", "no caller"],
+)
+def test_other_refusals_of_reads_and_of_unknown_callers_are_not_recorded(
+    request_: RequestContext,
+) -> None:
+    entries: list[Entry] = []
+    recorder(entries).refused(request_, NotFound("x"), 404)
     assert entries == []
 
 
 def test_the_token_is_removed_from_every_text() -> None:
     entries: list[Entry] = []
     request = context(None, path=f"/p/{SECRET}/x", more={"x-request-id": SECRET})
-    recorder(entries).refused(request, Unauthenticated(f"{SECRET} is no token"))
+    recorder(entries).refused(request, Unauthenticated(f"{SECRET} is no token"), 401)
     (entry,) = entries
     assert (entry.path, entry.reason) == (f"/p/{HIDDEN}/x", f"{HIDDEN} is no token")
     assert SECRET not in repr(entry)
@@ -102,16 +127,16 @@ def test_the_token_is_removed_from_every_text() -> None:
 def test_the_token_is_removed_in_whichever_form_it_was_sent(header: str) -> None:
     entries: list[Entry] = []
     request = context(None, path=f"/p/{SECRET}", more={"authorization": header})
-    recorder(entries).refused(request, Unauthenticated("x"))
+    recorder(entries).refused(request, Unauthenticated("x"), 401)
     assert entries[0].path == f"/p/{HIDDEN}"
 
 
 def test_a_trusted_proxy_names_the_client_address() -> None:
     entries: list[Entry] = []
     request = context(more={"x-forwarded-for": "198.51.100.7"})
-    recorder(entries).refused(request, Forbidden("x"))
-    recorder(entries, proxies=("203.0.113.0/24",)).refused(request, Forbidden("x"))
-    recorder(entries).refused(context(client=None), Forbidden("x"))
+    recorder(entries).refused(request, Forbidden("x"), 403)
+    recorder(entries, proxies=("203.0.113.0/24",)).refused(request, Forbidden("x"), 403)
+    recorder(entries).refused(context(client=None), Forbidden("x"), 403)
     assert [each.client_address for each in entries] == ["203.0.113.9", "198.51.100.7", ""]
 
 
@@ -173,7 +198,7 @@ def test_a_refusal_in_a_tenant_says_in_which_life_and_whether_the_caller_was_kno
     entries: list[Entry] = []
     path = "/providers/seca.workspace/v1/tenants/acme/workspaces/web"
     request = context(caller, path=path, more={"user-agent": "curl/8"})
-    recorder(entries).refused(request, Forbidden("not you"))
+    recorder(entries).refused(request, Forbidden("not you"), 403)
     (entry,) = entries
     assert entry.concerns == EntryTenant("u-1", caller == JANE, str(nth(7)))
     assert entry.user_agent == "curl/8"
@@ -182,8 +207,10 @@ def test_a_refusal_in_a_tenant_says_in_which_life_and_whether_the_caller_was_kno
 def test_a_refusal_in_an_unknown_tenant_belongs_to_none() -> None:
     entries: list[Entry] = []
     path = "/providers/seca.workspace/v1/tenants/unknown/workspaces/web"
-    recorder(entries).refused(context(path=path), Forbidden("not you"))
-    recorder(entries).refused(context(path="/providers/seca.region/v1/regions"), Forbidden("x"))
+    recorder(entries).refused(context(path=path), Forbidden("not you"), 403)
+    recorder(entries).refused(
+        context(path="/providers/seca.region/v1/regions"), Forbidden("x"), 403
+    )
     assert [each.concerns for each in entries] == [UNSET, UNSET]
 
 

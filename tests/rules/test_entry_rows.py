@@ -73,6 +73,11 @@ def test_of_a_caller_that_the_tenant_does_not_know_only_what_is_counted_is_kept(
     assert (row["kind"], row["workspace"], row["sub"]) == ("block-storage", "web", "jane")
 
 
+def test_a_write_that_was_refused_with_another_status_has_that_status() -> None:
+    row = row_of(replace(refused(), type="refused", status=409))
+    assert (row["outcome"], row["status"], row["verb"]) == ("refused", 409, "put")
+
+
 def test_a_read_names_the_assignment_that_allowed_it() -> None:
     row = row_of(replace(refused(), type="read", reason="admins/seca.admin allows it"))
     assert (row["outcome"], row["status"]) == ("accepted", 200)

@@ -90,8 +90,9 @@ def test_a_secret_opens_only_in_the_life_it_was_sealed_for(other: LifeIds) -> No
 
 def test_a_secret_does_not_open_as_another_field() -> None:
     text = sealer().seal(INSTANCE, ONE, SPEC)["userData"]
+    shown = {"spec": {}, "status": {"kubeConfig": text}}
     with pytest.raises(UnsealFailed):
-        sealer().open_status(KINDS["kubernetes-cluster"], ONE, {"kubeConfig": text})
+        sealer().open_shown(KINDS["kubernetes-cluster"], ONE, shown)
 
 
 def test_an_old_key_opens_and_only_the_current_key_seals() -> None:

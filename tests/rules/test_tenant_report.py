@@ -50,6 +50,13 @@ def collected(*records: SiemRecord) -> TenantReport:
     return report
 
 
+def test_a_write_that_was_refused_with_another_status_is_a_refusal() -> None:
+    report = collected(made(), replace(forbidden(), type="refused", dropped=4, status=409))
+    assert (report.requests.count, report.refusals.count, report.dropped) == (1, 1, 4)
+    (jane,) = report.actors.values()
+    assert (jane.accepted, jane.refused) == (1, 5)
+
+
 @pytest.mark.parametrize(
     ("record", "belongs"),
     [

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from secaplane.edge.documents.openapi.envelope import ref
 from secaplane.edge.documents.openapi.schemas import name
 from secaplane.edge.problem import MEDIA_TYPE
-from secaplane.edge.problem_table import PROBLEMS
+from secaplane.edge.problem_table import PROBLEMS, SLUGS
 from secaplane.edge.requests.paths import REVIEWS
 from secaplane.kinds import KINDS
 from secaplane.model.kind import Backing, Kind
@@ -55,6 +55,7 @@ ACTIVITY_FILTERS: list[Json] = [
         ("verb", {"enum": [*VERBS]}),
         ("kind", {}),
         ("outcome", {"enum": [*OUTCOMES]}),
+        ("problem", {"enum": [*SLUGS], "description": "Of refusals: the type of the problem."}),
         ("from", {"format": "date-time"}),
         ("to", {"format": "date-time"}),
     )
@@ -174,7 +175,8 @@ def path_parameters(path: str) -> list[Json]:
 
 def _parameters(kind: Kind, verb: str) -> list[Json]:
     if kind.backing is Backing.VIEW:
-        return [*LIST_PARAMETERS, *ACTIVITY_FILTERS, *READ_TAGS]
+        filters = [*LIST_PARAMETERS, *ACTIVITY_FILTERS] if verb == "list" else []
+        return [*filters, *READ_TAGS]
     reads = {"list": [*LIST_PARAMETERS, *READ_TAGS], "get": [AS_OF, *READ_TAGS]}
     return reads.get(verb, [PRECONDITION, *WRITE_TAGS])
 

@@ -43,7 +43,7 @@ def _parameter(name: str, description: str, *, required: bool = False) -> Json:
 
 def view_paths(kind: Kind) -> Iterator[tuple[str, Json]]:
     """The paths of a kind's views."""
-    if "get" not in kind.verbs:
+    if not kind.has_history:
         return
     urn = f"{kind.provider.full_name}/{kind.collection}/{{name}}"
     for segment, (title, summary, parameters, component) in _OF_ONE_RESOURCE.items():
@@ -62,7 +62,7 @@ def view_paths(kind: Kind) -> Iterator[tuple[str, Json]]:
 
 
 def _activity_path() -> Iterator[tuple[str, Json]]:
-    """The path of the activity in a tenant."""
+    """The paths of the activity in a tenant."""
     path = tenant_view_path(ACTIVITY)
     workspace = _parameter("workspace", "Only what is in this workspace.")
     operation: Json = {
@@ -81,6 +81,14 @@ def _activity_path() -> Iterator[tuple[str, Json]]:
         | refusals("list"),
     }
     yield path, {"get": operation}
+    one: Json = {
+        "operationId": "GetActivity",
+        "tags": [AUDIT.name],
+        "summary": "One item of the activity, by its `name` in the list.",
+        "parameters": [*path_parameters(f"{path}/{{name}}"), *READ_TAGS],
+        "responses": {"200": answer("The item.", "ETag", content="ActivityItem")} | refusals("get"),
+    }
+    yield f"{path}/{{name}}", {"get": one}
 
 
 def tenant_view_paths() -> Iterator[tuple[str, Json]]:
@@ -180,6 +188,7 @@ _LEFT_OUT: Json = _COUNT | {
 COMPONENTS: Json = {
     "ActivityItem": record(
         {
+            "name": {"type": "string", "description": "Last step of the path of this item."},
             "position": _POSITION,
             "time": DATE_TIME,
             "until": DATE_TIME,
@@ -187,6 +196,7 @@ COMPONENTS: Json = {
             "outcome": {"type": "string", "enum": [*OUTCOMES]},
             "verb": {"type": "string"},
             "status": {"type": "integer", "minimum": 100, "maximum": 599},
+            "problem": {"type": "string", "description": "Type of the problem of a refusal."},
             "resource": record(
                 {each: {"type": "string"} for each in ("kind", "ref", "path", "uid")},
                 *("kind", "ref", "path", "uid"),
@@ -200,8 +210,8 @@ COMPONENTS: Json = {
             "callers": _COUNT,
             "most": {"type": "array", "maxItems": 20, "items": ref("UnknownCaller")},
         },
-        *("position", "until", "verb", "status", "resource", "request", "cause", "actor"),
-        *("reason", "leftOut", "refused", "callers", "most"),
+        *("position", "until", "verb", "status", "problem", "resource", "request", "cause"),
+        *("actor", "reason", "leftOut", "refused", "callers", "most"),
         description="An event, an entry of the audit stream, or the refused requests of callers "
         "that the tenant does not know, counted for one hour (`unknown-callers`).",
     ),
