@@ -79,9 +79,9 @@ full: lint test faults race fuzz compose-test
 requirements:
 	$(BIN)/pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
-		--strip-extras --no-header --allow-unsafe --extra embedded --extra hsm -o requirements.txt pyproject.toml
+		--strip-extras --no-header --allow-unsafe --extra embedded --extra hsm --extra timestamps -o requirements.txt pyproject.toml
 	$(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
-		--strip-extras --no-header --allow-unsafe --extra embedded --extra hsm --extra dev \
+		--strip-extras --no-header --allow-unsafe --extra embedded --extra hsm --extra timestamps --extra dev \
 		-c requirements.txt -o requirements-dev.txt pyproject.toml
 	$(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 		--strip-extras --no-header --allow-unsafe -c requirements-dev.txt -o requirements-fuzz.txt requirements-fuzz.in

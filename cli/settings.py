@@ -178,7 +178,10 @@ class NotarySettings(Settings, frozen=True):
     one begins with the process. 0: none."""
     heads_minutes: Annotated[int, Meta(ge=1, le=24 * 60)] = 60
     """Minutes between two entries of the audit stream that commit to the newest event of every
-    tenant; each export of one tenant makes another one. `command` and `serve` append them."""
+    tenant; each export makes another one. `command` and `serve` append them."""
+    timestamp_url: str = ""
+    """Address of a time-stamping authority (RFC 3161), such as `https://tsa.example.org/tsr`:
+    `secaplane audit timestamp` asks it for a time stamp on the newest checkpoints."""
 
 
 class SecretsSettings(Settings, frozen=True):

@@ -11,6 +11,7 @@ import msgspec
 
 from secaplane.audit.notary.export_folder import ExportFolder
 from secaplane.audit.notary.leaves import LifeHead
+from secaplane.audit.timestamps.tokens import VerifyToken
 from secaplane.audit.tlog.checkpoints import SignedCheckpoint, TreeHead, parse_checkpoint
 from secaplane.audit.tlog.cosignatures import cosigned_at
 from secaplane.audit.tlog.policies import TlogPolicy
@@ -30,6 +31,8 @@ class TrustedFacts(NamedTuple):
     """Heads that were trusted earlier, of any log."""
     cosigned_after: int = 0
     """Time in seconds since 1970: the newest cosignature must be later. 0: no such demand."""
+    verify_token: VerifyToken | None = None
+    """Verifies time stamps; None where no certificate of an authority is trusted."""
 
 
 class VerifiedStream(NamedTuple):
@@ -39,6 +42,10 @@ class VerifiedStream(NamedTuple):
     head: TreeHead | None
     events: int
     findings: Sequence[str]
+    stamps: Sequence[str] = ()
+    """The time stamps that were verified."""
+    unverified: int = 0
+    """Time stamps that could not be, without a certificate of their authority."""
 
 
 class VerifiedProgress(msgspec.Struct, frozen=True):
@@ -71,6 +78,12 @@ def unseen_attacks(trusted: TrustedFacts, streams: Sequence[VerifiedStream]) -> 
         "before its checkpoint was signed looks good"
         for each in streams
         if each.head is not None and each.head.origin not in known
+    ]
+    attacks += [
+        f"without the certificate of their authority, {each.unverified} time stamps of "
+        f"{each.stream} prove nothing (--tsa-certificate)"
+        for each in streams
+        if each.unverified
     ]
     return attacks
 

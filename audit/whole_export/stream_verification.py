@@ -16,7 +16,16 @@ from secaplane.audit.notary.verified_export import (
     VerifiedStream,
     trusted_head,
 )
-from secaplane.audit.tlog.checkpoints import TreeHead
+from secaplane.audit.timestamps.folder import (
+    BYTES_MAX,
+    CHECKPOINT,
+    TOKEN,
+    stamp_path,
+    stamped_size,
+    stamped_sizes,
+)
+from secaplane.audit.timestamps.tokens import WrongTimestamp
+from secaplane.audit.tlog.checkpoints import TreeHead, parse_checkpoint
 from secaplane.audit.tlog.signed_notes import WrongNote
 from secaplane.audit.tlog.tiles import WIDTH, TilesDiffer
 from secaplane.audit.whole_export.folded_heads import FoldedHeads
@@ -32,6 +41,7 @@ class StreamVerification:
         self.changed = False
         """An event is not what the tree says: no further one is compared."""
         self._findings, self._verified, self._folded = list[str](), 0, 0
+        self._stamps, self._unverified = list[str](), 0
         self._verifier: EventVerifier | None = None
         self._held: list[StoredEvent | None] = []
         """The events of the newest bundle, while only some of them are folded."""
@@ -47,6 +57,7 @@ class StreamVerification:
             for seen in trusted.seen:
                 if seen.origin == self.head.origin:
                     self._tiles.refuse_another_beginning(seen)
+            self._verify_stamps(trusted)
         except HistoryChanged as error:
             self._fail(error)
 
@@ -110,7 +121,35 @@ class StreamVerification:
         if verifier is not None and verifier.lost:
             first = Position(self.stream, verifier.first_lost)
             findings.append(f"{verifier.lost} events are declared lost, the first is {first}")
-        return VerifiedStream(self.stream, self.head, self._verified, findings)
+        stamps, left = self._stamps, self._unverified
+        return VerifiedStream(self.stream, self.head, self._verified, findings, stamps, left)
+
+    def _verify_stamps(self, trusted: TrustedFacts) -> None:
+        """Each stamped checkpoint is one of this tree, and an authority has signed its time.
+
+        Raises:
+            HistoryChanged: a stamped checkpoint is of another history.
+        """
+        assert self.head is not None
+        for size in stamped_sizes(self.export.folder):
+            if size > self.size:
+                continue  # foreign
+            try:
+                checkpoint, token = (
+                    self.export.read_file(stamp_path(size, kind), BYTES_MAX[kind])
+                    for kind in (CHECKPOINT, TOKEN)
+                )
+                head = parse_checkpoint(checkpoint).head
+                if (head.origin, head.size) != (self.head.origin, size):
+                    raise WrongNote(f"the checkpoint is of {head.size} events of {head.origin}")
+                self._tiles.refuse_another_beginning(head)
+                if trusted.verify_token is None:
+                    self._unverified += 1
+                else:
+                    time = trusted.verify_token(token, checkpoint).isoformat()
+                    self._stamps.append(f"{self.stream}: {size} events existed at {time}")
+            except (TilesDiffer, WrongNote, WrongTimestamp) as error:
+                self._findings.append(f"the time stamp on {size} events is wrong: {error}")
 
     def _fail(self, error: HistoryChanged) -> None:
         self.changed = True
@@ -138,6 +177,13 @@ class StreamVerification:
 
 def _foreign(export: ExportFolder, size: int) -> Sequence[str]:
     """Every file that the log does not have is named, of very many the first ones."""
-    named = list(islice(export.foreign(size), FOREIGN_MAX + 1))
+    foreign = (each for each in export.foreign(size) if not _is_stamp(export, each, size))
+    named = list(islice(foreign, FOREIGN_MAX + 1))
     findings = [f"{path} is foreign: the log has no such file" for path in named[:FOREIGN_MAX]]
     return findings + (["more files are foreign"] if len(named) > FOREIGN_MAX else [])
+
+
+def _is_stamp(export: ExportFolder, path: str, size: int) -> bool:
+    """True for a part of a time stamp on a checkpoint of the log; a link is none."""
+    stamped, link = stamped_size(path), (export.folder / path).is_symlink()
+    return stamped is not None and stamped <= size and not link

@@ -15,6 +15,7 @@ from secaplane.audit.notary.export_folder import ExportFolder, bundles, events_p
 from secaplane.audit.notary.tile_folder import TileFolder
 from secaplane.audit.notary.verification import StoredEvent
 from secaplane.audit.stream import stream_name
+from secaplane.audit.timestamps.folder import CHECKPOINT, TOKEN, stamp_path, stamped_sizes
 from secaplane.audit.tlog.checkpoints import parse_checkpoint
 from secaplane.audit.tlog.signed_notes import WrongNote
 from secaplane.audit.tlog.tiles import CHECKPOINT_PATH, WIDTH, TilesDiffer, tiles_of
@@ -102,13 +103,18 @@ async def _connected(config: Config) -> AsyncIterator[Client]:
 
 
 def _copy(config: Config, stream: str, checkpoint: bytes, folder: Path) -> int:
-    """Copy checkpoint, tiles and entries; the size of the tree."""
+    """Copy checkpoint, tiles, entries and time stamps; the size of the tree."""
     source, target = TileFolder(Path(config.notary.folder), stream), ExportFolder(folder)
     size = parse_checkpoint(checkpoint).head.size
     try:
         target.write(CHECKPOINT_PATH, checkpoint)
         for name in tiles_of(size):
             target.write(name.path, source.read(name))
+        for at in stamped_sizes(source.public):
+            parts = [stamp_path(at, kind) for kind in (CHECKPOINT, TOKEN)]
+            if at <= size and all(map(source.has, parts)):
+                for path in parts:
+                    target.write(path, (source.public / path).read_bytes())
     except TilesDiffer as error:
         raise BadConfig(f"notary.folder: the log of {stream}: {error}") from error
     return size
