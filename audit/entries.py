@@ -26,6 +26,7 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import asdict, replace
 
 from secaplane.eventlog.codec import NOT_JSON, Undecodable
+from secaplane.model.reasons import reason_of
 
 VERSION = 2
 ROOT = "seca-audit"
@@ -251,7 +252,7 @@ def decode(data: bytes) -> Entry:
     try:
         decoded = _decode(data)
     except NOT_JSON as error:
-        raise Undecodable(str(error)) from error
+        raise Undecodable(reason_of(error)) from error
     if decoded.v != VERSION or decoded.type not in ENTRY_TYPES:
         raise Undecodable(f"entry {decoded.type} v{decoded.v} is not known to this release")
     return decoded

@@ -27,7 +27,7 @@ REPEATED_MAX = 2_000
 """Refused requests that are compared with later ones."""
 REFUSED_PER_S, REFUSED_BURST = 1.0, 50
 """Of the refused writes of one caller."""
-ALL_REFUSED_PER_S, ALL_REFUSED_BURST = 20.0, 500
+ALL_REFUSED_PER_S, ALL_REFUSED_BURST = 20.0, 300
 """Of the refused writes of all callers of a process."""
 
 

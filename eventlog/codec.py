@@ -32,6 +32,7 @@ from secaplane.model.events import (
     Updated,
 )
 from secaplane.model.position import BEGINNING, Position
+from secaplane.model.reasons import reason_of
 from secaplane.model.shape import Ref, Resource, State
 
 EVENT_BYTES_MAX = 2 * 1024 * 1024
@@ -210,7 +211,7 @@ def decode(data: bytes, position: Position, open_sealed: OpenSealed | None = Non
             actor = actor if opened is None else _decode_actor(opened)
         event = ERASED[envelope.type] if body is None else _bodies[envelope.type].decode(body)
     except NOT_JSON as error:
-        raise _undecodable(data, str(error)) from error
+        raise _undecodable(data, reason_of(error)) from error
     return RecordedEvent(
         ref=ref,
         uid=envelope.uid,

@@ -21,6 +21,7 @@ from secaplane.model.bounded_cache import BoundedCache, resource_bytes
 from secaplane.model.events import Closed, RecordedEvent
 from secaplane.model.evolve import fold
 from secaplane.model.position import BEGINNING, Position
+from secaplane.model.reasons import reason_of
 from secaplane.model.shape import Ref, Resource
 
 RECENT_S = 5.0
@@ -269,5 +270,5 @@ def _applied(before: Resource | None, history: Sequence[RecordedEvent]) -> Resou
         resource = fold(history, before)
         assert resource is not None, "a resource with a last event has no history"
     except CANNOT_APPLY as error:
-        raise undecodable(history[0].ref, f"{type(error).__name__}: {error}") from error
+        raise undecodable(history[0].ref, reason_of(error)) from error
     return resource

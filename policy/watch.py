@@ -20,6 +20,7 @@ from secaplane.eventlog.log import Log, LogUnavailable, OutdatedAnswer
 from secaplane.eventlog.monotonic import end_reaching
 from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.model.position import BEGINNING, Position
+from secaplane.model.reasons import reason_of
 from secaplane.model.shape import Ref, Resource
 from secaplane.policy.grants.assignments import PolicyResource
 from secaplane.policy.grants.lives import KINDS_OF_LIVES, LivingResource
@@ -165,7 +166,8 @@ class PolicyWatch:
             resource = await self._cache.current(ref)
         except (Undecodable, AssertionError, KeyError) as error:
             log.error(
-                "a policy resource cannot be decoded", extra={"ref": ref.path, "reason": str(error)}
+                "a policy resource cannot be decoded",
+                extra={"ref": ref.path, "reason": reason_of(error)},
             )
             return None
         if resource is None or resource.position < newest:

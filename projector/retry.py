@@ -1,17 +1,25 @@
 """Retry: quarantined resources are projected again, by a release that can apply their events."""
 
+import asyncpg
 from asyncpg import Pool
 
 from secaplane.eventlog.codec import Undecodable
 from secaplane.eventlog.log import Log, OutdatedAnswer
 from secaplane.eventlog.monotonic import end_reaching
 from secaplane.model.position import position
+from secaplane.model.reasons import reason_of
 from secaplane.model.shape import Ref
 from secaplane.projector.folding import fold
 from secaplane.projector.projection import ProjectionGroup
 from secaplane.projector.statement import GroupStatement
 from secaplane.readmodel import questions
 from secaplane.readmodel.schema.tables import Tx
+
+CANNOT_PROJECT = (
+    *(Undecodable, AssertionError, ValueError, TypeError, KeyError),
+    *(asyncpg.DataError, asyncpg.IntegrityConstraintViolationError),
+)
+"""A resource that cannot be projected, or whose row cannot be stored."""
 
 
 async def retry(pool: Pool, log: Log, group: ProjectionGroup, *, region: str) -> dict[Ref, str]:
@@ -26,8 +34,8 @@ async def retry(pool: Pool, log: Log, group: ProjectionGroup, *, region: str) ->
         try:
             async with pool.acquire() as connection, connection.transaction():
                 await _projected_again(connection, log, group, ref, region)
-        except (Undecodable, AssertionError, ValueError, TypeError, KeyError) as error:
-            failed[ref] = f"{type(error).__name__}: {error}"
+        except CANNOT_PROJECT as error:
+            failed[ref] = reason_of(error)
     return failed
 
 

@@ -23,6 +23,7 @@ from secaplane.model.bounded_cache import BoundedCache, resource_bytes
 from secaplane.model.events import Closed, RecordedEvent
 from secaplane.model.evolve import fold as fold_history
 from secaplane.model.position import BEGINNING, Position, position
+from secaplane.model.reasons import reason_of
 from secaplane.model.shape import Ref, Resource
 from secaplane.projector.folding import ProjectedEvent, fold
 from secaplane.projector.projection import ProjectionGroup
@@ -118,7 +119,7 @@ class Projector:
                 self._stop("log has a gap", str(gap), logging.CRITICAL)
             except SCHEMA_DEFECTS as error:
                 self._stuck_at = self.position
-                reason = f"the tables of {self.group.name} do not fit: {error}"
+                reason = f"the tables of {self.group.name} do not fit: {reason_of(error)}"
                 self._stop("schema defect; projector stopped", reason, logging.CRITICAL)
             except LogUnavailable as error:
                 self._stop("log unavailable", f"the log is unavailable: {error}")
@@ -241,7 +242,7 @@ class Projector:
                 await self._project(events[:middle])
                 await self._project(events[middle:])
             else:
-                await self._quarantine(events[0], f"{type(error).__name__}: {error}")
+                await self._quarantine(events[0], reason_of(error))
 
     async def _write(self, events: Sequence[RecordedEvent]) -> bool:
         """False where the checkpoint was not where this projector left it: nothing is written."""
@@ -342,7 +343,7 @@ class Projector:
         except (LogUnavailable, *SCHEMA_DEFECTS, *DATABASE_UNAVAILABLE):
             raise
         except Exception as error:  # as in `_project`
-            await self._quarantine(closing, f"{type(error).__name__}: {error}")
+            await self._quarantine(closing, reason_of(error))
             return
         await self._after_one(closing)
 

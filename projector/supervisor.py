@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from asyncpg import Pool
 
+from secaplane.model.reasons import reason_of
 from secaplane.projector.projection import ProjectionGroup
 from secaplane.projector.run import Projector
 from secaplane.projector.shared_stream import SharedStream
@@ -67,7 +68,7 @@ class ProjectorSupervisor:
                 try:
                     await self._check(group, running, tasks)
                 except (*DATABASE_UNAVAILABLE, *SCHEMA_DEFECTS) as error:
-                    log.warning("active read model unknown", extra={"reason": repr(error)})
+                    log.warning("active read model unknown", extra={"reason": reason_of(error)})
                 await asyncio.sleep(CHECK_EVERY_S)
 
     async def _check(

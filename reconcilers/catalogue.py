@@ -16,6 +16,7 @@ from secaplane.kinds import KINDS, SHARED_TENANT, log_ref
 from secaplane.model.actor import SYSTEM
 from secaplane.model.errors import Conflict, Damaged
 from secaplane.model.kind import Backing
+from secaplane.model.reasons import reason_of
 from secaplane.model.shape import Ref, Resource
 from secaplane.plugins.catalogue import validated_spec
 from secaplane.plugins.plugin import CatalogueEntry, Plugin
@@ -38,7 +39,7 @@ async def ask(plugin: Plugin) -> Sequence[CatalogueEntry]:
     try:
         return await plugin.catalogue()
     except Exception as error:
-        raise CatalogueUnavailable(f"{type(error).__name__}: {error}") from error
+        raise CatalogueUnavailable(reason_of(error)) from error
 
 
 async def publish(

@@ -14,6 +14,7 @@ from secaplane.eventlog.codec import Undecodable
 from secaplane.eventlog.log import LogUnavailable
 from secaplane.model.errors import Refusal
 from secaplane.model.position import Position
+from secaplane.model.reasons import reason_of
 from secaplane.model.shape import Ref, State
 from secaplane.policy.grants.assignments import AssignmentIndex, PolicyResource
 from secaplane.policy.grants.policy import KINDS_OF_POLICY, Policy
@@ -66,7 +67,7 @@ async def report_unbound(
                 await report_tenant(dependencies, policy.index, tenant)
                 due.discard(tenant)
         except (*UNAVAILABLE, Refusal) as error:
-            log.warning("deferred roles could not be judged", extra={"reason": repr(error)})
+            log.warning("deferred roles could not be judged", extra={"reason": reason_of(error)})
         await asyncio.sleep(REFRESH_INTERVAL_S)
 
 
@@ -78,7 +79,7 @@ async def report_tenant(
         try:
             await _report(dependencies, ref, text)
         except Undecodable as error:
-            log.error("a role assignment cannot be decoded", extra={"reason": repr(error)})
+            log.error("a role assignment cannot be decoded", extra={"reason": reason_of(error)})
 
 
 def unbound_texts(index: AssignmentIndex, tenant: str) -> dict[Ref, str]:

@@ -22,6 +22,7 @@ from secaplane.kinds import DEPENDENT_KINDS, KINDS, SHARING_KINDS
 from secaplane.model.errors import Damaged
 from secaplane.model.events import DeletionRequested, Report
 from secaplane.model.position import BEGINNING, Position
+from secaplane.model.reasons import reason_of
 from secaplane.model.shape import Ref
 from secaplane.plugins.plugin import FenceRejected
 from secaplane.readmodel import questions
@@ -119,7 +120,7 @@ class Reconcilers:
             try:
                 return await self.events.end(stream)
             except LogUnavailable as error:
-                log.info("the log is unavailable", extra={"reason": repr(error)})
+                log.info("the log is unavailable", extra={"reason": reason_of(error)})
                 await asyncio.sleep(RETRY_S)
 
     async def _requeue_dependents(self) -> None:
@@ -130,7 +131,7 @@ class Reconcilers:
                     self.queue.add(ref, background=True)
             except (*DATABASE_UNAVAILABLE, LogUnavailable) as error:
                 log.warning(
-                    "dependent resources could not be looked up", extra={"reason": repr(error)}
+                    "dependent resources could not be looked up", extra={"reason": reason_of(error)}
                 )
                 await asyncio.sleep(RETRY_S)
 
@@ -174,7 +175,9 @@ class Reconcilers:
                             log.info("queued again: it stays unsettled", extra={"ref": ref.path})
                             self.queue.add(ref)
             except DATABASE_UNAVAILABLE as error:
-                log.warning("unsettled resources could not be read", extra={"reason": repr(error)})
+                log.warning(
+                    "unsettled resources could not be read", extra={"reason": reason_of(error)}
+                )
             await rows.pause()
 
     async def _probe_outages(self) -> None:
@@ -196,7 +199,7 @@ class Reconcilers:
             try:
                 return await self._refill(partitions)
             except DATABASE_UNAVAILABLE as error:
-                log.warning("database unavailable", extra={"reason": repr(error)})
+                log.warning("database unavailable", extra={"reason": reason_of(error)})
                 await asyncio.sleep(RETRY_S)
 
     async def _refill(self, partitions: Collection[str]) -> Checkpoints:
@@ -331,6 +334,6 @@ class Reconcilers:
         log.warning(
             "requeued with backoff",
             exc_info=None if system else error,
-            extra={"ref": ref.path, "delay_s": delay, "reason": f"{type(error).__name__}: {error}"},
+            extra={"ref": ref.path, "delay_s": delay, "reason": reason_of(error)},
         )
         self.queue.add(ref, seconds=delay)

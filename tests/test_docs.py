@@ -10,6 +10,8 @@ import pytest
 from msgspec.structs import asdict, replace
 
 from secaplane.cli.config import read
+from secaplane.kinds import KINDS
+from secaplane.model.kind import Kind
 from tests.source import ROOT, SOURCES
 
 PAGES = sorted(
@@ -180,3 +182,25 @@ def test_the_rules_of_the_standard_are_enforced_by_code_that_exists() -> None:
     }
     words = set(re.findall(r"\w+", source()))
     assert names - words == set()
+
+
+def test_every_rule_in_the_code_of_a_kind_of_the_standard_is_on_the_page() -> None:
+    """By the name of the function, or `kind /field`; also lists that are read in another way."""
+    spans = set(SPAN.findall((ROOT / "docs" / "standard-rules.md").read_text()))
+    of_standard = [kind for kind in KINDS.values() if kind.provider.name.startswith("seca.")]
+    rules = {name for kind in of_standard for name in _rules_of(kind)}
+    assert len(rules) > 20
+    assert rules - spans == set()
+    fields = {each for each in spans if re.fullmatch(r"[a-z-]+ /\S+", each)}
+    assert fields - rules == set()
+
+
+def _rules_of(kind: Kind) -> Iterator[str]:
+    rules = kind.rules
+    if rules.check is not None:
+        yield rules.check.__name__
+    yield from (each.check.__name__ for each in rules.compared)
+    yield from (each.uses.__name__ for each in rules.in_use)
+    changing = (*rules.immutable, *rules.set_once)
+    accepted = (each.at for each in rules.absent_means_all if each.accepted)
+    yield from (f"{kind.name} {field}" for field in (*changing, *accepted))

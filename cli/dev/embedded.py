@@ -108,6 +108,7 @@ def postgres(folder: Path, port: int, passwords: dict[str, str], *, durable: boo
         _initialise(binaries, data, as_nobody, passwords)
     settings = {
         "listen_addresses": HOST,
+        "log_error_verbosity": "terse",  # details quote rows
         "port": str(port),
         "unix_socket_directories": "",
         "shared_buffers": "128MB",

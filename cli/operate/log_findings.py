@@ -10,6 +10,7 @@ from secaplane.eventlog.losses.holes import Hole, unknown
 from secaplane.model.events import Closed, RecordedEvent
 from secaplane.model.evolve import evolve
 from secaplane.model.position import BEGINNING, Position
+from secaplane.model.reasons import reason_of
 from secaplane.model.shape import Ref, Resource
 
 
@@ -81,7 +82,7 @@ def _states(
         try:
             resource = states[each.position] = evolve(resource, each)
         except CANNOT_APPLY as error:
-            return states, UndecodableEvent(each.ref, each.position, repr(error))
+            return states, UndecodableEvent(each.ref, each.position, reason_of(error))
     return states, None
 
 

@@ -28,6 +28,7 @@ from secaplane.eventlog.monotonic import MonotonicLog
 from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.eventlog.snapshots import KeyValueSnapshots
 from secaplane.eventlog.streams import Streams
+from secaplane.model.reasons import reason_of
 from secaplane.readmodel.acknowledgements import Acknowledgements
 from secaplane.readmodel.announcements import Announcements
 from secaplane.readmodel.list_share import ListShare
@@ -364,7 +365,7 @@ async def retrying(
         try:
             return await attempt()
         except temporary as error:
-            reason = f"{type(error).__name__}: {error}"
+            reason = reason_of(error)
             log.info("not available yet", extra={"awaited": awaited, "reason": reason})
             await asyncio.sleep(delay)
             delay = min(delay * 1.5, RETRY_S_MAX)

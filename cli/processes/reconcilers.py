@@ -26,6 +26,7 @@ from secaplane.edge.serving.metrics import Metrics
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
 from secaplane.eventlog.log import LogUnavailable
 from secaplane.model.errors import Refusal
+from secaplane.model.reasons import reason_of
 from secaplane.plugins.loading import PluginNotUsable, load_plugin
 from secaplane.plugins.plugin import Plugin
 from secaplane.policy.watch import PolicyWatch
@@ -249,5 +250,5 @@ async def _publish(
             )
             published.set()
         except _NOT_PUBLISHED as error:
-            log.warning("catalogue not published", extra={"reason": repr(error)})
+            log.warning("catalogue not published", extra={"reason": reason_of(error)})
         await asyncio.sleep(CATALOGUE_EVERY_S if published.is_set() else POLL_S * 10)

@@ -14,6 +14,7 @@ from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.kinds import KINDS
 from secaplane.model.evolve import evolve
 from secaplane.model.position import BEGINNING, Position
+from secaplane.model.reasons import reason_of
 from secaplane.model.shape import Ref, Resource
 
 
@@ -70,7 +71,7 @@ def examined(
             try:
                 resource = evolve(resource, each)
             except CANNOT_APPLY as error:
-                reason = f"{type(error).__name__}: {error}"
+                reason = reason_of(error)
         if reason:
             return resource, Damage(
                 position=events[-1].position,

@@ -25,6 +25,7 @@ from secaplane.model.errors import (
     Unavailable,
     UnknownPath,
 )
+from secaplane.model.reasons import reason_of
 from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 
 LOG_UNAVAILABLE = (
@@ -74,7 +75,11 @@ class ExceptionAnswers:
     def _damaged(self, request: HttpRequest, error: Exception) -> Response[bytes]:
         context = request_context(request.scope)
         self.metrics.damaged.inc()
-        where = {"request": context.request_id, "route": _route(request), "reason": str(error)}
+        where = {
+            "request": context.request_id,
+            "route": _route(request),
+            "reason": reason_of(error),
+        }
         log.error("damaged resource", extra=where)
         return self._refusal(request, _as_damaged(error))
 
@@ -101,7 +106,7 @@ class ExceptionAnswers:
 
 def _why(request: HttpRequest, error: Exception) -> dict[str, str]:
     request_id = request_context(request.scope).request_id
-    return {"request": request_id, "reason": f"{type(error).__name__}: {error}"}
+    return {"request": request_id, "reason": reason_of(error)}
 
 
 def _route(request: HttpRequest) -> str:

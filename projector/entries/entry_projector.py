@@ -14,6 +14,7 @@ from secaplane.audit.entry_log import EntryExtent, EntryLog
 from secaplane.eventlog.log import Followed, LogUnavailable, RawEvent
 from secaplane.eventlog.monotonic import end_reaching
 from secaplane.model.position import Position
+from secaplane.model.reasons import reason_of
 from secaplane.projector.columns import Row
 from secaplane.projector.entries.rows import INSERTED, rows
 from secaplane.projector.run import Projector
@@ -56,7 +57,7 @@ class EntryProjector(Projector):
                 await self._project_entries(entries[:middle])
                 await self._project_entries(entries[middle:])
                 return
-            where = {**self._where(), "entry": str(entries[0].position), "reason": repr(error)}
+            where = {**self._where(), "entry": str(entries[0].position), "reason": reason_of(error)}
             log.error("entry left out", extra=where)
             await self._written_once(entries, ())
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import TypeVar
 
+from secaplane.model.reasons import reason_of
 from secaplane.plugins.plugin import FenceRejected, InventoryItem, Plugin
 from secaplane.reconcilers.leases.lease import LeaseLost
 
@@ -26,7 +27,7 @@ async def answered(call: Awaitable[T]) -> T:
     except (FenceRejected, LeaseLost):
         raise
     except Exception as error:
-        raise NoAnswer(f"{type(error).__name__}: {error}") from error
+        raise NoAnswer(reason_of(error)) from error
 
 
 async def inventory(plugin: Plugin) -> AsyncIterator[Sequence[InventoryItem]]:

@@ -11,6 +11,7 @@ from nats.js.errors import KeyNotFoundError
 
 from secaplane.eventlog.codec import NOT_JSON
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
+from secaplane.model.reasons import reason_of
 from secaplane.model.shape import Ref
 from secaplane.readmodel.questions.settled import FIRST
 
@@ -35,7 +36,7 @@ class ScanCursor:
         except KeyNotFoundError:
             return FIRST
         except _LOST as error:
-            log.warning("the scan for drift begins anew", extra={"reason": repr(error)})
+            log.warning("the scan for drift begins anew", extra={"reason": reason_of(error)})
             return FIRST
 
     async def save(self, ref: Ref) -> None:
@@ -43,4 +44,4 @@ class ScanCursor:
             bucket = await self._nats.jetstream().key_value(self._bucket)
             await bucket.put(KEY, msgspec.json.encode(ref))
         except CONNECTION_ERRORS as error:
-            log.warning("the scan's address was not kept", extra={"reason": repr(error)})
+            log.warning("the scan's address was not kept", extra={"reason": reason_of(error)})

@@ -19,6 +19,7 @@ from secaplane.kinds import KINDS
 from secaplane.model.errors import Damaged, Refusal
 from secaplane.model.explained import open_drift
 from secaplane.model.kind import Backing
+from secaplane.model.reasons import reason_of
 from secaplane.model.shape import Json, Ref, Resource
 from secaplane.plugins.plugin import Absent, FenceRejected, Observation
 from secaplane.readmodel.questions.settled import FIRST
@@ -111,7 +112,7 @@ class DriftScan:
                 try:
                     await self._round(group)
                 except DATABASE_UNAVAILABLE as error:
-                    log.warning("the scan for drift waits", extra={"reason": repr(error)})
+                    log.warning("the scan for drift waits", extra={"reason": reason_of(error)})
                     await asyncio.sleep(RETRY_S)
 
     async def _round(self, group: asyncio.TaskGroup) -> None:
@@ -212,9 +213,9 @@ class DriftScan:
     def _unanswered(self, resource: Resource, error: Exception) -> NoAnswer:
         self.failed += 1
         if not self.failing:
-            where = {"ref": resource.ref.path, "reason": repr(error)}
+            where = {"ref": resource.ref.path, "reason": reason_of(error)}
             log.warning("a resource could not be compared with the cloud", extra=where)
-        return error if isinstance(error, NoAnswer) else NoAnswer(repr(error))
+        return error if isinstance(error, NoAnswer) else NoAnswer(reason_of(error))
 
     # --- the second look
 
@@ -250,7 +251,7 @@ class DriftScan:
                     return
                 result = await record(dependencies, current, drift_report(current, drift))
         except _NOT_REPORTED as error:  # the next round compares it again
-            where = {"ref": before.ref.path, "reason": repr(error)}
+            where = {"ref": before.ref.path, "reason": reason_of(error)}
             log.warning("drift could not be reported", extra=where)
             return
         if result.event is None:

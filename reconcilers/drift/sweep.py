@@ -12,6 +12,7 @@ from asyncpg import Pool
 
 from secaplane.eventlog.log import LogUnavailable
 from secaplane.model.errors import Refusal
+from secaplane.model.reasons import reason_of
 from secaplane.model.shape import Ref, Resource
 from secaplane.plugins.plugin import (
     FenceRejected,
@@ -72,7 +73,9 @@ class InventorySweep:
                 self.failures = 0
             except _NOT_SWEPT as error:  # the next sweep tries again
                 self.failures += 1
-                log.warning("the cloud's inventory was not compared", extra={"reason": repr(error)})
+                log.warning(
+                    "the cloud's inventory was not compared", extra={"reason": reason_of(error)}
+                )
 
     async def sweep(self) -> None:
         """One whole sweep.

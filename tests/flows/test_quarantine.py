@@ -14,6 +14,7 @@ from nats.aio.client import Client as Nats
 
 from secaplane.cli.config import Config
 from secaplane.cli.dev.embedded import OWNER
+from secaplane.cli.processes import logs
 from secaplane.eventlog import codec
 from secaplane.eventlog.codec import NewEvent, encode
 from secaplane.kinds import KINDS
@@ -293,6 +294,39 @@ async def test_only_the_damaged_events_of_a_batch_are_quarantined(world: World) 
         assert [row["position"] for row in quarantined] == [7, 10, 13, 6, 9, 12]
         assert [row["position"] for row in found[f"{group.name}.checkpoints"]] == [14]
     assert [row["position"] for row in found["history"]] == [1, 2, 3, 4, 5, 8, 11, 14]
+
+
+async def test_a_row_that_cannot_be_stored_is_quoted_nowhere(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """PostgreSQL quotes the whole row, which is what a tenant wrote."""
+    await world.made()
+    secret = "hunter2-in-a-row"
+    ref = KINDS["block-storage"].ref(IDS, "v0")
+    new = new_event(ref, Created(spec=SMALL, labels={"a": secret}), previous=BEGINNING)
+    await world.log.append(new)
+    for group in GROUPS:
+        pool, table = world.models.pools[group.name], group.name
+        await pool.execute(f"alter table {table} add constraint refused check (kind = 'nic')")
+    with caplog.at_level("DEBUG"):
+        for made in world.models.projectors(world.log):
+            await made.begin()
+            async with (
+                asyncio.timeout(10),
+                aclosing(world.log.follow(STREAM, after=BEGINNING)) as batches,
+            ):
+                await made.project(await anext(batches))
+            assert made.quarantined == {ref}
+    found = await world.models.rows()
+    for group in GROUPS:
+        (row,) = found[f"{group.name}.quarantine"]
+        assert "23514" in row["reason"]
+        assert "refused" in row["reason"]
+        failed = await retry(world.models.pools[group.name], world.log, group, region=REGION)
+        assert failed[ref] == row["reason"]
+    formatted = [logs.ValuelessFormatter("%(message)s").format(each) for each in caplog.records]
+    assert any("resource quarantined" in each for each in formatted)
+    assert secret not in "".join([*formatted, str(found), *failed.values()])
 
 
 async def test_rows_of_closed_resources_do_not_depend_on_how_events_were_batched(

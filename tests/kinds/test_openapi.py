@@ -18,8 +18,10 @@ from secaplane.edge.requests.paths import allowed
 from secaplane.kinds import KINDS
 from secaplane.model.kind import Kind
 from secaplane.model.shape import Json
+from tests.steps import steps
 
 Route = tuple[str, str]
+STEPS_PER_BYTE = 4
 EVERY = list(KINDS.values())
 each = pytest.mark.parametrize("kind", EVERY, ids=lambda kind: kind.name)
 
@@ -101,3 +103,21 @@ def test_every_operation_has_a_described_tag() -> None:
 def test_the_document_is_deterministic() -> None:
     again = openapi.document(EVERY, "https://example.org")
     assert msgspec.json.encode(again) == msgspec.json.encode(DOCUMENT)
+
+
+def test_the_document_has_no_example_to_parse_and_costs_no_more_steps_than_bytes() -> None:
+    """It is made when a process starts; what a caller sends plays no part in it."""
+    texts = re.findall(rb'"examples?":', msgspec.json.encode(DOCUMENT))
+    assert texts == []
+
+    def taken(kinds: list[Kind]) -> tuple[int, int]:
+        made: list[bytes] = []
+
+        def make() -> None:
+            made.append(msgspec.json.encode(openapi.document(kinds, "https://example.org")))
+
+        make()  # what is cached for ever
+        return steps(make), len(made[0])
+
+    few, all_ = taken(EVERY[: len(EVERY) // 2]), taken(EVERY)
+    assert all_[0] - few[0] <= STEPS_PER_BYTE * (all_[1] - few[1])
