@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install dev lint test docs bench bench-growth proof fuzz faults compose-test full clean requirements
+.PHONY: install dev lint test docs bench bench-growth proof oracles fuzz faults race compose-test full clean requirements
 
 install: .venv/installed
 
@@ -37,10 +37,13 @@ bench: install
 bench-growth: install
 	$(BIN)/python -m tests.bench growth
 
-# Software of others judges the notary's log: Tessera's fsck and litewitness, built by `go install` at the first run. Skips
-# what cannot be built.
-proof: install
+# Software of others judges the notary's log (Tessera's fsck and litewitness, built by `go install` at the first run) and the
+# formats of the export to a SIEM. Skips what cannot be built.
+proof: install oracles
 	$(BIN)/python -m pytest -rs tests/oracles
+
+# Libraries of others, in an environment of their own, that judge our formats in tests.
+oracles: .venv-oracles/installed
 
 # 10,000 valid and invalid requests generated from the OpenAPI document, sent to a control plane of its own.
 fuzz: install .venv-fuzz/installed
@@ -50,29 +53,40 @@ fuzz: install .venv-fuzz/installed
 faults: install
 	SECAPLANE_TEST_FAULT_SECONDS=600 $(BIN)/python -m pytest tests/faults/test_two_of_everything.py
 
+# Ten thousand trials of the race between creating a child and deleting its parent.
+race: install
+	SECAPLANE_TEST_TRIALS=10000 $(BIN)/python -m pytest tests/flows/test_no_orphan.py
+
 # The production layout in containers, broken under load. Needs root, Debian's packages and go; ends with 69 where
 # containers cannot be run.
 compose-test: install
 	$(BIN)/python -m tests.compose
 
 # Everything: minutes to hours.
-full: lint test faults fuzz compose-test
+full: lint test faults race fuzz compose-test
 
 .venv-fuzz/installed: requirements-fuzz.txt
 	$(PYTHON) -m venv .venv-fuzz
 	.venv-fuzz/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.txt
 	touch $@
 
+.venv-oracles/installed: requirements-oracles.txt
+	$(PYTHON) -m venv .venv-oracles
+	.venv-oracles/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-oracles.txt
+	touch $@
+
 # Pins every dependency with hashes, without the address of a registry. Needs pip-tools.
 requirements:
 	$(BIN)/pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
-		--strip-extras --no-header --allow-unsafe --extra embedded -o requirements.txt pyproject.toml
+		--strip-extras --no-header --allow-unsafe --extra embedded --extra hsm --extra timestamps -o requirements.txt pyproject.toml
 	$(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
-		--strip-extras --no-header --allow-unsafe --extra embedded --extra dev \
+		--strip-extras --no-header --allow-unsafe --extra embedded --extra hsm --extra timestamps --extra dev \
 		-c requirements.txt -o requirements-dev.txt pyproject.toml
 	$(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 		--strip-extras --no-header --allow-unsafe -c requirements-dev.txt -o requirements-fuzz.txt requirements-fuzz.in
+	$(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+		--strip-extras --no-header --allow-unsafe -o requirements-oracles.txt requirements-oracles.in
 
 clean:
-	rm -rf .venv .venv-fuzz .secaplane build dist *.egg-info
+	rm -rf .venv .venv-fuzz .venv-oracles .secaplane build dist *.egg-info

@@ -178,7 +178,10 @@ class NotarySettings(Settings, frozen=True):
     one begins with the process. 0: none."""
     heads_minutes: Annotated[int, Meta(ge=1, le=24 * 60)] = 60
     """Minutes between two entries of the audit stream that commit to the newest event of every
-    tenant; each export of one tenant makes another one. `command` and `serve` append them."""
+    tenant; each export makes another one. `command` and `serve` append them."""
+    timestamp_url: str = ""
+    """Address of a time-stamping authority (RFC 3161), such as `https://tsa.example.org/tsr`:
+    `secaplane audit timestamp` asks it for a time stamp on the newest checkpoints."""
 
 
 class SecretsSettings(Settings, frozen=True):
@@ -195,12 +198,31 @@ class KeysSettings(Settings, frozen=True):
 
     keyring: str = ""
     """Path of the keyring that wraps the keys of events. Every process that reads or writes events
-    needs it; the notary does not. Empty: events are stored in clear and cannot be erased."""
+    needs it; the notary does not. Without it and without `hsm_module`, events are stored in clear
+    and cannot be erased."""
+    hsm_module: str = ""
+    """Path of the PKCS #11 library of a hardware security module, which wraps the keys of events
+    instead of the keyring. Needs `secaplane[hsm]`. With `keyring`, too, keys that the keyring has
+    wrapped can still be read."""
+    hsm_token: str = ""
+    """Label of the token in the module."""
+    hsm_key: str = ""
+    """Label of the AES key that wraps. Keys that other labels have wrapped can still be read."""
+    hsm_pin_file: str = ""
+    """Path of a file with the PIN of the token's user."""
     person_months: Annotated[int, Meta(ge=0, le=1200)] = 0
     """Months for which the callers of events are kept, besides the present one; then `secaplane
     retention apply` erases them. 0: without end."""
+    secret_days: Annotated[int, Meta(ge=0, le=36_500)] = 30
+    """Days for which the key of a resource's secret fields is kept after the resource is gone; then
+    `secaplane retention apply` destroys it."""
     holds: tuple[str, ...] = ()
     """Names of tenants under legal hold: no key of theirs is destroyed."""
+
+    @property
+    def seal_events(self) -> bool:
+        """True if events are sealed."""
+        return bool(self.keyring or self.hsm_module)
 
 
 Rate = Annotated[float, Meta(ge=0, le=1_000_000)]

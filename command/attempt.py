@@ -94,12 +94,13 @@ async def attempt(
         return recorded
     life = life_of(dependencies, context, envelope.command)
     try:
-        event = decide(context, sealed(dependencies, context, envelope.command, life))
+        event = decide(context, envelope.command)
     except Refusal:
         if not from_cache:
             raise
         event = None
     if event is not None:
+        event = await sealed(dependencies, context.kind, envelope.command, event, life)
         new_event = enveloped(dependencies, envelope, context, event, life)
         return await _appended(dependencies, context, new_event, expectation, reader, deadline)
     if not from_cache:

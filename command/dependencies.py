@@ -25,7 +25,7 @@ AskNamedBy = Callable[[Ref, Sequence[str]], Awaitable[Sequence[Ref]]]
 model."""
 
 
-SealSpec = Callable[[Kind, LifeIds, Json], Json]
+SealSpec = Callable[[Kind, LifeIds, Json], Awaitable[Json]]
 """(kind, the life that the spec is of, spec) -> the spec with its secret strings sealed."""
 
 

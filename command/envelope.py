@@ -12,7 +12,8 @@ from secaplane.command.rules.commands import Command, Put
 from secaplane.command.rules.context import DecisionContext
 from secaplane.eventlog.codec import NewEvent
 from secaplane.model.actor import Actor
-from secaplane.model.events import AnyEvent
+from secaplane.model.events import AnyEvent, DesiredState
+from secaplane.model.kind import Kind
 from secaplane.model.position import Position
 from secaplane.model.shape import LifeIds, Ref
 
@@ -60,8 +61,7 @@ def enveloped(
 def life_of(
     dependencies: CommandDependencies, context: DecisionContext, command: Command
 ) -> LifeIds:
-    """The life that the event is of: the present one, or the one that a PUT begins. It is fixed
-    before the decision, because secrets are sealed for it."""
+    """The life that the event is of: the present one, or the one that a PUT begins."""
     latest = context.latest
     if latest is not None and not (latest.gone and isinstance(command, Put)):
         return latest.life_ids
@@ -69,15 +69,19 @@ def life_of(
     return LifeIds(_tenant(context, uid), uid)
 
 
-def sealed(
-    dependencies: CommandDependencies, context: DecisionContext, command: Command, life: LifeIds
-) -> Command:
-    """The command with the secrets of its spec sealed. Only a PUT brings some in clear; what a
-    Revert restores is sealed already."""
-    if not isinstance(command, Put) or not context.kind.secrets.spec:
-        return command
-    spec = dependencies.seal(context.kind, life, command.spec)
-    return msgspec.structs.replace(command, spec=spec)
+async def sealed(
+    dependencies: CommandDependencies, kind: Kind, command: Command, event: AnyEvent, life: LifeIds
+) -> AnyEvent:
+    """The event with the secrets of its spec sealed. Only a PUT brings some in clear; what a Revert
+    restores is sealed already. A PUT that is refused makes no key.
+
+    Raises:
+        Conflict: the key of this life was destroyed.
+        Unavailable: the keys do not answer.
+    """
+    if not isinstance(command, Put) or not kind.secrets.spec or not isinstance(event, DesiredState):
+        return event
+    return msgspec.structs.replace(event, spec=await dependencies.seal(kind, life, event.spec))
 
 
 def _tenant(context: DecisionContext, uid: str) -> str:

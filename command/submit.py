@@ -36,14 +36,14 @@ from secaplane.policy.grants.escalation import in_slices
 from secaplane.policy.grants.policy import KINDS_OF_POLICY, Policy
 from secaplane.policy.tokens.caller import Caller
 from secaplane.policy.watch import WATCHED_KINDS
-from secaplane.sealing.sealer import Sealer
+from secaplane.sealing.life_sealers import LifeSealers
 
 
 @dataclass(frozen=True)
 class SubmitDependencies:
     commands: CommandDependencies
     guard: Guard
-    sealer: Sealer
+    sealers: LifeSealers
     bodies: BodyReader
     large_bodies: LargeBodies
     region: str

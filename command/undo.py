@@ -25,18 +25,23 @@ from secaplane.model.errors import (
     Malformed,
     NotFound,
     PreconditionFailed,
-    ProblemSource,
     Unavailable,
 )
 from secaplane.model.events import DesiredState
+from secaplane.model.pointer import at
 from secaplane.model.position import Position
 from secaplane.model.shape import Json, Resource
+from secaplane.sealing.life_sealers import Sealed, sources
 from secaplane.sealing.sealer import UnsealFailed
 
 TRIES_MAX = 5
 """Tries of one undo, while others write the same resource."""
 FOUND_S_MAX = 5.0
 """A version is looked for in the log so long."""
+KEY_GONE = (
+    "the key of these secrets is not there any more, and so their values cannot be written again:"
+    " PUT the resource as you want it, with what its history shows of this version"
+)
 TOO_FAR = "this version is too far back to be found in time; read it with asOf, and PUT it"
 
 
@@ -106,12 +111,11 @@ async def _body(
             then = await desired_by(dependencies.commands.log, today, version)
     except TimeoutError as error:
         raise Unavailable(TOO_FAR) from error
-    return restored(
-        request.kind, then, _opened(dependencies, request, today, then if secrets_of_then else None)
-    )
+    opened = await _opened(dependencies, request, today, then if secrets_of_then else None)
+    return restored(request.kind, then, opened)
 
 
-def _opened(
+async def _opened(
     dependencies: SubmitDependencies,
     request: WriteRequest,
     today: Resource,
@@ -122,13 +126,11 @@ def _opened(
     if not kind.secrets.spec:
         return spec
     try:
-        return dependencies.sealer.open(kind, today.life_ids, spec)
+        held = Sealed(today.life_ids, spec, {})
+        return (await dependencies.sealers.opening(kind, [held])).open(kind, today.life_ids, spec)
     except UnsealFailed as error:
-        raise Conflict(
-            "the key of these secrets is not there any more: undo without secrets=restore, or PUT"
-            " the resource with new ones",
-            sources=[ProblemSource(f"/spec{each}") for each in kind.secrets.spec],
-        ) from error
+        present = [each for each in kind.secrets.spec if at(spec, each) is not None]
+        raise Conflict(KEY_GONE, sources=sources(present)) from error
 
 
 async def _present(dependencies: SubmitDependencies, request: WriteRequest) -> Resource:

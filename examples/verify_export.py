@@ -1,6 +1,6 @@
 """A second verifier of exports, with the standard library and `cryptography` alone, written from
-docs/explanation/tamper-evidence.md. It computes the whole tree from the events and compares every
-file of DIR with it. Exit status 0: good; 1: wrong; 3: good, but not all attacks could be seen.
+docs/explanation/tamper-evidence.md. It compares trees, heads and every file of DIR but time stamps
+with the events. Exit status 0: good; 1: wrong; 3: good, but not all attacks could be seen.
 """
 
 import argparse
@@ -12,8 +12,8 @@ import struct
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import reduce
 from pathlib import Path
+from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
 
 WIDTH = 256
 Event, Heads = tuple[bytes, bytes], dict[int, bytes]
+Head = tuple[int, bytes, bytes]  # number, commitment, and salt of a life in a stream
 ZONE = r"[Zz]|([+-])([01][0-9]|2[0-3]):([0-5][0-9])"
 TIME = re.compile(rf"([0-9-]{{10}})[Tt ]([0-9:]{{8}})(?:\.([0-9]+))?({ZONE})")
 BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
@@ -28,7 +29,7 @@ LINE = re.compile(rf"— [^\s+]+ {BASE64.pattern}")
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 
 
-class Wrong(Exception):
+class Wrong(ValueError):
     """A finding."""
 
 
@@ -42,8 +43,7 @@ def sha256(*parts: bytes) -> bytes:
 
 
 class Key:
-    """A key in a policy: `name+id+base64(type || key)`. Type 1 signs the text of a note; the types
-    of witnesses, 4 (Ed25519) and 6 (ML-DSA-44), sign a time with it."""
+    """`name+id+base64(type || key)`: type 1 signs a note, 4 and 6 (ML-DSA-44) a time, too."""
 
     def __init__(self, text: str) -> None:
         self.name, key_id, encoded = text.split("+", 2)
@@ -106,10 +106,8 @@ class Policy:
         require(reached, f"the quorum {self.quorum} is not reached")
 
     def _holds(self, name: str, present: set[str]) -> bool:
-        if name not in self.groups:
-            return name in present
-        least, members = self.groups[name]
-        return sum(self._holds(each, present) for each in members) >= least
+        least, members = self.groups.get(name, (1, []))
+        return name in present or sum(self._holds(each, present) for each in members) >= least
 
 
 def checkpoint(data: bytes) -> tuple[str, int, bytes, str, list[str]]:
@@ -126,41 +124,67 @@ def checkpoint(data: bytes) -> tuple[str, int, bytes, str, list[str]]:
         raise Wrong("the checkpoint is malformed") from error
 
 
-def facts(stored: bytes) -> tuple[str, int]:
-    """Tenant life and time in milliseconds; ("", 0) of bytes that are unreadable."""
+def facts(stored: bytes) -> tuple[str, int, bytes]:
+    """Tenant life, time in milliseconds and salt; ("", 0, b"") of bytes that are unreadable."""
     try:  # `int` refuses the constants that are no JSON
         read = json.loads(stored.decode(), parse_constant=int)
         json.dumps(read, ensure_ascii=False).encode()  # no half of a surrogate pair
         tenant, salt = read.get("tenant", ""), read.get("salt", "")
         date, clock, fraction, zone, sign, hours, minutes = TIME.fullmatch(read["time"]).groups()
-        if not isinstance(tenant, str) or not BASE64.fullmatch(salt):
-            return "", 0
+        require(isinstance(tenant, str) and BASE64.fullmatch(salt), "another type")
         digits = (fraction or "").ljust(7, "0")
         micros = int(digits[:6]) + (digits[6] >= "5")
         offset = 0 if zone in "Zz" else int(f"{sign}1") * (int(hours) * 3600 + int(minutes) * 60)
         utc = datetime.fromisoformat(f"{date}T{clock}").replace(tzinfo=UTC)
-        return tenant, max(0, (int(utc.timestamp()) - offset) * 1000 + micros // 1000)
+        ms = max(0, (int(utc.timestamp()) - offset) * 1000 + micros // 1000)
+        return tenant, ms, base64.b64decode(salt)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return "", 0
+        return "", 0, b""
 
 
 class Leaves:
     def __init__(self, stream: str) -> None:
-        self._stream, self._heads, self.lost = stream, dict[str, tuple[int, bytes]](), list[int]()
+        self.stream, self._newest = stream, dict[str, Head]()
+        self.heads = list[tuple[str, Head] | None]()  # by event; None: declared lost
+        self.entries = list[tuple[str, dict[str, Any]]]()  # about heads: position and contents
 
     def next(self, sequence: int, event: Event) -> bytes:
         subject, stored = event
-        if not (subject or stored):  # an operator has declared it lost
-            self.lost.append(sequence)
-            return f"secaplane/leaf/v1\n{self._stream}\n{sequence}\n0\nlost\n".encode()
-        life, ms = facts(stored)
-        number, previous = self._heads.get(life, (0, bytes(32)))
+        if not (subject or stored):
+            self.heads.append(None)
+            return f"secaplane/leaf/v1\n{self.stream}\n{sequence}\n0\nlost\n".encode()
+        life, ms, salt = facts(stored)
+        number, previous, salt = self._newest.get(life, (0, bytes(32), salt))
         digest = sha256(b"secaplane/event/v1\n", subject, b"\n", stored)
         counted = (number + 1).to_bytes(8, "big")
         commitment = sha256(b"secaplane/commitment/v1\n", counted, previous, digest)
-        self._heads[life] = number + 1, commitment
+        self._newest[life] = number + 1, commitment, salt
+        self.heads.append((life, self._newest[life]))
+        if subject == b"seca-audit.heads.all":
+            self.entries.append((f"{self.stream}:{sequence}", json.loads(stored)["heads"]))
         last = f"{ms}\n{base64.b64encode(commitment).decode()}"
-        return f"secaplane/leaf/v1\n{self._stream}\n{sequence}\n{last}\n".encode()
+        return f"secaplane/leaf/v1\n{self.stream}\n{sequence}\n{last}\n".encode()
+
+
+def wrong_heads(logs: dict[str, Leaves]) -> Iterator[str]:
+    """A finding for each entry about heads whose root is not that of the events."""
+    for position, entry in (each for leaves in logs.values() for each in leaves.entries):
+        newest, texts = dict[str, dict[str, Head]](), list[bytes]()
+        for name, size in sorted(entry["streams"].items()):
+            own = logs[name].heads if name in logs else []
+            if len(own) < size:
+                yield f"{name}:{len(own) + 1} is cut: {position} is about {size} events"
+            newest[name] = dict(filter(None, own[:size]))
+        for uid in {uid for heads in newest.values() for uid in heads}:
+            salt = next(heads[uid][2] for heads in newest.values() if uid in heads)
+            life = base64.b64encode(sha256(b"secaplane/life/v1\n", uid.encode(), b"\n", salt))
+            for name, heads in newest.items():
+                number, commitment, _ = heads.get(uid, (0, bytes(32), b""))
+                parts = life, name.encode(), number, base64.b64encode(commitment)
+                texts.append(b"secaplane/head/v1\n%b\n%b\n%d\n%b\n" % parts)
+        found = root([sha256(b"\0", each) for each in sorted(texts)]), len(texts)
+        if found != (base64.b64decode(entry["root"]), entry["size"]):
+            yield f"{position} is wrong: its root of heads is not that of the events"
 
 
 def events(data: bytes) -> Iterator[Event]:
@@ -170,42 +194,20 @@ def events(data: bytes) -> Iterator[Event]:
         (length,) = struct.unpack_from(">I", data, at)
         at += 4 + length
         parts.append(data[at - length : at])
-    if at > len(data) or len(parts) % 2:
-        raise struct.error("the last event is not complete")
+    require(at == len(data) and len(parts) % 2 == 0, "the last event is not complete")
     return zip(parts[::2], parts[1::2], strict=True)
 
 
-class Tree:
-    def __init__(self) -> None:
-        self.size, self._roots = 0, list[bytes]()
-        self.rows: list[list[bytes]] = [[] for _ in range(8)]
-
-    def append(self, leaf: bytes) -> Iterator[tuple[int, int, bytes]]:
-        """Add a leaf; yields each tile that it completes: level, number and bytes."""
-        hashed, size, level = sha256(b"\0", leaf), self.size, 0
-        self.size += 1
-        self._roots.append(hashed)
-        while size & 1:
-            right, left, size = self._roots.pop(), self._roots.pop(), size >> 1
-            self._roots.append(sha256(b"\1", left, right))
-        self.rows[0].append(hashed)
-        while len(row := self.rows[level]) == WIDTH:
-            self.rows[level] = []
-            yield level, (self.size >> (8 * (level + 1))) - 1, b"".join(row)
-            while len(row) > 1:
-                row = [sha256(b"\1", *row[at : at + 2]) for at in range(0, len(row), 2)]
-            level += 1
-            self.rows[level].append(row[0])
-
-    @property
-    def root(self) -> bytes:
-        roots = reversed(self._roots or [sha256()])
-        return reduce(lambda right, left: sha256(b"\1", left, right), roots)
+def root(hashes: list[bytes]) -> bytes:
+    """The root of a tree, as RFC 6962 defines it."""
+    if len(hashes) < 2:
+        return hashes[0] if hashes else sha256()
+    left = 1 << ((len(hashes) - 1).bit_length() - 1)
+    return sha256(b"\1", root(hashes[:left]), root(hashes[left:]))
 
 
 def tile_path(level: int | str, number: int, width: int = WIDTH) -> str:
-    digits = str(number).zfill(-(-len(str(number)) // 3) * 3)
-    *first, last = [digits[at : at + 3] for at in range(0, len(digits), 3)]
+    *first, last = [each.zfill(3) for each in f"{number:,}".split(",")]
     path = "".join(f"x{each}/" for each in first) + last
     return f"tile/{level}/{path}" + ("" if width == WIDTH else f".p/{width}")
 
@@ -220,31 +222,35 @@ class Export:
         require(file.is_file() and not file.is_symlink(), f"{path} is missing")
         return file.read_bytes()
 
-    def verify(self, policy: Policy | None, seen: dict[str, Heads]) -> tuple[str, int]:
-        """Raises Wrong with the first thing that is wrong. Returns the origin and the size."""
-        origin, size, root, text, lines = checkpoint(self.read("checkpoint"))
+    def verify(self, policy: Policy | None, seen: dict[str, Heads]) -> tuple[str, Leaves]:
+        """Raises Wrong with the first thing that is wrong."""
+        origin, size, signed, text, lines = checkpoint(self.read("checkpoint"))
         require(origin.rpartition("/")[2] == self._stream, f"a checkpoint of the log {origin}")
         if policy:
             policy.check(origin, text, lines)
         heads = seen.get(origin, {})
         require(max(heads, default=0) <= size, f"{self._stream}:{size + 1} is rolled back")
-        leaves, tree = Leaves(self._stream), Tree()
-        self._beginning(tree, heads)
+        leaves, hashes = Leaves(self._stream), list[bytes]()
         for number in range(-(-size // WIDTH)):
-            self._bundle(number, min(WIDTH, size - number * WIDTH), leaves, tree, heads)
-        for level, row in enumerate(tree.rows):
-            if row:
-                path = tile_path(level, size >> (8 * (level + 1)), len(row))
-                require(self.read(path) == b"".join(row), f"{path} differs from the tree")
-        require(tree.root == root, f"{self._stream}: the events have another root")
+            hashes += self._bundle(number, min(WIDTH, size - number * WIDTH), leaves)
+        for at, known in sorted(heads.items()):
+            require(root(hashes[:at]) == known, f"{self._stream}:{at} is forked")
+        require(root(hashes) == signed, f"{self._stream}: the events have another root")
+        row, level = hashes, 0
+        while row:
+            tiles = [row[at : at + WIDTH] for at in range(0, len(row), WIDTH)]
+            for number, tile in enumerate(tiles):
+                path = tile_path(level, number, len(tile))
+                require(self.read(path) == b"".join(tile), f"{path} differs from the tree")
+            row, level = [root(tile) for tile in tiles if len(tile) == WIDTH], level + 1
         for file in self._folder.rglob("*"):
             path = file.relative_to(self._folder).as_posix()
-            own = (file.is_dir() and not file.is_symlink()) or path in self._seen
-            require(own, f"{self._stream}: {path!r} is foreign")
-        require(not leaves.lost, f"{self._stream}: declared lost are {leaves.lost[:9]}")
-        return origin, size
+            own = path in self._seen or file.is_dir() or re.fullmatch(r"timestamps/\d+\.\w+", path)
+            require(own and not file.is_symlink(), f"{self._stream}: {path!r} is foreign")
+        require(not (n := leaves.heads.count(None)), f"{self._stream}: {n} are declared lost")
+        return origin, leaves
 
-    def _bundle(self, number: int, width: int, leaves: Leaves, tree: Tree, heads: Heads) -> None:
+    def _bundle(self, number: int, width: int, leaves: Leaves) -> Iterator[bytes]:
         path = tile_path("entries", number).replace("tile/entries", "events")
         some = list(events(self.read(path)))
         entries, at = self.read(tile_path("entries", number, width)), 0
@@ -254,16 +260,9 @@ class Export:
             good = place < width and entries[at : at + len(expected)] == expected
             require(good, f"{self._stream}:{sequence} differs from its entry")
             at += len(expected)
-            for level, above, tile in tree.append(leaf):
-                path = tile_path(level, above)
-                require(self.read(path) == tile, f"{path} differs from the tree")
-            self._beginning(tree, heads)
+            yield sha256(b"\0", leaf)
         last = number * WIDTH + len(some)
         require((len(some), at) == (width, len(entries)), f"{self._stream}:{last + 1} is cut")
-
-    def _beginning(self, tree: Tree, heads: Heads) -> None:
-        if tree.size in heads:
-            require(heads[tree.size] == tree.root, f"{self._stream}:{tree.size} is forked")
 
 
 def main() -> int:
@@ -273,18 +272,19 @@ def main() -> int:
     parser.add_argument("--seen", type=Path, action="append", default=[])
     given = parser.parse_args()
     policy = Policy(given.policy.read_text()) if given.policy else None
-    seen, verified, wrong = dict[str, Heads](), set[str](), list[str]()
+    seen, verified, wrong, logs = dict[str, Heads](), set[str](), list[str](), dict[str, Leaves]()
     for file in given.seen:
-        origin, size, root, *_ = checkpoint(file.read_bytes())
-        require(seen.setdefault(origin, {}).setdefault(size, root) == root, "forked before")
+        origin, size, own, *_ = checkpoint(file.read_bytes())
+        require(seen.setdefault(origin, {}).setdefault(size, own) == own, "forked before")
     for folder in sorted(given.folder.iterdir()):
         try:
             require(folder.is_dir() and not folder.is_symlink(), f"{folder.name!r} is foreign")
-            origin, size = Export(folder).verify(policy, seen)
+            origin, logs[folder.name] = Export(folder).verify(policy, seen)
             verified.add(origin)
-            print(f"{folder.name}: {size} events compared")
+            print(f"{folder.name}: {len(logs[folder.name].heads)} events compared")
         except (Wrong, struct.error) as finding:
             wrong.append(f"{folder.name}: {finding}")
+    wrong += [] if wrong else wrong_heads(logs)
     needed = {*seen, *(each.name for each in policy.logs)} if policy else {*seen}
     wrong += [f"no good log {name}" for name in sorted(needed - verified)]
     if wrong or not verified:
@@ -296,5 +296,5 @@ def main() -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (Wrong, OSError, ValueError) as unusable:
+    except (OSError, ValueError) as unusable:
         sys.exit(f"a file of the verifier cannot be used: {unusable}")

@@ -133,7 +133,7 @@ class Log:
         """True if the leaf of a record is in the tree."""
         if not 1 <= record.sequence <= self.size:
             return False
-        _, ms = facts(record.stored)
+        _, ms, _ = facts(record.stored)
         last = f"{ms}\n{base64.b64encode(record.commitment).decode()}"
         leaf = f"secaplane/leaf/v1\n{self.stream}\n{record.sequence}\n{last}\n".encode()
         number, place = divmod(record.sequence - 1, WIDTH)
@@ -154,7 +154,7 @@ class Log:
                 require(own and in_order and in_file, f"{expected} is inserted")
                 linked = record.previous == reached.commitment
                 require(linked and self.holds(record), f"{expected} is changed")
-                salt = reached.salt if reached.number else salt_of(record.stored)
+                salt = reached.salt if reached.number else facts(record.stored)[2]
                 reached = Reached(record.number, record.commitment, salt)
                 before = record.sequence
         return reached
@@ -185,10 +185,6 @@ def split(data: bytes) -> Iterator[Record]:
         if at > len(data):
             raise struct.error
         yield Record(sequence, number, previous, subject, data[at - length : at])
-
-
-def salt_of(stored: bytes) -> bytes:
-    return base64.b64decode(json.loads(stored).get("salt", ""))
 
 
 def verify_inclusion(leaf: bytes, place: int, size: int, hashes: list[bytes]) -> bytes:

@@ -97,7 +97,10 @@ async def first(
     async with connected(url) as connection:
         if await active(connection, group.tables) is not None:
             return None
-    return await rebuild(url, log, group, region=region, report=report)
+    async with _exclusive(url, group.tables) as connection:
+        if await active(connection, group.tables) is not None:  # since the question before the lock
+            return None
+        return await _rebuilt(connection, url, log, group, region, report)
 
 
 async def retire(url: str, group: TableGroup) -> list[str]:

@@ -3,15 +3,19 @@
     GET tenants/<tenant>/exports          the export that can be made now
     GET tenants/<tenant>/exports/latest   the export as a tar archive; ?seen=<stream>:<size>,...
 
-An archive is unpacked into a folder that `secaplane audit verify` verifies.
+An archive is unpacked into a folder that `secaplane audit verify` verifies. Its name is a header of
+the answer; ?export=<name>&offset=<bytes> is answered with the bytes of the same archive from there
+on. No Range (RFC 9110, section 14): a part needs its last position there, which is not known.
 """
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from litestar import Request, route
 from litestar.handlers import HTTPRouteHandler
 
+from secaplane.audit.tenant_export.archive import ContinuedExport, ExportedArchive
 from secaplane.edge.guard import Guard
 from secaplane.edge.requests import parsing
 from secaplane.edge.requests.context import RequestContext, request_context
@@ -30,6 +34,9 @@ from secaplane.query.answers import answered, listed
 from secaplane.query.history.http import METHODS
 from secaplane.query.read import ListedPage
 
+EXPORT_HEADER = "Secaplane-Export"
+"""The name of the archive in an answer."""
+_OFFSET = re.compile("0|[1-9][0-9]{0,17}")
 SEEN_MAX = 16
 """Earlier checkpoints with which one export can be compared."""
 
@@ -47,14 +54,14 @@ class TenantExports(Protocol):
         ...
 
     async def archive(
-        self, tenant: str, seen: Mapping[str, Sequence[int]]
-    ) -> AsyncGenerator[bytes, None]:
-        """A tar archive. `seen`: by stream, the sizes of earlier checkpoints.
+        self, tenant: str, seen: Mapping[str, Sequence[int]], continued: ContinuedExport | None
+    ) -> ExportedArchive:
+        """A tar archive, or the rest of one. `seen`: by stream, the sizes of earlier checkpoints.
 
         Raises:
-            NotFound: no such tenant.
+            NotFound: no such tenant, or no such archive any more.
             Malformed: `seen` names a stream that there is not.
-        Unavailable: the notary does not answer, or too many exports are made already.
+            Unavailable: the notary does not answer, or too many exports are made already.
         """
         ...
 
@@ -73,14 +80,16 @@ def routes(exports: TenantExports, guard: Guard) -> list[HTTPRouteHandler]:
     @route([f"{path}/{LATEST}"], http_method=METHODS, name="export")
     async def export(request: Request[Any, Any, Any]) -> StreamedAnswer:
         _, tenant = await _admitted(request, guard, "get")
-        sent = parameters(request.scope["query_string"], ("seen",))
-        archive = await exports.archive(tenant, _seen(sent.get("seen", "")))
+        sent = parameters(request.scope["query_string"], ("seen", "export", "offset"))
+        seen = _seen(sent.get("seen", ""))
+        archive = await exports.archive(tenant, seen, _continued(sent))
         headers = {
+            EXPORT_HEADER: archive.name,
             "Content-Type": "application/x-tar",
             "Content-Disposition": f'attachment; filename="{tenant}.tar"',
             "Cache-Control": "no-store",
         }
-        return StreamedAnswer(archive, headers)
+        return StreamedAnswer(archive.pieces, headers)
 
     return [listing, export]
 
@@ -93,6 +102,24 @@ async def _admitted(
     context, tenant = request_context(request.scope), request.path_params["tenant"]
     await guard.admit_view(context, verb, EXPORTS, KINDS["tenant"], {}, tenant)
     return context, tenant
+
+
+def _continued(sent: Mapping[str, str]) -> ContinuedExport | None:
+    """The archive to continue, if one is named.
+
+    Raises:
+        Malformed: one of the two parameters is missing, or the offset is no number.
+    """
+    name, offset = sent.get("export", ""), sent.get("offset", "")
+    if not name and not offset:
+        return None
+    if not name or not _OFFSET.fullmatch(offset):
+        raise Malformed(
+            f"`offset` takes a number of bytes, and `export` the name in {EXPORT_HEADER} of the"
+            " answer that is continued; send both, or neither",
+            parameter="export" if not name else "offset",
+        )
+    return ContinuedExport(name, int(offset))
 
 
 def _seen(text: str) -> dict[str, list[int]]:

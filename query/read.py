@@ -5,7 +5,7 @@ it (`edge.guard`).
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -22,6 +22,8 @@ from secaplane.query.by_name import READ_S_MAX, ByName
 from secaplane.readmodel import questions
 from secaplane.readmodel.list_share import BEHIND, TOO_LONG, ListShare
 from secaplane.readmodel.selection import limited_to
+from secaplane.sealing.life_sealers import Sealed
+from secaplane.sealing.sealer import Sealer
 
 SEALED = '"sealed:'
 """The beginning of every sealed string; a document without one is answered as it is stored."""
@@ -48,8 +50,8 @@ Ids = Mapping[str, str]
 class ReadDependencies:
     lists: ListShare
     by_name: ByName
-    open_secrets: Callable[[Kind, LifeIds, Json], Json]
-    """(kind, life, a document) -> the same with its secrets in clear."""
+    opening: Callable[[Kind, Sequence[Sealed]], Awaitable[Sealer]]
+    """(kind, what documents hold sealed) -> a sealer that opens it."""
     page_keys: Sequence[bytes]
     """Keys of skipTokens; the first one signs."""
 
@@ -101,7 +103,7 @@ async def get(
         if found is None:
             raise NotFound(f"there is no {kind.name} {name}; {to_find_or_create(kind, ids)}")
         document, uid, life_ids = found.document, found.uid, found.life_ids
-    body = _shown(dependencies, kind, ids, document, life_ids)
+    (body,) = await _shown(dependencies, kind, ids, [(document, life_ids)])
     return ReadResource(body, _decode_version(body).metadata.version, uid)
 
 
@@ -163,11 +165,8 @@ async def _page(
     if len(rows) > len(shown):
         last = rows[len(shown) - 1]
         token = pages.skip_token((last.name, last.life), listed, dependencies.page_keys)
-    items = [
-        _shown(dependencies, kind, ids, row.document, row.life_ids)
-        for row in shown
-        if row.document is not None
-    ]
+    stored = [(row.document, row.life_ids) for row in shown if row.document is not None]
+    items = await _shown(dependencies, kind, ids, stored)
     return ListedPage(items, token)
 
 
@@ -204,19 +203,37 @@ def _stored(kind: Kind, collection: str) -> str:
     return log_ref(Ref(kind.name, f"{collection}/-")).collection
 
 
-def _shown(
+async def _shown(
     dependencies: ReadDependencies,
     kind: Kind,
     ids: Ids,
-    document: str,
-    life_ids: LifeIds | None,
-) -> bytes:
-    """A stored document as this caller sees it; nearly always as it is stored."""
+    stored: Sequence[tuple[str, LifeIds | None]],
+) -> list[bytes]:
+    """Stored documents as this caller sees them; nearly always as they are stored."""
     if kind.backing is Backing.CATALOGUE and kind.scope:
-        return in_tenant(kind, ids["tenant"], document)
-    if kind.has_secrets and life_ids is not None and SEALED in document:
-        return encode(dependencies.open_secrets(kind, life_ids, _decode(document)))
-    return document.encode()
+        return [in_tenant(kind, ids["tenant"], document) for document, _ in stored]
+    if kind.has_secrets and any(SEALED in document for document, _ in stored):
+        return await _opened(dependencies, kind, stored)
+    return [document.encode() for document, _ in stored]
+
+
+async def _opened(
+    dependencies: ReadDependencies, kind: Kind, stored: Sequence[tuple[str, LifeIds | None]]
+) -> list[bytes]:
+    documents = [
+        (life, _decode(document)) if life is not None and SEALED in document else document
+        for document, life in stored
+    ]
+    held = [
+        Sealed(each[0], each[1].get("spec", {}), each[1].get("status", {}))
+        for each in documents
+        if not isinstance(each, str)
+    ]
+    sealer = await dependencies.opening(kind, held)
+    return [
+        each.encode() if isinstance(each, str) else encode(sealer.open_shown(kind, *each))
+        for each in documents
+    ]
 
 
 def in_tenant(kind: Kind, tenant: str, document: str) -> bytes:

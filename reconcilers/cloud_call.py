@@ -25,6 +25,14 @@ from secaplane.reconcilers.dependencies import ReconcileDependencies
 from secaplane.reconcilers.fences import guarded
 from secaplane.reconcilers.owned import OVER_QUOTA
 from secaplane.reconcilers.plan import Step
+from secaplane.sealing.life_sealers import Sealed
+from secaplane.sealing.sealer import Sealer, SecretErased
+
+SECRET_ERASED = "SecretErased"
+WITHOUT_SECRET = (
+    "the key of its secret fields was destroyed: PUT it without them, or delete it and create it"
+    " again"
+)
 
 
 async def call_cloud(
@@ -48,9 +56,13 @@ async def call_cloud(
     if kind.backing is not Backing.PLUGIN:
         return Ready()
     plugin, fences = dependencies.plugin, dependencies.fences
-    clear = _clear(dependencies, resource)
     if step is Step.REMOVE:
-        return await fences.call(partial(plugin.remove, clear))
+        known = await _clear(dependencies, resource)
+        return await fences.call(partial(plugin.remove, known))
+    try:
+        clear = await _clear(dependencies, resource, erased=False)
+    except SecretErased:
+        return TerminalError(SECRET_ERASED, WITHOUT_SECRET)
     outcome = await fences.call(partial(plugin.ensure, clear, bound))
     if step is Step.ACT and isinstance(outcome, Ready):
         power = resource.power
@@ -85,7 +97,7 @@ async def observe(dependencies: ReconcileDependencies, resource: Resource) -> Ob
         LeaseLost, FenceRejected: another process has taken over, or may have.
         whatever else the plugin raises.
     """
-    clear = _clear(dependencies, resource)
+    clear = await _clear(dependencies, resource)
     return await dependencies.fences.call(partial(dependencies.plugin.observe, clear))
 
 
@@ -104,7 +116,7 @@ async def observe_many(
         return []
     for dependencies, _ in asked:
         await dependencies.fences.may_call()
-    named = [ToObserve(_clear(each, of), each.fences.next()) for each, of in asked]
+    named = [ToObserve(await _clear(each, of), each.fences.next()) for each, of in asked]
     sources = {each.fences for each, _ in asked}
 
     def require() -> None:
@@ -118,8 +130,26 @@ async def observe_many(
     return answers
 
 
-def _clear(dependencies: ReconcileDependencies, resource: Resource) -> Resource:
-    """The resource with its secrets opened."""
+async def sealer_of(
+    dependencies: ReconcileDependencies, resource: Resource, status: Json | None
+) -> Sealer:
+    """Seals the secrets of a status from the plugin."""
     kind = KINDS[resource.ref.kind]
-    spec = dependencies.sealer.open(kind, resource.life_ids, resource.spec)
+    held = Sealed(resource.life_ids, resource.spec, resource.observed)
+    return await dependencies.sealers.for_status(kind, held, status)
+
+
+async def _clear(
+    dependencies: ReconcileDependencies, resource: Resource, *, erased: bool = True
+) -> Resource:
+    """The resource with its secrets opened. Those whose key was destroyed are left out.
+
+    Raises:
+        SecretErased: there is one, and not `erased`.
+    """
+    kind, life = KINDS[resource.ref.kind], resource.life_ids
+    if not kind.secrets.spec:
+        return resource
+    sealer = await dependencies.sealers.opening(kind, [Sealed(life, resource.spec, {})])
+    spec = (sealer.open_left if erased else sealer.open)(kind, life, resource.spec)
     return resource if spec is resource.spec else msgspec.structs.replace(resource, spec=spec)

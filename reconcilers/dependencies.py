@@ -14,7 +14,7 @@ from secaplane.reconcilers.fences import FenceSource
 from secaplane.reconcilers.gate import Entrance, Gate
 from secaplane.reconcilers.leases.tenure import Tenure
 from secaplane.reconcilers.related import LoadOwned
-from secaplane.sealing.sealer import Sealer
+from secaplane.sealing.life_sealers import LifeSealers
 
 LOG_WORK_MAX = 3
 
@@ -27,7 +27,7 @@ class ReconcileDependencies:
     commands: CommandDependencies
     plugin: Plugin
     fences: FenceSource
-    sealer: Sealer
+    sealers: LifeSealers
     load_owned: LoadOwned
     repaired: frozenset[str] = frozenset()
     """The kinds whose drift is repaired."""

@@ -13,7 +13,7 @@ from secaplane.kinds import KINDS
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Ref, Resource, State
 from secaplane.plugins.plugin import Bound, InProgress, Ready, TerminalError
-from secaplane.reconcilers.cloud_call import call_cloud, status_after_error
+from secaplane.reconcilers.cloud_call import call_cloud, sealer_of, status_after_error
 from secaplane.reconcilers.dependencies import ReconcileDependencies, record
 from secaplane.reconcilers.owned import RETRY_S, delete_cascading, with_owned
 from secaplane.reconcilers.plan import RelatedResources, Step, plan
@@ -104,7 +104,9 @@ async def _apply(
     actual = None
     if isinstance(outcome, TerminalError):
         actual = await status_after_error(dependencies, resource, step)
-    report = outcome_report(dependencies.sealer, resource, step, outcome, actual)
+    reported = outcome.status if isinstance(outcome, Ready) else actual
+    sealer = await sealer_of(dependencies, resource, reported)
+    report = outcome_report(sealer, resource, step, outcome, actual)
     result = await record(dependencies, resource, report)
     if step is Step.REMOVE and result.event is None:
         return RequeueAfter(WAIT_S)  # a child was created meanwhile and has to go first

@@ -3,8 +3,10 @@ stream has recorded their root.
 
     FOLDER/private/heads/<root>.tree        the heads of every life and stream
     FOLDER/private/heads/<sequence>.entry   the entry of the audit stream that has such a root
+    FOLDER/private/heads/<sequence>.signed  the checkpoints that were first given with that entry
 
-Both name tenant lives. They are no part of the log: where they are lost, the next entry has others.
+The first two name tenant lives. All are no part of the log: where they are lost, the next entry
+has others.
 """
 
 import os
@@ -21,8 +23,8 @@ from secaplane.audit.notary.leaves import CommittedEvent, LifeHead
 from secaplane.audit.notary.tile_folder import write_private
 from secaplane.eventlog.codec import Undecodable
 
-ENTRIES_KEPT = 8
-"""With their trees. An export takes the newest one."""
+ENTRIES_KEPT = 24
+"""With their trees. An export takes the newest one, and is continued with the same one."""
 UNRECORDED_KEPT = 4
 _ENTRY = re.compile(r"([1-9][0-9]*)\.entry")
 
@@ -57,6 +59,7 @@ class RecordedHeads(msgspec.Struct, frozen=True):
 
 _encode = msgspec.json.Encoder().encode
 _decode_snapshot = msgspec.json.Decoder(HeadsSnapshot).decode
+_decode_signed = msgspec.json.Decoder(dict[str, bytes]).decode
 _decode_recorded = msgspec.json.Decoder(RecordedHeads).decode
 
 
@@ -97,6 +100,22 @@ class KeptHeads:
         for sequence in self._sequences():
             yield _decode_recorded((self._folder / f"{sequence}.entry").read_bytes())
 
+    def signed(self, sequence: int) -> dict[str, bytes] | None:
+        """The checkpoints, by stream, that were first given with an entry: who continues an export
+        gets the same ones. None where none were given yet."""
+        try:
+            return _decode_signed((self._folder / f"{sequence}.signed").read_bytes())
+        except FileNotFoundError:
+            return None
+
+    def keep_signed(self, sequence: int, checkpoints: dict[str, bytes]) -> dict[str, bytes]:
+        """Keep checkpoints for an entry, unless others are kept already; those that are kept."""
+        with self._one:
+            known = self.signed(sequence)
+            if known is None:
+                write_private(self._folder / f"{sequence}.signed", _encode(checkpoints))
+            return known or checkpoints
+
     def tree(self, facts: HeadsFacts) -> tuple[HeadsSnapshot, HeadsTree]:
         """The heads of an entry.
 
@@ -132,6 +151,7 @@ class KeptHeads:
                 kept.add(self._tree_file(root))
             else:
                 file.unlink()
+                file.with_suffix(".signed").unlink(missing_ok=True)
         others = [each for each in self._folder.glob("*.tree") if each not in kept]
         others.sort(key=lambda each: each.stat().st_mtime_ns, reverse=True)
         for each in others[UNRECORDED_KEPT:]:

@@ -43,6 +43,12 @@ class OfferedHeads(msgspec.Struct, frozen=True):
 
 class OfferRequest(msgspec.Struct, frozen=True):
     life: str
+    sequence: int = 0
+    """Of the entry about heads; 0: the newest one."""
+
+
+class HeadsNotKept(NotaryUnavailable):
+    """The notary does not have the heads of an entry any more."""
 
 
 class TileRequest(msgspec.Struct, frozen=True):
@@ -50,21 +56,31 @@ class TileRequest(msgspec.Struct, frozen=True):
     path: str
 
 
-def offered(folder: Path, kept: KeptHeads, audit: str, life: str) -> OfferedHeads:
-    """The newest heads that the notary can prove. `audit`: the name of the audit stream.
+def offered(
+    folder: Path, kept: KeptHeads, audit: str, asked: OfferRequest, *, keep: bool = False
+) -> OfferedHeads:
+    """The heads that were asked for, as far as the notary can prove them. `audit`: the name of the
+    audit stream; `keep`: the same request gets the same answer later.
 
     Raises:
         NotaryUnavailable: there are none of this life yet.
+        HeadsNotKept: there are none of that entry.
     """
     for entry in kept.entries():
+        if asked.sequence not in (0, entry.sequence):
+            continue
         facts = entry.facts
-        checkpoints = _covering(folder, facts, audit, entry.sequence)
+        checkpoints = kept.signed(entry.sequence) or _covering(folder, facts, audit, entry.sequence)
         if checkpoints is None:
             continue
         try:
-            return OfferedHeads(entry, _heads(kept, facts, life), checkpoints)
+            heads = _heads(kept, facts, asked.life)
         except (FileNotFoundError, ValueError, KeyError) as error:
             raise NotaryUnavailable(f"the heads cannot be proved: {error}") from error
+        signed = kept.keep_signed(entry.sequence, checkpoints) if keep else checkpoints
+        return OfferedHeads(entry, heads, signed)
+    if asked.sequence:
+        raise HeadsNotKept(f"no heads are kept of the entry {asked.sequence}")
     raise NotaryUnavailable(MISSING)
 
 

@@ -1,7 +1,7 @@
 """Merkle tree hashes of RFC 6962, section 2.1, with SHA-256. Pure."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 HASH_BYTES = 32
 EMPTY_ROOT = hashlib.sha256().digest()
@@ -14,8 +14,18 @@ def leaf_hash(entry: bytes) -> bytes:
     return _sha256(_LEAF + entry).digest()
 
 
+def leaf_hashes(entries: Iterable[bytes]) -> list[bytes]:
+    return [_sha256(_LEAF + each).digest() for each in entries]
+
+
 def node_hash(left: bytes, right: bytes) -> bytes:
     return _sha256(_NODE + left + right).digest()
+
+
+def node_hashes(row: Sequence[bytes]) -> list[bytes]:
+    """The hashes above an even number of hashes."""
+    pairs = zip(row[::2], row[1::2], strict=True)
+    return [_sha256(_NODE + left + right).digest() for left, right in pairs]
 
 
 class MerkleFrontier:

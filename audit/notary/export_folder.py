@@ -10,6 +10,7 @@ the tree covers the contents of each: any other file is foreign.
 """
 
 import os
+import stat
 import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -33,6 +34,7 @@ TILE_BYTES_MAX = WIDTH * (ENTRY_BYTES_MAX + 2)
 EVENTS_BYTES_MAX = WIDTH * (EVENT_BYTES_MAX + 64 * 1024)
 """Of a file: a larger one is refused before it is read."""
 _LENGTH = struct.Struct(">I")
+LENGTH_BYTES = _LENGTH.size
 
 
 class ExportFolder:
@@ -98,13 +100,17 @@ class ExportFolder:
         Raises:
             TilesDiffer: it is missing, too large, or cannot be read.
         """
-        file = self.folder / path
+        file = f"{self.folder}/{path}"  # many files are read: a `Path` takes longer than its file
         try:
-            if not file.is_file():
+            found = os.stat(file)
+            if not stat.S_ISREG(found.st_mode):
                 raise TilesDiffer(f"{path} is missing")
-            if file.stat().st_size > bytes_max:
+            if found.st_size > bytes_max:
                 raise TilesDiffer(f"{path} has more than {bytes_max} bytes")
-            return file.read_bytes()
+            with open(file, "rb") as opened:
+                return opened.read()
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise TilesDiffer(f"{path} is missing") from error
         except OSError as error:
             raise TilesDiffer(f"{path} cannot be read: {error.strerror}") from error
 
@@ -142,16 +148,19 @@ def split_events(data: bytes) -> list[StoredEvent | None]:
     Raises:
         TilesDiffer: the file ends inside an event, or a subject is no text.
     """
-    events, at = list[StoredEvent | None](), 0
+    events, at, size, length_at = list[StoredEvent | None](), 0, len(data), _LENGTH.unpack_from
     try:
-        while at < len(data):
-            middle = at + _LENGTH.size + _LENGTH.unpack_from(data, at)[0]
-            end = middle + _LENGTH.size + _LENGTH.unpack_from(data, middle)[0]
-            if end > len(data):
+        while at < size:
+            begin = at + LENGTH_BYTES
+            middle = begin + length_at(data, at)[0]
+            stored_at = middle + LENGTH_BYTES
+            at = stored_at + length_at(data, middle)[0]
+            if at > size:
                 raise TilesDiffer("a file of events ends inside an event")
-            subject, stored = data[at + _LENGTH.size : middle], data[middle + _LENGTH.size : end]
-            events.append(StoredEvent(subject.decode(), stored) if subject or stored else None)
-            at = end
+            if begin == middle and stored_at == at:
+                events.append(None)
+            else:
+                events.append(StoredEvent(data[begin:middle].decode(), data[stored_at:at]))
     except struct.error as error:
         raise TilesDiffer("a file of events ends inside a length or a subject") from error
     except UnicodeDecodeError as error:

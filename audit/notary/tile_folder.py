@@ -2,6 +2,7 @@
 
     FOLDER/public/<stream>/checkpoint, tile/...   what a web server may serve
     FOLDER/public/<stream>/cosigned               the newest checkpoint that a quorum has cosigned
+    FOLDER/public/<stream>/timestamps/            (`audit.timestamps.folder`)
     FOLDER/private/<stream>.state, <stream>.lock  for the notary alone: it names tenant lives
     FOLDER/private/heads/                         likewise (`audit.heads.kept`)
 
@@ -116,6 +117,15 @@ class TileFolder:
 
     def write_cosigned(self, data: bytes) -> None:
         for folder in _write(self.public / COSIGNED_PATH, data, FILE_MODE, FOLDER_MODE):
+            _synchronise(folder)
+
+    def has(self, path: str) -> bool:
+        """True if the public part has such a file."""
+        return (self.public / path).is_file()
+
+    def write_public(self, path: str, data: bytes) -> None:
+        """Write a file that belongs to the log and is no part of its tree."""
+        for folder in _write(self.public / path, data, FILE_MODE, FOLDER_MODE):
             _synchronise(folder)
 
     def write_state(self, data: bytes) -> None:

@@ -7,14 +7,15 @@ any bundle whose chain is known.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from secaplane.audit.merkle.hashing import leaf_hash
+from secaplane.audit.merkle.hashing import leaf_hash, leaf_hashes
 from secaplane.audit.merkle.proofs import root
 from secaplane.audit.notary.leaves import (
     CommitmentChain,
     LeafEntry,
+    LifeHead,
     WrongLeaf,
     commitment,
     digest,
@@ -134,14 +135,18 @@ class EventVerifier:
         """After the last event that was verified."""
         return self._chain
 
-    def verify_bundle(self, number: int, events: Sequence[StoredEvent | None]) -> None:
-        """Compare the events of a bundle; None stands for one that is declared lost.
+    def verify_bundle(
+        self, number: int, events: Sequence[StoredEvent | None]
+    ) -> Mapping[str, LifeHead]:
+        """Compare the events of a bundle; None stands for one that is declared lost. The heads that
+        they move.
 
         Raises:
             HistoryChanged: the first event that differs, and how.
         """
-        if self._all_good(number, events):
-            return
+        good = self._all_good(number, events)
+        if good is not None:
+            return good
         bundle = self._bundle(number)
         for place in range(bundle.width):
             leaf = bundle.leaf(place)
@@ -151,25 +156,29 @@ class EventVerifier:
         if len(events) > bundle.width:
             position = bundle.position(bundle.width)
             raise HistoryChanged(position, "inserted", "the tree has no such event")
+        lives = {facts_of(each.data).life for each in events if each is not None}
+        return {life: self._chain.heads[life] for life in lives}
 
-    def _all_good(self, number: int, events: Sequence[StoredEvent | None]) -> bool:
-        """True if every event of a bundle has the leaf that the tree has; compared as a whole,
-        because that is several times faster than one by one."""
+    def _all_good(
+        self, number: int, events: Sequence[StoredEvent | None]
+    ) -> Mapping[str, LifeHead] | None:
+        """The heads that the events of a bundle move, if each has the leaf that the tree has, else
+        None; compared as a whole, because that is several times faster than one by one."""
         present = [each for each in events if each is not None]
         hashes = self._tiles.leaf_hashes(number)
         if not len(hashes) == len(events) == len(present):
-            return False
+            return None
         leaves, moved = self._chain.leaves_of(number * WIDTH + 1, present)
-        if list(map(leaf_hash, leaves)) != hashes:
-            return False
+        if leaf_hashes(leaves) != hashes:
+            return None
         try:
             entries = self._read(TileName(ENTRIES, number, len(hashes)))
         except TilesDiffer:
-            return False
+            return None
         if entries != joined(leaves):
-            return False
+            return None
         self._chain.adopt(moved)
-        return True
+        return moved
 
     def _bundle(self, number: int) -> "_Bundle":
         hashes = self._tiles.leaf_hashes(number)

@@ -4,23 +4,19 @@ Trust comes from outside the export: a policy with the keys of logs and witnesse
 that the verifier has kept. Nothing in the export is trusted without them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from secaplane.audit.notary.export_folder import ExportFolder, bundles
-from secaplane.audit.notary.leaves import CommitmentChain, LifeHead
-from secaplane.audit.notary.notary_log import HistoryChanged
-from secaplane.audit.notary.verification import AuthenticatedTiles, EventVerifier
+from secaplane.audit.notary.export_folder import ExportFolder
+from secaplane.audit.notary.leaves import LifeHead
+from secaplane.audit.timestamps.tokens import VerifyToken
 from secaplane.audit.tlog.checkpoints import SignedCheckpoint, TreeHead, parse_checkpoint
 from secaplane.audit.tlog.cosignatures import cosigned_at
 from secaplane.audit.tlog.policies import TlogPolicy
 from secaplane.audit.tlog.signed_notes import WrongNote
-from secaplane.audit.tlog.tiles import WIDTH, TilesDiffer
-from secaplane.model.position import Position
+from secaplane.audit.tlog.tiles import TilesDiffer
 
 SAVED_BUNDLES = 64
 """Bundles between two times at which the progress is saved."""
@@ -35,6 +31,8 @@ class TrustedFacts(NamedTuple):
     """Heads that were trusted earlier, of any log."""
     cosigned_after: int = 0
     """Time in seconds since 1970: the newest cosignature must be later. 0: no such demand."""
+    verify_token: VerifyToken | None = None
+    """Verifies time stamps; None where no certificate of an authority is trusted."""
 
 
 class VerifiedStream(NamedTuple):
@@ -44,6 +42,10 @@ class VerifiedStream(NamedTuple):
     head: TreeHead | None
     events: int
     findings: Sequence[str]
+    stamps: Sequence[str] = ()
+    """The time stamps that were verified."""
+    unverified: int = 0
+    """Time stamps that could not be, without a certificate of their authority."""
 
 
 class VerifiedProgress(msgspec.Struct, frozen=True):
@@ -55,48 +57,12 @@ class VerifiedProgress(msgspec.Struct, frozen=True):
     lives: dict[str, LifeHead]
     lost: int
     first_lost: int
+    heads: int = -1
+    """Entries about heads that were compared; -1 in a file of an earlier release."""
 
 
-Saved = Callable[[VerifiedProgress], None]
-
-
-def verify_stream(
-    folder: Path,
-    trusted: TrustedFacts,
-    *,
-    progress: Mapping[str, VerifiedProgress],
-    save: Saved,
-) -> VerifiedStream:
-    """Verify the export of one stream, which has the name of its folder. `progress`: by origin,
-    where an earlier run ended."""
-    export, findings = ExportFolder(folder), list[str]()
-    try:
-        head = trusted_head(export, trusted)
-    except WrongNote as error:
-        return VerifiedStream(folder.name, None, 0, [f"the checkpoint is not trusted: {error}"])
-    findings += _foreign(export, head.size)
-    verifier, done = None, 0
-    try:
-        tiles = AuthenticatedTiles(export.read, head, folder.name)
-        for seen in trusted.seen:
-            if seen.origin == head.origin:
-                tiles.refuse_another_beginning(seen)
-        before = _earlier(progress.get(head.origin), head)
-        done = min(head.size, before.bundles * WIDTH)
-        chain = CommitmentChain(folder.name, before.lives)
-        verifier = EventVerifier(tiles, export.read, chain)
-        verifier.lost, verifier.first_lost = before.lost, before.first_lost
-        for number in range(before.bundles, bundles(head.size)):
-            _verify_bundle(export, verifier, number, folder.name)
-            done = min(head.size, (number + 1) * WIDTH)
-            if number % SAVED_BUNDLES == SAVED_BUNDLES - 1:
-                save(_progress(head, number + 1, verifier))
-    except HistoryChanged as changed:
-        findings.insert(0, str(changed))
-    if verifier is not None and verifier.lost:
-        first = Position(folder.name, verifier.first_lost)
-        findings.append(f"{verifier.lost} events are declared lost, the first is {first}")
-    return VerifiedStream(folder.name, head, done, findings)
+Saved = Callable[[Sequence[VerifiedProgress]], None]
+"""Saves the states of several streams at once."""
 
 
 def unseen_attacks(trusted: TrustedFacts, streams: Sequence[VerifiedStream]) -> list[str]:
@@ -113,6 +79,12 @@ def unseen_attacks(trusted: TrustedFacts, streams: Sequence[VerifiedStream]) -> 
         for each in streams
         if each.head is not None and each.head.origin not in known
     ]
+    attacks += [
+        f"without the certificate of their authority, {each.unverified} time stamps of "
+        f"{each.stream} prove nothing (--tsa-certificate)"
+        for each in streams
+        if each.unverified
+    ]
     return attacks
 
 
@@ -124,13 +96,6 @@ def missing_logs(trusted: TrustedFacts, streams: Sequence[VerifiedStream]) -> li
     return [
         f"{origin} is missing: the export has no such log" for origin in sorted(named - present)
     ]
-
-
-def _foreign(export: ExportFolder, size: int) -> list[str]:
-    """Every file that the log does not have is named, of very many the first ones."""
-    named = list(islice(export.foreign(size), FOREIGN_MAX + 1))
-    findings = [f"{path} is foreign: the log has no such file" for path in named[:FOREIGN_MAX]]
-    return findings + (["more files are foreign"] if len(named) > FOREIGN_MAX else [])
 
 
 def trusted_head(export: ExportFolder, trusted: TrustedFacts) -> TreeHead:
@@ -152,24 +117,3 @@ def _verify(checkpoint: SignedCheckpoint, policy: TlogPolicy, cosigned_after: in
         times = [cosigned_at(each.signature) for each in checked.cosignatures]
         if max(times, default=0) < cosigned_after:
             raise WrongNote("no witness has cosigned it recently")
-
-
-def _earlier(saved: VerifiedProgress | None, head: TreeHead) -> VerifiedProgress:
-    """The saved progress, if it is of this tree; otherwise the beginning."""
-    if saved is not None and saved.root == head.root:
-        return saved
-    return VerifiedProgress(head.origin, head.root, 0, {}, 0, 0)
-
-
-def _progress(head: TreeHead, done: int, verifier: EventVerifier) -> VerifiedProgress:
-    lives = dict(verifier.chain.heads)
-    return VerifiedProgress(head.origin, head.root, done, lives, verifier.lost, verifier.first_lost)
-
-
-def _verify_bundle(export: ExportFolder, verifier: EventVerifier, number: int, stream: str) -> None:
-    try:
-        events = export.events(number)
-    except TilesDiffer as error:
-        position = Position(stream, number * WIDTH + 1)
-        raise HistoryChanged(position, "missing", str(error)) from error
-    verifier.verify_bundle(number, events)

@@ -108,13 +108,14 @@ def cadf(record: SiemRecord, site: ExportingSite) -> Json:
 
 def _initiator(actor: SiemActor) -> Json:
     host = {"address": actor.client_address, "agent": actor.user_agent}
-    return {
+    initiator: Json = {
         "id": ":".join(part for part in (actor.issuer, actor.sub) if part) or "unknown",
         "typeURI": "service/management" if actor.is_system else "service/security/account/user",
         "name": actor.sub or "unknown",
-        "host": _without_empty(host) or None,
+        "host": _without_empty(host),
         "credential": {"token": actor.token} if actor.token else None,
     }
+    return _without_empty(initiator)
 
 
 def _target(record: SiemRecord) -> Json:

@@ -12,8 +12,10 @@ from nats.aio.client import Client
 
 from secaplane.audit.entries import ALL_SUBJECTS
 from secaplane.audit.heads import link
+from secaplane.audit.heads.freshness import POLL_S, SIGNED_S_MAX
 from secaplane.audit.heads.kept import KeptHeads
 from secaplane.audit.heads.offer import (
+    HeadsNotKept,
     OfferedHeads,
     OfferRequest,
     TileRequest,
@@ -27,11 +29,8 @@ from secaplane.eventlog.jetstream.addresses import read_addresses
 from secaplane.eventlog.log import RawEvent
 from secaplane.eventlog.subjects import within_tenant
 
-SIGNED_S_MAX, POLL_S = 10.0, 0.1
-"""New heads are waited for so long: until the notary has signed their entry, and a quorum of
-witnesses has cosigned it. After that the newest heads that are signed are taken."""
 ReadTileOf = Callable[[TileRequest], Awaitable[bytes]]
-ReadOffer = Callable[[str], Awaitable[OfferedHeads]]
+ReadOffer = Callable[[OfferRequest], Awaitable[OfferedHeads]]
 
 
 class TenantHistory:
@@ -66,7 +65,16 @@ class TenantHistory:
             if wanted and offer is not None and offer.entry.sequence >= wanted:
                 return offer
             await asyncio.sleep(POLL_S)
-        return offer or await self._read_offer(life)
+        return offer or await self._read_offer(OfferRequest(life))
+
+    async def heads_of(self, life: str, sequence: int) -> OfferedHeads:
+        """The heads of an entry, as they were given before.
+
+        Raises:
+            HeadsNotKept: they are not kept any more.
+            NotaryUnavailable: the notary does not answer.
+        """
+        return await self._read_offer(OfferRequest(life, sequence))
 
     async def newest_heads(self, life: str) -> OfferedHeads | None:
         """The newest heads that are signed, if there are some of this life.
@@ -75,7 +83,7 @@ class TenantHistory:
             NotaryAbsent: no notary is there to be asked.
         """
         try:
-            return await self._read_offer(life)
+            return await self._read_offer(OfferRequest(life))
         except NotaryAbsent:
             raise
         except NotaryUnavailable:
@@ -85,8 +93,10 @@ class TenantHistory:
 def from_notary(nats: Client, tenant: str, audit: str) -> TenantHistory:
     """For a process that has not the notary's folder."""
 
-    async def offer(life: str) -> OfferedHeads:
-        answer = await link.ask(nats, link.PROOFS, msgspec.json.encode(OfferRequest(life)))
+    async def offer(asked: OfferRequest) -> OfferedHeads:
+        answer = await link.ask(nats, link.PROOFS, msgspec.json.encode(asked))
+        if not answer:
+            raise HeadsNotKept(f"no heads are kept of the entry {asked.sequence}")
         try:
             return msgspec.json.decode(answer, type=OfferedHeads)
         except NOT_JSON as error:
@@ -102,8 +112,8 @@ def from_folder(nats: Client, tenant: str, audit: str, folder: Path) -> TenantHi
     """For an operator who has the notary's folder."""
     kept = KeptHeads(folder)
 
-    async def offer(life: str) -> OfferedHeads:
-        return await asyncio.to_thread(offered, folder, kept, audit, life)
+    async def offer(asked: OfferRequest) -> OfferedHeads:
+        return await asyncio.to_thread(offered, folder, kept, audit, asked)
 
     async def tile(asked: TileRequest) -> bytes:
         return await asyncio.to_thread(partial(read_tile, folder), asked)

@@ -232,7 +232,7 @@ class _TenantStream:
                     self._take(record, number, heads.streams[self.stream])
                 if number % SAVED_BUNDLES == SAVED_BUNDLES - 1:
                     lives = {self._facts.life: self.reached}
-                    save(VerifiedProgress(key, head.root, number + 1, lives, 0, 0))
+                    save([VerifiedProgress(key, head.root, number + 1, lives, 0, 0)])
             if self.reached.number < self._stated.number:
                 detail = f"the head of the tenant is number {self._stated.number}"
                 raise WrongRecord(self.stream, self.reached.number + 1, "cut", detail)

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from secaplane.audit.merkle.hashing import HASH_BYTES, node_hash
+from secaplane.audit.merkle.hashing import HASH_BYTES, node_hashes
 
 WIDTH, HEIGHT = 256, 8
 CHECKPOINT_PATH = "checkpoint"
@@ -91,7 +91,8 @@ def tile_holding(level: int, index: int, size: int) -> tuple[TileName, int]:
 
 def joined(entries: Sequence[bytes]) -> bytes:
     """The bytes of a bundle."""
-    return b"".join(part for each in entries for part in (struct.pack(">H", len(each)), each))
+    lengths = {length: struct.pack(">H", length) for length in set(map(len, entries))}
+    return b"".join([lengths[len(each)] + each for each in entries])
 
 
 def split(bundle: bytes, width: int) -> list[bytes]:
@@ -127,7 +128,7 @@ def hashes_of(tile: bytes, width: int) -> list[bytes]:
 
 def subtree_root(hashes: Sequence[bytes]) -> bytes:
     """The root over a power of two of hashes."""
-    row = list(hashes)
+    row = hashes
     while len(row) > 1:
-        row = list(map(node_hash, row[::2], row[1::2]))
+        row = node_hashes(row)
     return row[0]

@@ -70,7 +70,7 @@ async def report(config: Config, window: ReportWindow, files: ReportFiles) -> in
 async def _opening(config: Config) -> AsyncIterator[OpenEvents]:
     """The keys of sealed events. Without a keyring nothing is asked, and sealed parts stay sealed:
     who has an export alone learns what happened, not to whom."""
-    if not config.keys.keyring:
+    if not config.keys.seal_events:
         yield EnvelopesAlone().shown
         return
     async with with_deadline(connected_log(config)) as (_, log, _):

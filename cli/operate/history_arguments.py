@@ -12,6 +12,7 @@ from secaplane.cli.settings import BadConfig
 
 def add_to(actions: Any) -> None:
     _add_export(actions)
+    _add_timestamp(actions)
     _add_verify(actions)
     _add_receipt(actions)
     _add_verify_receipt(actions)
@@ -37,6 +38,16 @@ def _add_export(actions: Any) -> None:
         help="with --tenant: the size of an earlier checkpoint of the auditor, to compare with",
     )
     export.set_defaults(run=_export)
+
+
+def _add_timestamp(actions: Any) -> None:
+    about = "get time stamps (RFC 3161) on the newest checkpoints"
+    details = "The authority is `notary.timestamp_url`. Exports have the time stamps."
+    stamp = actions.add_parser(
+        "timestamp", help=about, description=f"{about.capitalize()}. {details}"
+    )
+    stamp.add_argument("--config", type=Path, metavar="FILE", help="TOML file with settings")
+    stamp.set_defaults(run=_timestamp)
 
 
 def _add_verify(actions: Any) -> None:
@@ -66,6 +77,12 @@ def _add_verify(actions: Any) -> None:
         type=int,
         metavar="SECONDS",
         help="the newest cosignature may be so old",
+    )
+    verify.add_argument(
+        "--tsa-certificate",
+        type=Path,
+        metavar="FILE",
+        help="root certificates (PEM) of the authorities whose time stamps you trust",
     )
     verify.add_argument(
         "--resume",
@@ -123,6 +140,13 @@ def _export(arguments: argparse.Namespace) -> int:
     return run(lambda: history_export.export(config, folder))
 
 
+def _timestamp(arguments: argparse.Namespace) -> int:
+    from secaplane.cli.operate import timestamping
+
+    config = read(arguments.config)
+    return run(lambda: timestamping.timestamp(config))
+
+
 def _verify(arguments: argparse.Namespace) -> int:
     from secaplane.cli.operate import history_verify
 
@@ -132,6 +156,7 @@ def _verify(arguments: argparse.Namespace) -> int:
         seen=arguments.seen,
         max_age_s=arguments.max_age,
         resume=arguments.resume,
+        tsa_certificate=arguments.tsa_certificate,
     )
 
 

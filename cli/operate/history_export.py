@@ -1,14 +1,21 @@
 """`secaplane audit export`: the logs of the notary, and the events of the streams beside them."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from itertools import count
 from pathlib import Path
 
+from nats.aio.client import Client
+
+from secaplane.audit.heads.freshness import POLL_S, SIGNED_S_MAX, recorded_heads
+from secaplane.audit.heads.recorded import HeadsSeen
 from secaplane.audit.notary.export_folder import ExportFolder, bundles, events_path, joined_events
 from secaplane.audit.notary.tile_folder import TileFolder
 from secaplane.audit.notary.verification import StoredEvent
+from secaplane.audit.stream import stream_name
+from secaplane.audit.timestamps.folder import CHECKPOINT, TOKEN, stamp_path, stamped_sizes
 from secaplane.audit.tlog.checkpoints import parse_checkpoint
 from secaplane.audit.tlog.signed_notes import WrongNote
 from secaplane.audit.tlog.tiles import CHECKPOINT_PATH, WIDTH, TilesDiffer, tiles_of
@@ -21,10 +28,18 @@ from secaplane.eventlog.log import LogUnavailable
 from secaplane.eventlog.losses.holes import Hole
 from secaplane.model.position import BEGINNING
 
+_NO_HEADS = (
+    "no heads were recorded for this export: the notary, or a process that accepts writes, does not"
+    " answer"
+)
+
 
 async def export(config: Config, folder: Path) -> int:
-    """Write the history of every stream, up to its newest checkpoint, into a new folder. Nothing is
-    verified here: that is what `verify` is for.
+    """Write the history of every stream, up to its newest checkpoint, into a new folder: heads are
+    recorded first. Nothing is verified here: that is what `verify` is for.
+
+    The audit stream comes first, the others when their logs hold what its entries about heads are
+    about, so that a verifier can compute the heads again.
 
     Raises:
         BadConfig: the folder exists and is not empty, or there is no log.
@@ -33,12 +48,43 @@ async def export(config: Config, folder: Path) -> int:
     if not config.notary.folder:
         raise BadConfig("notary.folder is not set")
     await asyncio.to_thread(refuse_full, folder)
-    async with with_deadline(_connected(config)) as log:
-        for stream in followed_streams(config):
-            size = await asyncio.to_thread(_copy, config, stream, folder / stream)
-            await _write_events(log, stream, size, ExportFolder(folder / stream))
-            print(f"{stream}: {size} events")
+    audit, sizes, about = stream_name(config.nats.stream), dict[str, int](), HeadsSeen()
+    async with with_deadline(_connected(config)) as client:
+        log = JetStreamLog(client, streams=streams(config), region=config.site.region)
+        recorded = await recorded_heads(client)
+        if not recorded:
+            print(_NO_HEADS, file=sys.stderr)
+        for stream in sorted(followed_streams(config), key=lambda each: each != audit):
+            least = recorded if stream == audit else about.sizes.get(stream, 0)
+            checkpoint = await _signed(config, stream, least)
+            size = await asyncio.to_thread(_copy, config, stream, checkpoint, folder / stream)
+            taken = about.take if stream == audit else None
+            await _write_events(log, stream, size, ExportFolder(folder / stream), taken)
+            sizes[stream] = size
+    for stream in followed_streams(config):
+        print(f"{stream}: {sizes[stream]} events")
     return 0
+
+
+async def _signed(config: Config, stream: str, least: int) -> bytes:
+    """The newest checkpoint of a log. One of `least` events is waited for, for a bounded time: a
+    quorum of witnesses may be slow."""
+    source, clock = TileFolder(Path(config.notary.folder), stream), asyncio.get_running_loop().time
+    until = clock() + SIGNED_S_MAX
+    while True:
+        checkpoint = await asyncio.to_thread(source.newest_checkpoint)
+        if checkpoint is None:
+            raise BadConfig(f"notary.folder: there is no log of {stream}")
+        try:
+            size = parse_checkpoint(checkpoint).head.size
+        except WrongNote as error:
+            raise BadConfig(f"notary.folder: the log of {stream}: {error}") from error
+        if size >= least:
+            return checkpoint
+        if clock() > until:
+            print(f"{stream}: the checkpoint is of {size} events, not of {least}", file=sys.stderr)
+            return checkpoint
+        await asyncio.sleep(POLL_S)
 
 
 def refuse_full(folder: Path) -> None:
@@ -48,36 +94,47 @@ def refuse_full(folder: Path) -> None:
 
 
 @asynccontextmanager
-async def _connected(config: Config) -> AsyncIterator[JetStreamLog]:
+async def _connected(config: Config) -> AsyncIterator[Client]:
     client = await connect_nats(config)
     try:
-        yield JetStreamLog(client, streams=streams(config), region=config.site.region)
+        yield client
     finally:
         await client.close()
 
 
-def _copy(config: Config, stream: str, folder: Path) -> int:
-    """Copy checkpoint, tiles and entries; the size of the tree."""
+def _copy(config: Config, stream: str, checkpoint: bytes, folder: Path) -> int:
+    """Copy checkpoint, tiles, entries and time stamps; the size of the tree."""
     source, target = TileFolder(Path(config.notary.folder), stream), ExportFolder(folder)
-    checkpoint = source.newest_checkpoint()
-    if checkpoint is None:
-        raise BadConfig(f"notary.folder: there is no log of {stream}")
+    size = parse_checkpoint(checkpoint).head.size
     try:
-        size = parse_checkpoint(checkpoint).head.size
         target.write(CHECKPOINT_PATH, checkpoint)
         for name in tiles_of(size):
             target.write(name.path, source.read(name))
-    except (WrongNote, TilesDiffer) as error:
+        for at in stamped_sizes(source.public):
+            parts = [stamp_path(at, kind) for kind in (CHECKPOINT, TOKEN)]
+            if at <= size and all(map(source.has, parts)):
+                for path in parts:
+                    target.write(path, (source.public / path).read_bytes())
+    except TilesDiffer as error:
         raise BadConfig(f"notary.folder: the log of {stream}: {error}") from error
     return size
 
 
-async def _write_events(log: JetStreamLog, stream: str, size: int, target: ExportFolder) -> None:
-    """An event that the stream does not have is written as a lost one."""
+async def _write_events(
+    log: JetStreamLog,
+    stream: str,
+    size: int,
+    target: ExportFolder,
+    taken: Callable[[StoredEvent], object] | None,
+) -> None:
+    """An event that the stream does not have is written as a lost one. `taken`: is called with each
+    that it has."""
     bundle, number = list[StoredEvent | None](), count()
     async with aclosing(_events(log, stream, size)) as events:
         async for each in events:
             bundle.append(each)
+            if taken is not None and each is not None:
+                taken(each)
             if len(bundle) == WIDTH:
                 target.write(events_path(next(number)), joined_events(bundle))
                 bundle.clear()

@@ -2,13 +2,14 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
 from secaplane.audit.notary.erased_events import count_erased
 from secaplane.audit.notary.verified_export import TrustedFacts, VerifiedProgress
+from secaplane.audit.timestamps.tokens import TimestampsNotInstalled, VerifyToken, verifying
 from secaplane.audit.tlog.checkpoints import TreeHead, parse_checkpoint
 from secaplane.audit.tlog.policies import TlogPolicy, parse_policy
 from secaplane.audit.tlog.signed_notes import WrongNote
@@ -30,6 +31,7 @@ def verify(
     seen: Sequence[Path],
     max_age_s: int | None,
     resume: Path | None,
+    tsa_certificate: Path | None = None,
 ) -> int:
     """Exit status 0: everything is good; 1: what is wrong is printed, the first position of each
     stream; 3: nothing is wrong, but some attacks could not be seen, which are printed.
@@ -37,12 +39,14 @@ def verify(
     Raises:
         BadConfig: a file of the verifier cannot be used.
     """
-    refuse_inside(folder, [policy, resume, *seen])
+    refuse_inside(folder, [policy, resume, tsa_certificate, *seen])
     trusted = trusted_facts(policy, seen, max_age_s)
+    if tsa_certificate is not None:
+        trusted = trusted._replace(verify_token=_authority(tsa_certificate))
     known = _known(resume)
 
-    def save(progress: VerifiedProgress) -> None:
-        known[progress.origin] = progress
+    def save(progress: Sequence[VerifiedProgress]) -> None:
+        known.update((each.origin, each) for each in progress)
         if resume is not None:
             new = resume.with_name(f"{resume.name}.new")
             new.write_bytes(msgspec.json.encode(known))
@@ -55,12 +59,9 @@ def verify(
 
 def _print(folder: Path, verified: VerifiedFolder) -> None:
     of = " of the tenant" if verified.complete else ""
-    for each in verified.streams:
-        print(printable(f"{each.stream}: {each.events} events{of} compared"))
-    if not verified.complete:
-        sizes = {each.stream: each.head.size for each in verified.streams if each.head is not None}
-        for stream, number in count_erased(folder, sizes).items():
-            print(printable(f"{stream}: sealed under a destroyed key: {number}"))
+    compared = [f"{each.stream}: {each.events} events{of} compared" for each in verified.streams]
+    for line in [*compared, *_of_whole(folder, verified)]:
+        print(printable(line))
     for finding in verified.wrong:
         print(printable(finding), file=sys.stderr)
     if verified.wrong:
@@ -71,6 +72,18 @@ def _print(folder: Path, verified: VerifiedFolder) -> None:
         print(printable(f"not seen: {attack}"))
     if verified.complete:
         print(NEVER_SEEN)
+
+
+def _of_whole(folder: Path, verified: VerifiedFolder) -> Iterator[str]:
+    """Further results for a whole export."""
+    for each in verified.streams:
+        yield from each.stamps
+    if verified.heads:
+        yield f"entries about heads: {verified.heads} compared"
+    if not verified.complete:
+        sizes = {each.stream: each.head.size for each in verified.streams if each.head is not None}
+        for stream, number in count_erased(folder, sizes).items():
+            yield f"{stream}: sealed under a destroyed key: {number}"
 
 
 def trusted_facts(
@@ -87,6 +100,13 @@ def trusted_facts(
     return TrustedFacts(
         read_policy(policy) if policy else None, [_seen(each) for each in seen], after
     )
+
+
+def _authority(file: Path) -> VerifyToken:
+    try:
+        return verifying(file.read_bytes())
+    except (OSError, ValueError, TimestampsNotInstalled) as error:
+        raise BadConfig(f"{file}: {error}") from error
 
 
 def printable(text: str) -> str:

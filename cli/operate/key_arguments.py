@@ -32,6 +32,13 @@ def add_to(commands: Any) -> None:
         "lists", nargs="*", type=Path, metavar="LIST", help="output of `destroyed` in backups"
     )
     check.set_defaults(run=_check)
+    generate = _action(
+        actions,
+        "generate",
+        "generate the key keys.hsm_key in the HSM",
+        "AES-256, which cannot leave the HSM. Nothing happens where the token has it.",
+    )
+    generate.set_defaults(run=_generate)
     destroy = _action(
         actions,
         "destroy",
@@ -50,9 +57,11 @@ def add_retention_to(commands: Any) -> None:
     apply = _action(
         actions,
         "apply",
-        "erase the callers of events that are older than keys.person_months",
-        "A pseudonym stays, so that the history still tells persons apart. Tenants in keys.holds"
-        " are left out. Give it once a month.",
+        "erase the callers of old events, and the secrets of resources that are gone",
+        "Callers of events that are older than keys.person_months: a pseudonym stays, so that the"
+        " history still tells persons apart. Secrets of resources that are gone for"
+        " keys.secret_days. Tenants in keys.holds are left out. It reads the log once. Give it once"
+        " a day, or once a month.",
     )
     apply.add_argument("--dry-run", action="store_true", help="print the keys, destroy none")
     apply.set_defaults(run=_apply)
@@ -95,6 +104,14 @@ def _check(arguments: argparse.Namespace) -> int:
     logs.set_up("keys", "WARNING")
     config = read(arguments.config)
     return run(lambda: keys.check(config, arguments.lists))
+
+
+def _generate(arguments: argparse.Namespace) -> int:
+    from secaplane.cli.operate import keyrings
+
+    logs.set_up("keys", "WARNING")
+    config = read(arguments.config)
+    return run(lambda: keyrings.generate(config))
 
 
 def _destroy(arguments: argparse.Namespace) -> int:

@@ -1,10 +1,12 @@
-"""`secaplane keyring`: create a keyring file."""
+"""`secaplane keyring` creates a keyring file, `secaplane keys generate` a key in an HSM."""
 
 import os
 from pathlib import Path
 
 import msgspec
 
+from secaplane.cli.config import Config
+from secaplane.cli.processes.keys import hsm_wrapper
 from secaplane.cli.settings import BadConfig
 from secaplane.sealing.sealer import Keyring
 
@@ -17,4 +19,18 @@ def create_keyring(file: Path) -> int:
         raise BadConfig(f"{file}: {error.strerror}") from error
     with os.fdopen(fd, "wb") as out:
         out.write(msgspec.json.encode(Keyring.generate()))
+    return 0
+
+
+async def generate(config: Config) -> int:
+    """Raises BadConfig where the HSM is not configured, or refuses."""
+    wrapper, label = hsm_wrapper(config.keys), config.keys.hsm_key
+    from secaplane.sealing.keys.hsm import HsmWrapper
+
+    assert isinstance(wrapper, HsmWrapper), "it was asked for"
+    try:
+        made = await wrapper.generate()
+    except OSError as error:  # of which a time-out is one
+        raise BadConfig(f"the key was not generated: {error}") from error
+    print(f"generated {label}" if made else f"the token has a key {label}")
     return 0

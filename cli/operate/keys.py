@@ -13,6 +13,7 @@ from secaplane.audit.entries import decode as decode_entry
 from secaplane.audit.stream import AuditStream
 from secaplane.cli.config import Config
 from secaplane.cli.operate.destruction import destroy
+from secaplane.cli.operate.legal_holds import held_lives, is_held
 from secaplane.cli.processes.connections import connected_log, with_deadline
 from secaplane.cli.processes.keys import key_store
 from secaplane.cli.settings import BadConfig
@@ -44,8 +45,8 @@ async def show(config: Config, *, destroyed_only: bool) -> int:
     Raises:
         LogUnavailable: NATS is unavailable.
     """
-    async with with_deadline(connected_log(config)) as (client, _, _):
-        store = key_store(config, client)
+    async with with_deadline(connected_log(config)) as (client, log, _):
+        store, held = key_store(config, client), await held_lives(config, log)
         try:
             names, gone = await store.names(), await store.destroyed()
         except KeysUnavailable as error:
@@ -55,14 +56,16 @@ async def show(config: Config, *, destroyed_only: bool) -> int:
             print(_encode(ListedKey(str(name), key.id, key.at, key.by, key.why)).decode())
         return 0
     over = {each.name for each in gone}
-    lines = [f"{each}" for each in names if each not in over]
+    left = (each for each in names if each not in over)
+    lines = [f"{each} under legal hold" if is_held(each, held) else f"{each}" for each in left]
     lines += [f"{name} destroyed {key.at:%Y-%m-%dT%H:%M:%SZ} {key.by}" for name, key in gone]
     print("\n".join(sorted(lines)))
     return 0
 
 
 async def destroy_one(config: Config, text: str, why: str) -> int:
-    """Records a key as destroyed, also one that the store has lost: what it sealed is erased.
+    """Records a key as destroyed, also one that the store has lost: what it sealed is erased. Exit
+    status 1 if its tenant is under legal hold.
 
     Raises:
         BadConfig: the text names no key.
@@ -72,7 +75,10 @@ async def destroy_one(config: Config, text: str, why: str) -> int:
         name = key_name(text)
     except ValueError as error:
         raise BadConfig(str(error)) from error
-    async with with_deadline(connected_log(config)) as (client, _, _):
+    async with with_deadline(connected_log(config)) as (client, log, _):
+        if is_held(name, await held_lives(config, log)):
+            print(f"secaplane: {name} is under legal hold (keys.holds)", file=sys.stderr)
+            return 1
         await destroy(config, client, [name], command="keys destroy", why=why, path=PATH)
     print(f"{name} is destroyed")
     return 0

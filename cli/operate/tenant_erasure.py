@@ -1,10 +1,8 @@
 """`secaplane tenant erase`: the keys of a tenant life that is gone are destroyed, the read models
 are made again without it, and the old tables are dropped."""
 
-import asyncio
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 
 import msgspec
 from nats.aio.client import Client
@@ -12,14 +10,14 @@ from nats.aio.client import Client
 from secaplane.cli.config import Config
 from secaplane.cli.operate.destruction import destroy
 from secaplane.cli.operate.read_models import rebuild_now, retire_now
+from secaplane.cli.operate.whole_log import whole_log
 from secaplane.cli.processes.connections import connected_log, with_deadline
 from secaplane.cli.processes.keys import key_store
 from secaplane.cli.settings import BadConfig
 from secaplane.eventlog.codec import BODY_SEAL, ERASED, NOT_JSON
-from secaplane.eventlog.log import Followed, Log, LogUnavailable, RawEvent
+from secaplane.eventlog.log import Followed, Log, LogUnavailable
 from secaplane.kinds import KINDS
 from secaplane.model.events import Closed, Created, Deleted, RecordedEvent
-from secaplane.model.position import BEGINNING
 from secaplane.readmodel.schema.scrub import scrub
 from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
 from secaplane.sealing.keys.data_key import KeyName, body_key
@@ -122,31 +120,15 @@ def _confirmed(name: str) -> bool:
 
 async def stored_events(log: Log, lives: Sequence[str]) -> StoredEvents:
     sealed = clear = 0
-    for stream in log.streams.names:
-        async for raw in _up_to_the_end(log, stream):
-            try:
-                stored = _decode(raw.data)
-            except NOT_JSON:
-                continue
-            if stored.tenant in lives and stored.type in ERASED:
-                is_sealed = bytes(stored.body).startswith(f'"{BODY_SEAL}'.encode())
-                sealed, clear = sealed + is_sealed, clear + (not is_sealed)
+    async for raw in whole_log(log):
+        try:
+            stored = _decode(raw.data)
+        except NOT_JSON:
+            continue
+        if stored.tenant in lives and stored.type in ERASED:
+            is_sealed = bytes(stored.body).startswith(f'"{BODY_SEAL}'.encode())
+            sealed, clear = sealed + is_sealed, clear + (not is_sealed)
     return StoredEvents(sealed, clear)
-
-
-async def _up_to_the_end(log: Log, stream: str) -> AsyncIterator[RawEvent]:
-    end = await log.end(stream)
-    if not end:
-        return
-    async with aclosing(log.follow_raw(stream, after=BEGINNING)) as batches:
-        async for batch in batches:
-            for each in batch:
-                if each.position > end:
-                    return
-                yield each
-            await asyncio.sleep(0)
-            if batch and batch[-1].position >= end:
-                return
 
 
 def _failed(line: str) -> int:

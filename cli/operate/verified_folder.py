@@ -11,10 +11,10 @@ from secaplane.audit.notary.verified_export import (
     VerifiedStream,
     missing_logs,
     unseen_attacks,
-    verify_stream,
 )
 from secaplane.audit.tenant_export.folder import TENANT_PATH
 from secaplane.audit.tenant_export.verifying import verify_tenant
+from secaplane.audit.whole_export.verifying import verify_history
 
 WRONG, NOT_ALL_SEEN = 1, 3
 
@@ -28,6 +28,8 @@ class VerifiedFolder(NamedTuple):
     unseen: Sequence[str]
     complete: str = ""
     """Of the export of one tenant: its life, and the entry up to which it is complete."""
+    heads: int = 0
+    """Of a whole export: the entries about heads that were compared."""
 
     @property
     def status(self) -> int:
@@ -58,18 +60,17 @@ def _whole(
     folder: Path, trusted: TrustedFacts, progress: Mapping[str, VerifiedProgress], save: Saved
 ) -> VerifiedFolder:
     inside = sorted(folder.iterdir()) if folder.is_dir() else []
-    streams = [
-        verify_stream(each, trusted, progress=progress, save=save)
-        for each in inside
-        if each.is_dir() and not each.is_symlink()
-    ]
+    folders = [each for each in inside if each.is_dir() and not each.is_symlink()]
+    history = verify_history(folders, trusted, progress=progress, save=save)
+    streams = history.streams
     verified = {each.stream for each in streams}
     wrong = [f"{each.name} is foreign" for each in inside if each.name not in verified]
     wrong += [f"{each.stream}: {finding}" for each in streams for finding in each.findings]
-    wrong += missing_logs(trusted, streams)
+    wrong += [*history.findings, *missing_logs(trusted, streams)]
     if not streams:
         wrong.append("the folder holds no log")
-    return VerifiedFolder(streams, wrong, unseen_attacks(trusted, streams))
+    unseen = [*unseen_attacks(trusted, streams), *history.unseen]
+    return VerifiedFolder(streams, wrong, unseen, heads=history.heads)
 
 
 def _of_tenant(

@@ -17,7 +17,7 @@ from nats import errors
 from nats.aio.client import Client
 
 from secaplane.cli.config import Config
-from secaplane.cli.processes.keys import event_seals, key_store, keyring, refuse_clear
+from secaplane.cli.processes.keys import event_seals, key_store, keyring, life_sealers, refuse_clear
 from secaplane.cli.processes.tls import client_context
 from secaplane.cli.settings import BadConfig
 from secaplane.eventlog.connection_errors import CONNECTION_ERRORS
@@ -52,7 +52,7 @@ from secaplane.readmodel.schema.replica import (
 from secaplane.readmodel.schema.resources import RESOURCES
 from secaplane.readmodel.streamed import StreamedProgress
 from secaplane.sealing.keys.key_store import KeysUnavailable
-from secaplane.sealing.sealer import Sealer
+from secaplane.sealing.life_sealers import LifeSealers
 
 T = TypeVar("T")
 RETRY_S = 0.1
@@ -81,6 +81,8 @@ class ProcessDependencies:
     progress: Progress
     acknowledgements: Acknowledgements
     lists: ListShare
+    sealers: LifeSealers | None
+    """None without `secrets.keyring`: this process opens no secret."""
     replica: PresentReplica
     announcements: Announcements
 
@@ -123,6 +125,7 @@ async def process_dependencies(
                 client, progress, Readers(replica), new_id=lambda: uuid4().hex
             ),
             lists=lists,
+            sealers=life_sealers(config, client, now),
             replica=replica,
             announcements=announcements,
         )
@@ -374,8 +377,11 @@ def now() -> datetime:
     return time.replace(microsecond=time.microsecond // 1000 * 1000)
 
 
-def sealer(config: Config) -> Sealer:
-    return Sealer(keyring("secrets.keyring", config.secrets.keyring))
+def required_sealers(process: ProcessDependencies) -> LifeSealers:
+    """Raises BadConfig where this process has no keyring of secrets."""
+    if process.sealers is None:
+        raise BadConfig("secrets.keyring is not set; `secaplane keyring FILE` creates a keyring")
+    return process.sealers
 
 
 def page_keys(config: Config) -> Sequence[bytes]:

@@ -6,9 +6,16 @@ from contextlib import aclosing
 from nats.aio.client import Client
 
 from secaplane.audit.entries import decode
+from secaplane.audit.heads.offer import HeadsNotKept, OfferedHeads
 from secaplane.audit.stream import stream_name
-from secaplane.audit.tenant_export.archive import archived
-from secaplane.audit.tenant_export.source import from_notary
+from secaplane.audit.tenant_export.archive import (
+    ContinuedExport,
+    ExportedArchive,
+    after,
+    archive_name,
+    archived,
+)
+from secaplane.audit.tenant_export.source import TenantHistory, from_notary
 from secaplane.audit.tenant_export.writing import exported_files
 from secaplane.cli.config import Config
 from secaplane.eventlog.codec import Undecodable
@@ -23,6 +30,10 @@ from secaplane.query.answers import refuse_other_streams
 
 AT_ONCE_MAX = 2
 """Exports that one process makes at the same time."""
+_NOT_KEPT = (
+    "this export cannot be continued any more, or was asked for with other parameters; begin a new"
+    " one, without `export` and `offset`"
+)
 
 
 class HistoryExports:
@@ -48,33 +59,34 @@ class HistoryExports:
         }
 
     async def archive(
-        self, tenant: str, seen: Mapping[str, Sequence[int]]
-    ) -> AsyncGenerator[bytes, None]:
-        pieces = self._archive(tenant, seen)
-        await anext(pieces)  # it has begun: its end gives up its place, also if nothing is sent
-        return pieces
+        self, tenant: str, seen: Mapping[str, Sequence[int]], continued: ContinuedExport | None
+    ) -> ExportedArchive:
+        pieces = self._archive(tenant, seen, continued)
+        name = await anext(pieces)  # its end gives up its place, also if nothing is sent
+        return ExportedArchive(name.decode(), pieces)
 
     async def _archive(
-        self, tenant: str, seen: Mapping[str, Sequence[int]]
+        self, tenant: str, seen: Mapping[str, Sequence[int]], continued: ContinuedExport | None
     ) -> AsyncGenerator[bytes, None]:
-        """Begins with an empty piece, once the heads are there."""
+        """Begins with the name, once the heads are there."""
         if self._running >= AT_ONCE_MAX:
             raise Unavailable("too many exports are made at present: try again later")
         self._running += 1
         try:
             life, source = await self._life(tenant), from_notary(self._nats, tenant, self._audit)
-            try:
-                offer = await source.fresh_heads(life)
-            except LogUnavailable as error:
-                raise Unavailable(f"the history cannot be exported at present: {error}") from error
+            offer = await _heads(source, life, continued)
             streams = (*offer.entry.facts.streams, self._audit)
-            sizes = [Position(stream, 1) for stream in seen]
-            refuse_other_streams(sizes, streams, "seen")
-            yield b""
+            refuse_other_streams([Position(stream, 1) for stream in seen], streams, "seen")
+            name = archive_name(life, offer, seen)
+            if continued is not None and continued.name != name:
+                raise NotFound(_NOT_KEPT)
+            yield name.encode()
             files = exported_files(life, offer, self._audit, source, seen)
             async with aclosing(files), aclosing(archived(files, tenant)) as pieces:
-                async for piece in pieces:
-                    yield piece
+                rest = after(pieces, continued.offset if continued else 0)
+                async with aclosing(rest):
+                    async for piece in rest:
+                        yield piece
         finally:
             self._running -= 1
 
@@ -86,6 +98,20 @@ class HistoryExports:
         if not life:
             raise NotFound("there is no such tenant")
         return life
+
+
+async def _heads(
+    source: TenantHistory, life: str, continued: ContinuedExport | None
+) -> OfferedHeads:
+    """Heads of now; or those of the archive that is continued."""
+    try:
+        if continued is None:
+            return await source.fresh_heads(life)
+        return await source.heads_of(life, continued.sequence)
+    except HeadsNotKept as error:
+        raise NotFound(_NOT_KEPT) from error
+    except LogUnavailable as error:
+        raise Unavailable(f"the history cannot be exported at present: {error}") from error
 
 
 async def present_life(log: Log, tenant: str) -> str:

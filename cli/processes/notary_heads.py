@@ -13,7 +13,7 @@ from nats.aio.client import Client
 
 from secaplane.audit.heads import link
 from secaplane.audit.heads.kept import HeadsSnapshot, KeptHeads
-from secaplane.audit.heads.offer import OfferRequest, TileRequest, offered, read_tile
+from secaplane.audit.heads.offer import HeadsNotKept, OfferRequest, TileRequest, offered, read_tile
 from secaplane.audit.heads.unavailable import NotaryUnavailable
 from secaplane.audit.notary.leaves import CommittedEvent
 from secaplane.audit.notary.stream_notary import EventSource, StreamNotary
@@ -74,8 +74,11 @@ class HeadsAnswers:
 
     async def _proofs(self, body: bytes) -> bytes:
         asked = _decoded(body, OfferRequest)
-        offer = partial(offered, self._folder, self._kept, self._audit, asked.life)
-        return msgspec.json.encode(await asyncio.to_thread(offer))
+        offer = partial(offered, self._folder, self._kept, self._audit, asked, keep=True)
+        try:
+            return msgspec.json.encode(await asyncio.to_thread(offer))
+        except HeadsNotKept:
+            return b""
 
     async def _tile(self, body: bytes) -> bytes:
         asked = _decoded(body, TileRequest)

@@ -11,8 +11,8 @@ from secaplane.cli.processes.announce import Announce, Announcement
 from secaplane.cli.processes.connections import (
     ProcessDependencies,
     process_dependencies,
+    required_sealers,
     retrying,
-    sealer,
 )
 from secaplane.cli.processes.drift import DriftWork, repaired_kinds
 from secaplane.cli.processes.log_guard import compare_log
@@ -69,7 +69,7 @@ async def run(config: Config, announce: Announce, stop: StopRequest) -> None:
             command_dependencies(process, config),
             plugin,
             FenceSource(0, _refuse),
-            sealer(config),
+            required_sealers(process),
             load_owned(process),
             repaired_kinds(config),
         )

@@ -20,8 +20,8 @@ from secaplane.cli.processes.connections import (
     now,
     page_keys,
     process_dependencies,
+    required_sealers,
     retrying,
-    sealer,
 )
 from secaplane.cli.processes.exports import HistoryExports
 from secaplane.cli.processes.heads_publication import HeadsPublication
@@ -53,7 +53,7 @@ from secaplane.eventlog.log import LogUnavailable
 from secaplane.model.errors import Unavailable
 from secaplane.model.kind import Kind
 from secaplane.model.position import Position, written
-from secaplane.model.shape import Json, LifeIds, Ref
+from secaplane.model.shape import Ref
 from secaplane.policy.tokens.revocations import KINDS_OF_REVOCATION, Revocations
 from secaplane.policy.watch import PolicyWatch
 from secaplane.query import exports
@@ -71,6 +71,8 @@ from secaplane.readmodel.history_share import HistoryShare
 from secaplane.readmodel.known_writes import KnownWrites
 from secaplane.readmodel.progress import REACHED_S_MAX
 from secaplane.readmodel.readers import ReaderPresence
+from secaplane.sealing.life_sealers import Sealed
+from secaplane.sealing.sealer import Sealer
 
 Side = Literal["command", "query", "serve"]
 PROJECTOR_SILENT_S_MAX = 2.0
@@ -270,7 +272,7 @@ async def _submitting(
     return SubmitDependencies(
         commands=command_dependencies(process, config),
         guard=guard,
-        sealer=sealer(config),
+        sealers=required_sealers(process),
         bodies=BodyReader(region=config.site.region, extensions=config.site.extensions),
         large_bodies=LargeBodies(),
         region=config.site.region,
@@ -320,7 +322,7 @@ def _read_dependencies(
     return ReadDependencies(
         lists=process.lists,
         by_name=by_name,
-        open_secrets=sealer(config).open_shown if config.secrets.keyring else _refuse_to_open,
+        opening=process.sealers.opening if process.sealers else _refuse_to_open,
         page_keys=page_keys(config),
     )
 
@@ -351,7 +353,7 @@ def _history_dependencies(
     )
 
 
-def _refuse_to_open(kind: Kind, life: LifeIds, shown: Json) -> Json:
+async def _refuse_to_open(kind: Kind, held: Sequence[Sealed]) -> Sealer:
     """For a `query` process without the keyring. It answers nothing rather than a resource without
     its secrets, which clients would take for a change."""
     raise Unavailable(f"this process cannot open the secrets of a {kind.name}: it has no keyring")

@@ -7,7 +7,7 @@ from uuid import uuid4
 import msgspec
 
 from secaplane.cli.config import Config
-from secaplane.cli.processes.connections import ProcessDependencies, now, sealer
+from secaplane.cli.processes.connections import ProcessDependencies, now
 from secaplane.command.dependencies import CommandDependencies, SealSpec
 from secaplane.command.rules.context import SiteRules
 from secaplane.eventlog.codec import SALT_BYTES
@@ -57,7 +57,7 @@ def command_dependencies(process: ProcessDependencies, config: Config) -> Comman
         clock=now,
         new_uid=lambda: uuid4().hex,
         new_salt=lambda: token_bytes(SALT_BYTES),
-        seal=_seal(config),
+        seal=_seal(process),
         children=children_of,
         referrers=referrers_of,
         named_by=named_by,
@@ -68,13 +68,13 @@ def command_dependencies(process: ProcessDependencies, config: Config) -> Comman
     )
 
 
-def _seal(config: Config) -> SealSpec:
+def _seal(process: ProcessDependencies) -> SealSpec:
     """Commands of operators, such as `secaplane tenant create`, may have no keyring: then what has
     secrets cannot be written."""
-    if config.secrets.keyring:
-        return sealer(config).seal
+    if process.sealers is not None:
+        return process.sealers.seal
 
-    def refuse(kind: Kind, life: LifeIds, spec: Json) -> Json:
+    async def refuse(kind: Kind, life: LifeIds, spec: Json) -> Json:
         raise Unavailable(f"this process has no keyring, and so writes no {kind.name}")
 
     return refuse

@@ -21,6 +21,7 @@ from secaplane.model.document import document, encode, status
 from secaplane.model.events import Created
 from secaplane.model.kind import Kind
 from secaplane.model.position import Position, written
+from secaplane.sealing.life_sealers import Sealed
 
 POSITION = "Secaplane-Position"
 
@@ -54,7 +55,9 @@ def _put(kind: Kind, dependencies: SubmitDependencies) -> HTTPRouteHandler:
             )
             result, positions = await submit.put(dependencies, write, admitted, body)
             secrets = submit.may_read(dependencies, admitted.caller, result.resource.ref)
-            return _answer(dependencies, kind, context.path, result, positions, secrets=secrets)
+            return await _answer(
+                dependencies, kind, context.path, result, positions, secrets=secrets
+            )
 
     return put_resource
 
@@ -87,7 +90,7 @@ def _write_request(request: Request[Any, Any, Any], kind: Kind) -> WriteRequest:
     return WriteRequest(context, kind, request.path_params, precondition(context))
 
 
-def _answer(
+async def _answer(
     dependencies: SubmitDependencies,
     kind: Kind,
     path: str,
@@ -105,7 +108,9 @@ def _answer(
         hidden = () if secrets else kind.secrets.status
         for pointer in hidden:
             shown["status"].pop(pointer.removeprefix("/"), None)
-        shown = dependencies.sealer.open_shown(kind, result.resource.life_ids, shown)
+        life = result.resource.life_ids
+        held = Sealed(life, shown["spec"], shown.get("status", {}))
+        shown = (await dependencies.sealers.opening(kind, [held])).open_shown(kind, life, shown)
     headers = {POSITION: written(positions)}
     created = isinstance(result.event, Created)
     if created:

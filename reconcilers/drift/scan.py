@@ -24,7 +24,7 @@ from secaplane.model.shape import Json, Ref, Resource
 from secaplane.plugins.plugin import Absent, FenceRejected, Observation
 from secaplane.readmodel.questions.settled import FIRST
 from secaplane.readmodel.schema.tables import DATABASE_UNAVAILABLE
-from secaplane.reconcilers.cloud_call import observe, observe_many
+from secaplane.reconcilers.cloud_call import observe, observe_many, sealer_of
 from secaplane.reconcilers.dependencies import ReconcileDependencies, record
 from secaplane.reconcilers.drift.answers import NoAnswer, answered
 from secaplane.reconcilers.drift.comparison import Drift, comparable, drift_of
@@ -180,7 +180,8 @@ class DriftScan:
                 answers = await answered(observe_many(asked))
             except (FenceRejected, LeaseLost, NoAnswer) as error:
                 answers = [error] * len(resources)
-        return [*map(self._judged, resources, answers)]
+        looked = zip(resources, answers, strict=True)
+        return [await self._judged(*each) for each in looked]
 
     async def _look(self, resource: Resource) -> Look:
         with self.working(resource.ref) as dependencies:
@@ -189,23 +190,25 @@ class DriftScan:
             try:
                 seen = await answered(observe(dependencies, resource))
             except (FenceRejected, LeaseLost, NoAnswer) as error:
-                return self._judged(resource, error)
-        return self._judged(resource, seen)
+                return await self._judged(resource, error)
+        return await self._judged(resource, seen)
 
-    def _judged(self, resource: Resource, seen: Observation | Exception) -> Look:
+    async def _judged(self, resource: Resource, seen: Observation | Exception) -> Look:
         if isinstance(seen, FenceRejected | LeaseLost):
             return None
         if isinstance(seen, Exception):
             return self._unanswered(resource, seen)
         try:
-            actual = None if isinstance(seen, Absent) else self._sealed(resource, seen.status)
+            sealed = None if isinstance(seen, Absent) else self._sealed(resource, seen.status)
+            actual = None if sealed is None else await sealed
         except msgspec.ValidationError as error:  # the kind does not have such a status
             return self._unanswered(resource, error)
         self.compared += 1
         return Comparison(resource, drift_of(resource, actual))
 
-    def _sealed(self, resource: Resource, status: Json) -> Json:
-        return sealed_status(self.dependencies.sealer, resource, status)
+    async def _sealed(self, resource: Resource, status: Json) -> Json:
+        sealer = await sealer_of(self.dependencies, resource, status)
+        return sealed_status(sealer, resource, status)
 
     def _unanswered(self, resource: Resource, error: Exception) -> NoAnswer:
         self.failed += 1

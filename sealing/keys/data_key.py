@@ -32,6 +32,8 @@ PERSON: Purpose = "person"
 """The actors of the events of one tenant life in one month."""
 SECRET: Purpose = "secret"
 """The secret fields of one resource life."""
+OUTSIDE = "-"
+"""Stands for the tenant life of a resource outside of tenants."""
 
 
 class KeyName(NamedTuple):
@@ -60,6 +62,11 @@ def body_key(tenant: str) -> KeyName:
 def person_key(tenant: str, month: str) -> KeyName:
     """`month` as in 2026-11, in UTC."""
     return KeyName(PERSON, f"{tenant}.{month}")
+
+
+def secret_key(tenant: str, uid: str) -> KeyName:
+    """`uid`: of the resource's life; `tenant`: of the tenant's life that contains it."""
+    return KeyName(SECRET, f"{tenant or OUTSIDE}.{uid}")
 
 
 class CannotOpen(Exception):

@@ -1,8 +1,9 @@
 """Wrapping of data keys: they are stored encrypted by a key-encryption key (KEK), whose owner can
 open all of them. Destroying a data key therefore destroys its wrapped bytes.
 
-A site whose key-encryption keys are in a key management service (KMS) gives the processes another
-`KeyWrapper`: two calls for each data key and process, none for a request.
+A site whose key-encryption keys are in a key management service (KMS) or a hardware security module
+gives the processes another `KeyWrapper` (`sealing/keys/hsm.py`): two calls for each data key and
+process, none for a request.
 """
 
 import base64
@@ -14,6 +15,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from secaplane.sealing.keys.data_key import NONCE_BYTES, Random
 from secaplane.sealing.sealer import Keyring
+
+HSM = "hsm"
+"""First part of each key that a hardware security module has wrapped."""
 
 
 class CannotUnwrap(Exception):
@@ -57,3 +61,19 @@ class FileWrapper:
             raise CannotUnwrap(f"its key-encryption key {name} is not in the keyring") from error
         except (ValueError, InvalidTag) as error:
             raise CannotUnwrap("it was wrapped by another keyring, or for another name") from error
+
+
+class MovedWrapper:
+    """For a site that has moved its key-encryption keys: the new place wraps, and keys that the
+    former one wrapped are still unwrapped there."""
+
+    def __init__(self, now: KeyWrapper, scheme: str, before: KeyWrapper) -> None:
+        """`scheme`: the first part of each key that is wrapped at the new place."""
+        self._now, self._scheme, self._before = now, scheme, before
+
+    async def wrap(self, key: bytes, context: str) -> str:
+        return await self._now.wrap(key, context)
+
+    async def unwrap(self, wrapped: str, context: str) -> bytes:
+        place = self._now if wrapped.startswith(f"{self._scheme}:") else self._before
+        return await place.unwrap(wrapped, context)

@@ -1,7 +1,7 @@
 """Exports of any size, with events as the control plane writes them, made without a server."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,13 +12,14 @@ from secaplane.audit.notary.growing_tree import GrowingTree
 from secaplane.audit.notary.leaves import CommitmentChain
 from secaplane.audit.notary.verification import StoredEvent
 from secaplane.audit.tlog.checkpoints import TreeHead
-from secaplane.audit.tlog.signed_notes import SignedNote, sign
+from secaplane.audit.tlog.signed_notes import NoteSigner, SignedNote, sign
 from secaplane.audit.tlog.tiles import CHECKPOINT_PATH, WIDTH
 from secaplane.eventlog.codec import SALT_BYTES, encode
 from secaplane.eventlog.subjects import subject
 from secaplane.kinds import KINDS
 from secaplane.model.events import Updated
 from tests.log.new_events import IDS, NOON, REGION, new_event
+from tests.rules.tenant_scene import AUDIT_SIGNER
 from tests.rules.tlog_scene import ORIGIN, SIGNER, TIME, WITNESSES
 
 STREAM = ORIGIN.rpartition("/")[2]
@@ -45,9 +46,18 @@ def events(size: int, *, begin: int = 0) -> Iterator[StoredEvent]:
 def write(folder: Path, size: int, *, begin: int = 0) -> TreeHead:
     """Write an export with a checkpoint that three witnesses have cosigned. `begin`: the number of
     its first event."""
-    export, chain, tree = ExportFolder(folder / STREAM), CommitmentChain(STREAM), GrowingTree()
+    return write_stream(folder, SIGNER, events(size, begin=begin), size)
+
+
+def write_stream(
+    folder: Path, signer: NoteSigner, some: Iterable[StoredEvent], size: int
+) -> TreeHead:
+    """Write the export of the stream whose log a signer signs."""
+    origin = signer.public.name
+    stream = origin.rpartition("/")[2]
+    export, chain, tree = ExportFolder(folder / stream), CommitmentChain(stream), GrowingTree()
     bundle = list[StoredEvent]()
-    for sequence, each in enumerate(events(size, begin=begin), 1):
+    for sequence, each in enumerate(some, 1):
         tree.append(chain.commit(sequence, *each).leaf.written)
         bundle.append(each)
         if len(bundle) == WIDTH or sequence == size:
@@ -57,16 +67,18 @@ def write(folder: Path, size: int, *, begin: int = 0) -> TreeHead:
             for name, data in tree.take().files.items():
                 if name.width == WIDTH or sequence == size:
                     export.write(name.path, data)
-    head = TreeHead(ORIGIN, tree.size, tree.root)
-    own = sign(head.text, [SIGNER]).signatures
+    head = TreeHead(origin, tree.size, tree.root)
+    own = sign(head.text, [signer]).signatures
     cosigned = (each.cosign(head.text, TIME) for each in WITNESSES)
     export.write(CHECKPOINT_PATH, SignedNote(head.text, (*own, *cosigned)).written.encode())
     return head
 
 
-def write_policy(file: Path) -> Path:
-    """The policy of an auditor, who trusts two of three witnesses."""
+def write_policy(file: Path, *, audit: bool = False) -> Path:
+    """The policy of an auditor, who trusts two of three witnesses. `audit`: with the log of the
+    audit stream."""
     lines = [f"log {SIGNER.public.text}"]
+    lines += [f"log {AUDIT_SIGNER.public.text}"] if audit else []
     lines += [f"witness w{n} {each.public.text}" for n, each in enumerate(WITNESSES)]
     file.write_text("\n".join([*lines, "group two 2 w0 w1 w2", "quorum two"]))
     return file

@@ -38,12 +38,11 @@ from secaplane.readmodel.schema.replica import Replica
 from secaplane.reconcilers.dependencies import ReconcileDependencies
 from secaplane.reconcilers.fences import FenceSource
 from secaplane.reconcilers.reconcile import reconcile
-from secaplane.sealing.sealer import Keyring, Sealer
 from tests.bench.figures import Figure, figure
 from tests.log.new_events import SALT
 from tests.plane import TENANT, VOLUME, RunningPlane, quiet_plane
 from tests.positions import STREAM, nth
-from tests.sealing import SEALER
+from tests.sealing import SEALERS
 
 REPEATS = 5
 EVENTS_MAX = 20_000
@@ -169,8 +168,7 @@ async def _histories(plane: RunningPlane, client: Client) -> dict[str, Figure]:
 
     async def reconcile_once(ref: Ref) -> None:
         dependencies = _door(log, ResourceCache(log, snapshots))
-        sealer = Sealer(Keyring.generate())
-        await reconcile(ReconcileDependencies(dependencies, plugin, fences, sealer, alone), ref)
+        await reconcile(ReconcileDependencies(dependencies, plugin, fences, SEALERS, alone), ref)
 
     try:
         return {
@@ -248,7 +246,7 @@ def _door(log: JetStreamLog, cache: ResourceCache) -> CommandDependencies:
         clock=lambda: datetime.now(UTC),
         new_uid=lambda: "uid",
         new_salt=lambda: SALT,
-        seal=SEALER.seal,
+        seal=SEALERS.seal,
         children=inside,
         referrers=users,
         named_by=named_by,

@@ -23,11 +23,15 @@ from secaplane.audit.notary.verification import StoredEvent
 from secaplane.audit.tlog.tiles import ENTRIES, WIDTH, TileName, split, tiles_of
 from secaplane.cli.operate.history_verify import verify
 from tests.bench import exported
+from tests.bench.exported_heads import audit_events, write_audit, wrong_root
 from tests.bench.figures import Figure, figure, table
 from tests.bench.tenant_tamper import TenantTamperScene
+from tests.rules.tenant_scene import AUDIT
 
 SIZE, MUTATIONS, SEEN = 300, 100_000, 200
-_POSITION = re.compile(rf"{exported.STREAM}:(\d+) is ([a-z ]+)")
+HEADS_AT = (100, 250, SIZE)
+"""Numbers of events about whose heads the audit stream has an entry."""
+_POSITION = re.compile(rf"{exported.STREAM}(?:-audit)?:(\d+) is ([a-z ]+)")
 _Events = list[StoredEvent | None]
 
 
@@ -44,18 +48,24 @@ class TamperScene:
     def __init__(self, place: Path, seeded: random.Random) -> None:
         self.random, self.folder = seeded, place / "export"
         exported.write(self.folder, SIZE)
+        self._log = [*exported.events(SIZE)]
+        self._audit = audit_events(self._log, HEADS_AT)
+        write_audit(self.folder, self._audit)
         self._export = ExportFolder(self.folder / exported.STREAM)
-        self.policy = exported.write_policy(place / "policy")
+        self.policy = exported.write_policy(place / "policy", audit=True)
         self._events: _Events = [
             each for n in range(bundles(SIZE)) for each in self._export.events(n)
         ]
-        self._good = self._files(self._export.folder)
+        self._good = self._files(self.folder)
         self.seen = place / "seen"
         self._others = dict[str, tuple[dict[str, bytes], int]]()
         for how, size, begin in (("short", SEEN - 50, 0), ("forked", SIZE, 1)):
             exported.write(place / how, size, begin=begin)
             first = SEEN - 49 if how == "short" else SEEN
-            self._others[how] = self._files(place / how / exported.STREAM), first
+            self._others[how] = self._beside_audit(self._files(place / how)), first
+        self._with_wrong_heads = [
+            self._with_heads(place / f"heads{n}", n) for n in range(len(HEADS_AT))
+        ]
         exported.write(place / "earlier", SEEN)
         shutil.copy(place / "earlier" / exported.STREAM / "checkpoint", self.seen)
 
@@ -66,6 +76,11 @@ class TamperScene:
             for each in folder.rglob("*")
             if each.is_file()
         }
+
+    def _beside_audit(self, files: dict[str, bytes]) -> dict[str, bytes]:
+        """The files of another export of the stream, and the audit stream of this one."""
+        audit = {path: x for path, x in self._good.items() if path.startswith(f"{AUDIT}/")}
+        return audit | files
 
     def is_found(self, mutation: Mutation) -> bool:
         """True if the verification names an event that the mutation concerns."""
@@ -85,11 +100,11 @@ class TamperScene:
         changed = [x for x in paths if mutation.files.get(x) != self._good.get(x)]
         try:
             for path in changed:
-                self._place(self._export.folder / path, mutation.files.get(path))
+                self._place(self.folder / path, mutation.files.get(path))
             yield
         finally:
             for path in changed:
-                self._place(self._export.folder / path, self._good.get(path))
+                self._place(self.folder / path, self._good.get(path))
 
     def sorts(self) -> Iterator[Callable[[], Mutation]]:
         """Every sort of mutation in turn, without end."""
@@ -104,6 +119,7 @@ class TamperScene:
                 self.rolled_back,
                 self.forked,
                 self.leaf,
+                self.heads,
             )
         )
 
@@ -120,7 +136,10 @@ class TamperScene:
     def with_events(self, events: _Events, first: int) -> Mutation:
         """An export with other events; `first`: the index of the first that differs."""
         parts = (events[:WIDTH], events[WIDTH:])
-        files = {events_path(n): joined_events(part) for n, part in enumerate(parts)}
+        files = {
+            f"{exported.STREAM}/{events_path(n)}": joined_events(part)
+            for n, part in enumerate(parts)
+        }
         return Mutation(self._good | files, range(first + 1, first + 2))
 
     def changed(self) -> Mutation:
@@ -177,9 +196,10 @@ class TamperScene:
     def leaf(self) -> Mutation:
         """A changed byte of an entry or a hash, or a file that is gone."""
         name = self.random.choice([*tiles_of(SIZE)])
-        data = bytearray(self._good[name.path])
+        path = f"{exported.STREAM}/{name.path}"
+        data = bytearray(self._good[path])
         if self.random.random() < 0.1:
-            files = {path: data for path, data in self._good.items() if path != name.path}
+            files = {each: data for each, data in self._good.items() if each != path}
             return Mutation(files, _below(name))
         at = self.random.randrange(len(data))
         data[at] ^= self.random.randrange(1, 256)
@@ -187,16 +207,34 @@ class TamperScene:
         if name.level == ENTRIES and self._lengths_kept(name, bytes(data)):
             place = self._entry_at(name, at)
             first = range(first.start + place, first.start + place + 1)
-        return Mutation(self._good | {name.path: bytes(data)}, first)
+        return Mutation(self._good | {path: bytes(data)}, first)
+
+    def heads(self) -> Mutation:
+        """An audit stream that is signed, and has a wrong root of heads."""
+        return self.random.choice(self._with_wrong_heads)
+
+    def _with_heads(self, place: Path, wrong: int) -> Mutation:
+        told = audit_events(
+            self._log, HEADS_AT, lambda n, facts: wrong_root(facts) if n == wrong else facts
+        )
+        write_audit(place, told)
+        pairs = zip(told, self._audit, strict=True)
+        sequence = next(n for n, (one, own) in enumerate(pairs, 1) if one != own)
+        return Mutation(self._good | self._files(place), range(sequence, sequence + 1))
 
     def _lengths_kept(self, name: TileName, data: bytes) -> bool:
         with contextlib.suppress(Exception):
             lengths = [len(each) for each in split(data, name.width)]
-            return lengths == [len(each) for each in split(self._good[name.path], name.width)]
+            return lengths == [
+                len(each)
+                for each in split(self._good[f"{exported.STREAM}/{name.path}"], name.width)
+            ]
         return False
 
     def _entry_at(self, name: TileName, at: int) -> int:
-        for place, each in enumerate(split(self._good[name.path], name.width)):
+        for place, each in enumerate(
+            split(self._good[f"{exported.STREAM}/{name.path}"], name.width)
+        ):
             at -= 2 + len(each)
             if at < 0:
                 return place

@@ -15,6 +15,7 @@ from secaplane.audit.heads import link
 from secaplane.audit.heads.offer import OfferedHeads, OfferRequest, TileRequest
 from secaplane.audit.heads.tree import head_text, life_hash
 from secaplane.audit.heads.unavailable import NotaryUnavailable
+from secaplane.audit.notary.export_folder import ExportFolder
 from secaplane.audit.notary.leaves import CommitmentChain, facts_of, leaf_from_receipt
 from secaplane.audit.tlog.checkpoints import parse_checkpoint
 from secaplane.audit.tlog.tiles import ENTRIES, WIDTH, TileName
@@ -51,12 +52,29 @@ async def test_heads_are_recorded_in_time_and_before_an_export_and_proved(
             first = await recorded(scene)
             await scene.append(3)
             sequence = int(await link.ask(scene.client, link.PUBLISH))
+            await a_whole_export_records_heads_first(scene)
             for each in both:
                 each.cancel()
         assert sequence > first.entry.sequence
         await the_newest_heads_are_proved(scene, sequence)
     with ended(scene.start()):
         await the_newest_heads_are_proved(scene, sequence)  # also after a restart
+
+
+async def a_whole_export_records_heads_first(scene: NotaryScene) -> None:
+    """Heads that are about every event before the export, and logs that hold these events."""
+    await scene.append(2)
+    folder = scene.folder / "export"
+    done = await asyncio.to_thread(scene.secaplane, "audit", "export", str(folder))
+    assert (done.returncode, done.stderr) == (0, "")
+    events = ExportFolder(folder / AUDIT).events(0)
+    newest = [each for each in events if each and each.subject == HEADS_SUBJECT][-1]
+    heads = decode(newest.data).heads
+    assert heads
+    assert heads.streams[STREAM] == scene.last.sequence
+    for stream, size in heads.streams.items():
+        checkpoint = ExportFolder(folder / stream).checkpoint()
+        assert parse_checkpoint(checkpoint).head.size >= size
 
 
 async def recorded(scene: NotaryScene, sequence: int = 0) -> OfferedHeads:
@@ -89,14 +107,14 @@ async def the_newest_heads_are_proved(scene: NotaryScene, sequence: int) -> None
         for event in batch:
             chain.commit(event.position.sequence, event.subject, event.data)
             salt = salt or facts_of(event.data).salt
-        if uid in chain.heads and chain.heads[uid].number == 8:
+        if uid in chain.heads and chain.heads[uid].number == scene.last.sequence:
             break
     offer = await recorded(scene, sequence)
     facts = offer.entry.facts
     assert decode(offer.entry.data).heads == facts
-    assert facts.streams[STREAM] == 8
+    assert facts.streams[STREAM] == scene.last.sequence
     events, _ = offer.heads  # one in each stream
-    text = head_text(life_hash(uid, salt), STREAM, 8, chain.heads[uid].commitment)
+    text = head_text(life_hash(uid, salt), STREAM, scene.last.sequence, chain.heads[uid].commitment)
     offer.proof(events).verify(text, facts.root)
     await the_entry_is_in_the_log(scene, offer)
 

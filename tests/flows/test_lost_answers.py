@@ -30,7 +30,7 @@ from tests.flows.crashing import Scene, put_accepted, scene_of
 from tests.flows.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.log.new_events import SALT
 from tests.plane import shared_plane
-from tests.sealing import SEALER
+from tests.sealing import SEALERS
 from tests.servers import connected
 
 JANE = Actor(sub="jane")
@@ -83,7 +83,7 @@ class World:
             clock=lambda: datetime(2026, 1, 1, tzinfo=UTC),
             new_uid=lambda: f"u{next(numbers)}",
             new_salt=lambda: SALT,
-            seal=SEALER.seal,
+            seal=SEALERS.seal,
             children=_no_children,
             referrers=_no_referrers,
             named_by=_no_names,

@@ -97,6 +97,7 @@ async def test_a_tenant_exports_its_history_and_proves_that_it_is_complete(
         await written(scene.client)
         await of_another_tenant(scene)
         await exported_over_http(scene)
+        await continued_after_an_interruption(scene)
         await exported_by_an_operator(scene)
         await who_may_not(scene)
 
@@ -141,6 +142,26 @@ async def exported_over_http(scene: ExportScene) -> None:
     assert (refused.status, refused.json["sources"][0]["parameter"]) == (400, "seen")
     for path in (EXPORTS, f"{EXPORTS}/latest"):
         assert (await scene.eve.get(f"{path}?asOf={STREAM}:1")).status == 400, path
+
+
+async def continued_after_an_interruption(scene: ExportScene) -> None:
+    """The rest of the archive, after other writes and other exports; judged like the beginning."""
+    latest = f"{EXPORTS}/latest?seen={STREAM}:1"
+    first = await scene.eve.get(latest)
+    name = first.headers["secaplane-export"]
+    await written(scene.client)
+    assert (await scene.eve.get(latest)).headers["secaplane-export"] != name
+    for had in (0, 1, 700, len(first.body) // 2, len(first.body) - 1, len(first.body)):
+        rest = await scene.eve.get(f"{latest}&export={name}&offset={had}")
+        assert (rest.status, rest.headers["secaplane-export"]) == (200, name)
+        assert first.body[:had] + rest.body == first.body, had
+    assert (await scene.client.get(f"{latest}&export={name}&offset=1")).status == 403
+    other = f"{EXPORTS}/latest?seen={STREAM}:2&export={name}&offset=1"
+    assert (await scene.eve.get(other)).status == 404, "of other parameters, other bytes"
+    for gone in (f"{name}0", f"9{name}", "9-0", "x", "-1-2"):
+        assert (await scene.eve.get(f"{latest}&export={gone}&offset=1")).status == 404, gone
+    for wrong in ("export=x", "offset=1", f"export={name}&offset=-1", f"export={name}&offset=x"):
+        assert (await scene.eve.get(f"{latest}&{wrong}")).status == 400, wrong
 
 
 async def events_of_the_tenant(scene: ExportScene) -> int:

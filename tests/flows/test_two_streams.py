@@ -1,8 +1,10 @@
 """Two streams: one of global kinds (tenants, authorization), and one of regional kinds. Every
 projection group has a projector and a checkpoint for each."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 
 import pytest
 from asyncpg import Pool
@@ -19,7 +21,7 @@ from secaplane.kinds import KINDS
 from secaplane.model.events import Created, Updated
 from secaplane.model.position import Position, position
 from secaplane.model.shape import Json, Ref
-from secaplane.projector.rebuild import first, rebuild
+from secaplane.projector.rebuild import ReadModelBusy, first, rebuild
 from secaplane.readmodel import questions
 from secaplane.readmodel.questions.usage import UsageQueries
 from secaplane.readmodel.schema.active import find
@@ -37,6 +39,7 @@ ROLE: Json = {
     "spec": {"permissions": [{"provider": "seca.storage", "resources": ["*"], "verb": ["get"]}]}
 }
 GARBAGE = b"no event"
+PROCESSES, STAGGER_S = 40, 0.01
 
 
 # --- a whole control plane
@@ -195,3 +198,22 @@ async def test_a_stream_without_events_is_rebuilt_too(log: JetStreamLog, databas
         made = await rebuild(database_url, log, group, region=REGION)
         assert made.reached == [position(STREAM, 1), position(GLOBAL_STREAM, 1)]
         assert await find(database_url, group.tables) == made.read_model
+
+
+async def test_processes_that_start_at_once_fill_one_first_read_model(
+    log: JetStreamLog, database_url: str
+) -> None:
+    """Each of them asks whether there is one while another is just finishing it."""
+    await append(log, DISK, Created(spec=SMALL), 1)
+    group, filled = GROUPS[0], list[str]()
+
+    async def starts(after_s: float) -> None:
+        await asyncio.sleep(after_s)
+        with suppress(ReadModelBusy):
+            if made := await first(database_url, log, group, region=REGION):
+                filled.append(made.read_model)
+
+    async with asyncio.TaskGroup() as processes:
+        for number in range(PROCESSES):
+            processes.create_task(starts(number * STAGGER_S))
+    assert filled == [await find(database_url, group.tables)]

@@ -205,7 +205,7 @@ def test_trust_that_is_in_the_export_or_cannot_be_checked_is_refused(
 def test_an_interrupted_verification_goes_on_where_it_ended(
     export: Path, verifier: Verifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("secaplane.audit.notary.verified_export.SAVED_BUNDLES", 1)
+    monkeypatch.setattr("secaplane.audit.whole_export.verifying.SAVED_BUNDLES", 1)
 
     def again() -> int:
         seen = [verifier.seen(9)]

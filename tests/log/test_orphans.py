@@ -18,7 +18,7 @@ from secaplane.model.events import Created, DeletionRequested
 from secaplane.model.position import Position
 from secaplane.model.shape import Ref
 from tests.log.new_events import IDS, NOON, REGION, SALT, WEB
-from tests.sealing import SEALER
+from tests.sealing import SEALERS
 
 JANE = Actor(sub="jane")
 TENANT = KINDS["tenant"].ref({}, IDS["tenant"])
@@ -49,7 +49,7 @@ def dependencies(log: MemoryLog) -> CommandDependencies:
         clock=lambda: NOON,
         new_uid=lambda: f"u{next(numbers)}",
         new_salt=lambda: SALT,
-        seal=SEALER.seal,
+        seal=SEALERS.seal,
         children=no_children,
         referrers=no_referrers,
         named_by=no_names,

@@ -26,7 +26,7 @@ from secaplane.reconcilers import catalogue
 from secaplane.reconcilers.catalogue import CatalogueUnavailable, ask, publish
 from tests.log.appending import add, first
 from tests.log.lagging import LaggingLog
-from tests.sealing import SEALER
+from tests.sealing import SEALERS
 
 SKU = CatalogueEntry("storage-sku", "s", {"iops": 1, "type": "local-durable", "minVolumeSize": 1})
 IMAGE = CatalogueEntry(
@@ -55,7 +55,7 @@ class Publisher:
             clock=lambda: datetime(2026, 1, 1, tzinfo=UTC),
             new_uid=lambda: f"u{next(numbers)}",
             new_salt=lambda: bytes(16),
-            seal=SEALER.seal,
+            seal=SEALERS.seal,
             children=cast(Any, self._nothing),
             referrers=cast(Any, self._nothing),
             named_by=cast(Any, self._nothing),

@@ -27,7 +27,7 @@ from secaplane.model.position import Position
 from secaplane.model.shape import Json, Ref, Resource
 from tests.log.new_events import SALT, new_event
 from tests.scenario import IDS, JANE, NOON, TENANT, WEB
-from tests.sealing import SEALER
+from tests.sealing import SEALERS
 
 DISK, VM = (KINDS[kind].ref(IDS, "one") for kind in ("block-storage", "instance"))
 OTHER_VM = KINDS["instance"].ref(IDS, "two")
@@ -146,7 +146,7 @@ class Scene:
             clock=lambda: NOON,
             new_uid=lambda: f"new{next(numbers)}",
             new_salt=lambda: SALT,
-            seal=SEALER.seal,
+            seal=SEALERS.seal,
             children=self._children,
             referrers=self._referrers,
             named_by=self._named_by,

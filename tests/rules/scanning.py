@@ -20,7 +20,7 @@ from secaplane.reconcilers.leases.lease import OwnLease
 from secaplane.reconcilers.leases.tenure import Tenure
 from tests.rules.command_scene import Scene
 from tests.scenario import IDS
-from tests.sealing import SEALER
+from tests.sealing import SEALERS
 
 PAGE = 40
 STATUS: Json = {"sizeGB": 10}
@@ -116,7 +116,7 @@ class ScanningProcess:
             commands=plane.scene.dependencies,
             plugin=cast(Any, plane.cloud),
             fences=FenceSource(0),
-            sealer=SEALER,
+            sealers=SEALERS,
             load_owned=cast(Any, None),
             repaired=frozenset({"block-storage"}),
         )

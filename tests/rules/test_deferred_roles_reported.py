@@ -28,7 +28,7 @@ from tests.log.lagging import LaggingLog
 from tests.positions import STREAM, nth
 from tests.rules.command_scene import ADMINISTERED, Scene
 from tests.rules.test_grants import assignment, permission
-from tests.sealing import SEALER
+from tests.sealing import SEALERS
 from tests.virtual_time import VirtualLoop
 
 LATER = Ref("role", "tenants/acme/roles/later")
@@ -48,7 +48,7 @@ class World:
         self.cache = ResourceCache(self.log, MemorySnapshots())
         commands = replace(self.scene.dependencies, log=self.log, cache=self.cache)
         plugin = cast(Plugin, None)
-        self.dependencies = ReconcileDependencies(commands, plugin, FenceSource(1), SEALER, owned)
+        self.dependencies = ReconcileDependencies(commands, plugin, FenceSource(1), SEALERS, owned)
 
     async def written(self, resource: Resource) -> None:
         """Jane writes it, and a reconciler reports it as active."""

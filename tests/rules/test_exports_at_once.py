@@ -7,6 +7,9 @@ from typing import Any, cast
 
 import pytest
 
+from secaplane.audit.heads.kept import RecordedHeads
+from secaplane.audit.heads.offer import OfferedHeads
+from secaplane.audit.tenant_export.archive import ExportedArchive
 from secaplane.cli.config import Config
 from secaplane.cli.processes import exports
 from secaplane.cli.processes.exports import AT_ONCE_MAX, HistoryExports
@@ -18,7 +21,7 @@ class Source:
 
     async def fresh_heads(self, life: str) -> object:
         await asyncio.sleep(0.01)
-        return object()
+        return OfferedHeads(RecordedHeads(1, 1, b"", b""), (), {})
 
 
 async def no_files(*_: object) -> AsyncGenerator[tuple[str, bytes], None]:
@@ -42,24 +45,24 @@ def history(monkeypatch: pytest.MonkeyPatch) -> HistoryExports:
 async def test_of_many_exports_that_are_asked_for_at_once_a_bounded_number_is_made(
     history: HistoryExports,
 ) -> None:
-    asked = [history.archive("acme", {}) for _ in range(1000)]
+    asked = [history.archive("acme", {}, None) for _ in range(1000)]
     outcomes = await asyncio.gather(*asked, return_exceptions=True)
-    made = [each for each in outcomes if isinstance(each, AsyncGenerator)]
+    made = [each for each in outcomes if isinstance(each, ExportedArchive)]
     assert len(made) == AT_ONCE_MAX
     assert sum(isinstance(each, Unavailable) for each in outcomes) == 1000 - AT_ONCE_MAX
     with pytest.raises(Unavailable):
-        await history.archive("acme", {})
+        await history.archive("acme", {}, None)
     for each in made:
-        await each.aclose()
+        await each.pieces.aclose()
 
 
 async def test_an_export_gives_up_its_place_also_if_nothing_of_it_is_sent(
     history: HistoryExports,
 ) -> None:
     for _ in range(3 * AT_ONCE_MAX):
-        async with aclosing(await history.archive("acme", {})):
+        async with aclosing((await history.archive("acme", {}, None)).pieces):
             pass
-    async with aclosing(await history.archive("acme", {})) as pieces:
+    async with aclosing((await history.archive("acme", {}, None)).pieces) as pieces:
         assert b"".join([each async for each in pieces])
 
 
@@ -73,5 +76,5 @@ async def test_an_export_that_cannot_begin_gives_up_its_place(
         patched.setattr(exports, "present_life", unknown)
         for _ in range(3 * AT_ONCE_MAX):
             with pytest.raises(NotFound):
-                await history.archive("none", {})
-    await (await history.archive("acme", {})).aclose()
+                await history.archive("none", {}, None)
+    await (await history.archive("acme", {}, None)).pieces.aclose()

@@ -23,7 +23,7 @@ from tests.positions import STREAM
 from tests.rules.command_scene import ADMINISTERED, VOLUME, Scene
 from tests.rules.everything_held import EverythingHeld
 from tests.scenario import IDS
-from tests.sealing import SEALER
+from tests.sealing import SEALERS
 from tests.virtual_time import in_virtual_time
 
 DISKS = [KINDS["block-storage"].ref(IDS, f"d{n}") for n in range(50)]
@@ -45,7 +45,7 @@ async def owned(resource: Resource) -> Mapping[Ref, Resource]:
 def reconcilers(scene: Scene, log: Log) -> Reconcilers:
     commands = replace(scene.dependencies, log=log, cache=ResourceCache(log, MemorySnapshots()))
     plugin = cast(Plugin, ReadyPlugin())
-    dependencies = ReconcileDependencies(commands, plugin, FenceSource(1), SEALER, owned)
+    dependencies = ReconcileDependencies(commands, plugin, FenceSource(1), SEALERS, owned)
     return Reconcilers(dependencies, log, cast(Any, None), cast(Any, EverythingHeld()))
 
 

@@ -15,7 +15,7 @@ from secaplane.reconcilers.dependencies import ReconcileDependencies
 from secaplane.reconcilers.fences import FenceSource
 from secaplane.reconcilers.leases.lease import LeaseLost
 from tests.scenario import IDS, lived
-from tests.sealing import SEALER
+from tests.sealing import SEALER, SEALERS
 from tests.virtual_time import in_virtual_time
 
 
@@ -63,7 +63,7 @@ class Asking:
         )
 
     def _under(self, partition: Partition) -> ReconcileDependencies:
-        made = SimpleNamespace(plugin=self.cloud, fences=partition.fences, sealer=SEALER)
+        made = SimpleNamespace(plugin=self.cloud, fences=partition.fences, sealers=SEALERS)
         return cast(ReconcileDependencies, made)
 
     def fences(self) -> list[Fence]:

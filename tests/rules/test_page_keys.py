@@ -84,7 +84,7 @@ async def test_a_reader_without_the_keyring_answers_503_for_a_resource_with_secr
         reader = ReadDependencies(
             lists=cast(Any, None),
             by_name=cast(ByName, _OneRow(document)),
-            open_secrets=_refuse_to_open,
+            opening=_refuse_to_open,
             page_keys=[b"k"],
         )
         shown[name] = get(reader, KINDS["instance"], IDS | {"name": name})

@@ -9,6 +9,7 @@ import pytest
 
 from secaplane.kinds import KINDS
 from secaplane.model.shape import Json, LifeIds
+from secaplane.sealing.keys.data_key import DataKey
 from secaplane.sealing.sealer import Keyring, Sealer, UnsealFailed
 
 INSTANCE = KINDS["instance"]
@@ -90,8 +91,9 @@ def test_a_secret_opens_only_in_the_life_it_was_sealed_for(other: LifeIds) -> No
 
 def test_a_secret_does_not_open_as_another_field() -> None:
     text = sealer().seal(INSTANCE, ONE, SPEC)["userData"]
+    shown = {"spec": {}, "status": {"kubeConfig": text}}
     with pytest.raises(UnsealFailed):
-        sealer().open_status(KINDS["kubernetes-cluster"], ONE, {"kubeConfig": text})
+        sealer().open_shown(KINDS["kubernetes-cluster"], ONE, shown)
 
 
 def test_an_old_key_opens_and_only_the_current_key_seals() -> None:
@@ -122,6 +124,25 @@ def test_a_changed_bit_is_detected() -> None:
     with pytest.raises(UnsealFailed) as raised:
         sealer().open(INSTANCE, ONE, {"userData": f"{head}:{base64.b64encode(cipher).decode()}"})
     assert "hunter2" not in str(raised.value)
+
+
+# --- strings that were sealed by former releases are read for ever
+
+DERIVED = (
+    "sealed:k1:b0dc7a19dcfd3ee7d19c0cd97896ba5e32b0d58e4da31fb807f7fe46cf846e96"
+    ":AAAAAAAAAAAAAAAABGrsBxM7k1oQwSWOyJZZw26J5d9ojw=="
+)
+RANDOM = (
+    "sealed:random/0123456789ab:6ed01ea4880ed8da4f77b83fd6ad62c4d5e24d8cc6378e9ca36a7d2d92c9f710"
+    ":AAAAAAAAAAAAAAAAadPZutBCkBJCcM6K4Z+L8xu27rzh5A=="
+)
+
+
+@pytest.mark.parametrize("sealed", [DERIVED, RANDOM])
+def test_what_a_former_release_sealed_is_opened(sealed: str) -> None:
+    keys = {ONE: DataKey("0123456789ab", bytes(range(64)))}
+    opened = sealer().having(keys).open(INSTANCE, ONE, {"userData": sealed})
+    assert opened == {"userData": "golden"}
 
 
 # --- the keyring's file

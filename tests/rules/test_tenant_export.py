@@ -25,8 +25,10 @@ OWN = [at for at in range(650) if at % 3 == 1]
 SEEN = [parse_checkpoint(SCENE.checkpoint(STREAM, 512)).head]
 
 
-def verified(folder: Path, seen: list[TreeHead] = SEEN, **more: int) -> VerifiedTenant:
-    trusted = TrustedFacts(parse_policy(POLICY), seen, **more)
+def verified(
+    folder: Path, seen: list[TreeHead] = SEEN, *, cosigned_after: int = 0
+) -> VerifiedTenant:
+    trusted = TrustedFacts(parse_policy(POLICY), seen, cosigned_after)
     return verify_tenant(folder, trusted, progress={}, save=lambda progress: None)
 
 

@@ -108,6 +108,10 @@ def tenant_view_paths() -> Iterator[tuple[str, Json]]:
         "seen",
         "Sizes of earlier checkpoints with which the export is to be compared, such as `SECA:700`.",
     )
+    continued = (
+        _parameter("export", "With `offset`: the name of an archive, from `Secaplane-Export`."),
+        _parameter("offset", "The number of its bytes that the client has already."),
+    )
     archive = {"schema": {"type": "string", "format": "binary"}}
     export: Json = {
         "operationId": "GetExport",
@@ -115,8 +119,10 @@ def tenant_view_paths() -> Iterator[tuple[str, Json]]:
         "summary": "The history of the tenant, with proofs, as a tar archive.",
         "description": "Unpacked, `secaplane audit verify` verifies it without a network. Of other "
         "tenants it holds only hashes and the size of the log.",
-        "parameters": [*path_parameters(path), seen],
-        "responses": {"200": answer("The archive.") | {"content": {"application/x-tar": archive}}}
+        "parameters": [*path_parameters(path), seen, *continued],
+        "responses": {
+            "200": answer("The archive, or its rest.") | {"content": {"application/x-tar": archive}}
+        }
         | refusals("get"),
     }
     yield f"{path}/{LATEST}", {"get": export}

@@ -16,6 +16,8 @@ from secaplane.model.evolve import evolve
 from secaplane.model.kind import Backing
 from secaplane.model.shape import Ref, Resource, State
 from secaplane.readmodel.schema import tables
+from secaplane.readmodel.schema.active import find
+from secaplane.readmodel.schema.resources import RESOURCES
 from tests.faults.kit.fleet import Fleet
 from tests.flows.crashing import until, whole
 from tests.flows.orphans import OrphanCheck
@@ -28,10 +30,13 @@ ROWS = "select kind, path, life, resource, gone from resources"
 
 
 def _logged(fleet: Fleet, paths: Sequence[str]) -> Iterator[str]:
-    """The last lines that each process has logged about some resources."""
+    """The last lines that each process has logged about some resources; the projectors' last lines
+    of all if there are none: their rows have not reached the end of the log."""
     for file in sorted((fleet.folder / "logs").iterdir()):
         lines = file.read_text(errors="replace").splitlines()
         about = [each for each in lines if any(path in each for path in paths)]
+        if not paths and file.name.startswith("projector"):
+            about = lines
         yield from (f"{file.name}: {each[:1000]}" for each in about[-LOGGED_MAX:])
 
 
@@ -39,11 +44,14 @@ async def settled(fleet: Fleet, *, seconds: float = SETTLED_S_MAX) -> None:
     """Wait until the rows have reached the end of the log and no resource is unsettled."""
     pool = await _pool(fleet)
     unsettled: list[str] = []
+    reached = ""
     try:
 
         async def at_rest() -> bool:
+            nonlocal reached
             end = await fleet.log.end(fleet.log.streams.names[0])
             position = await pool.fetchval("select min(position) from checkpoints")
+            reached = f"rows at {position} of {end.sequence}"
             # asked last: rows that had not reached the end would be settled ones of before
             unsettled[:] = [each[0] for each in await pool.fetch(UNSETTLED)]
             return not unsettled and bool(position == end.sequence)
@@ -58,7 +66,7 @@ async def settled(fleet: Fleet, *, seconds: float = SETTLED_S_MAX) -> None:
                 if each.ref.path in paths
             ]
             lines = "\n".join([*events, *_logged(fleet, paths)])
-            raise AssertionError(f"{error}; unsettled: {unsettled}\n{lines}") from error
+            raise AssertionError(f"{error}; {reached}; unsettled: {unsettled}\n{lines}") from error
     finally:
         await pool.close()
 
@@ -150,4 +158,5 @@ def _json(resource: Resource) -> bytes:
 
 
 async def _pool(fleet: Fleet) -> Pool:
-    return await tables.open_pool(fleet.dev.postgres(OWNER), schema="resources_1")
+    url = fleet.dev.postgres(OWNER)
+    return await tables.open_pool(url, schema=await find(url, RESOURCES))
