@@ -16,7 +16,7 @@ WITH_VALUES = ("22", "23", "44", "P0", "XX")
 """Classes of SQLSTATE whose messages may quote rows: data, integrity, check option, code of the
 schema, internal errors."""
 NAMED = ("table_name", "column_name", "constraint_name", "data_type_name")
-"""What PostgreSQL names beside the message."""
+"""Fields that PostgreSQL sends beside the message."""
 WITHOUT_VALUES = (
     "Expected ",
     "Object missing ",

@@ -5,8 +5,8 @@ from secaplane.readmodel.schema.group import TableGroup
 
 ACTIVITY = TableGroup(
     name="activity",
-    layout=1,
-    digest="20e6ba026d8076a1",
+    layout=2,
+    digest="447dcbde52a19f73",
     tables="""
 create table if not exists {schema}.entries (
     stream    text        collate "C" not null,

@@ -106,7 +106,7 @@ def test_the_document_is_deterministic() -> None:
 
 
 def test_the_document_has_no_example_to_parse_and_costs_no_more_steps_than_bytes() -> None:
-    """It is made when a process starts; what a caller sends plays no part in it."""
+    """The document is made when a process starts, from nothing that a caller sends."""
     texts = re.findall(rb'"examples?":', msgspec.json.encode(DOCUMENT))
     assert texts == []
 
