@@ -138,8 +138,9 @@ async def exported_over_http(scene: ExportScene) -> None:
     (offer,) = (await scene.eve.get(EXPORTS)).json["items"]
     assert offer["name"] == "latest"
     assert offer["streams"][STREAM] >= number
-    refused = await scene.eve.get(f"{EXPORTS}/latest?seen=what")
-    assert (refused.status, refused.json["sources"][0]["parameter"]) == (400, "seen")
+    for text in ("what", "ELSEWHERE:1"):
+        refused = await scene.eve.get(f"{EXPORTS}/latest?seen={text}")
+        assert (refused.status, refused.json["sources"][0]["parameter"]) == (400, "seen")
     for path in (EXPORTS, f"{EXPORTS}/latest"):
         assert (await scene.eve.get(f"{path}?asOf={STREAM}:1")).status == 400, path
 
