@@ -159,6 +159,14 @@ class NotarySettings(Settings, frozen=True):
     without a scheme. The log of a stream is named `<origin>/<stream>`. It never changes."""
     folder: str = ""
     """Folder of the logs. Its part `public` may be served to everyone, `private` to none."""
+    bucket: Annotated[str, Meta(pattern=r"^(s3://[a-z0-9.-]{3,63}(/[^/\s]+)*)?\Z")] = ""
+    """Bucket of the logs instead of a folder, such as `s3://audit/secaplane`: notaries on several
+    machines write one log. Needs `secaplane[s3]`; the environment has the credentials
+    (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`)."""
+    bucket_endpoint: str = ""
+    """Address of the object storage, such as `https://s3.example.org`. Empty: that of AWS."""
+    bucket_region: str = "us-east-1"
+    """Region of the object storage, which signatures name."""
     keys: str = ""
     """File with the signing keys, which `secaplane notary keys` creates. No other process may read
     it. Several keys for one log all sign, so that keys can be rotated."""

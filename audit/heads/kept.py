@@ -1,18 +1,16 @@
-"""The heads that the notary has given, in its private folder: they prove a head after the audit
-stream has recorded their root.
+"""The heads that the notary has given, in the private part of its files: they prove a head after
+the audit stream has recorded their root.
 
-    FOLDER/private/heads/<root>.tree        the heads of every life and stream
-    FOLDER/private/heads/<sequence>.entry   the entry of the audit stream that has such a root
-    FOLDER/private/heads/<sequence>.signed  the checkpoints that were first given with that entry
+    private/heads/<root>.tree        the heads of every life and stream
+    private/heads/<sequence>.entry   the entry of the audit stream that has such a root
+    private/heads/<sequence>.signed  the checkpoints that were first given with that entry
 
 The first two name tenant lives. All are no part of the log: where they are lost, the next entry
 has others.
 """
 
-import os
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from threading import Lock
 
 import msgspec
@@ -20,12 +18,13 @@ import msgspec
 from secaplane.audit.entries import HeadsFacts, decode
 from secaplane.audit.heads.tree import HeadsTree, heads_tree
 from secaplane.audit.notary.leaves import CommittedEvent, LifeHead
-from secaplane.audit.notary.tile_folder import write_private
+from secaplane.audit.notary.log_files import PRIVATE, LogFiles
 from secaplane.eventlog.codec import Undecodable
 
 ENTRIES_KEPT = 24
 """With their trees. An export takes the newest one, and is continued with the same one."""
 UNRECORDED_KEPT = 4
+_FOLDER = f"{PRIVATE}/heads"
 _ENTRY = re.compile(r"([1-9][0-9]*)\.entry")
 
 
@@ -66,8 +65,8 @@ _decode_recorded = msgspec.json.Decoder(RecordedHeads).decode
 class KeptHeads:
     """The files. Its methods block: call them in threads."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder / "private" / "heads"
+    def __init__(self, files: LogFiles) -> None:
+        self._files = files
         self._one = Lock()
         self._known: tuple[HeadsSnapshot, HeadsTree] | None = None
         """The tree that was used last."""
@@ -76,7 +75,7 @@ class KeptHeads:
         """Store the heads; their root may be recorded then."""
         tree = heads_tree(snapshot.chains)
         with self._one:
-            write_private(self._tree_file(tree.root), _encode(snapshot))
+            self._files.write(_tree(tree.root), _encode(snapshot))
             self._known = snapshot, tree
             self._remove_old()
         return snapshot.facts(tree)
@@ -90,31 +89,35 @@ class KeptHeads:
         except Undecodable:
             return False
         with self._one:
-            if not self._tree_file(facts.root).exists():
+            if not self._files.exists(_tree(facts.root)):
                 return False
-            write_private(self._folder / f"{recorded.sequence}.entry", _encode(recorded))
+            self._files.write(_entry(recorded.sequence), _encode(recorded))
         return True
 
     def entries(self) -> Iterator[RecordedHeads]:
         """The entries that are kept, the newest first."""
         for sequence in self._sequences():
-            yield _decode_recorded((self._folder / f"{sequence}.entry").read_bytes())
+            recorded = self._recorded(sequence)
+            if recorded is not None:
+                yield recorded
+
+    def _recorded(self, sequence: int) -> RecordedHeads | None:
+        """None where another notary has just removed it."""
+        data = self._files.read(_entry(sequence))
+        return None if data is None else _decode_recorded(data)
 
     def signed(self, sequence: int) -> dict[str, bytes] | None:
         """The checkpoints, by stream, that were first given with an entry: who continues an export
         gets the same ones. None where none were given yet."""
-        try:
-            return _decode_signed((self._folder / f"{sequence}.signed").read_bytes())
-        except FileNotFoundError:
-            return None
+        data = self._files.read(_signed(sequence))
+        return None if data is None else _decode_signed(data)
 
     def keep_signed(self, sequence: int, checkpoints: dict[str, bytes]) -> dict[str, bytes]:
         """Keep checkpoints for an entry, unless others are kept already; those that are kept."""
+        path = _signed(sequence)
         with self._one:
-            known = self.signed(sequence)
-            if known is None:
-                write_private(self._folder / f"{sequence}.signed", _encode(checkpoints))
-            return known or checkpoints
+            others = self._files.create({path: _encode(checkpoints)})
+            return _decode_signed(others[path]) if others else checkpoints
 
     def tree(self, facts: HeadsFacts) -> tuple[HeadsSnapshot, HeadsTree]:
         """The heads of an entry.
@@ -125,34 +128,47 @@ class KeptHeads:
         """
         known = self._known
         if known is None or known[1].root != facts.root:
-            snapshot = _decode_snapshot(self._tree_file(facts.root).read_bytes())
+            data = self._files.read(_tree(facts.root))
+            if data is None:
+                raise FileNotFoundError("the heads of this entry are not kept")
+            snapshot = _decode_snapshot(data)
             known = self._known = snapshot, heads_tree(snapshot.chains)
         snapshot, tree = known
         if snapshot.facts(tree) != facts:
             raise ValueError("the heads that the notary keeps are not those of the entry")
         return snapshot, tree
 
-    def _tree_file(self, root: bytes) -> Path:
-        return self._folder / f"{root.hex()}.tree"
-
     def _sequences(self) -> Sequence[int]:
         """Of the entries, the newest first."""
-        if not self._folder.is_dir():
-            return ()
-        matches = map(_ENTRY.fullmatch, os.listdir(self._folder))
+        matches = map(_ENTRY.fullmatch, self._files.names(_FOLDER))
         return sorted((int(each[1]) for each in matches if each), reverse=True)
 
     def _remove_old(self) -> None:
-        kept = set[Path]()
+        kept = set[str]()
         for place, sequence in enumerate(self._sequences()):
-            file = self._folder / f"{sequence}.entry"
             if place < ENTRIES_KEPT:
-                root = _decode_recorded(file.read_bytes()).facts.root
-                kept.add(self._tree_file(root))
+                recorded = self._recorded(sequence)
+                kept |= {_tree(recorded.facts.root)} if recorded else set()
             else:
-                file.unlink()
-                file.with_suffix(".signed").unlink(missing_ok=True)
-        others = [each for each in self._folder.glob("*.tree") if each not in kept]
-        others.sort(key=lambda each: each.stat().st_mtime_ns, reverse=True)
-        for each in others[UNRECORDED_KEPT:]:
-            each.unlink()
+                self._files.remove(_entry(sequence))
+                self._files.remove(_signed(sequence))
+        trees = [f"{_FOLDER}/{each}" for each in self._files.names(_FOLDER) if _is_tree(each)]
+        others = [each for each in trees if each not in kept]
+        for each in others[:-UNRECORDED_KEPT]:
+            self._files.remove(each)
+
+
+def _is_tree(name: str) -> bool:
+    return name.endswith(".tree")
+
+
+def _tree(root: bytes) -> str:
+    return f"{_FOLDER}/{root.hex()}.tree"
+
+
+def _entry(sequence: int) -> str:
+    return f"{_FOLDER}/{sequence}.entry"
+
+
+def _signed(sequence: int) -> str:
+    return f"{_FOLDER}/{sequence}.signed"

@@ -2,7 +2,6 @@
 the notary, and sent to the process that makes the export."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import msgspec
 
@@ -10,6 +9,7 @@ from secaplane.audit.entries import HeadsFacts
 from secaplane.audit.heads.kept import KeptHeads, RecordedHeads
 from secaplane.audit.heads.tree import HeadProof, heads_of_life
 from secaplane.audit.heads.unavailable import NotaryUnavailable
+from secaplane.audit.notary.log_files import LogFiles
 from secaplane.audit.notary.tile_folder import TileFolder
 from secaplane.audit.tlog.checkpoints import parse_checkpoint
 from secaplane.audit.tlog.signed_notes import WrongNote
@@ -57,7 +57,7 @@ class TileRequest(msgspec.Struct, frozen=True):
 
 
 def offered(
-    folder: Path, kept: KeptHeads, audit: str, asked: OfferRequest, *, keep: bool = False
+    files: LogFiles, kept: KeptHeads, audit: str, asked: OfferRequest, *, keep: bool = False
 ) -> OfferedHeads:
     """The heads that were asked for, as far as the notary can prove them. `audit`: the name of the
     audit stream; `keep`: the same request gets the same answer later.
@@ -70,7 +70,7 @@ def offered(
         if asked.sequence not in (0, entry.sequence):
             continue
         facts = entry.facts
-        checkpoints = kept.signed(entry.sequence) or _covering(folder, facts, audit, entry.sequence)
+        checkpoints = kept.signed(entry.sequence) or _covering(files, facts, audit, entry.sequence)
         if checkpoints is None:
             continue
         try:
@@ -84,7 +84,7 @@ def offered(
     raise NotaryUnavailable(MISSING)
 
 
-def read_tile(folder: Path, asked: TileRequest) -> bytes:
+def read_tile(files: LogFiles, asked: TileRequest) -> bytes:
     """A tile of hashes.
 
     Raises:
@@ -94,18 +94,18 @@ def read_tile(folder: Path, asked: TileRequest) -> bytes:
         name = tile_name(asked.path)
         if not asked.stream.replace("-", "").replace("_", "").isalnum():
             raise ValueError(f"{asked.stream} is no name of a stream")
-        return TileFolder(folder, asked.stream).read(name)
+        return TileFolder(files, asked.stream).read(name)
     except (ValueError, TilesDiffer) as error:
         raise NotaryUnavailable(f"{asked.stream}: {error}") from error
 
 
 def _covering(
-    folder: Path, facts: HeadsFacts, audit: str, sequence: int
+    files: LogFiles, facts: HeadsFacts, audit: str, sequence: int
 ) -> dict[str, bytes] | None:
     """The checkpoint of each stream; None where one does not hold what the heads are about."""
     checkpoints = dict[str, bytes]()
     for stream, size in facts.streams.items():
-        data = TileFolder(folder, stream).newest_checkpoint()
+        data = TileFolder(files, stream).newest_checkpoint()
         try:
             signed = parse_checkpoint(data).head.size if data else 0
         except WrongNote as error:

@@ -79,6 +79,11 @@ class ExportFolder:
         """True if an export of a log of so many events has no such file."""
         return not _belongs(path, size)
 
+    def names(self, folder: str) -> list[str]:
+        """The names of the files inside a folder."""
+        inside = self.folder / folder
+        return [each.name for each in inside.iterdir()] if inside.is_dir() else []
+
     def paths(self, below: str) -> Iterator[str]:
         """The paths of every file below a folder."""
         for place, folders, files in os.walk(self.folder / below):

@@ -1,4 +1,4 @@
-"""Publishing the log of one stream in a folder: tiles first, then the signed checkpoint; and
+"""Publishing the log of one stream: tiles first, then the signed checkpoint; and
 opening it again, wherever the process before has ended."""
 
 from collections.abc import Mapping
@@ -27,6 +27,8 @@ from secaplane.audit.tlog.tiles import (
 )
 from secaplane.model.position import Position
 
+TRIES_MAX = 5
+"""Tries of one checkpoint, while other notaries publish theirs."""
 STATE_EVENTS_MIN = 256
 """Events between two times at which the heads are stored, where there are few lives."""
 
@@ -87,7 +89,7 @@ class Publisher:
 
         Raises:
             HistoryChanged: another history was published before.
-            OSError: the disk did not take it; publishing the same again is safe.
+            OSError: the disk or the bucket did not take it; publishing the same again is safe.
         """
         head = TreeHead(self._identity.origin, grown.size, grown.root)
         with self._folder.locked():
@@ -95,12 +97,9 @@ class Publisher:
                 self._folder.write_tiles(grown.files)
             except TileConflict as conflict:
                 raise self._changed(conflict.first + 1, "changed", str(conflict)) from conflict
-            present = self._checkpoint()
-            if present.size > head.size:
-                return present
-            if present != self._published:  # another process has published since
-                self._refuse_fork(present, head.size)
-            self._folder.write_checkpoint(self._signed(head))
+            larger = self._sign(head)
+            if larger is not None:
+                return larger
             self._published = head
             if lives is not None:
                 state = NotaryState(head, lives)
@@ -109,12 +108,27 @@ class Publisher:
             self._remove_partial(grown)
         return head
 
+    def _sign(self, head: TreeHead) -> TreeHead | None:
+        """Write a signed checkpoint over the present one; the head of that if it is larger."""
+        for _ in range(TRIES_MAX):
+            before = self._folder.checkpoint()
+            present = self._head(before)
+            if present.size > head.size:
+                return present
+            if present != self._published:  # another process has published since
+                self._refuse_fork(present, head.size)
+            if self._folder.write_checkpoint(self._signed(head), before):
+                return None
+        raise OSError("other notaries have published a checkpoint at each try")
+
     def _signed(self, head: TreeHead) -> bytes:
         return sign(head.text, self._identity.signers).written.encode()
 
     def _checkpoint(self) -> TreeHead:
         """The published head, signed by this notary."""
-        data = self._folder.checkpoint()
+        return self._head(self._folder.checkpoint())
+
+    def _head(self, data: bytes | None) -> TreeHead:
         if data is None:
             return self._empty
         try:

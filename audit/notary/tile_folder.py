@@ -1,24 +1,13 @@
-"""The files of one log on a disk: tiles, bundles and the checkpoint, and the notary's own state.
+"""The files of one log: tiles, bundles and the checkpoint, and the notary's own state.
 
-    FOLDER/public/<stream>/checkpoint, tile/...   what a web server may serve
-    FOLDER/public/<stream>/cosigned               the newest checkpoint that a quorum has cosigned
-    FOLDER/public/<stream>/timestamps/            (`audit.timestamps.folder`)
-    FOLDER/private/<stream>.state, <stream>.lock  for the notary alone: it names tenant lives
-    FOLDER/private/heads/                         likewise (`audit.heads.kept`)
-
-Every file is written beside its place, synchronised to the disk and renamed, so that a process can
-end, and a machine fail, at any point. A tile never changes: one that is present and differs is not
-overwritten.
+A tile never changes: one that is present and differs is not overwritten.
 """
 
-import fcntl
-import os
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 
 from secaplane.audit.merkle.hashing import HASH_BYTES
+from secaplane.audit.notary.log_files import PRIVATE, PUBLIC, LogFiles
 from secaplane.audit.tlog.tiles import (
     CHECKPOINT_PATH,
     ENTRIES,
@@ -30,10 +19,7 @@ from secaplane.audit.tlog.tiles import (
     split,
 )
 
-FILE_MODE, FOLDER_MODE = 0o644, 0o755
-PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE = 0o600, 0o700
 COSIGNED_PATH = "cosigned"
-_NEW = ".new"
 
 
 class TileConflict(Exception):
@@ -47,21 +33,15 @@ class TileConflict(Exception):
 
 
 class TileFolder:
-    """The log of one stream in a folder; created when it is first written."""
+    """The log of one stream; its files are created when they are first written."""
 
-    def __init__(self, folder: Path, stream: str) -> None:
-        self.public = folder / "public" / stream
-        self._private = folder / "private"
-        self._state = self._private / f"{stream}.state"
-        self._lock = self._private / f"{stream}.lock"
+    def __init__(self, files: LogFiles, stream: str) -> None:
+        self._files, self._stream = files, stream
+        self._public, self._state = f"{PUBLIC}/{stream}", f"{PRIVATE}/{stream}.state"
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Excludes every other process that writes this log on this machine."""
-        self._private.mkdir(PRIVATE_FOLDER_MODE, parents=True, exist_ok=True)
-        with self._lock.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+    def locked(self) -> AbstractContextManager[None]:
+        """Excludes other processes that write this log, as far as its place can."""
+        return self._files.exclusive(self._stream)
 
     def read(self, name: TileName) -> bytes:
         """A tile or bundle; a partial one also from the complete one of the same number.
@@ -69,114 +49,70 @@ class TileFolder:
         Raises:
             TilesDiffer: there is no such file, or the complete one is malformed.
         """
-        with suppress(FileNotFoundError):
-            return (self.public / name.path).read_bytes()
-        complete = name._replace(width=WIDTH)
-        try:
-            data = (self.public / complete.path).read_bytes()
-        except FileNotFoundError as error:
-            raise TilesDiffer(f"{name.path} is missing") from error
+        data = self.public(name.path)
+        if data is not None:
+            return data
+        data = self.public(name._replace(width=WIDTH).path)
+        if data is None:
+            raise TilesDiffer(f"{name.path} is missing")
         if name.level == ENTRIES:
             return joined(split(data, WIDTH)[: name.width])
         return data[: name.width * HASH_BYTES]
 
+    def public(self, path: str) -> bytes | None:
+        """A file of the public part; None where there is none."""
+        return self._files.read(f"{self._public}/{path}")
+
+    def has(self, path: str) -> bool:
+        """True if the public part has such a file."""
+        return self._files.exists(f"{self._public}/{path}")
+
+    def names(self, folder: str) -> Sequence[str]:
+        """The names of the files inside a folder of the public part."""
+        return self._files.names(f"{self._public}/{folder}")
+
     def checkpoint(self) -> bytes | None:
-        return _read(self.public / CHECKPOINT_PATH)
+        return self.public(CHECKPOINT_PATH)
 
     def cosigned(self) -> bytes | None:
-        return _read(self.public / COSIGNED_PATH)
+        return self.public(COSIGNED_PATH)
 
     def newest_checkpoint(self) -> bytes | None:
         """The newest one that a quorum has cosigned, or the newest where none has."""
         return self.cosigned() or self.checkpoint()
 
     def state(self) -> bytes | None:
-        return _read(self._state)
+        return self._files.read(self._state)
 
     def write_tiles(self, files: Mapping[TileName, bytes]) -> None:
-        """Write tiles and bundles; returns when they are on the disk.
+        """Write tiles and bundles; returns when they are kept.
 
         Raises:
             TileConflict: one of them is present with other contents.
         """
-        folders = set[Path]()
-        for name, data in files.items():
-            path = self.public / name.path
-            present = _read(path)
-            if present is None:
-                folders |= _write(path, data, FILE_MODE, FOLDER_MODE)
-            elif present != data:
-                raise TileConflict(name, _first_difference(name, present, data))
-        for folder in folders:
-            _synchronise(folder)
+        names = {f"{self._public}/{name.path}": name for name in files}
+        others = self._files.create({path: files[name] for path, name in names.items()})
+        for path, present in others.items():
+            name = names[path]
+            raise TileConflict(name, _first_difference(name, present, files[name]))
 
-    def write_checkpoint(self, data: bytes) -> None:
-        path = self.public / CHECKPOINT_PATH
-        for folder in _write(path, data, FILE_MODE, FOLDER_MODE):
-            _synchronise(folder)
-
-    def write_cosigned(self, data: bytes) -> None:
-        for folder in _write(self.public / COSIGNED_PATH, data, FILE_MODE, FOLDER_MODE):
-            _synchronise(folder)
-
-    def has(self, path: str) -> bool:
-        """True if the public part has such a file."""
-        return (self.public / path).is_file()
+    def write_checkpoint(self, data: bytes, before: bytes | None) -> bool:
+        """False where another process has published since `before` was read."""
+        return self._files.replace(f"{self._public}/{CHECKPOINT_PATH}", data, before)
 
     def write_public(self, path: str, data: bytes) -> None:
         """Write a file that belongs to the log and is no part of its tree."""
-        for folder in _write(self.public / path, data, FILE_MODE, FOLDER_MODE):
-            _synchronise(folder)
+        self._files.write(f"{self._public}/{path}", data)
+
+    def write_cosigned(self, data: bytes) -> None:
+        self.write_public(COSIGNED_PATH, data)
 
     def write_state(self, data: bytes) -> None:
-        write_private(self._state, data)
+        self._files.write(self._state, data)
 
     def remove_partial(self, name: TileName) -> None:
         """Remove the partial forms of a complete tile or bundle."""
-        shutil.rmtree(self.public / f"{name.path}.p", ignore_errors=True)
-
-
-def write_private(file: Path, data: bytes) -> None:
-    """Write a file that only its owner can read; returns when it is on the disk."""
-    for folder in _write(file, data, PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE):
-        _synchronise(folder)
-
-
-def _read(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
-
-
-def _write(path: Path, data: bytes, mode: int, folder_mode: int) -> set[Path]:
-    """Write a file and rename it to its place. Returns the folders that are to be synchronised."""
-    folders = _folders(path.parent, folder_mode) | {path.parent}
-    new = path.with_name(f"{path.name}{_NEW}")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-    with open(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(descriptor)
-    new.rename(path)
-    return folders
-
-
-def _folders(folder: Path, mode: int) -> set[Path]:
-    """Create a folder and those around it that are missing. Returns the parents of new ones."""
-    parents = set[Path]()
-    if not folder.is_dir():
-        parents = _folders(folder.parent, mode) | {folder.parent}
-        folder.mkdir(mode, exist_ok=True)
-    return parents
-
-
-def _synchronise(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        self._files.remove_below(f"{self._public}/{name.path}.p")
 
 
 def _first_difference(name: TileName, present: bytes, data: bytes) -> int:

@@ -5,7 +5,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
 import msgspec
 from nats.aio.client import Client
@@ -23,6 +22,7 @@ from secaplane.audit.heads.offer import (
     read_tile,
 )
 from secaplane.audit.heads.unavailable import NotaryAbsent, NotaryUnavailable
+from secaplane.audit.notary.log_files import LogFiles
 from secaplane.audit.tlog.tiles import TileName
 from secaplane.eventlog.codec import NOT_JSON
 from secaplane.eventlog.jetstream.addresses import read_addresses
@@ -108,14 +108,14 @@ def from_notary(nats: Client, tenant: str, audit: str) -> TenantHistory:
     return TenantHistory(nats, tenant, audit, offer, tile)
 
 
-def from_folder(nats: Client, tenant: str, audit: str, folder: Path) -> TenantHistory:
-    """For an operator who has the notary's folder."""
-    kept = KeptHeads(folder)
+def from_files(nats: Client, tenant: str, audit: str, files: LogFiles) -> TenantHistory:
+    """For an operator who has the notary's files."""
+    kept = KeptHeads(files)
 
     async def offer(asked: OfferRequest) -> OfferedHeads:
-        return await asyncio.to_thread(offered, folder, kept, audit, asked)
+        return await asyncio.to_thread(offered, files, kept, audit, asked)
 
     async def tile(asked: TileRequest) -> bytes:
-        return await asyncio.to_thread(partial(read_tile, folder), asked)
+        return await asyncio.to_thread(partial(read_tile, files), asked)
 
     return TenantHistory(nats, tenant, audit, offer, tile)

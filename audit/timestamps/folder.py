@@ -5,8 +5,7 @@
 """
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 
 from secaplane.audit.timestamps.tokens import TOKEN_BYTES_MAX
 from secaplane.audit.tlog.signed_notes import NOTE_BYTES_MAX
@@ -27,9 +26,8 @@ def stamped_size(path: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def stamped_sizes(folder: Path) -> Iterator[int]:
-    """The sizes of the checkpoints of a stream that have at least one part of a stamp, in order."""
-    inside = folder / FOLDER
-    names = (f"{FOLDER}/{each.name}" for each in inside.iterdir()) if inside.is_dir() else ()
-    sizes = {stamped_size(each) for each in names}
+def stamped_sizes(names: Iterable[str]) -> Iterator[int]:
+    """The sizes of the checkpoints that have at least one part of a stamp, in order. `names`: of
+    the files in the folder of stamps."""
+    sizes = {stamped_size(f"{FOLDER}/{each}") for each in names}
     yield from sorted(each for each in sizes if each is not None)

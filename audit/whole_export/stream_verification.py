@@ -24,6 +24,7 @@ from secaplane.audit.timestamps.folder import (
     stamped_size,
     stamped_sizes,
 )
+from secaplane.audit.timestamps.folder import FOLDER as TIMESTAMPS
 from secaplane.audit.timestamps.tokens import WrongTimestamp
 from secaplane.audit.tlog.checkpoints import TreeHead, parse_checkpoint
 from secaplane.audit.tlog.signed_notes import WrongNote
@@ -131,7 +132,7 @@ class StreamVerification:
             HistoryChanged: a stamped checkpoint is of another history.
         """
         assert self.head is not None
-        for size in stamped_sizes(self.export.folder):
+        for size in stamped_sizes(self.export.names(TIMESTAMPS)):
             if size > self.size:
                 continue  # foreign
             try:

@@ -16,12 +16,14 @@ from secaplane.audit.notary.tile_folder import TileFolder
 from secaplane.audit.notary.verification import StoredEvent
 from secaplane.audit.stream import stream_name
 from secaplane.audit.timestamps.folder import CHECKPOINT, TOKEN, stamp_path, stamped_sizes
+from secaplane.audit.timestamps.folder import FOLDER as TIMESTAMPS
 from secaplane.audit.tlog.checkpoints import parse_checkpoint
 from secaplane.audit.tlog.signed_notes import WrongNote
 from secaplane.audit.tlog.tiles import CHECKPOINT_PATH, WIDTH, TilesDiffer, tiles_of
 from secaplane.cli.config import Config
 from secaplane.cli.processes.connections import connect_nats, streams, with_deadline
 from secaplane.cli.processes.notary import followed_streams
+from secaplane.cli.processes.notary_files import log_files
 from secaplane.cli.settings import BadConfig
 from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.eventlog.log import LogUnavailable
@@ -45,8 +47,7 @@ async def export(config: Config, folder: Path) -> int:
         BadConfig: the folder exists and is not empty, or there is no log.
         LogUnavailable: NATS does not answer.
     """
-    if not config.notary.folder:
-        raise BadConfig("notary.folder is not set")
+    notary = log_files(config)
     await asyncio.to_thread(refuse_full, folder)
     audit, sizes, about = stream_name(config.nats.stream), dict[str, int](), HeadsSeen()
     async with with_deadline(_connected(config)) as client:
@@ -56,8 +57,10 @@ async def export(config: Config, folder: Path) -> int:
             print(_NO_HEADS, file=sys.stderr)
         for stream in sorted(followed_streams(config), key=lambda each: each != audit):
             least = recorded if stream == audit else about.sizes.get(stream, 0)
-            checkpoint = await _signed(config, stream, least)
-            size = await asyncio.to_thread(_copy, config, stream, checkpoint, folder / stream)
+            checkpoint = await _signed(TileFolder(notary, stream), stream, least)
+            size = await asyncio.to_thread(
+                _copy, TileFolder(notary, stream), stream, checkpoint, folder / stream
+            )
             taken = about.take if stream == audit else None
             await _write_events(log, stream, size, ExportFolder(folder / stream), taken)
             sizes[stream] = size
@@ -66,19 +69,19 @@ async def export(config: Config, folder: Path) -> int:
     return 0
 
 
-async def _signed(config: Config, stream: str, least: int) -> bytes:
+async def _signed(source: TileFolder, stream: str, least: int) -> bytes:
     """The newest checkpoint of a log. One of `least` events is waited for, for a bounded time: a
     quorum of witnesses may be slow."""
-    source, clock = TileFolder(Path(config.notary.folder), stream), asyncio.get_running_loop().time
+    clock = asyncio.get_running_loop().time
     until = clock() + SIGNED_S_MAX
     while True:
         checkpoint = await asyncio.to_thread(source.newest_checkpoint)
         if checkpoint is None:
-            raise BadConfig(f"notary.folder: there is no log of {stream}")
+            raise BadConfig(f"the notary's files: there is no log of {stream}")
         try:
             size = parse_checkpoint(checkpoint).head.size
         except WrongNote as error:
-            raise BadConfig(f"notary.folder: the log of {stream}: {error}") from error
+            raise BadConfig(f"the notary's files: the log of {stream}: {error}") from error
         if size >= least:
             return checkpoint
         if clock() > until:
@@ -102,21 +105,22 @@ async def _connected(config: Config) -> AsyncIterator[Client]:
         await client.close()
 
 
-def _copy(config: Config, stream: str, checkpoint: bytes, folder: Path) -> int:
+def _copy(source: TileFolder, stream: str, checkpoint: bytes, folder: Path) -> int:
     """Copy checkpoint, tiles, entries and time stamps; the size of the tree."""
-    source, target = TileFolder(Path(config.notary.folder), stream), ExportFolder(folder)
+    target = ExportFolder(folder)
     size = parse_checkpoint(checkpoint).head.size
     try:
         target.write(CHECKPOINT_PATH, checkpoint)
         for name in tiles_of(size):
             target.write(name.path, source.read(name))
-        for at in stamped_sizes(source.public):
+        for at in stamped_sizes(source.names(TIMESTAMPS)):
             parts = [stamp_path(at, kind) for kind in (CHECKPOINT, TOKEN)]
-            if at <= size and all(map(source.has, parts)):
-                for path in parts:
-                    target.write(path, (source.public / path).read_bytes())
+            files = {path: source.public(path) for path in parts if at <= size}
+            if files and None not in files.values():
+                for path, data in files.items():
+                    target.write(path, data or b"")
     except TilesDiffer as error:
-        raise BadConfig(f"notary.folder: the log of {stream}: {error}") from error
+        raise BadConfig(f"the notary's files: the log of {stream}: {error}") from error
     return size
 
 

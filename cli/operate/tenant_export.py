@@ -12,12 +12,13 @@ from nats.aio.client import Client
 from secaplane.audit.notary.export_folder import ExportFolder
 from secaplane.audit.stream import stream_name
 from secaplane.audit.tenant_export.folder import split_records
-from secaplane.audit.tenant_export.source import from_folder
+from secaplane.audit.tenant_export.source import from_files
 from secaplane.audit.tenant_export.writing import exported_files
 from secaplane.cli.config import Config
 from secaplane.cli.operate.history_export import refuse_full
 from secaplane.cli.processes.connections import connect_nats, streams, with_deadline
 from secaplane.cli.processes.exports import present_life
+from secaplane.cli.processes.notary_files import log_files
 from secaplane.cli.settings import BadConfig
 from secaplane.eventlog.event_seals import EnvelopesAlone
 from secaplane.eventlog.jetstream.log import JetStreamLog
@@ -32,8 +33,7 @@ async def export(config: Config, folder: Path, tenant: str, seen: str) -> int:
         BadConfig: the folder exists and is not empty, or there is no such tenant or log.
         LogUnavailable: NATS does not answer, or no heads are signed.
     """
-    if not config.notary.folder:
-        raise BadConfig("notary.folder is not set")
+    notary = log_files(config)
     sizes = dict[str, list[int]]()
     try:
         for each in parse_all(seen) if seen else ():
@@ -46,7 +46,7 @@ async def export(config: Config, folder: Path, tenant: str, seen: str) -> int:
         if not life:
             raise BadConfig(f"there is no tenant {tenant}")
         audit = stream_name(config.nats.stream)
-        source = from_folder(client, tenant, audit, Path(config.notary.folder))
+        source = from_files(client, tenant, audit, notary)
         offer = await source.fresh_heads(life)
         target, counted = ExportFolder(folder), Counter[str]()
         async with aclosing(exported_files(life, offer, audit, source, sizes)) as files:

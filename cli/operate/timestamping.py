@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-from pathlib import Path
 
 import aiohttp
 
@@ -20,6 +19,7 @@ from secaplane.audit.tlog.checkpoints import parse_checkpoint
 from secaplane.audit.tlog.signed_notes import WrongNote
 from secaplane.cli.config import Config
 from secaplane.cli.processes.notary import followed_streams
+from secaplane.cli.processes.notary_files import log_files
 from secaplane.cli.settings import BadConfig
 
 ANSWER_S_MAX = 30.0
@@ -32,13 +32,14 @@ async def timestamp(config: Config) -> int:
     Raises:
         BadConfig: the settings name no folder or no authority, or a part is not installed.
     """
-    if not config.notary.folder or not config.notary.timestamp_url:
-        raise BadConfig("notary.folder and notary.timestamp_url are needed")
+    if not config.notary.timestamp_url:
+        raise BadConfig("notary.timestamp_url is not set")
+    files = log_files(config)
     failed = False
     timeout = aiohttp.ClientTimeout(total=ANSWER_S_MAX)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         for stream in followed_streams(config):
-            folder = TileFolder(Path(config.notary.folder), stream)
+            folder = TileFolder(files, stream)
             try:
                 print(f"{stream}: {await _stamp(session, config.notary.timestamp_url, folder)}")
             except TimestampsNotInstalled as error:

@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from litestar import Request, Response, route
 from litestar.handlers import HTTPRouteHandler
 
+from secaplane.audit.notary.log_files import LogFiles
 from secaplane.audit.notary.tile_folder import COSIGNED_PATH, TileFolder
 from secaplane.audit.tlog.tiles import CHECKPOINT_PATH, tile_name
 from secaplane.cli.config import Config
@@ -23,15 +23,14 @@ IMMUTABLE = {"cache-control": "public, max-age=31536000, immutable"}
 """A tile never changes."""
 
 
-def routes(folder: Path, streams: Collection[str]) -> list[HTTPRouteHandler]:
+def routes(files: LogFiles, streams: Collection[str]) -> list[HTTPRouteHandler]:
     @route("/{stream:str}/{path:path}", http_method=READS, name="log")
     async def log(request: Request[Any, Any, Any], stream: str, path: str) -> Response[bytes]:
-        file = _public_file(folder, streams, stream, path.removeprefix("/"))
-        try:
-            data = await asyncio.to_thread(file.read_bytes)
-        except FileNotFoundError as error:
-            raise NotFound("the log has no such file") from error
-        if file.name in (CHECKPOINT_PATH, COSIGNED_PATH):
+        path = _public_path(streams, stream, path.removeprefix("/"))
+        data = await asyncio.to_thread(TileFolder(files, stream).public, path)
+        if data is None:
+            raise NotFound("the log has no such file")
+        if path in (CHECKPOINT_PATH, COSIGNED_PATH):
             return Response(data, media_type="text/plain", headers=MUTABLE)
         return Response(data, media_type="application/octet-stream", headers=IMMUTABLE)
 
@@ -40,7 +39,7 @@ def routes(folder: Path, streams: Collection[str]) -> list[HTTPRouteHandler]:
 
 @asynccontextmanager
 async def served_logs(
-    config: Config, streams: Collection[str], metrics: Metrics
+    config: Config, files: LogFiles, streams: Collection[str], metrics: Metrics
 ) -> AsyncIterator[int]:
     """Serves the logs while inside, if a port is configured; yields the port, 0 without one."""
     settings = config.notary
@@ -48,13 +47,13 @@ async def served_logs(
         yield 0
         return
     listening = listen(settings.host, settings.port)
-    built = app.build(routes(Path(settings.folder), streams), metrics=metrics)
+    built = app.build(routes(files, streams), metrics=metrics)
     async with serving(built, listening, tls=config.tls):
         yield listening.getsockname()[1]
 
 
-def _public_file(folder: Path, streams: Collection[str], stream: str, path: str) -> Path:
-    """The file at a path of a log. Only paths of the format reach the disk.
+def _public_path(streams: Collection[str], stream: str, path: str) -> str:
+    """A path of a log. Only paths of the format reach the disk.
 
     Raises:
         NotFound: not a path of a log.
@@ -66,4 +65,4 @@ def _public_file(folder: Path, streams: Collection[str], stream: str, path: str)
             tile_name(path)
         except ValueError as error:
             raise NotFound("the log has no such file") from error
-    return TileFolder(folder, stream).public / path
+    return path

@@ -19,6 +19,7 @@ from secaplane.cli.processes.announce import Announce, Announcement
 from secaplane.cli.processes.connections import connect_nats, streams
 from secaplane.cli.processes.log_routes import served_logs
 from secaplane.cli.processes.monitor import monitored
+from secaplane.cli.processes.notary_files import log_files
 from secaplane.cli.processes.notary_heads import HeadsAnswers
 from secaplane.cli.processes.notary_witnesses import WitnessSubmission, submitting
 from secaplane.cli.processes.stopping import background_tasks, not_ready_when_stopping
@@ -47,7 +48,7 @@ def identities(config: Config) -> dict[str, NotaryIdentity]:
         BadConfig: no key file, or a stream without a key.
     """
     settings = config.notary
-    for name in ("origin", "folder", "keys"):
+    for name in ("origin", "keys"):
         if not getattr(settings, name):
             raise BadConfig(f"notary.{name} is not set")
     try:
@@ -71,22 +72,21 @@ def identities(config: Config) -> dict[str, NotaryIdentity]:
 async def run(config: Config, announce: Announce, stop: StopRequest) -> None:
     """Each stream has a log of its own: one that has stopped does not stop the others."""
     metrics, notaries, submissions = Metrics(), list[StreamNotary](), list[WitnessSubmission]()
-    folder = Path(config.notary.folder)
-    identified = identities(config)
+    identified, files = identities(config), log_files(config)
     readiness = not_ready_when_stopping(partial(_readiness, notaries, submissions), stop)
     async with (
         monitored(config, readiness, metrics) as monitor,
-        served_logs(config, identified, metrics) as port,
+        served_logs(config, files, identified, metrics) as port,
     ):
         client = await connect_nats(config)
         try:
             seals, region = EnvelopesAlone(), config.site.region
             source = JetStreamLog(client, streams=streams(config), region=region, seals=seals)
-            answers = HeadsAnswers(source, folder, notaries, stream_name(config.nats.stream))
+            answers = HeadsAnswers(source, files, notaries, stream_name(config.nats.stream))
             notaries += [
                 StreamNotary(
                     source,
-                    Publisher(TileFolder(folder, stream), identity, stream),
+                    Publisher(TileFolder(files, stream), identity, stream),
                     stream,
                     interval_s=config.notary.interval_ms / 1000,
                     compare_every_s=config.notary.compare_hours * 3600.0,
@@ -96,7 +96,7 @@ async def run(config: Config, announce: Announce, stop: StopRequest) -> None:
             ]
             _watch(metrics, notaries)
             async with (
-                submitting(config, notaries, folder) as submission,
+                submitting(config, notaries, files) as submission,
                 background_tasks() as start,
             ):
                 submissions += submission

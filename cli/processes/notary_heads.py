@@ -5,7 +5,6 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import msgspec
@@ -16,6 +15,7 @@ from secaplane.audit.heads.kept import HeadsSnapshot, KeptHeads
 from secaplane.audit.heads.offer import HeadsNotKept, OfferRequest, TileRequest, offered, read_tile
 from secaplane.audit.heads.unavailable import NotaryUnavailable
 from secaplane.audit.notary.leaves import CommittedEvent
+from secaplane.audit.notary.log_files import LogFiles
 from secaplane.audit.notary.stream_notary import EventSource, StreamNotary
 from secaplane.cli.processes.stopping import Start
 from secaplane.eventlog.codec import NOT_JSON
@@ -29,11 +29,11 @@ class HeadsAnswers:
     """`notaries`: of every stream, filled before the first request comes."""
 
     def __init__(
-        self, source: EventSource, folder: Path, notaries: Sequence[StreamNotary], audit: str
+        self, source: EventSource, files: LogFiles, notaries: Sequence[StreamNotary], audit: str
     ) -> None:
-        self._source, self._folder, self._notaries = source, folder, notaries
+        self._source, self._files, self._notaries = source, files, notaries
         self._audit = audit
-        self._kept = KeptHeads(folder)
+        self._kept = KeptHeads(files)
 
     def recorded(self, event: CommittedEvent, data: bytes) -> None:
         """An entry about heads that the audit stream holds. One of another root is no error: the
@@ -74,7 +74,7 @@ class HeadsAnswers:
 
     async def _proofs(self, body: bytes) -> bytes:
         asked = _decoded(body, OfferRequest)
-        offer = partial(offered, self._folder, self._kept, self._audit, asked, keep=True)
+        offer = partial(offered, self._files, self._kept, self._audit, asked, keep=True)
         try:
             return msgspec.json.encode(await asyncio.to_thread(offer))
         except HeadsNotKept:
@@ -82,7 +82,7 @@ class HeadsAnswers:
 
     async def _tile(self, body: bytes) -> bytes:
         asked = _decoded(body, TileRequest)
-        return await asyncio.to_thread(read_tile, self._folder, asked)
+        return await asyncio.to_thread(read_tile, self._files, asked)
 
 
 def _decoded(body: bytes, type_: type[T]) -> T:

@@ -9,6 +9,7 @@ from pathlib import Path
 import aiohttp
 
 from secaplane.audit.notary.cosigning import ROUND_S_MAX, Cosigning, WitnessLink
+from secaplane.audit.notary.log_files import LogFiles
 from secaplane.audit.notary.stream_notary import StreamNotary
 from secaplane.audit.notary.tile_folder import TileFolder
 from secaplane.audit.tlog.checkpoints import parse_checkpoint
@@ -56,7 +57,7 @@ class WitnessSubmission:
 
 @asynccontextmanager
 async def submitting(
-    config: Config, notaries: Sequence[StreamNotary], folder: Path
+    config: Config, notaries: Sequence[StreamNotary], files: LogFiles
 ) -> AsyncIterator[list[WitnessSubmission]]:
     """The submissions of every log to the witnesses of `notary.policy`; none without a policy.
 
@@ -80,7 +81,7 @@ async def submitting(
 
         submissions = list[WitnessSubmission]()
         for notary in notaries:
-            tiles = TileFolder(folder, notary.stream)
+            tiles = TileFolder(files, notary.stream)
             links = {
                 name: WitnessLink(name, witness, tiles.read, post)
                 for name, witness in policy.witnesses.items()

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secaplane.audit.merkle.hashing import leaf_hash, tree_root
-from secaplane.audit.notary import tile_folder
+from secaplane.audit.notary import log_files
 from secaplane.audit.notary.leaves import CommitmentChain
+from secaplane.audit.notary.log_files import FolderFiles
 from secaplane.audit.notary.notary_log import EventsMissing, HistoryChanged, NotaryLog
 from secaplane.audit.notary.notary_state import NotaryIdentity
 from secaplane.audit.notary.publisher import Publisher
@@ -43,7 +44,7 @@ class Notary:
     """A notary of one stream, without its process."""
 
     def __init__(self, folder: Path, identity: NotaryIdentity = IDENTITY) -> None:
-        self.folder = TileFolder(folder, STREAM)
+        self.folder = TileFolder(FolderFiles(folder), STREAM)
         self.publisher = Publisher(self.folder, identity, STREAM)
         self.log: NotaryLog = self.publisher.open()
 
@@ -135,7 +136,7 @@ def test_a_notary_that_ended_at_any_write_goes_on_to_the_same_log(
     renamed: bool,
 ) -> None:
     folder, left = tmp_path_factory.mktemp("notary"), [killed_at]
-    write = tile_folder._write
+    write = log_files._write
 
     def dying(path: Path, data: bytes, mode: int, folder_mode: int) -> set[Path]:
         left[0] -= 1
@@ -149,7 +150,7 @@ def test_a_notary_that_ended_at_any_write_goes_on_to_the_same_log(
         return write(path, data, mode, folder_mode)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tile_folder, "_write", dying)
+        patch.setattr(log_files, "_write", dying)
         with suppress(Killed):
             notary = Notary(folder)
             for size, state in zip(sizes, states, strict=False):

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from secaplane.audit.notary import stream_comparison, stream_notary, tile_folder
+from secaplane.audit.notary import log_files, stream_comparison, stream_notary
+from secaplane.audit.notary.log_files import FolderFiles
 from secaplane.audit.notary.publisher import Publisher
 from secaplane.audit.notary.stream_notary import StreamNotary
 from secaplane.audit.notary.tile_folder import TileFolder
@@ -64,7 +65,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 async def running(
     source: ListedSource, folder: Path, *, compare_every_s: float = 0.0
 ) -> AsyncIterator[StreamNotary]:
-    publisher = Publisher(TileFolder(folder, STREAM), IDENTITY, STREAM)
+    publisher = Publisher(TileFolder(FolderFiles(folder), STREAM), IDENTITY, STREAM)
     notary = StreamNotary(
         source, publisher, STREAM, interval_s=0.02, compare_every_s=compare_every_s
     )
@@ -166,7 +167,7 @@ async def test_changed_bytes_stop_the_notary_with_the_position(tmp_path: Path) -
 async def test_a_full_disk_delays_the_checkpoint_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source, write = ListedSource(), tile_folder._write
+    source, write = ListedSource(), log_files._write
     full = [True]
 
     def limited(path: Path, data: bytes, mode: int, folder_mode: int) -> set[Path]:
@@ -174,7 +175,7 @@ async def test_a_full_disk_delays_the_checkpoint_and_loses_nothing(
             raise OSError(28, "No space left on device")
         return write(path, data, mode, folder_mode)
 
-    monkeypatch.setattr(tile_folder, "_write", limited)
+    monkeypatch.setattr(log_files, "_write", limited)
     async with running(source, tmp_path) as notary:
         source.events = events(300)
         await reason(notary, "No space left")

@@ -15,7 +15,7 @@ from threading import Thread
 import pytest
 
 from secaplane.audit.tlog.signed_notes import NoteSigner, parse_note
-from tests.log.test_notary_folder import Notary, events
+from tests.log.test_notary_folder import STREAM, Notary, events
 from tests.oracles.go_programs import FSCK, go_program
 from tests.rules.tlog_scene import SIGNER
 
@@ -72,7 +72,7 @@ def public(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for size in (1, 100, 256, 300, 1000):
         notary.follow(stream, up_to=size)
         notary.publish(state=True)
-    return notary.folder.public
+    return folder / "public" / STREAM
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_fsck_accepts_a_log_of_any_size(tmp_path: Path, size: int) -> None:
     notary = Notary(tmp_path)
     notary.follow(events(size))
     notary.publish()
-    said = judged(notary.folder.public)
+    said = judged(tmp_path / "public" / STREAM)
     assert f"{GOOD} with size {size}" in said, said
 
 

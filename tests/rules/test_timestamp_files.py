@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from secaplane.audit.notary.export_folder import ExportFolder
 from secaplane.audit.timestamps.folder import (
     CHECKPOINT,
     TOKEN,
@@ -26,12 +27,12 @@ def test_a_path_of_a_stamp_names_its_size_in_one_form() -> None:
 
 
 def test_sizes_are_in_order_and_other_files_are_none(tmp_path: Path) -> None:
-    assert [*stamped_sizes(tmp_path)] == []
-    (tmp_path / "timestamps").mkdir()
+    export = ExportFolder(tmp_path)
+    assert [*stamped_sizes(export.names("timestamps"))] == []
     for path in (stamp_path(30, TOKEN), stamp_path(4, CHECKPOINT), stamp_path(4, TOKEN)):
-        (tmp_path / path).write_bytes(b"")
-    (tmp_path / "timestamps/5.tsr.new").write_bytes(b"")
-    assert [*stamped_sizes(tmp_path)] == [4, 30]
+        export.write(path, b"")
+    export.write("timestamps/5.tsr.new", b"")
+    assert [*stamped_sizes(export.names("timestamps"))] == [4, 30]
 
 
 def test_without_the_library_the_refusal_says_how_to_get_it(
