@@ -16,7 +16,6 @@ from secaplane.kinds import KINDS, SHARED_TENANT, log_ref
 from secaplane.model.actor import SYSTEM
 from secaplane.model.errors import Conflict, Damaged
 from secaplane.model.kind import Backing
-from secaplane.model.reasons import reason_of
 from secaplane.model.shape import Ref, Resource
 from secaplane.plugins.catalogue import validated_spec
 from secaplane.plugins.plugin import CatalogueEntry, Plugin
@@ -38,8 +37,8 @@ async def ask(plugin: Plugin) -> Sequence[CatalogueEntry]:
     """Raises CatalogueUnavailable for whatever the plugin raises."""
     try:
         return await plugin.catalogue()
-    except Exception as error:
-        raise CatalogueUnavailable(reason_of(error)) from error
+    except Exception as error:  # in its own words: a catalogue holds nothing of a tenant
+        raise CatalogueUnavailable(f"{type(error).__name__}: {error}") from error
 
 
 async def publish(
