@@ -40,7 +40,7 @@ bench-growth: install
 # Software of others judges the notary's log (Tessera's fsck and litewitness, built by `go install` at the first run) and the
 # formats of the export to a SIEM. Skips what cannot be built.
 proof: install oracles
-	$(BIN)/python -m pytest -rs tests/oracles
+	SECAPLANE_TEST_SLOW_BUILDS=1 $(BIN)/python -m pytest -rs tests/oracles
 
 # Libraries of others, in an environment of their own, that judge our formats in tests.
 oracles: .venv-oracles/installed
@@ -79,9 +79,9 @@ full: lint test faults race fuzz compose-test
 requirements:
 	$(BIN)/pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
-		--strip-extras --no-header --allow-unsafe --extra embedded --extra hsm --extra timestamps -o requirements.txt pyproject.toml
+		--strip-extras --no-header --allow-unsafe --extra embedded --extra hsm --extra s3 --extra timestamps -o requirements.txt pyproject.toml
 	$(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
-		--strip-extras --no-header --allow-unsafe --extra embedded --extra hsm --extra timestamps --extra dev \
+		--strip-extras --no-header --allow-unsafe --extra embedded --extra hsm --extra s3 --extra timestamps --extra dev \
 		-c requirements.txt -o requirements-dev.txt pyproject.toml
 	$(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 		--strip-extras --no-header --allow-unsafe -c requirements-dev.txt -o requirements-fuzz.txt requirements-fuzz.in

@@ -77,7 +77,7 @@ class KeptHeads:
         with self._one:
             self._files.write(_tree(tree.root), _encode(snapshot))
             self._known = snapshot, tree
-            self._remove_old()
+            self._remove_old(_tree(tree.root))
         return snapshot.facts(tree)
 
     def record(self, event: CommittedEvent, data: bytes) -> bool:
@@ -143,8 +143,9 @@ class KeptHeads:
         matches = map(_ENTRY.fullmatch, self._files.names(_FOLDER))
         return sorted((int(each[1]) for each in matches if each), reverse=True)
 
-    def _remove_old(self) -> None:
-        kept = set[str]()
+    def _remove_old(self, newest: str) -> None:
+        """A bucket knows the second of a file: of trees of one second, any may seem the oldest."""
+        kept = {newest}
         for place, sequence in enumerate(self._sequences()):
             if place < ENTRIES_KEPT:
                 recorded = self._recorded(sequence)

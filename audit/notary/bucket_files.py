@@ -79,7 +79,7 @@ class BucketFiles:
             return False
         with _answers():
             try:
-                obstore.put(self._store, path, data, mode={"e_tag": found[1], "version": None})
+                obstore.put(self._store, path, data, mode={"e_tag": found[1]})
             except PreconditionError:
                 return False
         return True

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from secaplane.audit.merkle.hashing import leaf_hash, tree_root
 from secaplane.audit.notary import log_files
 from secaplane.audit.notary.leaves import CommitmentChain
-from secaplane.audit.notary.log_files import FolderFiles
+from secaplane.audit.notary.log_files import FolderFiles, LogFiles
 from secaplane.audit.notary.notary_log import EventsMissing, HistoryChanged, NotaryLog
 from secaplane.audit.notary.notary_state import NotaryIdentity
 from secaplane.audit.notary.publisher import Publisher
@@ -43,8 +43,9 @@ def leaves(given_events: list[Event]) -> list[bytes]:
 class Notary:
     """A notary of one stream, without its process."""
 
-    def __init__(self, folder: Path, identity: NotaryIdentity = IDENTITY) -> None:
-        self.folder = TileFolder(FolderFiles(folder), STREAM)
+    def __init__(self, place: Path | LogFiles, identity: NotaryIdentity = IDENTITY) -> None:
+        files = FolderFiles(place) if isinstance(place, Path) else place
+        self.folder = TileFolder(files, STREAM)
         self.publisher = Publisher(self.folder, identity, STREAM)
         self.log: NotaryLog = self.publisher.open()
 
