@@ -216,7 +216,7 @@ def head(scene: NotaryScene) -> TreeHead:
     [
         (
             NotarySettings(folder="a", bucket="s3://audit/a"),
-            "both notary.folder and notary.bucket are set",
+            "both notary.folder and notary.bucket",
         ),
         (NotarySettings(), "neither is set"),
     ],
