@@ -26,7 +26,7 @@ WITHOUT_VALUES = (
     "Invalid base64",
 )
 """Beginnings of those messages of msgspec that quote nothing of the input."""
-_ARGUMENT = re.compile(r"query argument \$\d+")
+_ARGUMENT = re.compile(r"query argument \$[0-9]+")
 
 
 def reason_of(error: BaseException) -> str:

@@ -48,13 +48,13 @@ def all_routes() -> list[tuple[str, str]]:
             routes += [("HEAD", f"{collection}/x")] if "get" in kind.verbs else []
             routes += [("POST", f"{collection}/x/{action}") for action in kind.actions]
         of_one = f"{kind.provider.full_name}/{kind.collection.format_map(IDS)}/x"
-        if "get" in kind.verbs:
+        if kind.has_history:
             for segment in OF_ONE_RESOURCE:
                 path = view_path(segment, of_one)
                 routes += [("GET", path), ("HEAD", path)]
         if "put" in kind.verbs:
             routes.append(("POST", view_path(UNDO, of_one)))
-    for view in (ACTIVITY, EXPORTS, f"{EXPORTS}/{LATEST}"):
+    for view in (ACTIVITY, f"{ACTIVITY}/x", EXPORTS, f"{EXPORTS}/{LATEST}"):
         path = tenant_view_path(view).format_map(IDS)
         routes += [("GET", path), ("HEAD", path)]
     return routes

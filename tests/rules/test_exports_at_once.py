@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from secaplane.audit.entries import HeadsFacts, encode, heads_entry
 from secaplane.audit.heads.kept import RecordedHeads
 from secaplane.audit.heads.offer import OfferedHeads
 from secaplane.audit.tenant_export.archive import ExportedArchive
@@ -14,6 +15,9 @@ from secaplane.cli.config import Config
 from secaplane.cli.processes import exports
 from secaplane.cli.processes.exports import AT_ONCE_MAX, HistoryExports
 from secaplane.model.errors import NotFound, Unavailable
+from tests.log.new_events import NOON
+
+ENTRY = encode(heads_entry(HeadsFacts(root=bytes(32), size=1, streams={"SECA": 1}), time=NOON))
 
 
 class Source:
@@ -21,7 +25,7 @@ class Source:
 
     async def fresh_heads(self, life: str) -> object:
         await asyncio.sleep(0.01)
-        return OfferedHeads(RecordedHeads(1, 1, b"", b""), (), {})
+        return OfferedHeads(RecordedHeads(1, 1, b"", ENTRY), (), {})
 
 
 async def no_files(*_: object) -> AsyncGenerator[tuple[str, bytes], None]:
