@@ -266,13 +266,11 @@ async def test_reports_on_terminating_children_do_not_make_a_deletion_fail(
             ]
             await racer.do(parent, {})
             await asyncio.gather(*(racer.do(each, SMALL) for each in terminating))
-            await asyncio.gather(*(racer.do(each, keep_terminating=True) for each in terminating))
-            before, began = int(await reporter.report_on(*terminating)), time.perf_counter()
-            async with asyncio.timeout(CROWDING_S_MAX):
-                while True:
-                    await asyncio.sleep(CROWDING_S)
-                    if int(await reporter.report_on(*terminating)) - before > CROWD:
-                        break
+            with scene.stopped("reconcilers"):  # or they may have removed all before a report
+                deletions = (racer.do(each, keep_terminating=True) for each in terminating)
+                await asyncio.gather(*deletions)
+                before, began = int(await reporter.report_on(*terminating)), time.perf_counter()
+                await reports_are_many(scene, reporter, before, terminating)
             requested = time.perf_counter()
             await racer.do(parent)
             now = time.perf_counter()
@@ -281,6 +279,20 @@ async def test_reports_on_terminating_children_do_not_make_a_deletion_fail(
             assert reports > CROWD
             await asyncio.gather(*(racer.send(each) for each in terminating))
     await checked(scene)
+
+
+async def reports_are_many(
+    scene: Scene, reporter: RacerProcess, before: int, terminating: list[Ref]
+) -> None:
+    reports = 0
+    try:
+        async with asyncio.timeout(CROWDING_S_MAX):
+            while reports <= CROWD:
+                await asyncio.sleep(CROWDING_S)
+                reports = int(await reporter.report_on(*terminating)) - before
+    except TimeoutError as error:
+        latest = [await scene.log.latest(each) for each in terminating]
+        raise AssertionError(f"{reports} reports; the newest events: {latest}") from error
 
 
 @pytest.mark.parametrize("when", ["concurrent", "terminating", "gone"])
