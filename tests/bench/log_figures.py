@@ -21,7 +21,6 @@ from secaplane.eventlog.codec import NewEvent
 from secaplane.eventlog.jetstream.log import JetStreamLog
 from secaplane.eventlog.resource_cache import ResourceCache
 from secaplane.eventlog.snapshots import KeyValueSnapshots, MemorySnapshots
-from secaplane.eventlog.streams import Streams
 from secaplane.kinds import KINDS
 from secaplane.model.actor import Actor
 from secaplane.model.events import Created, Updated
@@ -40,6 +39,7 @@ from secaplane.reconcilers.fences import FenceSource
 from secaplane.reconcilers.reconcile import reconcile
 from tests.bench.figures import Figure, figure
 from tests.log.new_events import SALT
+from tests.opened_log import opened_log
 from tests.plane import TENANT, VOLUME, RunningPlane, quiet_plane
 from tests.positions import STREAM, nth
 from tests.sealing import SEALERS
@@ -71,7 +71,7 @@ async def measure_histories() -> dict[str, Figure]:
 
 
 async def _project(plane: RunningPlane, client: Client) -> dict[str, Figure]:
-    log = JetStreamLog(client, streams=Streams("SECA"), region="eu-1")
+    log = opened_log(plane.dev.config, client)
     end = min(await log.end(STREAM), nth(EVENTS_MAX))
     ratios, ours = [], []
     for _ in range(REPEATS):
@@ -144,7 +144,7 @@ async def _database(plane: RunningPlane) -> AsyncIterator[str]:
 
 async def _histories(plane: RunningPlane, client: Client) -> dict[str, Figure]:
     """PUT and reconcile, each with an empty cache, on a long history and on a short one."""
-    log = JetStreamLog(client, streams=Streams("SECA"), region="eu-1")
+    log = opened_log(plane.dev.config, client)
     snapshots = KeyValueSnapshots(client, stream="SECA", region="eu-1")
     cloud = plane.dev.config.cloud
     plugin, fences = SimulatedPlugin(cloud.url, cloud.token), FenceSource(epoch=1)
