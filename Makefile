@@ -63,7 +63,7 @@ compose-test: install
 	$(BIN)/python -m tests.compose
 
 # Everything: minutes to hours.
-full: lint test faults race fuzz compose-test
+full: lint test proof faults race fuzz compose-test
 
 .venv-fuzz/installed: requirements-fuzz.txt
 	$(PYTHON) -m venv .venv-fuzz

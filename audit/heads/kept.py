@@ -116,8 +116,8 @@ class KeptHeads:
         """Keep checkpoints for an entry, unless others are kept already; those that are kept."""
         path = _signed(sequence)
         with self._one:
-            others = self._files.create({path: _encode(checkpoints)})
-            return _decode_signed(others[path]) if others else checkpoints
+            other = self._files.create({path: _encode(checkpoints)})
+            return _decode_signed(other[1]) if other else checkpoints
 
     def tree(self, facts: HeadsFacts) -> tuple[HeadsSnapshot, HeadsTree]:
         """The heads of an entry.

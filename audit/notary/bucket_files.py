@@ -60,16 +60,15 @@ class BucketFiles:
         with _answers():
             obstore.put(self._store, path, data, use_multipart=False)
 
-    def create(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
-        others = dict[str, bytes]()
+    def create(self, files: Mapping[str, bytes]) -> tuple[str, bytes] | None:
         for path, data in files.items():
             if not self._created(path, data):
                 present = self.read(path)
                 if present is None:
                     raise OSError(f"{path} was there, and is gone: another notary has removed it")
                 if present != data:
-                    others[path] = present
-        return others
+                    return path, present
+        return None
 
     def replace(self, path: str, data: bytes, before: bytes | None) -> bool:
         if before is None:

@@ -39,9 +39,9 @@ class LogFiles(Protocol):
 
     def write(self, path: str, data: bytes) -> None: ...
 
-    def create(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
-        """Write files that never change. Returns those that are present with other contents, which
-        stay as they are."""
+    def create(self, files: Mapping[str, bytes]) -> tuple[str, bytes] | None:
+        """Write files that never change, up to the first one that is present with other contents:
+        its path and these contents, which stay as they are."""
         ...
 
     def replace(self, path: str, data: bytes, before: bytes | None) -> bool:
@@ -82,21 +82,24 @@ class FolderFiles:
         return (self._folder / path).is_file()
 
     def write(self, path: str, data: bytes) -> None:
-        if path.startswith(PRIVATE):
-            write_private(self._folder / path, data)
-        else:
-            _synchronise(_write(self._folder / path, data, FILE_MODE, FOLDER_MODE))
+        _synchronise(self._write(path, data))
 
-    def create(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
-        folders, others = set[Path](), dict[str, bytes]()
+    def _write(self, path: str, data: bytes) -> set[Path]:
+        """Files of the private part can be read by their owner alone."""
+        if path.startswith(f"{PRIVATE}/"):
+            return _write(self._folder / path, data, PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE)
+        return _write(self._folder / path, data, FILE_MODE, FOLDER_MODE)
+
+    def create(self, files: Mapping[str, bytes]) -> tuple[str, bytes] | None:
+        folders = set[Path]()
         for path, data in files.items():
             present = self.read(path)
             if present is None:
-                folders |= _write(self._folder / path, data, FILE_MODE, FOLDER_MODE)
+                folders |= self._write(path, data)
             elif present != data:
-                others[path] = present
+                return path, present
         _synchronise(folders)
-        return others
+        return None
 
     def replace(self, path: str, data: bytes, before: bytes | None) -> bool:
         if self.read(path) != before:
@@ -121,11 +124,6 @@ class FolderFiles:
 
 def _written_at(entry: "os.DirEntry[str]") -> tuple[int, str]:
     return entry.stat().st_mtime_ns, entry.name
-
-
-def write_private(file: Path, data: bytes) -> None:
-    """Write a file that only its owner can read; returns when it is on the disk."""
-    _synchronise(_write(file, data, PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE))
 
 
 def _read(path: Path) -> bytes | None:

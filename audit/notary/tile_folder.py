@@ -91,8 +91,9 @@ class TileFolder:
             TileConflict: one of them is present with other contents.
         """
         names = {f"{self._public}/{name.path}": name for name in files}
-        others = self._files.create({path: files[name] for path, name in names.items()})
-        for path, present in others.items():
+        other = self._files.create({path: files[name] for path, name in names.items()})
+        if other is not None:
+            path, present = other
             name = names[path]
             raise TileConflict(name, _first_difference(name, present, files[name]))
 
@@ -104,8 +105,9 @@ class TileFolder:
         """Write a file that belongs to the log and is no part of its tree."""
         self._files.write(f"{self._public}/{path}", data)
 
-    def write_cosigned(self, data: bytes) -> None:
-        self.write_public(COSIGNED_PATH, data)
+    def write_cosigned(self, data: bytes, before: bytes | None) -> bool:
+        """False where another process has written one since `before` was read."""
+        return self._files.replace(f"{self._public}/{COSIGNED_PATH}", data, before)
 
     def write_state(self, data: bytes) -> None:
         self._files.write(self._state, data)

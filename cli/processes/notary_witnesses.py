@@ -101,7 +101,20 @@ async def _content(answer: aiohttp.ClientResponse) -> bytes:
 
 
 async def _publish(folder: TileFolder, note: SignedNote) -> None:
-    await asyncio.to_thread(folder.write_cosigned, note.written.encode())
+    await asyncio.to_thread(write_newer, folder, note.written.encode())
+
+
+def write_newer(folder: TileFolder, data: bytes) -> None:
+    """Write a cosigned checkpoint, unless one of a larger tree is there: another notary of the same
+    bucket may have been faster."""
+    size = parse_checkpoint(data).head.size
+    with folder.locked():
+        while True:
+            before = folder.cosigned()
+            if before is not None and parse_checkpoint(before).head.size > size:
+                return
+            if folder.write_cosigned(data, before):
+                return
 
 
 def _policy(config: Config) -> TlogPolicy | None:

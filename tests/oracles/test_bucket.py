@@ -19,6 +19,7 @@ from secaplane.audit.tlog.policies import parse_policy
 from secaplane.audit.tlog.tiles import tiles_of
 from secaplane.cli.config import Config
 from secaplane.cli.processes.notary_files import log_files
+from secaplane.cli.processes.notary_witnesses import write_newer
 from secaplane.cli.settings import BadConfig, NotarySettings
 from tests.flows.crashing import until
 from tests.flows.notarizing import NotaryScene, ended, notary_scene
@@ -54,10 +55,31 @@ def test_what_is_written_is_read_back(files: LogFiles) -> None:
 
 
 def test_what_is_created_never_changes(files: LogFiles) -> None:
-    assert files.create({"public/1": b"one", "public/2": b"two"}) == {}
-    others = files.create({"public/1": b"one", "public/2": b"other", "public/3": b"three"})
-    assert others == {"public/2": b"two"}
-    assert [files.read(f"public/{n}") for n in (1, 2, 3)] == [b"one", b"two", b"three"]
+    assert files.create({"public/1": b"one", "public/2": b"two"}) is None
+    other = files.create({"public/1": b"one", "public/2": b"other", "public/3": b"three"})
+    assert other == ("public/2", b"two")
+    assert [files.read(f"public/{n}") for n in (1, 2, 3)] == [b"one", b"two", None]
+
+
+def test_a_private_file_is_for_its_owner_alone_however_it_is_written(tmp_path: Path) -> None:
+    files = FolderFiles(tmp_path)
+    files.create({"private/heads/1.signed": b"one"})
+    files.write("private/state", b"two")
+    for path, mode in (("private/heads/1.signed", 0o600), ("private/state", 0o600)):
+        assert (tmp_path / path).stat().st_mode & 0o777 == mode
+    assert (tmp_path / "private/heads").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_slower_notary_replaces_no_newer_cosigned_checkpoint(files: LogFiles) -> None:
+    stream, notary, checkpoints = events(20), Notary(files), list[bytes]()
+    for size in (10, 20):
+        notary.follow(stream, up_to=size)
+        notary.publish()
+        checkpoints.append(notary.folder.checkpoint() or b"")
+    older, newer = checkpoints
+    for each in (older, newer, older):
+        write_newer(notary.folder, each)
+    assert notary.folder.cosigned() == newer
 
 
 def test_a_file_is_replaced_only_where_it_is_the_one_of_before(files: LogFiles) -> None:
