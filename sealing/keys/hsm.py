@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from pkcs11 import (
@@ -67,9 +68,7 @@ class HsmWrapper:
         Raises:
             HsmUnavailable, TimeoutError.
         """
-        async with asyncio.timeout(ANSWER_S_MAX):
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._thread, self._generate)
+        return await self._in_thread(self._generate)
 
     def _generate(self) -> bool:
         with self._session(rw=True) as session:
@@ -113,9 +112,11 @@ class HsmWrapper:
         return await self._asked(label, decrypted)
 
     async def _asked(self, label: str, question: Callable[[Any], T]) -> T:
+        return await self._in_thread(partial(self._ask, label, question))
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
         async with asyncio.timeout(ANSWER_S_MAX):
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._thread, self._ask, label, question)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
     def _ask(self, label: str, question: Callable[[Any], T]) -> T:
         with self._session() as session:
