@@ -3,9 +3,11 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Protocol
 
 from secaplane.command.gather.children import AskChildren, WaitReached
+from secaplane.command.gather.past import PastReader
 from secaplane.command.keyed_lock import KeyedLock
 from secaplane.command.rules.context import SiteRules
 from secaplane.eventlog.log import Log
@@ -126,3 +128,8 @@ class CommandDependencies:
     permitted: Callable[[], None] = _always
     """Raises before each append that this process may not make now: a reconciler's lease is over
     (`reconcilers.leases`)."""
+
+    @cached_property
+    def past(self) -> PastReader:
+        """The pasts of resources, for the checks after the append."""
+        return PastReader(self.log, self.cache.snapshots)

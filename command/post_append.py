@@ -19,7 +19,7 @@ from secaplane.command.gather.rights import CallerPolicy, readable_blockers, ref
 from secaplane.command.gather.uses import as_of, earlier_referrers, use_conflicts
 from secaplane.command.rules.checks import CONTAINS, IN_USE, blocked
 from secaplane.command.rules.commands import Delete, Put, Revert, Violation
-from secaplane.command.rules.compared import Asked, Intent, asked, proposed_spec, root_of
+from secaplane.command.rules.compared import Intent, last_change, proposed_spec, root_of
 from secaplane.command.rules.context import CallerRights, DecisionContext
 from secaplane.command.rules.quotas import needs_recheck
 from secaplane.command.rules.references import broken_references
@@ -33,6 +33,7 @@ from secaplane.model.errors import (
     Unavailable,
 )
 from secaplane.model.kind import Link
+from secaplane.model.past import Change
 from secaplane.model.pointer import every
 from secaplane.model.position import Position
 from secaplane.model.rules import ComparedRule
@@ -111,6 +112,8 @@ async def rule_violation(
     Raises:
         LogUnavailable, Unavailable: the log or the read model did not answer.
     """
+    if not intent.changes:
+        return None
     kind, region = KINDS[now.ref.kind], dependencies.site.region
     rules = [each for each in kind.rules.compared if each.parents or each.targets]
     links = [each for each in kind.links if references and _refers(now.spec, each)]
@@ -119,7 +122,7 @@ async def rule_violation(
     refs, readable = referenced_refs(now.ref, now.spec, region=region, policy=policy)
     loaded = [log_ref(ref) for ref in refs]
     states = _States(dependencies, now, loaded, readable)
-    broken: list[tuple[Asked, Refusal]] = [
+    broken: list[tuple[Change, Refusal]] = [
         (change, _refusal(found))
         for change, some in _grouped(intent, rules, links)
         if (found := await _broken(states, change, some))
@@ -188,19 +191,19 @@ _Rules = tuple[list[ComparedRule], list[Link]]
 
 def _grouped(
     intent: Intent, rules: Sequence[ComparedRule], links: Sequence[Link]
-) -> Iterator[tuple[Asked, _Rules]]:
+) -> Iterator[tuple[Change, _Rules]]:
     """The rules and links to ask, by the intent that gave their fields their values."""
-    by_position = dict[Position, tuple[Asked, _Rules]]()
+    by_position = dict[Position, tuple[Change, _Rules]]()
     for rule in rules:
-        if change := asked(intent, rule.fields):
+        if change := last_change(intent, rule.fields):
             by_position.setdefault(change.since, (change, ([], [])))[1][0].append(rule)
     for link in links:
-        if change := asked(intent, (root_of(link.at),)):
+        if change := last_change(intent, (root_of(link.at),)):
             by_position.setdefault(change.since, (change, ([], [])))[1][1].append(link)
     yield from by_position.values()
 
 
-async def _broken(states: _States, change: Asked, some: _Rules) -> list[BrokenRule]:
+async def _broken(states: _States, change: Change, some: _Rules) -> list[BrokenRule]:
     """Judged on the resources as they are; only what is broken then is judged as of the change."""
     if not _judged(await states.current(change.former), states.now, some):
         return []
@@ -228,7 +231,7 @@ def _refusal(broken: Sequence[BrokenRule]) -> Conflict:
 
 async def _conflicts(
     states: _States, intent: Intent, policy: CallerPolicy | None
-) -> list[tuple[Asked, Refusal]]:
+) -> list[tuple[Change, Refusal]]:
     kind, dependencies, now = KINDS[intent.ref.kind], states.dependencies, states.now
     if not (kind.exclusive_links or kind.rules.in_use):
         return []
@@ -253,7 +256,7 @@ def _blocked(blockers: Sequence[Ref], detail: str, policy: CallerPolicy | None) 
     return blocked(rights, blockers, detail)
 
 
-def _undo(change: Asked, now: Resource) -> Delete | Revert:
+def _undo(change: Change, now: Resource) -> Delete | Revert:
     former = change.former
     if former is None:
         return UNDO_CREATION

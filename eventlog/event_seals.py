@@ -35,7 +35,7 @@ from secaplane.model.authors import AUTHORED_KINDS
 from secaplane.model.bounded_cache import BoundedCache
 from secaplane.model.desired import ERASED_TEXT
 from secaplane.model.events import DesiredState
-from secaplane.model.shape import Ref, Resource
+from secaplane.model.shape import Ref
 from secaplane.sealing.keys.data_key import CannotOpen, DataKey, KeyName, body_key, person_key
 from secaplane.sealing.keys.data_keys import DataKeys
 from secaplane.sealing.keys.key_store import DestroyedKey, KeysUnavailable
@@ -48,8 +48,7 @@ PSEUDONYM_DIGITS = 16
 PSEUDONYM_BYTES = 512
 """An estimate of one cached pseudonym."""
 _encode = msgspec.json.Encoder().encode
-_decode_resource = msgspec.json.Decoder(Resource | str).decode
-_decode_state = msgspec.json.Decoder(Resource).decode
+_decode_text = msgspec.json.Decoder(str).decode
 _decode_shown = msgspec.json.Decoder(ShownActor).decode
 
 
@@ -83,12 +82,13 @@ class EventSeals(Protocol):
         """True if the contents of a tenant life's events are gone."""
         ...
 
-    async def sealed_state(self, resource: Resource) -> bytes:
-        """A folded resource, as a snapshot stores it."""
+    async def sealed_state(self, tenant: str, data: bytes) -> bytes:
+        """What was folded from events of a tenant's life, a JSON object, as a snapshot stores
+        it."""
         ...
 
-    async def opened_state(self, data: bytes) -> Resource | None:
-        """None where its key was destroyed, or another release has written it."""
+    async def opened_state(self, data: bytes) -> bytes | None:
+        """None where its key was destroyed."""
         ...
 
 
@@ -113,11 +113,11 @@ class ClearEvents:
     async def erased(self, tenant: str) -> bool:
         return False
 
-    async def sealed_state(self, resource: Resource) -> bytes:
-        return _encode(resource)
+    async def sealed_state(self, tenant: str, data: bytes) -> bytes:
+        return data
 
-    async def opened_state(self, data: bytes) -> Resource | None:
-        return _state(data)
+    async def opened_state(self, data: bytes) -> bytes | None:
+        return None if data.startswith(_SEALED_STATE) else data
 
 
 class EnvelopesAlone(ClearEvents):
@@ -228,25 +228,20 @@ class KeyedEvents:
         except KeysUnavailable as error:
             raise LogUnavailable(str(error)) from error
 
-    async def sealed_state(self, resource: Resource) -> bytes:
-        if not resource.tenant:
-            return _encode(resource)
-        key = await self._made(body_key(resource.tenant))
-        return _encode(f"{resource.tenant}:{key.seal(_encode(resource), _SNAPSHOT)}")
+    async def sealed_state(self, tenant: str, data: bytes) -> bytes:
+        if not tenant:
+            return data
+        key = await self._made(body_key(tenant))
+        return _encode(f"{tenant}:{key.seal(data, _SNAPSHOT)}")
 
-    async def opened_state(self, data: bytes) -> Resource | None:
+    async def opened_state(self, data: bytes) -> bytes | None:
+        if not data.startswith(_SEALED_STATE):
+            return data
         try:
-            stored = _decode_resource(data)
-        except NOT_JSON:
+            tenant, _, sealed = _decode_text(data).partition(":")
+            return _open(await self._load(body_key(tenant)), sealed, _SNAPSHOT)
+        except (Undecodable, *NOT_JSON):
             return None
-        if isinstance(stored, Resource):
-            return stored
-        tenant, _, sealed = stored.partition(":")
-        try:
-            opened = _open(await self._load(body_key(tenant)), sealed, _SNAPSHOT)
-        except Undecodable:
-            return None
-        return None if opened is None else _state(opened)
 
     async def _made(self, name: KeyName) -> DataKey:
         key = self._keys.cached(name)
@@ -266,6 +261,8 @@ class KeyedEvents:
 
 
 _SNAPSHOT = b"snapshot"
+_SEALED_STATE = b'"'
+"""What is sealed is stored as a JSON string."""
 NO_KEYRING = "events are sealed, and this process has no `keys.keyring`"
 
 
@@ -284,10 +281,3 @@ def _open(key: DataKey | DestroyedKey, sealed: str, place: bytes) -> bytes | Non
 
 def _refuse(tenant: str, sealed: str, place: bytes) -> bytes | None:
     raise LogUnavailable(NO_KEYRING)
-
-
-def _state(data: bytes) -> Resource | None:
-    try:
-        return _decode_state(data)
-    except NOT_JSON:
-        return None

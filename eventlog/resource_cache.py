@@ -35,7 +35,7 @@ class _ReadResource(NamedTuple):
 
 class ResourceCache:
     def __init__(self, log: Log, snapshots: Snapshots) -> None:
-        self._log, self._snapshots = log, snapshots
+        self.snapshots, self._log = snapshots, log
         self._resources = BoundedCache[Ref, Resource](resource_bytes)
         self._recent = BoundedCache[Ref, _ReadResource](lambda read: resource_bytes(read.resource))
         self._reads_in_flight: dict[Ref, object] = {}
@@ -211,7 +211,7 @@ class ResourceCache:
         Raises:
             EventMissing: the log has lost the event of the snapshot.
         """
-        snapshot = await self._snapshots.load(ref)
+        snapshot = await self.snapshots.load(ref)
         if snapshot is None or snapshot.position <= last:
             return snapshot
         if error := await self._lost(snapshot):
@@ -247,7 +247,7 @@ class ResourceCache:
 
     async def _save(self, resource: Resource, before: Resource | None) -> None:
         if snapshot_due(resource, before):
-            await self._snapshots.save(resource)
+            await self.snapshots.save(resource)
 
 
 def _ordinary(each: Followed) -> TypeGuard[RecordedEvent]:

@@ -9,7 +9,7 @@ from secaplane.command.gather.elsewhere import (
     kinds_elsewhere,
     parent_elsewhere,
 )
-from secaplane.command.gather.intents import before_deletion, last_active, unanswered_intent
+from secaplane.command.gather.intents import unanswered_intent
 from secaplane.command.gather.load import load_living
 from secaplane.command.gather.quota_usage import quota_violation, tenant_of
 from secaplane.command.post_append import kept_by_children, recheck_deletion, rule_violation
@@ -92,7 +92,7 @@ async def _rule_violation(
         intent = await unanswered_intent(dependencies, resource)
     if intent is None:
         return None
-    updates = None not in intent.former
+    updates = all(change.former is not None for change in intent.changes)
     return await rule_violation(dependencies, intent, resource, None, references=updates)
 
 
@@ -115,7 +115,7 @@ async def _judged(
     }
     broken = list(broken_compared(proposed, rules))
     if broken and not _failed(resource):
-        active = await last_active(dependencies, resource)
+        active = (await dependencies.past.read(resource)).active if resource.was_active else None
         former = proposed_spec(ref, spec, active, above, targets, site)
         broken = list(broken_compared(former, rules))
     return frozenset(read), broken
@@ -215,16 +215,18 @@ async def _staying_elsewhere(
     kinds = kinds_elsewhere(dependencies.log.streams, KINDS[resource.ref.kind])
     inside = await dependencies.children(resource.ref, False) if kinds else ()
     staying = [ref for ref in inside if ref.kind in kinds]
-    before, actor = await before_deletion(dependencies, resource) if staying else (None, SYSTEM)
-    if before is None or actor == SYSTEM:
-        return RelatedResources(children=staying) if staying else None
+    if not staying:
+        return None
+    past = await dependencies.past.read(resource)
+    if past.undeleted is None or past.deleted_by == SYSTEM:
+        return RelatedResources(children=staying)
     current = await load_living(dependencies.cache, staying)
     answered = [
         ref
         for ref, child in current.items()
         if child is not None and not (child.unsettled and never_active(child))
     ]
-    violation = kept_by_children(before, resource, answered) if answered else None
+    violation = kept_by_children(past.undeleted, resource, answered) if answered else None
     return RelatedResources(children=staying, violation=violation)
 
 
@@ -232,7 +234,7 @@ async def _deletion_violation(
     dependencies: CommandDependencies, resource: Resource
 ) -> Violation | None:
     """The check after the append, once more. A deletion by the control plane itself stands."""
-    before, actor = await before_deletion(dependencies, resource)
-    if actor == SYSTEM:
+    past = await dependencies.past.read(resource)
+    if past.deleted_by == SYSTEM:
         return None
-    return await recheck_deletion(dependencies, before, resource, None)
+    return await recheck_deletion(dependencies, past.undeleted, resource, None)

@@ -15,7 +15,7 @@ import msgspec
 
 from secaplane.eventlog import snapshots
 from secaplane.kinds import located, references, shares
-from secaplane.model import authors, closing, document, evolve, explained
+from secaplane.model import authors, closing, document, evolve, explained, past
 from secaplane.model.actor import Actor
 from secaplane.model.shape import Resource
 from secaplane.projector import columns, folding
@@ -59,8 +59,8 @@ def layout_digest(group: ProjectionGroup) -> str:
 
 
 def snapshot_digest() -> str:
-    """Of the snapshots' format: the fields of a resource, and the fold that fills them."""
-    code = [_code(each) for each in (evolve, closing, explained)]
+    """Of the snapshots' format: the fields of a resource and of its past, and their folds."""
+    code = [_code(each) for each in (evolve, closing, explained, past)]
     return _digest([str(snapshots.FORMAT), _shape(Resource), *code])
 
 

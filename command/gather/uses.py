@@ -10,11 +10,10 @@ from typing import NamedTuple
 
 from secaplane.command.dependencies import CommandDependencies
 from secaplane.command.rules.compared import (
-    Asked,
     Claim,
     Intent,
-    asked,
     claimed_by,
+    last_change,
     new_claims,
     root_of,
 )
@@ -23,6 +22,7 @@ from secaplane.eventlog.codec import Undecodable
 from secaplane.kinds import KINDS
 from secaplane.kinds.references import targets_of
 from secaplane.model.evolve import fold
+from secaplane.model.past import Change
 from secaplane.model.position import Position
 from secaplane.model.rules import ProposedSpec, UseRule
 from secaplane.model.shape import Ref, Resource
@@ -37,21 +37,21 @@ class _Question(NamedTuple):
     """One rule that a PUT asks about other resources."""
 
     detail: str
-    change: Asked
+    change: Change
     others: AsyncIterator[Sequence[Resource]]
     uses: Callable[[Resource], bool]
 
 
 async def use_conflicts(
     dependencies: CommandDependencies, intent: Intent, proposed: FormerToProposed
-) -> list[tuple[UseConflict, Asked]]:
+) -> list[tuple[UseConflict, Change]]:
     """The changes that other resources forbid. If the intent is recorded, each of them counts as it
     was at the position of the change.
 
     Raises:
         LogUnavailable: the log did not answer; whatever the database raises.
     """
-    conflicts = list[tuple[UseConflict, Asked]]()
+    conflicts = list[tuple[UseConflict, Change]]()
     for question in _questions(dependencies, intent, proposed):
         blockers = [
             other.ref
@@ -69,13 +69,13 @@ def _questions(
 ) -> Iterator[_Question]:
     ref, kind, related = intent.ref, KINDS[intent.ref.kind], dependencies.related
     for rule in kind.rules.in_use:
-        change = asked(intent, rule.fields)
+        change = last_change(intent, rule.fields)
         if change is not None and change.former is not None:  # nothing uses what did not exist
             uses = partial(rule.uses, proposed(change.former))
             yield _Question(rule.detail, change, _others(dependencies, ref, rule), uses)
     region = dependencies.site.region
     for root in {root_of(link.at) for link in kind.exclusive_links}:
-        change = asked(intent, (root,))
+        change = last_change(intent, (root,))
         if change is None:
             continue
         old = change.former.spec if change.former else None

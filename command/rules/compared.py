@@ -13,6 +13,7 @@ from secaplane.command.rules.references import bound
 from secaplane.kinds import KINDS, log_ref
 from secaplane.kinds.references import references_in
 from secaplane.model.errors import BrokenRule
+from secaplane.model.past import Change
 from secaplane.model.position import Position
 from secaplane.model.rules import ComparedRule, ProposedSpec, changes
 from secaplane.model.shape import Json, Ref, Resource
@@ -27,32 +28,22 @@ class Claim(NamedTuple):
     target: Ref
 
 
-class Asked(NamedTuple):
-    """The intent that gave fields their values: the state before it, and its position."""
-
-    former: Resource | None
-    since: Position
-
-
 class Intent(NamedTuple):
-    """The newest spec of a resource, and the states before its last intents, oldest first."""
+    """The newest spec of a resource, and its last changes, oldest first."""
 
     ref: Ref
     spec: Json
     position: Position
     """Of the newest intent; BEGINNING while it is not recorded."""
-    former: Sequence[Resource | None]
-    """At least one; None, as the oldest, where the resource did not exist."""
+    changes: Sequence[Change]
 
 
-def asked(intent: Intent, fields: Iterable[str]) -> Asked | None:
-    """The intent that gave the fields their newest values; None if the oldest state has them."""
-    since = intent.position
-    for state in reversed(intent.former):
-        if changes(fields, state.spec if state else None, intent.spec):
-            return Asked(state, since)
-        assert state is not None, "a creation changes all fields"
-        since = state.last_intent
+def last_change(intent: Intent, fields: Iterable[str]) -> Change | None:
+    """The change that gave the fields their newest values; None if they had them before all of
+    these changes."""
+    for change in reversed(intent.changes):
+        if changes(fields, change.former.spec if change.former else None, intent.spec):
+            return change
     return None
 
 

@@ -16,6 +16,7 @@ from secaplane.eventlog.log import Log, LogUnavailable
 from secaplane.eventlog.memory import MemoryLog
 from secaplane.eventlog.resource_cache import RECENT_S, ResourceCache
 from secaplane.eventlog.snapshots import (
+    PAST_BYTES_MAX,
     SNAPSHOT_INTERVAL,
     KeyValueSnapshots,
     MemorySnapshots,
@@ -32,6 +33,7 @@ from secaplane.model.events import (
     Updated,
 )
 from secaplane.model.evolve import fold
+from secaplane.model.past import after_events
 from secaplane.model.position import BEGINNING
 from secaplane.model.shape import Ref, Resource, State
 from tests.log.new_events import NOON, ONE, REGION, TWO, new_event
@@ -102,6 +104,28 @@ async def test_a_snapshot_is_loaded_as_it_was_saved(log: Log, snapshots: Snapsho
     await snapshots.save(resource)
     assert await kept(snapshots, ONE, SNAPSHOT_INTERVAL) == resource
     assert await snapshots.load(TWO) is None
+
+
+async def test_a_past_is_saved_beside_the_snapshot_of_its_resource(
+    log: Log, snapshots: Snapshots
+) -> None:
+    await lived(log, ONE, 3)
+    history = await log.read(ONE)
+    resource, past = fold(history), after_events(None, history)
+    assert resource is not None
+    assert past is not None
+    assert past.changes
+    assert await snapshots.load_past(ONE) is None
+    await snapshots.save_past(past)
+    await snapshots.save(resource)
+    assert await kept(snapshots, ONE, 3) == resource
+    assert await snapshots.load_past(ONE) == past
+    assert await snapshots.load_past(TWO) is None
+    large = replace(past, undeleted=replace(resource, spec={"note": "x" * PAST_BYTES_MAX}))
+    await snapshots.save_past(large)
+    await snapshots.save(replace(resource, position=nth(4)))
+    await kept(snapshots, ONE, 4)
+    assert await snapshots.load_past(ONE) == past
 
 
 @pytest.mark.parametrize("events", [1, 99, 100, 101, 123, 250])

@@ -351,10 +351,13 @@ async def test_a_snapshot_is_sealed_and_gone_with_its_key(keys: KeyScene) -> Non
     log, seals = MemoryLog(REGION, seals=keys.seals()), keys.seals()
     await log.append(event(CREATED))
     resource = await folded(log)
-    data = await seals.sealed_state(resource)
+    text = msgspec.json.encode(resource)
+    data = await seals.sealed_state(resource.tenant, text)
     assert b"marked" not in data
-    assert await keys.seals().opened_state(data) == resource
-    assert await seals.opened_state(msgspec.json.encode(resource)) == resource
+    assert await keys.seals().opened_state(data) == text
+    assert await seals.opened_state(text) == text
+    assert await ClearEvents().opened_state(data) is None
+    assert await seals.opened_state(data[:-9]) is None
     await keys.store.destroy(body_key(LIFE), DESTROYED)
     keys.pass_time()
     assert await seals.opened_state(data) is None

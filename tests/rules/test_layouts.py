@@ -15,7 +15,7 @@ Tables, projections or stored values of {name} have changed (readmodel/schema/{n
 2. In any case, set the digest that this test prints after that: digest = "{digest}".
 """
 FORMAT_CHANGED = """
-The fields of Resource, or evolve, have changed (eventlog/snapshots.py).
+The fields of Resource or of Past, or one of their folds, have changed (eventlog/snapshots.py).
 1. If a fold of the same events is different now: FORMAT = {format} + 1. Older snapshots are not
    found then, and histories are read from the log. Keep the format if only the code was renamed.
 2. In any case, set the digest that this test prints after that: DIGEST = "{digest}".
