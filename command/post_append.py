@@ -33,7 +33,7 @@ from secaplane.model.errors import (
     Unavailable,
 )
 from secaplane.model.kind import Link
-from secaplane.model.past import Change
+from secaplane.model.past import SpecChange
 from secaplane.model.pointer import every
 from secaplane.model.position import Position
 from secaplane.model.rules import ComparedRule
@@ -122,7 +122,7 @@ async def rule_violation(
     refs, readable = referenced_refs(now.ref, now.spec, region=region, policy=policy)
     loaded = [log_ref(ref) for ref in refs]
     states = _States(dependencies, now, loaded, readable)
-    broken: list[tuple[Change, Refusal]] = [
+    broken: list[tuple[SpecChange, Refusal]] = [
         (change, _refusal(found))
         for change, some in _grouped(intent, rules, links)
         if (found := await _broken(states, change, some))
@@ -191,9 +191,9 @@ _Rules = tuple[list[ComparedRule], list[Link]]
 
 def _grouped(
     intent: Intent, rules: Sequence[ComparedRule], links: Sequence[Link]
-) -> Iterator[tuple[Change, _Rules]]:
+) -> Iterator[tuple[SpecChange, _Rules]]:
     """The rules and links to ask, by the intent that gave their fields their values."""
-    by_position = dict[Position, tuple[Change, _Rules]]()
+    by_position = dict[Position, tuple[SpecChange, _Rules]]()
     for rule in rules:
         if change := last_change(intent, rule.fields):
             by_position.setdefault(change.since, (change, ([], [])))[1][0].append(rule)
@@ -203,7 +203,7 @@ def _grouped(
     yield from by_position.values()
 
 
-async def _broken(states: _States, change: Change, some: _Rules) -> list[BrokenRule]:
+async def _broken(states: _States, change: SpecChange, some: _Rules) -> list[BrokenRule]:
     """Judged on the resources as they are; only what is broken then is judged as of the change."""
     if not _judged(await states.current(change.former), states.now, some):
         return []
@@ -231,7 +231,7 @@ def _refusal(broken: Sequence[BrokenRule]) -> Conflict:
 
 async def _conflicts(
     states: _States, intent: Intent, policy: CallerPolicy | None
-) -> list[tuple[Change, Refusal]]:
+) -> list[tuple[SpecChange, Refusal]]:
     kind, dependencies, now = KINDS[intent.ref.kind], states.dependencies, states.now
     if not (kind.exclusive_links or kind.rules.in_use):
         return []
@@ -256,7 +256,7 @@ def _blocked(blockers: Sequence[Ref], detail: str, policy: CallerPolicy | None) 
     return blocked(rights, blockers, detail)
 
 
-def _undo(change: Change, now: Resource) -> Delete | Revert:
+def _undo(change: SpecChange, now: Resource) -> Delete | Revert:
     former = change.former
     if former is None:
         return UNDO_CREATION

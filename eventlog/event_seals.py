@@ -83,8 +83,8 @@ class EventSeals(Protocol):
         ...
 
     async def sealed_state(self, tenant: str, data: bytes) -> bytes:
-        """What was folded from events of a tenant's life, a JSON object, as a snapshot stores
-        it."""
+        """A state that was folded from events of a tenant's life, as a snapshot stores it. `data`
+        is a JSON object."""
         ...
 
     async def opened_state(self, data: bytes) -> bytes | None:
@@ -262,7 +262,7 @@ class KeyedEvents:
 
 _SNAPSHOT = b"snapshot"
 _SEALED_STATE = b'"'
-"""What is sealed is stored as a JSON string."""
+"""The first byte of a sealed state, which is stored as a JSON string."""
 NO_KEYRING = "events are sealed, and this process has no `keys.keyring`"
 
 

@@ -30,7 +30,7 @@ PAST_BYTES_MAX = 1024 * 1024
 FORMAT = 4
 """Counts up when `Resource`, `Past` or a fold changes: snapshots of another format are not
 found."""
-DIGEST = "a5a51d2ca65791ff"
+DIGEST = "f979364566119686"
 """The digest of `Resource`, `Past` and their folds in this format. A test compares it
 (tests/rules/test_layouts.py) and prints the new one."""
 

@@ -1,4 +1,4 @@
-"""What the checks after an append need of a resource's past, folded event by event. Pure.
+"""The past of a resource, for the checks after an append, folded event by event. Pure.
 
 The checks compare a resource with itself before each change that no report answers, before its
 deletion, and when it was last active. A `Past` is these states; it goes on from any event, so that
@@ -25,7 +25,7 @@ from secaplane.model.position import Position
 from secaplane.model.shape import Resource, State
 
 
-class Change(NamedTuple):
+class SpecChange(NamedTuple):
     """An intent that set or changed a spec: the state before it, and its position."""
 
     former: Resource | None
@@ -40,7 +40,7 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
 
     now: Resource
     """The resource after the last event that was taken."""
-    changes: tuple[Change, ...] = ()
+    changes: tuple[SpecChange, ...] = ()
     """The changes of its spec that no report answers, oldest first. An update by the control plane
     itself reverts what came before it, and nothing reverts that again: it ends them."""
     changes_bytes: int = 0
@@ -94,7 +94,7 @@ def _after(past: Past | None, recorded: RecordedEvent) -> Past:
 
 def created(now: Resource) -> Past:
     """The past of a resource that was just created."""
-    return Past(now=now, changes=(Change(None, now.last_intent),))
+    return Past(now=now, changes=(SpecChange(None, now.last_intent),))
 
 
 def updated(past: Past, now: Resource) -> Past:
@@ -106,7 +106,7 @@ def updated(past: Past, now: Resource) -> Past:
     return replace(
         past,
         now=now,
-        changes=(*past.changes, Change(former, now.last_intent)),
+        changes=(*past.changes, SpecChange(former, now.last_intent)),
         changes_bytes=past.changes_bytes + resource_bytes(former),
     )
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from secaplane.command.dependencies import CommandDependencies
 from secaplane.command.rules.compared import Intent
 from secaplane.kinds import KINDS
-from secaplane.model.past import Change
+from secaplane.model.past import SpecChange
 from secaplane.model.shape import Resource
 
 
@@ -18,7 +18,7 @@ async def recorded_intent(
     Raises:
         LogUnavailable: the log did not answer.
     """
-    changes: Sequence[Change] = [Change(before, now.last_intent)]
+    changes: Sequence[SpecChange] = [SpecChange(before, now.last_intent)]
     if KINDS[now.ref.kind].is_related:
         past = await dependencies.past.after_put(before, now)
         if past is None and before is not None and before.observed_position < before.last_intent:
@@ -36,7 +36,7 @@ async def unanswered_intent(dependencies: CommandDependencies, now: Resource) ->
     """
     if now.observed_position >= now.last_intent:
         return None
-    changes: Sequence[Change] = [Change(None, now.last_intent)]
+    changes: Sequence[SpecChange] = [SpecChange(None, now.last_intent)]
     if now.last_intent != now.life:
         changes = (await dependencies.past.read(now)).changes
     return Intent(now.ref, now.spec, now.last_intent, changes) if changes else None

@@ -15,7 +15,7 @@ from secaplane.command.rules.compared import Intent, followed_refs, proposed_spe
 from secaplane.command.rules.context import CallerRights, DecisionContext, UseConflict
 from secaplane.kinds import KINDS, blocking_kinds, log_ref, parents
 from secaplane.model.kind import Kind
-from secaplane.model.past import Change
+from secaplane.model.past import SpecChange
 from secaplane.model.position import BEGINNING
 from secaplane.model.shape import Json, Ref, Resource
 
@@ -98,7 +98,7 @@ async def _conflicts(
     ref, kind, parents = context.ref, context.kind, context.parents_by_kind
     if not (kind.rules.in_use or kind.exclusive_links):
         return ()
-    intent = Intent(ref, spec, BEGINNING, [Change(context.resource, BEGINNING)])
+    intent = Intent(ref, spec, BEGINNING, [SpecChange(context.resource, BEGINNING)])
     found = await use_conflicts(
         dependencies,
         intent,

@@ -22,7 +22,7 @@ from secaplane.eventlog.codec import Undecodable
 from secaplane.kinds import KINDS
 from secaplane.kinds.references import targets_of
 from secaplane.model.evolve import fold
-from secaplane.model.past import Change
+from secaplane.model.past import SpecChange
 from secaplane.model.position import Position
 from secaplane.model.rules import ProposedSpec, UseRule
 from secaplane.model.shape import Ref, Resource
@@ -37,21 +37,21 @@ class _Question(NamedTuple):
     """One rule that a PUT asks about other resources."""
 
     detail: str
-    change: Change
+    change: SpecChange
     others: AsyncIterator[Sequence[Resource]]
     uses: Callable[[Resource], bool]
 
 
 async def use_conflicts(
     dependencies: CommandDependencies, intent: Intent, proposed: FormerToProposed
-) -> list[tuple[UseConflict, Change]]:
+) -> list[tuple[UseConflict, SpecChange]]:
     """The changes that other resources forbid. If the intent is recorded, each of them counts as it
     was at the position of the change.
 
     Raises:
         LogUnavailable: the log did not answer; whatever the database raises.
     """
-    conflicts = list[tuple[UseConflict, Change]]()
+    conflicts = list[tuple[UseConflict, SpecChange]]()
     for question in _questions(dependencies, intent, proposed):
         blockers = [
             other.ref

@@ -13,7 +13,7 @@ from secaplane.command.rules.references import bound
 from secaplane.kinds import KINDS, log_ref
 from secaplane.kinds.references import references_in
 from secaplane.model.errors import BrokenRule
-from secaplane.model.past import Change
+from secaplane.model.past import SpecChange
 from secaplane.model.position import Position
 from secaplane.model.rules import ComparedRule, ProposedSpec, changes
 from secaplane.model.shape import Json, Ref, Resource
@@ -35,10 +35,10 @@ class Intent(NamedTuple):
     spec: Json
     position: Position
     """Of the newest intent; BEGINNING while it is not recorded."""
-    changes: Sequence[Change]
+    changes: Sequence[SpecChange]
 
 
-def last_change(intent: Intent, fields: Iterable[str]) -> Change | None:
+def last_change(intent: Intent, fields: Iterable[str]) -> SpecChange | None:
     """The change that gave the fields their newest values; None if they had them before all of
     these changes."""
     for change in reversed(intent.changes):

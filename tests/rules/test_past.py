@@ -24,7 +24,7 @@ from secaplane.model.events import (
     Updated,
 )
 from secaplane.model.evolve import evolve, fold
-from secaplane.model.past import Change, Past, after_events, past_bytes
+from secaplane.model.past import Past, SpecChange, after_events, past_bytes
 from secaplane.model.position import BEGINNING, Position
 from secaplane.model.shape import Resource, State
 from tests.log.new_events import DISK, REGION, new_event
@@ -107,7 +107,7 @@ def defined_past(history: Sequence[RecordedEvent]) -> Past:
         if isinstance(each.event, Updated) and each.actor == SYSTEM
     ]
     changes = [
-        Change(before and replace(before, conditions=()), each.position)
+        SpecChange(before and replace(before, conditions=()), each.position)
         for before, each in zip(befores, history, strict=True)
         if isinstance(each.event, Created | Updated)
         and each.position > max([now.observed_position, *reverts])
@@ -152,7 +152,7 @@ async def test_a_past_is_what_the_whole_history_says_wherever_its_reading_stoppe
 
 @pytest.mark.parametrize("seed", range(60))
 async def test_the_past_of_an_answered_resource_needs_no_history(seed: int) -> None:
-    """Where it does, it is not guessed."""
+    """The past is not guessed where that history is needed."""
     chance, log = random.Random(seed), MemoryLog(REGION)
     for event, actor in random_history(chance, 14):
         await appended(log, event, actor)
