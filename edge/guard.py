@@ -18,6 +18,7 @@ from secaplane.edge.requests.context import RequestContext
 from secaplane.edge.requests.failures import FailedAuthentications
 from secaplane.edge.requests.origin import client_address
 from secaplane.edge.requests.rates import RateLimits
+from secaplane.edge.requests.tenant_shares import TenantShares
 from secaplane.model.actor import Actor
 from secaplane.model.errors import Unauthenticated
 from secaplane.model.kind import Kind
@@ -36,6 +37,8 @@ class Guard:
     """Proxies that are trusted to name the client's address."""
     failures: FailedAuthentications = field(default_factory=FailedAuthentications)
     """Delays the refusals of addresses that fail often."""
+    shares: TenantShares = field(default_factory=TenantShares)
+    """Of tenants that send requests at the same time."""
 
     async def admit(
         self, context: RequestContext, verb: str, kind: Kind, ids: Mapping[str, str], name: str = ""
@@ -47,7 +50,9 @@ class Guard:
         """
         context.verb = verb
         caller = await self.authenticate(context)
-        return caller, self.authorize(context, caller, verb, kind, ids, name)
+        actor = self.authorize(context, caller, verb, kind, ids, name)
+        await self._turn(context, ids)
+        return caller, actor
 
     async def admit_list(
         self, context: RequestContext, kind: Kind, ids: Mapping[str, str]
@@ -61,6 +66,7 @@ class Guard:
         caller = await self.authenticate(context)
         rights = self.policy.authorize_list(caller, kind, ids)
         self._admitted(context, "list", kind, ids, rights.actor)
+        await self._turn(context, ids)
         return rights.names
 
     async def admit_view(
@@ -79,7 +85,9 @@ class Guard:
         """
         context.verb = verb
         caller = await self.authenticate(context)
-        return caller, self.authorize_view(context, caller, verb, view, kind, ids, name)
+        actor = self.authorize_view(context, caller, verb, view, kind, ids, name)
+        await self._turn(context, ids)
+        return caller, actor
 
     def authorize_view(
         self,
@@ -143,6 +151,11 @@ class Guard:
         actor = self.policy.authorize(caller, verb, kind, ids, name)
         self._admitted(context, verb, kind, ids, actor)
         return actor
+
+    async def _turn(self, context: RequestContext, ids: Mapping[str, str]) -> None:
+        tenant = ids.get("tenant")
+        if tenant:
+            await context.take_share(self.shares, tenant)
 
     def _admitted(
         self, context: RequestContext, verb: str, kind: Kind, ids: Mapping[str, str], actor: Actor

@@ -2,10 +2,11 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import getrandbits
 from typing import Any
 
+from secaplane.edge.requests.tenant_shares import TenantShares
 from secaplane.policy.tokens.caller import Caller
 
 KEY = "secaplane.context"
@@ -15,7 +16,17 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 class RequestContext:
     """Made by the middleware and kept in the ASGI scope. The guard sets caller and verb."""
 
-    __slots__ = ("_headers", "_sent", "caller", "method", "path", "peer", "request_id", "verb")
+    __slots__ = (
+        "_headers",
+        "_sent",
+        "_share_ends",
+        "caller",
+        "method",
+        "path",
+        "peer",
+        "request_id",
+        "verb",
+    )
 
     def __init__(self, scope: Any) -> None:
         self.method: str = scope["method"]
@@ -26,6 +37,18 @@ class RequestContext:
         self.peer: str = (scope.get("client") or ("",))[0]
         self.caller: Caller | None = None
         self.verb = ""
+        self._share_ends: Callable[[], None] | None = None
+
+    async def take_share(self, shares: TenantShares, tenant: str) -> None:
+        """Wait for the turn of a tenant (`tenant_shares`), once."""
+        if self._share_ends is None:
+            self._share_ends = await shares.begin(tenant)
+
+    def end_share(self) -> None:
+        """The answer begins, or there is none."""
+        if self._share_ends is not None:
+            self._share_ends()
+            self._share_ends = None
 
     def header(self, name: bytes) -> str | None:
         """The last header of that (lower-case) name, as text."""

@@ -89,6 +89,7 @@ class RequestMiddleware:
             nonlocal status, begun
             if message["type"] == "http.response.start":
                 status, begun = message["status"], True
+                context.end_share()
                 message["headers"] = _headers_of(message["headers"], status, own)
             await send(message)
 
@@ -106,6 +107,7 @@ class RequestMiddleware:
                 await _send(defect(context), sending)
             raise  # the server logs it and closes the connection
         finally:
+            context.end_share()
             self._answered(context, scope.get("path_template") or UNKNOWN, status, began)
 
     def _refusal(self, scope: Any, context: RequestContext) -> Refusal | None:
