@@ -86,8 +86,10 @@ class Ref(msgspec.Struct, frozen=True, order=True):
     def scope(self, segment: str) -> str:
         """The id after `segment` in the path, as in `scope("tenants")`; empty if absent."""
         steps = self.path.split("/")
-        pairs = dict(zip(steps[::2], steps[1::2], strict=False))
-        return pairs.get(segment, "")
+        for n in range(0, len(steps) - 1, 2):
+            if steps[n] == segment:
+                return steps[n + 1]
+        return ""
 
 
 class LifeIds(msgspec.Struct, frozen=True):
