@@ -215,7 +215,10 @@ def tenant(folder: Path) -> dict[str, Any]:
             require(list(head) == HEAD, "tenant.json is malformed")
             exact = re.fullmatch(r"[A-Za-z0-9_-]{1,64}", head["stream"])
             require(exact, "tenant.json names no streams")
-            head["hashes"] = [base64.b64decode(each, validate=True) for each in head["hashes"]]
+            hashes = [base64.b64decode(each, validate=True) for each in head["hashes"]]
+            exact = [base64.b64encode(each).decode() for each in hashes] == head["hashes"]
+            require(exact, "tenant.json is malformed")
+            head["hashes"] = hashes
         return dict(read)
     except (ValueError, TypeError, binascii.Error) as error:
         raise Wrong("tenant.json is malformed") from error

@@ -25,6 +25,8 @@ from secaplane.audit.tlog.signed_notes import (
 
 COSIGNATURE_ED25519, COSIGNATURE_ML_DSA_44 = 0x04, 0x06
 TIME_BYTES = 8
+COSIGNED_AT_END = 1 << 56
+"""Seconds since 1970, in two thousand million years: no cosignature has a later time."""
 _SIGNATURE_BYTES = {COSIGNATURE_ED25519: 64, COSIGNATURE_ML_DSA_44: 2420}
 
 

@@ -15,6 +15,8 @@ from secaplane.audit.tlog.checkpoints import SignedCheckpoint, TreeHead
 from secaplane.audit.tlog.cosignatures import (
     COSIGNATURE_ED25519,
     COSIGNATURE_ML_DSA_44,
+    COSIGNED_AT_END,
+    cosigned_at,
     note_verifier,
 )
 from secaplane.audit.tlog.signed_notes import (
@@ -22,6 +24,7 @@ from secaplane.audit.tlog.signed_notes import (
     NoteSignature,
     NoteVerifier,
     PublicKey,
+    SignedNote,
     WrongNote,
     parse_public_key,
     verified,
@@ -80,6 +83,7 @@ class TlogPolicy:
         if not by_log:
             raise WrongNote(f"no key that the policy names for {head.origin} has signed")
         cosignatures = verified(note, [each.verifier for each in self.witnesses.values()])
+        self._refuse_impossible_times(note)
         signed = {(each.name, each.key_id) for each in cosignatures}
         present = tuple(
             name
@@ -89,6 +93,14 @@ class TlogPolicy:
         if not self.reached(present):
             raise WrongNote(f"the quorum {self.quorum} is not reached: cosigned by {present}")
         return VerifiedCheckpoint(head, tuple(each.name for each in by_log), present, cosignatures)
+
+    def _refuse_impossible_times(self, note: SignedNote) -> None:
+        """A trusted witness may have a key that the policy does not name, but its cosignature has a
+        time all the same: a damaged line is no line of another key."""
+        names = {each.public.name for each in self.witnesses.values()}
+        for each in note.signatures:
+            if each.name in names and cosigned_at(each.signature) >= COSIGNED_AT_END:
+                raise WrongNote(f"the cosignature of {each.name} has an impossible time")
 
     def reached(self, present: tuple[str, ...]) -> bool:
         """True if these witnesses are a quorum."""

@@ -3,7 +3,8 @@
     — <key name> base64(32-bit key id || signature)
 
 A key name and a key id together identify a key and its algorithm. Signatures of unknown keys are
-ignored; a wrong signature of a known key makes the whole note invalid.
+ignored; a wrong signature of a known key makes the whole note invalid. So does a line in which the
+name or the id of a known key was changed.
 """
 
 import base64
@@ -212,18 +213,28 @@ def verified(note: SignedNote, keys: Sequence[NoteVerifier]) -> tuple[NoteSignat
     """The signatures of known keys, one for each key.
 
     Raises:
-        WrongNote: a signature of a known key is wrong.
+        WrongNote: a signature of a known key is wrong, or its line has another name or key id.
     """
     known = {(each.name, each.key_id): each for each in keys}
     found = dict[tuple[str, bytes], NoteSignature]()
     for each in note.signatures:
         identity = each.name, each.key_id
+        if identity not in known:
+            _refuse_renamed(note, each, keys)
         if identity not in known or identity in found:
             continue
         if not known[identity].verify(note.text, each.signature):
             raise WrongNote(f"the signature of {each.name} is wrong")
         found[identity] = each
     return tuple(found.values())
+
+
+def _refuse_renamed(note: SignedNote, line: NoteSignature, keys: Sequence[NoteVerifier]) -> None:
+    """A key id is of one key; a name may be of several keys, such as a former one."""
+    for key in keys:
+        same_name = key.name == line.name and key.verify(note.text, line.signature)
+        if key.key_id == line.key_id or same_name:
+            raise WrongNote(f"the signature of {key.name} has another name or key id")
 
 
 def is_valid(verify: Callable[[], object]) -> bool:

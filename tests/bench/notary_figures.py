@@ -7,12 +7,14 @@ Alone: `python -m tests.bench.notary_figures`.
 
 import asyncio
 import os
+import statistics
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import aiohttp
 import uvloop
@@ -27,7 +29,7 @@ from tests.flows.test_notary_witnesses import HttpWitness, policy_lines
 from tests.plane import OWN, RunningPlane, running_plane
 from tests.rules.tlog_scene import WITNESSES
 
-CLIENTS, RUN_S, WARM_UP_S, REPEATS = 16, 6.0, 2.0, 3
+CLIENTS, RUN_S, WARM_UP_S, PAIRS = 16, 6.0, 2.0, 8
 SAMPLE_S, POLL_S, SIGNED_S_MAX = 0.1, 0.02, 30.0
 PARTS = (*OWN, "nats", "postgres")
 
@@ -113,27 +115,56 @@ async def measure() -> dict[str, Figure]:
             await put(session, plane.workspace(f"w{n}"), "{}")
         notary = Notarized(plane)
         await _puts_per_second(plane, "warm", WARM_UP_S)
-        ratios, delays, per_put_s, per_event_s = list[float](), list[float](), 0.0, 0.0
-        for n in range(REPEATS):
-            before = _cpu_s(plane)
-            without = await _puts_per_second(plane, f"without-{n}")
-            per_put_s = (_cpu_s(plane) - before) / (without * RUN_S)
-            async with notary.running():
-                size, spent_s = notary.size(), notary.cpu_s()
-                with_notary, found = await asyncio.gather(
-                    _puts_per_second(plane, f"with-{n}"), notary.delays_s(RUN_S)
-                )
-                per_event_s = (notary.cpu_s() - spent_s) / (notary.size() - size)
-            ratios.append(with_notary / without)
-            delays += found
+        without, beside = list[_Without](), list[_Beside]()
+        for n in range(PAIRS):
+            if n % 2:  # neither is always the first: rates fall while the log grows
+                beside.append(await _beside(plane, notary, n))
+                without.append(await _without(plane, n))
+            else:
+                without.append(await _without(plane, n))
+                beside.append(await _beside(plane, notary, n))
         cosigned = await _cosigned_s(plane, notary)
+        pairs = zip(beside, without, strict=True)
+        per_put_s, per_event_s = (
+            statistics.median(each.cpu_s for each in runs) for runs in (without, beside)
+        )
         return {
-            "put_with_notary": figure(ratios, "ratio"),
-            "checkpoint_s": figure([_p99(delays)], "s"),
+            "put_with_notary": figure([one.rate / other.rate for one, other in pairs], "ratio"),
+            "checkpoint_s": figure([_p99([d for each in beside for d in each.delays_s])], "s"),
             "cosigned_s": figure([_p99(cosigned)], "s"),
             "notary_cpu": figure([per_event_s / per_put_s], "ratio"),
             "notary_event_us": figure([1e6 * per_event_s], "us"),
         }
+
+
+class _Without(NamedTuple):
+    """PUTs a second, and the CPU of one."""
+
+    rate: float
+    cpu_s: float
+
+
+class _Beside(NamedTuple):
+    """PUTs a second beside a notary, its CPU for an event, and the times until a checkpoint."""
+
+    rate: float
+    cpu_s: float
+    delays_s: Sequence[float]
+
+
+async def _without(plane: RunningPlane, n: int) -> _Without:
+    before = _cpu_s(plane)
+    rate = await _puts_per_second(plane, f"without-{n}")
+    return _Without(rate, (_cpu_s(plane) - before) / (rate * RUN_S))
+
+
+async def _beside(plane: RunningPlane, notary: Notarized, n: int) -> _Beside:
+    async with notary.running():
+        size, spent_s = notary.size(), notary.cpu_s()
+        rate, delays = await asyncio.gather(
+            _puts_per_second(plane, f"with-{n}"), notary.delays_s(RUN_S)
+        )
+        return _Beside(rate, (notary.cpu_s() - spent_s) / (notary.size() - size), delays)
 
 
 async def _puts_per_second(plane: RunningPlane, name: str, seconds: float = RUN_S) -> float:

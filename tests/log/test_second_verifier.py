@@ -19,8 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secaplane.audit.notary.leaves import CommitmentChain, facts_of
-from secaplane.audit.tlog.cosignatures import COSIGNATURE_ML_DSA_44, cosigned_message
-from secaplane.audit.tlog.signed_notes import NoteSignature, PublicKey, SignedNote, sign
+from secaplane.audit.tenant_export.folder import TENANT_PATH
+from secaplane.audit.tlog.cosignatures import COSIGNATURE_ML_DSA_44, Cosigner, cosigned_message
+from secaplane.audit.tlog.signed_notes import NoteSignature, PublicKey, SignedNote, parse_note, sign
 from secaplane.cli.operate.history_verify import verify
 from tests.bench import exported
 from tests.bench.exported_heads import audit_events, write_audit, wrong_root
@@ -186,6 +187,34 @@ def test_both_find_random_changes_of_the_export_of_a_tenant(tmp_path: Path) -> N
         numbers = [re.search(r"number (\d+) is", each) for each in (said, says)]
         if all(numbers) and mutation.first is not None and len(mutation.first) == 1:
             assert [int(each[1]) for each in numbers if each] == [*mutation.first] * 2
+
+
+@pytest.mark.parametrize("path", ["SECA/checkpoint", TENANT_PATH])
+def test_both_find_each_changed_byte(tmp_path: Path, path: str) -> None:
+    """A quorum of two is left where the line of one witness is damaged; it is found all the same,
+    whether its name, its key id, its time or its signature was changed."""
+    scene, made = TenantTamperScene(tmp_path, random.Random(12)), TenantScene(events(300)).files()
+    trusted = ("--policy", str(scene.policy))
+    for at in range(len(made[path])):
+        changed = bytearray(made[path])
+        changed[at] ^= 1 << at % 6
+        scene.place(made | {path: bytes(changed)})
+        one, said = first(scene.folder, scene.policy)
+        other, says = second(scene.folder, *trusted, program=SECOND_OF_TENANT)
+        assert one == other == 1, (at, bytes(changed), said, says)
+
+
+def test_both_ignore_lines_of_keys_that_the_policy_does_not_name(tmp_path: Path) -> None:
+    """Of a stranger, and of a trusted witness that has another key by now."""
+    scene, made = TenantTamperScene(tmp_path, random.Random(12)), TenantScene(events(300)).files()
+    note = parse_note(made["SECA/checkpoint"])
+    for name in ("stranger.example", note.signatures[-1].name):
+        line = Cosigner(name, bytes(31) + b"7").cosign(note.text, TIME)
+        signed = note._replace(signatures=(*note.signatures, line)).written
+        scene.place(made | {"SECA/checkpoint": signed.encode()})
+        assert first(scene.folder, scene.policy)[0] == 3
+        trusted = ("--policy", str(scene.policy))
+        assert second(scene.folder, *trusted, program=SECOND_OF_TENANT)[0] == 3
 
 
 @pytest.mark.parametrize("covered", [0, 2, 255, 256, 257, 512, 700])
