@@ -224,7 +224,13 @@ def test_no_file_names_a_registry_or_a_folder_of_one_machine() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["requirements.txt", "requirements-dev.txt", "requirements-fuzz.txt"]
+    "name",
+    [
+        "requirements.txt",
+        "requirements-dev.txt",
+        "requirements-fuzz.txt",
+        "requirements-openstack.txt",
+    ],
 )
 def test_every_requirement_is_pinned_and_hashed(name: str) -> None:
     text = (ROOT / name).read_text().replace("\\\n", " ")
