@@ -130,7 +130,7 @@ def _client(cloud: Cloud, user: str) -> Options:
 
 
 def _requests(cloud: Cloud, user: str) -> Sections:
-    """How a service checks tokens and permissions: with the new defaults of the policies."""
+    """Checks of tokens and permissions, with the new defaults of the policies."""
     return {
         "keystone_authtoken": {
             **_login(cloud, user),
@@ -196,6 +196,9 @@ def _nova(cloud: Cloud) -> Sections:
             "vif_plugging_timeout": 0,
             "default_availability_zone": ZONE,
             "allow_resize_to_same_host": "true",
+            # nothing under way is worth a wait when the cloud is stopped
+            "graceful_shutdown_timeout": 3,
+            "manager_shutdown_timeout": 0,
         },
         "api_database": _database(cloud, "nova_api"),
         "database": _database(cloud, "nova"),
