@@ -20,6 +20,7 @@ from tests.openstack.processes import Argv
 
 UNAVAILABLE = 69
 """As in sysexits.h."""
+INTERRUPTED = 130
 ROOT = Path(__file__).parents[2]
 SEEDING = Path(__file__).with_name("seeding.py")
 SCHEMAS_AT_ONCE = 2
@@ -48,6 +49,8 @@ def main() -> int:
     except Failed as error:
         print(f"FAILED {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
     return 0
 
 
