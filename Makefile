@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install dev lint test docs bench bench-growth proof oracles fuzz faults race compose-test openstack openstack-down full clean requirements
+.PHONY: install dev lint test docs bench bench-growth proof oracles fuzz faults race compose-test openstack openstack-down test-openstack full clean requirements
 
 install: .venv/installed
 
@@ -70,6 +70,10 @@ openstack: .venv-openstack/installed
 
 openstack-down:
 	$(PYTHON) -m tests.openstack.cloud down $(CLOUD)
+
+# The plugin's tests on that OpenStack, which keeps running.
+test-openstack: install openstack
+	SECAPLANE_TEST_CLOUDS=$$HOME/.cache/secaplane-openstack/clouds.yaml $(BIN)/python -m pytest -rs tests/openstack
 
 # Everything: minutes to hours.
 full: lint test proof faults race fuzz compose-test

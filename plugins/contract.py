@@ -13,8 +13,9 @@ Every check works with resources of its own, with fresh uids, and removes them.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any
@@ -166,8 +167,9 @@ async def run_check(check: Check, subject: Subject) -> None:
     trial: Trial | None = None
     try:
         kind, spec = (subject.kind, subject.spec) if subject.kind else await _standard(plugin)
-        trial = Trial(subject, plugin, kind, spec)
-        await check(trial)
+        async with _inside_a_workspace(plugin, subject, kind) as placed:
+            trial = Trial(placed, plugin, kind, spec)
+            await check(trial)
     except (ContractBroken, NotApplicable):
         raise
     except Exception as error:
@@ -192,6 +194,26 @@ def sample(kind: str, spec: Json, uid: str) -> Resource:
         modified_at=SAMPLE_TIME,
         last_intent=begin,
     )
+
+
+@asynccontextmanager
+async def _inside_a_workspace(
+    plugin: Plugin, subject: Subject, kind: str
+) -> AsyncIterator[Subject]:
+    """The subject with a workspace around its samples, which is in the cloud inside."""
+    if "workspace" not in KINDS[kind].scope or "workspace" in subject.bound:
+        yield subject
+        return
+    workspace = msgspec.structs.replace(
+        sample("workspace", {}, uuid4().hex),
+        ref=Ref("workspace", "tenants/contract/workspaces/contract"),
+    )
+    trial = Trial(subject, plugin, "workspace", {})
+    await trial.ensured(workspace)
+    yield replace(subject, bound={**subject.bound, "workspace": workspace})
+    trial.plugin = subject.connect()  # a check may have closed the other one
+    await trial.remove(workspace)
+    await trial.plugin.close()
 
 
 async def _standard(plugin: Plugin) -> tuple[str, Json]:
