@@ -76,7 +76,7 @@ test-openstack: install openstack
 	SECAPLANE_TEST_CLOUDS=$$HOME/.cache/secaplane-openstack/clouds.yaml $(BIN)/python -m pytest -rs tests/openstack
 
 # Everything: minutes to hours.
-full: lint test proof faults race fuzz compose-test
+full: lint test proof faults race fuzz compose-test test-openstack
 
 .venv-fuzz/installed: requirements-fuzz.txt
 	$(PYTHON) -m venv .venv-fuzz
