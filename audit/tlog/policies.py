@@ -73,7 +73,7 @@ class TlogPolicy:
 
         Raises:
             WrongNote: no trusted key of the log has signed it, the quorum has not cosigned it, or a
-                signature of a trusted key is wrong.
+                signature line of a trusted key is wrong or damaged.
         """
         head, note = checkpoint
         own = [each.verifier for each in self.logs if each.public.name == head.origin]
