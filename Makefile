@@ -73,7 +73,7 @@ openstack-down:
 
 # The plugin's tests on that OpenStack, which keeps running.
 test-openstack: install openstack
-	SECAPLANE_TEST_CLOUDS=$$HOME/.cache/secaplane-openstack/clouds.yaml $(BIN)/python -m pytest -rs tests/openstack
+	SECAPLANE_TEST_CLOUDS=$$($(PYTHON) -m tests.openstack.cloud where $(CLOUD)) $(BIN)/python -m pytest -rs tests/openstack
 
 # Everything: minutes to hours.
 full: lint test proof faults race fuzz compose-test test-openstack

@@ -1,4 +1,5 @@
-"""Starts and stops an OpenStack on the loopback: `python -m tests.openstack.cloud up|down|status`.
+"""Starts and stops an OpenStack on the loopback: `python -m tests.openstack.cloud up|down|status`,
+and says where its clouds.yaml is: `... where`.
 
 Ends with 0 if the cloud runs (or is stopped), 1 if something failed, and 69 if this machine cannot
 run it, so that nothing was started.
@@ -28,7 +29,7 @@ SCHEMAS_AT_ONCE = 2
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.openstack.cloud", description=__doc__)
-    parser.add_argument("command", choices=["up", "down", "status"])
+    parser.add_argument("command", choices=["up", "down", "status", "where"])
     parser.add_argument("--state", type=Path, default=default_folder(), help="folder of the cloud")
     parser.add_argument(
         "--venv", type=Path, default=ROOT / ".venv-openstack", help="environment of OpenStack"
@@ -41,6 +42,8 @@ def main() -> int:
             up(folder, arguments.venv.absolute())
         elif arguments.command == "down":
             down(folder)
+        elif arguments.command == "where":
+            print(where(folder))
         else:
             return status(folder)
     except Unavailable as error:
@@ -182,6 +185,18 @@ def down(folder: Path) -> None:
         raise Failed(f"these are still mounted: {', '.join(mounts)}")
     cleared(cloud)
     print(f"OpenStack is stopped; its logs: {cloud.log}")
+
+
+def where(folder: Path) -> Path:
+    """The clouds.yaml of the cloud.
+
+    Raises:
+        Failed: there is none.
+    """
+    cloud = found(folder)
+    if cloud is None:
+        raise Failed(f"no OpenStack in {folder}")
+    return cloud.clouds_yaml
 
 
 def status(folder: Path) -> int:
