@@ -37,9 +37,9 @@ async def read_catalogue(
 ) -> Offered:
     """Raises CallRefused and CloudUnavailable."""
     flavors = await _flavors(client, scope)
-    types = await client.request(Api.VOLUME, "GET", "/types", scope=scope)
+    types = await client.listed(Api.VOLUME, "/types", "volume_types", scope=scope)
     images = {each.image: await image_named(client, scope, each.image) for each in offers.image}
-    type_names = {each["name"] for each in types["volume_types"]}
+    type_names = {each["name"] for each in types}
     found = [*offered(offers, flavors, type_names, images)]
     entries = [each for each in found if isinstance(each, CatalogueEntry)]
     left_out = [each for each in found if isinstance(each, LeftOut)]
@@ -54,11 +54,9 @@ def report(left_out: Iterable[LeftOut]) -> None:
 
 
 async def _flavors(client: OpenStackClient, scope: TokenScope) -> Sequence[Json]:
-    answer = await client.request(
-        Api.COMPUTE, "GET", "/flavors/detail", scope=scope, version=WITH_EXTRA_SPECS
+    return await client.listed(
+        Api.COMPUTE, "/flavors/detail", "flavors", scope=scope, version=WITH_EXTRA_SPECS
     )
-    flavors: list[Json] = answer["flavors"]
-    return flavors
 
 
 async def image_named(client: OpenStackClient, scope: TokenScope, name: str) -> Json | None:

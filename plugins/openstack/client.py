@@ -18,6 +18,7 @@ import aiohttp
 import msgspec
 
 from secaplane.model.shape import Json
+from secaplane.plugins import cloud_session
 from secaplane.plugins.openstack.settings import OpenStackSettings
 from secaplane.plugins.plugin import CloudUnavailable
 
@@ -38,7 +39,6 @@ class Api(StrEnum):
     COMPUTE = "compute"
     VOLUME = "block-storage"
     IMAGE = "image"
-    NETWORK = "network"
 
 
 FORMER_TYPES = {Api.VOLUME: ("volumev3",)}
@@ -51,16 +51,6 @@ class CallRefused(Exception):
     def __init__(self, service: Api, status: int, message: str) -> None:
         super().__init__(f"{service} refused it ({status}): {message}")
         self.service, self.status, self.message = service, status, message
-
-    @property
-    def is_quota(self) -> bool:
-        """True where the project has used up a quota: Cinder says so by 413, Nova by 403, Neutron
-        by 409 with a type of error."""
-        return (
-            self.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-            or (self.service is Api.COMPUTE and self.status == HTTPStatus.FORBIDDEN)
-            or (self.service is Api.NETWORK and "quota" in self.message.lower())
-        )
 
     @property
     def is_absent(self) -> bool:
@@ -130,6 +120,29 @@ class OpenStackClient:
         self._tokens.pop(scope, None)  # revoked: once more with another one
         token = await self.token(scope)
         return await self._answered(token, service, method, path, scope, body, query, version)
+
+    async def listed(
+        self,
+        service: Api,
+        path: str,
+        of: str,
+        *,
+        scope: TokenScope = DOMAIN,
+        query: Mapping[str, str] | None = None,
+        version: str = "",
+    ) -> list[Json]:
+        """Every item of a list, also where the service gives it in pages. `of`: the name of the
+        items in its answers. Raises as `request`."""
+        items, asked = list[Json](), dict(query or {})
+        while True:
+            answer = await self.request(
+                service, "GET", path, scope=scope, query=asked, version=version
+            )
+            page = answer[of]
+            items += page
+            if not page or not answer.get(f"{of}_links"):
+                return items
+            asked["marker"] = page[-1]["id"]
 
     async def token(self, scope: TokenScope) -> Token:
         """A valid token.
@@ -221,8 +234,6 @@ class OpenStackClient:
             url = f"{url}/{scope.project}"
         if service is Api.IMAGE and not url.endswith("/v2"):
             url = f"{url}/v2"
-        if service is Api.NETWORK and not url.endswith("/v2.0"):
-            url = f"{url}/v2.0"
         return url
 
     async def _sent(
@@ -239,7 +250,7 @@ class OpenStackClient:
             async with self._opened().request(
                 method, url, data=data, params=query, headers=headers, allow_redirects=False
             ) as answer:
-                read = await answer.content.read(BODY_BYTES_MAX)
+                read = await _read(service, answer.content)
                 if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                     raise CloudUnavailable(f"{service} answers {answer.status}")
                 return answer.status, answer.headers, _json(read)
@@ -249,16 +260,23 @@ class OpenStackClient:
     def _opened(self) -> aiohttp.ClientSession:
         """The session, created at the first request because it belongs to that event loop."""
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=REQUEST_S_MAX),
-                connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX, ssl=self._tls or True),
+            self._session = cloud_session.opened(
+                seconds=REQUEST_S_MAX,
+                connections=CONNECTIONS_MAX,
+                tls=self._tls,
                 headers={"Content-Type": "application/json", "Accept": "application/json"},
-                cookie_jar=aiohttp.DummyCookieJar(),
             )
-            # aiohttp would silently repeat an idempotent request whose answer was lost. Retries
-            # belong to the reconciler, which counts them and backs off.
-            self._session._retry_connection = False
         return self._session
+
+
+async def _read(service: Api, content: aiohttp.StreamReader) -> bytes:
+    """Raises CloudUnavailable where there is more than BODY_BYTES_MAX."""
+    read = bytearray()
+    async for part in content.iter_any():
+        read += part
+        if len(read) > BODY_BYTES_MAX:
+            raise CloudUnavailable(f"{service} answers with more than {BODY_BYTES_MAX} bytes")
+    return bytes(read)
 
 
 _VERSIONED = {Api.VOLUME: "volume", Api.COMPUTE: "compute"}

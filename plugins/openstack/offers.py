@@ -1,21 +1,4 @@
-"""The table of what is offered of an OpenStack cloud, a TOML file.
-
-    [zones]
-    a = "az-1"                              # a zone of SECA is this availability zone
-
-    [[instance-sku]]
-    name = "DS"
-    flavor = "SCS-2V-4"                     # by its name, or by an extra spec `scs:name-v*`
-
-    [[storage-sku]]
-    name = "RD500"
-    volume-type = "standard"
-    spec = { iops = 500, type = "remote-durable", minVolumeSize = 50 }
-
-    [[image]]
-    name = "ubuntu-24.04"
-    image = "Ubuntu 24.04"                  # a public image of the cloud, by its name
-    initializer = "cloudinit-22"
+"""The table of what is offered of an OpenStack cloud, a TOML file (examples/openstack_offers.toml).
 
 Cores and memory of an instance SKU are the flavor's. A volume type does not say how fast it is, so
 the operator does.

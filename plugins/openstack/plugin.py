@@ -11,6 +11,7 @@ from typing import Any
 from secaplane.kinds import KINDS
 from secaplane.model.position import Position
 from secaplane.model.shape import Json, Resource
+from secaplane.plugins import cloud_session
 from secaplane.plugins.openstack.catalogue import image_named, read_catalogue, report
 from secaplane.plugins.openstack.client import (
     REQUEST_S_MAX,
@@ -24,7 +25,6 @@ from secaplane.plugins.openstack.settings import (
     OpenStackSettings,
     password,
     read_settings,
-    tls_context,
 )
 from secaplane.plugins.openstack.volumes import Volumes, gib_of, item_of, status_of
 from secaplane.plugins.plugin import (
@@ -53,7 +53,7 @@ def from_settings(settings: Mapping[str, Any]) -> "OpenStackPlugin":
     """Raises ValueError where a setting is missing, unknown or wrong."""
     chosen = read_settings(settings)
     offers = read_offers(Path(chosen.catalogue))
-    client = OpenStackClient(chosen, password(chosen), tls_context(chosen))
+    client = OpenStackClient(chosen, password(chosen), cloud_session.trusting(chosen.ca))
     return OpenStackPlugin(client, chosen, offers)
 
 
@@ -172,7 +172,7 @@ class OpenStackPlugin:
             if found is None:
                 return TerminalError("ImageNotOffered", f"this cloud offers no image {name}")
             image = str(found["id"])
-        await self._volumes.create(project, resource, type_=offer.volume_type, zone="", image=image)
+        await self._volumes.create(project, resource, type_=offer.volume_type, image=image)
         return InProgress(self._settings.poll_s)
 
     async def _image(self, scope: TokenScope, name: str) -> Json | None:

@@ -14,7 +14,7 @@ import msgspec
 from secaplane.model.shape import Json, Ref, Resource
 from secaplane.plugins.openstack.client import DOMAIN, Api, CallRefused, OpenStackClient, TokenScope
 from secaplane.plugins.openstack.settings import OpenStackSettings
-from secaplane.plugins.plugin import InventoryItem
+from secaplane.plugins.plugin import CloudUnavailable, InventoryItem
 
 TAG = "secaplane"
 OWN = "secaplane-catalogue"
@@ -136,6 +136,8 @@ class Projects:
         token = await self._client.token(DOMAIN)
         asked = query | {"domain_id": token.domain}
         answer = await self._client.request(Api.IDENTITY, "GET", "/projects", query=asked)
+        if answer.get("truncated"):  # what is left out would be taken for what is gone
+            raise CloudUnavailable("identity cuts the list of projects: raise its list_limit")
         projects: list[Json] = answer["projects"]
         return projects
 

@@ -1,6 +1,5 @@
 """`[cloud.settings]` of an OpenStack cloud."""
 
-import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -55,17 +54,3 @@ def password(settings: OpenStackSettings) -> str:
     if not text or mode & 0o077:
         raise ValueError("password_file is empty, or others than its owner may read it")
     return text
-
-
-def tls_context(settings: OpenStackSettings) -> ssl.SSLContext | None:
-    """None where the authorities of the system are trusted.
-
-    Raises:
-        ValueError: the file cannot be read.
-    """
-    if not settings.ca:
-        return None
-    try:
-        return ssl.create_default_context(cafile=settings.ca)
-    except OSError as error:
-        raise ValueError(f"ca: {type(error).__name__}") from error

@@ -6,7 +6,6 @@ has the fewest GiB that hold its GB.
 """
 
 import math
-from collections.abc import Iterable, Sequence
 
 from secaplane.model.shape import Json, Resource
 from secaplane.plugins.openstack.client import Api, CallRefused, OpenStackClient
@@ -16,7 +15,6 @@ from secaplane.plugins.plugin import InventoryItem
 GB, GIB = 10**9, 2**30
 GROWS_ATTACHED = "3.42"
 """The microversion from which a volume grows while an instance uses it."""
-PAGE_ITEMS_MAX = 500
 UID, KIND, PATH = "seca-uid", "seca-kind", "seca-path"
 PATH_PARTS, PATH_PART_LENGTH = 4, 250
 """A value of metadata has at most 255 characters, and a path may be longer."""
@@ -63,28 +61,19 @@ class Volumes:
 
     async def named(self, project: Project, uid: str) -> list[Json]:
         """The volumes of a resource, the oldest first: more than one where an answer was lost."""
-        return _oldest_first(await self._page(project, {"name": name_of(uid)}))
+        return await self._listed(project, {"name": name_of(uid)})
 
     async def all(self, project: Project) -> list[Json]:
         """Every volume of the project, the oldest first."""
-        volumes, marker = list[Json](), ""
-        while page := await self._page(project, {"marker": marker} if marker else {}):
-            volumes += page
-            marker = page[-1]["id"]
-            if len(page) < PAGE_ITEMS_MAX:
-                break
-        return _oldest_first(volumes)
+        return await self._listed(project, {})
 
-    async def create(
-        self, project: Project, resource: Resource, *, type_: str, zone: str, image: str
-    ) -> None:
+    async def create(self, project: Project, resource: Resource, *, type_: str, image: str) -> None:
         volume: Json = {
             "name": name_of(resource.uid),
             "size": gib_of(resource.spec["sizeGB"]),
             "volume_type": type_,
             "metadata": metadata_of(resource),
         }
-        volume |= {"availability_zone": zone} if zone else {}
         volume |= {"imageRef": image} if image else {}
         body = {"volume": volume}
         await self._client.request(Api.VOLUME, "POST", "/volumes", scope=project.scope, body=body)
@@ -108,19 +97,9 @@ class Volumes:
             if not refused.is_absent:
                 raise
 
-    async def types(self, project_scope: "Project") -> Sequence[Json]:
-        answer = await self._client.request(Api.VOLUME, "GET", "/types", scope=project_scope.scope)
-        types: list[Json] = answer["volume_types"]
-        return types
-
-    async def _page(self, project: Project, query: dict[str, str]) -> list[Json]:
-        asked = query | {"limit": str(PAGE_ITEMS_MAX)}
-        answer = await self._client.request(
-            Api.VOLUME, "GET", "/volumes/detail", scope=project.scope, query=asked
+    async def _listed(self, project: Project, query: dict[str, str]) -> list[Json]:
+        """The oldest first."""
+        volumes = await self._client.listed(
+            Api.VOLUME, "/volumes/detail", "volumes", scope=project.scope, query=query
         )
-        volumes: list[Json] = answer["volumes"]
-        return volumes
-
-
-def _oldest_first(volumes: Iterable[Json]) -> list[Json]:
-    return sorted(volumes, key=lambda each: (each["created_at"], each["id"]))
+        return sorted(volumes, key=lambda each: (each["created_at"], each["id"]))

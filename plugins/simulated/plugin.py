@@ -12,6 +12,7 @@ from yarl import URL
 
 from secaplane.model.position import Position
 from secaplane.model.shape import PowerState, Resource
+from secaplane.plugins import cloud_session
 from secaplane.plugins.plugin import (
     Absent,
     Bound,
@@ -69,11 +70,7 @@ def from_settings(settings: Mapping[str, Any]) -> "SimulatedPlugin":
     chosen = msgspec.convert(settings, SimulatedSettings, strict=False)
     if not chosen.token:
         raise ValueError("token is empty; it is that of the cloud's process (cloud.token)")
-    try:
-        tls = ssl.create_default_context(cafile=chosen.ca) if chosen.ca else None
-    except OSError as error:
-        raise ValueError(f"ca: {error}") from error
-    return SimulatedPlugin(chosen.url, chosen.token, tls)
+    return SimulatedPlugin(chosen.url, chosen.token, cloud_session.trusting(chosen.ca))
 
 
 class SimulatedPlugin:
@@ -150,15 +147,12 @@ class SimulatedPlugin:
     def _opened(self) -> aiohttp.ClientSession:
         """The session, created at the first request because it belongs to that event loop."""
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=REQUEST_S_MAX),
-                connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX, ssl=self._tls or True),
+            self._session = cloud_session.opened(
+                seconds=REQUEST_S_MAX,
+                connections=CONNECTIONS_MAX,
+                tls=self._tls,
                 headers={"Content-Type": "application/json"} | self._authorization,
-                cookie_jar=aiohttp.DummyCookieJar(),
             )
-            # aiohttp would silently repeat an idempotent request whose answer was lost. Retries
-            # belong to the reconciler, which counts them and backs off.
-            self._session._retry_connection = False
         return self._session
 
 

@@ -22,28 +22,14 @@ CLOUDS = "SECAPLANE_TEST_CLOUDS"
 EYE = Path(__file__).with_name("eye.py")
 PYTHON = Path(__file__).parents[2] / ".venv-openstack/bin/python"
 SETTLED_S_MAX = 120.0
-OFFERS = """
-[zones]
-a = "az-1"
-
-[[instance-sku]]
-name = "DS"
-flavor = "SCS-2V-4"
-
-[[storage-sku]]
-name = "RD500"
-volume-type = "standard"
-spec = { iops = 500, type = "remote-durable", minVolumeSize = 1 }
-
+OFFERS = Path(__file__).parents[2] / "examples/openstack_offers.toml"
+GONE = """
 [[storage-sku]]
 name = "gone"
 volume-type = "no-such-type"
 spec = { iops = 500, type = "remote-durable", minVolumeSize = 1 }
-
-[[image]]
-name = "ubuntu-24.04"
-image = "Ubuntu 24.04"
 """
+"""An entry that the cloud does not have."""
 
 
 class CloudScene:
@@ -54,7 +40,7 @@ class CloudScene:
         password, offers = place / "password", place / "offers.toml"
         password.write_text(auth["password"])
         password.chmod(0o600)
-        offers.write_text(OFFERS)
+        offers.write_text(OFFERS.read_text() + GONE)
         self.settings = {
             "auth_url": auth["auth_url"],
             "user": auth["username"],

@@ -11,25 +11,7 @@ from secaplane.plugins.openstack.offers import Offers, read_offers
 from secaplane.plugins.openstack.volumes import gb_of, gib_of
 from secaplane.plugins.plugin import CatalogueEntry
 
-TABLE = """
-[zones]
-a = "az-1"
-
-[[instance-sku]]
-name = "DS"
-flavor = "SCS-2V-4"
-labels = { tier = "DS" }
-
-[[storage-sku]]
-name = "RD500"
-volume-type = "standard"
-spec = { iops = 500, type = "remote-durable", minVolumeSize = 50 }
-
-[[image]]
-name = "ubuntu-24.04"
-image = "Ubuntu 24.04"
-initializer = "cloudinit-22"
-"""
+TABLE = (Path(__file__).parents[2] / "examples/openstack_offers.toml").read_text()
 FLAVOR: Json = {
     "name": "SCS-2V-4",
     "vcpus": 2,
